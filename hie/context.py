@@ -1,0 +1,37 @@
+"""What an interaction is given besides its request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hie.fhir.http import FhirRequest, FhirResponse
+    from hie.registry import Registry
+    from hie.security.authorization import Principal
+    from hie.settings import Settings
+    from hie.store.resources import ResourceStore
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The store (bound to tenant, grant and audit record), and everything an interaction may use.
+
+    Time and ids come from `clock` (microseconds since 1970) and `new_id`, so that tests can fix them.
+    """
+
+    store: ResourceStore
+    principal: Principal
+    registry: Registry
+    settings: Settings
+    clock: Callable[[], int]
+    new_id: Callable[[], str]
+    base_url: str
+    request_id: str
+    dispatch: Callable[[FhirRequest, Context], FhirResponse]
+    models: Any  # hie.registry.Models: name -> runtime
+
+    def within(self, store: ResourceStore) -> Context:
+        """Return the same context on another store: the one inside an open transaction."""
+        return replace(self, store=store)

@@ -1,0 +1,174 @@
+"""The errors a client may see; each becomes an OperationOutcome with the class's HTTP status and issue code.
+
+    FhirError 500 exception
+    ├── InvalidRequest 400 invalid ── InvalidJson 400 structure
+    │   ├── InvalidResource 400 invalid          content breaks the base rules of FHIR
+    │   ├── InvalidSearch 400 invalid            unknown parameter, unreadable value
+    │   ├── NotSupported 400 not-supported       FHIR knows it, this server does not (yet)
+    │   └── BrokenReference 400 not-found        a literal reference to nothing
+    ├── Unauthenticated 401 login
+    ├── Forbidden 403 forbidden
+    ├── NotFound 404 not-found ── UnknownType 404 not-supported
+    ├── MethodNotAllowed 405 not-supported
+    ├── NotAcceptable 406 not-supported
+    ├── Timeout 408 timeout
+    ├── Conflict 409 conflict ── Referenced 409 conflict
+    ├── Gone 410 deleted
+    ├── PreconditionFailed 412 conflict ── MultipleMatches 412 multiple-matches
+    ├── TooLarge 413 too-long
+    ├── UnsupportedMediaType 415 not-supported
+    ├── Unprocessable 422 processing
+    ├── TooManyRequests 429 throttled
+    ├── IntegrityFailure 500 security            a stored row does not open; raises an alarm
+    └── Busy 503 transient
+
+Issue codes: https://hl7.org/fhir/R4/valueset-issue-type.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeIssue:
+    """One OperationOutcome.issue."""
+
+    code: str
+    diagnostics: str
+    expression: str | None = None
+    severity: str = "error"
+
+
+class FhirError(Exception):
+    """An interaction that ends with an OperationOutcome."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "exception"
+
+    def __init__(
+        self, diagnostics: str, *, expression: str | None = None, issues: Sequence[OutcomeIssue] | None = None
+    ) -> None:
+        super().__init__(diagnostics)
+        self.diagnostics = diagnostics
+        self.issues: tuple[OutcomeIssue, ...] = (
+            tuple(issues) if issues else (OutcomeIssue(self.code, diagnostics, expression),)
+        )
+        self.headers: dict[str, str] = {}
+
+    def within(self, prefix: str) -> FhirError:
+        """Return the same error with every expression placed below `prefix`, for example Bundle.entry[3]."""
+        moved = [
+            OutcomeIssue(i.code, i.diagnostics, _below(prefix, i.expression), i.severity) for i in self.issues
+        ]
+        other = type(self)(self.diagnostics, issues=moved)
+        other.headers = self.headers
+        return other
+
+
+def _below(prefix: str, expression: str | None) -> str:
+    if not expression:
+        return prefix
+    if expression.startswith("Bundle.entry["):
+        return expression
+    return f"{prefix}.resource.{expression.partition('.')[2]}" if "." in expression else f"{prefix}.resource"
+
+
+class InvalidRequest(FhirError):
+    status, code = 400, "invalid"
+
+
+class InvalidJson(InvalidRequest):
+    code = "structure"
+
+
+class InvalidResource(InvalidRequest):
+    """The resource breaks the base rules of FHIR (http.html#create: 400)."""
+
+
+class InvalidSearch(InvalidRequest):
+    pass
+
+
+class NotSupported(InvalidRequest):
+    code = "not-supported"
+
+
+class BrokenReference(InvalidRequest):
+    code = "not-found"
+
+
+class Unauthenticated(FhirError):
+    status, code = 401, "login"
+
+
+class Forbidden(FhirError):
+    status, code = 403, "forbidden"
+
+
+class NotFound(FhirError):
+    status, code = 404, "not-found"
+
+
+class UnknownType(NotFound):
+    code = "not-supported"
+
+
+class MethodNotAllowed(FhirError):
+    status, code = 405, "not-supported"
+
+
+class NotAcceptable(FhirError):
+    status, code = 406, "not-supported"
+
+
+class Timeout(FhirError):
+    status, code = 408, "timeout"
+
+
+class Conflict(FhirError):
+    status, code = 409, "conflict"
+
+
+class Referenced(Conflict):
+    """A resource that others still point at cannot be deleted."""
+
+
+class Gone(FhirError):
+    status, code = 410, "deleted"
+
+
+class PreconditionFailed(FhirError):
+    status, code = 412, "conflict"
+
+
+class MultipleMatches(PreconditionFailed):
+    code = "multiple-matches"
+
+
+class TooLarge(FhirError):
+    status, code = 413, "too-long"
+
+
+class UnsupportedMediaType(FhirError):
+    status, code = 415, "not-supported"
+
+
+class Unprocessable(FhirError):
+    status, code = 422, "processing"
+
+
+class TooManyRequests(FhirError):
+    status, code = 429, "throttled"
+
+
+class IntegrityFailure(FhirError):
+    """A stored row does not open under its own key and place: damage or tampering."""
+
+    code = "security"
+
+
+class Busy(FhirError):
+    status, code = 503, "transient"

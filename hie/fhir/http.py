@@ -1,0 +1,75 @@
+"""A FHIR interaction as a value, free of any web framework: https://hl7.org/fhir/R4/http.html"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """The Prefer header: https://hl7.org/fhir/R4/http.html#ops and search.html#errors."""
+
+    return_: str = "representation"  # minimal | representation | OperationOutcome
+    handling: str = "strict"  # strict | lenient
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """The conditional headers of a request, as the client wrote them."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+    if_modified_since: str | None = None
+    if_none_exist: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FhirRequest:
+    """One interaction or operation on the FHIR API.
+
+    `interaction` is a code of https://hl7.org/fhir/R4/valueset-restful-interaction.html, or "operation".
+    `resource` is the parsed body (validated by the interaction that stores it); `body` the raw bytes where the
+    content is not FHIR JSON (a Binary in its own format), with its `content_type`.
+    """
+
+    interaction: str
+    type: str | None = None
+    id: str | None = None
+    vid: str | None = None
+    operation: str | None = None
+    parameters: tuple[tuple[str, str], ...] = ()
+    resource: Any = None
+    body: bytes = b""
+    content_type: str = ""
+    conditions: Conditions = field(default_factory=Conditions)
+    preferences: Preferences = field(default_factory=Preferences)
+    method: str = "GET"
+
+    def parameter(self, name: str) -> str | None:
+        """Return the last value of the URL parameter `name`, or None where it is absent."""
+        for key, value in reversed(self.parameters):
+            if key == name:
+                return value
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class FhirResponse:
+    """What an interaction answers.
+
+    `content` is FHIR JSON, UTF-8, exactly as it will be sent (a stored resource is never serialised again), or the
+    raw bytes of `content_type` (a Binary in its own format). The web edge turns `etag`, `last_modified` and
+    `location` into headers and applies _format, _pretty, _summary, _elements and Prefer: return.
+    """
+
+    status: int
+    content: bytes | None = None
+    version_id: int | None = None
+    last_modified: int | None = None  # microseconds since 1970-01-01T00:00:00Z
+    location: str | None = None  # relative to the base: Type/id/_history/vid
+    content_type: str = "application/fhir+json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: (type, id) of what was touched, for the audit record
+    entity: tuple[str, str] | None = None

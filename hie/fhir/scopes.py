@@ -1,0 +1,87 @@
+"""SMART App Launch v2 scopes of system clients, and the grant they make.
+
+https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from hie.fhir.facts import RESOURCE_TYPES
+
+#: letter -> what it allows; letters stand in this order in a scope
+LETTERS = "cruds"
+ADMIN = "admin"
+_SCOPE = re.compile(r"system/(?P<type>\*|[A-Za-z]+)\.(?P<letters>[a-z*]+)(?:\?(?P<query>.+))?", re.ASCII)
+_V1 = {"read": "rs", "write": "cud", "*": "cruds"}
+
+
+class ScopeError(ValueError):
+    """A scope that cannot be granted as written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One granted scope: a type (or *), letters, and the search that a resource must match (empty: any)."""
+
+    type: str
+    letters: frozenset[str]
+    query: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The union of a client's scopes."""
+
+    scopes: tuple[Scope, ...]
+    admin: bool = False
+
+    def queries(self, type_name: str, letter: str) -> tuple[tuple[tuple[str, str], ...], ...] | None:
+        """Return the searches of which a resource must match one; None: no restriction; empty: nothing is allowed."""
+        found = []
+        for scope in self.scopes:
+            if letter in scope.letters and scope.type in ("*", type_name):
+                if not scope.query:
+                    return None
+                found.append(scope.query)
+        return tuple(found)
+
+    def types(self, letter: str) -> frozenset[str]:
+        """Return the resource types for which `letter` is allowed at all."""
+        allowed: set[str] = set()
+        for scope in self.scopes:
+            if letter in scope.letters:
+                allowed |= RESOURCE_TYPES if scope.type == "*" else {scope.type}
+        return frozenset(allowed)
+
+
+def parse_scope(text: str) -> Scope:
+    """Read one system scope, v2 (`system/Observation.rs?category=laboratory`) or v1 (`system/*.read`)."""
+    match = _SCOPE.fullmatch(text)
+    if match is None:
+        raise ScopeError(
+            f"Scope {text!r} is not understood; examples: system/*.cruds, system/Observation.rs, "
+            "system/Observation.rs?category=laboratory, admin."
+        )
+    type_name, letters, query = match["type"], match["letters"], match["query"]
+    if type_name != "*" and type_name not in RESOURCE_TYPES:
+        raise ScopeError(f"Scope {text!r} names {type_name!r}, which is not a resource type of FHIR R4.")
+    letters = _V1.get(letters, letters)
+    if not letters or "".join(c for c in LETTERS if c in letters) != letters:
+        raise ScopeError(f"Scope {text!r} must name some of the letters c, r, u, d, s, once each, in this order.")
+    return Scope(type_name, frozenset(letters), tuple(parse_qsl(query, keep_blank_values=True)) if query else ())
+
+
+def parse_grant(scopes: Iterable[str]) -> Grant:
+    """Read the scopes of a token; `admin` opens the administration API and nothing of the record."""
+    wanted = [s for text in scopes for s in text.split()]
+    if not wanted:
+        raise ScopeError("A token needs at least one scope, for example system/*.rs.")
+    return Grant(tuple(parse_scope(s) for s in wanted if s != ADMIN), ADMIN in wanted)
+
+
+#: What the server itself may do when a job works on nobody's behalf.
+FULL_GRANT = Grant((Scope("*", frozenset(LETTERS)),))

@@ -1,0 +1,125 @@
+"""Settings: the only reader of the environment.
+
+Each field is one `HIE_…` variable and one key of the optional TOML file (HIE_CONFIG). An unknown name or an
+unreadable value stops the start.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+
+class SettingsError(ValueError):
+    """A setting that is unknown or cannot be read."""
+
+
+def _setting(default: Any, meaning: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"meaning": meaning, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one server is set up. https://12factor.net/config"""
+
+    data_dir: Path = _setting(Path("data"), "Directory of the key file, the SQLite file, locks and the load journal.")
+    database_url: str = _setting(
+        "", "SQLAlchemy URL of the database; empty: SQLite in the data directory.", secret=True
+    )
+    key_file: Path | None = _setting(
+        None, "File (mode 600) with the root key; empty: keys/root.key in the data directory."
+    )
+    base_url: str = _setting(
+        "", "Public base URL of the FHIR API, for example https://hie.example.org/fhir; empty: taken from the request."
+    )
+    host: str = _setting("127.0.0.1", "Address that `hie serve` binds.")
+    port: int = _setting(8080, "Port that `hie serve` binds.")
+    workers: int = _setting(2, "Web processes that `hie serve` starts.")
+    threads: int = _setting(16, "Blocking threads of each web process.")
+    embedded_worker: bool = _setting(True, "Whether `hie serve` starts a job worker of its own.")
+    max_body_bytes: int = _setting(32_000_000, "Largest request body that is read, in bytes.")
+    max_bundle_entries: int = _setting(5_000, "Most entries of one batch or transaction Bundle.")
+    default_page_size: int = _setting(20, "_count where the client names none.")
+    max_page_size: int = _setting(1_000, "Largest page of a search or history.")
+    token_cache_seconds: int = _setting(5, "Longest time a revoked token may still be answered from memory.")
+    job_attempts: int = _setting(3, "Tries of a job before it has failed.")
+    log_level: str = _setting("INFO", "Level of the structured log on standard error.")
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("port", 0, 65_535), ("workers", 1, 256), ("threads", 1, 256), ("max_body_bytes", 1_000, 2**31),
+            ("max_bundle_entries", 1, 1_000_000), ("default_page_size", 0, 1_000_000), ("max_page_size", 1, 1_000_000),
+            ("token_cache_seconds", 0, 3_600), ("job_attempts", 1, 100),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise SettingsError(f"Setting {name} is {value}; it must lie between {low} and {high}.")
+        if self.default_page_size > self.max_page_size:
+            raise SettingsError("Setting default_page_size is larger than max_page_size.")
+        if self.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise SettingsError(f"Setting log_level is {self.log_level!r}; it must be DEBUG, INFO, WARNING or ERROR.")
+        if self.base_url and not self.base_url.startswith(("http://", "https://")):
+            raise SettingsError(f"Setting base_url is {self.base_url!r}; it must begin with http:// or https://.")
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+        """Read HIE_… variables over the TOML file over the defaults; keyword arguments win (command line)."""
+        environment = os.environ if environment is None else environment
+        given: dict[str, Any] = {}
+        config = environment.get("HIE_CONFIG")
+        if config:
+            given.update(_read_toml(Path(config)))
+        for variable, text in environment.items():
+            if variable.startswith("HIE_") and variable not in {"HIE_CONFIG", *NOT_SETTINGS}:
+                given[variable[4:].lower()] = text
+        given.update({name: value for name, value in overrides.items() if value is not None})
+        known = {f.name: f for f in fields(cls)}
+        values = {}
+        for name, value in given.items():
+            if name not in known:
+                raise SettingsError(f"Unknown setting HIE_{name.upper()}; known: {', '.join(sorted(known))}.")
+            values[name] = _read(name, str(known[name].type), value)
+        return cls(**values)
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The URL of the database that is really used."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'hie.sqlite3').resolve()}"
+
+    @property
+    def root_key_file(self) -> Path:
+        """The file that holds the root key."""
+        return self.key_file or self.data_dir / "keys" / "root.key"
+
+
+#: Variables beginning with HIE_ that are read by the test suite, not by the server.
+NOT_SETTINGS = frozenset({"HIE_TEST_DATA", "HIE_TEST_POSTGRES"})
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"The settings file {path} cannot be read: {error}") from error
+
+
+def _read(name: str, annotation: str, value: Any) -> Any:
+    if annotation.startswith("Path"):
+        return Path(value) if value not in ("", None) else None
+    if annotation == "bool":
+        lowered = str(value).lower()
+        if lowered in {"true", "1", "yes", "on"}:
+            return True
+        if lowered in {"false", "0", "no", "off"}:
+            return False
+        raise SettingsError(f"Setting {name} is {value!r}; it must be true or false.")
+    if annotation == "int":
+        try:
+            return int(value)
+        except (TypeError, ValueError):
+            raise SettingsError(f"Setting {name} is {value!r}; it must be a whole number.") from None
+    return str(value)

@@ -1,0 +1,218 @@
+"""The tables: one schema for SQLite and PostgreSQL. Nothing of a record that a person could read stands in clear.
+
+Times are microseconds since 1970-01-01T00:00:00Z. `hash` columns are keyed 64-bit BLAKE2b values (hie.store.crypto).
+What each clear column tells somebody who holds the file: docs/adr/0006.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+#: SQLite counts its row ids only in a column declared INTEGER.
+RowId: TypeEngine = BigInteger().with_variant(Integer, "sqlite")
+#: PostgreSQL keeps a resource's tokens in the row (GIN); SQLite keeps them in the table `token` and leaves this NULL.
+Tokens: TypeEngine = ARRAY(BigInteger).with_variant(LargeBinary, "sqlite")
+
+CREATED, UPDATED, DELETED = 1, 2, 3  # resource.method: the interaction that made this version
+
+tenant = Table(
+    "tenant",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("created", BigInteger, nullable=False),
+)
+
+data_key = Table(
+    "data_key",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("tenant", Integer, nullable=False),
+    Column("owner", Text, nullable=False),  # id of the Patient; empty: the tenant's key for everything else
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("kek", Integer, nullable=False),  # version of the key-encryption key that wraps it
+    Column("created", BigInteger, nullable=False),
+    UniqueConstraint("tenant", "owner"),
+    sqlite_autoincrement=True,
+)
+
+resource = Table(
+    "resource",
+    metadata,
+    Column("key", RowId, primary_key=True, autoincrement=True),
+    Column("tenant", Integer, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("vid", Integer, nullable=False),
+    Column("method", SmallInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("date_low", BigInteger),  # the type's primary date parameter (hie.store.search.index), half-open interval
+    Column("date_high", BigInteger),
+    Column("presence", BigInteger, nullable=False),  # one blind bit for each search parameter that has a value
+    Column("data_key", BigInteger, nullable=False),
+    Column("sealed", LargeBinary),  # NULL: deleted
+    Column("tokens", Tokens),
+    UniqueConstraint("tenant", "type", "id"),
+    Index("ix_resource_updated", "tenant", "updated", "key"),
+    Index("ix_resource_type_key", "tenant", "type", "key"),
+    Index("ix_resource_type_updated", "tenant", "type", "updated", "key"),
+    Index("ix_resource_type_date", "tenant", "type", "date_low", "key"),
+    Index(
+        "ix_resource_tokens",
+        "tokens",
+        postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": 256},
+    ).ddl_if(dialect="postgresql"),
+    sqlite_autoincrement=True,
+)
+
+resource_history = Table(
+    "resource_history",
+    metadata,
+    Column("tenant", Integer, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("vid", Integer, primary_key=True),
+    Column("method", SmallInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("data_key", BigInteger, nullable=False),
+    Column("sealed", LargeBinary),
+    Index("ix_resource_history_type_updated", "tenant", "type", "updated"),
+    Index("ix_resource_history_updated", "tenant", "updated"),
+)
+
+#: SQLite only. Old rows are found again by deriving the old version's tokens, so no index by key is kept.
+token = Table(
+    "token",
+    metadata,
+    Column("hash", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+date_index = Table(
+    "date_index",
+    metadata,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("parameter", BigInteger, primary_key=True, autoincrement=False),  # hash of (type, parameter)
+    Column("low", BigInteger, primary_key=True, autoincrement=False),
+    Column("high", BigInteger, primary_key=True, autoincrement=False),
+    Index("ix_date_index_parameter", "parameter", "low", "high", "key"),
+    sqlite_with_rowid=False,
+)
+
+#: Numbers and quantities. `unit`: hash of system|code, `code`: hash of code alone, `text`: hash of the unit's text;
+#: 0 where absent.
+number_index = Table(
+    "number_index",
+    metadata,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("parameter", BigInteger, primary_key=True, autoincrement=False),
+    Column("low", Double, primary_key=True, autoincrement=False),
+    Column("high", Double, primary_key=True, autoincrement=False),
+    Column("unit", BigInteger, primary_key=True, autoincrement=False),
+    Column("code", BigInteger, primary_key=True, autoincrement=False),
+    Column("text", BigInteger, primary_key=True, autoincrement=False),
+    Index("ix_number_index_parameter", "parameter", "low", "high", "key"),
+    sqlite_with_rowid=False,
+)
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("tenant", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),  # ready | running | done | failed | cancelled
+    Column("payload", LargeBinary, nullable=False),  # sealed JSON
+    Column("error", LargeBinary),  # sealed text of the last failure
+    Column("attempts", Integer, nullable=False),
+    Column("run_after", BigInteger, nullable=False),
+    Column("claimed_until", BigInteger),  # a worker that died loses its claim at this time
+    Column("worker", Text),
+    Column("created", BigInteger, nullable=False),
+    Column("finished", BigInteger),
+    Index("ix_job_state", "state", "run_after", "id"),
+    sqlite_autoincrement=True,
+)
+
+client = Table(
+    "client",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Integer, ForeignKey("tenant.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("revoked", BigInteger),
+    UniqueConstraint("tenant", "name"),
+)
+
+access_token = Table(
+    "access_token",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),  # SHA-256 of the token; the token itself is not kept
+    Column("client", Text, ForeignKey("client.id"), nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("revoked", BigInteger),
+    Index("ix_access_token_client", "client"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("stream", Text, primary_key=True),  # one hash chain for each writing connection of each process
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("tenant", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("client", Text, nullable=False),  # empty: refused before a client was known
+    Column("interaction", Text, nullable=False),
+    Column("status", SmallInteger, nullable=False),  # HTTP status of the answer
+    Column("entity", BigInteger, nullable=False),  # hash of Type/id; 0: none
+    Column("patient", BigInteger, nullable=False),  # hash of Patient/id; 0: none
+    Column("sealed", LargeBinary, nullable=False),
+    Column("mac", LargeBinary, nullable=False),  # keyed hash over the row and the mac before it
+    Index("ix_audit_at", "tenant", "at"),
+    Index("ix_audit_entity", "entity", "at"),
+    Index("ix_audit_patient", "patient", "at"),
+)
+
+model = Table(
+    "model",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("active", Boolean, nullable=False),
+    Column("added", BigInteger, nullable=False),
+    Column("activated", BigInteger),
+)
+
+#: Tables that only one dialect has.
+SQLITE_ONLY = frozenset({token.name})
