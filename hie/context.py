@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hie.fhir.http import FhirRequest, FhirResponse
     from hie.registry import Registry
-    from hie.security.authorization import Principal
+    from hie.security.authentication import Principal
     from hie.settings import Settings
     from hie.store.resources import ResourceStore
 

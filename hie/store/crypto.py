@@ -1,0 +1,89 @@
+"""Sealing of stored content, and the keyed hashes that search runs on (D5, D6).
+
+A sealed value is `version | nonce (12) | ciphertext and tag`: AES-256-GCM (NIST SP 800-38D) over zstd (RFC 8878) with
+the shipped dictionary. Its associated data name the place it belongs to, so that a value that is moved to another
+tenant, resource, id or version does not open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from functools import cache
+from importlib import resources
+
+import zstandard
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+NONCE = 12
+PLAIN, COMPRESSED = b"\x01", b"\x02"
+#: Opened content may not be larger than this: a bound for the decompressor, above any accepted body.
+LARGEST_CONTENT = 256 * 1024 * 1024
+
+
+class SealBroken(Exception):
+    """A sealed value does not open: wrong key, wrong place, or changed bytes."""
+
+
+def associated_data(*parts: str | int) -> bytes:
+    """Return the associated data that bind a sealed value to its place."""
+    return "\x1f".join(str(part) for part in parts).encode()
+
+
+def seal(key: AESGCM, plain: bytes, place: bytes) -> bytes:
+    """Compress and encrypt `plain` for `place`."""
+    nonce = os.urandom(NONCE)
+    return COMPRESSED + nonce + key.encrypt(nonce, _zstd().compress(plain), place)
+
+
+def open_(key: AESGCM, sealed: bytes, place: bytes) -> bytes:
+    """Return what `seal` was given; SealBroken when key, place or bytes differ."""
+    try:
+        opened = key.decrypt(sealed[1 : 1 + NONCE], sealed[1 + NONCE :], place)
+        if sealed[:1] == COMPRESSED:
+            return _zstd().decompress(opened)
+    except (InvalidTag, ValueError, zstandard.ZstdError) as error:
+        raise SealBroken("A sealed value does not open.") from error
+    raise SealBroken(f"A sealed value has the unknown format {sealed[:1]!r}.")
+
+
+class _Zstd(threading.local):
+    """One compressor and one decompressor a thread: the library's objects are not shared between threads."""
+
+    def __init__(self) -> None:
+        dictionary = zstandard.ZstdCompressionDict(_dictionary())
+        self._compressor = zstandard.ZstdCompressor(level=3, dict_data=dictionary, write_checksum=False)
+        self._decompressor = zstandard.ZstdDecompressor(dict_data=dictionary)
+
+    def compress(self, data: bytes) -> bytes:
+        return self._compressor.compress(data)
+
+    def decompress(self, data: bytes) -> bytes:
+        return self._decompressor.decompress(data, max_output_size=LARGEST_CONTENT)
+
+
+@cache
+def _dictionary() -> bytes:
+    return resources.files("hie.store").joinpath("data/resources.zdict").read_bytes()
+
+
+@cache
+def _zstd() -> _Zstd:
+    return _Zstd()
+
+
+class Blind:
+    """Keyed hashes of one tenant: BLAKE2b (RFC 7693), 64 bits, as the signed integers databases index."""
+
+    __slots__ = ("_keyed",)
+
+    def __init__(self, key: bytes) -> None:
+        self._keyed = hashlib.blake2b(key=key, digest_size=8)
+
+    def hash(self, *parts: str) -> int:
+        """Return the hash of `parts`; no two different tuples of parts share an input."""
+        keyed = self._keyed.copy()
+        keyed.update("\x1f".join(parts).encode("utf-8", "surrogatepass"))
+        return int.from_bytes(keyed.digest(), "big", signed=True)

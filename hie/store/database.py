@@ -1,0 +1,409 @@
+"""One database, two dialects: held connections for reading, ordered writers (D7a, D7b).
+
+SQLite: one writer at a time for the file, over all threads and processes, in the order of arrival; neighbouring
+requests share one commit. PostgreSQL: each request its own transaction. On both, the audit records of a request are
+committed with its writes; records of requests that wrote nothing are committed in groups before their answers leave.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import BigInteger, Connection, Engine, Integer, LargeBinary, SmallInteger, Text, event, insert, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from hie.errors import Busy
+from hie.store.audit import AuditEntry, AuditKeys, AuditStream
+from hie.store.models import audit
+
+T = TypeVar("T")
+
+_POSTGRES_TYPES: dict[type, str] = {Text: "text", BigInteger: "bigint", Integer: "integer", SmallInteger: "smallint",
+                                    LargeBinary: "bytea"}  # fmt: skip
+
+#: A commit is not put off for further neighbours once it holds this many requests or is this old.
+GROUP_REQUESTS, GROUP_SECONDS = 64, 0.02
+WRITE_ATTEMPTS = 6
+#: PostgreSQL: serialization_failure, deadlock_detected, and a unique row that a neighbour was quicker to write
+RETRIED = frozenset({"40001", "40P01", "23505"})
+_INSERT_AUDIT = insert(audit)
+_AUDIT_COLUMNS = tuple(audit.c.keys())
+#: PostgreSQL: any number of records in one statement of one shape
+_INSERT_AUDITS = text(
+    f"INSERT INTO audit ({', '.join(_AUDIT_COLUMNS)}) SELECT * FROM unnest("
+    + ", ".join(f"CAST(:{column.name} AS {_POSTGRES_TYPES[type(column.type)]}[])" for column in audit.c)
+    + ")"
+)
+
+
+class Again(Exception):
+    """The unit of work met a neighbour's write and must run once more."""
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Return the options of create_engine for `url`."""
+    if url.startswith("sqlite"):
+        return {
+            "connect_args": {"check_same_thread": False, "timeout": 60, "cached_statements": 512},
+            "pool_size": 64,
+            "max_overflow": 64,
+        }
+    return {"pool_size": 40, "max_overflow": 40, "pool_pre_ping": True, "connect_args": {"prepare_threshold": 3}}
+
+
+def prepare_engine(engine: Engine) -> None:
+    """Set what every connection of this engine needs."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in (
+            "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY",
+            "cache_size = -65536", "mmap_size = 268435456", "wal_autocheckpoint = 4000", "trusted_schema = OFF",
+            "secure_delete = ON",
+        ):  # fmt: skip
+            connection.execute(f"PRAGMA {pragma}")
+
+
+class Database:
+    """The engine with this process's way of reading and writing through it."""
+
+    def __init__(self, engine: Engine, audit_keys: dict[int, AuditKeys], lock_directory: Path) -> None:
+        self.engine = engine
+        self.dialect = engine.dialect.name
+        self._audit_keys = audit_keys
+        self._held = threading.local()
+        self._opened: list[Connection] = []
+        self._opened_lock = threading.Lock()
+        self._writer: SqliteWriter | PostgresWriter
+        if self.dialect == "sqlite":
+            self._writer = SqliteWriter(self, audit_keys, lock_directory)
+        else:
+            self._writer = PostgresWriter(self, audit_keys)
+
+    def connection(self) -> Connection:
+        """Return this thread's connection for reading; every statement sees what was committed before it."""
+        held: Connection | None = getattr(self._held, "connection", None)
+        if held is None or held.closed or held.invalidated:
+            held = self.open_autocommit()
+            self._held.connection = held
+        return held
+
+    def begin(self) -> WriteTransaction:
+        """Begin a transaction for writing; on SQLite this waits for its turn."""
+        return self._writer.begin()
+
+    def write(self, unit: Callable[[Connection], T], entry: AuditEntry | None = None) -> T:
+        """Run `unit` in one transaction together with its audit record; `unit` may run again after a conflict."""
+        for attempt in range(WRITE_ATTEMPTS):
+            transaction = self.begin()
+            try:
+                result = unit(transaction.connection)
+                transaction.commit(entry)
+                return result
+            except BaseException as error:
+                transaction.rollback()
+                if not retryable(error) or attempt == WRITE_ATTEMPTS - 1:
+                    raise
+                retry_pause(attempt)
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    def record(self, entry: AuditEntry) -> None:
+        """Commit the audit record of a request that wrote nothing."""
+        self._writer.record(entry)
+        entry.recorded = True
+
+    def open_autocommit(self) -> Connection:
+        """Open a connection that this object closes at the end."""
+        connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        with self._opened_lock:
+            self._opened = [c for c in self._opened if not c.closed]
+            self._opened.append(connection)
+        return connection
+
+    def close(self) -> None:
+        """Close every connection of this process."""
+        with self._opened_lock:
+            for connection in self._opened:
+                with suppress(Exception):
+                    connection.close()
+            self._opened.clear()
+        self.engine.dispose()
+
+
+class WriteTransaction:
+    """An open transaction; exactly one of commit and rollback ends it."""
+
+    connection: Connection
+
+    def commit(self, entry: AuditEntry | None) -> None:
+        """Commit what was written and the request's audit record; returns when both are durable."""
+        raise NotImplementedError
+
+    def rollback(self) -> None:
+        """Undo; does nothing after commit."""
+        raise NotImplementedError
+
+
+def retryable(error: BaseException) -> bool:
+    """Say whether a transaction that failed with `error` may simply run again."""
+    if isinstance(error, Again):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    return getattr(error.orig, "sqlstate", None) in RETRIED
+
+
+def retry_pause(attempt: int) -> None:
+    """Wait a moment, longer each time, before a transaction that met a neighbour runs again."""
+    time.sleep(0.005 * 2**attempt)
+
+
+class _FileTurn:
+    """Whose turn it is to write one file, over processes: a turnstile keeps a process from overtaking a waiting one."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._turnstile = os.open(directory / "turnstile.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._writer = os.open(directory / "writer.lock", os.O_RDWR | os.O_CREAT, 0o600)
+
+    def take(self) -> None:
+        fcntl.flock(self._turnstile, fcntl.LOCK_EX)
+        fcntl.flock(self._writer, fcntl.LOCK_EX)
+        fcntl.flock(self._turnstile, fcntl.LOCK_UN)
+
+    def give(self) -> None:
+        fcntl.flock(self._writer, fcntl.LOCK_UN)
+
+
+class _Ticket:
+    """One request's share of a group commit."""
+
+    __slots__ = ("done", "error", "event")
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.done = False
+        self.error: BaseException | None = None
+
+    def finish(self, error: BaseException | None) -> None:
+        self.error, self.done = error, True
+        self.event.set()
+
+    def wait(self) -> None:
+        self.event.wait()
+        if self.error is not None:
+            raise Busy("The write could not be committed; nothing of it was kept.") from self.error
+
+
+class SqliteWriter:
+    """Group commit on one connection. Whoever holds `_turn` writes; the last of a queue commits for all."""
+
+    def __init__(self, database: Database, audit_keys: dict[int, AuditKeys], lock_directory: Path) -> None:
+        self._database = database
+        self._file_turn = _FileTurn(lock_directory)
+        self._stream = AuditStream(audit_keys)
+        self._turn = threading.Lock()
+        self._counter = threading.Lock()
+        self._queued = 0
+        self._connection: Connection | None = None
+        self._open_since: float | None = None
+        self._batch: list[tuple[_Ticket, AuditEntry | None]] = []
+        self._reads: list[tuple[_Ticket, AuditEntry]] = []
+
+    def begin(self) -> WriteTransaction:
+        with self._counter:
+            self._queued += 1
+        self._turn.acquire()
+        with self._counter:
+            self._queued -= 1
+        try:
+            connection = self._begin_group("FULL")
+            connection.exec_driver_sql("SAVEPOINT request")
+        except BaseException:
+            self._leave()
+            raise
+        return _SqliteTransaction(self, connection)
+
+    def record(self, entry: AuditEntry) -> None:
+        ticket = _Ticket()
+        with self._counter:
+            self._reads.append((ticket, entry))
+        with self._turn:
+            if not ticket.done:
+                # Readers' records are committed without waiting for the disk; the next write's sync covers them.
+                self._begin_group("NORMAL")
+                self._commit_group()
+        ticket.wait()
+
+    def keep(self, entry: AuditEntry | None) -> _Ticket:
+        """Keep the request's savepoint for the group's commit and leave."""
+        ticket = _Ticket()
+        self._batch.append((ticket, entry))
+        self._leave()
+        return ticket
+
+    def drop(self) -> None:
+        """Leave after the request's savepoint was rolled back."""
+        self._leave()
+
+    def _leave(self) -> None:
+        try:
+            if self._open_since is not None and (
+                self._queued == 0
+                or len(self._batch) >= GROUP_REQUESTS
+                or time.monotonic() - self._open_since > GROUP_SECONDS
+            ):
+                self._commit_group()
+        finally:
+            self._turn.release()
+
+    def _begin_group(self, synchronous: str) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = self._database.open_autocommit()
+        if self._open_since is None:
+            self._file_turn.take()
+            try:
+                self._connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+                self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+            except BaseException:
+                self._file_turn.give()
+                raise
+            self._open_since = time.monotonic()
+        return self._connection
+
+    def _commit_group(self) -> None:
+        connection = self._connection
+        assert connection is not None  # noqa: S101 - a group is open
+        with self._counter:
+            reads, self._reads = self._reads, []
+        batch, self._batch = self._batch, []
+        tickets = [ticket for ticket, _ in batch] + [ticket for ticket, _ in reads]
+        entries = [entry for _, entry in batch if entry is not None] + [entry for _, entry in reads]
+        error: BaseException | None = None
+        try:
+            if entries:
+                rows, end = self._stream.rows(entries)
+                connection.execute(_INSERT_AUDIT, rows)
+            connection.exec_driver_sql("COMMIT")
+            if entries:
+                self._stream.advance(end)
+        except BaseException as failure:
+            error = failure
+            with suppress(DBAPIError):
+                connection.exec_driver_sql("ROLLBACK")
+        finally:
+            self._open_since = None
+            self._file_turn.give()
+        for ticket in tickets:
+            ticket.finish(error)
+
+
+class _SqliteTransaction(WriteTransaction):
+    def __init__(self, writer: SqliteWriter, connection: Connection) -> None:
+        self._writer, self.connection, self._open = writer, connection, True
+
+    def commit(self, entry: AuditEntry | None) -> None:
+        self.connection.exec_driver_sql("RELEASE request")
+        self._open = False
+        self._writer.keep(entry).wait()
+        if entry is not None:
+            entry.recorded = True
+
+    def rollback(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        try:
+            self.connection.exec_driver_sql("ROLLBACK TO request")
+            self.connection.exec_driver_sql("RELEASE request")
+        finally:
+            self._writer.drop()
+
+
+class PostgresWriter:
+    """Each thread has its own connection and audit chain; records of reads are committed in groups."""
+
+    def __init__(self, database: Database, audit_keys: dict[int, AuditKeys]) -> None:
+        self._database, self._audit_keys = database, audit_keys
+        self._held = threading.local()
+        self._reads: list[tuple[_Ticket, AuditEntry]] = []
+        self._reads_lock = threading.Lock()
+        self._leader = threading.Lock()
+        self._reads_connection: Connection | None = None
+        self._reads_stream = AuditStream(audit_keys)
+
+    def begin(self) -> WriteTransaction:
+        held = self._held
+        connection: Connection | None = getattr(held, "connection", None)
+        if connection is None or connection.closed or connection.invalidated:
+            connection = held.connection = self._database.open_autocommit()
+            held.stream = AuditStream(self._audit_keys)
+        try:
+            connection.exec_driver_sql("BEGIN")
+        except OperationalError:
+            connection.close()  # the server went away between two requests; the next connection is a new one
+            connection = held.connection = self._database.open_autocommit()
+            connection.exec_driver_sql("BEGIN")
+        return _PostgresTransaction(connection, held.stream)
+
+    def record(self, entry: AuditEntry) -> None:
+        ticket = _Ticket()
+        with self._reads_lock:
+            self._reads.append((ticket, entry))
+        with self._leader:
+            if not ticket.done:
+                self._commit_reads()
+        ticket.wait()
+
+    def _commit_reads(self) -> None:
+        with self._reads_lock:
+            reads, self._reads = self._reads, []
+        error: BaseException | None = None
+        try:
+            connection = self._reads_connection
+            if connection is None or connection.closed or connection.invalidated:
+                connection = self._reads_connection = self._database.open_autocommit()
+                connection.execute(text("SET synchronous_commit = off"))
+            rows, end = self._reads_stream.rows([entry for _, entry in reads])
+            connection.execute(_INSERT_AUDITS, {name: [row[name] for row in rows] for name in _AUDIT_COLUMNS})
+            self._reads_stream.advance(end)
+        except BaseException as failure:
+            error = failure
+            if self._reads_connection is not None:
+                with suppress(Exception):
+                    self._reads_connection.close()
+        for ticket, _ in reads:
+            ticket.finish(error)
+
+
+class _PostgresTransaction(WriteTransaction):
+    def __init__(self, connection: Connection, stream: AuditStream) -> None:
+        self.connection, self._stream, self._open = connection, stream, True
+
+    def commit(self, entry: AuditEntry | None) -> None:
+        end = None
+        if entry is not None:
+            rows, end = self._stream.rows([entry])
+            self.connection.execute(_INSERT_AUDIT, rows[0])
+        self.connection.exec_driver_sql("COMMIT")
+        self._open = False
+        if entry is not None and end is not None:
+            self._stream.advance(end)
+            entry.recorded = True
+
+    def rollback(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        with suppress(DBAPIError):
+            self.connection.exec_driver_sql("ROLLBACK")

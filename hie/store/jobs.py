@@ -1,0 +1,171 @@
+"""Jobs as rows of our own table, written with the resource that caused them (D12)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+
+from hie.store.crypto import associated_data, open_, seal
+from hie.store.database import Database
+from hie.store.models import job
+from hie.store.tenants import Tenant
+
+READY, RUNNING, DONE, FAILED, CANCELLED = "ready", "running", "done", "failed", "cancelled"
+STATES = (READY, RUNNING, DONE, FAILED, CANCELLED)
+#: A claim is lost after this time unless the worker finishes or renews it.
+CLAIM_MICROSECONDS = 120_000_000
+#: First pause before another try; doubled each time.
+BACKOFF_MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed job."""
+
+    id: int
+    tenant: int
+    kind: str
+    payload: dict[str, Any]
+    attempts: int
+
+
+def _row(tenant: Tenant, kind: str, payload: dict[str, Any], now: int, run_after: int | None) -> dict[str, Any]:
+    sealed = seal(tenant.job_cipher, orjson.dumps(payload), _place(tenant, kind))
+    return {
+        "tenant": tenant.id, "kind": kind, "state": READY, "payload": sealed, "attempts": 0,
+        "run_after": now if run_after is None else run_after, "created": now,
+    }  # fmt: skip
+
+
+def add(
+    connection: Connection, tenant: Tenant, kind: str, payload: dict[str, Any], now: int, run_after: int | None = None
+) -> int:
+    """Add a job to the open transaction and return its number; its payload is sealed."""
+    result = connection.execute(_INSERT, _row(tenant, kind, payload, now, run_after))
+    return int(result.scalar_one())
+
+
+_INSERT = insert(job).returning(job.c.id)
+
+
+def _place(tenant: Tenant, kind: str) -> bytes:
+    return associated_data("job", tenant.id, kind)
+
+
+_DUE = (
+    select(job.c.id)
+    .where(
+        or_(
+            (job.c.state == READY) & (job.c.run_after <= bindparam("now")),
+            (job.c.state == RUNNING) & (job.c.claimed_until < bindparam("now")),
+        )
+    )
+    .order_by(job.c.run_after, job.c.id)
+    .limit(1)
+)
+_CLAIM = (
+    update(job)
+    .where(job.c.id == _DUE.with_for_update(skip_locked=True).scalar_subquery())
+    .values(
+        state=RUNNING,
+        attempts=job.c.attempts + 1,
+        worker=bindparam("by"),
+        claimed_until=bindparam("until"),
+    )
+    .returning(job.c.id, job.c.tenant, job.c.kind, job.c.payload, job.c.attempts)
+)
+_FINISH = (
+    update(job)
+    .where(job.c.id == bindparam("job_id"), job.c.state == RUNNING, job.c.attempts == bindparam("attempt"))
+    .values(
+        state=bindparam("new_state"), error=bindparam("new_error"), run_after=bindparam("after"),
+        finished=bindparam("ended"), claimed_until=None, worker=None,
+    )
+)  # fmt: skip
+
+
+class Jobs:
+    """The queue as workers and administrators use it."""
+
+    def __init__(self, database: Database, tenants: dict[int, Tenant]) -> None:
+        self._database, self._tenants = database, tenants
+
+    def claim(self, worker: str, now: int) -> Job | None:
+        """Take the next due job, or one whose worker was lost; None when there is none."""
+        if self._database.connection().execute(_DUE, {"now": now}).first() is None:
+            return None  # looking needs no writer's turn
+        parameters = {"now": now, "by": worker, "until": now + CLAIM_MICROSECONDS}
+        row = self._database.write(lambda connection: connection.execute(_CLAIM, parameters).first())
+        if row is None:
+            return None
+        return Job(row.id, row.tenant, row.kind, self._open(row.tenant, row.kind, row.payload), row.attempts)
+
+    def complete(self, claimed: Job, now: int) -> None:
+        """Mark a claimed job done."""
+        self._finish(claimed, DONE, None, now, now)
+
+    def fail(self, claimed: Job, error: str, now: int, *, final: bool) -> None:
+        """Put a claimed job back for another try after a pause, or mark it failed for good."""
+        if final:
+            self._finish(claimed, FAILED, error, now, now)
+        else:
+            self._finish(claimed, READY, error, None, now + BACKOFF_MICROSECONDS * 2 ** (claimed.attempts - 1))
+
+    def _finish(self, claimed: Job, state: str, error: str | None, ended: int | None, after: int) -> None:
+        tenant = self._tenants[claimed.tenant]
+        sealed = None if error is None else seal(tenant.job_cipher, error.encode(), _place(tenant, "error"))
+        parameters = {
+            "job_id": claimed.id, "attempt": claimed.attempts, "new_state": state, "new_error": sealed, "ended": ended,
+            "after": after,
+        }  # fmt: skip
+        self._database.write(lambda connection: connection.execute(_FINISH, parameters))
+
+    def retry(self, job_id: int, now: int) -> bool:
+        """Make a failed or cancelled job ready again; False when it is not in such a state."""
+        fresh = {"state": READY, "attempts": 0, "run_after": now, "finished": None}
+        return self._change(job_id, (FAILED, CANCELLED), fresh)
+
+    def cancel(self, job_id: int, now: int) -> bool:
+        """Take a job that has not begun out of the queue; False when it is not waiting."""
+        return self._change(job_id, (READY,), {"state": CANCELLED, "finished": now})
+
+    def _change(self, job_id: int, states: tuple[str, ...], values: dict[str, Any]) -> bool:
+        statement = update(job).where(job.c.id == job_id, job.c.state.in_(states)).values(**values)
+        return bool(self._database.write(lambda connection: connection.execute(statement).rowcount))
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of jobs in each state."""
+        rows = self._database.connection().execute(select(job.c.state, func.count()).group_by(job.c.state))
+        return dict.fromkeys(STATES, 0) | {row[0]: row[1] for row in rows}
+
+    def list(self, *, state: str | None = None, before: int | None = None, count: int = 50) -> list[dict[str, Any]]:
+        """Return jobs, newest first, without their payload."""
+        statement = select(job).order_by(job.c.id.desc()).limit(count)
+        if state is not None:
+            statement = statement.where(job.c.state == state)
+        if before is not None:
+            statement = statement.where(job.c.id < before)
+        return [self._described(row) for row in self._database.connection().execute(statement)]
+
+    def find(self, job_id: int) -> dict[str, Any] | None:
+        """Return one job without its payload; None when there is none of this number."""
+        row = self._database.connection().execute(select(job).where(job.c.id == job_id)).first()
+        return None if row is None else self._described(row)
+
+    def _described(self, row: Any) -> dict[str, Any]:
+        tenant = self._tenants[row.tenant]
+        error = None if row.error is None else open_(tenant.job_cipher, bytes(row.error), _place(tenant, "error"))
+        return {
+            "id": row.id, "kind": row.kind, "state": row.state, "attempts": row.attempts, "created": row.created,
+            "run_after": row.run_after, "finished": row.finished, "worker": row.worker,
+            "error": error.decode() if error is not None else None,
+        }  # fmt: skip
+
+    def _open(self, tenant_id: int, kind: str, payload: bytes) -> dict[str, Any]:
+        tenant = self._tenants[tenant_id]
+        opened: dict[str, Any] = orjson.loads(open_(tenant.job_cipher, bytes(payload), _place(tenant, kind)))
+        return opened
+

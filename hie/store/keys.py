@@ -1,0 +1,191 @@
+"""Keys: root key file -> key-encryption key of a tenant -> data key of a patient (D5).
+
+Everything below the root is derived (HKDF, RFC 5869) or wrapped (AES-256-GCM); destroying one wrapped data key makes
+one patient's record unreadable, in every backup too.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import stat
+from collections import OrderedDict
+from collections.abc import Iterable
+from pathlib import Path
+from threading import Lock
+from typing import Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlalchemy import Connection, bindparam, select
+
+from hie.store.crypto import NONCE, associated_data
+from hie.store.models import data_key
+
+CACHED_KEYS = 20_000
+
+
+class KeyProblem(Exception):
+    """The key file is missing, unreadable, open to others, or not the one of this database."""
+
+
+class KeyManagement(Protocol):
+    """What a key management service offers; the root key never leaves it."""
+
+    def wrap(self, tenant: int, key: bytes, place: bytes) -> tuple[int, bytes]:
+        """Return (version of the key-encryption key, wrapped key)."""
+
+    def unwrap(self, tenant: int, version: int, wrapped: bytes, place: bytes) -> bytes:
+        """Return the key; KeyProblem when it does not open."""
+
+    def derive(self, tenant: int, purpose: str) -> bytes:
+        """Return the 32-byte key of the tenant for one purpose."""
+
+
+class FileKeys:
+    """Key management by a local JWK file (RFC 7517, kty oct) that only its owner may read."""
+
+    VERSION = 1
+
+    def __init__(self, root: bytes) -> None:
+        self._root = root
+        self._wrapping: dict[int, AESGCM] = {}
+
+    @classmethod
+    def create(cls, path: Path) -> FileKeys:
+        """Write a new root key; the file must not exist."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        jwk = {"kty": "oct", "use": "enc", "kid": secrets.token_hex(8), "k": _base64url(os.urandom(32))}
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return cls.load(path)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump({"keys": [jwk]}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        return cls.load(path)
+
+    @classmethod
+    def load(cls, path: Path) -> FileKeys:
+        """Read the root key; KeyProblem says what to do when that cannot be."""
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & 0o077:
+                raise KeyProblem(f"The key file {path} may be read by others (mode {mode:o}); set it to 600.")
+            jwk = json.loads(path.read_text(encoding="utf-8"))["keys"][0]
+            root = base64.urlsafe_b64decode(jwk["k"] + "=" * (-len(jwk["k"]) % 4))
+        except OSError as error:
+            raise KeyProblem(f"The key file {path} cannot be read: {error.strerror}.") from error
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise KeyProblem(f"The key file {path} is not a JWK set with one symmetric key.") from error
+        if len(root) != 32:
+            raise KeyProblem(f"The key file {path} holds a key of {len(root)} bytes; 32 are needed.")
+        return cls(root)
+
+    def derive(self, tenant: int, purpose: str) -> bytes:
+        info = f"hie/{self.VERSION}/{tenant}/{purpose}".encode()
+        return HKDF(SHA256(), 32, salt=None, info=info).derive(self._root)
+
+    def wrap(self, tenant: int, key: bytes, place: bytes) -> tuple[int, bytes]:
+        nonce = os.urandom(NONCE)
+        return self.VERSION, nonce + self._kek(tenant).encrypt(nonce, key, place)
+
+    def unwrap(self, tenant: int, version: int, wrapped: bytes, place: bytes) -> bytes:
+        if version != self.VERSION:
+            raise KeyProblem(f"A data key is wrapped by version {version} of the key-encryption key; it is not known.")
+        try:
+            return self._kek(tenant).decrypt(wrapped[:NONCE], wrapped[NONCE:], place)
+        except InvalidTag as error:
+            raise KeyProblem("A data key does not open: the key file is not the one of this database.") from error
+
+    def _kek(self, tenant: int) -> AESGCM:
+        if tenant not in self._wrapping:
+            self._wrapping[tenant] = AESGCM(self.derive(tenant, "key-encryption-key"))
+        return self._wrapping[tenant]
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+_BY_OWNER = select(data_key.c.id, data_key.c.wrapped, data_key.c.kek, data_key.c.owner).where(
+    data_key.c.tenant == bindparam("tenant"), data_key.c.owner == bindparam("owner")
+)
+_BY_ID = select(data_key.c.id, data_key.c.wrapped, data_key.c.kek, data_key.c.owner).where(
+    data_key.c.tenant == bindparam("tenant"), data_key.c.id.in_(bindparam("ids", expanding=True))
+)
+
+
+class NewKey:
+    """A data key that was made in a transaction and is stored with it."""
+
+    def __init__(self, id_: int, owner: str, row: dict[str, object], cipher: AESGCM) -> None:
+        self.id, self.owner, self.row, self.cipher = id_, owner, row, cipher
+
+
+class DataKeys:
+    """The opened data keys of one tenant: a bounded memory shared by the threads of a process."""
+
+    def __init__(self, management: KeyManagement, tenant: int) -> None:
+        self._management, self._tenant = management, tenant
+        self._ciphers: OrderedDict[int, AESGCM] = OrderedDict()
+        self._ids: OrderedDict[str, int] = OrderedDict()
+        self._lock = Lock()
+
+    def of_owner(self, connection: Connection, owner: str) -> tuple[int, AESGCM] | None:
+        """Return (id, cipher) of the data key of a patient (empty owner: the tenant's); None: it has none yet."""
+        key_id = self._ids.get(owner)
+        cipher = self._ciphers.get(key_id) if key_id is not None else None
+        if key_id is None or cipher is None:
+            row = connection.execute(_BY_OWNER, {"tenant": self._tenant, "owner": owner}).first()
+            if row is None:
+                return None
+            key_id, cipher = row.id, self._open(row.id, row.owner, row.kek, row.wrapped)
+        return key_id, cipher
+
+    def of_ids(self, connection: Connection, ids: Iterable[int]) -> dict[int, AESGCM]:
+        """Return the ciphers of `ids`; one statement fetches all that are not in memory. Missing keys are left out."""
+        wanted = set(ids)
+        found = {i: cipher for i in wanted if (cipher := self._ciphers.get(i)) is not None}
+        missing = list(wanted - found.keys())
+        for start in range(0, len(missing), 500):
+            chunk = missing[start : start + 500]
+            for row in connection.execute(_BY_ID, {"tenant": self._tenant, "ids": chunk}):
+                found[row.id] = self._open(row.id, row.owner, row.kek, row.wrapped)
+        return found
+
+    def new(self, owner: str, now: int) -> NewKey:
+        """Make a data key; it counts once its row is committed and `adopt` was called."""
+        key_id, key = secrets.randbits(62), AESGCM.generate_key(256)
+        version, wrapped = self._management.wrap(self._tenant, key, self._place(key_id, owner))
+        row = {
+            "id": key_id, "tenant": self._tenant, "owner": owner, "wrapped": wrapped, "kek": version, "created": now,
+        }  # fmt: skip
+        return NewKey(key_id, owner, row, AESGCM(key))
+
+    def adopt(self, new: NewKey) -> None:
+        """Remember a key whose row is committed."""
+        self._remember(new.id, new.owner, new.cipher)
+
+    def _open(self, key_id: int, owner: str, version: int, wrapped: bytes) -> AESGCM:
+        key = self._management.unwrap(self._tenant, version, wrapped, self._place(key_id, owner))
+        cipher = AESGCM(key)
+        self._remember(key_id, owner, cipher)
+        return cipher
+
+    def _remember(self, key_id: int, owner: str, cipher: AESGCM) -> None:
+        with self._lock:
+            self._ciphers[key_id] = cipher
+            self._ids[owner] = key_id
+            while len(self._ciphers) > CACHED_KEYS:
+                self._ciphers.popitem(last=False)
+            while len(self._ids) > CACHED_KEYS:
+                self._ids.popitem(last=False)
+
+    def _place(self, key_id: int, owner: str) -> bytes:
+        return associated_data("data-key", self._tenant, key_id, owner)

@@ -1,0 +1,302 @@
+"""The resource store, bound to one request's tenant, grant and audit entry (D11: the grant is in every query)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from hie.errors import Forbidden, Gone, NotFound, PreconditionFailed
+from hie.fhir.compartments import single_patient
+from hie.fhir.http import FhirResponse
+from hie.fhir.scopes import Grant
+from hie.store import jobs, rows
+from hie.store.audit import AuditEntry
+from hie.store.database import WRITE_ATTEMPTS, Database, retry_pause, retryable
+from hie.store.history import HistoryPage, history_page
+from hie.store.models import CREATED, DELETED, UPDATED, resource, resource_history
+from hie.store.opening import open_versions, parsed
+from hie.store.search import engine as search_engine
+from hie.store.search.index import IndexRows, index_rows
+from hie.store.tenants import Tenant
+from hie.store.unit_of_work import UnitOfWork
+from hie.store.versions import StoredVersion, content_of
+
+if TYPE_CHECKING:
+    from hie.store.search.engine import SearchPage
+    from hie.store.search.query import SearchQuery
+
+T = TypeVar("T")
+
+_ROW = select(
+    resource.c.type, resource.c.id, resource.c.vid, resource.c.method, resource.c.updated, resource.c.data_key,
+    resource.c.sealed,
+).where(resource.c.tenant == bindparam("tenant"), resource.c.type == bindparam("type"))  # fmt: skip
+_READ = _ROW.where(resource.c.id == bindparam("id"))
+_READ_MANY = _ROW.where(resource.c.id.in_(bindparam("ids", expanding=True)), resource.c.sealed.is_not(None))
+_OLD = select(
+    resource_history.c.type, resource_history.c.id, resource_history.c.vid, resource_history.c.method,
+    resource_history.c.updated, resource_history.c.data_key, resource_history.c.sealed,
+).where(
+    resource_history.c.tenant == bindparam("tenant"), resource_history.c.type == bindparam("type"),
+    resource_history.c.id == bindparam("id"), resource_history.c.vid == bindparam("vid"),
+)  # fmt: skip
+_COUNTS = (
+    select(resource.c.type, func.count())
+    .where(resource.c.tenant == bindparam("tenant"), resource.c.sealed.is_not(None))
+    .group_by(resource.c.type)
+)
+EMPTY_INDEX = IndexRows([], [], [], 0, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceStore:
+    """Reads, searches and writes of one request."""
+
+    database: Database
+    keys: Tenant
+    grant: Grant
+    entry: AuditEntry
+    clock: Callable[[], int]
+    base_url: str = ""
+    unit: UnitOfWork | None = None
+
+    @property
+    def tenant(self) -> int:
+        """The tenant's number, in every row and key derivation."""
+        return self.keys.id
+
+    @property
+    def blind(self) -> Any:
+        """The tenant's keyed hash."""
+        return self.keys.blind
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this store writes into an open transaction."""
+        return self.unit is not None
+
+    def connection(self) -> Connection:
+        """Return the connection to read on: the open transaction's, or this thread's."""
+        return self.unit.connection() if self.unit is not None else self.database.connection()
+
+    def seal_text(self, text: str) -> str:
+        """Return `text` encrypted for a link."""
+        return self.keys.seal_text(text)
+
+    def open_text(self, sealed: str) -> str:
+        """Return what `seal_text` was given; SealBroken when it was changed."""
+        return self.keys.open_text(sealed)
+
+    def open(self, found: Iterable[Any]) -> list[StoredVersion]:
+        """Open rows that were selected with all columns of a version."""
+        return open_versions(self.connection(), self.keys, found)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def read(self, type: str, id: str) -> StoredVersion:
+        """Return the current version. NotFound, Gone, Forbidden."""
+        version = self._current(type, id)
+        if version.content is None:
+            raise Gone(f"{type}/{id} was deleted; its versions are in {type}/{id}/_history.", expression=type)
+        return version
+
+    def _current(self, type_name: str, id_: str) -> StoredVersion:
+        row = self._permitted_row(type_name, id_)
+        return self.open([row])[0]
+
+    def _permitted_row(self, type_name: str, id_: str) -> Any:
+        restriction = search_engine.restriction(self, type_name, "r")
+        statement = _READ if restriction is None else _READ.where(restriction)
+        row = self.connection().execute(statement, {"tenant": self.tenant, "type": type_name, "id": id_}).first()
+        if row is None:
+            raise NotFound(f"{type_name}/{id_} is not known here.", expression=type_name)
+        return row
+
+    def vread(self, type: str, id: str, vid: int) -> StoredVersion:
+        """Return one version. NotFound; Gone where that version is the deletion."""
+        row = self._permitted_row(type, id)
+        if row.vid != vid:
+            parameters = {"tenant": self.tenant, "type": type, "id": id, "vid": vid}
+            row = self.connection().execute(_OLD, parameters).first()
+        if row is None:
+            raise NotFound(f"{type}/{id} has no version {vid}.", expression=type)
+        version = self.open([row])[0]
+        if version.content is None:
+            raise Gone(f"{type}/{id} was deleted in version {vid}.", expression=type)
+        return version
+
+    def read_many(self, targets: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredVersion]:
+        """Return those of `targets` that exist and that the grant lets through; one statement for each type."""
+        by_type: dict[str, list[str]] = {}
+        for type_name, id_ in targets:
+            by_type.setdefault(type_name, []).append(id_)
+        found: list[Any] = []
+        for type_name, ids in by_type.items():
+            try:
+                restriction = search_engine.restriction(self, type_name, "r")
+            except Forbidden:
+                continue
+            statement = _READ_MANY if restriction is None else _READ_MANY.where(restriction)
+            for start in range(0, len(ids), 500):
+                parameters = {"tenant": self.tenant, "type": type_name, "ids": ids[start : start + 500]}
+                found += self.connection().execute(statement, parameters)
+        return {(version.type, version.id): version for version in self.open(found)}
+
+    def history(
+        self,
+        type: str | None = None,
+        id: str | None = None,
+        *,
+        since: int | None = None,
+        count: int = 20,
+        cursor: str | None = None,
+    ) -> HistoryPage:
+        """Return versions, newest first. NotFound where an instance never was."""
+        if type is not None and id is not None:
+            self._permitted_row(type, id)
+        return history_page(self, type, id, since=since, count=count, cursor=cursor)
+
+    def search(self, query: SearchQuery) -> SearchPage:
+        """Return one page of a search."""
+        return search_engine.search(self, query)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of live resources of each type that the grant may search without restriction."""
+        allowed = {name for name in self.grant.types("s") if self.grant.queries(name, "s") is None}
+        return {
+            name: number
+            for name, number in self.connection().execute(_COUNTS, {"tenant": self.tenant})
+            if name in allowed
+        }
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def transact(self, work: Callable[[ResourceStore], T]) -> T:
+        """Run `work` in one transaction and commit it with the request's audit record.
+
+        Inside an open transaction this only calls `work`. After a conflict with a neighbour `work` runs again.
+        """
+        if self.unit is not None:
+            return work(self)
+        for attempt in range(WRITE_ATTEMPTS):
+            unit = UnitOfWork(self.database, self.keys, self.clock)
+            try:
+                result = work(self._within(unit))
+                unit.finish()
+                self._fill_entry(unit, result)
+                unit.commit(self.entry)
+                return result
+            except BaseException as error:
+                unit.rollback()
+                if not retryable(error) or attempt == WRITE_ATTEMPTS - 1:
+                    raise
+                retry_pause(attempt)
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    def _within(self, unit: UnitOfWork) -> ResourceStore:
+        return ResourceStore(self.database, self.keys, self.grant, self.entry, self.clock, self.base_url, unit)
+
+    def _fill_entry(self, unit: UnitOfWork, result: object) -> None:
+        if isinstance(result, FhirResponse):
+            self.entry.status = result.status
+        touched = tuple(f"{type_name}/{id_}" for type_name, id_ in unit.touched)
+        if len(touched) == 1 and self.entry.id is None:
+            self.entry.type, self.entry.id = next(iter(unit.touched))
+        elif len(touched) > 1:
+            self.entry.touched = touched
+        self.entry.patient = self.entry.patient or unit.patient
+
+    def _open_unit(self) -> UnitOfWork:
+        if self.unit is None:
+            raise RuntimeError("Writing needs a transaction: call inside ResourceStore.transact.")
+        return self.unit
+
+    def lock(self, *parts: str) -> None:
+        """Serialise concurrent transactions that name the same parts (conditional interactions, D14)."""
+        rows.lock(self._open_unit().connection(), self.keys, *parts)
+
+    def create(self, type: str, content: dict[str, Any], *, id: str | None = None) -> StoredVersion:
+        """Store a new resource under `id`, or under an id of our own."""
+        unit = self._open_unit()
+        return self._write_new(unit, type, id or str(uuid.uuid4()), content, CREATED)
+
+    def _write_new(
+        self, unit: UnitOfWork, type_name: str, id_: str, content: dict[str, Any], method: int
+    ) -> StoredVersion:
+        index = index_rows({**content, "id": id_}, self.blind)
+        self._permit(type_name, "c" if method == CREATED else "u", index)
+        served = content_of(content, id_, 1, unit.now)
+        version = StoredVersion(type_name, id_, 1, method, unit.now, served, came_into_being=True)
+        unit.write(version, content, single_patient({**content, "id": id_}), index, None, None)
+        return version
+
+    def update(
+        self, type: str, id: str, content: dict[str, Any], *, if_match: int | None = None
+    ) -> StoredVersion:
+        """Store the next version, or the first where there was none; one that changes nothing is not stored."""
+        unit = self._open_unit()
+        row = rows.current(unit.connection(), self.tenant, type, id, lock=True)
+        _check_version(type, id, if_match, row)
+        if row is None:
+            rows.lock(unit.connection(), self.keys, "id", type, id)
+            row = rows.current(unit.connection(), self.tenant, type, id, lock=True)
+        if row is None:
+            return self._write_new(unit, type, id, content, UPDATED)
+        before = self.open([row])[0]
+        before_index = EMPTY_INDEX if before.content is None else index_rows(parsed(before), self.blind)
+        if before.content is not None:
+            self._permit(type, "u", before_index)
+            if content_of(content, id, row.vid, row.updated) == before.content:
+                return before
+        index = index_rows({**content, "id": id}, self.blind)
+        self._permit(type, "u", index)
+        now = max(unit.now, row.updated + 1000)
+        served = content_of(content, id, row.vid + 1, now)
+        version = StoredVersion(type, id, row.vid + 1, UPDATED, now, served, came_into_being=before.content is None)
+        unit.write(version, content, single_patient({**content, "id": id}), index, row, before_index)
+        return version
+
+    def delete(self, type: str, id: str, *, if_match: int | None = None) -> StoredVersion | None:
+        """Store the deletion as a version of its own; None where there is nothing to delete."""
+        unit = self._open_unit()
+        self._permit(type, "d", None)
+        row = rows.current(unit.connection(), self.tenant, type, id, lock=True)
+        _check_version(type, id, if_match, row)
+        if row is None or row.sealed is None:
+            return None
+        before = self.open([row])[0]
+        before_index = index_rows(parsed(before), self.blind)
+        self._permit(type, "d", before_index)
+        version = StoredVersion(type, id, row.vid + 1, DELETED, max(unit.now, row.updated + 1000), None)
+        unit.write(version, None, None, EMPTY_INDEX, row, before_index)
+        return version
+
+    def _permit(self, type_name: str, letter: str, index: IndexRows | None) -> None:
+        queries = self.grant.queries(type_name, letter)
+        if queries is None:
+            return
+        if not queries:
+            raise Forbidden(f"The token has no scope for this: system/{type_name}.{letter} is needed.")
+        if index is not None and not search_engine.matches(self, type_name, index, queries):
+            raise Forbidden(f"The token's scopes for {type_name}.{letter} do not cover this resource.")
+
+    def enqueue(self, kind: str, payload: dict[str, Any], *, run_after: int | None = None) -> int:
+        """Add a job in this transaction; workers see it when the transaction is committed."""
+        unit = self._open_unit()
+        unit.wrote = True
+        return jobs.add(unit.connection(), self.keys, kind, payload, unit.now, run_after)
+
+
+def _check_version(type_name: str, id_: str, if_match: int | None, row: rows.Current | None) -> None:
+    found = None if row is None or row.sealed is None else row.vid
+    if if_match is not None and if_match != found:
+        state = "does not exist" if found is None else f"is at version {found}"
+        raise PreconditionFailed(
+            f'If-Match names version {if_match}, but {type_name}/{id_} {state}; read it again: its ETag is the next '
+            "If-Match.",
+            expression=type_name,
+        )

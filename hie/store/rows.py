@@ -1,0 +1,325 @@
+"""The statements that write resources and their index rows, for each dialect in its fastest form (D7, D7a)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, insert, select, text
+
+from hie.store.database import Again
+from hie.store.models import data_key, resource, token
+from hie.store.tenants import Tenant
+
+if TYPE_CHECKING:
+    from hie.store.keys import NewKey
+    from hie.store.unit_of_work import Written
+
+Target = tuple[str, str]
+
+
+class Current(NamedTuple):
+    """The row of a resource as it stands."""
+
+    key: int
+    type: str
+    id: str
+    vid: int
+    method: int
+    updated: int
+    data_key: int
+    sealed: bytes | None
+
+
+_COLUMNS = (
+    resource.c.key, resource.c.type, resource.c.id, resource.c.vid, resource.c.method, resource.c.updated,
+    resource.c.data_key, resource.c.sealed,
+)  # fmt: skip
+_CURRENT = select(*_COLUMNS).where(
+    resource.c.tenant == bindparam("tenant"), resource.c.type == bindparam("type"), resource.c.id == bindparam("id")
+)
+_CURRENT_LOCKED = _CURRENT.with_for_update()
+
+
+def current(connection: Connection, tenant: int, type_name: str, id_: str, *, lock: bool = False) -> Current | None:
+    """Return the row of Type/id, deleted or not; with `lock` nobody else changes it until the transaction ends."""
+    statement = _CURRENT_LOCKED if lock and connection.dialect.name == "postgresql" else _CURRENT
+    row = connection.execute(statement, {"tenant": tenant, "type": type_name, "id": id_}).first()
+    return None if row is None else Current(*row)
+
+
+# -- writing -------------------------------------------------------------------------------------------------------
+
+
+def insert_keys(connection: Connection, keys: Sequence[NewKey]) -> None:
+    """Store new data keys; Again when a neighbour made one for the same patient first."""
+    if not keys:
+        return
+    connection.execute(_insert_or_ignore(connection), [key.row for key in keys])
+    ids = [key.id for key in keys]
+    stored = 0
+    for start in range(0, len(ids), 500):
+        stored += connection.execute(_COUNT_KEYS, {"ids": ids[start : start + 500]}).scalar_one()
+    if stored != len(ids):
+        raise Again("Another request made the patient's data key.")
+
+
+_COUNT_KEYS = select(func.count()).where(data_key.c.id.in_(bindparam("ids", expanding=True)))
+
+
+def _insert_or_ignore(connection: Connection) -> Any:
+    if connection.dialect.name == "sqlite":
+        return insert(data_key).prefix_with("OR IGNORE")
+    from sqlalchemy.dialects.postgresql import insert as postgres_insert
+
+    return postgres_insert(data_key).on_conflict_do_nothing()
+
+
+def store(connection: Connection, tenant: int, written: Sequence[Written]) -> None:
+    """Write new versions, the versions they replace, and their index rows."""
+    new = [w for w in written if w.replaced is None]
+    changed = [(w, w.replaced) for w in written if w.replaced is not None]
+    if connection.dialect.name == "sqlite":
+        _store_sqlite(connection, tenant, new, changed)
+    else:
+        _store_postgres(connection, tenant, new, changed)
+
+
+def _resource_values(tenant: int, key: int, w: Written) -> tuple[Any, ...]:
+    v, index = w.version, w.index
+    return (
+        key, tenant, v.type, v.id, v.vid, v.method, v.updated, index.date_low, index.date_high, index.presence,
+        w.key_id, w.sealed,
+    )  # fmt: skip
+
+
+def _history_values(tenant: int, row: Current) -> tuple[Any, ...]:
+    return (tenant, row.type, row.id, row.vid, row.method, row.updated, row.data_key, row.sealed)
+
+
+_RESOURCE_COLUMNS = "key, tenant, type, id, vid, method, updated, date_low, date_high, presence, data_key, sealed"
+_HISTORY_COLUMNS = "tenant, type, id, vid, method, updated, data_key, sealed"
+_DATE_COLUMNS = "key, parameter, low, high"
+_NUMBER_COLUMNS = "key, parameter, low, high, unit, code, text"
+
+
+def _store_sqlite(
+    connection: Connection, tenant: int, new: list[Written], changed: list[tuple[Written, Current]]
+) -> None:
+    run = connection.exec_driver_sql
+    tokens: list[tuple[int, int]] = []
+    dates: list[tuple[int, ...]] = []
+    numbers: list[tuple[Any, ...]] = []
+    if new:
+        last = run("SELECT seq FROM sqlite_sequence WHERE name = 'resource'").scalar() or 0
+        resources = []
+        for key, w in enumerate(new, last + 1):
+            resources.append(_resource_values(tenant, key, w))
+            tokens += [(hash_, key) for hash_ in w.index.tokens]
+            dates += [(key, *row) for row in w.index.dates]
+            numbers += [(key, *row) for row in w.index.numbers]
+        run(f"INSERT INTO resource ({_RESOURCE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", resources)
+    if changed:
+        run(
+            f"INSERT INTO resource_history ({_HISTORY_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)",
+            [_history_values(tenant, row) for _, row in changed],
+        )
+        run(
+            "UPDATE resource SET vid=?, method=?, updated=?, date_low=?, date_high=?, presence=?, data_key=?, sealed=? "
+            "WHERE key=?",
+            [(*_resource_values(tenant, row.key, w)[4:], row.key) for w, row in changed],
+        )
+        gone: list[tuple[int, int]] = []
+        for w, row in changed:
+            before = set(w.replaced_index.tokens) if w.replaced_index else set()
+            gone += [(hash_, row.key) for hash_ in before.difference(w.index.tokens)]
+            tokens += [(hash_, row.key) for hash_ in set(w.index.tokens).difference(before)]
+            dates += [(row.key, *values) for values in w.index.dates]
+            numbers += [(row.key, *values) for values in w.index.numbers]
+        if gone:
+            run("DELETE FROM token WHERE hash=? AND key=?", gone)
+        run("DELETE FROM date_index WHERE key=?", [(row.key,) for _, row in changed])
+        run("DELETE FROM number_index WHERE key=?", [(row.key,) for _, row in changed])
+    if tokens:
+        tokens.sort()
+        run("INSERT INTO token (hash, key) VALUES (?,?)", tokens)
+    if dates:
+        run(f"INSERT INTO date_index ({_DATE_COLUMNS}) VALUES (?,?,?,?)", dates)
+    if numbers:
+        run(f"INSERT INTO number_index ({_NUMBER_COLUMNS}) VALUES (?,?,?,?,?,?,?)", numbers)
+
+
+#: One resource in one round trip.
+_INSERT_ONE = text(
+    """
+    WITH r AS (
+        INSERT INTO resource (tenant, type, id, vid, method, updated, date_low, date_high, presence, data_key, sealed,
+                              tokens)
+        VALUES (:tenant, :type, :id, :vid, :method, :updated, :date_low, :date_high, :presence, :data_key, :sealed,
+                :tokens)
+        RETURNING key
+    ), d AS (
+        INSERT INTO date_index (key, parameter, low, high)
+        SELECT r.key, u.* FROM r, unnest(CAST(:dp AS bigint[]), CAST(:dl AS bigint[]), CAST(:dh AS bigint[])) u
+    )
+    INSERT INTO number_index (key, parameter, low, high, unit, code, text)
+    SELECT r.key, u.* FROM r, unnest(CAST(:np AS bigint[]), CAST(:nl AS float8[]), CAST(:nh AS float8[]),
+                                     CAST(:nu AS bigint[]), CAST(:nc AS bigint[]), CAST(:nt AS bigint[])) u
+    """
+).bindparams(bindparam("tokens", type_=ARRAY(BigInteger)))
+
+
+def _store_postgres(
+    connection: Connection, tenant: int, new: list[Written], changed: list[tuple[Written, Current]]
+) -> None:
+    if len(new) == 1:
+        _insert_one(connection, tenant, new[0])
+    elif new:
+        _copy_many(connection, tenant, new)
+    if changed:
+        _change_postgres(connection, tenant, changed)
+
+
+def _insert_one(connection: Connection, tenant: int, w: Written) -> None:
+    dates = list(zip(*w.index.dates, strict=True)) or [()] * 3
+    numbers = list(zip(*w.index.numbers, strict=True)) or [()] * 6
+    v = w.version
+    connection.execute(
+        _INSERT_ONE,
+        {
+            "tenant": tenant, "type": v.type, "id": v.id, "vid": v.vid, "method": v.method, "updated": v.updated,
+            "date_low": w.index.date_low, "date_high": w.index.date_high, "presence": w.index.presence,
+            "data_key": w.key_id, "sealed": w.sealed, "tokens": w.index.tokens,
+            **{name: list(values) for name, values in zip(("dp", "dl", "dh"), dates, strict=True)},
+            **{name: list(values) for name, values in zip(("np", "nl", "nh", "nu", "nc", "nt"), numbers, strict=True)},
+        },
+    )  # fmt: skip
+
+
+def _copy_many(connection: Connection, tenant: int, new: list[Written]) -> None:
+    keys = connection.execute(_KEYS, {"n": len(new)}).scalars().all()
+    pairs = list(zip(keys, new, strict=True))
+    types = ["int8", "int4", "text", "text", "int4", "int2", "int8", "int8", "int8", "int8", "int8", "bytea"]
+    _copy(
+        connection, f"resource ({_RESOURCE_COLUMNS}, tokens)", [*types, "int8[]"],
+        ((*_resource_values(tenant, key, w), w.index.tokens) for key, w in pairs),
+    )  # fmt: skip
+    _copy_index(connection, pairs)
+
+
+_KEYS = text("SELECT nextval('resource_key_seq') FROM generate_series(1, :n)")
+
+
+def _copy_index(connection: Connection, pairs: list[tuple[int, Written]]) -> None:
+    dates = [(key, *row) for key, w in pairs for row in w.index.dates]
+    numbers = [(key, *row) for key, w in pairs for row in w.index.numbers]
+    if dates:
+        _copy(connection, f"date_index ({_DATE_COLUMNS})", ["int8"] * 4, dates)
+    if numbers:
+        types = ["int8", "int8", "float8", "float8", "int8", "int8", "int8"]
+        _copy(connection, f"number_index ({_NUMBER_COLUMNS})", types, numbers)
+
+
+def _copy(connection: Connection, target: str, types: list[str], values: Iterable[tuple[Any, ...]]) -> None:
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types(types)
+        for row in values:
+            copy.write_row(row)
+
+
+_UPDATE_POSTGRES = text(
+    "UPDATE resource SET vid=:vid, method=:method, updated=:updated, date_low=:date_low, date_high=:date_high, "
+    "presence=:presence, data_key=:data_key, sealed=:sealed, tokens=:tokens WHERE key=:key"
+).bindparams(bindparam("tokens", type_=ARRAY(BigInteger)))
+_INSERT_HISTORY = text(
+    f"INSERT INTO resource_history ({_HISTORY_COLUMNS}) "
+    "VALUES (:tenant, :type, :id, :vid, :method, :updated, :data_key, :sealed)"
+)
+_DELETE_DATES = text("DELETE FROM date_index WHERE key = ANY(:keys)")
+_DELETE_NUMBERS = text("DELETE FROM number_index WHERE key = ANY(:keys)")
+
+
+def _change_postgres(connection: Connection, tenant: int, changed: list[tuple[Written, Current]]) -> None:
+    connection.execute(
+        _INSERT_HISTORY,
+        [dict(zip(_HISTORY_COLUMNS.split(", "), _history_values(tenant, row), strict=True)) for _, row in changed],
+    )
+    names = _RESOURCE_COLUMNS.split(", ")
+    updates = []
+    for w, row in changed:
+        values = dict(zip(names, _resource_values(tenant, row.key, w), strict=True))
+        updates.append({**values, "tokens": w.index.tokens if w.sealed is not None else None})
+    connection.execute(_UPDATE_POSTGRES, updates)
+    keys = [row.key for _, row in changed]
+    connection.execute(_DELETE_DATES, {"keys": keys})
+    connection.execute(_DELETE_NUMBERS, {"keys": keys})
+    _copy_index(connection, [(row.key, w) for w, row in changed])
+
+
+# -- referential integrity -----------------------------------------------------------------------------------------
+
+_LIVE = select(resource.c.id).where(
+    resource.c.tenant == bindparam("tenant"), resource.c.type == bindparam("type"), resource.c.sealed.is_not(None),
+    resource.c.id.in_(bindparam("ids", expanding=True)),
+)  # fmt: skip
+
+
+def live(connection: Connection, tenant: int, targets: Sequence[Target]) -> set[Target]:
+    """Return those of `targets` that exist and are not deleted."""
+    found: set[Target] = set()
+    for type_name, group in groupby(sorted(targets), key=lambda target: target[0]):
+        ids = [id_ for _, id_ in group]
+        for start in range(0, len(ids), 500):
+            parameters = {"tenant": tenant, "type": type_name, "ids": ids[start : start + 500]}
+            found.update((type_name, row.id) for row in connection.execute(_LIVE, parameters))
+    return found
+
+
+_LOCK_SHARED = text("SELECT pg_advisory_xact_lock_shared(h) FROM unnest(CAST(:hashes AS bigint[])) AS h")
+_LOCK = text("SELECT pg_advisory_xact_lock(:hash)")
+
+
+def share_targets(connection: Connection, tenant: Tenant, targets: Iterable[Target]) -> None:
+    """Keep `targets` from being deleted until this transaction ends. SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        hashes = sorted(_lock_hash(tenant, target) for target in targets)
+        connection.execute(_LOCK_SHARED, {"hashes": hashes})
+
+
+def own_target(connection: Connection, tenant: Tenant, target: Target) -> None:
+    """Keep anybody else from referring to `target` until this transaction ends."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK, {"hash": _lock_hash(tenant, target)})
+
+
+def lock(connection: Connection, tenant: Tenant, *parts: str) -> None:
+    """Serialise transactions that name the same parts, for example one conditional URL."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK, {"hash": tenant.blind.hash("lock", *parts)})
+
+
+def _lock_hash(tenant: Tenant, target: Target) -> int:
+    return tenant.blind.hash("lock", "target", *target)
+
+
+_REFERRING_SQLITE = (
+    select(resource.c.type, resource.c.id)
+    .join(token, token.c.key == resource.c.key)
+    .where(token.c.hash.in_(bindparam("tokens", expanding=True)), resource.c.tenant == bindparam("tenant"))
+)
+_REFERRING_POSTGRES = text(
+    "SELECT type, id FROM resource WHERE tokens && CAST(:tokens AS bigint[]) AND tenant = :tenant "
+    "AND sealed IS NOT NULL"
+)
+
+
+def referring(connection: Connection, tenant: int, tokens: Sequence[int]) -> Iterable[Any]:
+    """Yield (type, id) of live resources that carry one of `tokens`, few of them at a time."""
+    if connection.dialect.name == "postgresql":
+        yield from connection.execute(_REFERRING_POSTGRES, {"tokens": list(tokens), "tenant": tenant})
+        return
+    for start in range(0, len(tokens), 500):
+        parameters = {"tokens": list(tokens[start : start + 500]), "tenant": tenant}
+        yield from connection.execute(_REFERRING_SQLITE, parameters)

@@ -1,0 +1,350 @@
+"""What a search asks of the index, as a tree: its shape decides the SQL, its values are bound each time.
+
+Two searches of one shape share one prepared statement (hie.store.search.statements). A clause that asks of tokens
+alone can also be answered from the index rows of a resource that is about to be written (grants of writers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import ColumnElement
+
+if TYPE_CHECKING:
+    from hie.store.search.index import IndexRows
+
+Shape = tuple[Any, ...]
+
+#: How many resources a criterion lets through, from few to most; the first of an AND drives the SQLite statement.
+ID, IDENTIFIER, REFERENCE, CODE, STRING, RANGE, CATEGORY, WIDE = range(8)
+
+
+class Sql(Protocol):
+    """What a clause needs to become SQL: the dialect's way of asking for tokens, and the next bound value."""
+
+    def token(self) -> ColumnElement[bool]: ...
+    def any_token(self) -> ColumnElement[bool]: ...
+    def all_tokens(self) -> ColumnElement[bool]: ...
+    def presence(self) -> ColumnElement[bool]: ...
+    def ids(self) -> ColumnElement[bool]: ...
+    def interval(self, where: str, prefix: str) -> ColumnElement[bool]: ...
+    def number(self, prefix: str, unit: str) -> ColumnElement[bool]: ...
+    def both(self, parts: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]: ...
+    def either(self, parts: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]: ...
+    def negation(self, part: ColumnElement[bool]) -> ColumnElement[bool]: ...
+    def constant(self, value: bool) -> ColumnElement[bool]: ...
+
+
+class NotDecidable(Exception):
+    """The clause needs more than tokens, so it cannot be answered without the database."""
+
+
+class Clause:
+    """One node. `values` come in the order in which `sql` asks for them."""
+
+    rank: int = WIDE
+
+    def shape(self) -> Shape:
+        """Return what the statement's text depends on, and nothing else."""
+        raise NotImplementedError
+
+    def values(self) -> Iterator[Any]:
+        """Yield the values to bind."""
+        raise NotImplementedError
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        """Return the WHERE expression."""
+        raise NotImplementedError
+
+    def holds(self, rows: IndexRows) -> bool:
+        """Tell from the index rows of one resource whether it matches; NotDecidable where tokens do not say."""
+        raise NotDecidable
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Clause):
+    """Everything, or nothing: a criterion that is settled before the database is asked."""
+
+    value: bool
+    rank: int = WIDE
+
+    def shape(self) -> Shape:
+        return ("constant", self.value)
+
+    def values(self) -> Iterator[Any]:
+        return iter(())
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.constant(self.value)
+
+    def holds(self, rows: IndexRows) -> bool:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Token(Clause):
+    """The resource carries this token."""
+
+    hash: int
+    rank: int = CODE
+
+    def shape(self) -> Shape:
+        return ("token",)
+
+    def values(self) -> Iterator[Any]:
+        yield self.hash
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.token()
+
+    def holds(self, rows: IndexRows) -> bool:
+        return self.hash in rows.tokens
+
+
+@dataclass(frozen=True, slots=True)
+class AnyToken(Clause):
+    """The resource carries one of these tokens at least."""
+
+    hashes: tuple[int, ...]
+    rank: int = CODE
+
+    def shape(self) -> Shape:
+        return ("any",)
+
+    def values(self) -> Iterator[Any]:
+        yield list(self.hashes)
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.any_token()
+
+    def holds(self, rows: IndexRows) -> bool:
+        return not set(self.hashes).isdisjoint(rows.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class AllTokens(Clause):
+    """The resource carries every one of these tokens."""
+
+    hashes: tuple[int, ...]
+    rank: int = STRING
+
+    def shape(self) -> Shape:
+        return ("all",)
+
+    def values(self) -> Iterator[Any]:
+        yield list(self.hashes)
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.all_tokens()
+
+    def holds(self, rows: IndexRows) -> bool:
+        return set(self.hashes).issubset(rows.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Present(Clause):
+    """The search parameter has a value."""
+
+    bit: int
+    rank: int = WIDE
+
+    def shape(self) -> Shape:
+        return ("present",)
+
+    def values(self) -> Iterator[Any]:
+        yield self.bit
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.presence()
+
+    def holds(self, rows: IndexRows) -> bool:
+        return rows.presence & self.bit != 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ids(Clause):
+    """The resource's logical id is one of these."""
+
+    ids: tuple[str, ...]
+    rank: int = ID
+
+    def shape(self) -> Shape:
+        return ("ids",)
+
+    def values(self) -> Iterator[Any]:
+        yield list(self.ids)
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.ids()
+
+
+@dataclass(frozen=True, slots=True)
+class Interval(Clause):
+    """A date of the resource stands to [low, high) as the prefix says.
+
+    `where`: "updated" and "date" are columns of the resource row, "index" is the side table, under `parameter`.
+    """
+
+    where: str
+    prefix: str
+    low: int
+    high: int
+    parameter: int = 0
+    rank: int = RANGE
+
+    def shape(self) -> Shape:
+        return ("interval", self.where, self.prefix)
+
+    def values(self) -> Iterator[Any]:
+        if self.where == "index":
+            yield self.parameter
+        yield self.low
+        yield self.high
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.interval(self.where, self.prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Clause):
+    """A number or quantity under `parameter` stands to [low, high) (for eq, ne, ap) or `value` as the prefix says.
+
+    `unit` names the column that must equal `unit_hash`: "unit" (system and code), "code" (code or text), or "" (any).
+    """
+
+    parameter: int
+    prefix: str
+    value: float
+    low: float
+    high: float
+    unit: str = ""
+    unit_hash: int = 0
+    rank: int = RANGE
+
+    def shape(self) -> Shape:
+        return ("number", self.prefix, self.unit)
+
+    def values(self) -> Iterator[Any]:
+        yield self.parameter
+        if self.prefix in ("eq", "ne", "ap"):
+            yield self.low
+            yield self.high
+        else:
+            yield self.value
+        if self.unit:
+            yield self.unit_hash
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.number(self.prefix, self.unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Both(Clause):
+    """Every part holds; the most selective part comes first."""
+
+    parts: tuple[Clause, ...]
+    rank: int = field(default=WIDE)
+
+    def shape(self) -> Shape:
+        return ("and", *(part.shape() for part in self.parts))
+
+    def values(self) -> Iterator[Any]:
+        for part in self.parts:
+            yield from part.values()
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.both([part.sql(sql) for part in self.parts])
+
+    def holds(self, rows: IndexRows) -> bool:
+        return all(part.holds(rows) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Either(Clause):
+    """One part holds at least."""
+
+    parts: tuple[Clause, ...]
+    rank: int = field(default=WIDE)
+
+    def shape(self) -> Shape:
+        return ("or", *(part.shape() for part in self.parts))
+
+    def values(self) -> Iterator[Any]:
+        for part in self.parts:
+            yield from part.values()
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.either([part.sql(sql) for part in self.parts])
+
+    def holds(self, rows: IndexRows) -> bool:
+        return any(part.holds(rows) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Negation(Clause):
+    """The part does not hold; also true of a resource that has no value at all."""
+
+    part: Clause
+    rank: int = WIDE
+
+    def shape(self) -> Shape:
+        return ("not", self.part.shape())
+
+    def values(self) -> Iterator[Any]:
+        return self.part.values()
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.negation(self.part.sql(sql))
+
+    def holds(self, rows: IndexRows) -> bool:
+        return not self.part.holds(rows)
+
+
+EVERYTHING, NOTHING = Constant(True), Constant(False)
+
+
+def both(parts: Sequence[Clause]) -> Clause:
+    """AND, flat, without needless parts, the most selective first."""
+    flat: list[Clause] = []
+    for part in parts:
+        flat.extend(part.parts if isinstance(part, Both) else (part,))
+    if NOTHING in flat:
+        return NOTHING
+    flat = sorted((part for part in dict.fromkeys(flat) if part != EVERYTHING), key=lambda part: part.rank)
+    if not flat:
+        return EVERYTHING
+    return flat[0] if len(flat) == 1 else Both(tuple(flat), flat[0].rank)
+
+
+def either(parts: Sequence[Clause]) -> Clause:
+    """OR; single tokens are gathered into one question to the index."""
+    flat: list[Clause] = []
+    for part in parts:
+        flat.extend(part.parts if isinstance(part, Either) else (part,))
+    if EVERYTHING in flat:
+        return EVERYTHING
+    tokens: dict[int, int] = {}
+    others: list[Clause] = []
+    for part in dict.fromkeys(flat):
+        if isinstance(part, Token):
+            tokens[part.hash] = part.rank
+        elif isinstance(part, AnyToken):
+            tokens.update(dict.fromkeys(part.hashes, part.rank))
+        elif part != NOTHING:
+            others.append(part)
+    if tokens:
+        rank = max(tokens.values())
+        hashes = tuple(tokens)
+        others.insert(0, Token(hashes[0], rank) if len(hashes) == 1 else AnyToken(hashes, rank))
+    if not others:
+        return NOTHING
+    return others[0] if len(others) == 1 else Either(tuple(others), max(part.rank for part in others))
+
+
+def negation(part: Clause) -> Clause:
+    """NOT."""
+    if isinstance(part, Constant):
+        return NOTHING if part.value else EVERYTHING
+    return part.part if isinstance(part, Negation) else Negation(part)

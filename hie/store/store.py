@@ -1,0 +1,98 @@
+"""The store of one process: database, keys, tenants, audit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, insert
+
+from hie.fhir.scopes import Grant
+from hie.settings import Settings
+from hie.store import administration
+from hie.store.audit import AuditEntry
+from hie.store.database import Database, engine_options, prepare_engine
+from hie.store.jobs import Jobs
+from hie.store.keys import FileKeys, KeyManagement, KeyProblem
+from hie.store.models import data_key
+from hie.store.resources import ResourceStore
+from hie.store.schema import SchemaProblem, bring_up_to_date
+from hie.store.tenants import DEFAULT_TENANT, Tenant
+
+Clock = Callable[[], int]
+
+
+def now() -> int:
+    """Return microseconds since 1970-01-01T00:00:00Z."""
+    return time.time_ns() // 1000
+
+
+class StoreProblem(Exception):
+    """The data directory or database cannot be opened; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What the parts of one process share."""
+
+    database: Database
+    tenants: dict[int, Tenant]
+    jobs: Jobs
+    clock: Clock
+    base_url: str
+
+    @classmethod
+    def open(cls, settings: Settings, *, engine: Engine | None = None, clock: Clock = now) -> Store:
+        """Open, and make or upgrade where needed, the database and key file that the settings name."""
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StoreProblem(f"The data directory {settings.data_dir} cannot be made: {error.strerror}.") from error
+        engine = engine or create_engine(settings.sqlalchemy_url, **engine_options(settings.sqlalchemy_url))
+        prepare_engine(engine)
+        try:
+            fresh = bring_up_to_date(engine, settings.data_dir)
+            management = _keys(settings.root_key_file, fresh)
+            tenants = {DEFAULT_TENANT: Tenant(DEFAULT_TENANT, "default", management)}
+            audit_keys = {number: tenant.audit_keys for number, tenant in tenants.items()}
+            database = Database(engine, audit_keys, settings.data_dir / "locks")
+            _make_tenant(database, tenants[DEFAULT_TENANT], clock())
+        except (SchemaProblem, KeyProblem) as error:
+            engine.dispose()
+            raise StoreProblem(str(error)) from error
+        return cls(database, tenants, Jobs(database, tenants), clock, settings.base_url)
+
+    def bind(self, grant: Grant, entry: AuditEntry, *, base_url: str = "") -> ResourceStore:
+        """Return the store as one request may use it."""
+        keys = self.tenants[entry.tenant]
+        return ResourceStore(self.database, keys, grant, entry, self.clock, self.base_url or base_url)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.database.close()
+
+
+def _keys(path: Path, fresh: bool) -> KeyManagement:
+    if path.exists():
+        return FileKeys.load(path)
+    if not fresh:
+        raise KeyProblem(
+            f"The database holds records, but its key file {path} is missing: without it they cannot be opened. "
+            "Put the key file back (HIE_KEY_FILE names another place)."
+        )
+    return FileKeys.create(path)
+
+
+def _make_tenant(database: Database, tenant: Tenant, at: int) -> None:
+    """Make the tenant and its data key on the first start; prove on every other that the root key opens it."""
+    if tenant.data_keys.of_owner(database.connection(), "") is not None:
+        return
+
+    def unit(connection: Connection) -> None:
+        if tenant.data_keys.of_owner(connection, "") is None:
+            administration.add_tenant(connection, tenant.id, tenant.name, at)
+            connection.execute(insert(data_key), tenant.data_keys.new("", at).row)
+
+    database.write(unit)

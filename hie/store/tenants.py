@@ -1,0 +1,43 @@
+"""What one tenant's rows are sealed and hashed with."""
+
+from __future__ import annotations
+
+import base64
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from hie.store.audit import AuditKeys
+from hie.store.crypto import NONCE, Blind, SealBroken
+from hie.store.keys import DataKeys, KeyManagement
+
+DEFAULT_TENANT = 1
+
+
+class Tenant:
+    """The keys of one tenant; shared by the threads of a process."""
+
+    def __init__(self, tenant_id: int, name: str, management: KeyManagement) -> None:
+        self.id, self.name = tenant_id, name
+        self.blind = Blind(management.derive(tenant_id, "blind-index"))
+        self.data_keys = DataKeys(management, tenant_id)
+        self.job_cipher = AESGCM(management.derive(tenant_id, "job"))
+        self.audit_keys = AuditKeys(
+            management.derive(tenant_id, "audit-sealing"), management.derive(tenant_id, "audit-chain"), self.blind
+        )
+        self._text_cipher = AESGCM(management.derive(tenant_id, "cursor"))
+
+    def seal_text(self, text: str) -> str:
+        """Return `text` encrypted for a link: opaque to the client and refused when changed."""
+        nonce = os.urandom(NONCE)
+        sealed = nonce + self._text_cipher.encrypt(nonce, text.encode(), b"text")
+        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+    def open_text(self, sealed: str) -> str:
+        """Return what `seal_text` was given; SealBroken when it is not of this tenant or was changed."""
+        try:
+            raw = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
+            return self._text_cipher.decrypt(raw[:NONCE], raw[NONCE:], b"text").decode()
+        except (ValueError, InvalidTag) as error:
+            raise SealBroken("The text was not sealed here.") from error

@@ -1,0 +1,201 @@
+"""What one transaction writes: buffered while it runs, flushed in bulk, checked as a whole, committed once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from hie.errors import BrokenReference, OutcomeIssue, Referenced
+from hie.fhir.facts import RESOURCE_TYPES
+from hie.store import rows
+from hie.store.audit import AuditEntry
+from hie.store.crypto import associated_data, seal
+from hie.store.database import Database, WriteTransaction
+from hie.store.keys import NewKey
+from hie.store.search.index import IndexRows, reference_tokens
+from hie.store.tenants import Tenant
+from hie.store.versions import StoredVersion
+
+_LITERAL = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?", re.ASCII)
+#: Resources that tell what happened may outlive what they tell of.
+WITNESSES = frozenset({"AuditEvent", "Provenance"})
+
+
+@dataclass(slots=True)
+class Written:
+    """One version that this transaction writes."""
+
+    version: StoredVersion
+    key_id: int
+    sealed: bytes | None
+    index: IndexRows
+    replaced: rows.Current | None  # the row that was there before
+    replaced_index: IndexRows | None
+
+
+@dataclass(slots=True)
+class UnitOfWork:
+    """The open transaction of one request. It begins at its first statement, so preparing needs no turn."""
+
+    database: Database
+    tenant: Tenant
+    clock: Callable[[], int]
+    now: int = 0
+    _transaction: WriteTransaction | None = None
+    _pending: dict[tuple[str, str], Written] = field(default_factory=dict)
+    _new_keys: dict[str, NewKey] = field(default_factory=dict)
+    _stored_keys: list[NewKey] = field(default_factory=list)
+    _references: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    _live: set[tuple[str, str]] = field(default_factory=set)
+    _deleted: set[tuple[str, str]] = field(default_factory=set)
+    touched: dict[tuple[str, str], None] = field(default_factory=dict)
+    wrote: bool = False
+    patient: str | None = None  # the one patient of what was written; None when there are several, or none
+    _patients: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.now = self.clock() // 1000 * 1000
+
+    def connection(self) -> Connection:
+        """Return the transaction's connection; everything written so far can be read on it."""
+        if self._transaction is None:
+            self._transaction = self.database.begin()
+        if self._pending or self._new_keys:
+            self._flush()
+        return self._transaction.connection
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def write(
+        self,
+        version: StoredVersion,
+        content: dict[str, Any] | None,
+        patient: str | None,
+        index: IndexRows,
+        replaced: rows.Current | None,
+        replaced_index: IndexRows | None,
+    ) -> None:
+        """Buffer one version. `patient` chooses the data key; `content` None deletes."""
+        place = (version.type, version.id)
+        key_id, sealed = 0, None
+        if version.content is not None:
+            key_id, cipher = self._data_key(patient)
+            aad = associated_data("resource", self.tenant.id, version.type, version.id, version.vid, key_id)
+            sealed = seal(cipher, version.content, aad)
+        self._pending[place] = Written(version, key_id, sealed, index, replaced, replaced_index)
+        self.touched[place] = None
+        self.wrote = True
+        if patient is not None:
+            self._patients.add(patient)
+            self.patient = patient if len(self._patients) == 1 else None
+        if content is None:
+            self._deleted.add(place)
+            self._live.discard(place)
+        else:
+            self._live.add(place)
+            self._deleted.discard(place)
+            self._collect_references(place, content)
+
+    def _data_key(self, patient: str | None) -> tuple[int, Any]:
+        owner = patient or ""
+        made = self._new_keys.get(owner) or next((key for key in self._stored_keys if key.owner == owner), None)
+        if made is not None:
+            return made.id, made.cipher
+        connection = self._transaction.connection if self._transaction else self.database.connection()
+        known = self.tenant.data_keys.of_owner(connection, owner)
+        if known is not None:
+            return known
+        made = self._new_keys[owner] = self.tenant.data_keys.new(owner, self.now)
+        return made.id, made.cipher
+
+    def _flush(self) -> None:
+        assert self._transaction is not None  # noqa: S101 - connection() began it
+        connection = self._transaction.connection
+        keys, self._new_keys = list(self._new_keys.values()), {}
+        rows.insert_keys(connection, keys)
+        self._stored_keys += keys
+        written, self._pending = list(self._pending.values()), {}
+        rows.store(connection, self.tenant.id, written)
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Flush, and check that what was written hangs together."""
+        if not self.wrote:
+            return
+        connection = self.connection()
+        self._check_references(connection)
+        for type_name, id_ in sorted(self._deleted):
+            self._check_unreferenced(connection, type_name, id_)
+
+    def commit(self, entry: AuditEntry) -> None:
+        """Commit everything with the audit record; without any write only the record."""
+        if self._transaction is None:
+            self.database.record(entry)
+            return
+        self._transaction.commit(entry)
+        for key in self._stored_keys:
+            self.tenant.data_keys.adopt(key)
+
+    def rollback(self) -> None:
+        """Forget everything."""
+        if self._transaction is not None:
+            self._transaction.rollback()
+
+    # -- referential integrity -------------------------------------------------------------------------------------
+
+    def _collect_references(self, place: tuple[str, str], content: dict[str, Any]) -> None:
+        for text in _reference_texts(content):
+            match = _LITERAL.fullmatch(text)
+            if match is not None and match[1] in RESOURCE_TYPES:
+                self._references.setdefault((match[1], match[2]), place)
+
+    def _check_references(self, connection: Connection) -> None:
+        outside = [target for target in self._references if target not in self._live]
+        if not outside:
+            return
+        rows.share_targets(connection, self.tenant, outside)
+        missing = set(outside) - rows.live(connection, self.tenant.id, outside)
+        if missing:
+            raise BrokenReference(
+                "A reference leads to nothing.",
+                issues=[self._broken(target) for target in outside if target in missing][:20],
+            )
+
+    def _broken(self, target: tuple[str, str]) -> OutcomeIssue:
+        type_name, id_ = self._references[target]
+        return OutcomeIssue(
+            "not-found",
+            f"{type_name}/{id_} refers to {target[0]}/{target[1]}, which does not exist here (or was deleted); "
+            "store the target first, or send both in one transaction.",
+            type_name,
+        )
+
+    def _check_unreferenced(self, connection: Connection, type_name: str, id_: str) -> None:
+        rows.own_target(connection, self.tenant, (type_name, id_))
+        tokens = reference_tokens(type_name, id_, self.tenant.blind)
+        for row in rows.referring(connection, self.tenant.id, tokens):
+            if row.type not in WITNESSES and (row.type, row.id) != (type_name, id_):
+                raise Referenced(
+                    f"{type_name}/{id_} cannot be deleted: {row.type}/{row.id} refers to it; delete or change "
+                    "that first, or both in one transaction.",
+                    expression=type_name,
+                )
+
+
+def _reference_texts(value: Any) -> Iterable[str]:
+    """Yield the text of every Reference.reference inside `value`."""
+    stack = [value]
+    while stack:
+        current = stack.pop()
+        if type(current) is dict:
+            text = current.get("reference")
+            if type(text) is str:
+                yield text
+            stack.extend(v for v in current.values() if type(v) is dict or type(v) is list)
+        else:
+            stack.extend(v for v in current if type(v) is dict or type(v) is list)

@@ -1,0 +1,38 @@
+"""A stored version of a resource, and its JSON as it is served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from hie.fhir import json_format
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """One version: `content` is the JSON that is served, or None where the resource was deleted in this version."""
+
+    type: str
+    id: str
+    vid: int
+    method: int  # hie.store.models: CREATED, UPDATED, DELETED
+    updated: int  # microseconds since 1970-01-01T00:00:00Z
+    content: bytes | None
+    came_into_being: bool = False  # set by create and update: the resource was not there before
+
+
+def instant(microseconds: int) -> str:
+    """Return the FHIR instant, in milliseconds: the precision in which versions are told apart."""
+    return datetime.fromtimestamp(microseconds // 1000 / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def content_of(resource: Mapping[str, Any], id_: str, vid: int, updated: int) -> bytes:
+    """Return the JSON of a version: as received, but for id, meta.versionId and meta.lastUpdated."""
+    given = resource.get("meta") or {}
+    meta = {"versionId": str(vid), "lastUpdated": instant(updated)}
+    meta.update((name, value) for name, value in given.items() if name not in meta)
+    served = {"resourceType": resource["resourceType"], "id": id_, "meta": meta}
+    served.update((name, value) for name, value in resource.items() if name not in served)
+    return json_format.dump(served)
