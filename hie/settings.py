@@ -26,7 +26,7 @@ def _setting(default: Any, meaning: str, *, secret: bool = False) -> Any:
 class Settings:
     """How one server is set up. https://12factor.net/config"""
 
-    data_dir: Path = _setting(Path("data"), "Directory of the key file, the SQLite file, locks and the load journal.")
+    data_dir: Path = _setting(Path("data"), "Directory of the key file, the SQLite file and locks.")
     database_url: str = _setting(
         "", "SQLAlchemy URL of the database; empty: SQLite in the data directory.", secret=True
     )
@@ -68,15 +68,7 @@ class Settings:
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
         """Read HIE_… variables over the TOML file over the defaults; keyword arguments win (command line)."""
-        environment = os.environ if environment is None else environment
-        given: dict[str, Any] = {}
-        config = environment.get("HIE_CONFIG")
-        if config:
-            given.update(_read_toml(Path(config)))
-        for variable, text in environment.items():
-            if variable.startswith("HIE_") and variable not in {"HIE_CONFIG", *NOT_SETTINGS}:
-                given[variable[4:].lower()] = text
-        given.update({name: value for name, value in overrides.items() if value is not None})
+        given = {name: value for name, (value, _) in _given(environment, overrides).items()}
         known = {f.name: f for f in fields(cls)}
         values = {}
         for name, value in given.items():
@@ -84,6 +76,12 @@ class Settings:
                 raise SettingsError(f"Unknown setting HIE_{name.upper()}; known: {', '.join(sorted(known))}.")
             values[name] = _read(name, str(known[name].type), value)
         return cls(**values)
+
+    @classmethod
+    def origins(cls, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return where the value of each setting comes from: a variable, the TOML file, or the default."""
+        given = _given(environment, {})
+        return {f.name: given[f.name][1] if f.name in given else "default" for f in fields(cls)}
 
     @property
     def sqlalchemy_url(self) -> str:
@@ -96,8 +94,22 @@ class Settings:
         return self.key_file or self.data_dir / "keys" / "root.key"
 
 
-#: Variables beginning with HIE_ that are read by the test suite, not by the server.
-NOT_SETTINGS = frozenset({"HIE_TEST_DATA", "HIE_TEST_POSTGRES"})
+#: Variables beginning with HIE_ that are no settings of the server: the test suite's, and the token of `hie load`.
+NOT_SETTINGS = frozenset({"HIE_TEST_DATA", "HIE_TEST_POSTGRES", "HIE_TOKEN"})
+
+
+def _given(environment: Mapping[str, str] | None, overrides: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
+    """Return name -> (value, origin) of everything that is set anywhere."""
+    environment = os.environ if environment is None else environment
+    given: dict[str, tuple[Any, str]] = {}
+    config = environment.get("HIE_CONFIG")
+    if config:
+        given.update((name, (value, config)) for name, value in _read_toml(Path(config)).items())
+    for variable, text in environment.items():
+        if variable.startswith("HIE_") and variable not in {"HIE_CONFIG", *NOT_SETTINGS}:
+            given[variable[4:].lower()] = (text, variable)
+    given.update((name, (value, "argument")) for name, value in overrides.items() if value is not None)
+    return given
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -1,0 +1,190 @@
+"""Serve the application by granian, with a job worker beside it."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+from hie.commands.failures import CommandError
+from hie.settings import Settings
+
+#: A server that was killed a moment ago may still be letting go of its port.
+PORT_PATIENCE_SECONDS = 3.0
+READY_SECONDS = 60.0
+#: After this long a worker that was told to end is killed.
+SHUTDOWN_SECONDS = 30
+LONGEST_PAUSE_SECONDS = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; CommandError when the port is taken, StoreProblem when the data cannot be opened."""
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+    from granian.server import Server
+
+    settings = replace(settings, port=_free_port(settings.host, settings.port))
+    os.environ.update(environment(settings))
+    _prepare(settings)
+    server = Server(
+        "wsgi:app",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=settings.threads,
+        workers_kill_timeout=SHUTDOWN_SECONDS,
+        respawn_failed_workers=True,
+        log_level=LogLevels.error,
+    )
+    worker = JobWorker()
+    if settings.embedded_worker:
+        server.on_startup(worker.start)
+    server.on_startup(lambda: _announce_when_ready(settings, announce))
+    server.on_shutdown(worker.stop)
+    try:
+        server.serve(target_loader=load_application, wrap_loader=False)
+    finally:
+        worker.stop()
+
+
+def load_application() -> Any:
+    """Make the application of one web process, which ends when its parent was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), name="parent", daemon=True).start()
+    from hie.app import create_app
+
+    return create_app(Settings.from_env())
+
+
+def _follow(parent: Any) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(SHUTDOWN_SECONDS)
+    os._exit(1)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the settings as the variables that child processes read."""
+    texts = {}
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        texts[f"HIE_{field.name.upper()}"] = "" if value is None else str(value)
+    return texts
+
+
+def _prepare(settings: Settings) -> None:
+    """Make or upgrade the database once, before several processes open it; fail here rather than in each of them."""
+    import hie.app  # noqa: F401 - web processes are forked from this one and find it imported
+    from hie.store.store import Store
+
+    Store.open(settings).close()
+
+
+def _free_port(host: str, port: int) -> int:
+    """Return the port, or a free one for 0; CommandError when it is taken."""
+    # granian binds with SO_REUSEPORT, by which a second server would silently share the first one's port.
+    until = time.monotonic() + PORT_PATIENCE_SECONDS
+    while True:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                return int(probe.getsockname()[1])
+        except OSError as error:
+            if time.monotonic() > until or isinstance(error, (socket.gaierror, PermissionError)):
+                raise CommandError(f"{host}:{port} cannot be bound: {error.strerror}.") from error
+            time.sleep(0.1)
+
+
+def base_address(settings: Settings) -> str:
+    """Return the address of the started server."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}"
+
+
+def is_ready(address: str) -> bool:
+    """Tell whether the server answers /health with 200."""
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=5) as answer:  # noqa: S310 - our own http address
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _announce_when_ready(settings: Settings, announce: Callable[[str], None]) -> None:
+    address = base_address(settings)
+
+    def wait() -> None:
+        until = time.monotonic() + READY_SECONDS
+        while time.monotonic() < until:
+            if is_ready(address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")):  # noqa: S104
+                announce(f"Serving FHIR R4 at {address}/fhir, administration at {address}/admin (Ctrl-C ends).")
+                return
+            time.sleep(0.05)
+
+    threading.Thread(target=wait, name="ready", daemon=True).start()
+
+
+class JobWorker:
+    """A `hie worker` process beside the server: started again, after a pause, when it dies."""
+
+    def __init__(self) -> None:
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start it; returns at once."""
+        self._process = self._spawn()
+        self._watcher = threading.Thread(target=self._watch, name="job-worker", daemon=True)
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """Let it finish its job and wait for its end; kill it when that takes too long."""
+        self._stopping.set()
+        if self._watcher is not None:
+            self._watcher.join()
+            self._watcher = None
+        process = self._process
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(SHUTDOWN_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._process = None
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        # It ends when its standard input does: this process's death, even by SIGKILL, ends it too.
+        command = [sys.executable, "-m", "hie.cli", "worker", "--supervised"]
+        return subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - our own module
+
+    def _watch(self) -> None:
+        pause = 1.0
+        while not self._stopping.wait(0.2):
+            process = self._process
+            if process is None or process.poll() is None:
+                continue
+            logger.error("the job worker ended with code %d; it is started again", process.returncode)
+            if self._stopping.wait(pause):
+                return
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            self._process = self._spawn()
