@@ -188,21 +188,67 @@ class _FileTurn:
 class _Ticket:
     """One request's share of a group commit."""
 
-    __slots__ = ("done", "error", "event")
+    __slots__ = ("done", "error", "event", "leads")
 
     def __init__(self) -> None:
         self.event = threading.Event()
         self.done = False
+        self.leads = False
         self.error: BaseException | None = None
 
     def finish(self, error: BaseException | None) -> None:
         self.error, self.done = error, True
         self.event.set()
 
+    def lead(self) -> None:
+        self.leads = True
+        self.event.set()
+
     def wait(self) -> None:
         self.event.wait()
         if self.error is not None:
-            raise Busy("The write could not be committed; nothing of it was kept.") from self.error
+            raise Busy("The request could not be committed; nothing of it was kept.") from self.error
+
+
+class _Records:
+    """Audit records of requests that wrote nothing, committed in groups.
+
+    The first to come leads: it commits for all that came meanwhile and then hands the lead to one who came too late.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[_Ticket, AuditEntry]] = []
+        self._led = False
+
+    def commit(self, entry: AuditEntry, commit_all: Callable[[_Ticket], None]) -> None:
+        """Return once `entry` is committed, by `commit_all` of this thread or of another."""
+        ticket = _Ticket()
+        with self._lock:
+            self._waiting.append((ticket, entry))
+            if not self._led:
+                self._led = ticket.leads = True
+        if not ticket.leads:
+            ticket.event.wait()
+        if ticket.leads:
+            try:
+                commit_all(ticket)
+            finally:
+                self._hand_over()
+        ticket.wait()
+
+    def take(self) -> list[tuple[_Ticket, AuditEntry]]:
+        """Return what waits; the caller commits it."""
+        with self._lock:
+            taken, self._waiting = self._waiting, []
+        return taken
+
+    def _hand_over(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting[0][0].lead()
+            else:
+                self._led = False
 
 
 class SqliteWriter:
@@ -218,7 +264,7 @@ class SqliteWriter:
         self._connection: Connection | None = None
         self._open_since: float | None = None
         self._batch: list[tuple[_Ticket, AuditEntry | None]] = []
-        self._reads: list[tuple[_Ticket, AuditEntry]] = []
+        self._records = _Records()
 
     def begin(self) -> WriteTransaction:
         with self._counter:
@@ -235,15 +281,14 @@ class SqliteWriter:
         return _SqliteTransaction(self, connection)
 
     def record(self, entry: AuditEntry) -> None:
-        ticket = _Ticket()
-        with self._counter:
-            self._reads.append((ticket, entry))
+        self._records.commit(entry, self._commit_records)
+
+    def _commit_records(self, ticket: _Ticket) -> None:
         with self._turn:
             if not ticket.done:
-                # Readers' records are committed without waiting for the disk; the next write's sync covers them.
+                # These records are committed without waiting for the disk; the next write's sync covers them.
                 self._begin_group("NORMAL")
                 self._commit_group()
-        ticket.wait()
 
     def keep(self, entry: AuditEntry | None) -> _Ticket:
         """Keep the request's savepoint for the group's commit and leave."""
@@ -284,8 +329,7 @@ class SqliteWriter:
     def _commit_group(self) -> None:
         connection = self._connection
         assert connection is not None  # noqa: S101 - a group is open
-        with self._counter:
-            reads, self._reads = self._reads, []
+        reads = self._records.take()
         batch, self._batch = self._batch, []
         tickets = [ticket for ticket, _ in batch] + [ticket for ticket, _ in reads]
         entries = [entry for _, entry in batch if entry is not None] + [entry for _, entry in reads]
@@ -336,9 +380,7 @@ class PostgresWriter:
     def __init__(self, database: Database, audit_keys: dict[int, AuditKeys]) -> None:
         self._database, self._audit_keys = database, audit_keys
         self._held = threading.local()
-        self._reads: list[tuple[_Ticket, AuditEntry]] = []
-        self._reads_lock = threading.Lock()
-        self._leader = threading.Lock()
+        self._records = _Records()
         self._reads_connection: Connection | None = None
         self._reads_stream = AuditStream(audit_keys)
 
@@ -354,20 +396,13 @@ class PostgresWriter:
             connection.close()  # the server went away between two requests; the next connection is a new one
             connection = held.connection = self._database.open_autocommit()
             connection.exec_driver_sql("BEGIN")
-        return _PostgresTransaction(connection, held.stream)
+        return _PostgresTransaction(connection, held)
 
     def record(self, entry: AuditEntry) -> None:
-        ticket = _Ticket()
-        with self._reads_lock:
-            self._reads.append((ticket, entry))
-        with self._leader:
-            if not ticket.done:
-                self._commit_reads()
-        ticket.wait()
+        self._records.commit(entry, self._commit_records)
 
-    def _commit_reads(self) -> None:
-        with self._reads_lock:
-            reads, self._reads = self._reads, []
+    def _commit_records(self, _ticket: _Ticket) -> None:
+        reads = self._records.take()
         error: BaseException | None = None
         try:
             connection = self._reads_connection
@@ -379,6 +414,8 @@ class PostgresWriter:
             self._reads_stream.advance(end)
         except BaseException as failure:
             error = failure
+            # whether the rows arrived may be unknown: a chain of its own begins
+            self._reads_stream = AuditStream(self._audit_keys)
             if self._reads_connection is not None:
                 with suppress(Exception):
                     self._reads_connection.close()
@@ -387,19 +424,25 @@ class PostgresWriter:
 
 
 class _PostgresTransaction(WriteTransaction):
-    def __init__(self, connection: Connection, stream: AuditStream) -> None:
-        self.connection, self._stream, self._open = connection, stream, True
+    def __init__(self, connection: Connection, held: Any) -> None:
+        self.connection, self._held, self._open = connection, held, True
 
     def commit(self, entry: AuditEntry | None) -> None:
-        end = None
-        if entry is not None:
-            rows, end = self._stream.rows([entry])
+        stream: AuditStream = self._held.stream
+        entries = [] if entry is None else [entry]
+        rows, end = stream.rows(entries)
+        if rows:
             self.connection.execute(_INSERT_AUDIT, rows[0])
-        self.connection.exec_driver_sql("COMMIT")
-        self._open = False
-        if entry is not None and end is not None:
-            self._stream.advance(end)
-            entry.recorded = True
+        try:
+            self.connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            self.connection.close()  # whether it was committed is unknown: the next request begins a chain of its own
+            raise
+        finally:
+            self._open = False
+        stream.advance(end)
+        for committed in entries:
+            committed.recorded = True
 
     def rollback(self) -> None:
         if not self._open:

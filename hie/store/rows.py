@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Target = tuple[str, str]
 
+#: Resources that tell what happened may outlive what they tell of.
+WITNESSES = frozenset({"AuditEvent", "Provenance"})
+
 
 class Current(NamedTuple):
     """The row of a resource as it stands."""

