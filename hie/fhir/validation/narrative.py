@@ -1,0 +1,113 @@
+"""What may stand in a narrative's div (txt-1, txt-2): https://hl7.org/fhir/R4/narrative.html#xhtml"""
+
+from __future__ import annotations
+
+import re
+from typing import NoReturn
+from xml.parsers import expat
+
+XHTML = "http://www.w3.org/1999/xhtml"
+MAX_DEPTH = 100
+
+# Chapters 7-11 (section 9.4 apart) and 15 of HTML 4.0, links and images.
+_ELEMENTS = frozenset((
+    "a", "abbr", "acronym", "address", "area", "b", "bdo", "big", "blockquote", "br", "caption", "cite", "code",
+    "col", "colgroup", "dd", "dfn", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i",
+    "img", "kbd", "li", "map", "ol", "p", "pre", "q", "samp", "small", "span", "strong", "sub", "sup", "table",
+    "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "ul", "var",
+))
+_ATTRIBUTES = frozenset((
+    "abbr", "accesskey", "align", "alt", "axis", "bgcolor", "border", "cellpadding", "cellspacing", "char",
+    "charoff", "charset", "cite", "class", "clear", "color", "colspan", "compact", "coords", "dir", "face",
+    "frame", "headers", "height", "href", "hreflang", "hspace", "id", "ismap", "lang", "longdesc", "name",
+    "nohref", "noshade", "nowrap", "rel", "rev", "rowspan", "rules", "scope", "shape", "size", "span", "src",
+    "start", "style", "summary", "tabindex", "title", "type", "usemap", "valign", "value", "vspace", "width",
+    "xml:lang", "xml:space", "xmlns",
+))
+_LINKS = frozenset(("href", "src", "cite", "longdesc", "usemap"))
+_SCRIPT = re.compile(r"[\s\x00-\x1f]*(?:javascript|vbscript|data:(?!\s*image/(?:png|jpe?g|gif|webp|bmp)))", re.I)
+_ACTIVE_STYLE = re.compile(r"expression\s*\(|javascript:|vbscript:|@import|behavior\s*:|-moz-binding|\\", re.I)
+
+
+class _Refused(Exception):
+    pass
+
+
+def problem(div: str) -> str | None:
+    """Say what is wrong with the XHTML of a narrative, or None."""
+    reader = _Reader()
+    try:
+        reader.read(div)
+    except _Refused as refused:
+        return str(refused)
+    except expat.ExpatError as error:
+        text = expat.errors.messages.get(error.code, "not well-formed")
+        if text == expat.errors.XML_ERROR_UNDEFINED_ENTITY:
+            text = "XML has no entities such as &nbsp;, write &#160; or the character itself"
+        return f"The narrative is no XHTML: {text}, line {error.lineno}, column {error.offset + 1}."
+    except ValueError:  # half a surrogate pair cannot be encoded
+        return "The narrative holds a character that no text may hold."
+    if not reader.has_content:
+        return "The narrative has no text and no image (txt-2)."
+    return None
+
+
+class _Reader:
+    """Looks at each tag as expat meets it; document types, and with them every entity bomb, are refused."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.has_content = False
+
+    def read(self, div: str) -> None:
+        parser = expat.ParserCreate()
+        parser.StartDoctypeDeclHandler = self._doctype
+        parser.ProcessingInstructionHandler = self._instruction
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+        parser.Parse(div, True)
+
+    def _doctype(self, *_: object) -> NoReturn:
+        raise _Refused("A narrative has no document type declaration (txt-1).")
+
+    def _instruction(self, *_: object) -> NoReturn:
+        raise _Refused("A narrative has no processing instructions (txt-1).")
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self.depth += 1
+        if self.depth == 1:
+            _check_root(name, attributes)
+        elif self.depth > MAX_DEPTH:
+            raise _Refused(f"The narrative's elements are nested deeper than {MAX_DEPTH} levels.")
+        if name not in _ELEMENTS:
+            raise _Refused(f"<{name[:30]}> must not stand in a narrative (txt-1).")
+        for attribute, value in attributes.items():
+            _check_attribute(name, attribute, value)
+        if name == "img":
+            self.has_content = True
+
+    def _end(self, _: str) -> None:
+        self.depth -= 1
+
+    def _text(self, text: str) -> None:
+        if not self.has_content and not text.isspace():
+            self.has_content = True
+
+
+def _check_root(name: str, attributes: dict[str, str]) -> None:
+    if name != "div":
+        raise _Refused(f"A narrative is one <div>; found <{name[:30]}>.")
+    if attributes.get("xmlns") != XHTML:
+        raise _Refused(f'The <div> of a narrative has xmlns="{XHTML}".')
+
+
+def _check_attribute(element: str, name: str, value: str) -> None:
+    if name not in _ATTRIBUTES:
+        raise _Refused(f"The attribute {name[:30]} of <{element}> must not stand in a narrative (txt-1).")
+    if name == "xmlns" and value != XHTML:
+        raise _Refused(f"<{element}> is not in the XHTML namespace.")
+    if name in _LINKS and _SCRIPT.match(value):
+        raise _Refused(f"The {name} of <{element}> must not hold a script or a document (txt-1).")
+    if name == "style" and _ACTIVE_STYLE.search(value):
+        raise _Refused(f"The style of <{element}> must not be active or reach out (txt-1).")
