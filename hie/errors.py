@@ -28,18 +28,20 @@ Issue codes: https://hl7.org/fhir/R4/valueset-issue-type.html
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeIssue:
-    """One OperationOutcome.issue."""
+    """One OperationOutcome.issue. Of a broken reference: `source` (Type/id) points at `target`; both are not shown."""
 
     code: str
     diagnostics: str
     expression: str | None = None
     severity: str = "error"
+    source: str | None = None
+    target: str | None = None
 
 
 class FhirError(Exception):
@@ -60,9 +62,7 @@ class FhirError(Exception):
 
     def within(self, prefix: str) -> FhirError:
         """Return the same error with every expression placed below `prefix`, for example Bundle.entry[3]."""
-        moved = [
-            OutcomeIssue(i.code, i.diagnostics, _below(prefix, i.expression), i.severity) for i in self.issues
-        ]
+        moved = [replace(issue, expression=_below(prefix, issue.expression)) for issue in self.issues]
         other = type(self)(self.diagnostics, issues=moved)
         other.headers = self.headers
         return other
@@ -73,6 +73,9 @@ def _below(prefix: str, expression: str | None) -> str:
         return prefix
     if expression.startswith("Bundle.entry["):
         return expression
+    if expression.startswith("http."):  # http.If-None-Exist stands in a Bundle as request.ifNoneExist
+        name = expression.removeprefix("http.").replace("-", "")
+        return f"{prefix}.request.{name[:1].lower()}{name[1:]}"
     return f"{prefix}.resource.{expression.partition('.')[2]}" if "." in expression else f"{prefix}.resource"
 
 

@@ -169,6 +169,8 @@ class UnitOfWork:
             f"{type_name}/{id_} refers to {target[0]}/{target[1]}, which does not exist here (or was deleted); "
             "store the target first, or send both in one transaction.",
             type_name,
+            source=f"{type_name}/{id_}",
+            target=f"{target[0]}/{target[1]}",
         )
 
     def _check_unreferenced(self, connection: Connection, type_name: str, id_: str) -> None:
