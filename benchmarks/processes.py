@@ -1,0 +1,112 @@
+"""Start servers on free loopback ports, and read what their processes cost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A started server: its address, the process that was started, and how long the first answer took."""
+
+    address: tuple[str, int]
+    pid: int
+    first_answer: float
+
+    def descendants(self) -> list[int]:
+        """Return the pids of the process and everything below it."""
+        parents: dict[int, list[int]] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                except OSError:
+                    continue
+                parents.setdefault(int(fields[1]), []).append(int(entry.name))
+        found, queue = [], [self.pid]
+        while queue:
+            pid = queue.pop()
+            found.append(pid)
+            queue += parents.get(pid, [])
+        return found
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time used so far by all of the server's processes."""
+        total = 0
+        for pid in self.descendants():
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            total += int(fields[11]) + int(fields[12])
+        return total / TICKS
+
+    def memory(self) -> dict[int, tuple[str, float]]:
+        """Return the command line and proportional set size in MiB of each process."""
+        found = {}
+        for pid in self.descendants():
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()[:120]
+                rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            except OSError:
+                continue
+            pss = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+            found[pid] = (command, pss / 1024)
+        return found
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody uses."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@contextmanager
+def server(command: list[str], port: int, path: str, environment: dict[str, str] | None = None) -> Iterator[Running]:
+    """Start `command`, wait until `path` answers, and end it (and nothing else) afterwards."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command, env={**os.environ, **(environment or {})}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _await_answer(process, port, path, started)
+        yield Running(("127.0.0.1", port), process.pid, time.perf_counter() - started)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await_answer(process: subprocess.Popen[bytes], port: int, path: str, started: float) -> None:
+    while time.perf_counter() - started < 60:
+        if process.poll() is not None:
+            raise RuntimeError(f"The server ended with code {process.returncode} before it answered.")
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+                sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+                if sock.recv(16).startswith(b"HTTP/1.1 2"):
+                    return
+        except OSError:
+            pass
+        time.sleep(0.01)
+    raise RuntimeError("The server did not answer within a minute.")
+
+
+def hie(*arguments: str) -> list[str]:
+    """Return the command line of a `hie` command under this Python."""
+    return [sys.executable, "-m", "hie.cli", *arguments]

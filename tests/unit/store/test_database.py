@@ -1,0 +1,155 @@
+"""Ordered writers, group commit, and audit records that are committed before anybody is answered."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Connection, func, insert, select, update
+
+from hie.store import audit as audit_trail
+from hie.store.audit import AuditEntry
+from hie.store.database import Again
+from hie.store.models import audit, model
+from hie.store.store import Store
+
+
+def entry(store: Store, number: int = 0, **values: object) -> AuditEntry:
+    return AuditEntry(1, store.clock(), f"r{number}", "read", "client", 200, "Patient", "p1", **values)  # type: ignore[arg-type]
+
+
+def add(name: str) -> Callable[[Connection], None]:
+    def unit(connection: Connection) -> None:
+        connection.execute(insert(model), {"name": name, "version": "1", "active": False, "added": 1})
+
+    return unit
+
+
+def names(store: Store) -> set[str]:
+    return set(store.database.connection().execute(select(model.c.name)).scalars())
+
+
+def audited(store: Store) -> int:
+    return int(store.database.connection().execute(select(func.count()).select_from(audit)).scalar_one())
+
+
+def test_a_write_and_its_audit_record_are_committed_together(store: Store) -> None:
+    record = entry(store)
+    store.database.write(add("a"), record)
+    assert names(store) == {"a"}
+    assert audited(store) == 1
+    assert record.recorded
+
+
+def test_a_failed_write_leaves_nothing_of_itself_and_everything_of_its_neighbours(store: Store) -> None:
+    def fails(connection: Connection) -> None:
+        add("lost")(connection)
+        raise RuntimeError("broken unit")
+
+    def work(number: int) -> None:
+        if number % 3:
+            store.database.write(add(f"kept-{number}"), entry(store, number))
+        else:
+            with pytest.raises(RuntimeError, match="broken unit"):
+                store.database.write(fails, entry(store, number))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(60)))
+    assert names(store) == {f"kept-{number}" for number in range(60) if number % 3}
+    assert audited(store) == 40
+
+
+def test_concurrent_writers_never_lose_an_update(store: Store) -> None:
+    store.database.write(add("counter"))
+
+    def increase(_: int) -> None:
+        def unit(connection: Connection) -> None:
+            locked = select(model.c.added).where(model.c.name == "counter").with_for_update()
+            value = connection.execute(locked).scalar_one()
+            connection.execute(update(model).where(model.c.name == "counter").values(added=value + 1))
+
+        store.database.write(unit)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(increase, range(80)))
+    value = store.database.connection().execute(select(model.c.added).where(model.c.name == "counter")).scalar_one()
+    assert value == 81
+
+
+def test_a_unit_that_meets_a_neighbour_runs_again(store: Store) -> None:
+    attempts = []
+
+    def unit(connection: Connection) -> None:
+        attempts.append(1)
+        add(f"try-{len(attempts)}")(connection)
+        if len(attempts) < 3:
+            raise Again("met")
+
+    store.database.write(unit)
+    assert names(store) == {"try-3"}
+
+
+def test_records_of_readers_are_committed_before_they_return(store: Store) -> None:
+    def read(number: int) -> None:
+        record = entry(store, number)
+        store.database.record(record)
+        assert record.recorded
+        assert audited(store) >= 1
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(read, range(200)))
+    assert audited(store) == 200
+    assert list(audit_trail.verify(store.database.connection(), {1: store.tenants[1].audit_keys})) == []
+
+
+def test_readers_and_writers_mixed_keep_the_chains_whole(store: Store) -> None:
+    start = threading.Barrier(8)
+
+    def work(thread: int) -> None:
+        start.wait(timeout=30)
+        for number in range(20):
+            if (thread + number) % 2:
+                store.database.record(entry(store, number))
+            else:
+                store.database.write(add(f"{thread}-{number}"), entry(store, number))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert audited(store) == 160
+    assert list(audit_trail.verify(store.database.connection(), {1: store.tenants[1].audit_keys})) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda c: c.execute(update(audit).where(audit.c.seq == 2).values(status=500)), "does not follow"),
+        (lambda c: c.execute(audit.delete().where(audit.c.seq == 2)), "is missing"),
+        (lambda c: c.execute(update(audit).where(audit.c.seq == 2).values(sealed=b"\x02" + b"0" * 40)), "not open"),
+        (lambda c: c.execute(update(audit).where(audit.c.seq == 2).values(client="other")), "does not follow"),
+    ],
+    ids=["status edited", "record removed", "detail replaced", "client edited"],
+)
+def test_an_edited_audit_trail_is_found(store: Store, change: Callable[[Connection], object], sentence: str) -> None:
+    keys = {1: store.tenants[1].audit_keys}
+    for number in range(3):
+        store.database.record(entry(store, number))
+    assert list(audit_trail.verify(store.database.connection(), keys)) == []
+    store.database.write(change)
+    assert any(sentence in problem for problem in audit_trail.verify(store.database.connection(), keys))
+
+
+def test_audit_records_are_found_by_patient_entity_and_client(store: Store) -> None:
+    keys = store.tenants[1].audit_keys
+    store.database.record(entry(store, 1, patient="p1", query="name=secret"))
+    store.database.record(entry(store, 2, patient="p2"))
+    find = lambda **criteria: [  # noqa: E731
+        record["request"] for record in audit_trail.find(store.database.connection(), keys, 1, **criteria)
+    ]
+    assert find(patient="p1") == ["r1"]
+    assert find(entity=("Patient", "p1")) == ["r2", "r1"]
+    assert find(client="nobody") == []
+    assert find(client="client", count=1) == ["r2"]
+    newest = audit_trail.find(store.database.connection(), keys, 1, count=1)[0]
+    assert find(before=(newest["at"], newest["stream"], newest["seq"])) == ["r1"]
