@@ -192,7 +192,8 @@ class _Shown:
 
 @main.command()
 @click.argument("model", type=MODELS)
-@click.option("--data", required=True, multiple=True, type=EXISTING, help="Training data; for the recommender also several.")
+@click.option("--data", multiple=True, type=EXISTING,
+              help="Training data; without it the recommender learns from the records in the store.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Directory of the result.")
 @click.option("--seed", type=int, default=1, show_default=True)
 def train(model: str, data: tuple[Path, ...], out: Path | None, seed: int) -> None:
@@ -204,7 +205,8 @@ def train(model: str, data: tuple[Path, ...], out: Path | None, seed: int) -> No
 
 @main.command()
 @click.argument("model", type=MODELS)
-@click.option("--data", required=True, multiple=True, type=EXISTING, help="Data that the model has not seen.")
+@click.option("--data", multiple=True, type=EXISTING,
+              help="Data that the model has not seen; without it the recommender is measured on the store.")  # fmt: skip
 @click.option("--model-dir", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Directory of a trained model; the shipped one unless set.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the table.")

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; CommandError when the port is taken, StoreProblem when the data cannot be opened."""
+    """Serve until SIGTERM or SIGINT; CommandError when the port is taken, StoreProblem for unusable data."""
     from granian.constants import Interfaces
     from granian.log import LogLevels
     from granian.server import Server
