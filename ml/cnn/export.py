@@ -1,0 +1,162 @@
+"""Turn trained networks into one served model: an ONNX graph, the gate's parameters and a manifest. Only exports.
+
+Several networks become one graph that averages their logits and their activation maps, so that the map still averages
+to the logit exactly; their embeddings stand side by side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.cnn import gate
+from ml.cnn.calibration import THRESHOLD_RULE, choose_threshold, fit_temperature, probability
+from ml.cnn.data import DataSet, load, without_leaks
+from ml.cnn.model import IMAGE_SIZE, build_served
+from ml.cnn.train import MODEL_FILE as KERAS_FILE
+from ml.cnn.train import RECORD_FILE
+from ml.runtime import GATE_FILE, MANIFEST_FILE, MODEL_FILE, SCHEMA
+from ml.training import run_in_child
+
+NAME = "chest-xray"
+RELEASE = "1.0.0"
+CLASSES = ("normal", "pneumonia")
+DATA_LICENCE = "CC BY 4.0"
+DATA_SOURCES = (
+    "PneumoniaMNIST of MedMNIST v2: Yang et al., Scientific Data 10:41 (2023), "
+    "https://doi.org/10.1038/s41597-022-01721-8",
+    "Kermany et al., Identifying Medical Diagnoses and Treatable Diseases by Image-Based Deep Learning, "
+    "Cell 172(5):1122-1131 (2018), https://doi.org/10.1016/j.cell.2018.02.010",
+)
+OPSET = 17
+
+
+def run(trained: Sequence[Path], data: Path, out: Path, *, name: str = NAME) -> dict[str, Any]:
+    """Export what `train` left in the directories `trained`; returns the manifest, which has no figures yet."""
+    out.mkdir(parents=True, exist_ok=True)
+    outputs, versions = run_in_child(convert, [Path(directory) for directory in trained], out / MODEL_FILE)
+    loaded, _ = without_leaks(load(Path(data)))
+    network = (out / MODEL_FILE).read_bytes()
+    logits, embeddings = _everything(network, loaded)
+    fitted, gate_threshold = gate.fit(
+        (loaded.train.images, embeddings["train"], loaded.train.labels), (loaded.val.images, embeddings["val"])
+    )
+    (out / GATE_FILE).write_bytes(fitted.to_bytes())
+    temperature = fit_temperature(logits["val"], loaded.val.labels)
+    threshold = choose_threshold(probability(logits["val"], temperature), loaded.val.labels)
+    files = {file: _described((out / file).read_bytes()) for file in (MODEL_FILE, GATE_FILE)}
+    fixed = json.dumps([files, temperature, threshold, gate_threshold], sort_keys=True)
+    members = [json.loads((Path(directory) / RECORD_FILE).read_bytes()) for directory in trained]
+    manifest = {
+        "schema": SCHEMA,
+        "name": name,
+        "version": f"{RELEASE}-{hashlib.sha256(fixed.encode()).hexdigest()[:12]}",
+        "title": "Pneumonia on a paediatric chest radiograph",
+        "files": files,
+        "input": {
+            "size": IMAGE_SIZE,
+            "channels": 1,
+            "range": [0, 255],
+            "photometric": "MONOCHROME2 (bone bright)",
+            "preparation": "central square of the short edge, anti-aliased bicubic to 28 x 28",
+        },
+        "outputs": outputs,
+        "classes": list(CLASSES),
+        "positive_class": CLASSES[1],
+        "calibration": {
+            "method": "temperature",
+            "temperature": temperature,
+            "fitted_on": "val, classes weighted alike: probabilities are those at a prevalence of one half",
+        },
+        "threshold": {"value": threshold, "chosen_on": "val", "rule": THRESHOLD_RULE},
+        "gate": {
+            "threshold": gate_threshold,
+            "quantile_of_val": gate.THRESHOLD_QUANTILE,
+            "parts": list(gate.PARTS),
+            "components": gate.COMPONENTS,
+        },
+        "data": {"sha256": loaded.sha256, "licence": DATA_LICENCE, "sources": list(DATA_SOURCES)},
+        "training": [_summary(member) for member in members],
+        "training_seconds": round(sum(member["seconds"] for member in members), 1),
+        "parameters": sum(member["parameters"] for member in members),
+        "versions": versions,
+    }
+    write_manifest(out, manifest)
+    return manifest
+
+
+def write_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest beside the files that it describes."""
+    (directory / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def convert(trained: Sequence[Path], target: Path) -> tuple[list[str], dict[str, str]]:
+    """Write one ONNX graph of trained networks; its outputs' names and the libraries' versions. Needs TensorFlow."""
+    import keras
+    import numpy
+    import onnx
+    import onnxruntime
+    import tensorflow as tf
+    import tf2onnx
+
+    networks = [keras.models.load_model(directory / KERAS_FILE, compile=False) for directory in trained]
+    versions = {
+        "tensorflow": tf.__version__,
+        **{m.__name__: m.__version__ for m in (keras, numpy, tf2onnx, onnx, onnxruntime)},
+    }
+    return to_onnx(build_served(networks), target), versions
+
+
+def to_onnx(served: Any, target: Path) -> list[str]:
+    """Write a Keras model with dictionary output as ONNX, its outputs under their own names."""
+    import tensorflow as tf
+    import tf2onnx
+
+    names = list(served.output)
+    signature = [tf.TensorSpec((None, IMAGE_SIZE, IMAGE_SIZE, 1), tf.float32, name="pixels")]
+
+    def outputs(pixels: Any) -> list[Any]:
+        found = served(pixels, training=False)
+        return [tf.identity(found[name], name=name) for name in names]
+
+    graph, _ = tf2onnx.convert.from_function(tf.function(outputs), input_signature=signature, opset=OPSET)
+    renamed = {found.name: name for found, name in zip(graph.graph.output, names, strict=True)}
+    for node in graph.graph.node:
+        node.output[:] = [renamed.get(output, output) for output in node.output]
+        node.input[:] = [renamed.get(given, given) for given in node.input]
+    for found in graph.graph.output:
+        found.name = renamed[found.name]
+    target.write_bytes(graph.SerializeToString())
+    return names
+
+
+def _everything(network: bytes, data: DataSet) -> tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
+    """Logits and embeddings of train and val, by the engine that will serve."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
+    logits, embeddings = {}, {}
+    for name in ("train", "val"):
+        pixels = getattr(data, name).images[..., None].astype(np.float32)
+        parts = [
+            session.run(["logit", "embedding"], {"pixels": pixels[i : i + 128]}) for i in range(0, len(pixels), 128)
+        ]
+        logits[name] = np.concatenate([part[0] for part in parts]).reshape(-1)
+        embeddings[name] = np.concatenate([part[1] for part in parts])
+    return logits, embeddings
+
+
+def _described(content: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+
+def _summary(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a training record belongs into the manifest: all but the history, of which the last line."""
+    kept = {key: value for key, value in record.items() if key != "history"}
+    return kept | {"last_epoch": {name: values[-1] for name, values in record["history"].items()}}
