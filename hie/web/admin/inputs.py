@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from hie.errors import InvalidRequest
@@ -37,7 +38,7 @@ def text(body: Mapping[str, Any], name: str, longest: int) -> str:
 def number(body: Mapping[str, Any], name: str, low: float, high: float) -> float:
     """Return a member that is a number above `low` and not above `high`."""
     value = body[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low < value <= high:
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or not low < value <= high:
         raise InvalidRequest(f"{name!r} must be a number above {low:g} and not above {high:g}.", expression=name)
     return float(value)
 

@@ -28,11 +28,15 @@ class AdminResponse(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AdminRequest:
-    """Who asks for what. `path` holds the parts of the URL that the route names, `query` checked parameters."""
+    """Who asks for what. `path` holds the parts of the URL that the route names, `query` its known parameters.
+
+    `url` is the path that was asked for, `started` the start of this process in microseconds since 1970.
+    """
 
     application: Application
     principal: Principal
     entry: AuditEntry
+    started: int
     url: str
     path: Mapping[str, str]
     query: Mapping[str, str]

@@ -20,7 +20,7 @@ class Parameter(NamedTuple):
 
 
 class AdminRoute(NamedTuple):
-    """One line of the table. `code` is the interaction in the audit trail; `refusals` beside 400, 401, 403 and 406."""
+    """One line of the table. `code` is the interaction in the audit trail; `refusals` beside 400, 401 and 403."""
 
     code: str
     method: str

@@ -54,7 +54,7 @@ SCHEMAS: dict[str, Schema] = {
             "startedAt": _MOMENT,
             "uptimeSeconds": _COUNT,
             "resources": _object({"total": _COUNT, "byType": _COUNTS}),
-            "jobs": _object({state: _COUNT for state in STATES}),
+            "jobs": _object(dict.fromkeys(STATES, _COUNT)),
             "models": _list(_object({"name": _TEXT, "version": _TEXT})),
         }
     ),

@@ -1,0 +1,140 @@
+"""Bundles that the server writes, and the entries of Bundles it is sent: https://hl7.org/fhir/R4/bundle.html
+
+Resources stand in a Bundle as the bytes that are stored: nothing is read or written again to be listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from hie.errors import InvalidRequest, InvalidResource, OutcomeIssue, TooLarge
+from hie.fhir import validation
+from hie.fhir.conditions import etag
+from hie.fhir.http import FhirResponse
+from hie.fhir.instants import instant
+from hie.fhir.json_format import Fragment, dump
+
+_PHRASES = {int(status): f"{int(status)} {status.phrase}" for status in HTTPStatus}
+
+
+# ---- Bundles that the server writes ----------------------------------------------------------------------------------
+
+
+def match_entry(base_url: str, type_name: str, id_: str, content: bytes | dict[str, Any], mode: str) -> dict[str, Any]:
+    """Build an entry of a searchset."""
+    resource = Fragment(content) if isinstance(content, bytes) else content
+    return {"fullUrl": f"{base_url}/{type_name}/{id_}", "resource": resource, "search": {"mode": mode}}
+
+
+def outcome_entry(outcome: dict[str, Any]) -> dict[str, Any]:
+    """Build the entry of a searchset that tells of the search itself."""
+    return {"resource": outcome, "search": {"mode": "outcome"}}
+
+
+def listing(
+    type_: str, id_: str, updated: int, links: Sequence[tuple[str, str]], entries: Iterable[dict[str, Any]],
+    total: int | None = None,
+) -> bytes:  # fmt: skip
+    """Write a searchset, history or response Bundle."""
+    bundle: dict[str, Any] = {
+        "resourceType": "Bundle", "id": id_, "meta": {"lastUpdated": instant(updated)}, "type": type_,
+    }  # fmt: skip
+    if total is not None:
+        bundle["total"] = total
+    if links:
+        bundle["link"] = [{"relation": relation, "url": url} for relation, url in links]
+    rows = list(entries)
+    if rows:
+        bundle["entry"] = rows
+    return dump(bundle)
+
+
+def response_entry(
+    response: FhirResponse, base_url: str, *, full_url: str | None = None, outcome: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Build the entry of a batch-response or transaction-response: https://hl7.org/fhir/R4/http.html#transaction-response"""
+    entry: dict[str, Any] = {}
+    if full_url is not None:
+        entry["fullUrl"] = full_url
+    if response.content is not None and outcome is None:
+        entry["resource"] = Fragment(response.content)
+    row: dict[str, Any] = {"status": _PHRASES.get(response.status, str(response.status))}
+    if response.location is not None:
+        row["location"] = f"{base_url}/{response.location}"
+    if response.version_id is not None:
+        row["etag"] = etag(response.version_id)
+    if response.last_modified is not None:
+        row["lastModified"] = instant(response.last_modified)
+    if outcome is not None:
+        row["outcome"] = outcome
+    entry["response"] = row
+    return entry
+
+
+def response_status(status: int) -> str:
+    """Write Bundle.entry.response.status."""
+    return _PHRASES.get(status, str(status))
+
+
+# ---- Bundles that the server is sent ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEntry:
+    """One entry of a batch or transaction: https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.request"""
+
+    index: int
+    full_url: str | None
+    resource: Any
+    request: dict[str, Any]
+
+    @property
+    def expression(self) -> str:
+        """FHIRPath of the entry."""
+        return f"Bundle.entry[{self.index}]"
+
+
+def request_entries(bundle: dict[str, Any], type_: str, most_entries: int) -> list[RequestEntry]:
+    """Check the Bundle around its entries' resources, which the entries' own interactions check."""
+    if bundle["resourceType"] != "Bundle":
+        raise InvalidRequest(f"A Bundle of type batch or transaction is expected here, not a {bundle['resourceType']}.",
+                             expression="resourceType")
+    if bundle.get("type") != type_ or type_ not in ("batch", "transaction"):
+        raise InvalidRequest(f"Bundle.type is {str(bundle.get('type'))[:80]!r}; it must be batch or transaction here. "
+                             "To store a Bundle as it is, POST it to Bundle.", expression="Bundle.type")
+    entries = bundle.get("entry", [])
+    if not isinstance(entries, list):
+        raise InvalidResource("Bundle.entry must be an array.", expression="Bundle.entry")
+    if len(entries) > most_entries:
+        raise TooLarge(f"The Bundle has {len(entries)} entries; at most {most_entries} are taken at once.",
+                       expression="Bundle.entry")
+    _validate_envelope(bundle, entries)
+    return [_request_entry(index, entry) for index, entry in enumerate(entries)]
+
+
+def _request_entry(index: int, entry: dict[str, Any]) -> RequestEntry:
+    request = entry.get("request")
+    if request is None:
+        raise InvalidRequest("The entry has no request; batch and transaction need request.method and request.url.",
+                             expression=f"Bundle.entry[{index}].request")
+    return RequestEntry(index, entry.get("fullUrl"), entry.get("resource"), request)
+
+
+def _validate_envelope(bundle: dict[str, Any], entries: list[Any]) -> None:
+    """Validate the Bundle without its resources."""
+    bare: list[Any] = []
+    for entry in entries:
+        if isinstance(entry, dict) and "resource" in entry:
+            entry = {name: value for name, value in entry.items() if name != "resource"}
+        bare.append(entry)
+    envelope = dict(bundle)
+    if "entry" in bundle:
+        envelope["entry"] = bare
+    issues = [one for one in validation.validate(envelope, "Bundle") if one.severity in ("error", "fatal")]
+    if issues:
+        raise InvalidResource(issues[0].diagnostics, issues=[
+            OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity) for one in issues
+        ])

@@ -1,0 +1,142 @@
+"""Links between the entries of a transaction: https://hl7.org/fhir/R4/http.html#trules
+
+Every place of the Bundle's resources that may point at another entry is found once; its text is then set for each
+attempt of the transaction, so that an attempt that is repeated starts from what the client sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hie.fhir import facts
+
+_CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)", re.DOTALL)
+_ROOT = re.compile(r"(https?://.+/)[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}", re.ASCII)
+_NARRATIVE_LINK = re.compile(r"""(\b(?:href|src)\s*=\s*)(["'])(urn:[^"']+)\2""")
+_URI_TYPES = frozenset({"uri", "url", "oid", "uuid"})  # a canonical is not rewritten
+
+
+@dataclass(slots=True)
+class Link:
+    """One place that may point at another entry: `holder[key]` was `text` when it came."""
+
+    holder: Any
+    key: Any
+    text: str
+    kind: str  # "reference", "uri" or "narrative"
+
+
+def find(resource: Any) -> list[Link]:
+    """Return the places of a resource whose text may name another entry of the Bundle."""
+    links: list[Link] = []
+    _find(resource, links, _uri_names())
+    return links
+
+
+def _find(node: Any, links: list[Link], uri_names: frozenset[str]) -> None:
+    if type(node) is dict:
+        for key, value in node.items():
+            kind = type(value)
+            if kind is str:
+                if key == "reference":
+                    if value[:1] != "#":
+                        links.append(Link(node, key, value, "reference"))
+                elif value[:4] == "urn:":
+                    if key in uri_names:
+                        links.append(Link(node, key, value, "uri"))
+                elif key == "div" and "urn:" in value:
+                    links.append(Link(node, key, value, "narrative"))
+            elif kind is dict:
+                _find(value, links, uri_names)
+            elif kind is list:
+                _find_in_list(key, value, links, uri_names)
+
+
+def _find_in_list(key: str, values: list[Any], links: list[Link], uri_names: frozenset[str]) -> None:
+    for index, value in enumerate(values):
+        if type(value) is dict:
+            _find(value, links, uri_names)
+        elif type(value) is str and value[:4] == "urn:" and key in uri_names:
+            links.append(Link(values, index, value, "uri"))
+
+
+def rewrite(link: Link, full_urls: dict[str, str], root: str | None, conditional: dict[str, str]) -> None:
+    """Set a place to what its text means: `full_urls` maps fullUrl to Type/id, `conditional` a search to Type/id."""
+    if link.kind == "reference":
+        link.holder[link.key] = (
+            full_urls.get(link.text)
+            or (full_urls.get(root + link.text) if root is not None else None)
+            or conditional.get(link.text)
+            or link.text
+        )
+    elif link.kind == "uri":
+        link.holder[link.key] = full_urls.get(link.text, link.text)
+    else:
+        link.holder[link.key] = _NARRATIVE_LINK.sub(
+            lambda match: f"{match[1]}{match[2]}{full_urls.get(match[3], match[3])}{match[2]}", link.text)
+
+
+def root_of(full_url: str | None) -> str | None:
+    """Return the base against which an entry's relative references are read: bundle.html#references"""
+    match = _ROOT.fullmatch(full_url) if full_url else None
+    return match[1] if match else None
+
+
+def conditional_reference(text: str) -> tuple[str, str] | None:
+    """Take a conditional reference apart, as in Practitioner?identifier=…; None where it is none."""
+    match = _CONDITIONAL.fullmatch(text)
+    if match is None or match[1] not in facts.RESOURCE_TYPES:
+        return None
+    return match[1], match[2]
+
+
+def path_of(link: Link, resource: Any) -> str:
+    """Return the FHIRPath of a place; only for telling of an error, since it walks the resource again."""
+    wanted = next(_paths(resource, resource.get("resourceType", "Resource"), lambda h, k: h is link.holder
+                         and k == link.key), None)
+    return wanted or str(resource.get("resourceType", "Resource"))
+
+
+def path_of_reference(text: str, resource: Any) -> str | None:
+    """Return the FHIRPath of the first Reference.reference that says `text` (or a version of it)."""
+    def says_it(holder: Any, key: Any) -> bool:
+        value = holder[key]
+        return key == "reference" and isinstance(value, str) and (value == text or value.startswith(f"{text}/_history/"))
+
+    return next(_paths(resource, resource.get("resourceType", "Resource"), says_it), None)
+
+
+def _paths(node: Any, path: str, wanted: Callable[[Any, Any], bool]) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if wanted(node, key):
+                yield f"{path}.{key}"
+            yield from _paths(value, f"{path}.{key}", wanted)
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            if wanted(node, index):
+                yield f"{path}[{index}]"
+            yield from _paths(value, f"{path}[{index}]", wanted)
+
+
+_known_uri_names: frozenset[str] | None = None
+
+
+def _uri_names() -> frozenset[str]:
+    """Names of elements that hold a URI somewhere in R4; Identifier.value, a string, is none of them."""
+    global _known_uri_names
+    if _known_uri_names is None:
+        names = set()
+        for type_name in (*facts.RESOURCE_TYPES, *facts.DATA_TYPES):
+            for element in facts.elements(type_name):
+                if element.is_choice:
+                    stem = element.name.removesuffix("[x]")
+                    types = _URI_TYPES if element.types == ("*",) else _URI_TYPES.intersection(element.types)
+                    names.update(stem + one[0].upper() + one[1:] for one in types)
+                elif _URI_TYPES.intersection(element.types):
+                    names.add(element.name)
+        _known_uri_names = frozenset(names - {"reference"})
+    return _known_uri_names

@@ -1,0 +1,154 @@
+"""The CapabilityStatement: https://hl7.org/fhir/R4/capabilitystatement.html
+
+Computed from the route table, the search parameters and the registered operations, so that it promises what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from hie.fhir import facts
+from hie.fhir.instants import instant
+from hie.fhir.routes import ROUTES, Route
+
+_DEFINITION = "http://hl7.org/fhir/StructureDefinition/"
+_SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+#: What every type of reference becomes here: https://hl7.org/fhir/R4/valueset-reference-handling-policy.html
+_REFERENCE_POLICY = ["literal", "logical", "enforced"]
+
+
+class OfferedOperation(Protocol):
+    """What is told of an operation."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def definition(self) -> str: ...
+    def offered(self, type_name: str | None, instance: bool) -> bool: ...
+
+
+class OfferedParameter(Protocol):
+    """What is told of a search parameter."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def targets(self) -> frozenset[str]: ...
+
+
+ParametersOf = Callable[[str], Mapping[str, OfferedParameter]]
+
+
+def capability_statement(
+    *, base_url: str, version: str, at: int, operations: Iterable[OfferedOperation], parameters_of: ParametersOf
+) -> dict[str, Any]:
+    """Build the statement of this server at `base_url`."""
+    offered = list(operations)
+    parameters = {name: parameters_of(name) for name in sorted(facts.RESOURCE_TYPES)}
+    pointing = _pointing(parameters)
+    rest: dict[str, Any] = {
+        "mode": "server",
+        "documentation": "FHIR JSON over HTTP. What is written is validated against R4 and its references are checked.",
+        "security": _security(),
+        "resource": [_resource(name, parameters[name], pointing.get(name, []), offered) for name in parameters],
+        "interaction": [{"code": code} for code in _system_interactions()],
+    }
+    operations_of_system = _operations(offered, None)
+    if operations_of_system:
+        rest["operation"] = operations_of_system
+    return {
+        "resourceType": "CapabilityStatement",
+        "id": "hie",
+        "url": f"{base_url}/metadata",
+        "version": version,
+        "name": "HealthInformationExchange",
+        "title": "FHIR R4 health information exchange",
+        "status": "active",
+        "date": instant(at),
+        "kind": "instance",
+        "software": {"name": "hie", "version": version},
+        "implementation": {"description": "FHIR R4 health information exchange", "url": base_url},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "json"],
+        "rest": [rest],
+    }
+
+
+def _security() -> dict[str, Any]:
+    return {
+        "cors": False,
+        "service": [{"coding": [{"system": _SECURITY, "code": "OAuth", "display": "OAuth"}],
+                     "text": "Bearer token (RFC 6750) with SMART v2 system scopes"}],
+        "description": "Every request but metadata needs Authorization: Bearer TOKEN. Scopes such as system/*.cruds or "
+                       "system/Observation.rs?category=laboratory decide, inside every query, what the token can see. "
+                       "Tokens are handed out by the operator.",
+    }  # fmt: skip
+
+
+def _codes(wanted: Callable[[Route], bool]) -> list[str]:
+    return list(dict.fromkeys(route.interaction for route in ROUTES if wanted(route)))
+
+
+def _type_interactions() -> list[str]:
+    return [code for code in _codes(lambda route: route.path.startswith("[type]")) if code != "operation"]
+
+
+def _system_interactions() -> list[str]:
+    codes = _codes(lambda route: not route.path.startswith("[type]"))
+    known = [code for code in codes if code not in ("capabilities", "operation")]
+    return [*known, "batch"] if "transaction" in known else known
+
+
+def _is_conditional(interaction: str) -> bool:
+    return any(route.conditional and route.interaction == interaction for route in ROUTES)
+
+
+def _resource(
+    type_name: str, parameters: Mapping[str, OfferedParameter], pointing: list[str], operations: list[OfferedOperation]
+) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "type": type_name,
+        "profile": _DEFINITION + type_name,
+        "interaction": [{"code": code} for code in _type_interactions()],
+        "versioning": "versioned",
+        "readHistory": True,
+        "updateCreate": True,
+        "conditionalCreate": True,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": _is_conditional("update"),
+        "conditionalDelete": "single" if _is_conditional("delete") else "not-supported",
+        "referencePolicy": _REFERENCE_POLICY,
+    }
+    includes = [f"{type_name}:{one.code}" for one in parameters.values() if one.type == "reference"]
+    if includes:
+        row["searchInclude"] = includes
+    if pointing:
+        row["searchRevInclude"] = pointing
+    if parameters:
+        row["searchParam"] = [{"name": one.code, "definition": one.url, "type": one.type}
+                              for one in parameters.values()]
+    offered = _operations(operations, type_name)
+    if offered:
+        row["operation"] = offered
+    return row
+
+
+def _operations(operations: list[OfferedOperation], type_name: str | None) -> list[dict[str, str]]:
+    return [{"name": one.code, "definition": one.definition} for one in operations
+            if one.offered(type_name, False) or (type_name is not None and one.offered(type_name, True))]
+
+
+def _pointing(parameters: dict[str, Mapping[str, OfferedParameter]]) -> dict[str, list[str]]:
+    """Return for each type the reference parameters of all types that can point at it."""
+    pointing: dict[str, list[str]] = {}
+    for type_name, ones in parameters.items():
+        for one in ones.values():
+            if one.type == "reference":
+                for target in one.targets or facts.RESOURCE_TYPES:
+                    pointing.setdefault(target, []).append(f"{type_name}:{one.code}")
+    return pointing

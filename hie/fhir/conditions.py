@@ -1,0 +1,59 @@
+"""The conditional headers: https://hl7.org/fhir/R4/http.html#concurrency and #cread, RFC 9110 section 13"""
+
+from __future__ import annotations
+
+import re
+
+from hie.errors import InvalidRequest, PreconditionFailed
+from hie.fhir.http import Conditions
+from hie.fhir.instants import parse_http_date, parse_instant
+
+_ETAG = re.compile(r'(?:W/)?"([^"]{0,200})"')
+_ETAGS = re.compile(r'\s*(?:W/)?"[^"]{0,200}"(?:\s*,\s*(?:W/)?"[^"]{0,200}")*\s*')
+_VID = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
+
+
+def etag(vid: int) -> str:
+    """Write the ETag of a version: https://hl7.org/fhir/R4/http.html#versioning"""
+    return f'W/"{vid}"'
+
+
+def wanted_version(conditions: Conditions) -> int | None:
+    """Read If-Match of a change; None where it is absent, PreconditionFailed where no version can have that tag."""
+    text = conditions.if_match
+    if text is None:
+        return None
+    match = _ETAG.fullmatch(text.strip())
+    if match is None:
+        raise InvalidRequest(f"If-Match is {text[:80]!r}; one version is expected, as in W/\"3\".",
+                             expression="http.If-Match")
+    if _VID.fullmatch(match[1]) is None:
+        raise PreconditionFailed(f"If-Match asks for version {match[1]!r}; versions are the numbers 1, 2, 3 …",
+                                 expression="http.If-Match")
+    return int(match[1])
+
+
+def unchanged(conditions: Conditions, vid: int, updated: int) -> bool:
+    """Tell whether the client already has this version, so that a read answers 304."""
+    if conditions.if_none_match is not None:
+        return _matches(conditions.if_none_match, vid)  # RFC 9110 section 13.1.3: If-Modified-Since counts no more
+    if conditions.if_modified_since is not None:
+        # Headers carry HTTP dates, Bundle entries instants.
+        since = parse_http_date(conditions.if_modified_since)
+        if since is not None:
+            return updated // 1_000_000 * 1_000_000 <= since
+        since = parse_instant(conditions.if_modified_since)
+        if since is None:
+            raise InvalidRequest(f"If-Modified-Since is {conditions.if_modified_since[:80]!r}, which is no date.",
+                                 expression="http.If-Modified-Since")
+        return updated <= since
+    return False
+
+
+def _matches(text: str, vid: int) -> bool:
+    if text.strip() == "*":
+        return True
+    if _ETAGS.fullmatch(text) is None:
+        raise InvalidRequest(f"If-None-Match is {text[:80]!r}; versions are expected, as in W/\"3\".",
+                             expression="http.If-None-Match")
+    return str(vid) in _ETAG.findall(text)

@@ -1,0 +1,41 @@
+"""Moments as FHIR and HTTP write them: https://hl7.org/fhir/R4/datatypes.html#instant, RFC 9110 section 5.6.7"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+
+from hie.fhir.datatypes import InvalidDate, Precision, parse_date
+
+
+def instant(microseconds: int) -> str:
+    """Write a FHIR instant in milliseconds, the precision in which versions are told apart."""
+    return datetime.fromtimestamp(microseconds // 1000 / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def http_date(microseconds: int) -> str:
+    """Write an HTTP date, which knows whole seconds only."""
+    return format_datetime(datetime.fromtimestamp(microseconds // 1_000_000, UTC), usegmt=True)
+
+
+def parse_http_date(text: str) -> int | None:
+    """Read an HTTP date as microseconds since 1970; None where it is none (RFC 9110 section 13.1.3 ignores it then)."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    try:
+        return int(moment.timestamp()) * 1_000_000
+    except (OverflowError, ValueError):
+        return None
+
+
+def parse_instant(text: str) -> int | None:
+    """Read a FHIR instant, or a date and time to the second, as microseconds since 1970; None where it is none."""
+    try:
+        low, _, precision = parse_date(text)
+    except InvalidDate:
+        return None
+    return low if precision >= Precision.SECOND else None

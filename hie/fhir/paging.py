@@ -1,0 +1,30 @@
+"""Pages of searches and histories: https://hl7.org/fhir/R4/search.html#count"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from hie.errors import InvalidSearch
+from hie.fhir.http import FhirRequest
+
+#: Where a next link carries on; its value is sealed by the store and means nothing to anyone else.
+CURSOR = "_cursor"
+
+
+class PageSizes(Protocol):
+    """The settings that bound a page."""
+
+    @property
+    def default_page_size(self) -> int: ...
+    @property
+    def max_page_size(self) -> int: ...
+
+
+def page_size(request: FhirRequest, sizes: PageSizes) -> int:
+    """Read _count, cut to the largest page that the server gives."""
+    text = request.parameter("_count")
+    if text is None:
+        return sizes.default_page_size
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise InvalidSearch(f"_count is {text[:80]!r}; it must be a whole number from 0.", expression="_count")
+    return min(int(text), sizes.max_page_size)

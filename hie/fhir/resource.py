@@ -1,0 +1,64 @@
+"""From JSON bytes to a resource that may be stored: https://hl7.org/fhir/R4/validation.html"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hie.errors import InvalidJson, InvalidRequest, InvalidResource, OutcomeIssue
+from hie.fhir import facts, json_format, validation
+
+_REFUSING = frozenset({"fatal", "error"})
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """Read a resource's JSON; InvalidJson says what is wrong and where."""
+    if not body:
+        raise InvalidJson("The request has no body; a resource in JSON is expected.")
+    try:
+        value = json_format.parse(body)
+    except json_format.JsonError as error:
+        raise InvalidJson(f"{error.message} Line {error.line}, column {error.column}.",
+                          expression=error.expression) from None
+    if not isinstance(value, dict):
+        raise InvalidJson("The body is JSON, but not an object; a resource is expected.")
+    type_of(value)
+    return value
+
+
+def type_of(resource: Any, expression: str | None = None) -> str:
+    """Return the resource's type, or say why it has none."""
+    if not isinstance(resource, dict):
+        raise InvalidJson("A resource is expected, as a JSON object.", expression=expression)
+    type_name = resource.get("resourceType")
+    if type_name is None:
+        raise InvalidResource("The resource does not say its resourceType.", expression=expression or "resourceType")
+    if not isinstance(type_name, str) or type_name not in facts.RESOURCE_TYPES:
+        raise InvalidResource(f"resourceType {str(type_name)[:80]!r} is not a resource type of FHIR R4.",
+                              expression=expression or "resourceType")
+    return type_name
+
+
+def validated(resource: Any, type_name: str) -> list[OutcomeIssue]:
+    """Check that `resource` is a valid one of the type; return its warnings, raise InvalidResource with all issues."""
+    found = type_of(resource)
+    if found != type_name:
+        raise InvalidResource(f"The URL says {type_name}, the resource is of type {found}.", expression="resourceType")
+    issues = validation.validate(resource, type_name)
+    if not issues:
+        return []
+    shown = [OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity) for one in issues]
+    refusing = [one for one in shown if one.severity in _REFUSING]
+    if refusing:
+        raise InvalidResource(refusing[0].diagnostics, issues=shown)
+    return shown
+
+
+def check_id(resource: dict[str, Any], id_: str) -> None:
+    """Check that an update's resource carries the id of its URL: https://hl7.org/fhir/R4/http.html#update"""
+    type_name = resource["resourceType"]
+    if "id" not in resource:
+        raise InvalidRequest(f"The resource has no id; an update to {type_name}/{id_} needs \"id\": \"{id_}\".",
+                             expression=f"{type_name}.id")
+    if resource["id"] != id_:
+        raise InvalidRequest(f"The URL says {type_name}/{id_}, the resource has id {str(resource['id'])[:80]!r}.",
+                             expression=f"{type_name}.id")

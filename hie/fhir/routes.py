@@ -1,0 +1,221 @@
+"""The one route table of the FHIR API: https://hl7.org/fhir/R4/http.html#summary
+
+`parse` turns a method and a URL below the base into a FhirRequest. It serves HTTP requests and Bundle entries alike, so
+that both know the same interactions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from hie.errors import InvalidRequest, MethodNotAllowed, NotFound, NotSupported, UnknownType
+from hie.fhir import facts
+from hie.fhir.http import Conditions, FhirRequest, Preferences
+
+
+class Route(NamedTuple):
+    """One line of the table; `conditional` tells that the criteria stand in the URL in place of an id."""
+
+    interaction: str
+    method: str
+    path: str
+    conditional: bool = False
+
+
+#: Codes of https://hl7.org/fhir/R4/valueset-restful-interaction.html, and "operation". HEAD goes where GET goes.
+ROUTES: tuple[Route, ...] = (
+    Route("capabilities", "GET", "metadata"),
+    Route("transaction", "POST", ""),  # a Bundle of type batch makes it the batch interaction
+    Route("history-system", "GET", "_history"),
+    Route("search-type", "GET", "[type]"),
+    Route("search-type", "POST", "[type]/_search"),
+    Route("create", "POST", "[type]"),
+    Route("update", "PUT", "[type]", conditional=True),
+    Route("delete", "DELETE", "[type]", conditional=True),
+    Route("history-type", "GET", "[type]/_history"),
+    Route("read", "GET", "[type]/[id]"),
+    Route("update", "PUT", "[type]/[id]"),
+    Route("delete", "DELETE", "[type]/[id]"),
+    Route("history-instance", "GET", "[type]/[id]/_history"),
+    Route("vread", "GET", "[type]/[id]/_history/[vid]"),
+    Route("operation", "GET", "$[operation]"),
+    Route("operation", "POST", "$[operation]"),
+    Route("operation", "GET", "[type]/$[operation]"),
+    Route("operation", "POST", "[type]/$[operation]"),
+    Route("operation", "GET", "[type]/[id]/$[operation]"),
+    Route("operation", "POST", "[type]/[id]/$[operation]"),
+)
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
+#: Far above what a search needs; a longer list is an attack on the parser.
+MOST_PARAMETERS = 1_000
+
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+_VID = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
+_OPERATION = re.compile(r"[a-z][A-Za-z0-9\-]{0,63}", re.ASCII)
+#: Methods allowed on each path of the table, with the interaction each stands for.
+_BY_PATH: dict[str, dict[str, Route]] = {}
+for _route in ROUTES:
+    _BY_PATH.setdefault(_route.path, {})[_route.method] = _route
+    if _route.method == "GET":
+        _BY_PATH[_route.path]["HEAD"] = _route
+
+
+def parse(
+    method: str,
+    path: str,
+    query: str = "",
+    *,
+    resource: Any = None,
+    body: bytes = b"",
+    content_type: str = "",
+    conditions: Conditions | None = None,
+    preferences: Preferences | None = None,
+) -> FhirRequest:
+    """Read one request; `path` is relative to the base, percent-decoded and without its leading slash."""
+    template, type_name, id_, last = _place(path)
+    methods = _BY_PATH[template]
+    route = methods.get(method)
+    if route is None:
+        raise _wrong_method(method, path, methods)
+    if route.conditional and not query:
+        raise InvalidRequest(
+            f"{method} {path} needs search criteria in the URL, or an id: {method} {path}/[id].", expression="http.url"
+        )
+    return FhirRequest(
+        route.interaction,
+        type=type_name,
+        id=id_,
+        vid=last if route.interaction == "vread" else None,
+        operation=last if route.interaction == "operation" else None,
+        parameters=parse_query(query) if query else (),
+        resource=resource,
+        body=body,
+        content_type=content_type,
+        conditions=conditions or _NO_CONDITIONS,
+        preferences=preferences or _NO_PREFERENCES,
+        method=method,
+    )
+
+
+_NO_CONDITIONS = Conditions()
+_NO_PREFERENCES = Preferences()
+
+
+def parse_query(query: str) -> tuple[tuple[str, str], ...]:
+    """Read the parameters of a URL or a form: https://hl7.org/fhir/R4/search.html#escaping"""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
+    except UnicodeDecodeError:
+        raise InvalidRequest("The parameters are not UTF-8 under their percent encoding.",
+                             expression="http.url") from None
+    except ValueError:
+        raise InvalidRequest(f"More than {MOST_PARAMETERS} parameters.", expression="http.url") from None
+    for name, value in pairs:
+        if "\x00" in name or "\x00" in value:
+            raise InvalidRequest("A parameter holds the character NUL.", expression="http.url")
+    return tuple(pairs)
+
+
+def paths(type_name: str) -> Iterator[tuple[str, str]]:
+    """Give method and URL of every route, for one type: what `hie routes` prints."""
+    for route in ROUTES:
+        yield route.method, route.path.replace("[type]", type_name)
+
+
+def _place(path: str) -> tuple[str, str | None, str | None, str | None]:
+    """Return the path's template, type, id, and its last part where that is a version id or an operation's code."""
+    parts = path.split("/")
+    count = len(parts)
+    first = parts[0]
+    if count == 2 and first in facts.RESOURCE_TYPES and parts[1][:1] not in ("$", "_", "*"):
+        return "[type]/[id]", first, checked_id(parts[1], first), None
+    if path == "":
+        return "", None, None, None
+    _refuse_tricks(path, parts)
+    if first in ("metadata", "_history") and count == 1:
+        return first, None, None, None
+    if first[0] == "$" and count == 1:
+        return "$[operation]", None, None, _operation(first)
+    if first[0] in "$_.*" or first == "metadata":
+        raise NotFound(f"{_shown(path)} is no address of the FHIR API.", expression="http.url")
+    if first not in facts.RESOURCE_TYPES:
+        raise UnknownType(f"{_shown(first)} is not a resource type of FHIR R4.", expression="http.url")
+    return _place_in_type(path, first, parts[1:])
+
+
+def _place_in_type(path: str, type_name: str, parts: list[str]) -> tuple[str, str | None, str | None, str | None]:
+    match parts:
+        case []:
+            return "[type]", type_name, None, None
+        case ["_search"]:
+            return "[type]/_search", type_name, None, None
+        case ["_history"]:
+            return "[type]/_history", type_name, None, None
+        case [last] if last[0] == "$":
+            return "[type]/$[operation]", type_name, None, _operation(last)
+        case [id_]:
+            return "[type]/[id]", type_name, checked_id(id_, type_name), None
+        case [id_, "_history"]:
+            return "[type]/[id]/_history", type_name, checked_id(id_, type_name), None
+        case [id_, last] if last[0] == "$":
+            return "[type]/[id]/$[operation]", type_name, checked_id(id_, type_name), _operation(last)
+        case [id_, "_history", vid]:
+            return "[type]/[id]/_history/[vid]", type_name, checked_id(id_, type_name), _checked_vid(vid, path)
+        case [id_, other, *_] if other == "*" or other in facts.RESOURCE_TYPES:
+            raise NotSupported(
+                f"Compartment search ({type_name}/[id]/{other}) is not supported; search {other} by a reference, or "
+                "use Patient/[id]/$everything.", expression="http.url")
+    raise NotFound(f"{_shown(path)} is no address of the FHIR API.", expression="http.url")
+
+
+def checked_id(text: str, type_name: str) -> str:
+    """Return a resource id, or say what is wrong with it: https://hl7.org/fhir/R4/datatypes.html#id"""
+    # "." and ".." match the pattern, but a URL with them names another resource for most clients.
+    if _ID.fullmatch(text) is None or text in (".", ".."):
+        raise InvalidRequest(
+            f"Resource id {_shown(text)} is invalid: 1 to 64 of A-Z, a-z, 0-9, '-' and '.'.",
+            expression=f"{type_name}.id",
+        )
+    return text
+
+
+def _checked_vid(text: str, path: str) -> str:
+    if _ID.fullmatch(text) is None:
+        raise InvalidRequest(f"Version id {_shown(text)} is invalid.", expression="http.url")
+    if _VID.fullmatch(text) is None:
+        raise NotFound(f"There is no {_shown(path)}: versions of this server are the numbers 1, 2, 3 …",
+                       expression="http.url")
+    return text
+
+
+def _operation(text: str) -> str:
+    if _OPERATION.fullmatch(text[1:]) is None:
+        raise NotFound(f"{_shown(text)} is not the name of an operation.", expression="http.url")
+    return text[1:]
+
+
+def _refuse_tricks(path: str, parts: list[str]) -> None:
+    if "" in parts:
+        raise NotFound(f"{_shown(path)} has an empty part: no doubled and no trailing slash.", expression="http.url")
+    if not path.isascii() or not path.isprintable() or "\\" in path or "%" in path or "." in parts or ".." in parts:
+        raise InvalidRequest(f"The URL {_shown(path)} holds characters or parts that no address of the FHIR API has.",
+                             expression="http.url")
+
+
+def _wrong_method(method: str, path: str, methods: dict[str, Route]) -> MethodNotAllowed:
+    allowed = ", ".join(sorted(methods))
+    detail = "PATCH is not supported; send the whole resource by PUT. " if method == "PATCH" else ""
+    error = MethodNotAllowed(f"{_shown(method)} is not allowed on {_shown(path) or 'the base'}. {detail}"
+                             f"Allowed: {allowed}.", expression="http.method")
+    error.headers["Allow"] = allowed
+    return error
+
+
+def _shown(text: str) -> str:
+    """Cut what a client sent to a length and to characters that may stand in an answer."""
+    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:80])
+    return printable + ("…" if len(text) > 80 else "")

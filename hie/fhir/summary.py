@@ -1,0 +1,131 @@
+"""Parts of a resource: _summary and _elements, https://hl7.org/fhir/R4/search.html#summary"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from hie.errors import InvalidSearch
+from hie.fhir import facts
+
+SUMMARIES = ("true", "text", "data", "count", "false")
+SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED",
+             "display": "subsetted"}
+_ALWAYS = frozenset({"resourceType", "id", "meta"})
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which part of each resource the client wants. `elements`: (type or None for every type, element)."""
+
+    summary: str | None = None
+    elements: tuple[tuple[str | None, str], ...] = ()
+
+    @property
+    def counts_only(self) -> bool:
+        """Tell whether no resource is wanted at all."""
+        return self.summary == "count"
+
+    def of(self, resource: dict[str, Any]) -> dict[str, Any]:
+        """Return the wanted part of a resource, marked SUBSETTED."""
+        type_name = resource["resourceType"]
+        if self.elements:
+            wanted = frozenset(name for type_, name in self.elements if type_ in (None, type_name))
+            if not wanted and all(type_ for type_, _ in self.elements):
+                return resource  # only elements of other types are asked for
+            kept = wanted | _mandatory(type_name)
+        elif self.summary == "true":
+            kept = _summary(type_name)
+        elif self.summary == "text":
+            kept = frozenset({"text"}) | _mandatory(type_name)
+        elif self.summary == "data":
+            kept = _all_but_text(type_name)
+        else:
+            return resource
+        part = {name: value for name, value in resource.items()
+                if name in _ALWAYS or name.removeprefix("_") in kept}
+        return _marked(part)
+
+
+def parse(parameters: Iterable[tuple[str, str]]) -> Selection | None:
+    """Read _summary and _elements; None where everything is wanted."""
+    summary: str | None = None
+    elements: list[tuple[str | None, str]] = []
+    for name, value in parameters:
+        if name == "_summary":
+            if value not in SUMMARIES:
+                raise InvalidSearch(f"_summary is {value[:80]!r}; it must be {', '.join(SUMMARIES)}.",
+                                    expression="_summary")
+            summary = value
+        elif name == "_elements":
+            elements += [_element(one.strip()) for one in value.split(",") if one.strip()]
+    if summary == "false":
+        summary = None
+    if summary and elements:
+        raise InvalidSearch("_summary and _elements exclude each other.", expression="_elements")
+    return Selection(summary, tuple(elements)) if summary or elements else None
+
+
+def _element(text: str) -> tuple[str | None, str]:
+    """Read `name` or `Patient.name`; only elements at the top of a resource can be chosen."""
+    first, dot, rest = text.partition(".")
+    if not dot:
+        if not text.isidentifier():
+            raise InvalidSearch(f"_elements names {text[:80]!r}, which is no element.", expression="_elements")
+        return None, text
+    if first not in facts.RESOURCE_TYPES or not rest.isidentifier():
+        raise InvalidSearch(f"_elements names {text[:80]!r}; elements at the top of a resource can be chosen, as in "
+                            "name or Patient.name.", expression="_elements")
+    return first, rest
+
+
+def _marked(part: dict[str, Any]) -> dict[str, Any]:
+    meta = dict(part.get("meta", {}))
+    tags = meta.get("tag", [])
+    if not any(isinstance(tag, dict) and tag.get("code") == SUBSETTED["code"] for tag in tags):
+        meta["tag"] = [*tags, SUBSETTED]
+    marked = {"resourceType": part["resourceType"]}
+    if "id" in part:
+        marked["id"] = part["id"]
+    marked["meta"] = meta
+    return marked | {name: value for name, value in part.items() if name not in _ALWAYS}
+
+
+@cache
+def _names(type_name: str, which: str) -> frozenset[str]:
+    found: set[str] = set()
+    for element in facts.children(type_name):
+        if _wanted(element, which):
+            found.update(_json_names(element))
+    return frozenset(found)
+
+
+def _wanted(element: facts.Element, which: str) -> bool:
+    if which == "summary":
+        return element.is_summary
+    if which == "mandatory":
+        return element.min > 0 or element.is_modifier
+    return element.name != "text"
+
+
+def _json_names(element: facts.Element) -> Iterable[str]:
+    if not element.is_choice:
+        return (element.name,)
+    stem = element.name.removesuffix("[x]")
+    types = element.types if element.types != ("*",) else tuple(facts.DATA_TYPES | facts.PRIMITIVE_TYPES)
+    return tuple(stem + one[0].upper() + one[1:] for one in types)
+
+
+def _summary(type_name: str) -> frozenset[str]:
+    return _names(type_name, "summary") | _names(type_name, "mandatory")
+
+
+def _mandatory(type_name: str) -> frozenset[str]:
+    """Mandatory elements, and modifiers: without them the rest could be misread."""
+    return _names(type_name, "mandatory")
+
+
+def _all_but_text(type_name: str) -> frozenset[str]:
+    return _names(type_name, "data")

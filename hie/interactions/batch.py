@@ -1,0 +1,51 @@
+"""FHIR batch interaction: https://hl7.org/fhir/R4/http.html#transaction"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from hie.context import Context
+from hie.errors import FhirError
+from hie.fhir import bundle, outcome
+from hie.fhir.bundle import RequestEntry
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.interactions import entries
+from hie.store.audit import AuditEntry
+
+log = logging.getLogger("hie.interactions")
+
+
+def batch(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Do what each entry asks, each in a transaction and with an audit record of its own; answer in their order."""
+    rows = [_answered(entry, request, ctx) for entry in entries.read(request, ctx)]
+    return FhirResponse(200, bundle.listing("batch-response", ctx.new_id(), ctx.clock(), (), rows))
+
+
+def _answered(entry: RequestEntry, outer: FhirRequest, ctx: Context) -> dict[str, Any]:
+    audited = replace(ctx.store.entry, at=ctx.clock(), interaction="batch", touched=(), recorded=False)
+    try:
+        row = _dispatched(entry, outer, audited, ctx)
+    except FhirError as error:
+        audited.status = error.status
+        row = entries.refusal(error.status, outcome.of_error(error.within(entry.expression)))
+    except Exception:
+        # Its neighbours have nothing to do with it, and some of them are already stored.
+        log.exception("an entry of a batch failed", extra={"request_id": ctx.request_id})
+        audited.status = 500
+        error = FhirError(f"Unexpected failure; the log has it under request id {ctx.request_id}.",
+                          expression=entry.expression)
+        row = entries.refusal(500, outcome.of_error(error))
+    if not audited.recorded:
+        ctx.store.database.record(audited)
+    return row
+
+
+def _dispatched(entry: RequestEntry, outer: FhirRequest, audited: AuditEntry, ctx: Context) -> dict[str, Any]:
+    request = entries.as_request(entry, outer, ctx)
+    audited.interaction, audited.type, audited.id = request.interaction, request.type, request.id
+    audited.query = str(entry.request["url"]).partition("?")[2]
+    answer = ctx.dispatch(request, ctx.within(replace(ctx.store, entry=audited)))
+    audited.status = answer.status
+    return entries.response(answer, ctx)

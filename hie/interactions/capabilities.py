@@ -1,0 +1,47 @@
+"""FHIR capabilities interaction: https://hl7.org/fhir/R4/http.html#capabilities"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from hie import __version__
+from hie.context import Context
+from hie.errors import InvalidRequest, NotSupported
+from hie.fhir import json_format, search_parameters
+from hie.fhir.capability import capability_statement
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.search_parameters import SearchParameter
+from hie.registry import Registry
+
+
+def capabilities(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Return the CapabilityStatement."""
+    mode = request.parameter("mode")
+    if mode == "terminology":
+        raise NotSupported("mode=terminology is not supported: this server offers no terminology service.",
+                           expression="mode")
+    if mode not in (None, "full", "normative"):
+        raise InvalidRequest(f"mode is {mode[:80]!r}; it must be full, normative or terminology.", expression="mode")
+    return FhirResponse(200, _statement(ctx.base_url, ctx.registry.operations, _started(ctx.registry, ctx.clock())))
+
+
+@lru_cache(maxsize=8)
+def _statement(base_url: str, operations: tuple[object, ...], at: int) -> bytes:
+    return json_format.dump(capability_statement(
+        base_url=base_url, version=__version__, at=at, operations=operations,  # type: ignore[arg-type]
+        parameters_of=offered_parameters,
+    ))
+
+
+#: When each registry was first described: the date of its statement.
+_started_at: dict[int, int] = {}
+
+
+def _started(registry: Registry, now: int) -> int:
+    return _started_at.setdefault(id(registry), now)
+
+
+def offered_parameters(type_name: str) -> Mapping[str, SearchParameter]:
+    """Return the search parameters of a type that the search engine answers."""
+    return {code: one for code, one in search_parameters.for_type(type_name).items() if not one.is_special}

@@ -1,0 +1,44 @@
+"""Finding the one resource that a conditional interaction means: https://hl7.org/fhir/R4/http.html#ccreate (D14)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from hie.context import Context
+from hie.errors import InvalidRequest, MultipleMatches
+from hie.fhir.routes import parse_query
+from hie.store.search import engine
+from hie.store.versions import StoredVersion
+
+#: Parameters of a URL that say how to answer, not what to find.
+ANSWER_PARAMETERS = frozenset({"_format", "_pretty", "_summary", "_elements"})
+
+
+def criteria(type_name: str, text: str, expression: str) -> tuple[tuple[str, str], ...]:
+    """Read If-None-Exist, or the search of a conditional reference; it must name something to look for."""
+    text = text.removeprefix(f"{type_name}?").removeprefix("?")
+    return checked(parse_query(text), expression)
+
+
+def checked(parameters: Sequence[tuple[str, str]], expression: str) -> tuple[tuple[str, str], ...]:
+    """Return the search criteria among the parameters, or refuse a search that would match everything."""
+    kept = tuple((name, value) for name, value in parameters if name not in ANSWER_PARAMETERS)
+    if not kept or not all(value.strip() for _, value in kept):
+        raise InvalidRequest("The search criteria are empty; at least one parameter with a value is needed.",
+                             expression=expression)
+    return kept
+
+
+def existing(type_name: str, parameters: Sequence[tuple[str, str]], ctx: Context) -> StoredVersion | None:
+    """Return the one match, or None; inside the transaction nobody else can create one until it ends."""
+    ctx.store.lock(type_name, urlencode(sorted(parameters)))
+    return match(type_name, parameters, ctx)
+
+
+def match(type_name: str, parameters: Sequence[tuple[str, str]], ctx: Context) -> StoredVersion | None:
+    """Return the one match, or None; several are an error."""
+    found = engine.match(ctx.store, type_name, parameters)
+    if len(found) > 1:
+        raise MultipleMatches(f"More than one {type_name} matches; exactly one was meant.")
+    return found[0] if found else None

@@ -1,0 +1,34 @@
+"""FHIR create interaction, conditional too: https://hl7.org/fhir/R4/http.html#create"""
+
+from __future__ import annotations
+
+from hie.context import Context
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.resource import validated
+from hie.interactions import answers, conditional, integrity
+from hie.store.resources import ResourceStore
+
+
+def create(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Store a new resource; with If-None-Exist only where none matches.
+
+    The server chooses the id. `request.id` is set only by a transaction, which must know the ids of its new resources
+    before it stores the first.
+    """
+    type_name = request.type or ""
+    issues = validated(request.resource, type_name)
+    if_none_exist = request.conditions.if_none_exist
+    criteria = conditional.criteria(type_name, if_none_exist, "http.If-None-Exist") if if_none_exist is not None else ()
+
+    def unit(store: ResourceStore) -> FhirResponse:
+        inside = ctx.within(store)
+        if criteria:
+            found = conditional.existing(type_name, criteria, inside)
+            if found is not None:
+                return answers.written(request, found, 200, issues)
+        stored = store.create(type_name, request.resource, id=request.id)
+        inside.registry.after_write(stored, request.resource, inside)
+        return answers.written(request, stored, 201, issues)
+
+    with integrity.named(lambda: {"": ("", request.resource)}):
+        return ctx.store.transact(unit)

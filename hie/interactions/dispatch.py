@@ -1,0 +1,40 @@
+"""From an interaction's code to its function; HTTP requests and Bundle entries alike come through here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hie.context import Context
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.interactions.batch import batch
+from hie.interactions.capabilities import capabilities
+from hie.interactions.create import create
+from hie.interactions.delete import delete
+from hie.interactions.history import history
+from hie.interactions.operation import operation
+from hie.interactions.read import read
+from hie.interactions.search import search
+from hie.interactions.transaction import transaction
+from hie.interactions.update import update
+from hie.interactions.vread import vread
+
+INTERACTIONS: dict[str, Callable[[FhirRequest, Context], FhirResponse]] = {
+    "batch": batch,
+    "capabilities": capabilities,
+    "create": create,
+    "delete": delete,
+    "history-instance": history,
+    "history-system": history,
+    "history-type": history,
+    "operation": operation,
+    "read": read,
+    "search-type": search,
+    "transaction": transaction,
+    "update": update,
+    "vread": vread,
+}
+
+
+def dispatch(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Do what the request asks."""
+    return INTERACTIONS[request.interaction](request, ctx)

@@ -1,0 +1,70 @@
+"""What batch and transaction share: an entry read as the request it stands for.
+
+https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.request
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote
+
+from hie.context import Context
+from hie.errors import InvalidRequest, NotSupported
+from hie.fhir import bundle
+from hie.fhir.bundle import RequestEntry
+from hie.fhir.http import Conditions, FhirRequest, FhirResponse
+from hie.fhir.json_format import Fragment
+from hie.fhir.routes import parse
+
+_WITH_RESOURCE = frozenset({"create", "update"})
+_OUTCOME = b'{"resourceType":"OperationOutcome"'
+
+
+def read(request: FhirRequest, ctx: Context) -> list[RequestEntry]:
+    """Return the entries of a batch or transaction whose Bundle is sound around their resources."""
+    return bundle.request_entries(request.resource, request.interaction, ctx.settings.max_bundle_entries)
+
+
+def as_request(entry: RequestEntry, outer: FhirRequest, ctx: Context) -> FhirRequest:
+    """Read an entry through the same route table as a request of its own."""
+    row = entry.request
+    method = row["method"]
+    path, _, query = str(row["url"]).removeprefix(f"{ctx.base_url}/").partition("?")
+    path = _decoded(path.removeprefix("/"))
+    request = parse(
+        method, path, query, resource=entry.resource, conditions=_conditions(row), preferences=outer.preferences
+    )
+    if request.interaction in ("transaction", "capabilities") or path.endswith("_search"):
+        raise NotSupported(f"{method} {path or 'to the base'} is not supported inside a Bundle.",
+                           expression="http.url")
+    if request.interaction in _WITH_RESOURCE and entry.resource is None:
+        raise InvalidRequest(f"The entry has no resource; {method} needs one.", expression=f"{request.type}")
+    if request.interaction == "read" and entry.resource is not None:
+        request = replace(request, resource=None)
+    return request
+
+
+def _conditions(row: dict[str, Any]) -> Conditions:
+    return Conditions(row.get("ifMatch"), row.get("ifNoneMatch"), row.get("ifModifiedSince"), row.get("ifNoneExist"))
+
+
+def _decoded(path: str) -> str:
+    if "%" not in path:
+        return path
+    decoded = unquote(path, errors="replace")
+    if decoded.count("/") != path.count("/"):
+        raise InvalidRequest("The URL holds an encoded slash.", expression="http.url")
+    return decoded
+
+
+def response(answer: FhirResponse, ctx: Context) -> dict[str, Any]:
+    """Build the entry of the response Bundle; an OperationOutcome goes beside the status, a resource in its place."""
+    told = Fragment(answer.content) if answer.content is not None and answer.content.startswith(_OUTCOME) else None
+    full_url = f"{ctx.base_url}/{answer.entity[0]}/{answer.entity[1]}" if answer.entity and told is None else None
+    return bundle.response_entry(answer, ctx.base_url, full_url=full_url, outcome=told)
+
+
+def refusal(status: int, resource: dict[str, Any]) -> dict[str, Any]:
+    """Build the entry of a request that failed."""
+    return {"response": {"status": bundle.response_status(status), "outcome": resource}}

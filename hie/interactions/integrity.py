@@ -1,0 +1,39 @@
+"""Naming the element whose reference leads to nothing: the store knows only which resource points where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from hie.errors import FhirError, OutcomeIssue
+from hie.fhir.bundle_links import path_of_reference
+
+#: Type/id -> where in the request the resource stands (empty: it is the body), and the resource
+Sources = Mapping[str, tuple[str, Any]]
+
+
+@contextmanager
+def named(sources: Callable[[], Sources]) -> Iterator[None]:
+    """Give issues of broken references raised inside the element they are about."""
+    try:
+        yield
+    except FhirError as error:
+        if not any(issue.source for issue in error.issues):
+            raise
+        known = sources()
+        raise type(error)(error.diagnostics, issues=[_named(issue, known) for issue in error.issues]) from error
+
+
+def _named(issue: OutcomeIssue, sources: Sources) -> OutcomeIssue:
+    # A create whose id the store chose is the only source there is.
+    place, resource = sources.get(issue.source or "") or sources.get("") or ("", None)
+    if resource is None:
+        return replace(issue, expression=place or issue.expression)
+    path = path_of_reference(issue.target, resource) if issue.target else None
+    path = path or str(resource.get("resourceType", ""))
+    if place:
+        below = path.partition(".")[2]
+        path = f"{place}.resource.{below}" if below else f"{place}.resource"
+    return replace(issue, expression=path)

@@ -1,0 +1,21 @@
+"""FHIR read interaction: https://hl7.org/fhir/R4/http.html#read"""
+
+from __future__ import annotations
+
+from hie.context import Context
+from hie.fhir.conditions import unchanged
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.interactions import answers
+from hie.store.versions import StoredVersion
+
+
+def read(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Return the current version of a resource."""
+    return if_changed(request, ctx.store.read(request.type, request.id))
+
+
+def if_changed(request: FhirRequest, stored: StoredVersion) -> FhirResponse:
+    """Return the version, or 304 where the client says that it has it: https://hl7.org/fhir/R4/http.html#cread"""
+    if unchanged(request.conditions, stored.vid, stored.updated):
+        return FhirResponse(304, None, stored.vid, stored.updated, entity=(stored.type, stored.id))
+    return answers.current(stored)

@@ -1,0 +1,67 @@
+"""FHIR update interaction, conditional too: https://hl7.org/fhir/R4/http.html#update"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hie.context import Context
+from hie.errors import Conflict, InvalidRequest, NotSupported, PreconditionFailed
+from hie.fhir.conditions import wanted_version
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.resource import check_id, validated
+from hie.fhir.routes import checked_id
+from hie.interactions import answers, conditional, integrity
+from hie.store.resources import ResourceStore
+
+
+def update(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Store a new version of a resource, or the first one under an id that the client chose."""
+    type_name = request.type or ""
+    issues = validated(request.resource, type_name)
+    if request.conditions.if_none_match is not None:
+        raise NotSupported("If-None-Match is not supported for an update; use If-Match, or create with If-None-Exist.",
+                           expression="http.If-None-Match")
+    if_match = wanted_version(request.conditions)
+    criteria = None
+    if request.id is None:
+        criteria = conditional.checked(request.parameters, "http.url")
+    else:
+        check_id(request.resource, request.id)
+
+    def unit(store: ResourceStore) -> FhirResponse:
+        inside = ctx.within(store)
+        id_ = request.id if criteria is None else meant_id(request, criteria, inside)
+        if id_ is None:
+            if if_match is not None:
+                raise PreconditionFailed(f"If-Match names version {if_match}, but no {type_name} matches.",
+                                         expression="http.If-Match")
+            stored = store.create(type_name, request.resource, id=None)
+        else:
+            stored = store.update(type_name, id_, request.resource, if_match=if_match)
+        inside.registry.after_write(stored, request.resource, inside)
+        return answers.written(request, stored, 201 if stored.came_into_being else 200, issues)
+
+    with integrity.named(lambda: {"": ("", request.resource)}):
+        return ctx.store.transact(unit)
+
+
+def meant_id(request: FhirRequest, criteria: tuple[tuple[str, str], ...], ctx: Context) -> str | None:
+    """Return the id that a conditional update writes to; None: the server chooses one for a new resource."""
+    type_name = request.type or ""
+    found = conditional.existing(type_name, criteria, ctx)
+    given = request.resource.get("id")
+    if found is None:
+        return None if given is None else _new_id(given, type_name, ctx)
+    if given is not None and given != found.id:
+        raise InvalidRequest(f"The criteria match {type_name}/{found.id}, the resource has id {given!r}.",
+                             expression=f"{type_name}.id")
+    return found.id
+
+
+def _new_id(given: Any, type_name: str, ctx: Context) -> str:
+    """Return the id that the client chose for a new resource, unless another resource already has it."""
+    id_ = checked_id(given, type_name)
+    if ctx.store.read_many([(type_name, id_)]):
+        raise Conflict(f"The criteria match nothing, but {type_name}/{id_} exists; it would be overwritten.",
+                       expression=f"{type_name}.id")
+    return id_

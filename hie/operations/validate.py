@@ -1,0 +1,78 @@
+"""$validate: https://hl7.org/fhir/R4/resource-operation-validate.html"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hie.context import Context
+from hie.errors import FhirError, InvalidRequest, NotSupported, OutcomeIssue
+from hie.fhir import json_format, outcome, resource
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.outcome import information
+from hie.registry import Operation, standard_parameters
+
+_MODES = ("create", "update", "delete", "profile")
+
+
+def validate(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Tell whether a resource could be stored, or what is stored deleted; the answer is 200 either way."""
+    mode = request.parameter("mode")
+    if mode is not None and mode not in _MODES:
+        raise InvalidRequest(f"mode is {mode[:80]!r}; it must be one of {', '.join(_MODES)}.", expression="mode")
+    if request.parameter("profile") is not None or mode == "profile":
+        raise NotSupported("Validation against a profile is not supported; leave profile out to validate against R4.",
+                           expression="profile")
+    if mode == "delete":
+        return _answer(_deletable(request, ctx))
+    return _answer(_issues(_subject(request, ctx), request, mode))
+
+
+def _answer(issues: list[OutcomeIssue]) -> FhirResponse:
+    return FhirResponse(200, outcome.dump(issues))
+
+
+def _subject(request: FhirRequest, ctx: Context) -> Any:
+    """Return the resource that was sent, or else the one that the URL names."""
+    if request.resource is not None:
+        return request.resource
+    if request.id is None:
+        raise InvalidRequest("$validate needs a resource: as the body, or as the parameter resource of a Parameters.",
+                             expression="resource")
+    return json_format.parse(ctx.store.read(request.type or "", request.id).content or b"{}")
+
+
+def _issues(subject: Any, request: FhirRequest, mode: str | None) -> list[OutcomeIssue]:
+    try:
+        issues = resource.validated(subject, request.type or "")
+        if request.id is not None or mode == "update":
+            _check_update(subject, request)
+    except FhirError as error:
+        return list(error.issues)
+    return issues
+
+
+def _check_update(subject: dict[str, Any], request: FhirRequest) -> None:
+    if request.id is not None:
+        resource.check_id(subject, request.id)
+    elif "id" not in subject:
+        raise InvalidRequest("An update needs an id in the resource.", expression=f"{request.type}.id")
+
+
+def _deletable(request: FhirRequest, ctx: Context) -> list[OutcomeIssue]:
+    if request.id is None:
+        raise InvalidRequest("mode=delete asks of one stored resource: [type]/[id]/$validate.", expression="mode")
+    try:
+        ctx.store.read(request.type or "", request.id)
+    except FhirError as error:
+        return list(error.issues)
+    return [information(f"{request.type}/{request.id} is there. Whether others refer to it, which would refuse the "
+                        "deletion, is looked at when it is deleted.")]
+
+
+OPERATION = Operation(
+    code="validate",
+    levels=frozenset({"type", "instance"}),
+    function=validate,
+    definition="http://hl7.org/fhir/OperationDefinition/Resource-validate",
+    parameters=standard_parameters("validate@Resource"),
+)

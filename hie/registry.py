@@ -1,0 +1,206 @@
+"""What the server can be taught: operations, triggers, kinds of jobs, models.
+
+Built-in ones stand in the explicit tuples of `built_in`; those of other packages come from the entry-point groups
+hie.operations, hie.triggers, hie.jobs and hie.models. Two with one name stop the start.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hie.fhir import facts
+
+if TYPE_CHECKING:
+    from hie.context import Context
+    from hie.fhir.http import FhirRequest, FhirResponse
+    from hie.settings import Settings
+    from hie.store.versions import StoredVersion
+
+LEVELS = frozenset({"system", "type", "instance"})
+
+
+class RegistryError(RuntimeError):
+    """Plug-ins that cannot work together, or one that is no plug-in at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One input parameter: https://hl7.org/fhir/R4/operationdefinition-definitions.html#OperationDefinition.parameter"""
+
+    name: str
+    type: str
+    min: int = 0
+    max: str = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation: https://hl7.org/fhir/R4/operations.html
+
+    `types` None: every type. `function` gets a request whose `parameters` and `resource` were checked against
+    `parameters`, wherever the client wrote them. GET is allowed where the operation does not affect state.
+    """
+
+    code: str
+    levels: frozenset[str]
+    function: Callable[[FhirRequest, Context], FhirResponse]
+    definition: str
+    types: frozenset[str] | None = None
+    parameters: tuple[Parameter, ...] = ()
+    affects_state: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.levels or not self.levels <= LEVELS:
+            raise RegistryError(f"Operation ${self.code} names levels {set(self.levels)}; known are {set(LEVELS)}.")
+
+    def offered(self, type_name: str | None, instance: bool) -> bool:
+        """Tell whether the operation can be called on this level of this type (None: the system)."""
+        if type_name is None:
+            return "system" in self.levels
+        return ("instance" if instance else "type") in self.levels and (self.types is None or type_name in self.types)
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What follows the writing of a resource, inside its transaction; `wanted` decides by the resource alone."""
+
+    name: str
+    type: str
+    wanted: Callable[[dict[str, Any]], bool]
+    function: Callable[[StoredVersion, dict[str, Any], Context], None]
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """What a worker does with the jobs of one kind."""
+
+    code: str
+    function: Callable[[dict[str, Any], Context], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that operations and jobs may ask for; `load` runs once in a process, at the first use."""
+
+    name: str
+    load: Callable[[Settings], Any]
+
+
+class Models:
+    """The models of this process by name, each loaded at its first use."""
+
+    def __init__(self, models: Iterable[Model], settings: Settings) -> None:
+        self._models = {model.name: model for model in models}
+        self._settings = settings
+        self._loaded: dict[str, Any] = {}
+        self._locks = {name: threading.Lock() for name in self._models}
+
+    def __getitem__(self, name: str) -> Any:
+        loaded = self._loaded.get(name)
+        if loaded is None:
+            with self._locks[name]:
+                loaded = self._loaded.get(name)
+                if loaded is None:
+                    loaded = self._loaded[name] = self._models[name].load(self._settings)
+        return loaded
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._models)
+
+    def forget(self, name: str) -> None:
+        """Load the model anew at its next use: another version was made the active one."""
+        with self._locks[name]:
+            self._loaded.pop(name, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Everything above, each found by its name."""
+
+    operations: tuple[Operation, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    jobs: tuple[JobKind, ...] = ()
+    models: tuple[Model, ...] = ()
+    _triggers_of: dict[str, tuple[Trigger, ...]] = field(init=False, repr=False, default_factory=dict)
+    _operations_of: dict[str, tuple[Operation, ...]] = field(init=False, repr=False, default_factory=dict)
+    _job_of: dict[str, JobKind] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _refuse_twins("trigger", (one.name for one in self.triggers))
+        _refuse_twins("job kind", (one.code for one in self.jobs))
+        _refuse_twins("model", (one.name for one in self.models))
+        for operation in self.operations:
+            self._operations_of[operation.code] = (*self._operations_of.get(operation.code, ()), operation)
+        for code, operations in self._operations_of.items():
+            _refuse_twins(f"operation ${code} for", (t for one in operations for t in one.types or ("every type",)))
+        for trigger in self.triggers:
+            self._triggers_of[trigger.type] = (*self._triggers_of.get(trigger.type, ()), trigger)
+        self._job_of.update((one.code, one) for one in self.jobs)
+
+    def operation(self, code: str, type_name: str | None) -> Operation | None:
+        """Return the operation of that name which knows the type; one that names its types goes before one that does not."""
+        found = None
+        for operation in self._operations_of.get(code, ()):
+            if operation.types is not None and type_name in operation.types:
+                return operation
+            if operation.types is None or type_name is None:
+                found = operation
+        return found
+
+    def job(self, code: str) -> JobKind | None:
+        """Return the kind of job of that name; None for one that this server does not know."""
+        return self._job_of.get(code)
+
+    def after_write(self, stored: StoredVersion, resource: dict[str, Any], ctx: Context) -> None:
+        """Run what follows the writing of a resource; `ctx` is inside the transaction."""
+        for trigger in self._triggers_of.get(stored.type, ()):
+            if trigger.wanted(resource):
+                trigger.function(stored, resource, ctx)
+
+
+def standard_parameters(key: str) -> tuple[Parameter, ...]:
+    """Return the input parameters of one of R4's own operations, named as in `everything@Patient`."""
+    return tuple(Parameter(row["name"], row.get("type", ""), row["min"], row["max"])
+                 for row in facts.OPERATIONS[key]["parameter"] if row["use"] == "in")
+
+
+def built_in() -> Registry:
+    """Return what this package itself brings."""
+    from hie.operations import everything, validate
+
+    return Registry(operations=(everything.OPERATION, validate.OPERATION))
+
+
+def with_plugins(registry: Registry) -> Registry:
+    """Add what other installed packages bring."""
+    return Registry(
+        registry.operations + _entry_points("hie.operations", Operation),
+        registry.triggers + _entry_points("hie.triggers", Trigger),
+        registry.jobs + _entry_points("hie.jobs", JobKind),
+        registry.models + _entry_points("hie.models", Model),
+    )
+
+
+_T = TypeVar("_T")
+
+
+def _entry_points(group: str, kind: type[_T]) -> tuple[_T, ...]:
+    found = []
+    for point in sorted(entry_points(group=group), key=lambda one: one.name):
+        plugin = point.load()
+        if not isinstance(plugin, kind):
+            raise RegistryError(f"Entry point {point.name} of {group} is no {kind.__name__}.")
+        found.append(plugin)
+    return tuple(found)
+
+
+def _refuse_twins(what: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise RegistryError(f"Two plug-ins bring the {what} {name!r}.")
+        seen.add(name)

@@ -1,0 +1,72 @@
+"""Reading a request's body: bounded, whole, and in a format that is taken.
+
+The bytes come from wsgi.input itself: Werkzeug's stream would read a chunked body as an empty one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hie.errors import InvalidRequest, TooLarge
+
+_CHUNK = 1 << 20
+
+
+def read(environ: dict[str, Any], most: int) -> bytes:
+    """Return the whole body; 413 where it is too large, 400 where it breaks off."""
+    length = environ.get("CONTENT_LENGTH")
+    if length:
+        return _read_counted(environ["wsgi.input"], _length(length), most)
+    if environ.get("HTTP_TRANSFER_ENCODING"):
+        return _read_to_end(environ["wsgi.input"], most)
+    return b""
+
+
+def is_counted(environ: dict[str, Any]) -> bool:
+    """Tell whether the client said how long the body is; without that a body that breaks off may pass for a whole one."""
+    return bool(environ.get("CONTENT_LENGTH"))
+
+
+def _length(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise InvalidRequest(f"Content-Length {text[:40]!r} is no length.", expression="http.Content-Length")
+    return int(text)
+
+
+def _read_counted(stream: Any, length: int, most: int) -> bytes:
+    if length > most:
+        raise _too_large(most)
+    parts: list[bytes] = []
+    missing = length
+    while missing:
+        part = _part(stream, missing)
+        if not part:
+            raise InvalidRequest(f"The body breaks off after {length - missing} of {length} bytes; nothing was done.",
+                                 expression="http.Content-Length")
+        parts.append(part)
+        missing -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _read_to_end(stream: Any, most: int) -> bytes:
+    parts: list[bytes] = []
+    found = 0
+    while part := _part(stream, _CHUNK):
+        found += len(part)
+        if found > most:
+            raise _too_large(most)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _part(stream: Any, size: int) -> bytes:
+    try:
+        part: bytes = stream.read(size)
+    except (OSError, ValueError) as error:  # the client went away, or its chunks are no chunks
+        raise InvalidRequest("The body broke off while it was read; nothing was done.") from error
+    return part
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"The body is larger than the {most} bytes that are taken at once.",
+                    expression="http.Content-Length")

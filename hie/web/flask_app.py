@@ -1,0 +1,29 @@
+"""The Flask application: which blueprints, hooks and handlers there are."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from hie.app import Application
+from hie.registry import Registry
+from hie.settings import Settings
+from hie.store.store import Clock
+from hie.web import blueprint, error_handlers, exchange, health, logs, metrics, smart
+from hie.web.database import engine_of
+
+
+def make(settings: Settings, *, registry: Registry | None, clock: Clock) -> Flask:
+    """Join the application with its web edge."""
+    logs.configure(settings.log_level)
+    app = Flask("hie", static_folder=None)
+    # A doubled slash names nothing; Werkzeug would answer it by a redirect.
+    app.url_map.merge_slashes = False
+    app.url_map.strict_slashes = False
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    application = Application.open(settings, engine=engine_of(app, settings), registry=registry, clock=clock)
+    app.extensions["hie"] = application
+    exchange.install(app, application)
+    error_handlers.install(app)
+    for part in (blueprint, health, smart, metrics):
+        app.register_blueprint(part.make(application))
+    return app

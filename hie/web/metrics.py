@@ -1,0 +1,56 @@
+"""GET /metrics, for Prometheus: counts and durations, nothing of any record. Needs the scope admin.
+
+Several web processes are added up where PROMETHEUS_MULTIPROC_DIR names a directory (the library's own variable, which
+must be set before it is loaded); without it each process answers for itself.
+"""
+
+from __future__ import annotations
+
+import os
+
+from flask import Blueprint, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from hie.app import Application
+from hie.web import exchange
+
+_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+_registry = CollectorRegistry()
+_requests = Counter("hie_requests", "Requests answered.", ("interaction", "status"), registry=_registry)
+_seconds = Histogram(
+    "hie_request_seconds", "Time from the first line of a request to its answer.", ("interaction",),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60), registry=_registry,
+)  # fmt: skip
+if _DIRECTORY not in os.environ:
+    ProcessCollector(registry=_registry)
+    PlatformCollector(registry=_registry)
+
+
+def count(interaction: str, status: int, seconds: float) -> None:
+    """Count one answered request."""
+    _requests.labels(interaction, status).inc()
+    _seconds.labels(interaction).observe(seconds)
+
+
+def make(application: Application) -> Blueprint:
+    """Make the blueprint of /metrics."""
+    blueprint = Blueprint("metrics", __name__)
+
+    @blueprint.get("/metrics")
+    def metrics() -> Response:
+        exchange.current().authenticate_admin()
+        return Response(generate_latest(_collected()), content_type=CONTENT_TYPE_LATEST)
+
+    return blueprint
+
+
+def _collected() -> CollectorRegistry:
+    directory = os.environ.get(_DIRECTORY)
+    if directory is None:
+        return _registry
+    together = CollectorRegistry()
+    MultiProcessCollector(together, path=directory)
+    return together

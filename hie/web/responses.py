@@ -1,0 +1,73 @@
+"""From FhirResponse to HTTP: the one place that knows ETag, Last-Modified, Location and how bodies are cut or indented.
+
+https://hl7.org/fhir/R4/http.html#versions
+"""
+
+from __future__ import annotations
+
+from flask import Response
+
+from hie.errors import InvalidSearch
+from hie.fhir import binary, json_format, summary
+from hie.fhir.conditions import etag
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.instants import http_date
+from hie.web.negotiation import FHIR_JSON, Accepted
+
+_FHIR_JSON_UTF8 = f"{FHIR_JSON}; charset=utf-8"
+_ONE_RESOURCE = frozenset({"read", "vread"})
+
+
+def respond(request: FhirRequest, answer: FhirResponse, base_url: str, accepted: Accepted) -> Response:
+    """Turn what an interaction answered into an HTTP response."""
+    content, content_type = answer.content, answer.content_type
+    if content is not None:
+        if request.interaction in _ONE_RESOURCE and request.type == "Binary" and not accepted.named:
+            return _raw_binary(answer)
+        if request.parameters and content_type == FHIR_JSON:
+            content = _shaped(request, content)
+    headers = _headers(answer, base_url)
+    headers.append(("Content-Type", _FHIR_JSON_UTF8 if content_type == FHIR_JSON else content_type))
+    response = Response(content or b"", answer.status, headers)
+    if content is None:
+        del response.headers["Content-Type"]
+    return response
+
+
+def _headers(answer: FhirResponse, base_url: str) -> list[tuple[str, str]]:
+    headers = list(answer.headers.items())
+    if answer.version_id is not None:
+        headers.append(("ETag", etag(answer.version_id)))
+    if answer.last_modified is not None:
+        headers.append(("Last-Modified", http_date(answer.last_modified)))
+    if answer.location is not None:
+        headers.append(("Location", f"{base_url}/{answer.location}"))
+    return headers
+
+
+def _shaped(request: FhirRequest, content: bytes) -> bytes:
+    """Cut a resource to _summary or _elements, and indent it for _pretty."""
+    selection = summary.parse(request.parameters) if request.interaction in _ONE_RESOURCE else None
+    if selection is not None and selection.counts_only:
+        raise InvalidSearch("_summary=count counts the matches of a search; this is one resource.",
+                            expression="_summary")
+    pretty = _pretty(request)
+    if selection is None and not pretty:
+        return content
+    resource = json_format.parse(content)
+    return json_format.dump(resource if selection is None else selection.of(resource), pretty=pretty)
+
+
+def _pretty(request: FhirRequest) -> bool:
+    text = request.parameter("_pretty")
+    if text not in (None, "true", "false"):
+        raise InvalidSearch(f"_pretty is {str(text)[:80]!r}; it must be true or false.", expression="_pretty")
+    return text == "true"
+
+
+def _raw_binary(answer: FhirResponse) -> Response:
+    """Answer with the content of a Binary in its own format; a browser must neither run nor guess it."""
+    content, content_type = binary.opened(json_format.parse(answer.content or b"{}"))
+    headers = [*_headers(answer, ""), ("Content-Type", content_type), ("Content-Disposition", "attachment"),
+               ("Content-Security-Policy", "sandbox; default-src 'none'")]
+    return Response(content, answer.status, headers)

@@ -1,0 +1,111 @@
+"""The route table reads a method and a URL as one interaction, or says what is wrong with them."""
+
+import pytest
+
+from hie.errors import InvalidRequest, MethodNotAllowed, NotFound, NotSupported, UnknownType
+from hie.fhir.routes import ROUTES, parse, parse_query
+
+CASES = [
+    ("GET", "metadata", "", ("capabilities", None, None)),
+    ("POST", "", "", ("transaction", None, None)),
+    ("GET", "_history", "", ("history-system", None, None)),
+    ("GET", "Patient", "name=a", ("search-type", "Patient", None)),
+    ("POST", "Patient/_search", "", ("search-type", "Patient", None)),
+    ("POST", "Patient", "", ("create", "Patient", None)),
+    ("PUT", "Patient", "identifier=a", ("update", "Patient", None)),
+    ("DELETE", "Patient", "identifier=a", ("delete", "Patient", None)),
+    ("GET", "Patient/_history", "", ("history-type", "Patient", None)),
+    ("GET", "Patient/1", "", ("read", "Patient", "1")),
+    ("HEAD", "Patient/1", "", ("read", "Patient", "1")),
+    ("PUT", "Patient/a.B-9", "", ("update", "Patient", "a.B-9")),
+    ("DELETE", "Patient/1", "", ("delete", "Patient", "1")),
+    ("GET", "Patient/1/_history", "", ("history-instance", "Patient", "1")),
+    ("GET", "Patient/1/_history/7", "", ("vread", "Patient", "1")),
+    ("GET", "$x", "", ("operation", None, None)),
+    ("POST", "Patient/$x", "", ("operation", "Patient", None)),
+    ("POST", "Patient/1/$x-y", "", ("operation", "Patient", "1")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path", "query", "expected"), CASES, ids=[f"{c[0]} {c[1]}" for c in CASES])
+def test_each_address_is_one_interaction(method, path, query, expected):
+    found = parse(method, path, query)
+    assert (found.interaction, found.type, found.id) == expected
+    assert found.method == method
+
+
+def test_every_line_of_the_table_is_reached_by_a_case_above():
+    reached = {(parse(method, path, query).interaction, method) for method, path, query, _ in CASES}
+    assert {(route.interaction, route.method) for route in ROUTES} - {("operation", "GET"), ("operation", "POST")} <= reached
+
+
+def test_a_version_and_an_operation_are_read_from_the_last_part():
+    assert parse("GET", "Patient/1/_history/7").vid == "7"
+    assert parse("GET", "Patient/1/$everything").operation == "everything"
+
+
+@pytest.mark.parametrize("id_", ["A_B", "a" * 65, ".", "..", "a b", "ä", "a\x00", "_x", "*", "a\n", "1%2F2"])
+def test_an_id_that_fhir_does_not_allow_is_refused_naming_it(id_):
+    with pytest.raises(InvalidRequest) as caught:
+        parse("GET", f"Patient/{id_}")
+    assert caught.value.issues[0].expression in ("Patient.id", "http.url")
+
+
+@pytest.mark.parametrize(
+    "path", ["Patient//1", "Patient/", "Patient/1/", "/Patient/1", "Patient/1/_history/", "Patient/1/$x/"]
+)
+def test_an_empty_part_of_the_path_is_nothing(path):
+    with pytest.raises((NotFound, InvalidRequest)):
+        parse("GET", path)
+
+
+@pytest.mark.parametrize("path", ["Patient/../Patient/1", "../admin", "Patient/1/..", "Patient\\1/x", "Pati%65nt/1/x"])
+def test_path_tricks_are_refused(path):
+    with pytest.raises((NotFound, InvalidRequest)):
+        parse("GET", path)
+
+
+def test_an_unknown_type_is_told_from_an_unknown_address():
+    with pytest.raises(UnknownType):
+        parse("GET", "Patients/1")
+    with pytest.raises(UnknownType):
+        parse("GET", "DomainResource")
+    with pytest.raises(NotFound) as caught:
+        parse("GET", "_nothing")
+    assert type(caught.value) is NotFound
+
+
+def test_a_wrong_method_names_those_that_are_allowed():
+    with pytest.raises(MethodNotAllowed) as caught:
+        parse("PATCH", "Patient/1")
+    assert caught.value.headers["Allow"] == "DELETE, GET, HEAD, PUT"
+    assert "PATCH is not supported" in caught.value.diagnostics
+
+
+def test_compartment_search_is_refused_as_not_supported():
+    for path in ("Patient/1/Observation", "Patient/1/*"):
+        with pytest.raises(NotSupported):
+            parse("GET", path)
+
+
+def test_a_conditional_change_without_criteria_is_refused():
+    for method in ("PUT", "DELETE"):
+        with pytest.raises(InvalidRequest):
+            parse(method, "Patient")
+
+
+def test_a_version_id_that_can_be_none_of_ours_is_not_found():
+    with pytest.raises(NotFound):
+        parse("GET", "Patient/1/_history/abc")
+    with pytest.raises(InvalidRequest):
+        parse("GET", "Patient/1/_history/a_b")
+
+
+def test_parameters_keep_their_order_and_empty_values():
+    assert parse_query("b=1&a=&b=%C3%A9+x") == (("b", "1"), ("a", ""), ("b", "é x"))
+
+
+@pytest.mark.parametrize("query", ["a=%ff", "a=%00", "&".join(f"p{n}=1" for n in range(1001))])
+def test_parameters_that_are_no_text_or_too_many_are_refused(query):
+    with pytest.raises(InvalidRequest):
+        parse_query(query)

@@ -1,0 +1,61 @@
+"""_summary and _elements cut a resource without making it mean something else."""
+
+import pytest
+
+from hie.errors import InvalidSearch
+from hie.fhir.summary import parse
+
+PATIENT = {
+    "resourceType": "Patient", "id": "1", "meta": {"versionId": "3"}, "text": {"status": "empty", "div": "<div/>"},
+    "modifierExtension": [{"url": "http://example.org/m", "valueBoolean": True}],
+    "name": [{"family": "A"}], "maritalStatus": {"text": "S"}, "birthDate": "1970-01-01",
+    "_birthDate": {"extension": [{"url": "http://example.org/e", "valueString": "x"}]},
+    "deceasedBoolean": False, "contact": [{"name": {"family": "B"}}],
+}  # fmt: skip
+
+
+def test_true_keeps_summary_elements_and_marks_the_rest_as_missing():
+    found = parse([("_summary", "true")]).of(PATIENT)
+    assert set(found) == {"resourceType", "id", "meta", "modifierExtension", "name", "birthDate", "_birthDate",
+                          "deceasedBoolean"}
+    assert found["meta"]["tag"][0]["code"] == "SUBSETTED"
+    assert found["meta"]["versionId"] == "3"
+    assert "tag" not in PATIENT["meta"]
+
+
+def test_text_keeps_the_narrative_and_mandatory_elements():
+    observation = {"resourceType": "Observation", "id": "1", "status": "final", "code": {"text": "x"},
+                   "valueString": "v", "text": {"status": "empty", "div": "<div/>"}}
+    assert set(parse([("_summary", "text")]).of(observation)) == {"resourceType", "id", "meta", "status", "code", "text"}
+
+
+def test_data_leaves_out_the_narrative_only():
+    assert set(PATIENT) - set(parse([("_summary", "data")]).of(PATIENT)) == {"text"}
+
+
+def test_elements_keep_what_is_named_and_what_is_mandatory():
+    observation = {"resourceType": "Observation", "id": "1", "status": "final", "code": {"text": "x"}, "issued": "2020",
+                   "valueString": "v"}
+    found = parse([("_elements", "issued, Patient.name")]).of(observation)
+    assert set(found) == {"resourceType", "id", "meta", "status", "code", "issued"}
+
+
+def test_elements_of_another_type_leave_a_resource_whole():
+    assert parse([("_elements", "Observation.code")]).of(PATIENT) == PATIENT
+
+
+def test_a_second_cut_is_marked_once():
+    once = parse([("_summary", "true")]).of(PATIENT)
+    assert len(parse([("_summary", "true")]).of(once)["meta"]["tag"]) == 1
+
+
+def test_false_wants_everything():
+    assert parse([("_summary", "false")]) is None
+    assert parse([("name", "x")]) is None
+
+
+@pytest.mark.parametrize("parameters", [[("_summary", "some")], [("_elements", "name.family")], [("_elements", "a b")],
+                                        [("_summary", "true"), ("_elements", "name")], [("_elements", "Foo.name")]])
+def test_what_cannot_be_cut_is_refused(parameters):
+    with pytest.raises(InvalidSearch):
+        parse(parameters)
