@@ -51,6 +51,7 @@ setup(
         "onnxruntime>=1.32,<2",
         "orjson>=3.13,<4",
         "pillow>=13,<14",
+        "prometheus-client>=0.26,<1",
         "pydicom>=3.0.2,<4",
         "pylibjpeg>=2.1,<3",
         "pylibjpeg-openjpeg>=2.6,<3",
