@@ -9,7 +9,7 @@ hold exactly the dates it asks for. https://hl7.org/fhir/R4/search.html#date
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import lru_cache
 
 from hie.fhir.datatypes import MICROSECONDS_PER_DAY
@@ -61,7 +61,6 @@ def _chosen(prefix: str, low: int, high: int, name: str, start: int, end: int) -
 # Names are the beginnings of a date's text in UTC: 1, 19, 198, 1980, 1980-05, 1980-05-12, 1980-05-12T13, …:42, …:07,
 # …:07.1 to …:07.123456.
 
-_SEPARATORS = {4: "-", 7: "-", 10: "T", 13: ":", 16: ":", 19: "."}
 _LAST = 26  # length of a name with six digits of a fraction
 
 
@@ -106,9 +105,8 @@ def _children(name: str, start: int) -> Iterator[tuple[str, int, int]]:
     elif length == 16:
         yield from _equal(name, start, ":", range(60), _SECOND)
     elif length < _LAST:
-        digits = length - 19 if length > 19 else 0
-        width = 10 ** (5 - max(digits - 1, 0)) if digits else 100_000
-        point = "" if digits else "."
+        width = 10 ** (5 - max(length - 20, 0))
+        point = "." if length == 19 else ""
         for digit in range(10):
             yield f"{name}{point}{digit}", start + digit * width, start + (digit + 1) * width
 
@@ -132,9 +130,8 @@ def _path(moment: int) -> Iterator[tuple[str, int, int]]:
         yield text[:length], _year(year), _year(year + width)
     yield text[:7], _month(day.year, day.month), _month(day.year, day.month + 1)
     yield text, days * MICROSECONDS_PER_DAY, (days + 1) * MICROSECONDS_PER_DAY
-    time = datetime.fromtimestamp(0, UTC).replace(microsecond=within % _SECOND)
-    seconds = within // _SECOND
-    clock = f"{text}T{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{time.microsecond:06}"
+    seconds, fraction = divmod(within, _SECOND)
+    clock = f"{text}T{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{fraction:06}"
     start = days * MICROSECONDS_PER_DAY
     for length, width in ((13, 3600 * _SECOND), (16, 60 * _SECOND), (19, _SECOND)):
         begin = start + within // width * width

@@ -209,12 +209,14 @@ class Interval(Clause):
 
 @dataclass(frozen=True, slots=True)
 class Number(Clause):
-    """A number or quantity under `parameter` stands to [low, high) (for eq, ne, ap) or `value` as the prefix says.
+    """A number or quantity stands to [low, high) (for eq, ne, ap) or `value` as the prefix says.
 
+    Under `parameter` are plain numbers, under `ranges` those with two different ends.
     `unit` names the column that must equal `unit_hash`: "unit" (system and code), "code" (code or text), or "" (any).
     """
 
     parameter: int
+    ranges: int
     prefix: str
     value: float
     low: float
@@ -228,6 +230,7 @@ class Number(Clause):
 
     def values(self) -> Iterator[Any]:
         yield self.parameter
+        yield self.ranges
         if self.prefix in ("eq", "ne", "ap"):
             yield self.low
             yield self.high

@@ -1,0 +1,336 @@
+"""A resource -> the rows it is found by: keyed hashes, dates and numbers under keyed parameters, presence bits (D6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+from hie.fhir import facts, references, search_parameters
+from hie.fhir.search_parameters import IndexValues, SearchParameter
+from hie.fhir.search_values import CompositeValue, NumberValue, QuantityValue, ReferenceValue, TokenValue
+from hie.store.crypto import Blind
+from hie.store.search import composite, date, number, quantity, reference, string, token, uri
+from hie.store.search.blinding import COMPARTMENT, REFERS, Hash, hash_of, presence_bits
+
+_DateRow = tuple[int, int, int]
+_NumberRow = tuple[int, float, float, int, int, int]
+_Amount = tuple[float, float, int, int, int]
+
+
+@dataclass(slots=True)
+class IndexRows:
+    """What the database keeps to find one resource."""
+
+    tokens: list[int]
+    """Sorted, each once."""
+    dates: list[_DateRow]
+    """(parameter, low, high) of all dates but the primary one."""
+    numbers: list[_NumberRow]
+    """(parameter, low, high, unit, code, text)."""
+    presence: int
+    date_low: int | None
+    date_high: int | None
+
+
+def index_rows(resource: dict[str, Any], blind: Blind, base_url: str = "") -> IndexRows:
+    """Return the rows of a resource; `base_url` makes absolute references to this server relative."""
+    values = search_parameters.extract(resource)
+    bound = _bound(blind, resource["resourceType"])
+    tokens = set(_tokens(values, bound, base_url))
+    tokens.update(_places(resource, bound, base_url))
+    dates: set[_DateRow] = set()
+    numbers: set[_NumberRow] = set()
+    low, high = _add_dates(values, bound, tokens, dates)
+    _add_numbers(values, bound, numbers)
+    for value in values.composites:
+        _add_composite(value, bound, base_url, tokens, dates, numbers)
+    return IndexRows(sorted(tokens), sorted(dates), sorted(numbers), _presence(values, bound), low, high)
+
+
+def reference_tokens(type_name: str, id_: str, blind: Blind) -> list[int]:
+    """Return the tokens of which a resource carries one if it refers to Type/id, in whatever element."""
+    return [blind.hash(REFERS, f"{type_name}/{id_}")]
+
+
+def compartment_token(type_name: str, compartment: str, blind: Blind) -> int:
+    """Return the token of the resources of a type in a compartment, such as Patient/123."""
+    return blind.hash(type_name, COMPARTMENT, compartment)
+
+
+# ---- the plan of a type ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a type is indexed, whatever the tenant."""
+
+    parameters: dict[str, SearchParameter]
+    primary_date: str | None
+    compartments: dict[str, tuple[str, ...]]
+    """Parameter -> types of compartments that its references make the resource a member of."""
+    aliases: dict[str, tuple[tuple[str, str], ...]]
+    """Parameter -> parameters that are present when it has a reference to a type."""
+    composites: dict[str, str]
+    """Composite parameter -> how it is indexed (hie.store.search.composite)."""
+
+
+@cache
+def plan_of(type_name: str) -> Plan:
+    """Return the plan of a type; made once a process."""
+    parameters = dict(search_parameters.for_type(type_name))
+    aliases: dict[str, list[tuple[str, str]]] = {}
+    for parameter in parameters.values():
+        if parameter.restricts:
+            aliases.setdefault(parameter.restricts[0], []).append((parameter.code, parameter.restricts[1]))
+    return Plan(
+        parameters,
+        primary_date(type_name),
+        _compartments(type_name, parameters),
+        {code: tuple(found) for code, found in aliases.items()},
+        {one.code: composite.plan(one) for one in parameters.values() if one.type == "composite"},
+    )
+
+
+#: Which date of a type is its own: the first of these that the type has and that holds one value at most; else its
+#: only single-valued date.
+PRIMARY_DATES = (
+    "date", "onset-date", "created", "authored", "authoredon", "authored-on", "occurrence", "effective",
+    "effective-time", "period", "started", "start", "sent", "issued", "collected", "whenhandedover", "recorded",
+    "identified", "timestamp", "datewritten", "start-date", "datetime",
+)  # fmt: skip
+
+
+@cache
+def primary_date(type_name: str) -> str | None:
+    """Return the date parameter whose value stands in the resource's own row; None where a type has none."""
+    single = [
+        parameter.code
+        for parameter in search_parameters.for_type(type_name).values()
+        if parameter.type == "date" and parameter.code != "_lastUpdated" and _is_single(parameter)
+    ]
+    for code in PRIMARY_DATES:
+        if code in single:
+            return code
+    return min(single, default=None)
+
+
+def _is_single(parameter: SearchParameter) -> bool:
+    if not parameter.is_indexed or parameter.code in date.BLIND:
+        return False
+    elements = _elements_of(parameter)
+    return len(elements) == 1 and not any(_is_list(part) for element in elements for part in _ancestry(element))
+
+
+def _elements_of(parameter: SearchParameter) -> set[str]:
+    """Return the elements that a date parameter's expression names for its type, choices and casts taken off."""
+    found = set()
+    for branch in (parameter.expression or "").split("|"):
+        path = branch.strip().strip("()").partition(" as ")[0].partition(".as(")[0].strip("()")
+        if path.startswith(parameter.base_type + "."):
+            found.add(path)
+    return found
+
+
+def _ancestry(path: str) -> Iterator[str]:
+    names = path.split(".")
+    for length in range(2, len(names) + 1):
+        yield ".".join(names[:length])
+
+
+def _is_list(path: str) -> bool:
+    for element in facts.elements(path.partition(".")[0]):
+        if element.path.removesuffix("[x]") == path:
+            return element.is_list
+    return True  # not of the specification's own tree: no promise
+
+
+def _compartments(type_name: str, parameters: dict[str, SearchParameter]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = {}
+    for compartment, members in facts.COMPARTMENTS.items():
+        for code in members.get(type_name, ()):
+            for base in _answering(parameters, code):
+                found.setdefault(base, set()).add(compartment)
+    return {code: tuple(sorted(compartments)) for code, compartments in found.items()}
+
+
+def _answering(parameters: dict[str, SearchParameter], code: str) -> Iterator[str]:
+    """Yield the indexed parameters whose values answer a parameter."""
+    parameter = parameters.get(code)
+    if parameter is None:
+        return
+    if parameter.restricts:
+        yield from _answering(parameters, parameter.restricts[0])
+    elif parameter.union_of:
+        for part in parameter.union_of:
+            yield from _answering(parameters, part)
+    else:
+        yield code
+
+
+#: Codes, units and targets come again and again: remembering their hashes halves the work on an Observation.
+_REMEMBERED = 8_192
+
+
+class _Bound:
+    """A type's plan with one tenant's keys."""
+
+    def __init__(self, blind: Blind, type_name: str) -> None:
+        self.type, self.plan, self.blind = type_name, plan_of(type_name), blind
+        self.hashes: dict[str, Hash] = {code: hash_of(blind, type_name, code) for code in self.plan.parameters}
+        self.hidden = {code: hash_() for code, hash_ in self.hashes.items()}
+        self.ranges = {code: hash_("range") for code, hash_ in self.hashes.items()}
+        self.bits = presence_bits(blind, type_name)
+        remember = lru_cache(maxsize=_REMEMBERED)
+        self.token_hashes = remember(self._token_hashes)
+        self.reference_hashes = remember(self._reference_hashes)
+        self.refers_hash = remember(self._refers_hash)
+        self.quantity_row = remember(self._quantity_row)
+        self.combined = remember(self._combined)
+        self._units = hash_of(blind, type_name, "unit")
+
+    def _token_hashes(self, value: TokenValue) -> tuple[int, ...]:
+        return tuple(self.blind.hash(self.type, value[0], *form) for form in token.index(value))
+
+    def _reference_hashes(self, value: ReferenceValue, base_url: str) -> tuple[int, ...]:
+        """Return the tokens of one reference: its own, and the compartment that it puts the resource in."""
+        found = [self.blind.hash(self.type, value[0], *form) for form in reference.index(value, base_url)]
+        if value[1] in self.plan.compartments.get(value[0], ()):
+            to = reference.target(value, base_url)
+            if to is not None and "://" not in to:
+                found.append(compartment_token(self.type, to, self.blind))
+        return tuple(found)
+
+    def _refers_hash(self, text: str, base_url: str) -> int | None:
+        parsed = references.parse(reference.relative(text, base_url))
+        return self.blind.hash(REFERS, f"{parsed.type}/{parsed.id}") if parsed.kind == "relative" else None
+
+    def _quantity_row(self, amount: QuantityValue) -> _Amount:
+        return quantity.index(amount, self._units)
+
+    def number_row(self, value: NumberValue) -> _Amount:
+        """Return low, high and no unit."""
+        return (*number.index(value), 0, 0, 0)
+
+    def _combined(
+        self, code: str, equal: tuple[tuple[tuple[Any, ...], ...], ...], base_url: str
+    ) -> tuple[tuple[int, int], ...]:
+        """Return for each form of the equality components its hash, and the one under which ranges stand apart."""
+        hash_ = self.hashes[code]
+        forms = composite.equal_forms(self.plan.parameters[code], equal, base_url)
+        return tuple((hash_(*form), hash_(*form, "range")) for form in forms)
+
+
+@lru_cache(maxsize=2048)
+def _bound(blind: Blind, type_name: str) -> _Bound:
+    return _Bound(blind, type_name)
+
+
+# ---- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _tokens(values: IndexValues, bound: _Bound, base_url: str) -> Iterator[int]:
+    for token_value in values.tokens:
+        yield from bound.token_hashes(token_value)
+    for reference_value in values.references:
+        yield from bound.reference_hashes(reference_value, base_url)
+    hash_, type_name = bound.blind.hash, bound.type
+    for string_value in dict.fromkeys(values.strings):
+        for form in string.index(string_value):
+            yield hash_(type_name, string_value[0], *form)
+    for uri_value in values.uris:
+        for form in uri.index(uri_value):
+            yield hash_(type_name, uri_value[0], *form)
+
+
+def _places(resource: dict[str, Any], bound: _Bound, base_url: str) -> Iterator[int]:
+    """Yield the token of the compartment that the resource itself names, and of every literal reference in it."""
+    id_ = resource.get("id")
+    if bound.type in facts.COMPARTMENTS and id_:
+        yield compartment_token(bound.type, f"{bound.type}/{id_}", bound.blind)
+    for text in _literal_references(resource):
+        hash_ = bound.refers_hash(text, base_url)
+        if hash_ is not None:
+            yield hash_
+
+
+def _literal_references(resource: dict[str, Any]) -> set[str]:
+    found: set[str] = set()
+    stack: list[Iterable[Any]] = [resource.values()]
+    while stack:
+        for value in stack.pop():
+            kind = type(value)
+            if kind is dict:
+                text = value.get("reference")
+                if type(text) is str:
+                    found.add(text)
+                stack.append(value.values())
+            elif kind is list:
+                stack.append(value)
+    return found
+
+
+def _add_dates(
+    values: IndexValues, bound: _Bound, tokens: set[int], dates: set[_DateRow]
+) -> tuple[int | None, int | None]:
+    primary = bound.plan.primary_date
+    row: tuple[int | None, int | None] = (None, None)
+    for value in values.dates:
+        code, low, high, _ = value
+        if code == primary:
+            row = (low, high)
+        elif code in date.BLIND:
+            tokens.update(bound.hashes[code](*form) for form in date.index_blind(value))
+        elif code != "_lastUpdated":  # it is a column of its own
+            dates.add((bound.hidden[code], low, high))
+    return row
+
+
+def _add_numbers(values: IndexValues, bound: _Bound, numbers: set[_NumberRow]) -> None:
+    rows = [(value[0], bound.number_row(value)) for value in values.numbers]
+    rows += [(value[0], bound.quantity_row(value)) for value in values.quantities]
+    for code, row in rows:
+        numbers.add((bound.hidden[code] if row[0] == row[1] else bound.ranges[code], *row))
+
+
+def _add_composite(
+    value: CompositeValue,
+    bound: _Bound,
+    base_url: str,
+    tokens: set[int],
+    dates: set[_DateRow],
+    numbers: set[_NumberRow],
+) -> None:
+    code, parts = value
+    kind = bound.plan.composites[code]
+    if not kind:
+        return
+    equal = parts if kind == "token" else parts[:-1]
+    for plain, ranges in bound.combined(code, tuple([tuple(items) for items in equal]), base_url):
+        if kind == "token":
+            tokens.add(plain)
+            continue
+        for item in parts[-1]:
+            if kind == "date":
+                dates.add((plain, item[0], item[1]))
+            else:
+                row = bound.quantity_row((code, *item)) if kind == "quantity" else bound.number_row((code, *item))
+                numbers.add((plain if row[0] == row[1] else ranges, *row))
+
+
+def _presence(values: IndexValues, bound: _Bound) -> int:
+    kinds = (
+        values.tokens, values.references, values.strings, values.dates, values.numbers, values.quantities,
+        values.uris, values.composites,
+    )  # fmt: skip
+    present = {value[0] for kind in kinds for value in kind}
+    present.update(values.present)
+    for value in values.references:
+        for alias, type_name in bound.plan.aliases.get(value[0], ()):
+            if value[1] == type_name:
+                present.add(alias)
+    bits, result = bound.bits, 0
+    for code in present:
+        result |= bits[code]
+    return result

@@ -1,0 +1,101 @@
+"""Number search with implicit precision and prefixes. https://hl7.org/fhir/R4/search.html#number
+
+A stored number is [low, high] with both ends the same, unless a comparator or Range makes it wider. Numbers are
+compared as IEEE 754 doubles: 15 significant digits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from math import inf, nextafter
+
+from hie.errors import InvalidSearch
+from hie.fhir import datatypes
+from hie.fhir.search_values import NumberValue as Stored
+from hie.store.search.blinding import Hash
+from hie.store.search.clauses import Clause, Number
+from hie.store.search.syntax import prefixed
+
+#: datatypes.quantity_bounds writes "less than 5" as the largest decimal below 5; no double lies between the two.
+_DIGITS_OF_AN_OPEN_END = 20
+
+
+@dataclass(frozen=True, slots=True)
+class NumberValue:
+    """One alternative: the number, and the range [low, high) that eq, ne and ap look at."""
+
+    prefix: str
+    value: float
+    low: float
+    high: float
+
+
+def bounds(low: Decimal | None, high: Decimal | None) -> tuple[float, float]:
+    """Return a stored number's ends as doubles; an open end is infinite."""
+    if low is not None and high is not None:
+        return float(low), float(high)
+    return (
+        -inf if low is None else _end(low, inf),
+        inf if high is None else _end(high, -inf),
+    )
+
+
+def _end(end: Decimal, inside: float) -> float:
+    number = float(end)
+    return nextafter(number, inside) if len(end.as_tuple().digits) > _DIGITS_OF_AN_OPEN_END else number
+
+
+def index(value: Stored) -> tuple[float, float]:
+    """Return low and high of one number."""
+    return bounds(value[1], value[2])
+
+
+def parse(text: str, name: str) -> NumberValue:
+    """Read one alternative."""
+    prefix, rest = prefixed(text.strip(), name)
+    try:
+        number = datatypes.parse_number(rest)
+    except datatypes.DatatypeError:
+        raise InvalidSearch(
+            f"{name}={text[:80]}: no number; a number is such as 5, 5.40 or 1e-3, after an optional prefix such as gt."
+        ) from None
+    if prefix == "ap":  # within a tenth: search.html#prefix
+        width = abs(number) / 10
+        low, high = float(number - width), nextafter(float(number + width), inf)
+    else:
+        low, high = (float(end) for end in datatypes.implicit_range(number))
+    return NumberValue(prefix, float(number), low, high)
+
+
+def where(value: NumberValue, hash_: Hash) -> Clause:
+    """Return the resources with such a number."""
+    return Number(hash_(), hash_("range"), value.prefix, value.value, value.low, value.high)
+
+
+def matches(value: NumberValue, stored: Stored) -> bool:
+    """Tell whether one number of the resource is asked for."""
+    return stands(value, *index(stored))
+
+
+def stands(value: NumberValue, low: float, high: float) -> bool:
+    """Tell whether the stored number stands to the search value as its prefix says: search.html#number"""
+    match value.prefix:
+        case "eq":
+            return value.low <= low and high < value.high
+        case "ne":
+            return not (value.low <= low and high < value.high)
+        case "gt":
+            return high > value.value
+        case "lt":
+            return low < value.value
+        case "ge":
+            return high >= value.value
+        case "le":
+            return low <= value.value
+        case "sa":
+            return low > value.value
+        case "eb":
+            return high < value.value
+        case _:  # ap
+            return low < value.high and high >= value.low

@@ -1,0 +1,62 @@
+"""Quantity search: a number, with or without its unit. https://hl7.org/fhir/R4/search.html#quantity
+
+`5.4`, `5.4|http://unitsofmeasure.org|mg`, `5.4||mg` (the code, or the unit as people read it). Units are not converted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hie.errors import InvalidSearch
+from hie.fhir.search_values import QuantityValue as Stored
+from hie.store.search import number
+from hie.store.search.blinding import Hash
+from hie.store.search.clauses import Clause, Number
+from hie.store.search.syntax import split, unescape
+
+
+@dataclass(frozen=True, slots=True)
+class QuantityValue:
+    """One alternative; system "" and code "": any unit; system "": code or text of the unit."""
+
+    number: number.NumberValue
+    system: str = ""
+    code: str = ""
+
+
+def index(value: Stored, hash_: Hash) -> tuple[float, float, int, int, int]:
+    """Return low, high and the hashes of system with code, of the code, and of the unit's text; 0 where absent."""
+    _, low, high, system, code, unit = value
+    return (
+        *number.bounds(low, high),
+        hash_("unit", system, code) if system and code else 0,
+        hash_("unit", code) if code else 0,
+        hash_("unit", unit) if unit else 0,
+    )
+
+
+def parse(text: str, name: str) -> QuantityValue:
+    """Read one alternative."""
+    parts = [unescape(part).strip() for part in split(text, "|")]
+    if len(parts) not in (1, 3) or (len(parts) == 3 and not parts[2]):
+        raise InvalidSearch(f"{name}={text[:80]}: a quantity is number, number|system|code or number||code.")
+    return QuantityValue(number.parse(parts[0], name), *parts[1:])
+
+
+def where(value: QuantityValue, hash_: Hash, unit_hash: Hash) -> Clause:
+    """Return the resources with such a quantity."""
+    n = value.number
+    unit = ("unit" if value.system else "code") if value.code else ""
+    named = unit_hash("unit", *filter(None, (value.system, value.code))) if unit else 0
+    return Number(hash_(), hash_("range"), n.prefix, n.value, n.low, n.high, unit, named)
+
+
+def matches(value: QuantityValue, stored: Stored) -> bool:
+    """Tell whether one quantity of the resource is asked for."""
+    _, low, high, system, code, unit = stored
+    if value.code and value.system:
+        if (value.system, value.code) != (system, code):
+            return False
+    elif value.code and value.code not in (code, unit):
+        return False
+    return number.stands(value.number, *number.bounds(low, high))
