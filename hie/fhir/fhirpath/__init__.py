@@ -1,0 +1,123 @@
+"""FHIRPath for R4, compiled once to Python closures: https://hl7.org/fhirpath/N1/, https://hl7.org/fhir/R4/fhirpath.html
+
+compile("name.where(use = 'official').given.first()", "Patient").evaluate(patient)
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from hie.fhir import facts
+
+from . import model
+from .compiler import Compiler, Frame, Part, truth
+from .errors import FhirPathError, FhirPathSyntaxError, FhirPathUnsupported
+from .functions import FUNCTIONS
+from .invariants import corrected
+from .parser import parse
+from .syntax import Expression
+from .values import Amount, Element, Moment, unboxed
+
+__all__ = [
+    "FUNCTIONS",
+    "Amount",
+    "Compiled",
+    "FhirPathError",
+    "FhirPathSyntaxError",
+    "FhirPathUnsupported",
+    "Moment",
+    "compile",
+    "compile_tree",
+    "corrected",
+]
+
+
+class Compiled:
+    """An expression ready to be evaluated, by any number of threads."""
+
+    __slots__ = ("_is_choice", "_part", "type")
+
+    def __init__(self, tree: Expression, context_type: str) -> None:
+        type_name = _type_of_context(context_type)
+        self._is_choice = type_name is None
+        root = context_type.partition(".")[0]
+        self._part: Part = Compiler(type_name, root_type=root if model.is_resource(root) else None).compile(tree)
+        self.type = self._part.type
+        """The type every item of the result has; None where only each item knows."""
+
+    def evaluate(
+        self,
+        focus: Any,
+        *,
+        resource: dict[str, Any] | None = None,
+        root_resource: dict[str, Any] | None = None,
+        variables: dict[str, Any] | None = None,
+    ) -> list[Any]:
+        """Evaluate on an element; FhirPathError if the expression has no result on this input.
+
+        The items are plain JSON values, and Moment or Amount where the expression made them. `resource` is the
+        resource around the element (the element itself if it is one), `root_resource` the one that contains that.
+        """
+        return [unboxed(item) for item in self._run(focus, resource, root_resource, variables)]
+
+    def holds(
+        self,
+        focus: Any,
+        *,
+        resource: dict[str, Any] | None = None,
+        root_resource: dict[str, Any] | None = None,
+        variables: dict[str, Any] | None = None,
+    ) -> bool | None:
+        """Evaluate a condition; None if it cannot be decided, such as a comparison of dates too imprecise."""
+        return truth(self._run(focus, resource, root_resource, variables))
+
+    def _run(self, focus: Any, resource: Any, root_resource: Any, variables: dict[str, Any] | None) -> list[Any]:
+        if resource is None and type(focus) is dict and "resourceType" in focus:
+            resource = focus
+        items = [Element(focus, _type_of_value(focus))] if self._is_choice else [focus]
+        frame = Frame(items, resource, resource if root_resource is None else root_resource, variables)
+        try:
+            return self._part.run(frame, items)
+        except RecursionError:
+            raise FhirPathError("The input is nested too deeply.") from None
+
+
+@lru_cache(maxsize=16_384)
+def compile(expression: str, context_type: str) -> Compiled:
+    """Compile an expression for focuses of one type, named by its code or by the path of an element.
+
+    FhirPathSyntaxError if it is no FHIRPath; FhirPathUnsupported if it needs what is not offered here.
+    """
+    return Compiled(parse(expression), context_type)
+
+
+def compile_tree(tree: Expression, context_type: str) -> Compiled:
+    """Compile an expression that has been parsed already."""
+    return Compiled(tree, context_type)
+
+
+def _type_of_context(path: str) -> str | None:
+    """Name the type at a path such as Organization.address; None for a choice, whose type each value decides."""
+    if "." not in path or path.startswith("System.") or model.children(path):
+        return path
+    owner, _, name = path.rpartition(".")
+    child = model.children(_type_of_context(owner) or owner).get(name.removesuffix("[x]"))
+    if child is None:
+        raise FhirPathUnsupported(f"R4 has no element {path}.")
+    return child.forms[0][1] if len(child.forms) == 1 else None
+
+
+def _type_of_value(value: Any) -> str:
+    """Guess the type of a value of a choice from its JSON form, close enough for what invariants ask of one."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "integer"
+    if isinstance(value, str):
+        return "string"
+    if not isinstance(value, dict):
+        return "decimal"
+    names = value.keys()
+    fitting = [name for name in sorted(facts.DATA_TYPES) if names <= model.children(name).keys()]
+    return fitting[0] if fitting else "Element"

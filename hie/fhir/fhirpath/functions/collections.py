@@ -1,0 +1,151 @@
+"""Choosing, projecting and joining items: https://hl7.org/fhirpath/N1/#filtering-and-projection"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..compiler import (
+    EMPTY,
+    Compiler,
+    Frame,
+    Items,
+    Part,
+    box,
+    is_type,
+    of_type,
+    singleton,
+    truth,
+    type_argument,
+)
+from ..errors import FhirPathError
+from ..operators import distinct, union
+from ..syntax import Expression
+from ..values import key, to_system
+from .function import Function, each_item, on_items
+
+MAX_REPEATED = 100_000
+
+
+def _where(items: Items, evaluate: Callable[[Any, int], Items]) -> Items:
+    return [item for at, item in enumerate(items) if truth(evaluate(item, at)) is True]
+
+
+def _select(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
+    projection = compiler.below(base.type).compile(arguments[0])
+    return each_item("select", _flattened, projection.type).compile(compiler, base, arguments)
+
+
+def _flattened(items: Items, evaluate: Callable[[Any, int], Items]) -> Items:
+    return [found for at, item in enumerate(items) for found in evaluate(item, at)]
+
+
+def _repeat(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
+    start = box(base)
+    projection = box(compiler.below(None).compile(arguments[0])).run
+
+    def run(frame: Frame, focus: Items) -> Items:
+        found: Items = []
+        seen = set()
+        waiting = start.run(frame, focus)
+        while waiting:
+            further: Items = []
+            for item in waiting:
+                for one in projection(frame, [item]):
+                    mark = key(to_system(one, None))
+                    if mark not in seen:
+                        seen.add(mark)
+                        further.append(one)
+            found.extend(further)
+            if len(found) > MAX_REPEATED:
+                raise FhirPathError(f"repeat() found more than {MAX_REPEATED} items.")
+            waiting = further
+        return found
+
+    return Part(run, None)
+
+
+def _single(items: Items, own: str | None) -> Items:
+    if len(items) > 1:
+        raise FhirPathError(f"single() found {len(items)} items.")
+    return items
+
+
+def _counted(name: str, take: Callable[[Items, int], Items]) -> Function:
+    def compile_(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
+        number = compiler.compile(arguments[0])
+
+        def run(frame: Frame, focus: Items) -> Items:
+            count = singleton(number.run(frame, focus), number, f"{name}()")
+            if not isinstance(count, int) or isinstance(count, bool):
+                raise FhirPathError(f"{name}() takes an integer.")
+            return take(base.run(frame, focus), max(count, 0))
+
+        return Part(run, base.type)
+
+    return Function(name, (1, 1), compile_)
+
+
+def _combining(name: str, join: Callable[[Items, Items, str | None], Items]) -> Function:
+    def compile_(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
+        other = compiler.compile(arguments[0])
+        if base.type != other.type:
+            base, other = box(base), box(other)
+        type_name = base.type if base.type == other.type else None
+        return Part(lambda frame, focus: join(base.run(frame, focus), other.run(frame, focus), type_name), type_name)
+
+    return Function(name, (1, 1), compile_)
+
+
+def _intersect(left: Items, right: Items, type_name: str | None) -> Items:
+    marks = {key(to_system(item, type_name)) for item in right}
+    return [item for item in distinct(left, type_name) if key(to_system(item, type_name)) in marks]
+
+
+def _exclude(left: Items, right: Items, type_name: str | None) -> Items:
+    marks = {key(to_system(item, type_name)) for item in right}
+    return [item for item in left if key(to_system(item, type_name)) not in marks]
+
+
+def _union(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
+    return union(base, compiler.compile(arguments[0]))
+
+
+def _aggregate(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
+    step = compiler.below(base.type).compile(arguments[0])
+    start = compiler.compile(arguments[1]) if len(arguments) > 1 else None
+
+    def run(frame: Frame, focus: Items) -> Items:
+        outer, outer_index = frame.total, frame.index
+        total = start.run(frame, focus) if start else EMPTY
+        try:
+            for at, item in enumerate(base.run(frame, focus)):
+                frame.total, frame.index = total, at
+                total = step.run(frame, [item])
+        finally:
+            frame.total, frame.index = outer, outer_index
+        return total
+
+    return Part(run, None)
+
+
+FUNCTIONS = (
+    each_item("where", _where),
+    Function("select", (1, 1), _select),
+    Function("repeat", (1, 1), _repeat),
+    Function("ofType", (1, 1), lambda compiler, base, arguments: of_type(base, type_argument(arguments[0]))),
+    Function("as", (1, 1), lambda compiler, base, arguments: of_type(base, type_argument(arguments[0]))),
+    Function("is", (1, 1), lambda compiler, base, arguments: is_type(base, type_argument(arguments[0]))),
+    on_items("single", _single),
+    on_items("first", lambda items, own: items[:1]),
+    on_items("last", lambda items, own: items[-1:]),
+    on_items("tail", lambda items, own: items[1:]),
+    _counted("skip", lambda items, count: items[count:]),
+    _counted("take", lambda items, count: items[:count]),
+    on_items("distinct", distinct),
+    _combining("intersect", _intersect),
+    _combining("exclude", _exclude),
+    _combining("combine", lambda left, right, type_name: left + right),
+    Function("union", (1, 1), _union),
+    Function("aggregate", (1, 2), _aggregate),
+)

@@ -1,0 +1,149 @@
+"""The functions FHIR adds: https://hl7.org/fhir/R4/fhirpath.html#functions"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hie.fhir import facts
+
+from .. import model
+from ..compiler import FALSE, TRUE, Compiler, Frame, Items, Part, boolean, singleton, steps
+from ..errors import FhirPathUnsupported
+from ..syntax import Expression, Literal
+from ..values import Element, type_of, unboxed
+from .function import Function, on_items
+
+
+def _extension(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
+    url = compiler.compile(arguments[0])
+    extensions = steps(base, ["extension"])
+
+    def run(frame: Frame, focus: Items) -> Items:
+        wanted = singleton(url.run(frame, focus), url, "extension()")
+        found = []
+        for item in extensions.run(frame, focus):
+            value = unboxed(item)
+            if type(value) is dict and value.get("url") == wanted:
+                found.append(item)
+        return found
+
+    return Part(run, extensions.type)
+
+
+def _has_extension(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
+    extensions = _extension(compiler, base, arguments)
+    return Part(lambda frame, focus: TRUE if extensions.run(frame, focus) else FALSE, "System.Boolean")
+
+
+def _has_value(items: Items, own: str | None) -> Items:
+    if len(items) != 1:
+        return FALSE
+    value = unboxed(items[0])
+    return boolean(value is not None and type(value) is not dict)
+
+
+def _get_value(items: Items, own: str | None) -> Items:
+    value = unboxed(items[0]) if len(items) == 1 else None
+    return [] if value is None or type(value) is dict else [value]
+
+
+def _html_checks(items: Items, own: str | None) -> Items:
+    from hie.fhir.validation.narrative import problem  # validation itself evaluates FHIRPath
+
+    values = [unboxed(item) for item in items]
+    return boolean(all(isinstance(value, str) and problem(value) is None for value in values))
+
+
+# ---- resolve() -------------------------------------------------------------------------------------------------------
+
+
+def _resolve(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
+    """Compile resolve() for what lies at hand: contained resources and the entries of the same Bundle."""
+
+    def run(frame: Frame, focus: Items) -> Items:
+        found = []
+        for item in base.run(frame, focus):
+            value = unboxed(item)
+            text = value.get("reference") if type(value) is dict else value
+            resource = _resolved(text, frame) if isinstance(text, str) else None
+            if resource is not None:
+                found.append(Element(resource, str(resource.get("resourceType"))))
+        return found
+
+    return Part(run, None)
+
+
+def _resolved(text: str, frame: Frame) -> dict[str, Any] | None:
+    root = frame.root_resource
+    if type(root) is not dict:
+        return None
+    if text == "#":
+        return root
+    if text.startswith("#"):
+        return next((one for one in _dicts(root.get("contained")) if one.get("id") == text[1:]), None)
+    for entry in _dicts(root.get("entry")):
+        resource = entry.get("resource")
+        if type(resource) is dict:
+            local = f"{resource.get('resourceType')}/{resource.get('id')}"
+            if entry.get("fullUrl") == text or (local == text and "/" in text):
+                return resource
+    return None
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if type(one) is dict] if isinstance(value, list) else []
+
+
+# ---- what the facts can decide ---------------------------------------------------------------------------------------
+
+_PROFILES = "http://hl7.org/fhir/StructureDefinition/"
+
+
+def _conforms_to(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
+    match arguments[0]:
+        case Literal(str(url), "String") if model.is_type(url.removeprefix(_PROFILES)):
+            name = url.removeprefix(_PROFILES)
+        case _:
+            raise FhirPathUnsupported("conformsTo() is supported for the types of FHIR itself, written as a literal.")
+    own = base.type
+
+    def apply(items: Items, _: str | None) -> Items:
+        return boolean(model.is_a(type_of(items[0], own), name)) if len(items) == 1 else []
+
+    return on_items("conformsTo", apply, "System.Boolean").compile(compiler, base, ())
+
+
+def _member_of(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
+    match arguments[0]:
+        case Literal(str(url), "String"):
+            systems = facts.required_codes(url) or facts.required_codes(f"{url}|4.0.1")
+        case _:
+            systems = None
+    if systems is None:
+        raise FhirPathUnsupported("memberOf() is supported for value sets that R4 requires somewhere.")
+    codes = {(system, code) for system, members in systems.items() for code in members}
+    known = {code for _, code in codes}
+
+    def holds(item: Any) -> bool:
+        value = unboxed(item)
+        if type(value) is not dict:
+            return value in known
+        codings = _dicts(value.get("coding")) if "coding" in value else [value]
+        return any((coding.get("system"), coding.get("code")) in codes for coding in codings)
+
+    def apply(items: Items, _: str | None) -> Items:
+        return boolean(holds(items[0])) if len(items) == 1 else []
+
+    return on_items("memberOf", apply, "System.Boolean").compile(compiler, base, ())
+
+
+FUNCTIONS = (
+    Function("extension", (1, 1), _extension),
+    Function("hasExtension", (1, 1), _has_extension),
+    on_items("hasValue", _has_value, "System.Boolean"),
+    on_items("getValue", _get_value, None),
+    on_items("htmlChecks", _html_checks, "System.Boolean"),
+    Function("resolve", (0, 0), _resolve),
+    Function("conformsTo", (1, 1), _conforms_to),
+    Function("memberOf", (1, 1), _member_of),
+)

@@ -1,0 +1,188 @@
+"""Strings: https://hl7.org/fhirpath/N1/#string-manipulation"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from functools import lru_cache
+from typing import Any
+
+from ..compiler import EMPTY, Compiler, Frame, Items, Part, boolean, singleton
+from ..errors import FhirPathError, FhirPathUnsupported
+from ..syntax import Expression, Literal
+from ..values import Moment, to_system
+from .function import Function, on_value
+
+MAX_MATCHED = 100_000
+MAX_DYNAMIC_PATTERN = 200
+
+
+def _text(value: Any, name: str) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Moment):
+        return value.text
+    raise FhirPathError(f"{name}() takes a string.")
+
+
+def _integer(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise FhirPathError(f"{name}() takes an integer.")
+    return value
+
+
+def _substring(value: Any, start: Any, length: Any = None) -> str | None:
+    text, first = _text(value, "substring"), _integer(start, "substring")
+    if not 0 <= first < len(text):
+        return None
+    return text[first:] if length is None else text[first : first + max(_integer(length, "substring"), 0)]
+
+
+def _index_of(value: Any, part: Any) -> int:
+    return _text(value, "indexOf").find(_text(part, "indexOf"))
+
+
+def _replace(value: Any, pattern: Any, substitution: Any) -> str:
+    return _text(value, "replace").replace(_text(pattern, "replace"), _text(substitution, "replace"))
+
+
+# ---- regular expressions ---------------------------------------------------------------------------------------------
+
+# A group that repeats without end, holding something that does so too: such patterns can take exponential time.
+_NESTED_REPETITION = re.compile(r"\((?:[^()\\]|\\.)*[*+}](?:[^()\\]|\\.)*\)(?:[*+]|\{\d+,\})")
+
+
+@lru_cache(maxsize=512)
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text, re.DOTALL)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise FhirPathError(f"{text!r:.80} is no regular expression: {error}.") from None
+
+
+def _computed_pattern(text: str) -> re.Pattern[str]:
+    """Take a pattern that comes from data only if it cannot run away."""
+    if len(text) > MAX_DYNAMIC_PATTERN or _NESTED_REPETITION.search(text):
+        raise FhirPathError(f"The regular expression {text!r:.80} is too costly to take from data.")
+    return _pattern(text)
+
+
+def _replacement(text: str) -> str:
+    """Write a replacement as Python's re reads it: `$1` and `${name}` are groups."""
+    escaped = text.replace("\\", r"\\")
+    return re.sub(r"\$(?:\{(\w+)\}|(\d+))", lambda match: rf"\g<{match.group(1) or match.group(2)}>", escaped)
+
+
+def _regular(name: str, apply: Any, arguments: int) -> Function:
+    def compile_(compiler: Compiler, base: Part, expressions: tuple[Expression, ...]) -> Part:
+        fixed = None
+        match expressions[0]:
+            case Literal(str(text), "String"):
+                fixed = _checked(text)
+        parts = [compiler.compile(expression) for expression in expressions]
+
+        def run(frame: Frame, focus: Items) -> Items:
+            value = singleton(base.run(frame, focus), base, f"{name}()")
+            values = [singleton(part.run(frame, focus), part, f"{name}()") for part in parts]
+            if value is None or any(one is None for one in values):
+                return EMPTY
+            subject = _text(value, name)
+            if len(subject) > MAX_MATCHED:
+                raise FhirPathError(f"{name}() takes at most {MAX_MATCHED} characters.")
+            pattern = fixed or _computed_pattern(_text(values[0], name))
+            try:
+                result = apply(pattern, subject, *values[1:])
+            except (re.error, IndexError) as error:
+                raise FhirPathError(f"{name}() failed: {error}.") from None
+            return boolean(result) if isinstance(result, bool) else [result]
+
+        return Part(run, "System.Boolean" if name != "replaceMatches" else "System.String")
+
+    return Function(name, (arguments, arguments), compile_)
+
+
+def _checked(text: str) -> re.Pattern[str]:
+    try:
+        return _pattern(text)
+    except FhirPathError as error:
+        raise FhirPathUnsupported(str(error)) from None
+
+
+def _replaced(pattern: re.Pattern[str], subject: str, substitution: Any) -> str:
+    return pattern.sub(_replacement(_text(substitution, "replaceMatches")), subject)
+
+
+# ---- joining and coding ----------------------------------------------------------------------------------------------
+
+
+def _split(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
+    separator = compiler.compile(arguments[0])
+
+    def run(frame: Frame, focus: Items) -> Items:
+        value = singleton(base.run(frame, focus), base, "split()")
+        by = singleton(separator.run(frame, focus), separator, "split()")
+        if value is None or by is None:
+            return EMPTY
+        return list(_text(value, "split").split(by)) if by else list(_text(value, "split"))
+
+    return Part(run, "System.String")
+
+
+def _join(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
+    separator = compiler.compile(arguments[0]) if arguments else None
+
+    def run(frame: Frame, focus: Items) -> Items:
+        by = singleton(separator.run(frame, focus), separator, "join()") if separator else ""
+        items = base.run(frame, focus)
+        return [str(by or "").join(_text(to_system(item, base.type), "join") for item in items)] if items else EMPTY
+
+    return Part(run, "System.String")
+
+
+_CODINGS = {
+    "hex": (lambda text: text.encode().hex(), lambda text: bytes.fromhex(text).decode()),
+    "base64": (
+        lambda text: base64.b64encode(text.encode()).decode(),
+        lambda text: base64.b64decode(text, validate=True).decode(),
+    ),
+    "urlbase64": (
+        lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+        lambda text: base64.urlsafe_b64decode(text).decode(),
+    ),
+}
+
+
+def _coded(name: str, which: int) -> Function:
+    def apply(value: Any, kind: Any) -> str | None:
+        coding = _CODINGS.get(kind)
+        try:
+            return coding[which](_text(value, name)) if coding else None
+        except (ValueError, binascii.Error):
+            return None
+
+    return on_value(name, apply, "System.String", (1, 1))
+
+
+FUNCTIONS = (
+    on_value("indexOf", _index_of, "System.Integer", (1, 1)),
+    on_value("substring", _substring, "System.String", (1, 2)),
+    on_value(
+        "startsWith", lambda v, p: _text(v, "startsWith").startswith(_text(p, "startsWith")), "System.Boolean", (1, 1)
+    ),
+    on_value("endsWith", lambda v, p: _text(v, "endsWith").endswith(_text(p, "endsWith")), "System.Boolean", (1, 1)),
+    on_value("contains", lambda v, p: _text(p, "contains") in _text(v, "contains"), "System.Boolean", (1, 1)),
+    on_value("upper", lambda value: _text(value, "upper").upper(), "System.String"),
+    on_value("lower", lambda value: _text(value, "lower").lower(), "System.String"),
+    on_value("trim", lambda value: _text(value, "trim").strip(), "System.String"),
+    on_value("length", lambda value: len(_text(value, "length")), "System.Integer"),
+    on_value("replace", _replace, "System.String", (2, 2)),
+    on_value("toChars", lambda value: _text(value, "toChars"), "System.String"),
+    _regular("matches", lambda pattern, subject: pattern.search(subject) is not None, 1),
+    _regular("matchesFull", lambda pattern, subject: pattern.fullmatch(subject) is not None, 1),
+    _regular("replaceMatches", _replaced, 2),
+    Function("split", (1, 1), _split),
+    Function("join", (0, 1), _join),
+    _coded("encode", 0),
+    _coded("decode", 1),
+)

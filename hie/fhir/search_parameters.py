@@ -1,0 +1,363 @@
+"""R4's search parameters, and the values a resource is found by: https://hl7.org/fhir/R4/searchparameter-registry.html
+
+`for_type` says what can be searched, `extract` what to index. A parameter that only repeats others (`combo-code` is
+`code` or `component-code`; `patient` is `subject` where it is a Patient) is not indexed: it says by `union_of` or
+`restricts` which parameters the search engine asks instead.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+from hie.fhir import facts
+from hie.fhir.fhirpath import compile as compile_expression
+from hie.fhir.fhirpath import model, syntax
+from hie.fhir.fhirpath.paths import Hop, Route, routes
+from hie.fhir.search_values import Emit, IndexValues, emitter, entry_emitter
+from hie.fhir.search_walk import Node, Walk
+
+__all__ = ["Component", "IndexValues", "SearchParameter", "extract", "for_type", "nearest"]
+
+# A parameter of the specification's example for SearchParameter itself, not one of the registry.
+_EXAMPLE_URL = "http://hl7.org/fhir/SearchParameter/example"
+_SPECIAL = frozenset({"_text", "_content", "_query", "_filter"})
+_KINDS = {
+    "token": "tokens",
+    "reference": "references",
+    "string": "strings",
+    "date": "dates",
+    "number": "numbers",
+    "quantity": "quantities",
+    "uri": "uris",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One part of a composite parameter: the parameter that defines it, its type, and where it lies in the element."""
+
+    code: str
+    type: str
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchParameter:
+    """One search parameter as it applies to one resource type."""
+
+    code: str
+    type: str
+    """number, date, string, token, reference, composite, quantity, uri or special."""
+    base_type: str
+    """The resource type searched; for parameters of every type that type too."""
+    expression: str | None
+    targets: frozenset[str]
+    """Types a reference parameter may point at; empty for other parameters."""
+    components: tuple[Component, ...]
+    url: str
+    element_types: frozenset[str]
+    """Types of the elements the expression reaches in this resource type."""
+    is_special: bool
+    """Has no values of its own to compare: `_text`, `_content`, `_query`, `_filter`, `near`."""
+    union_of: tuple[str, ...] = ()
+    """Parameters whose values together are exactly this one's; then this one is not indexed."""
+    restricts: tuple[str, str] | None = None
+    """Parameter and target type whose references are exactly this one's; then this one is not indexed."""
+
+    @property
+    def is_indexed(self) -> bool:
+        """Tell whether extract() gives values for this parameter."""
+        return not (self.is_special or self.union_of or self.restricts)
+
+
+@cache
+def for_type(type_name: str) -> Mapping[str, SearchParameter]:
+    """Give the parameters of a resource type by code, those of every resource included.
+
+    "Resource" gives those alone: the ones a search over all types can use. KeyError for an unknown type.
+    """
+    if type_name != "Resource" and type_name not in facts.RESOURCE_TYPES:
+        raise KeyError(type_name)
+    return MappingProxyType({one.parameter.code: one.parameter for one in _defined(type_name).values()})
+
+
+def nearest(type_name: str, wrong_name: str) -> str | None:
+    """Give the parameter that somebody who wrote `wrong_name` may have meant; None if nothing is near."""
+    names = list(for_type(type_name))
+    by_lower = {name.lower(): name for name in names}
+    found = by_lower.get(wrong_name.lower().replace("_", "-")) or by_lower.get("_" + wrong_name.lower())
+    if found:
+        return found
+    close = get_close_matches(wrong_name.lower(), list(by_lower), n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
+
+
+def extract(resource: dict[str, Any]) -> IndexValues:
+    """Give every value the resource is found by, typed, grouped by kind, not hashed; nothing for an unknown type."""
+    values = IndexValues(resource)
+    type_name = resource.get("resourceType")
+    if isinstance(type_name, str):
+        walk = _walks.get(type_name)
+        if walk is None:
+            if type_name not in facts.RESOURCE_TYPES:
+                return values
+            walk = _compiled(type_name)
+        walk(resource, values)
+    return values
+
+
+# ---- definitions -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    """A parameter with the routes to its elements; None where its expression is no union of paths."""
+
+    parameter: SearchParameter
+    routes: tuple[Route, ...] | None
+
+
+@cache
+def _defined(type_name: str) -> dict[str, _Definition]:
+    """Give the definitions of one type, repetitions of others found."""
+    plain = {row["code"]: _definition(row, type_name) for row in _rows(type_name)}
+    restricted = {code for code, one in plain.items() if _restricted(one, plain)}
+    unions = _unions({code: one for code, one in plain.items() if code not in restricted})
+    result = {}
+    for code, one in plain.items():
+        base = _restricted(one, plain) if code in restricted else None
+        if base is not None:
+            whole = unions.get(base[0], (base[0],))
+            # Where the base is itself asked as several others, the restricted one is indexed on its own.
+            changes = {"restricts": (whole[0], base[1])} if len(whole) == 1 else {}
+        else:
+            changes = {"union_of": unions[code]} if code in unions else {}
+        result[code] = _Definition(replace(one.parameter, **changes), one.routes) if changes else one
+    return result
+
+
+def _rows(type_name: str) -> Iterable[dict[str, Any]]:
+    bases = set(model.ancestors(type_name))
+    for row in facts.SEARCH_PARAMETERS:
+        if bases.intersection(row.get("base", ())) and row["url"] != _EXAMPLE_URL:
+            expression = row.get("expression")
+            # Without an expression there are drafts, and parameters that answer otherwise. One parameter of Patient
+            # (part-agree) has an expression for another type only, so it can never find a Patient.
+            if row["code"] in _SPECIAL or (expression and routes(expression, type_name) != ()):
+                yield row
+
+
+def _definition(row: dict[str, Any], type_name: str) -> _Definition:
+    expression = row.get("expression")
+    found = routes(expression, type_name) if expression else ()
+    types = {"System.Boolean"} if found is None else {route.type for route in found}
+    is_special = row["code"] in _SPECIAL or row["type"] == "special"
+    parameter = SearchParameter(
+        code=row["code"],
+        type=row["type"],
+        base_type=type_name,
+        expression=expression,
+        targets=frozenset(row.get("target", ())) if row["type"] == "reference" else frozenset(),
+        components=tuple(_component(url, path) for url, path in row.get("component", ())),
+        url=row["url"],
+        element_types=frozenset(types),
+        is_special=is_special,
+    )
+    return _Definition(parameter, found)
+
+
+def _component(url: str, expression: str) -> Component:
+    row = _by_url()[url]
+    return Component(row["code"], row["type"], expression)
+
+
+@cache
+def _by_url() -> dict[str, dict[str, Any]]:
+    return {row["url"]: row for row in facts.SEARCH_PARAMETERS}
+
+
+# ---- parameters that repeat others -----------------------------------------------------------------------------------
+
+
+def _restricted(one: _Definition, others: Mapping[str, _Definition]) -> tuple[str, str] | None:
+    """Give the parameter without the filter `where(resolve() is Type)`, and the type."""
+    if one.parameter.type != "reference" or not one.routes or len(one.routes) != 1:
+        return None
+    *before, last = one.routes[0].hops
+    match last.criteria:
+        case syntax.TypeTest("is", syntax.Call(None, "resolve", ()), wanted):
+            whole = (*before, Hop(last.property))
+            for code, other in others.items():
+                if other.parameter.type == "reference" and [route.hops for route in other.routes or ()] == [whole]:
+                    return code, wanted
+    return None
+
+
+def _unions(plain: Mapping[str, _Definition]) -> dict[str, tuple[str, ...]]:
+    """Find the parameters that are exactly others together, and name for each those others."""
+    parts = {code: _parts(one) for code, one in plain.items() if one.routes and not one.parameter.is_special}
+    found: dict[str, tuple[str, ...]] = {}
+    # Small ones first, and of equals the longest name, so that the plain name stays: `name`, not `phonetic`.
+    for code in sorted(parts, key=lambda code: (len(parts[code]), -len(code), code)):
+        rivals = {
+            other: part
+            for other, part in parts.items()
+            if other != code and other not in found and plain[other].parameter.type == plain[code].parameter.type
+        }
+        union = _cover(parts[code], rivals)
+        if union:
+            found[code] = union
+    return {code: tuple(_resolved(union, found)) for code, union in found.items()}
+
+
+def _cover(wanted: frozenset[Any], rivals: Mapping[str, frozenset[Any]]) -> tuple[str, ...]:
+    """Give few parameters whose parts are exactly the wanted ones, the largest first; nothing if there are none."""
+    usable = {code: part for code, part in rivals.items() if part <= wanted}
+    chosen: list[str] = []
+    missing = set(wanted)
+    while missing:
+        best = max(usable, key=lambda code: (len(usable[code] & missing), -len(code)), default=None)
+        if best is None or not usable[best] & missing:
+            return ()
+        chosen.append(best)
+        missing -= usable.pop(best)
+    return tuple(chosen)
+
+
+def _resolved(union: tuple[str, ...], found: Mapping[str, tuple[str, ...]]) -> Iterable[str]:
+    """Replace members that turned out to be unions themselves."""
+    for code in union:
+        if code in found:
+            yield from _resolved(found[code], found)
+        else:
+            yield code
+
+
+def _parts(one: _Definition) -> frozenset[tuple[Any, ...]]:
+    """Give what a parameter compares: its routes, and for a composite what it compares there."""
+    components = tuple((part.type, part.expression) for part in one.parameter.components)
+    # Targets of a Bundle's first entry are decided by the parameter, not by its route.
+    targets = one.parameter.targets if "Resource" in one.parameter.element_types else None
+    return frozenset((route.hops, route.type, components, targets) for route in one.routes or ())
+
+
+# ---- extraction ------------------------------------------------------------------------------------------------------
+
+_walks: dict[str, Walk] = {}
+_compiling = threading.Lock()
+
+
+def _compiled(type_name: str) -> Walk:
+    with _compiling:  # two first resources of a type at once compile it once
+        if type_name not in _walks:
+            _walks[type_name] = _walk(type_name)
+        return _walks[type_name]
+
+
+def _walk(type_name: str) -> Walk:
+    root = Node()
+    for one in _defined(type_name).values():
+        if one.parameter.is_indexed:
+            _add(root, one)
+    return root.compiled()
+
+
+def _add(root: Node, one: _Definition) -> None:
+    parameter = one.parameter
+    if one.routes is None:
+        root.add((), _computed(parameter))
+        return
+    for route in one.routes:
+        if parameter.type == "composite":
+            root.add(route.hops, _composite(parameter, route.type))
+        else:
+            _add_route(root, parameter, parameter.code, route)
+
+
+def _add_route(root: Node, parameter: SearchParameter | Component, name: str, route: Route) -> None:
+    if route.type == "Extension":
+        for property_, type_name in model.children("Extension")["value"].forms:
+            emit = emitter(parameter.type, type_name, name)
+            if emit is not None:
+                root.add((*route.hops, Hop(property_)), emit)
+        return
+    emit = emitter(parameter.type, route.type, name, route.value_set)
+    if emit is None and route.type == "Resource" and isinstance(parameter, SearchParameter):
+        emit = entry_emitter(name, parameter.targets)
+    if emit is None:
+        emit = _present(name)  # such as a performed string, which no date search can compare
+    root.add(route.hops, emit)
+
+
+def _present(name: str) -> Emit:
+    def emit(_: Any, out: IndexValues) -> None:
+        out.present.append(name)
+
+    return emit
+
+
+def _computed(parameter: SearchParameter) -> Emit:
+    """Index what an expression computes rather than finds: Patient.deceased."""
+    compiled = compile_expression(parameter.expression or "", parameter.base_type)
+    emit_value = emitter(parameter.type, "System.Boolean", parameter.code)
+    if emit_value is None:
+        raise ValueError(f"{parameter.base_type}.{parameter.code}: {parameter.expression} gives no comparable value.")
+
+    def emit(resource: Any, out: IndexValues) -> None:
+        for value in compiled.evaluate(resource):
+            emit_value(value, out)
+
+    return emit
+
+
+def _composite(parameter: SearchParameter, element_type: str) -> Emit:
+    parts = tuple(_part(component, element_type) for component in parameter.components)
+    code = parameter.code
+
+    def emit(element: Any, out: IndexValues) -> None:
+        if type(element) is not dict:
+            return
+        for properties, _, _ in parts:
+            if properties.isdisjoint(element):
+                return
+        values = []
+        for _, walk, kind in parts:
+            found = IndexValues(out.root)
+            walk(element, found)
+            items = getattr(found, kind)
+            if not items:
+                return
+            values.append([item[1:] for item in items])
+        out.composites.append((code, tuple(values)))
+
+    return emit
+
+
+def _part(component: Component, element_type: str) -> tuple[frozenset[str], Walk, str]:
+    """Give the properties one of which a component needs, the walk to its values, and their kind."""
+    found = routes(component.expression, element_type)
+    if not found:
+        raise ValueError(f"{component.expression!r} of {component.code} is no path of {element_type}.")
+    node = Node()
+    for route in found:
+        _add_route(node, component, component.code, route)
+    walk = node.compiled()
+    if found[0].from_resource:
+        return _ANYTHING, lambda _, out: walk(out.root, out), _KINDS[component.type]
+    return frozenset(route.hops[0].property for route in found), walk, _KINDS[component.type]
+
+
+class _Anything(frozenset[str]):
+    """The properties of a component that does not lie in the element: nothing to look for there."""
+
+    def isdisjoint(self, _: Iterable[object]) -> bool:
+        return False
+
+
+_ANYTHING = _Anything()
