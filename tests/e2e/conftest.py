@@ -1,0 +1,126 @@
+"""A started server on a real socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hie.settings import Settings
+
+PATIENCE_SECONDS = 60
+
+
+@dataclass
+class Exchange:
+    """`hie serve` on a free loopback port, in a process group of its own so that all of it can be killed at once."""
+
+    settings: Settings
+    log: Path
+    workers: int = 2
+    port: int = 0
+    token: str = ""
+    _process: subprocess.Popen[bytes] | None = None
+    _environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("HIE_")}
+        self._environment |= {"HIE_DATA_DIR": str(self.settings.data_dir), "HIE_TOKEN_CACHE_SECONDS": "0"}
+        if self.settings.database_url:
+            self._environment["HIE_DATABASE_URL"] = self.settings.database_url
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a `hie` command to its end on the same data."""
+        return subprocess.run(
+            [sys.executable, "-m", "hie.cli", *arguments],
+            env=self._environment, check=check, capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "hie.cli", "serve", "--port", str(self.port), "--workers", str(self.workers)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until:
+            if self._process.poll() is not None:
+                raise AssertionError(
+                    f"the server ended with {self._process.returncode}: {self.log.read_text()[-3000:]}"
+                )
+            try:
+                with urllib.request.urlopen(f"{self.address}/health", timeout=5) as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                time.sleep(0.02)
+        raise AssertionError(f"the server did not answer: {self.log.read_text()[-3000:]}")
+
+    def kill(self) -> None:
+        """SIGKILL every process of the server at once, as a power switch would."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+    def stop(self) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._process = None
+
+    def make_token(self, *scopes: str, client: str = "test") -> str:
+        arguments = [part for scope in scopes or ("system/*.cruds",) for part in ("--scope", scope)]
+        return self.command("token", "create", "--client", client, *arguments).stdout.strip()
+
+    def request(
+        self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None, timeout: float = 60
+    ) -> tuple[int, Any, dict[str, str]]:
+        """Return (status, JSON or bytes, headers); raises OSError where there was no answer."""
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        sent = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/fhir+json", **(headers or {})}
+        request = urllib.request.Request(self.address + path, data=data, method=method, headers=sent)
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return answer.status, _content(answer), dict(answer.headers)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, _content(error), dict(error.headers)
+
+
+def _content(answer: Any) -> Any:
+    data = answer.read()
+    return json.loads(data) if "json" in answer.headers.get("Content-Type", "") else data
+
+
+@pytest.fixture
+def exchange(settings: Settings, tmp_path: Path) -> Iterator[Exchange]:
+    """A started server on a fresh database, with a token that may do everything."""
+    started = Exchange(settings, tmp_path / "server.log")
+    started.start()
+    started.token = started.make_token()
+    yield started
+    started.stop()
