@@ -1,7 +1,8 @@
 """Read and write the JSON form of resources without losing anything: https://hl7.org/fhir/R4/json.html
 
-The JSON a client sends is the JSON it gets back: numbers keep every digit, properties keep their order. What two
-readers could understand differently (a property given twice, NaN, half a character) is refused at the door.
+The JSON a client sends is the JSON it gets back: numbers keep every digit, properties keep their order (only the
+integer -0 becomes 0). What two readers could understand differently (a property given twice, NaN, half a character) is
+refused at the door.
 """
 
 from __future__ import annotations
@@ -58,6 +59,9 @@ class JsonDecimal(Decimal):
     def __str__(self) -> str:
         return self.text
 
+    def __reduce__(self) -> tuple[type[JsonDecimal], tuple[str]]:
+        return JsonDecimal, (self.text,)
+
 
 class _Refused(Exception):
     """Raised inside the C scanner, which knows no place; `_refuse` then finds it."""
@@ -78,7 +82,8 @@ def parse(data: bytes, *, max_depth: int = DEFAULT_MAX_DEPTH) -> Any:
     try:
         start = _skip_space(text, 0)
         value, end = _scan(text, start)
-        if end != len(text) and _skip_space(text, end) != len(text):
+        end = _skip_space(text, end)
+        if end != len(text):
             raise json.JSONDecodeError("Extra data", text, end)
     except (_Refused, StopIteration, ValueError, RecursionError) as error:
         _refuse(text, max_depth, error)
@@ -203,9 +208,9 @@ def _refuse(text: str, max_depth: int, error: BaseException | None = None) -> No
 def _problems(text: str, end: int, max_depth: int, levels: list[_Level]) -> Iterator[tuple[int, str]]:
     """Walk the tokens before `end`, keeping `levels` the path, and give what strict FHIR JSON forbids."""
     position, is_value = 0, False
-    while position < end and (token := _TOKEN.match(text, position)):
+    while position <= end and (token := _TOKEN.match(text, position)):
         start, position = token.start(token.lastgroup or 0), token.end()
-        if start >= end:
+        if start > end or (start == end and token.lastgroup != "word"):
             return
         part = token[token.lastgroup or 0]
         level = levels[-1] if levels else None

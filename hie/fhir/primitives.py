@@ -126,10 +126,11 @@ _QUICK = {
     "dateTime": f"{_YEAR}(?:-{_MONTH_DAY}(?:T{_TIME}{_ZONE})?|-(?:0[1-9]|1[0-2]))?",
     "instant": f"{_YEAR}-{_MONTH_DAY}T{_TIME}{_ZONE}",
     "time": _TIME,
-    "string": rf"[^\s\x00-\x1f][^\x00-\x08\x0b\x0c\x0e-\x1f]{{0,{MAX_STRING - 1}}}",
+    # Every ASCII white space is at most U+0020: one range is quicker to match than \s.
+    "string": rf"[^\x00-\x20][^\x00-\x08\x0b\x0c\x0e-\x1f]{{0,{MAX_STRING - 1}}}",
     # A local reference such as #a is remembered by the caller, so it must not pass here.
-    "uri": r"[^\s\x00-\x1f#][^\s\x00-\x1f]*",
-    "code": r"[^\s\x00-\x1f]+(?: [^\s\x00-\x1f]+)*",
+    "uri": r"[^\x00-\x20#][^\x00-\x20]*",
+    "code": r"[^\x00-\x20]+(?: [^\x00-\x20]+)*",
     "id": r"[A-Za-z0-9\-.]{1,64}",
     "oid": r"urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+",
     "uuid": r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",

@@ -73,20 +73,18 @@ def _is_backbone(types: tuple[str, ...]) -> bool:
 
 
 def _evaluated(invariant: Invariant) -> Rule:
-    holds = _evaluation(invariant)
-    spared = shortcuts.shortcut(invariant.expression, invariant.path)
+    evaluate = _evaluation(invariant)
+    spared = shortcuts.shortcut(fhirpath.corrected(invariant.expression), invariant.path)
 
     def rule(value: dict[str, Any], scope: Scope) -> list[Problem] | None:
-        if (spared is not None and spared(value)) or holds(value, scope):
-            return None
-        return [invariant.problem()]
+        return None if spared is not None and spared(value) else evaluate(value, scope)
 
     return rule
 
 
 def _of_child(invariant: Invariant, name: str) -> Rule:
     """Ask a rule of each value of an element whose type is defined elsewhere, as Organization.telecom is."""
-    holds = _evaluation(invariant)
+    evaluate = _evaluation(invariant)
     stem = name.removesuffix("[x]")
     names = shortcuts.json_names(invariant.path.rpartition(".")[0], stem)
 
@@ -96,27 +94,30 @@ def _of_child(invariant: Invariant, name: str) -> Rule:
             found = value.get(given)
             if isinstance(found, list):
                 for index, item in enumerate(found):
-                    if item is not None and not holds(item, scope):
-                        problems += below(f".{stem}[{index}]", [invariant.problem()])
-            elif found is not None and not holds(found, scope):
-                problems += below(f".{stem}", [invariant.problem()])
+                    if item is not None:
+                        problems += below(f".{stem}[{index}]", evaluate(item, scope) or ())
+            elif found is not None:
+                problems += below(f".{stem}", evaluate(found, scope) or ())
         return problems
 
     return rule
 
 
-def _evaluation(invariant: Invariant) -> Callable[[Any, Scope], bool]:
+def _evaluation(invariant: Invariant) -> Callable[[Any, Scope], list[Problem] | None]:
     """Compile the FHIRPath when it is first needed."""
-    compiled: Any = None
+    compiled: fhirpath.Compiled | None = None
 
-    def holds(value: Any, scope: Scope) -> bool:
+    def evaluate(value: Any, scope: Scope) -> list[Problem] | None:
         nonlocal compiled
         if compiled is None:
-            compiled = fhirpath.compile(invariant.expression, invariant.path)
-        result = compiled.evaluate(value, resource=scope.resource, root=scope.root)
-        return not (len(result) == 1 and result[0] is False)
+            compiled = fhirpath.compile(fhirpath.corrected(invariant.expression), invariant.path)
+        try:
+            holds = compiled.holds(value, resource=scope.resource, root_resource=scope.root)
+        except fhirpath.FhirPathError as error:
+            return [("", "warning", "processing", f"{invariant.key} could not be evaluated: {error}")]
+        return [invariant.problem()] if holds is False else None
 
-    return holds
+    return evaluate
 
 
 # ---- rules of the whole resource -------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hie.fhir import facts
+
 
 class Scope:
     """The resource under validation; %resource and %rootResource of an invariant, and who is pointed at by `#id`."""
@@ -27,11 +29,11 @@ class Scope:
         return Scope(resource, resource, self.invariants, BundleTypes(self.resource, self.bundle))
 
     def contained_type(self, identifier: str) -> str | None:
-        """Say the type of the contained resource with an id; None where there is none."""
+        """Say the type of the contained resource with an id, "" where it has none; None where there is no such one."""
         contained = self.root.get("contained")
         for one in contained if isinstance(contained, list) else ():
             if isinstance(one, dict) and one.get("id") == identifier:
-                return str(one.get("resourceType"))
+                return _type_of(one)
         return None
 
 
@@ -56,4 +58,10 @@ class BundleTypes:
         for entry in entries if isinstance(entries, list) else ():
             resource = entry.get("resource") if isinstance(entry, dict) else None
             if isinstance(resource, dict) and isinstance(entry.get("fullUrl"), str):
-                yield entry["fullUrl"], str(resource.get("resourceType"))
+                yield entry["fullUrl"], _type_of(resource)
+
+
+def _type_of(resource: dict[str, Any]) -> str:
+    """Read the type of a resource that may not be valid."""
+    name = resource.get("resourceType")
+    return name if isinstance(name, str) and name in facts.RESOURCE_TYPES else ""

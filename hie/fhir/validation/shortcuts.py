@@ -187,6 +187,14 @@ def _entries_have(name: str, types: frozenset[str]) -> Shortcut:
     return holds
 
 
+def _no_search_mode(value: dict[str, Any]) -> bool:
+    return all("search" not in entry for entry in value.get("entry", ()))
+
+
+def _no_history_url(value: dict[str, Any]) -> bool:
+    return "/_history/" not in value.get("fullUrl", "")
+
+
 def _distinct_urls(value: dict[str, Any]) -> bool:
     urls = [entry.get("fullUrl") for entry in value.get("entry", ()) if "fullUrl" in entry]
     return len(set(urls)) == len(urls)
@@ -207,4 +215,6 @@ _WRITTEN: dict[str, Shortcut] = {
         _entries_have("response", frozenset(("batch-response", "transaction-response", "history"))),
     "(type = 'history') or entry.where(fullUrl.exists()).select(fullUrl&resource.meta.versionId).isDistinct()":
         _distinct_urls,
+    "entry.search.empty() or (type = 'searchset')": _no_search_mode,
+    "fullUrl.contains('/_history/').not()": _no_history_url,
 }

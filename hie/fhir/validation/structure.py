@@ -378,7 +378,9 @@ def _extensions_check(name: str) -> Check:
         for index, item in enumerate(value):
             has_value = isinstance(values, list) and index < len(values) and values[index] is not None
             if item is None:
-                found = None if has_value else _null_problem(None, index)
+                # A null beside a null is told by the check of the values themselves.
+                is_told = isinstance(values, list) and index < len(values)
+                found = None if is_told else _null_problem(None, index)
             else:
                 found = _beside(item, has_value, scope)
             if found:

@@ -30,7 +30,7 @@ def reference_check(structure: Check, targets: tuple[str, ...]) -> Check:
         text = value.get("reference")
         if text is not None and "type" not in value:
             type_name, _, id_ = text.partition("/")
-            if type_name in likely and _is_id(id_):
+            if (type_name in likely and _is_id(id_)) or (scope.bundle is None and text[:9] == "urn:uuid:"):
                 return None
         return _problem(value, text, allowed, scope)
 
@@ -57,6 +57,8 @@ def _problem(value: dict[str, Any], text: str | None, allowed: frozenset[str], s
 
 def _target(text: str, scope: Scope) -> tuple[str | None, list[Problem] | None]:
     """Say the type a literal reference points at, as far as it can be known, or what is wrong with the reference."""
+    if text.startswith("urn:"):
+        return (scope.bundle.type_of(text) if scope.bundle else None), None
     if text.startswith("#"):
         return _local(text, scope)
     if match := _RELATIVE.fullmatch(text) or _CONDITIONAL.fullmatch(text):
@@ -64,10 +66,10 @@ def _target(text: str, scope: Scope) -> tuple[str | None, list[Problem] | None]:
             return None, error("value", f"{match[1][:64]} is not a resource type of FHIR R4.")
         return match[1], None
     if match := _REST_URL.fullmatch(text):
-        in_bundle = scope.bundle and scope.bundle.type_of(text)
+        in_bundle = scope.bundle.type_of(text) if scope.bundle else None
         return in_bundle or (match[1] if match[1] in facts.RESOURCE_TYPES else None), None
     if _ABSOLUTE.fullmatch(text):
-        return scope.bundle and scope.bundle.type_of(text), None
+        return (scope.bundle.type_of(text) if scope.bundle else None), None
     return None, error("value", f"{shown(text)} is no reference: Type/id, an absolute URL, urn:… or #id is expected.")
 
 
@@ -78,4 +80,4 @@ def _local(text: str, scope: Scope) -> tuple[str | None, list[Problem] | None]:
     type_name = scope.contained_type(text[1:])
     if type_name is None and scope.invariants:
         return None, error("not-found", f"{shown(text)} names no contained resource of this resource (ref-1).")
-    return type_name, None
+    return type_name or None, None
