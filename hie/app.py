@@ -72,7 +72,7 @@ class Application:
         if entry is None:
             entry = AuditEntry(principal.tenant, self.clock(), request_id, interaction, principal.client_id)
         return Context(
-            store=self.store.bind(grant or principal.grant, entry, base_url=base_url),
+            store=self.store.bind(grant or principal.grant, entry),
             principal=principal,
             registry=self.registry,
             settings=self.settings,

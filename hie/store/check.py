@@ -39,7 +39,7 @@ def check(store: Store) -> CheckReport:
     report = CheckReport()
     connection = store.database.connection()
     for tenant in store.tenants.values():
-        report.problems += _resources(connection, tenant, report)
+        report.problems += _resources(connection, tenant, report, store.base_url)
         report.problems += _history(connection, tenant, report)
         report.problems += _jobs(connection, tenant, report)
     report.problems += _surplus_tokens(connection, report)
@@ -67,7 +67,7 @@ def _batches(connection: Connection, tenant: Tenant) -> Iterator[list[Any]]:
         last = batch[-1].key
 
 
-def _resources(connection: Connection, tenant: Tenant, report: CheckReport) -> Iterator[str]:
+def _resources(connection: Connection, tenant: Tenant, report: CheckReport, base_url: str) -> Iterator[str]:
     report.counts.update({"resources": 0, "deleted resources": 0, "tokens": 0})
     for batch in _batches(connection, tenant):
         indexed = _Indexed.read(connection, [row.key for row in batch])
@@ -84,7 +84,7 @@ def _resources(connection: Connection, tenant: Tenant, report: CheckReport) -> I
             index = IndexRows([], [], [], 0, None, None)
             if version.content is not None:
                 content = parsed(version)
-                index = index_rows(content, tenant.blind)
+                index = index_rows(content, tenant.blind, base_url)
                 targets.update((target, name) for target in literal_targets(content))
                 yield from _meta(name, content, row)
             report.counts["tokens"] += len(index.tokens)

@@ -227,7 +227,7 @@ class ResourceStore:
     def _write_new(
         self, unit: UnitOfWork, type_name: str, id_: str, content: dict[str, Any], method: int
     ) -> StoredVersion:
-        index = index_rows({**content, "id": id_}, self.blind)
+        index = self._index({**content, "id": id_})
         self._permit(type_name, "c" if method == CREATED else "u", index)
         served = content_of(content, id_, 1, unit.now)
         version = StoredVersion(type_name, id_, 1, method, unit.now, served, came_into_being=True)
@@ -247,12 +247,12 @@ class ResourceStore:
         if row is None:
             return self._write_new(unit, type, id, content, UPDATED)
         before = self.open([row])[0]
-        before_index = EMPTY_INDEX if before.content is None else index_rows(parsed(before), self.blind)
+        before_index = EMPTY_INDEX if before.content is None else self._index(parsed(before))
         if before.content is not None:
             self._permit(type, "u", before_index)
             if content_of(content, id, row.vid, row.updated) == before.content:
                 return before
-        index = index_rows({**content, "id": id}, self.blind)
+        index = self._index({**content, "id": id})
         self._permit(type, "u", index)
         now = max(unit.now, row.updated + 1000)
         served = content_of(content, id, row.vid + 1, now)
@@ -269,11 +269,14 @@ class ResourceStore:
         if row is None or row.sealed is None:
             return None
         before = self.open([row])[0]
-        before_index = index_rows(parsed(before), self.blind)
+        before_index = self._index(parsed(before))
         self._permit(type, "d", before_index)
         version = StoredVersion(type, id, row.vid + 1, DELETED, max(unit.now, row.updated + 1000), None)
         unit.write(version, None, None, EMPTY_INDEX, row, before_index)
         return version
+
+    def _index(self, content: dict[str, Any]) -> IndexRows:
+        return index_rows(content, self.blind, self.base_url)
 
     def _permit(self, type_name: str, letter: str, index: IndexRows | None) -> None:
         queries = self.grant.queries(type_name, letter)

@@ -41,7 +41,7 @@ class Store:
     tenants: dict[int, Tenant]
     jobs: Jobs
     clock: Clock
-    base_url: str
+    base_url: str  # the configured one: what the index knows as ours must not depend on a request
 
     @classmethod
     def open(cls, settings: Settings, *, engine: Engine | None = None, clock: Clock = now) -> Store:
@@ -64,10 +64,10 @@ class Store:
             raise StoreProblem(str(error)) from error
         return cls(database, tenants, Jobs(database, tenants), clock, settings.base_url)
 
-    def bind(self, grant: Grant, entry: AuditEntry, *, base_url: str = "") -> ResourceStore:
+    def bind(self, grant: Grant, entry: AuditEntry) -> ResourceStore:
         """Return the store as one request may use it."""
         keys = self.tenants[entry.tenant]
-        return ResourceStore(self.database, keys, grant, entry, self.clock, self.base_url or base_url)
+        return ResourceStore(self.database, keys, grant, entry, self.clock, self.base_url)
 
     def close(self) -> None:
         """Close every connection."""

@@ -8,33 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement
 
 if TYPE_CHECKING:
     from hie.store.search.index import IndexRows
+    from hie.store.search.statements import Sql
 
 Shape = tuple[Any, ...]
 
 #: How many resources a criterion lets through, from few to most; the first of an AND drives the SQLite statement.
 ID, IDENTIFIER, REFERENCE, CODE, STRING, RANGE, CATEGORY, WIDE = range(8)
-
-
-class Sql(Protocol):
-    """What a clause needs to become SQL: the dialect's way of asking for tokens, and the next bound value."""
-
-    def token(self) -> ColumnElement[bool]: ...
-    def any_token(self) -> ColumnElement[bool]: ...
-    def all_tokens(self) -> ColumnElement[bool]: ...
-    def presence(self) -> ColumnElement[bool]: ...
-    def ids(self) -> ColumnElement[bool]: ...
-    def interval(self, where: str, prefix: str) -> ColumnElement[bool]: ...
-    def number(self, prefix: str, unit: str) -> ColumnElement[bool]: ...
-    def both(self, parts: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]: ...
-    def either(self, parts: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]: ...
-    def negation(self, part: ColumnElement[bool]) -> ColumnElement[bool]: ...
-    def constant(self, value: bool) -> ColumnElement[bool]: ...
 
 
 class NotDecidable(Exception):
@@ -97,7 +82,7 @@ class Token(Clause):
         yield self.hash
 
     def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.token()
+        return sql.one_token()
 
     def holds(self, rows: IndexRows) -> bool:
         return self.hash in rows.tokens
@@ -131,13 +116,13 @@ class AllTokens(Clause):
     rank: int = STRING
 
     def shape(self) -> Shape:
-        return ("all",)
+        return ("all", len(self.hashes))
 
     def values(self) -> Iterator[Any]:
-        yield list(self.hashes)
+        yield from self.hashes
 
     def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.all_tokens()
+        return sql.all_tokens(len(self.hashes))
 
     def holds(self, rows: IndexRows) -> bool:
         return set(self.hashes).issubset(rows.tokens)
@@ -171,13 +156,30 @@ class Ids(Clause):
     rank: int = ID
 
     def shape(self) -> Shape:
-        return ("ids",)
+        return ("ids", len(self.ids) == 1)
 
     def values(self) -> Iterator[Any]:
-        yield list(self.ids)
+        yield self.ids[0] if len(self.ids) == 1 else list(self.ids)
 
     def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.ids()
+        return sql.one_id() if len(self.ids) == 1 else sql.some_ids()
+
+
+@dataclass(frozen=True, slots=True)
+class Types(Clause):
+    """The resource is of one of these types."""
+
+    types: tuple[str, ...]
+    rank: int = WIDE
+
+    def shape(self) -> Shape:
+        return ("types",)
+
+    def values(self) -> Iterator[Any]:
+        yield list(self.types)
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.types()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,7 @@ class Interval(Clause):
     """A date of the resource stands to [low, high) as the prefix says.
 
     `where`: "updated" and "date" are columns of the resource row, "index" is the side table, under `parameter`.
+    `part` asks for "near" or "far" intervals only, which together are all (hie.store.search.statements).
     """
 
     where: str
@@ -192,10 +195,11 @@ class Interval(Clause):
     low: int
     high: int
     parameter: int = 0
+    part: str = ""
     rank: int = RANGE
 
     def shape(self) -> Shape:
-        return ("interval", self.where, self.prefix)
+        return ("interval", self.where, self.prefix, self.part)
 
     def values(self) -> Iterator[Any]:
         if self.where == "index":
@@ -204,7 +208,7 @@ class Interval(Clause):
         yield self.high
 
     def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.interval(self.where, self.prefix)
+        return sql.interval(self.where, self.prefix, self.part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +262,7 @@ class Both(Clause):
             yield from part.values()
 
     def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.both([part.sql(sql) for part in self.parts])
+        return sql.both(self.parts)
 
     def holds(self, rows: IndexRows) -> bool:
         return all(part.holds(rows) for part in self.parts)
@@ -279,7 +283,7 @@ class Either(Clause):
             yield from part.values()
 
     def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.either([part.sql(sql) for part in self.parts])
+        return sql.either(self.parts)
 
     def holds(self, rows: IndexRows) -> bool:
         return any(part.holds(rows) for part in self.parts)
@@ -299,7 +303,7 @@ class Negation(Clause):
         return self.part.values()
 
     def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.negation(self.part.sql(sql))
+        return sql.negation(self.part)
 
     def holds(self, rows: IndexRows) -> bool:
         return not self.part.holds(rows)
