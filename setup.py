@@ -1,12 +1,16 @@
 """Metadata, the `hie` command and the plug-in entry points; exact versions for development stand in requirements/."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
+ROOT = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "hie" / "__init__.py").read_text(encoding="utf-8"))[1]
 TENSORFLOW = [
     "tensorflow-cpu>=2.21,<3; sys_platform == 'linux' and platform_machine == 'x86_64'",
     "tensorflow>=2.21,<3; sys_platform != 'linux' or platform_machine != 'x86_64'",
+    "keras>=3.15,<4",
     "onnx>=1.23,<2",
     "tf2onnx>=1.17,<2",
 ]
@@ -22,9 +26,9 @@ TEST = [
 
 setup(
     name="hie-core",
-    version="0.1.0",
+    version=VERSION,
     description="A FHIR R4 health information exchange: encrypted yet searchable, with embedded machine learning",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
@@ -51,6 +55,7 @@ setup(
         "onnxruntime>=1.32,<2",
         "orjson>=3.13,<4",
         "pillow>=13,<14",
+        "prometheus-client>=0.26,<1",
         "prometheus-client>=0.26,<1",
         "pydicom>=3.0.2,<4",
         "pylibjpeg>=2.1,<3",

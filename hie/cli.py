@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hie import __version__
+
 if TYPE_CHECKING:
     from hie.commands.load import Progress
     from hie.settings import Settings
@@ -35,7 +37,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="hie-core", prog_name="hie")
+@click.version_option(__version__, prog_name="hie")
 def main() -> None:
     """A FHIR R4 health information exchange."""
 
@@ -206,7 +208,7 @@ def train(model: str, data: tuple[Path, ...], out: Path | None, seed: int) -> No
 @main.command()
 @click.argument("model", type=MODELS)
 @click.option("--data", multiple=True, type=EXISTING,
-              help="Data that the model has not seen; without it the recommender is measured on the store.")  # fmt: skip
+              help="Data that the model has not seen; without it the recommender is measured on the store.")
 @click.option("--model-dir", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Directory of a trained model; the shipped one unless set.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the table.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+from hie import __version__
 from hie.fhir.scopes import FULL_GRANT
 from hie.store import administration, schema
 from hie.web.admin.request import AdminRequest, AdminResponse, moment
@@ -19,7 +20,7 @@ def status(request: AdminRequest) -> AdminResponse:
     counts = store.bind(FULL_GRANT, request.entry).counts()
     models = [row for row in administration.models(request.connection) if row["active"]]
     content = {
-        "software": {"name": "hie", "version": package_version("hie-core"), "python": platform.python_version()},
+        "software": {"name": "hie", "version": __version__, "python": platform.python_version()},
         "fhirVersion": "4.0.1",
         "packages": {name: package_version(name) for name in PACKAGES},
         "database": {"kind": store.database.dialect, "schemaVersion": schema.version(request.connection)},
@@ -33,7 +34,7 @@ def status(request: AdminRequest) -> AdminResponse:
 
 
 def package_version(name: str) -> str:
-    """Return the version of an installed package, or "unknown" for one that runs from its source."""
+    """Return the version of an installed package, or "unknown"."""
     try:
         return version(name)
     except PackageNotFoundError:

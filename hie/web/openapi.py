@@ -1,0 +1,234 @@
+"""GET /openapi.json: the OpenAPI 3.1 description of everything served, computed from the route tables.
+
+https://spec.openapis.org/oas/v3.1.1.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response
+
+from hie import __version__
+from hie.app import Application
+from hie.fhir import facts
+from hie.fhir.routes import ROUTES as FHIR_ROUTES
+from hie.fhir.routes import Route
+from hie.registry import Operation, Registry
+from hie.web import exchange
+from hie.web.admin.blueprint import JSON, PREFIX
+from hie.web.admin.routes import ROUTES as ADMIN_ROUTES
+from hie.web.admin.routes import Parameter as AdminParameter
+from hie.web.admin.schemas import SCHEMAS, Schema, reference
+from hie.web.negotiation import FHIR_JSON
+
+#: What each interaction answers, apart from 401, which all but the public ones give, and failures of the server.
+STATUSES: dict[str, tuple[int, ...]] = {
+    "capabilities": (200, 406),
+    "transaction": (200, 400, 403, 404, 409, 412, 413, 415),
+    "history-system": (200, 400, 403, 406),
+    "history-type": (200, 400, 403, 406),
+    "history-instance": (200, 400, 403, 404, 406),
+    "search-type": (200, 400, 403, 406),
+    "search-form": (200, 400, 403, 406, 413, 415),
+    "create": (200, 201, 400, 403, 412, 413, 415),
+    "update": (200, 201, 400, 403, 412, 413, 415),
+    "conditional-update": (200, 201, 400, 403, 412, 413, 415),
+    "delete": (200, 403, 409, 412),
+    "conditional-delete": (200, 400, 403, 409, 412),
+    "read": (200, 304, 400, 403, 404, 406, 410),
+    "vread": (200, 304, 400, 403, 404, 406, 410),
+    "operation": (200, 400, 403, 404, 406),
+}
+MEANINGS = {
+    200: "Done.", 201: "Made.", 304: "Not modified.", 400: "The request is invalid.",
+    401: "No valid token.", 403: "The token's scopes do not allow it.", 404: "There is nothing there.",
+    406: "Only FHIR JSON is offered.", 409: "It conflicts with what is stored.", 410: "It was deleted.",
+    412: "A condition does not hold.", 413: "The body is too large.", 415: "The body is not in a format that is taken.",
+}  # fmt: skip
+#: Paths that answer without a token.
+PUBLIC_PATHS = (
+    "/fhir/metadata", "/health", "/openapi.json", "/.well-known/smart-configuration",
+    "/fhir/.well-known/smart-configuration",
+)  # fmt: skip
+_SUMMARIES = {
+    "capabilities": "What this server can do", "transaction": "Transaction or batch",
+    "history-system": "History of everything", "history-type": "History of a type",
+    "history-instance": "History of a resource", "search-type": "Search", "search-form": "Search by a form",
+    "create": "Create (conditional by If-None-Exist)", "update": "Update, or create by update",
+    "conditional-update": "Conditional update", "delete": "Delete", "conditional-delete": "Conditional delete",
+    "read": "Read", "vread": "Read one version",
+}  # fmt: skip
+_TAKES_RESOURCE = frozenset({"transaction", "create", "update", "conditional-update"})
+_FORM = "application/x-www-form-urlencoded"
+_RESOURCE_CONTENT = {FHIR_JSON: {"schema": reference("Resource")}}
+_REFUSAL = {FHIR_JSON: {"schema": reference("OperationOutcome")}}
+_TEMPLATES: dict[str, Schema] = {
+    "type": {"type": "string", "enum": sorted(facts.RESOURCE_TYPES)},
+    "id": {"type": "string", "pattern": r"^[A-Za-z0-9\-.]{1,64}$"},
+    "vid": {"type": "string", "pattern": r"^[1-9][0-9]{0,9}$"},
+    "job": {"type": "integer", "minimum": 1},
+}
+
+
+def make(application: Application) -> Blueprint:
+    """Make the blueprint of /openapi.json."""
+    blueprint = Blueprint("openapi", __name__)
+    content = orjson.dumps(document(application.registry))
+
+    @blueprint.get("/openapi.json")
+    def openapi() -> Response:
+        exchange.current().audited = False
+        return Response(content, content_type=JSON)
+
+    return blueprint
+
+
+def document(registry: Registry) -> dict[str, Any]:
+    """Return the whole description; GET addresses answer HEAD as well."""
+    paths: dict[str, dict[str, Any]] = {}
+    for path, method, operation in (*_fhir(registry), *_admin(), *_others()):
+        paths.setdefault(path, {})[method.lower()] = operation
+    return {
+        "openapi": "3.1.1",
+        "info": {
+            "title": "FHIR R4 health information exchange",
+            "version": __version__,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "From `hie token create` or POST /admin/clients/{client}/tokens. Scopes: "
+                    "system/[type].[cruds] for /fhir, admin for /admin and /metrics.",
+                }
+            },
+        },
+    }
+
+
+_Entry = tuple[str, str, dict[str, Any]]
+
+
+def _fhir(registry: Registry) -> Iterator[_Entry]:
+    for route in FHIR_ROUTES:
+        if route.interaction == "operation":
+            continue
+        key = _key(route)
+        path = _path(route.path)
+        takes = None
+        if key == "search-form":
+            takes = {_FORM: {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}}
+        elif key in _TAKES_RESOURCE:
+            takes = _RESOURCE_CONTENT
+        answers = {status: _RESOURCE_CONTENT if status < 300 else None for status in STATUSES[key] if status < 400}
+        refusals = [status for status in STATUSES[key] if status >= 400]
+        if path not in PUBLIC_PATHS:
+            refusals.append(401)
+        yield path, route.method, _operation(path, key, _SUMMARIES[key], answers, refusals, takes)
+    for operation in registry.operations:
+        yield from _fhir_operation(operation)
+
+
+def _key(route: Route) -> str:
+    """The interaction, or what the table calls its special form."""
+    if route.conditional:
+        return f"conditional-{route.interaction}"
+    return "search-form" if route.path.endswith("_search") else route.interaction
+
+
+def _fhir_operation(operation: Operation) -> Iterator[_Entry]:
+    methods = ("POST",) if operation.affects_state else ("GET", "POST")
+    refusals = [status for status in STATUSES["operation"] if status >= 400] + [401]
+    for path in operation_paths(operation):
+        for method in methods:
+            takes = _RESOURCE_CONTENT if method == "POST" else None
+            yield path, method, _operation(
+                path, f"${operation.code}", f"${operation.code}: {operation.definition}", {200: _RESOURCE_CONTENT},
+                refusals, takes,
+            )  # fmt: skip
+
+
+def operation_paths(operation: Operation) -> Iterator[str]:
+    """Yield the addresses of an operation."""
+    if "system" in operation.levels:
+        yield f"/fhir/${operation.code}"
+    for type_name in sorted(operation.types) if operation.types is not None else ["{type}"]:
+        if "type" in operation.levels:
+            yield f"/fhir/{type_name}/${operation.code}"
+        if "instance" in operation.levels:
+            yield f"/fhir/{type_name}/{{id}}/${operation.code}"
+
+
+def _path(path: str) -> str:
+    return "/fhir/" + path.replace("[", "{").replace("]", "}") if path else "/fhir"
+
+
+def _admin() -> Iterator[_Entry]:
+    for route in ADMIN_ROUTES:
+        path = PREFIX + route.path
+        takes = {JSON: {"schema": reference(route.takes)}} if route.takes else None
+        answers: dict[int, Any] = {route.status: {JSON: {"schema": reference(route.answer)}}}
+        refusals = [400, 401, 403, *route.refusals]  # 400: every route refuses unknown parameters
+        summary = (route.handler.__doc__ or "").strip().rstrip(".")
+        operation = _operation(path, route.code, summary, answers, refusals, takes)
+        operation["parameters"] += [_parameter(parameter) for parameter in route.parameters]
+        yield path, route.method, operation
+
+
+def _others() -> Iterator[_Entry]:
+    health = {JSON: {"schema": {"type": "object", "properties": {"status": {"const": "ok"}}, "required": ["status"]}}}
+    anything = {JSON: {"schema": {"type": "object"}}}
+    yield "/health", "GET", _operation("/health", "health", "Whether this process answers", {200: health})
+    for path in ("/.well-known/smart-configuration", "/fhir/.well-known/smart-configuration"):
+        yield path, "GET", _operation(path, f"smart:{path}", "SMART discovery", {200: anything})
+    yield "/openapi.json", "GET", _operation("/openapi.json", "openapi", "This document", {200: anything})
+    metrics = {"text/plain": {"schema": {"type": "string"}}}
+    yield "/metrics", "GET", _operation("/metrics", "metrics", "Figures for Prometheus", {200: metrics}, [401, 403])
+
+
+def _operation(
+    path: str,
+    code: str,
+    summary: str,
+    answers: dict[int, Any],
+    refusals: list[int] | None = None,
+    takes: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, content in sorted(answers.items()):
+        responses[str(status)] = {"description": MEANINGS[status], **({"content": content} if content else {})}
+    for status in sorted(refusals or []):
+        responses[str(status)] = {"description": MEANINGS[status], "content": _REFUSAL}
+    responses["default"] = {"description": "The server failed, or is busy.", "content": _REFUSAL}
+    operation: dict[str, Any] = {
+        "operationId": f"{code} {path}",
+        "summary": summary,
+        "parameters": [_template(name) for name in _templated(path)],
+        "responses": responses,
+    }
+    if takes is not None:
+        operation["requestBody"] = {"required": not code.startswith(("$", "search")), "content": takes}
+    if path in PUBLIC_PATHS:
+        operation["security"] = []
+    return operation
+
+
+def _templated(path: str) -> list[str]:
+    return [part[1:-1] for part in path.split("/") if part.startswith("{")]
+
+
+def _template(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": _TEMPLATES.get(name, {"type": "string"})}
+
+
+def _parameter(parameter: AdminParameter) -> dict[str, Any]:
+    schema: Schema = {"enum": list(parameter.words)} if parameter.words else {"type": parameter.kind}
+    return {"name": parameter.name, "in": "query", "description": parameter.meaning, "schema": schema}
