@@ -118,9 +118,9 @@ def _trials(
     size = len(entries)
     for hiding in (RANDOM, LATEST):
         cases = split(people, entries, by_time=hiding == LATEST, share=share, rng=rng)
-        others = Matrix.of([case.whole for case, is_new in zip(cases, new, strict=True) if not is_new], size)
+        others = Matrix([case.whole for case, is_new in zip(cases, new, strict=True) if not is_new], size)
         strangers = [case for case, is_new in zip(cases, new, strict=True) if is_new]
-        yield (hiding, KNOWN), Matrix.of([case.shown for case in cases], size), _asked(cases)
+        yield (hiding, KNOWN), Matrix([case.shown for case in cases], size), _asked(cases)
         yield (hiding, NEW), others, _asked(strangers)
     nothing_shown = [(Row((), case.whole.sex, case.whole.age), case.whole.items) for case in strangers if case.hidden]
     yield (EVERYTHING, NEW), others, nothing_shown

@@ -85,16 +85,10 @@ def rows_of(histories: Sequence[History], entries: Sequence[Entry]) -> list[Row]
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows in a canonical order, so that nothing learnt from them depends on the order of patients."""
+    """A row per patient learnt from."""
 
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     items: int
-
-    @staticmethod
-    def of(rows: Sequence[Row], items: int) -> Matrix:
-        """The matrix of some rows over so many items."""
-        canonical = sorted(rows, key=lambda row: (row.items, row.sex or "", -1 if row.age is None else row.age))
-        return Matrix(tuple(canonical), items)
 
     @cached_property
     def gram(self) -> NDArray[np.float64]:

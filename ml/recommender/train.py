@@ -40,7 +40,7 @@ def train(
             f"{len(people)} patients share {len(entries)} items ({min_patients} patients or more each):"
             " too few to learn from."
         )
-    matrix = Matrix.of(rows_of(people, entries), len(entries))
+    matrix = Matrix(rows_of(people, entries), len(entries))
     ranker = ranking.fit(algorithm, matrix, l2=float(l2), min_patients=min_patients)
     parameters = {"l2": float(l2), "min_patients": min_patients}
     return Model(entries, ranker, len(people), parameters, {"data": {"sha256": data_hash(people)}, **(about or {})})

@@ -15,7 +15,7 @@ GRAIN = 2.0**-20
 
 
 def matrix(*rows, items):
-    return Matrix.of([row if isinstance(row, Row) else Row(tuple(row), None, None) for row in rows], items)
+    return Matrix([row if isinstance(row, Row) else Row(tuple(row), None, None) for row in rows], items)
 
 
 def test_gram_counts_patients_who_have_two_items_and_traits():
@@ -163,6 +163,14 @@ def test_equal_scores_keep_the_order_of_items_and_scores_of_zero_are_left_out():
     ranker = ranking.fit("popularity", matrix((2, 1), (1, 2), items=4), l2=1.0, min_patients=1)
 
     assert ranker.rank(Row((), None, None), np.ones(4, bool), 10).best.tolist() == [1, 2]
+
+
+def test_many_equal_scores_keep_the_order_of_items():
+    ranker = ranking.fit("popularity", matrix(tuple(range(200)), (150,), items=200), l2=1.0, min_patients=1)
+
+    best = ranker.rank(Row((), None, None), np.ones(200, bool), 200).best.tolist()
+
+    assert best == [150, *(item for item in range(200) if item != 150)]
 
 
 def test_rounded_weights_are_multiples_of_the_grain_and_near_the_given_ones():

@@ -102,6 +102,14 @@ def test_what_follows_a_rule_is_found_by_items_and_not_by_popularity():
         assert found["random", patients, "popularity"]["ndcg"] < 0.9
 
 
+def test_nothing_is_learnt_from_the_patients_called_new():
+    people = [history(str(n), [f"{n}.{part}" for part in range(6)]) for n in range(20)]  # nobody shares an item
+    found = figures(evaluate.run(people, repeats=2, min_patients=1))
+
+    for algorithm in ("user-user", "item-item", "ease"):
+        assert found["random", "new", algorithm]["recall"] == 0
+
+
 def test_the_report_counts_and_repeats_exactly_whatever_the_order():
     people = rule_bound()
     report = evaluate.run(iter(people), repeats=2, min_patients=1)

@@ -68,6 +68,8 @@ def test_every_score_is_exactly_the_sum_of_its_contributions(histories, algorith
             assert {each.key for each, _ in given_item.contributions} <= {each.key for each in history.items}
             assert all(each in history.items for each, _ in given_item.contributions)
             assert all(weights)
+            strengths = [abs(weight) for _, weight in given_item.contributions]
+            assert strengths == sorted(strengths, reverse=True)
 
 
 @settings(max_examples=30, deadline=None)
@@ -177,6 +179,12 @@ def test_items_of_too_few_patients_are_not_learnt_and_displays_of_too_few_not_ke
     entries = train(people, min_patients=3).entries
 
     assert [(e.code, e.display, e.patients) for e in entries] == [("a", "Cough", 4), ("b", None, 4)]
+
+
+def test_of_several_displays_that_nobody_shares_none_is_kept():
+    people = [patient(str(n), item("a", display=f"Cough of patient {n}"), "b") for n in range(4)]
+
+    assert [entry.display for entry in train(people, min_patients=3).entries] == [None, None]
 
 
 def test_two_histories_of_one_patient_count_once():

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,13 +108,24 @@ def test_a_changed_display_is_refused(directory):
         Model.load(directory)
 
 
-def test_pickled_weights_are_never_opened(directory):
+class Touch:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_pickled_weights_are_never_opened(directory, tmp_path):
     buffer = io.BytesIO()
-    np.savez(buffer, weights=np.array([{"a": 1}], dtype=object))
+    np.savez(buffer, weights=np.array([Touch(tmp_path / "opened")], dtype=object))
     replaced(directory, buffer.getvalue())
 
-    with pytest.raises(RecommenderUnreadable):
+    with pytest.raises(RecommenderUnreadable, match="holds no array"):
         Model.load(directory)
+    assert not (tmp_path / "opened").exists()
 
 
 def test_an_archive_that_unpacks_to_more_than_the_weights_is_refused(directory):
