@@ -55,8 +55,8 @@ def object_check(path: str) -> Check:
                 problems = [*(problems or ()), *below(checks.segments.get(name, ""), found)]
                 if too_many(problems):
                     return problems
-        for names in missing:
-            if names[0] not in value and value.keys().isdisjoint(names):
+        for name, names in missing:
+            if name not in value and value.keys().isdisjoint(names):
                 problems = [*(problems or ()), _missing(names)]
         if not is_resource and len(value) <= ("id" in value):
             problems = [*(problems or ()), *error("invariant", "An object must not be empty (ele-1).")]
@@ -395,13 +395,13 @@ def _extensions_check(name: str) -> Check:
 # ---- what must be there, and what excludes each other ----------------------------------------------------------------
 
 
-def _mandatory(properties: dict[str, Property]) -> tuple[tuple[str, ...], ...]:
-    """Give, for each mandatory element, the JSON names of which one must be there."""
+def _mandatory(properties: dict[str, Property]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Give, for each mandatory element, its usual JSON name and all those of which one must be there."""
     found: dict[str, list[str]] = {}
     for name, (element, _) in properties.items():
         if element.min > 0:
             found.setdefault(element.name, []).append(name)
-    return tuple((*names, *("_" + name for name in names)) for names in found.values())
+    return tuple((names[0], (*names, *("_" + name for name in names))) for names in found.values())
 
 
 def _missing(names: tuple[str, ...]) -> Problem:

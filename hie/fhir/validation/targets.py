@@ -6,12 +6,13 @@ import re
 from typing import Any
 
 from hie.fhir import facts
-from hie.fhir.primitives import shown
+from hie.fhir.primitives import primitive, shown
 from hie.fhir.validation.issue import Check, Problem, below, error
 from hie.fhir.validation.scope import Scope
 
 _ID = r"[A-Za-z0-9\-.]{1,64}"
 _is_id = re.compile(_ID).fullmatch
+_is_uuid = primitive("uuid").test
 _RELATIVE = re.compile(rf"([A-Za-z]+)/{_ID}(?:/_history/{_ID})?")
 _CONDITIONAL = re.compile(r"([A-Za-z]+)\?.+")
 _REST_URL = re.compile(rf"https?://.+/([A-Za-z]+)/{_ID}(?:/_history/{_ID})?")
@@ -22,17 +23,22 @@ def reference_check(structure: Check, targets: tuple[str, ...]) -> Check:
     """Add to the check of a Reference's structure that it points at one of the types allowed here."""
     allowed = frozenset() if "Resource" in targets else frozenset(targets)
     likely = allowed or facts.RESOURCE_TYPES
+    is_string = primitive("string").test
 
     def check(value: Any, parent: Any, scope: Scope) -> list[Problem] | None:
+        # Most references are nothing but Type/id or urn:uuid:…, some with a display: these need no further look.
+        if type(value) is dict and type(text := value.get("reference")) is str:
+            others = len(value) - 1
+            if others == 0 or (others == 1 and type(display := value.get("display")) is str and is_string(display)):
+                type_name, _, id_ = text.partition("/")
+                if type_name in likely and _is_id(id_):
+                    return None
+                if _is_uuid(text) and (scope.bundle is None or scope.bundle.type_of(text) in likely):
+                    return None
         found = structure(value, parent, scope)
         if found:
             return found
-        text = value.get("reference")
-        if text is not None and "type" not in value:
-            type_name, _, id_ = text.partition("/")
-            if (type_name in likely and _is_id(id_)) or (scope.bundle is None and text[:9] == "urn:uuid:"):
-                return None
-        return _problem(value, text, allowed, scope)
+        return _problem(value, value.get("reference"), allowed, scope)
 
     return check
 
