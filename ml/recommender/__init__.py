@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ml.recommender.errors import PatientDeceased, RecommenderError, RecommenderUnreadable
-from ml.recommender.history import History, Item, LeftOut
-from ml.recommender.model import Model, Recommendation
+from ml.recommender.history import History, Item, LeftOut, Recommendation
+from ml.recommender.model import Model
 
 MODEL_DIRECTORY = Path(__file__).parent / "weights" / "recommender"
 

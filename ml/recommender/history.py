@@ -1,4 +1,4 @@
-"""What a recommender reads of one patient: plain records, free of any exchange format."""
+"""What a recommender reads of one patient and what it answers: plain records, free of any exchange format."""
 
 from __future__ import annotations
 
@@ -69,6 +69,26 @@ class History:
         born, day = parse_date(self.birth_date), on if isinstance(on, date) else parse_date(on)
         years = day.year - born.year - ((day.month, day.day) < (born.month, born.day))
         return years if years >= 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One item proposed, and exactly why: `score` is the sum of all weights in `contributions` and `content`.
+
+    `basis` is "history", "content" (only sex and age were known) or "popularity" (nothing was). The score orders
+    the items of one answer; it is no probability. `contributions` are items of the patient's own history, the
+    strongest first; `content` are sex, age band, group or popularity by name. Weights of 0 are not listed.
+    """
+
+    kind: str
+    system: str
+    code: str
+    display: str | None
+    score: float
+    rank: int
+    basis: str
+    contributions: tuple[tuple[Item, float], ...]
+    content: tuple[tuple[str, float], ...]
 
 
 def parse_date(text: str) -> date:

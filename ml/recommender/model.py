@@ -13,32 +13,12 @@ from numpy.typing import NDArray
 
 from ml.recommender import columns, storage
 from ml.recommender.errors import PatientDeceased, RecommenderError
-from ml.recommender.history import KINDS, History, Item, Key
+from ml.recommender.history import KINDS, History, Item, Key, Recommendation
 from ml.recommender.matrix import Entry, Row
 from ml.recommender.ranking import Ranked, Ranker, Table
 
 NAME = "recommender"
 MOST = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Recommendation:
-    """One item proposed, and exactly why: `score` is the sum of all weights in `contributions` and `content`.
-
-    `basis` is "history", "content" (only sex and age were known) or "popularity" (nothing was). The score orders
-    the items of one answer; it is no probability. `contributions` are items of the patient's own history, the
-    strongest first; `content` are sex, age band, group or popularity by name. Weights of 0 are not listed.
-    """
-
-    kind: str
-    system: str
-    code: str
-    display: str | None
-    score: float
-    rank: int
-    basis: str
-    contributions: tuple[tuple[Item, float], ...]
-    content: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
