@@ -85,6 +85,7 @@ def load(
     with Journal(journal, url.rstrip("/")) as known:
         exchange = Exchange(url, token, parallel=parallel, patient=patient)
         try:
+            exchange.meet()
             summary = _Load(files, exchange, known, parallel, report).run()
         finally:
             exchange.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -70,9 +71,9 @@ class Exchange:
             limits=httpx.Limits(max_connections=parallel, max_keepalive_connections=parallel),
             trust_env=False,
         )
-        self._started = self._check()
+        self._started = time.time()
 
-    def _check(self) -> float:
+    def meet(self) -> None:
         """Make sure that a FHIR server is there, and learn what its clock says."""
         answer = self._request("GET", f"{self.url}/metadata", repeatable=True)
         if answer.status_code != 200 or _json(answer).get("resourceType") != "CapabilityStatement":
@@ -80,10 +81,8 @@ class Exchange:
                 f"{self.url} is not the base of a FHIR server: GET metadata answered {answer.status_code}. "
                 "The base of this server ends with /fhir."
             )
-        try:
-            return parsedate_to_datetime(answer.headers["Date"]).timestamp()
-        except (KeyError, ValueError):
-            return time.time()
+        with contextlib.suppress(KeyError, ValueError):
+            self._started = parsedate_to_datetime(answer.headers["Date"]).timestamp()
 
     def send(self, units: Sequence[Unit]) -> list[Outcome]:
         """Send one transaction, one DICOM file, or several entries as one batch."""
