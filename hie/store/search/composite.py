@@ -8,17 +8,26 @@ the opened resource.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 from hie.fhir.search_parameters import SearchParameter
-from hie.store.search import reference, token, uri
-from hie.store.search.blinding import Form
+from hie.store.search import date, number, quantity, reference, token, uri
+from hie.store.search.blinding import Form, Hash
+from hie.store.search.clauses import CODE, Clause, Interval, Number, Token, either
 
 #: Only these forms are hashed together; `|code`, `system|` and identifiers are rare and verified instead.
 COMBINED_FORMS = frozenset({"code", "pair", "to", "uri"})
 _EQUALITY = frozenset({"token", "reference", "uri"})
 _ORDERED = frozenset({"number", "quantity", "date"})
+
+
+@dataclass(frozen=True, slots=True)
+class CompositeValue:
+    """One alternative: the values of the components, in their order."""
+
+    parts: tuple[Any, ...]
 
 
 def plan(parameter: SearchParameter) -> str:
@@ -58,3 +67,43 @@ def _forms(type_name: str, items: tuple[tuple[Any, ...], ...], base_url: str) ->
         else:
             found = uri.index(named)
         yield from (form for form in found if form[0] in COMBINED_FORMS)
+
+
+def where(parameter: SearchParameter, value: CompositeValue, hash_: Hash, unit_hash: Hash) -> Clause | None:
+    """Return the resources with such an element; None where the index cannot tell."""
+    kind = plan(parameter)
+    if not kind:
+        return None
+    equal = value.parts if kind == "token" else value.parts[:-1]
+    choices = [_asked(part) for part in equal]
+    if not all(choices):
+        return None
+    last = value.parts[-1]
+    return either([_combined(kind, joined(forms), last, hash_, unit_hash) for forms in product(*choices)])
+
+
+def _combined(kind: str, form: Form, last: Any, hash_: Hash, unit_hash: Hash) -> Clause:
+    if kind == "token":
+        return Token(hash_(*form), CODE)
+
+    def below(*parts: str) -> int:
+        return hash_(*form, *parts)
+
+    clause: Clause
+    if kind == "date":
+        clause = date.where(last, "index", below)
+    elif kind == "number":
+        clause = number.where(last, below)
+    else:
+        clause = quantity.where(last, below, unit_hash)
+    assert isinstance(clause, Interval | Number)  # noqa: S101 - what the three give
+    return clause
+
+
+def _asked(part: Any) -> list[Form]:
+    """Return the forms that one component asks for; empty where they are not hashed together."""
+    if isinstance(part, token.TokenValue):
+        return [part.form] if part.form[0] in COMBINED_FORMS else []
+    if isinstance(part, reference.ReferenceValue):
+        return [("to", target) for target in part.targets]
+    return [("uri", part.uri)] if isinstance(part, uri.UriValue) else []

@@ -150,21 +150,21 @@ def _compartments(type_name: str, parameters: dict[str, SearchParameter]) -> dic
     found: dict[str, set[str]] = {}
     for compartment, members in facts.COMPARTMENTS.items():
         for code in members.get(type_name, ()):
-            for base in _answering(parameters, code):
+            for base in answering(parameters, code):
                 found.setdefault(base, set()).add(compartment)
     return {code: tuple(sorted(compartments)) for code, compartments in found.items()}
 
 
-def _answering(parameters: dict[str, SearchParameter], code: str) -> Iterator[str]:
+def answering(parameters: dict[str, SearchParameter], code: str) -> Iterator[str]:
     """Yield the indexed parameters whose values answer a parameter."""
     parameter = parameters.get(code)
     if parameter is None:
         return
     if parameter.restricts:
-        yield from _answering(parameters, parameter.restricts[0])
+        yield from answering(parameters, parameter.restricts[0])
     elif parameter.union_of:
         for part in parameter.union_of:
-            yield from _answering(parameters, part)
+            yield from answering(parameters, part)
     else:
         yield code
 

@@ -14,7 +14,7 @@ from hie.store.search.blinding import Form, Hash
 from hie.store.search.clauses import CODE, IDENTIFIER, REFERENCE, Clause, Token, either
 from hie.store.search.syntax import unescape
 
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 #: Types that so many resources refer to that a reference to one narrows a search little.
 _HUBS = frozenset({"Organization", "Practitioner", "PractitionerRole", "Location", "Device", "Medication"})
 
@@ -56,23 +56,22 @@ def parse(text: str, modifier: str, types: Iterable[str], name: str, base_url: s
     """Read one alternative; `types` are those that the parameter, or `:[type]`, allows."""
     if modifier == "identifier":
         return ReferenceValue(identifier=token.parse(text, name))
-    value = relative(unescape(text).strip(), base_url)
+    given = unescape(text).strip()
+    value = relative(given, base_url)
     if not value:
         raise InvalidSearch(f"{name} has an empty value.")
     allowed = sorted(types)
-    if _ID.fullmatch(value):
+    if ID.fullmatch(value):
         return ReferenceValue(tuple(f"{type_name}/{value}" for type_name in allowed))
     parsed = references.parse(value)
-    if parsed.kind == "relative":
-        if parsed.version:
-            raise InvalidSearch(
-                f"{name}={text[:200]}: references are searched without a version; use {parsed.type}/{parsed.id}."
-            )
-        if parsed.type not in allowed:
-            raise InvalidSearch(f"{name} cannot refer to a {parsed.type}, only to {_listed(allowed)}.")
-        return ReferenceValue((value,))
-    if parsed.kind in ("absolute", "urn", "url"):
-        return ReferenceValue((value,))
+    if parsed.version and parsed.kind == "relative":
+        raise InvalidSearch(
+            f"{name}={text[:200]}: references are searched without a version; use {parsed.type}/{parsed.id}."
+        )
+    if parsed.type is not None and parsed.type not in allowed:
+        raise InvalidSearch(f"{name} cannot refer to a {parsed.type}, only to {_listed(allowed)}.")
+    if parsed.kind in ("relative", "absolute", "urn", "url"):
+        return ReferenceValue(tuple(dict.fromkeys((value, given))))  # somebody may have stored our own URL whole
     raise InvalidSearch(f"{name}={text[:200]}: a reference is an id, Type/id or a URL, here to {_listed(allowed)}.")
 
 

@@ -1,0 +1,351 @@
+"""One search criterion, `name[:modifier]=value,value…`: read, turned into a clause of the index, and verified.
+
+https://hl7.org/fhir/R4/search.html#modifiers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hie.errors import InvalidSearch, NotSupported
+from hie.fhir import search_parameters
+from hie.fhir.facts import RESOURCE_TYPES
+from hie.fhir.search_parameters import IndexValues, SearchParameter
+from hie.store.crypto import Blind
+from hie.store.search import composite, date, number, quantity, reference, string, token, uri
+from hie.store.search.blinding import hash_of, presence_bits
+from hie.store.search.clauses import (
+    CATEGORY,
+    CODE,
+    EVERYTHING,
+    IDENTIFIER,
+    NOTHING,
+    Clause,
+    Ids,
+    Interval,
+    Negation,
+    Present,
+    both,
+    either,
+    negation,
+)
+from hie.store.search.index import plan_of
+from hie.store.search.syntax import split, unescape
+
+MOST_ALTERNATIVES = 500
+_LATER_MODIFIERS = frozenset({"text", "in", "not-in", "above", "below", "of-type", "ofType", "iterate"})
+_MODIFIERS = {
+    "string": ("exact", "contains"),
+    "token": ("not",),
+    "reference": ("not", "identifier"),
+    "uri": ("not",),
+}
+#: Token parameters whose few values are shared by very many resources.
+_COARSE = frozenset(
+    {"status", "category", "gender", "intent", "active", "class", "_security", "_tag", "type", "priority", "use"}
+    | {"clinical-status", "verification-status", "vaccine-status", "deceased", "experimental", "context", "language"}
+)
+
+Value = (
+    token.TokenValue | string.StringValue | reference.ReferenceValue | date.DateValue | number.NumberValue
+    | quantity.QuantityValue | uri.UriValue | composite.CompositeValue | str
+)  # fmt: skip
+Verify = Callable[[IndexValues], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading a value needs besides its text: the server's own base, and the time."""
+
+    base_url: str = ""
+    now: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One parameter of a search with its alternatives; a resource matches by any of them."""
+
+    parameter: SearchParameter
+    modifier: str
+    values: tuple[Value, ...]
+
+    @property
+    def type(self) -> str:
+        """The resource type searched, or Resource for all."""
+        return self.parameter.base_type
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The question to the index, and where that only narrows, the test of the opened resource."""
+
+    clause: Clause
+    verify: Verify | None = None
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+
+def parameter_of(type_name: str, code: str) -> SearchParameter:
+    """Return a search parameter; InvalidSearch names what may have been meant."""
+    found = search_parameters.for_type(type_name).get(code)
+    if found is None:
+        near = search_parameters.nearest(type_name, code)
+        known = ", ".join(sorted(search_parameters.for_type(type_name)))
+        raise InvalidSearch(
+            f"{type_name} has no search parameter {code[:80]!r}"
+            + (f"; did you mean {near}?" if near else ".")
+            + f" It has: {known}.",
+            expression=code[:80],
+        )
+    return found
+
+
+def parse(type_name: str, name: str, text: str, reading: Reading) -> Criterion:
+    """Read one criterion."""
+    code, colon, modifier = name.partition(":")
+    if code == "_has" or "." in name:
+        raise NotSupported(f"{name[:80]}: chained and reverse chained searches are not supported yet.", expression=name)
+    parameter = parameter_of(type_name, code)
+    if parameter.is_special:
+        raise NotSupported(f"{code} is not supported yet.", expression=code)
+    if colon:
+        _check_modifier(parameter, modifier, name)
+    try:
+        return Criterion(parameter, modifier, _values(parameter, modifier, name, text, reading))
+    except InvalidSearch as error:
+        raise InvalidSearch(error.diagnostics, expression=name[:80]) from None
+
+
+def _check_modifier(parameter: SearchParameter, modifier: str, name: str) -> None:
+    if modifier in _LATER_MODIFIERS:
+        raise NotSupported(f"{name[:80]}: the modifier :{modifier} is not supported yet.", expression=name[:80])
+    allowed = ("missing", *_MODIFIERS.get(parameter.type, ()))
+    if modifier in allowed:
+        return
+    if parameter.type == "reference" and modifier in RESOURCE_TYPES:
+        targets = _targets(parameter)
+        if modifier in targets:
+            return
+        raise InvalidSearch(f"{parameter.code} cannot refer to a {modifier}, only to {', '.join(sorted(targets))}.",
+                            expression=name[:80])
+    if parameter.type == "reference":
+        allowed = (*allowed, "[type]")
+    raise InvalidSearch(
+        f"{name[:80]}: {parameter.code} is of type {parameter.type}; its modifiers are :{', :'.join(allowed)}.",
+        expression=name[:80],
+    )
+
+
+def _targets(parameter: SearchParameter) -> frozenset[str]:
+    return frozenset({parameter.restricts[1]}) if parameter.restricts else parameter.targets
+
+
+def _values(
+    parameter: SearchParameter, modifier: str, name: str, text: str, reading: Reading
+) -> tuple[Value, ...]:
+    if modifier == "missing":
+        if text not in ("true", "false"):
+            raise InvalidSearch(f"{name}={text[:80]}: :missing is true or false.")
+        return (text,)
+    alternatives = split(text, ",")
+    if len(alternatives) > MOST_ALTERNATIVES:
+        raise InvalidSearch(f"{name} has {len(alternatives)} alternatives; at most {MOST_ALTERNATIVES} are accepted.")
+    if not all(one.strip() for one in alternatives):
+        raise InvalidSearch(f"{name} has an empty value.")
+    return tuple(dict.fromkeys(_value(parameter, modifier, name, one, reading) for one in alternatives))
+
+
+def _value(parameter: SearchParameter, modifier: str, name: str, text: str, reading: Reading) -> Value:
+    if parameter.code == "_id":
+        return _id(text, name)
+    if parameter.type == "composite":
+        return _composite(parameter, name, text, reading)
+    types = frozenset({modifier}) if modifier in RESOURCE_TYPES else _targets(parameter)
+    return _plain(parameter.type, modifier, types, name, text, reading)
+
+
+def _plain(
+    type_name: str, modifier: str, targets: Iterable[str], name: str, text: str, reading: Reading
+) -> Any:
+    match type_name:
+        case "token":
+            return token.parse(text, name)
+        case "string":
+            return string.parse(text, modifier, name)
+        case "reference":
+            return reference.parse(text, modifier, targets, name, reading.base_url)
+        case "date":
+            return date.parse(text, name, reading.now)
+        case "number":
+            return number.parse(text, name)
+        case "quantity":
+            return quantity.parse(text, name)
+        case "uri":
+            return uri.parse(text, name)
+    raise NotSupported(f"{name} is not supported yet.", expression=name)
+
+
+def _id(text: str, name: str) -> str:
+    id_ = unescape(text).strip()
+    if not reference.ID.fullmatch(id_):
+        raise InvalidSearch(f"{name}={id_[:80]}: an id is 1 to 64 of A-Z, a-z, 0-9, - and '.'.")
+    return id_
+
+
+def _composite(parameter: SearchParameter, name: str, text: str, reading: Reading) -> composite.CompositeValue:
+    parts = split(text, "$")
+    codes = [component.code for component in parameter.components]
+    if len(parts) != len(codes) or not all(part.strip() for part in parts):
+        raise InvalidSearch(f"{name}={text[:80]}: {parameter.code} is written {'$'.join(codes)}.")
+    values = []
+    for component, part in zip(parameter.components, parts, strict=True):
+        targets = _component_targets(parameter.base_type, component.code)
+        values.append(_plain(component.type, "", targets, f"{name}({component.code})", part, reading))
+    return composite.CompositeValue(tuple(values))
+
+
+def _component_targets(type_name: str, code: str) -> frozenset[str]:
+    found = search_parameters.for_type(type_name).get(code)
+    return found.targets if found else frozenset()
+
+
+# ---- asking the index ------------------------------------------------------------------------------------------------
+
+
+def compile_(criterion: Criterion, blind: Blind, type_name: str) -> Compiled:
+    """Return what the index is asked for a type, with one tenant's keys."""
+    parameter = criterion.parameter
+    if criterion.modifier == "missing":
+        return Compiled(_missing(criterion, blind, type_name))
+    if parameter.code == "_id":
+        clause: Clause = Ids(tuple(str(value) for value in criterion.values))
+        return Compiled(negation(clause) if criterion.modifier == "not" else clause)
+    answers = _answers(type_name, parameter)
+    parts = [_one(answer, value, blind, type_name) for answer in answers for value in criterion.values]
+    clause = either([part.clause for part in parts])
+    if criterion.modifier == "not":
+        return Compiled(negation(clause))
+    if any(part.verify for part in parts):
+        return Compiled(clause, _any_of(answers, criterion.values))
+    return Compiled(clause)
+
+
+def _answers(type_name: str, parameter: SearchParameter) -> list[SearchParameter]:
+    """Return the indexed parameters that answer one that only repeats others."""
+    known = plan_of(type_name).parameters
+    if parameter.restricts:
+        return [known[parameter.restricts[0]]]
+    if parameter.union_of:
+        return [one for code in parameter.union_of for one in _answers(type_name, known[code])]
+    return [known.get(parameter.code, parameter)]
+
+
+def _missing(criterion: Criterion, blind: Blind, type_name: str) -> Clause:
+    wanted = criterion.values == ("true",)
+    parameter = criterion.parameter
+    if parameter.code in ("_id", "_lastUpdated"):
+        return NOTHING if wanted else EVERYTHING
+    bits = presence_bits(blind, type_name)
+    codes = [one.code for one in _answers(type_name, parameter)] if parameter.union_of else [parameter.code]
+    bit = 0
+    for code in codes:
+        bit |= bits[code]
+    return Negation(Present(bit)) if wanted else Present(bit)
+
+
+def _one(parameter: SearchParameter, value: Any, blind: Blind, type_name: str) -> Compiled:
+    """Return what one alternative asks of one indexed parameter."""
+    hash_ = hash_of(blind, type_name, parameter.code)
+    match parameter.type:
+        case "token":
+            return Compiled(token.where(value, hash_, _token_rank(parameter.code)))
+        case "string":
+            return Compiled(string.where(value, hash_), _anything if value.needs_verification else None)
+        case "reference":
+            return Compiled(reference.where(value, hash_))
+        case "date":
+            if parameter.code == "_lastUpdated":
+                return Compiled(Interval("updated", value.prefix, value.low, value.high))
+            return Compiled(date.where(value, _place(type_name, parameter.code), hash_))
+        case "number":
+            return Compiled(number.where(value, hash_))
+        case "quantity":
+            return Compiled(quantity.where(value, hash_, hash_of(blind, type_name, "unit")))
+        case "uri":
+            return Compiled(uri.where(value, hash_))
+    return _one_composite(parameter, value, blind, type_name)
+
+
+def _one_composite(
+    parameter: SearchParameter, value: composite.CompositeValue, blind: Blind, type_name: str
+) -> Compiled:
+    hash_ = hash_of(blind, type_name, parameter.code)
+    clause = composite.where(parameter, value, hash_, hash_of(blind, type_name, "unit"))
+    if clause is not None:
+        return Compiled(clause)
+    known = plan_of(type_name).parameters
+    narrowing = []
+    for component, part in zip(parameter.components, value.parts, strict=True):
+        one = known.get(component.code)
+        if one is not None and one.type == component.type:
+            criterion = Criterion(replace(one, base_type=type_name), "", (part,))
+            narrowing.append(compile_(criterion, blind, type_name).clause)
+    return Compiled(both(narrowing), _anything)
+
+
+def _token_rank(code: str) -> int:
+    if code == "identifier":
+        return IDENTIFIER
+    return CATEGORY if code in _COARSE else CODE
+
+
+def _place(type_name: str, code: str) -> str:
+    if code in date.BLIND:
+        return "blind"
+    return "row" if plan_of(type_name).primary_date == code else "index"
+
+
+# ---- verifying -------------------------------------------------------------------------------------------------------
+
+
+def _anything(_: IndexValues) -> bool:
+    return True
+
+
+_MATCHES: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "token": ("tokens", token.matches),
+    "string": ("strings", string.matches),
+    "reference": ("references", reference.matches),
+    "date": ("dates", date.matches),
+    "number": ("numbers", number.matches),
+    "quantity": ("quantities", quantity.matches),
+    "uri": ("uris", uri.matches),
+}
+
+
+def _any_of(parameters: list[SearchParameter], values: tuple[Value, ...]) -> Verify:
+    """Return the test that a resource has a value that one of the alternatives asks for."""
+
+    def verify(found: IndexValues) -> bool:
+        return any(_has(parameter, value, found) for parameter in parameters for value in values)
+
+    return verify
+
+
+def _has(parameter: SearchParameter, value: Any, found: IndexValues) -> bool:
+    if parameter.type == "composite":
+        return any(
+            stored[0] == parameter.code and _has_all(parameter, value, stored[1]) for stored in found.composites
+        )
+    kind, matches = _MATCHES[parameter.type]
+    return any(stored[0] == parameter.code and matches(value, stored) for stored in getattr(found, kind))
+
+
+def _has_all(parameter: SearchParameter, value: composite.CompositeValue, stored: tuple[list[Any], ...]) -> bool:
+    return all(
+        any(_MATCHES[component.type][1](part, ("", *item)) for item in items)
+        for component, part, items in zip(parameter.components, value.parts, stored, strict=True)
+    )

@@ -1,0 +1,319 @@
+"""Searches on the store: one page, its total, what it includes. https://hl7.org/fhir/R4/search.html
+
+SQL narrows by the index, with the grant inside (D11); where the index cannot decide, opened resources are verified and
+further rows fill the page. Statements are built once for each shape of search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, bindparam, func, literal_column, select
+from sqlalchemy.types import BigInteger, Integer, Text
+
+from hie.errors import InvalidSearch
+from hie.fhir.search_parameters import extract
+from hie.store.models import resource
+from hie.store.opening import parsed
+from hie.store.search import criteria, grants, inclusion, ordering
+from hie.store.search.clauses import AllTokens, AnyToken, Both, Clause, Either, Token, Types, both, either
+from hie.store.search.criteria import Criterion, Verify
+from hie.store.search.grants import check_scope, matches, restriction
+from hie.store.search.ordering import Key, Phase, Position
+from hie.store.search.query import SearchQuery, parse
+from hie.store.search.statements import COLUMNS, sql_for
+from hie.store.versions import StoredVersion
+
+if TYPE_CHECKING:
+    from hie.store.resources import ResourceStore
+
+__all__ = ["SearchPage", "check_scope", "match", "matches", "restriction", "search"]
+
+#: Without _total, matches are counted up to here; beyond, the answer has no total.
+COUNTED = 1_000
+#: Rows opened at a time where resources must be verified.
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """One page. `total` None: not asked for, or not known cheaply; `next_cursor` None: the last page."""
+
+    matches: list[StoredVersion]
+    included: list[StoredVersion]
+    total: int | None
+    next_cursor: str | None
+    is_cut: bool = False
+    """More would have been included than one answer holds (inclusion.MOST_INCLUDED)."""
+
+
+def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
+    """Return one page of a search, nothing in it beyond the grant."""
+    asked = _asked(store, query)
+    position = ordering.open_(store, query)
+    parts = ordering.phases(query, asked.clause, store.blind)
+    if query.count == 0:
+        return SearchPage([], [], None if query.total == "none" else _count(store, asked, None), None)
+    found = _Found()
+    for row, version in _rows(store, asked, parts, position, query.count + 1):
+        found.add(row, version)
+    more = len(found.rows) > query.count
+    page = _opened(store, found, query.count)
+    total = _total(store, query, asked, position, len(page), more)
+    following = None
+    if more:
+        phase, last = found.rows[query.count - 1]
+        values = tuple(last[len(COLUMNS) :])
+        following = ordering.seal(store, query, Position(phase, values, last.key, total))
+    included, is_cut = inclusion.included(store, query.includes, page) if query.includes else ([], False)
+    return SearchPage(page, included, total, following, is_cut)
+
+
+def match(store: ResourceStore, type_name: str, parameters: Sequence[tuple[str, str]]) -> list[StoredVersion]:
+    """Return the matches of a conditional interaction, two at most; http.html#ccreate"""
+    query = parse(type_name, parameters, base_url=store.base_url, now=store.clock(), default_count=2)
+    if not query.criteria or query.sort or query.includes or query.cursor:
+        raise InvalidSearch("A condition consists of search criteria alone, and of one at least.")
+    asked = _asked(store, query)
+    found = _Found()
+    for row, version in _rows(store, asked, [Phase(asked.clause, ())], None, 2):
+        found.add(row, version)
+    return _opened(store, found, 2)
+
+
+# ---- what is asked ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The index question of a whole search with its grant, and the tests of what the index cannot decide."""
+
+    type: str | None
+    clause: Clause
+    verify: tuple[Verify, ...]
+
+
+def _asked(store: ResourceStore, query: SearchQuery) -> _Asked:
+    if query.type is None:
+        return _asked_over_types(store, query)
+    compiled = [criteria.compile_(one, store.blind, query.type) for one in query.criteria]
+    parts = [one.clause for one in compiled]
+    granted = grants.clause(store, query.type, "s")
+    if granted is not None:
+        parts.append(granted)
+    return _Asked(query.type, both(parts), tuple(one.verify for one in compiled if one.verify is not None))
+
+
+def _asked_over_types(store: ResourceStore, query: SearchQuery) -> _Asked:
+    names = sorted(store.grant.types("s"))
+    parts = [_over_types(store, one, names) for one in query.criteria]
+    granted = grants.over_types(store, "s")
+    return _Asked(None, both(parts if granted is None else [*parts, granted]), ())
+
+
+def _over_types(store: ResourceStore, criterion: Criterion, names: list[str]) -> Clause:
+    """Hashes are of one type each, so a search over types asks for those of every type."""
+    by_type = {name: criteria.compile_(criterion, store.blind, name).clause for name in names}
+    if len(set(by_type.values())) == 1:
+        return by_type[names[0]]
+    if all(isinstance(clause, Token | AnyToken) for clause in by_type.values()):
+        return either(list(by_type.values()))
+    return either([both([Types((name,)), clause]) for name, clause in by_type.items()])
+
+
+# ---- pages -----------------------------------------------------------------------------------------------------------
+
+
+class _Found:
+    """Rows of a page with the phase each came from; a verified row has been opened already."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, Any]] = []
+        self.versions: list[StoredVersion | None] = []
+
+    def add(self, row: tuple[int, Any], version: StoredVersion | None) -> None:
+        """Keep one row."""
+        self.rows.append(row)
+        self.versions.append(version)
+
+
+def _opened(store: ResourceStore, found: _Found, count: int) -> list[StoredVersion]:
+    if all(version is None for version in found.versions):
+        return store.open(row for _, row in found.rows[:count])
+    return [version for version in found.versions[:count] if version is not None]
+
+
+def _rows(
+    store: ResourceStore, asked: _Asked, parts: list[Phase], position: Position | None, wanted: int
+) -> Iterator[tuple[tuple[int, Any], StoredVersion | None]]:
+    """Yield up to `wanted` rows behind the position, phase after phase."""
+    start = position.phase if position else 0
+    for number in range(start, len(parts)):
+        behind = position if position and number == start else None
+        limit = max(wanted, BATCH) if asked.verify else wanted
+        while wanted > 0:
+            rows = _fetch(store, asked, parts[number], behind, limit)
+            for row, version in _verified(store, asked, rows):
+                yield (number, row), version
+                wanted -= 1
+                if wanted == 0:
+                    return
+            if len(rows) < limit:
+                break
+            last = rows[-1]
+            behind = Position(number, tuple(last[len(COLUMNS) :]), last.key)
+
+
+def _verified(store: ResourceStore, asked: _Asked, rows: Sequence[Any]) -> Iterator[tuple[Any, StoredVersion | None]]:
+    if not asked.verify:
+        for row in rows:
+            yield row, None
+        return
+    for row, version in zip(rows, store.open(rows), strict=True):
+        values = extract(parsed(version))
+        if all(verify(values) for verify in asked.verify):
+            yield row, version
+
+
+def _fetch(
+    store: ResourceStore, asked: _Asked, phase: Phase, behind: Position | None, limit: int
+) -> Sequence[Any]:
+    statement, names = _page_statement(
+        store.database.dialect, _Shaped(phase.clause), asked.type is not None, tuple(k.shape for k in phase.keys),
+        phase.first_is_null, behind.nulls if behind else None, _Keys(phase.keys),
+    )  # fmt: skip
+    bound = dict(zip(names, phase.clause.values(), strict=True))
+    bound["tenant"], bound["row_limit"] = store.tenant, limit
+    if asked.type is not None:
+        bound["type"] = asked.type
+    if phase.keys:
+        bound.update(ordering.parameters(phase.keys))
+    if behind is not None:
+        bound.update(behind.parameters())
+    return store.connection().execute(statement, bound).fetchall()
+
+
+# ---- totals ----------------------------------------------------------------------------------------------------------
+
+
+def _total(
+    store: ResourceStore, query: SearchQuery, asked: _Asked, position: Position | None, found: int, more: bool
+) -> int | None:
+    """Return the number of matches: for nothing where one page holds them all, else as _total asks."""
+    if query.total == "none":
+        return None
+    if position is not None and (position.total is not None or query.total is None):
+        return position.total
+    if position is None and not more:
+        return found
+    if query.total is not None:
+        return _count(store, asked, None)
+    if asked.verify:
+        return None
+    counted = _count(store, asked, COUNTED + 1)
+    return counted if counted <= COUNTED else None
+
+
+def _count(store: ResourceStore, asked: _Asked, limit: int | None) -> int:
+    if asked.verify:
+        parts = [Phase(asked.clause, ())]
+        return sum(1 for _ in _rows(store, asked, parts, None, 2**62))
+    statement, names = _count_statement(
+        store.database.dialect, _Shaped(asked.clause), asked.type is not None, limit is not None
+    )
+    bound = dict(zip(names, asked.clause.values(), strict=True))
+    bound["tenant"] = store.tenant
+    if asked.type is not None:
+        bound["type"] = asked.type
+    if limit is not None:
+        bound["row_limit"] = limit
+    return int(store.connection().execute(statement, bound).scalar_one())
+
+
+# ---- statements ------------------------------------------------------------------------------------------------------
+
+Statement = tuple[Select[Any], tuple[str, ...]]
+
+
+class _Shaped:
+    """A clause that equals another of the same shape: the key under which a statement is kept."""
+
+    __slots__ = ("clause", "shape")
+
+    def __init__(self, clause: Clause) -> None:
+        self.clause, self.shape = clause, clause.shape()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Shaped) and self.shape == other.shape
+
+    def __hash__(self) -> int:
+        return hash(self.shape)
+
+
+class _Keys:
+    """Sort keys that count as equal: their shape stands beside them in the statement's key."""
+
+    __slots__ = ("keys",)
+
+    def __init__(self, keys: tuple[Key, ...]) -> None:
+        self.keys = keys
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Keys)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+def _place(typed: bool) -> list[Any]:
+    place = [resource.c.tenant == bindparam("tenant", type_=Integer())]
+    return [*place, resource.c.type == bindparam("type", type_=Text())] if typed else place
+
+
+@lru_cache(maxsize=1024)
+def _page_statement(
+    dialect: str,
+    shaped: _Shaped,
+    typed: bool,
+    _order: tuple[Any, ...],
+    first_is_null: bool | None,
+    nulls: tuple[bool, ...] | None,
+    keys: _Keys,
+) -> Statement:
+    sql = sql_for(dialect)
+    values = [ordering.expression(key, number) for number, key in enumerate(keys.keys)]
+    columns = [*COLUMNS, *(value.label(f"sort{number}") for number, value in enumerate(values))]
+    statement = sql.page(columns, shaped.clause, _place(typed))
+    if first_is_null is not None:
+        statement = statement.where(values[0].is_(None) if first_is_null else values[0].is_not(None))
+    if nulls is not None:
+        statement = statement.where(ordering.after(keys.keys, values, first_is_null, nulls))
+    statement = statement.order_by(*ordering.order_by(keys.keys, values, first_is_null))
+    limited = statement.limit(bindparam("row_limit", type_=BigInteger()))
+    return limited, tuple(bind.key for bind in sql.binds)
+
+
+@lru_cache(maxsize=512)
+def _count_statement(dialect: str, shaped: _Shaped, typed: bool, is_limited: bool) -> Statement:
+    sql = sql_for(dialect)
+    if dialect == "sqlite" and typed and _is_of_tokens(shaped.clause):
+        # Tokens belong to one tenant and type, and to live resources only: their table alone can count.
+        rows = sql.token_rows(shaped.clause)
+    else:
+        rows = sql.page([literal_column("1")], shaped.clause, _place(typed))
+    if is_limited:
+        rows = rows.limit(bindparam("row_limit", type_=BigInteger()))
+    counted = select(func.count()).select_from(rows.subquery())
+    return counted, tuple(bind.key for bind in sql.binds)
+
+
+def _is_of_tokens(clause: Clause) -> bool:
+    parts = clause.parts if isinstance(clause, Both) else (clause,)
+    return isinstance(parts[0], Token | AllTokens) and all(
+        isinstance(part, Token | AllTokens | AnyToken)
+        or (isinstance(part, Either) and all(isinstance(one, Token | AllTokens | AnyToken) for one in part.parts))
+        for part in parts
+    )

@@ -1,0 +1,128 @@
+"""What a grant lets through, as part of every query (D11); granular SMART scopes are searches themselves.
+
+https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html#finer-grained-resource-constraints-using-search-parameters
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from sqlalchemy import ColumnElement
+
+from hie.errors import FhirError, Forbidden
+from hie.fhir.facts import RESOURCE_TYPES
+from hie.fhir.scopes import Scope, ScopeError
+from hie.store.crypto import Blind
+from hie.store.search import criteria
+from hie.store.search.clauses import (
+    AllTokens,
+    AnyToken,
+    Both,
+    Clause,
+    Constant,
+    Either,
+    Negation,
+    NotDecidable,
+    Present,
+    Token,
+    Types,
+    both,
+    either,
+)
+from hie.store.search.criteria import Reading
+from hie.store.search.index import IndexRows
+from hie.store.search.statements import sql_for
+
+if TYPE_CHECKING:
+    from hie.store.resources import ResourceStore
+
+Query = tuple[tuple[str, str], ...]
+
+
+def clause(store: ResourceStore, type_name: str, letter: str) -> Clause | None:
+    """Return what resources of a type must match; None: no restriction. Forbidden where nothing is allowed."""
+    queries = store.grant.queries(type_name, letter)
+    if queries is None:
+        return None
+    if not queries:
+        raise Forbidden(f"The token has no scope for this: system/{type_name}.{letter} is needed.")
+    return _of_queries(store.blind, type_name, queries)
+
+
+def over_types(store: ResourceStore, letter: str) -> Clause | None:
+    """Return what resources of any type must match; None: no restriction."""
+    allowed = store.grant.types(letter)
+    if not allowed:
+        raise Forbidden(f"The token has no scope to search over types: system/*.{letter} is needed.")
+    bound = sorted(name for name in allowed if store.grant.queries(name, letter) is not None)
+    free = tuple(sorted(allowed.difference(bound)))
+    if len(free) == len(RESOURCE_TYPES):
+        return None
+    parts: list[Clause] = [Types(free)] if free else []
+    for name in bound:
+        parts.append(both([Types((name,)), _of_queries(store.blind, name, store.grant.queries(name, letter) or ())]))
+    return either(parts)
+
+
+def restriction(store: ResourceStore, type_name: str, letter: str) -> ColumnElement[bool] | None:
+    """Return the grant's WHERE for rows of `resource` of one type; None: no restriction."""
+    asked = clause(store, type_name, letter)
+    if asked is None:
+        return None
+    values = asked.values()
+    return asked.sql(sql_for(store.database.dialect, supply=lambda: next(values)))
+
+
+def matches(store: ResourceStore, type_name: str, rows: IndexRows, queries: Sequence[Query]) -> bool:
+    """Tell from the index rows of a resource whether one of the queries covers it: for writes under granular scopes."""
+    try:
+        return _of_queries(store.blind, type_name, tuple(queries)).holds(rows)
+    except NotDecidable as error:  # a token from before check_scope; never let through what cannot be judged
+        raise Forbidden(f"The token's scopes for {type_name} cannot be decided for a write.") from error
+
+
+def check_scope(scope: Scope) -> None:
+    """Refuse, by ScopeError, a granular scope that cannot be decided from the index of a resource alone."""
+    if not scope.query:
+        return
+    type_name = "Patient" if scope.type == "*" else scope.type
+    blind = Blind(b"check")
+    for name, text in scope.query:
+        try:
+            parsed = criteria.parse("Resource" if scope.type == "*" else type_name, name, text, Reading())
+        except FhirError as error:
+            raise ScopeError(f"The scope's condition {name}={text} cannot be granted: {error.diagnostics}") from error
+        compiled = criteria.compile_(parsed, blind, type_name)
+        if compiled.verify is not None or not _is_decidable(compiled.clause):
+            raise ScopeError(
+                f"The scope's condition {name}={text} cannot be granted: conditions are equalities on token, "
+                "reference, uri or string parameters, :not and :missing."
+            )
+
+
+@lru_cache(maxsize=1024)
+def _of_queries(blind: Blind, type_name: str, queries: tuple[Query, ...]) -> Clause:
+    return either([_of_query(blind, type_name, query) for query in queries])
+
+
+def _of_query(blind: Blind, type_name: str, query: Query) -> Clause:
+    parts = []
+    for name, text in query:
+        try:
+            compiled = criteria.compile_(criteria.parse(type_name, name, text, Reading()), blind, type_name)
+        except FhirError as error:
+            raise Forbidden(f"A scope of the token cannot be understood: {error.diagnostics}") from error
+        if compiled.verify is not None:
+            raise Forbidden(f"A scope of the token has the condition {name}, which cannot be decided by the index.")
+        parts.append(compiled.clause)
+    return both(parts)
+
+
+def _is_decidable(asked: Clause) -> bool:
+    if isinstance(asked, Both | Either):
+        return all(_is_decidable(part) for part in asked.parts)
+    if isinstance(asked, Negation):
+        return _is_decidable(asked.part)
+    return isinstance(asked, Token | AnyToken | AllTokens | Present | Constant)

@@ -1,0 +1,234 @@
+"""The order of results, and how a page continues after the last row of the one before (keyset paging).
+
+A search runs in phases, each of which one index can answer in order: rows with a value of the first sort key before
+rows without one; dates that start in the range asked for before longer ones that only reach into it. A cursor names the
+phase and the sort values of its last row. https://hl7.org/fhir/R4/search.html#sort
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy.types import BigInteger, Double, Text
+
+from hie.errors import InvalidSearch
+from hie.store.crypto import Blind, SealBroken
+from hie.store.models import date_index, number_index, resource
+from hie.store.search.blinding import hash_of
+from hie.store.search.clauses import RANGE, Both, Clause, Interval, both
+from hie.store.search.index import plan_of
+from hie.store.search.query import SearchQuery, SortKey
+
+_OPEN_ENDED = frozenset({"gt", "ge", "ap"})
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of the order: a column of the row, or the least or greatest value in a side table."""
+
+    place: str  # key | updated | id | date | dates | numbers
+    descending: bool = False
+    hashes: tuple[int, ...] = ()
+
+    @property
+    def nullable(self) -> bool:
+        """Tell whether a resource may have no value here."""
+        return self.place in ("date", "dates", "numbers")
+
+    @property
+    def shape(self) -> tuple[str, bool, int]:
+        """Return what the SQL depends on."""
+        return self.place, self.descending, len(self.hashes)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One ordered part of the results; the parts do not overlap."""
+
+    clause: Clause
+    keys: tuple[Key, ...]
+    first_is_null: bool | None = None
+
+
+def phases(query: SearchQuery, clause: Clause, blind: Blind) -> list[Phase]:
+    """Return the parts of a search in their order."""
+    if query.sort:
+        keys = tuple(_key(query, one, blind) for one in query.sort)
+    else:
+        keys = (Key("date"),) if _driven_by_date(clause) else ()
+    parts = _near_and_far(clause, keys)
+    if keys and keys[0].nullable:
+        with_value = [Phase(part, keys, False) for part in parts]
+        if _driven_by_date(clause):  # what it finds has a date
+            return with_value
+        return [*with_value, Phase(clause, keys, True)]
+    return [Phase(part, keys) for part in parts]
+
+
+def _key(query: SearchQuery, one: SortKey, blind: Blind) -> Key:
+    parameter, type_name = one.parameter, query.type or "Resource"
+    if parameter.code == "_id":
+        return Key("id", one.descending)
+    if parameter.code == "_lastUpdated":
+        return Key("updated", one.descending)
+    if parameter.code == plan_of(type_name).primary_date:
+        return Key("date", one.descending)
+    codes = parameter.union_of or (parameter.code,)
+    hashed = [hash_of(blind, type_name, code) for code in codes]
+    if parameter.type == "date":
+        return Key("dates", one.descending, tuple(hash_() for hash_ in hashed))
+    return Key("numbers", one.descending, tuple(hash_(*form) for hash_ in hashed for form in ((), ("range",))))
+
+
+def _driving(clause: Clause) -> Clause:
+    return clause.parts[0] if isinstance(clause, Both) else clause
+
+
+def _driven_by_date(clause: Clause) -> bool:
+    """Tell whether the primary date is the most selective criterion, so that its index gives the rows."""
+    first = _driving(clause)
+    return isinstance(first, Interval) and first.where == "date" and first.rank == RANGE and first.prefix != "ne"
+
+
+def _near_and_far(clause: Clause, keys: tuple[Key, ...]) -> list[Clause]:
+    """Take a driving date criterion apart, where the order lets its parts follow each other."""
+    if not (_driven_by_date(clause) and keys and keys[0].place == "date"):
+        return [clause]
+    first = _driving(clause)
+    assert isinstance(first, Interval)  # noqa: S101 - _driven_by_date said so
+    if first.prefix not in _OPEN_ENDED:
+        return [clause]
+    rest = clause.parts[1:] if isinstance(clause, Both) else ()
+    near, far = (both([replace(first, part=part), *rest]) for part in ("near", "far"))
+    # far ones start before all near ones
+    return [near, far] if keys[0].descending else [far, near]
+
+
+# ---- SQL -------------------------------------------------------------------------------------------------------------
+
+
+def expression(key: Key, number: int) -> ColumnElement[Any]:
+    """Return the value that a key sorts by."""
+    match key.place:
+        case "updated":
+            return resource.c.updated
+        case "id":
+            return resource.c.id
+        case "date":
+            return resource.c.date_low
+    table, column = (date_index, date_index.c.low) if key.place == "dates" else (number_index, number_index.c.low)
+    hashes = [bindparam(f"o{number}_{i}", type_=BigInteger()) for i in range(len(key.hashes))]
+    value = func.max(column) if key.descending else func.min(column)
+    return (
+        select(value).where(table.c.key == resource.c.key, table.c.parameter.in_(hashes)).scalar_subquery()
+    )
+
+
+def order_by(keys: Sequence[Key], values: Sequence[ColumnElement[Any]], first_is_null: bool | None) -> list[Any]:
+    """Return ORDER BY: missing values last, and the row's key at the end so that no two rows are equal."""
+    order: list[Any] = []
+    for position, (key, value) in enumerate(zip(keys, values, strict=True)):
+        if position == 0 and first_is_null:
+            continue
+        if key.nullable and position > 0:
+            order.append(value.is_(None))
+        order.append(value.desc() if key.descending else value)
+    descending = bool(keys) and keys[0].descending and not first_is_null
+    return [*order, resource.c.key.desc() if descending else resource.c.key]
+
+
+def after(
+    keys: Sequence[Key], values: Sequence[ColumnElement[Any]], first_is_null: bool | None, nulls: tuple[bool, ...]
+) -> ColumnElement[bool]:
+    """Return the condition of rows behind the cursor's; `nulls` says which of its sort values are missing."""
+    descending = bool(keys) and keys[0].descending and not first_is_null
+    key_bind = bindparam("after_key", type_=BigInteger())
+    own = resource.c.key < key_bind if descending else resource.c.key > key_bind
+    start = 1 if first_is_null else 0
+    binds = [bindparam(f"after{i}", type_=_type(keys[i])) for i in range(len(keys))]
+    if start == 0 and len(keys) == 1:
+        row, position = tuple_(values[0], resource.c.key), tuple_(binds[0], key_bind)
+        return row < position if descending else row > position
+    alternatives = [own]
+    equal: list[ColumnElement[bool]] = []
+    before: list[ColumnElement[bool]] = []
+    for i in range(start, len(keys)):
+        if nulls[i]:
+            equal.append(values[i].is_(None))
+            continue
+        beyond = values[i] < binds[i] if keys[i].descending else values[i] > binds[i]
+        if keys[i].nullable and i > 0:
+            beyond = or_(beyond, values[i].is_(None))
+        before.append(and_(*equal, beyond))
+        equal.append(values[i] == binds[i])
+    alternatives = [and_(*equal, own), *before]
+    return or_(*alternatives)
+
+
+def _type(key: Key) -> Any:
+    return {"id": Text(), "numbers": Double()}.get(key.place, BigInteger())
+
+
+def parameters(keys: Sequence[Key]) -> dict[str, Any]:
+    """Return the values of `expression`'s binds."""
+    return {f"o{number}_{i}": hash_ for number, key in enumerate(keys) for i, hash_ in enumerate(key.hashes)}
+
+
+# ---- cursors ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The last row of a page, and the total that the first page counted."""
+
+    phase: int
+    values: tuple[Any, ...]
+    key: int
+    total: int | None = None
+
+    @property
+    def nulls(self) -> tuple[bool, ...]:
+        """Say which sort values are missing."""
+        return tuple(value is None for value in self.values)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the values of `after`'s binds."""
+        return {"after_key": self.key, **{f"after{i}": value for i, value in enumerate(self.values)}}
+
+
+_FREE = frozenset({"_count", "_total", "_format", "_pretty", "_summary", "_elements", "_include", "_revinclude"})
+
+
+def _mark(query: SearchQuery, blind: Blind) -> int:
+    """Return what ties a cursor to its search; how the answer looks may change from page to page."""
+    kept = [part for pair in query.self_link if pair[0] not in _FREE for part in pair]
+    return blind.hash("cursor", query.type or "", *kept)
+
+
+def seal(store: Any, query: SearchQuery, position: Position) -> str:
+    """Return the cursor of the page after a position."""
+    text = json.dumps(
+        ["search", _mark(query, store.blind), position.phase, list(position.values), position.key, position.total]
+    )
+    sealed: str = store.seal_text(text)
+    return sealed
+
+
+def open_(store: Any, query: SearchQuery) -> Position | None:
+    """Return where the query's cursor continues; InvalidSearch where it is not one of this search."""
+    if query.cursor is None:
+        return None
+    try:
+        kind, mark, phase, values, key, total = json.loads(store.open_text(query.cursor))
+        if kind != "search" or mark != _mark(query, store.blind):
+            raise ValueError
+    except (SealBroken, ValueError, TypeError) as error:
+        raise InvalidSearch(
+            "_cursor is none that this server gave for this search; begin again at its first page.",
+            expression="_cursor",
+        ) from error
+    return Position(phase, tuple(values), key, total)

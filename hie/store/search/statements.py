@@ -1,0 +1,398 @@
+"""Clauses -> SQL, for each dialect in its fastest form; a statement is built once for each shape of search.
+
+PostgreSQL asks a row's token array (`@>`, `&&`; GIN) and leaves the order of work to its planner. SQLite has the table
+`token` and no statistics: the most selective criterion drives the statement and the others are checked row by row.
+Measured reasons: docs/adr/0010.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Double,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    false,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    union,
+)
+from sqlalchemy import types as sqltypes
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.types import TypeEngine
+
+from hie.fhir.datatypes import MICROSECONDS_PER_DAY
+from hie.store.models import DELETED, date_index, number_index, resource, token
+from hie.store.search.clauses import AllTokens, AnyToken, Both, Clause, Either, Interval, Number, Token
+
+Condition = ColumnElement[bool]
+
+COLUMNS = (
+    resource.c.key, resource.c.type, resource.c.id, resource.c.vid, resource.c.method, resource.c.updated,
+    resource.c.data_key, resource.c.sealed,
+)  # fmt: skip
+_DAY = literal_column(str(MICROSECONDS_PER_DAY))
+LIVE: Condition = resource.c.method != literal_column(str(DELETED))
+
+
+class JsonList(sqltypes.TypeDecorator[list[Any]]):
+    """A list bound as one JSON text, which SQLite reads with json_each: one statement for lists of any length."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: list[Any] | None, dialect: Any) -> str:
+        """Return the JSON text."""
+        return json.dumps(value)
+
+
+@dataclass(slots=True)
+class Sql:
+    """What clauses need to become SQL; subclasses know one dialect. `key` is the column of the resource's row id."""
+
+    key: ColumnElement[int] = field(default_factory=lambda: resource.c.key)
+    prefix: str = "v"
+    binds: list[BindParameter[Any]] = field(default_factory=list)
+    #: Given a value, bind it instead of a name: for expressions that go into others' statements.
+    supply: Callable[[], Any] | None = None
+
+    def bind(self, type_: TypeEngine[Any]) -> BindParameter[Any]:
+        """Return the next bound value, in the order of Clause.values."""
+        if self.supply is not None:
+            made: BindParameter[Any] = bindparam(None, self.supply(), type_=type_, unique=True)
+        else:
+            made = bindparam(f"{self.prefix}{len(self.binds)}", type_=type_)
+        self.binds.append(made)
+        return made
+
+    # -- columns of the row ---------------------------------------------------------------------------------------
+
+    def constant(self, value: bool) -> Condition:
+        """Return TRUE or FALSE."""
+        return true() if value else false()
+
+    def presence(self) -> Condition:
+        """Return whether a bit of `presence` is set."""
+        return resource.c.presence.bitwise_and(self.bind(BigInteger())) != literal_column("0")
+
+    def one_id(self) -> Condition:
+        """Return whether the id is one value."""
+        return resource.c.id == self.bind(Text())
+
+    def interval(self, where: str, prefix: str, part: str) -> Condition:
+        """Return whether a date stands to [low, high) as the prefix says."""
+        if where == "index":
+            parameter = self.bind(BigInteger())
+        low, high = self.bind(BigInteger()), self.bind(BigInteger())
+        if where == "updated":
+            return _moment(prefix, resource.c.updated, low, high)
+        if where == "date":
+            return _interval(prefix, resource.c.date_low, resource.c.date_high, low, high, part)
+        stands = _interval(prefix, date_index.c.low, date_index.c.high, low, high, part)
+        return self.side(date_index, and_(date_index.c.parameter == parameter, stands))
+
+    def number(self, prefix: str, unit: str) -> Condition:
+        """Return whether a number or quantity stands to the value as the prefix says."""
+        return self.side(number_index, self.number_condition(prefix, unit))
+
+    def number_condition(self, prefix: str, unit: str) -> Condition:
+        """Return the condition on number_index alone."""
+        c = number_index.c
+        points, ranges = self.bind(BigInteger()), self.bind(BigInteger())
+        low = self.bind(Double())
+        high = self.bind(Double()) if prefix in ("eq", "ne", "ap") else low
+        point, wide = _number(prefix, c.low, c.high, low, high)
+        condition = or_(and_(c.parameter == points, point), and_(c.parameter == ranges, wide))
+        if unit:
+            named = self.bind(BigInteger())
+            condition = and_(condition, c.unit == named if unit == "unit" else or_(c.code == named, c.text == named))
+        return condition
+
+    def date_condition(self, prefix: str) -> Condition:
+        """Return the condition on date_index alone."""
+        c = date_index.c
+        parameter, low, high = (self.bind(BigInteger()) for _ in range(3))
+        if prefix not in ("gt", "ge", "ap"):
+            return and_(c.parameter == parameter, _interval(prefix, c.low, c.high, low, high, ""))
+        return or_(
+            and_(c.parameter == parameter, _interval(prefix, c.low, c.high, low, high, "near")),
+            and_(c.parameter == parameter, _interval(prefix, c.low, c.high, low, high, "far")),
+        )
+
+    def side(self, table: Any, condition: Condition) -> Condition:
+        """Return whether the resource has a row in a side table."""
+        return exists(select(literal_column("1")).where(table.c.key == self.key, condition))
+
+    # -- logic ----------------------------------------------------------------------------------------------------
+
+    def both(self, parts: Sequence[Clause]) -> Condition:
+        """AND."""
+        return and_(*(part.sql(self) for part in parts))
+
+    def either(self, parts: Sequence[Clause]) -> Condition:
+        """OR."""
+        return or_(*(part.sql(self) for part in parts))
+
+    def negation(self, part: Clause) -> Condition:
+        """NOT; a clause is never NULL, as dates without a value are handled where they stand."""
+        return not_(part.sql(self))
+
+    # -- tokens, and what drives a statement: by dialect ------------------------------------------------------------
+
+    def one_token(self) -> Condition:
+        """Return whether the resource has one token."""
+        raise NotImplementedError
+
+    def any_token(self) -> Condition:
+        """Return whether the resource has one of a list of tokens."""
+        raise NotImplementedError
+
+    def all_tokens(self, count: int) -> Condition:
+        """Return whether the resource has every one of `count` tokens."""
+        raise NotImplementedError
+
+    def some_ids(self) -> Condition:
+        """Return whether the id is in a list."""
+        raise NotImplementedError
+
+    def types(self) -> Condition:
+        """Return whether the type is in a list."""
+        raise NotImplementedError
+
+    def token_rows(self, clause: Clause) -> Select[Any]:
+        """Return one row for each resource that matches a clause of tokens alone, from the index of tokens alone."""
+        raise NotImplementedError
+
+    def page(self, columns: Sequence[ColumnElement[Any]], clause: Clause, place: Sequence[Condition]) -> Select[Any]:
+        """Return SELECT columns of live resources at `place` (tenant, type) that match the clause."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class PostgresSql(Sql):
+    """Tokens are an array in the row."""
+
+    def one_token(self) -> Condition:
+        return self._contains([self.bind(BigInteger())])
+
+    def any_token(self) -> Condition:
+        return resource.c.tokens.op("&&", is_comparison=True)(self.bind(ARRAY(BigInteger())))
+
+    def all_tokens(self, count: int) -> Condition:
+        return self._contains([self.bind(BigInteger()) for _ in range(count)])
+
+    def _contains(self, hashes: list[BindParameter[Any]]) -> Condition:
+        return resource.c.tokens.op("@>", is_comparison=True)(cast(array(hashes), ARRAY(BigInteger)))
+
+    def both(self, parts: Sequence[Clause]) -> Condition:
+        """AND; tokens are asked for in one array, that is in one scan of the index."""
+        tokens: list[BindParameter[Any]] = []
+        conditions: list[Condition] = []
+        for part in parts:
+            if isinstance(part, Token | AllTokens):
+                tokens.extend(self.bind(BigInteger()) for _ in part.values())
+            else:
+                conditions.append(part.sql(self))
+        return and_(*([self._contains(tokens)] if tokens else []), *conditions)
+
+    def some_ids(self) -> Condition:
+        return resource.c.id == func.any(self.bind(ARRAY(Text())))
+
+    def types(self) -> Condition:
+        return resource.c.type == func.any(self.bind(ARRAY(Text())))
+
+    def side(self, table: Any, condition: Condition) -> Condition:
+        return self.key.in_(select(table.c.key).where(condition))
+
+    def page(self, columns: Sequence[ColumnElement[Any]], clause: Clause, place: Sequence[Condition]) -> Select[Any]:
+        return select(*columns).where(*place, LIVE, clause.sql(self))
+
+
+@dataclass(slots=True)
+class SqliteSql(Sql):
+    """Tokens are a table of their own, sorted by (hash, key)."""
+
+    def one_token(self) -> Condition:
+        hash_ = self.bind(BigInteger())
+        other = token.alias()
+        return exists(select(literal_column("1")).where(other.c.hash == hash_, other.c.key == self.key))
+
+    def any_token(self) -> Condition:
+        other = token.alias()
+        hashes = self._listed()
+        return exists(select(literal_column("1")).where(other.c.hash.in_(hashes), other.c.key == self.key))
+
+    def all_tokens(self, count: int) -> Condition:
+        return and_(*(self.one_token() for _ in range(count)))
+
+    def some_ids(self) -> Condition:
+        return resource.c.id.in_(self._listed())
+
+    def types(self) -> Condition:
+        return resource.c.type.in_(self._listed())
+
+    def _listed(self) -> Select[Any]:
+        each = func.json_each(self.bind(JsonList())).table_valued("value")
+        return select(each.c.value)
+
+    def page(self, columns: Sequence[ColumnElement[Any]], clause: Clause, place: Sequence[Condition]) -> Select[Any]:
+        parts = clause.parts if isinstance(clause, Both) else (clause,)
+        first, rest = parts[0], parts[1:]
+        if isinstance(first, Token | AllTokens):
+            return self._by_token(columns, first, rest, place)
+        driver = self._keys(first)
+        if driver is None:
+            return select(*columns).where(*place, LIVE, *(part.sql(self) for part in parts))
+        others = [part.sql(self) for part in rest]
+        return select(*columns).where(resource.c.key.in_(driver), *map(_unindexed, place), LIVE, *others)
+
+    def _by_token(
+        self, columns: Sequence[ColumnElement[Any]], first: Clause, rest: Sequence[Clause], place: Sequence[Condition]
+    ) -> Select[Any]:
+        conditions = self._token_conditions(first, rest)
+        joined = token.join(resource, resource.c.key == token.c.key)
+        return select(*columns).select_from(joined).where(*conditions, *map(_unindexed, place), LIVE)
+
+    def token_rows(self, clause: Clause) -> Select[Any]:
+        """Return one row for each resource that matches a clause of tokens alone; the first must be one token."""
+        parts = clause.parts if isinstance(clause, Both) else (clause,)
+        return select(literal_column("1")).select_from(token).where(*self._token_conditions(parts[0], parts[1:]))
+
+    def _token_conditions(self, first: Clause, rest: Sequence[Clause]) -> list[Condition]:
+        """Let the rows of one token drive; whatever else is asked is asked of their keys."""
+        self.key = token.c.key
+        conditions = [token.c.hash == self.bind(BigInteger())]
+        if isinstance(first, AllTokens):
+            conditions += [self.one_token() for _ in first.hashes[1:]]
+        return conditions + [part.sql(self) for part in rest]
+
+    def _keys(self, clause: Clause) -> Any:
+        """Return a SELECT of the keys that match, from an index alone; None where the clause has none."""
+        if isinstance(clause, Token):
+            return select(token.c.key).where(token.c.hash == self.bind(BigInteger()))
+        if isinstance(clause, AnyToken):
+            return select(token.c.key).where(token.c.hash.in_(self._listed()))
+        if isinstance(clause, AllTokens):
+            first = token.alias()
+            outer, self.key = self.key, first.c.key
+            conditions = [first.c.hash == self.bind(BigInteger()), *(self.one_token() for _ in clause.hashes[1:])]
+            self.key = outer
+            return select(first.c.key).where(*conditions)
+        if isinstance(clause, Interval) and clause.where == "index" and clause.prefix != "ne":
+            return select(date_index.c.key).where(self.date_condition(clause.prefix))
+        if isinstance(clause, Number) and clause.prefix != "ne":
+            return select(number_index.c.key).where(self.number_condition(clause.prefix, clause.unit))
+        if isinstance(clause, Either) and all(_has_keys(part) for part in clause.parts):
+            return union(*(self._keys(part) for part in clause.parts))
+        return None
+
+
+def _has_keys(clause: Clause) -> bool:
+    """Tell whether `_keys` gives a SELECT."""
+    if isinstance(clause, Interval):
+        return clause.where == "index" and clause.prefix != "ne"
+    if isinstance(clause, Number):
+        return clause.prefix != "ne"
+    return isinstance(clause, Token | AnyToken | AllTokens)
+
+
+def _unindexed(condition: Condition) -> Condition:
+    """Keep SQLite from using an index for this comparison: it would drive the statement by the type."""
+    left = getattr(condition, "left", None)
+    if left is resource.c.tenant or left is resource.c.type:
+        return literal_column(f"+resource.{left.name}", left.type) == condition.right  # type: ignore[attr-defined]
+    return condition
+
+
+def sql_for(dialect: str, **options: Any) -> Sql:
+    """Return the SQL of a dialect."""
+    return SqliteSql(**options) if dialect == "sqlite" else PostgresSql(**options)
+
+
+# ---- intervals and numbers -------------------------------------------------------------------------------------------
+
+
+def _interval(prefix: str, start: Any, end: Any, low: Any, high: Any, part: str) -> Condition:
+    """Say in SQL what hie.store.search.intervals says in Python.
+
+    An index knows where intervals start. `near` are those that start in the range or up to a day before it, nearly all;
+    `far` are longer ones that start earlier, from a partial index. Without a part: all of them, not by an index.
+    """
+    match prefix:
+        case "eq":
+            return and_(start >= low, start < high, end <= high)
+        case "ne":
+            return and_(start.is_not(None), or_(start < low, end > high))
+        case "lt":
+            return start < low
+        case "le":
+            return and_(start < high, or_(start < low, end <= high))
+        case "sa":
+            return start >= high
+        case "eb":
+            return and_(start < low, end <= low)
+    after = high if prefix == "gt" else low
+    all_of_it = {
+        "gt": end > high,
+        "ge": or_(start >= low, end > high),
+        "ap": and_(start < high, end > low),
+    }[prefix]
+    if part == "near":
+        bounded = and_(start >= after - _DAY, start < high) if prefix == "ap" else start >= after - _DAY
+        return and_(bounded, all_of_it)
+    if part == "far":
+        return and_(end - start > _DAY, end > after, start < after - _DAY, all_of_it)
+    return and_(start.is_not(None), all_of_it)
+
+
+def _moment(prefix: str, at: Any, low: Any, high: Any) -> Condition:
+    match prefix:
+        case "eq" | "ap":
+            return and_(at >= low, at < high)
+        case "ne":
+            return or_(at < low, at >= high)
+        case "gt" | "sa":
+            return at >= high
+        case "lt" | "eb":
+            return at < low
+        case "ge":
+            return at >= low
+    return at < high
+
+
+def _number(prefix: str, start: Any, end: Any, low: Any, high: Any) -> tuple[Condition, Condition]:
+    """Return the condition of a plain number, by its `start` alone, and that of a range."""
+    match prefix:
+        case "eq":
+            return and_(start >= low, start < high), and_(start >= low, end < high)
+        case "ne":
+            return or_(start < low, start >= high), or_(start < low, end >= high)
+        case "gt":
+            return start > low, end > low
+        case "lt":
+            return start < low, start < low
+        case "ge":
+            return start >= low, end >= low
+        case "le":
+            return start <= low, start <= low
+        case "sa":
+            return start > low, start > low
+        case "eb":
+            return start < low, end < low
+    return and_(start >= low, start < high), and_(start < high, end >= low)
