@@ -132,13 +132,12 @@ def _defined(type_name: str) -> dict[str, _Definition]:
     result = {}
     for code, one in plain.items():
         base = _restricted(one, plain) if code in restricted else None
+        parameter = replace(one.parameter, union_of=unions.get(code, ()))
         if base is not None:
             whole = unions.get(base[0], (base[0],))
             # Where the base is itself asked as several others, the restricted one is indexed on its own.
-            changes = {"restricts": (whole[0], base[1])} if len(whole) == 1 else {}
-        else:
-            changes = {"union_of": unions[code]} if code in unions else {}
-        result[code] = _Definition(replace(one.parameter, **changes), one.routes) if changes else one
+            parameter = replace(parameter, restricts=(whole[0], base[1]) if len(whole) == 1 else None)
+        result[code] = _Definition(parameter, one.routes)
     return result
 
 

@@ -23,7 +23,7 @@ Items = list[Any]
 class Frame:
     """What an evaluation can see besides its focus."""
 
-    __slots__ = ("context", "index", "now", "resource", "root_resource", "total", "variables")
+    __slots__ = ("context", "descendants", "index", "now", "resource", "root_resource", "total", "variables")
 
     def __init__(self, context: Items, resource: Any, root_resource: Any, variables: dict[str, Any] | None) -> None:
         self.context = context
@@ -31,6 +31,7 @@ class Frame:
         self.root_resource = root_resource
         self.variables = variables
         self.now: datetime | None = None
+        self.descendants: Items | None = None
         self.index: int | None = None
         self.total: Items = []
 
@@ -189,8 +190,7 @@ class Compiler:
         if name == "context":
             return Part(lambda frame, focus: frame.context, self.context_type)
         if name == "resource":
-            root = self.root_type
-            return Part(lambda frame, focus: [] if frame.resource is None else [frame.resource], root or "Resource")
+            return Part(resource_items, self.root_type or "Resource")
         if name == "rootResource":
             return Part(lambda frame, focus: [] if frame.root_resource is None else [frame.root_resource], "Resource")
 
@@ -239,6 +239,11 @@ _URLS = {
 
 def _focus(frame: Frame, focus: Items) -> Items:
     return focus
+
+
+def resource_items(frame: Frame, focus: Items) -> Items:
+    """Give %resource; a function of its own so that what is costly to compute from it can be kept."""
+    return [] if frame.resource is None else [frame.resource]
 
 
 def _known_children(type_name: str | None) -> dict[str, model.Child]:

@@ -42,6 +42,7 @@ _CALENDAR_UNITS = frozenset(
     for plural in ("", "s")
 )
 _KEYWORDS = frozenset({"and", "or", "xor", "implies", "div", "mod", "true", "false"})
+_SPECIAL: dict[str, Expression] = {"$this": syntax.This(), "$index": syntax.Index(), "$total": syntax.Total()}
 MAX_DEPTH = 100
 MAX_CHAIN = 250
 """How many steps or operators may follow each other: the compiler walks the tree by recursion."""
@@ -201,8 +202,7 @@ class _Parser:
         return syntax.Literal(self.take().text == "true", "Boolean")
 
     def special(self) -> Expression:
-        text = self.take().text
-        return {"$this": syntax.This(), "$index": syntax.Index(), "$total": syntax.Total()}[text]
+        return _SPECIAL[self.take().text]
 
     def number(self) -> Expression:
         text = self.take().text

@@ -6,6 +6,7 @@ routes through JSON properties: choices written out, branches of other types lef
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from . import model, syntax
@@ -51,7 +52,7 @@ def _routes(tree: Expression, start: str) -> tuple[Route, ...] | None:
             return (Route((), start.partition(".")[0], from_resource=True),)
         case syntax.Member(None, name):
             return _from_start(start, name)
-        case syntax.Member(base, name):
+        case syntax.Member(base, name) if base is not None:
             return _each(base, start, lambda route: _step(route, name))
         case syntax.TypeTest("as", operand, wanted):
             return _each(operand, start, lambda route: _of_type(route, wanted))
@@ -77,13 +78,16 @@ def _called(
     return None
 
 
-def _each(base: Expression, start: str, follow: object) -> tuple[Route, ...] | None:
+Follow = Callable[[Route], tuple[Route, ...] | None]
+
+
+def _each(base: Expression, start: str, follow: Follow) -> tuple[Route, ...] | None:
     found = _routes(base, start)
     if found is None:
         return None
     result: list[Route] = []
     for route in found:
-        further = follow(route)  # type: ignore[operator]
+        further = follow(route)
         if further is None:
             return None
         result.extend(further)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ..compiler import Items, child_items
+from ..compiler import Compiler, Frame, Items, Part, child_items, resource_items
 from ..errors import FhirPathError
 from ..model import children as children_of
+from ..syntax import Expression
 from ..values import Element, type_of
-from .function import on_items
+from .function import Function, on_items
 
 MAX_DESCENDANTS = 1_000_000
 
@@ -41,4 +42,18 @@ def _holder(item: object) -> object:
     return item if type(item) is dict else None
 
 
-FUNCTIONS = (on_items("children", children, None), on_items("descendants", descendants, None))
+def _descendants(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
+    run, own = base.run, base.type
+    if run is not resource_items:
+        return Part(lambda frame, focus: descendants(run(frame, focus), own), None)
+
+    def of_resource(frame: Frame, focus: Items) -> Items:
+        # dom-3 asks for these four times for every contained resource.
+        if frame.descendants is None:
+            frame.descendants = descendants(run(frame, focus), own)
+        return frame.descendants
+
+    return Part(of_resource, None)
+
+
+FUNCTIONS = (on_items("children", children, None), Function("descendants", (0, 0), _descendants))
