@@ -22,16 +22,18 @@ from hie.store.search.clauses import (
     EVERYTHING,
     IDENTIFIER,
     NOTHING,
+    REFERENCE,
     Clause,
     Ids,
     Interval,
     Negation,
     Present,
+    Token,
     both,
     either,
     negation,
 )
-from hie.store.search.index import plan_of
+from hie.store.search.index import compartment_token, plan_of
 from hie.store.search.syntax import split, unescape
 
 MOST_ALTERNATIVES = 500
@@ -75,6 +77,15 @@ class Criterion:
     def type(self) -> str:
         """The resource type searched, or Resource for all."""
         return self.parameter.base_type
+
+
+@dataclass(frozen=True, slots=True)
+class InCompartment:
+    """Membership of a compartment, such as Patient/123: https://hl7.org/fhir/R4/compartmentdefinition.html"""
+
+    compartment: str
+    types: frozenset[str]
+    """The member types that are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +226,12 @@ def _component_targets(type_name: str, code: str) -> frozenset[str]:
 # ---- asking the index ------------------------------------------------------------------------------------------------
 
 
-def compile_(criterion: Criterion, blind: Blind, type_name: str) -> Compiled:
+def compile_(criterion: Criterion | InCompartment, blind: Blind, type_name: str) -> Compiled:
     """Return what the index is asked for a type, with one tenant's keys."""
+    if isinstance(criterion, InCompartment):
+        if type_name not in criterion.types:
+            return Compiled(NOTHING)
+        return Compiled(Token(compartment_token(type_name, criterion.compartment, blind), REFERENCE))
     parameter = criterion.parameter
     if criterion.modifier == "missing":
         return Compiled(_missing(criterion, blind, type_name))

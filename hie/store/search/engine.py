@@ -19,8 +19,8 @@ from hie.fhir.search_parameters import extract
 from hie.store.models import resource
 from hie.store.opening import parsed
 from hie.store.search import criteria, grants, inclusion, ordering
-from hie.store.search.clauses import AllTokens, AnyToken, Both, Clause, Either, Token, Types, both, either
-from hie.store.search.criteria import Criterion, Verify
+from hie.store.search.clauses import NOTHING, AllTokens, AnyToken, Both, Clause, Either, Token, Types, both, either
+from hie.store.search.criteria import Criterion, InCompartment, Verify
 from hie.store.search.grants import check_scope, matches, restriction
 from hie.store.search.ordering import Key, Phase, Position
 from hie.store.search.query import SearchQuery, parse
@@ -114,12 +114,12 @@ def _asked_over_types(store: ResourceStore, query: SearchQuery) -> _Asked:
     return _Asked(None, both(parts if granted is None else [*parts, granted]), ())
 
 
-def _over_types(store: ResourceStore, criterion: Criterion, names: list[str]) -> Clause:
+def _over_types(store: ResourceStore, criterion: Criterion | InCompartment, names: list[str]) -> Clause:
     """Hashes are of one type each, so a search over types asks for those of every type."""
     by_type = {name: criteria.compile_(criterion, store.blind, name).clause for name in names}
     if len(set(by_type.values())) == 1:
         return by_type[names[0]]
-    if all(isinstance(clause, Token | AnyToken) for clause in by_type.values()):
+    if all(isinstance(clause, Token | AnyToken) or clause == NOTHING for clause in by_type.values()):
         return either(list(by_type.values()))
     return either([both([Types((name,)), clause]) for name, clause in by_type.items()])
 

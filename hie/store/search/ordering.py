@@ -63,7 +63,7 @@ def phases(query: SearchQuery, clause: Clause, blind: Blind) -> list[Phase]:
     parts = _near_and_far(clause, keys)
     if keys and keys[0].nullable:
         with_value = [Phase(part, keys, False) for part in parts]
-        if _driven_by_date(clause):  # what it finds has a date
+        if keys[0].place == "date" and _driven_by_date(clause):  # what it finds has a date
             return with_value
         return [*with_value, Phase(clause, keys, True)]
     return [Phase(part, keys) for part in parts]

@@ -47,7 +47,7 @@ COLUMNS = (
     resource.c.key, resource.c.type, resource.c.id, resource.c.vid, resource.c.method, resource.c.updated,
     resource.c.data_key, resource.c.sealed,
 )  # fmt: skip
-_DAY = literal_column(str(MICROSECONDS_PER_DAY))
+_DAY: ColumnElement[int] = literal_column(str(MICROSECONDS_PER_DAY))
 LIVE: Condition = resource.c.method != literal_column(str(DELETED))
 
 
@@ -316,7 +316,7 @@ def _unindexed(condition: Condition) -> Condition:
     """Keep SQLite from using an index for this comparison: it would drive the statement by the type."""
     left = getattr(condition, "left", None)
     if left is resource.c.tenant or left is resource.c.type:
-        return literal_column(f"+resource.{left.name}", left.type) == condition.right  # type: ignore[attr-defined]
+        return literal_column(f"+resource.{left.name}", left.type) == condition.right
     return condition
 
 
