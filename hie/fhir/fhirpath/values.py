@@ -12,12 +12,14 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
-from hie.fhir.datatypes import MICROSECONDS_PER_DAY, DatatypeError, Precision, parse_date, parse_time
+from hie.fhir.datatypes import DatatypeError, Precision, parse_date, parse_time
 
 from . import model, units
 from .errors import FhirPathError
 
 _WIDEST_ZONE = 14 * 3600 * 1_000_000
+_HOUR = 3600 * 1_000_000
+_HOURS = 2 * Precision.MINUTE - 1
 _TEMPORAL_KINDS = {"date": "Date", "dateTime": "DateTime", "instant": "DateTime", "time": "Time"}
 
 
@@ -42,7 +44,8 @@ class Moment(NamedTuple):
     text: str
     low: int
     high: int
-    precision: Precision
+    precision: int
+    """Greater is finer; only for comparing."""
     has_zone: bool
 
 
@@ -57,25 +60,18 @@ def moment(text: Any, kind: str) -> Moment | None:
     """Read a Date, DateTime or Time; None if the text is none."""
     if not isinstance(text, str):
         return None
+    clock = text if kind == "Time" else text.partition("T")[2]
+    is_hour = len(clock) == 2  # the language lets a time stop at the hour, FHIR's own types do not
+    whole = text + ":00" if is_hour else text.rstrip("T")
     try:
-        if kind == "Time":
-            low, high, precision = parse_time(text) if len(text) != 2 else _hour(text)
-            return Moment(kind, text, low, high, precision, False)
-        low, high, precision = parse_date(text.rstrip("T") if len(text) != 13 else text + ":00")
+        low, high, given = parse_time(whole) if kind == "Time" else parse_date(whole)
     except DatatypeError:
         return None
-    clock = text.partition("T")[2]
     has_zone = clock.endswith("Z") or "+" in clock or "-" in clock
+    if is_hour:
+        return Moment(kind, text, low, low + _HOUR, _HOURS, has_zone)
     # Seconds with and without fraction are one precision: https://hl7.org/fhirpath/N1/#datetime-equality
-    precision = Precision.FRACTION if precision >= Precision.SECOND else precision
-    if len(text) == 13:
-        high = low + 3600 * 1_000_000
-    return Moment(kind, text, low, high, precision, has_zone)
-
-
-def _hour(text: str) -> tuple[int, int, Precision]:
-    low, _, precision = parse_time(text + ":00")
-    return low, low + 3600 * 1_000_000, precision
+    return Moment(kind, text, low, high, 2 * min(given, Precision.SECOND), has_zone)
 
 
 # ---- elements as values of the language ------------------------------------------------------------------------------
@@ -270,8 +266,3 @@ def _amounts_compared(left: Amount, right: Amount) -> int | None:
 
 def _described(value: Any) -> str:
     return "structure" if isinstance(value, dict | list) else system_type(value).removeprefix("System.")
-
-
-def days(moment_: Moment) -> int:
-    """Count the days of a moment since 1970-01-01."""
-    return moment_.low // MICROSECONDS_PER_DAY

@@ -129,6 +129,14 @@ def _split(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) ->
     return Part(run, "System.String")
 
 
+def _to_chars(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
+    def run(frame: Frame, focus: Items) -> Items:
+        value = singleton(base.run(frame, focus), base, "toChars()")
+        return EMPTY if value is None else list(_text(value, "toChars"))
+
+    return Part(run, "System.String")
+
+
 def _join(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
     separator = compiler.compile(arguments[0]) if arguments else None
 
@@ -177,7 +185,7 @@ FUNCTIONS = (
     on_value("trim", lambda value: _text(value, "trim").strip(), "System.String"),
     on_value("length", lambda value: len(_text(value, "length")), "System.Integer"),
     on_value("replace", _replace, "System.String", (2, 2)),
-    on_value("toChars", lambda value: _text(value, "toChars"), "System.String"),
+    Function("toChars", (0, 0), _to_chars),
     _regular("matches", lambda pattern, subject: pattern.search(subject) is not None, 1),
     _regular("matchesFull", lambda pattern, subject: pattern.fullmatch(subject) is not None, 1),
     _regular("replaceMatches", _replaced, 2),
