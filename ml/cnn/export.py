@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ml.cnn import gate
 from ml.cnn.calibration import THRESHOLD_RULE, choose_threshold, fit_temperature, probability
 from ml.cnn.data import DataSet, load, without_leaks
-from ml.cnn.model import IMAGE_SIZE, build_served
+from ml.cnn.model import CLASSES, IMAGE_SIZE, build_served
 from ml.cnn.train import MODEL_FILE as KERAS_FILE
 from ml.cnn.train import RECORD_FILE
 from ml.runtime import GATE_FILE, MANIFEST_FILE, MODEL_FILE, SCHEMA
@@ -26,7 +26,6 @@ from ml.training import run_in_child
 
 NAME = "chest-xray"
 RELEASE = "1.0.0"
-CLASSES = ("normal", "pneumonia")
 DATA_LICENCE = "CC BY 4.0"
 DATA_SOURCES = (
     "PneumoniaMNIST of MedMNIST v2: Yang et al., Scientific Data 10:41 (2023), "

@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.cnn.npz import read_arrays
 from ml.result import ModelUnreadable
 
 COMPONENTS = 32
@@ -62,11 +63,11 @@ class Gate:
 
     @staticmethod
     def from_bytes(content: bytes) -> Gate:
-        """Read what `to_bytes` wrote; nothing in it is ever unpickled."""
+        """Read what `to_bytes` wrote."""
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                return Gate(**{f.name: arrays[f.name].astype(np.float64) for f in fields(Gate)})
-        except (KeyError, ValueError, OSError) as error:
+            arrays = read_arrays(content)
+            return Gate(**{f.name: arrays[f.name].astype(np.float64) for f in fields(Gate)})
+        except (KeyError, ValueError) as error:
             raise ModelUnreadable(f"The gate's parameters cannot be read: {error}.") from error
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 IMAGE_SIZE = 28
+CLASSES = ("normal", "pneumonia")
 ARCHITECTURES = ("baseline", "residual")
 
 

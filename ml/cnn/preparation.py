@@ -64,7 +64,7 @@ def prepare(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
     grey = _square(pixels[..., 0] if pixels.ndim == 3 else pixels)
     if grey.dtype == np.uint8:
         return np.asarray(_shrink(Image.fromarray(grey)), dtype=np.float32)
-    scale = 255.0 if grey.dtype.kind == "f" else 255.0 / np.iinfo(grey.dtype).max
+    scale = 255.0 if grey.dtype.kind == "f" else 255.0 / np.iinfo(np.uint16).max
     levels = np.multiply(grey, scale, dtype=np.float32)
     return np.clip(np.asarray(_shrink(Image.fromarray(levels)), dtype=np.float32), 0.0, 255.0)
 

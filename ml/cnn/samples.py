@@ -17,8 +17,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ml.cnn.data import load, without_leaks
-from ml.cnn.export import CLASSES
-from ml.cnn.model import IMAGE_SIZE
+from ml.cnn.model import CLASSES, IMAGE_SIZE
+from ml.cnn.npz import read_arrays
 from ml.result import DataUnreadable
 
 STATISTICS = Path(__file__).parent / "weights" / "samples" / "components.npz"
@@ -75,11 +75,15 @@ def _enlarged(levels: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
 @cache
 def _statistics() -> list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]:
     try:
-        with np.load(STATISTICS, allow_pickle=False) as arrays:
-            return [
-                tuple(arrays[f"{name}_{part}"].astype(np.float64) for part in ("mean", "components", "deviations"))
-                for name in CLASSES
-            ]
+        arrays = read_arrays(STATISTICS.read_bytes())
+        return [
+            (
+                arrays[f"{name}_mean"].astype(np.float64),
+                arrays[f"{name}_components"].astype(np.float64),
+                arrays[f"{name}_deviations"].astype(np.float64),
+            )
+            for name in CLASSES
+        ]
     except (KeyError, ValueError, OSError) as error:
         raise DataUnreadable(f"The statistics of synthetic radiographs cannot be read: {error}.") from error
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from ml.cnn.data import Split, load, without_leaks
-from ml.cnn.model import build
+from ml.cnn.model import ARCHITECTURES, build
+from ml.result import TrainingFailed
 from ml.training import run_in_child
 
 MODEL_FILE = "model.keras"
@@ -53,6 +54,12 @@ class Recipe:
 
 def recipe(architecture: str = "residual", width: int = 16, epochs: int | None = None) -> Recipe:
     """The settled way to train an architecture; `epochs` None means the settled number."""
+    if architecture not in ARCHITECTURES:
+        raise TrainingFailed(f"Architecture {architecture!r} is unknown; known are {', '.join(ARCHITECTURES)}.")
+    if epochs is not None and epochs < 1:
+        raise TrainingFailed(f"{epochs} epochs are no training; 1 is the least.")
+    if width < 16 or width % 16:
+        raise TrainingFailed(f"Width {width} is not a positive multiple of 16.")
     if architecture == "baseline":
         return Recipe("baseline", 32, epochs or 10, 32, 1e-3, 0.0, 0.0, 0.0, False, Augmentation())
     augmentation = Augmentation(

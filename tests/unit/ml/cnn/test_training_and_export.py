@@ -1,0 +1,134 @@
+"""Building, training, exporting with TensorFlow, where it is installed; small data, one epoch."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ml.cnn import evaluate, release, train
+from ml.cnn.model import build, build_served
+from ml.result import DataUnreadable
+from ml.runtime import ModelRuntime
+from ml.training import run_in_child
+
+pytest.importorskip("tensorflow", reason="training needs TensorFlow, the extra [train]")
+# TensorFlow and its converter warn about their own parts.
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+def weights_of(directory):
+    import keras
+
+    return keras.models.load_model(directory / train.MODEL_FILE, compile=False).get_weights()
+
+
+def lively(network, seed):
+    """Give normalisation layers moving statistics as after training, so that nothing is hidden by ones and zeros."""
+    random = np.random.default_rng(seed)
+    network.set_weights([weight + random.normal(0, 0.05, weight.shape) ** 2 for weight in network.get_weights()])
+    return network
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (40, 28, 28)).astype(np.float32)
+
+
+def served(networks, target):
+    """What Keras and what ONNX Runtime make of the same networks."""
+    import onnxruntime
+
+    from ml.cnn.export import to_onnx
+
+    model = build_served(networks)
+    names = to_onnx(model, target)
+    return model, names, onnxruntime.InferenceSession(target.read_bytes(), providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_onnx_runtime_agrees_with_keras_on_all_outputs(count, pixels, tmp_path):
+    networks = [lively(build("residual", 16), seed) for seed in range(count)]
+    model, names, session = served(networks, tmp_path / "model.onnx")
+    assert names == ["logit", "activation_map", "embedding"]
+    expected = model(pixels[..., None], training=False)
+    found = dict(zip(names, session.run(names, {"pixels": pixels[..., None]}), strict=True))
+    assert found["embedding"].shape == (40, 64 * count)
+    for name in names:
+        scale = max(1.0, float(np.abs(expected[name]).max()))
+        assert np.abs(found[name] - expected[name].numpy()).max() / scale < 1e-5, name
+    assert found["activation_map"].mean(axis=(1, 2)) == pytest.approx(found["logit"].ravel(), abs=1e-5, rel=1e-5)
+
+
+def test_several_networks_are_averaged(pixels, tmp_path):
+    networks = [lively(build("residual", 16), seed) for seed in range(2)]
+    _, _, session = served(networks, tmp_path / "model.onnx")
+    (logit,) = session.run(["logit"], {"pixels": pixels[..., None]})
+    alone = [network(pixels[..., None], training=False).numpy() for network in networks]
+    assert logit == pytest.approx(np.mean(alone, axis=0), abs=1e-4, rel=1e-5)
+
+
+def test_the_baseline_is_the_described_one_and_has_no_map(pixels, tmp_path):
+    from keras import layers
+
+    baseline = build("baseline", 32)
+    assert [layer.filters for layer in baseline.layers if isinstance(layer, layers.Conv2D)] == [32, 64, 128]
+    assert baseline.get_layer("embedding").units == 512
+    assert baseline.count_params() == 159_233
+    model, names, session = served([baseline], tmp_path / "model.onnx")
+    assert names == ["logit", "embedding"]
+    (logit,) = session.run(["logit"], {"pixels": pixels[..., None]})
+    assert logit == pytest.approx(model(pixels[..., None])["logit"].numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize("width", [0, -16, 12, 24])
+def test_a_width_that_tensorflow_cannot_train_is_refused(width):
+    with pytest.raises(ValueError, match="multiple of 16"):
+        build("residual", width)
+
+
+def test_a_seed_repeats_a_training_and_another_seed_does_not(small_data, tmp_path):
+    how = train.recipe("residual", 16, epochs=1)
+    for name, seed in (("first", 5), ("again", 5), ("other", 6)):
+        run_in_child(train.fit, small_data, tmp_path / name, how, seed)
+    first, again, other = (weights_of(tmp_path / name) for name in ("first", "again", "other"))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_a_run_leaves_a_model_that_can_be_served(small_data, tmp_path):
+    told = train.run(small_data, tmp_path / "out", seed=1, epochs=1, width=16, architecture="residual")
+    runtime = ModelRuntime(tmp_path / "out")
+    assert json.loads(json.dumps(told)) == runtime.manifest
+    assert runtime.manifest["training"][0]["seed"] == 1
+    assert runtime.manifest["training"][0]["recipe"]["epochs"] == 1
+    assert runtime.judge(np.zeros((2, 28, 28))).maps.shape == (2, 7, 7)
+    assert evaluate.run(tmp_path / "out", small_data) == runtime.manifest["metrics"]
+
+
+def test_a_baseline_learns_and_is_served_without_a_heat_map(small_data, arrays, tmp_path):
+    told = train.run(small_data, tmp_path, seed=1, epochs=12, architecture="baseline")
+    assert told["metrics"]["test"]["auc"]["value"] == 1.0
+    prediction = ModelRuntime(tmp_path).predict(arrays["val_images"][1])
+    assert prediction.accepted
+    assert prediction.label == "pneumonia"
+    assert prediction.heatmap is None
+
+
+def test_training_on_broken_data_is_refused(tmp_path):
+    (tmp_path / "broken.npz").write_bytes(b"no archive")
+    with pytest.raises(DataUnreadable):
+        train.run(tmp_path / "broken.npz", tmp_path / "out", seed=1, epochs=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_release_holds_ensemble_single_model_and_comparison(small_data, tmp_path, monkeypatch):
+    recipe = train.recipe
+    monkeypatch.setattr(release, "recipe", lambda architecture: recipe(architecture, epochs=1))
+    manifest = release.run(small_data, tmp_path / "work", tmp_path / "out", foreign=small_data)
+    assert [member["seed"] for member in manifest["members"]] == [1, 2, 3]
+    assert manifest["baseline"]["architecture"] == "baseline"
+    ensemble, single = (ModelRuntime(tmp_path / "out" / name) for name in ("chest-xray", "chest-xray-single"))
+    image = np.zeros((1, 28, 28))
+    alone = [ModelRuntime(tmp_path / "work" / f"served-residual-{seed}").judge(image).logits[0] for seed in (1, 2, 3)]
+    assert ensemble.judge(image).logits[0] == pytest.approx(np.mean(alone), abs=1e-5)
+    assert single.judge(image).logits[0] in alone
