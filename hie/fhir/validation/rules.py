@@ -47,7 +47,7 @@ class Invariant:
 
 @cache
 def of_path(path: str) -> tuple[Rule, ...]:
-    """Give the rules for the object at a path; those of its simple children are asked here too."""
+    """Give the rules for the object at a path; those of children whose content is defined elsewhere are asked here."""
     return tuple(_rules(path))
 
 
@@ -58,18 +58,18 @@ def invariants(type_name: str) -> Iterator[Invariant]:
 
 
 def _rules(path: str) -> Iterator[Rule]:
-    simple_children = {one.path: one.name for one in facts.children(path) if one.types and not _is_backbone(one.types)}
+    defined_elsewhere = {one.path: one.name for one in facts.children(path) if not _is_backbone(one.types)}
     for one in invariants(path.partition(".")[0]):
         if one.key in ELSEWHERE:
             continue
         if one.path == path:
-            yield _WRITTEN[one.key](one) if one.key in _WRITTEN else _evaluated(one)
-        elif one.path in simple_children:
-            yield _of_child(one, simple_children[one.path])
+            yield WRITTEN[one.key](one) if one.key in WRITTEN else _evaluated(one)
+        elif one.path in defined_elsewhere:
+            yield _of_child(one, defined_elsewhere[one.path])
 
 
 def _is_backbone(types: tuple[str, ...]) -> bool:
-    return types[0] in ("BackboneElement", "Element")
+    return types[:1] in (("BackboneElement",), ("Element",))
 
 
 def _evaluated(invariant: Invariant) -> Rule:
@@ -83,7 +83,7 @@ def _evaluated(invariant: Invariant) -> Rule:
 
 
 def _of_child(invariant: Invariant, name: str) -> Rule:
-    """Ask a rule of each value of an element whose type is defined elsewhere, as Organization.telecom is."""
+    """Ask a rule of each value of an element whose content is defined elsewhere, as Organization.telecom is."""
     evaluate = _evaluation(invariant)
     stem = name.removesuffix("[x]")
     names = shortcuts.json_names(invariant.path.rpartition(".")[0], stem)
@@ -186,7 +186,7 @@ def _value_or_extensions(invariant: Invariant) -> Rule:
     return rule
 
 
-_WRITTEN: dict[str, Callable[[Invariant], Rule]] = {
+WRITTEN: dict[str, Callable[[Invariant], Rule]] = {
     "dom-2": _of_contained(_nested),
     "dom-3": _referred_to,
     "dom-4": _of_contained(_versioned),
@@ -194,3 +194,4 @@ _WRITTEN: dict[str, Callable[[Invariant], Rule]] = {
     "dom-6": _narrative_wanted,
     "ext-1": _value_or_extensions,
 }
+"""Rules about the whole resource, or too frequent for the general way, and what checks them."""
