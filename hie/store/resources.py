@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Connection, bindparam, func, select
 
 from hie.errors import Forbidden, Gone, NotFound, PreconditionFailed
-from hie.fhir.compartments import single_patient
+from hie.fhir import json_format
 from hie.fhir.http import FhirResponse
 from hie.fhir.scopes import Grant
 from hie.store import jobs, rows
@@ -23,7 +23,7 @@ from hie.store.search import engine as search_engine
 from hie.store.search.index import IndexRows, index_rows
 from hie.store.tenants import Tenant
 from hie.store.unit_of_work import UnitOfWork
-from hie.store.versions import StoredVersion, content_of
+from hie.store.versions import StoredVersion, served
 
 if TYPE_CHECKING:
     from hie.store.search.engine import SearchPage
@@ -227,11 +227,11 @@ class ResourceStore:
     def _write_new(
         self, unit: UnitOfWork, type_name: str, id_: str, content: dict[str, Any], method: int
     ) -> StoredVersion:
-        index = self._index({**content, "id": id_})
+        resource_ = served(content, id_, 1, unit.now)
+        index = self._index(resource_)
         self._permit(type_name, "c" if method == CREATED else "u", index)
-        served = content_of(content, id_, 1, unit.now)
-        version = StoredVersion(type_name, id_, 1, method, unit.now, served, came_into_being=True)
-        unit.write(version, content, single_patient({**content, "id": id_}), index, None, None)
+        version = StoredVersion(type_name, id_, 1, method, unit.now, json_format.dump(resource_), came_into_being=True)
+        unit.write(version, resource_, index, None, None)
         return version
 
     def update(
@@ -250,14 +250,15 @@ class ResourceStore:
         before_index = EMPTY_INDEX if before.content is None else self._index(parsed(before))
         if before.content is not None:
             self._permit(type, "u", before_index)
-            if content_of(content, id, row.vid, row.updated) == before.content:
+            if json_format.dump(served(content, id, row.vid, row.updated)) == before.content:
                 return before
-        index = self._index({**content, "id": id})
-        self._permit(type, "u", index)
         now = max(unit.now, row.updated + 1000)
-        served = content_of(content, id, row.vid + 1, now)
-        version = StoredVersion(type, id, row.vid + 1, UPDATED, now, served, came_into_being=before.content is None)
-        unit.write(version, content, single_patient({**content, "id": id}), index, row, before_index)
+        resource_ = served(content, id, row.vid + 1, now)
+        index = self._index(resource_)
+        self._permit(type, "u", index)
+        dumped, new = json_format.dump(resource_), before.content is None
+        version = StoredVersion(type, id, row.vid + 1, UPDATED, now, dumped, came_into_being=new)
+        unit.write(version, resource_, index, row, before_index)
         return version
 
     def delete(self, type: str, id: str, *, if_match: int | None = None) -> StoredVersion | None:
@@ -272,7 +273,7 @@ class ResourceStore:
         before_index = self._index(parsed(before))
         self._permit(type, "d", before_index)
         version = StoredVersion(type, id, row.vid + 1, DELETED, max(unit.now, row.updated + 1000), None)
-        unit.write(version, None, None, EMPTY_INDEX, row, before_index)
+        unit.write(version, None, EMPTY_INDEX, row, before_index)
         return version
 
     def _index(self, content: dict[str, Any]) -> IndexRows:

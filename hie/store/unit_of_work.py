@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from hie.errors import BrokenReference, OutcomeIssue, Referenced
+from hie.fhir.compartments import single_patient
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.store import rows
 from hie.store.audit import AuditEntry
@@ -72,12 +73,12 @@ class UnitOfWork:
         self,
         version: StoredVersion,
         content: dict[str, Any] | None,
-        patient: str | None,
         index: IndexRows,
         replaced: rows.Current | None,
         replaced_index: IndexRows | None,
     ) -> None:
-        """Buffer one version. `patient` chooses the data key; `content` None deletes."""
+        """Buffer one version; `content` None deletes."""
+        patient = None if content is None else single_patient(content)
         place = (version.type, version.id)
         key_id, sealed = 0, None
         if version.content is not None:

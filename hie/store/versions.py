@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from hie.fhir import json_format
-
 
 @dataclass(frozen=True, slots=True)
 class StoredVersion:
@@ -28,11 +26,11 @@ def instant(microseconds: int) -> str:
     return datetime.fromtimestamp(microseconds // 1000 / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def content_of(resource: Mapping[str, Any], id_: str, vid: int, updated: int) -> bytes:
-    """Return the JSON of a version: as received, but for id, meta.versionId and meta.lastUpdated."""
+def served(resource: Mapping[str, Any], id_: str, vid: int, updated: int) -> dict[str, Any]:
+    """Return a version as it is served: as received, but for id, meta.versionId and meta.lastUpdated."""
     given = resource.get("meta") or {}
     meta = {"versionId": str(vid), "lastUpdated": instant(updated)}
     meta.update((name, value) for name, value in given.items() if name not in meta)
-    served = {"resourceType": resource["resourceType"], "id": id_, "meta": meta}
-    served.update((name, value) for name, value in resource.items() if name not in served)
-    return json_format.dump(served)
+    version = {"resourceType": resource["resourceType"], "id": id_, "meta": meta}
+    version.update((name, value) for name, value in resource.items() if name not in version)
+    return version
