@@ -4,6 +4,7 @@
     ├── WrongFormat invalid            the bytes are not of the format that they are declared to be
     ├── Damaged structure              cut short, inconsistent, or breaking the rules of their format
     ├── Unsupported not-supported      sound as far as can be seen, but of a kind that is not read here
+    │   └── NoImage not-supported      a DICOM file that is no picture: a report, a waveform
     └── TooCostly too-costly           larger, or slower to read, than the limits allow
 
 Issue codes: https://hl7.org/fhir/R4/valueset-issue-type.html
@@ -40,6 +41,10 @@ class Unsupported(AdapterError):
     """A variant of the format, or a content, that this adapter does not read."""
 
     code = "not-supported"
+
+
+class NoImage(Unsupported):
+    """A sound file that holds no picture at all."""
 
 
 class TooCostly(AdapterError):

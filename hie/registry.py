@@ -76,10 +76,11 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class JobKind:
-    """What a worker does with the jobs of one kind."""
+    """What a worker does with the jobs of one kind; `gave_up` is told the reason when a job has failed for good."""
 
     code: str
     function: Callable[[dict[str, Any], Context], None]
+    gave_up: Callable[[dict[str, Any], str, Context], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class Registry:
         self._job_of.update((one.code, one) for one in self.jobs)
 
     def operation(self, code: str, type_name: str | None) -> Operation | None:
-        """Return the operation of that name which knows the type; one that names its types goes before one that does not."""
+        """Return the operation of that name for the type; one that names its types goes before one that does not."""
         found = None
         for operation in self._operations_of.get(code, ()):
             if operation.types is not None and type_name in operation.types:
@@ -170,9 +171,12 @@ def standard_parameters(key: str) -> tuple[Parameter, ...]:
 
 def built_in() -> Registry:
     """Return what this package itself brings."""
-    from hie.operations import everything, validate
+    from hie.jobs import JOB_KINDS, TRIGGERS
+    from hie.models import MODELS
+    from hie.operations import diagnose, everything, recommend, validate
 
-    return Registry(operations=(everything.OPERATION, validate.OPERATION))
+    operations = (everything.OPERATION, validate.OPERATION, diagnose.OPERATION, recommend.OPERATION)
+    return Registry(operations, TRIGGERS, JOB_KINDS, MODELS)
 
 
 def with_plugins(registry: Registry) -> Registry:

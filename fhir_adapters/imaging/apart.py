@@ -23,7 +23,8 @@ from fhir_adapters.base import AdapterError, Damaged, TooCostly
 from fhir_adapters.imaging.limits import CPU_SECONDS, MEMORY_BYTES, WALL_SECONDS
 
 _ROOT = str(Path(__file__).parents[2])
-_ERRORS = {cls.__name__: cls for cls in (AdapterError, base.WrongFormat, Damaged, base.Unsupported, TooCostly)}
+_ERROR_CLASSES = (AdapterError, base.WrongFormat, Damaged, base.Unsupported, base.NoImage, TooCostly)
+_ERRORS = {cls.__name__: cls for cls in _ERROR_CLASSES}
 # As many as there are processors: more would only share their time and multiply the memory.
 _seats = threading.BoundedSemaphore(os.cpu_count() or 1)
 

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fhir_adapters.base import AdapterError, Damaged, TooCostly, Unsupported
+from fhir_adapters.base import AdapterError, Damaged, NoImage, TooCostly, Unsupported
 from fhir_adapters.imaging import dicom_words as words
 from fhir_adapters.imaging import jpeg
 from fhir_adapters.imaging.formats import DICOM, DICOM_PREAMBLE
@@ -106,7 +106,7 @@ def transfer_syntax(source: Dataset) -> str:
 
 def _check_kind(source: Dataset) -> None:
     if not any(tag in source for tag in _PIXEL_DATA):
-        raise Unsupported(f"The DICOM file has no image: it is {words.kind_of_object(source)}.")
+        raise NoImage(f"The DICOM file has no image: it is {words.kind_of_object(source)}.")
     if _PIXEL_DATA[2] not in source:
         raise Unsupported("The DICOM image has floating-point pixels; whole numbers of 8 or 16 bits are read.")
     frames = words.whole(source, "NumberOfFrames", 1)

@@ -1,0 +1,8 @@
+"""Work that follows a write: what triggers it, what each kind of job does, and the worker that does it (D12)."""
+
+from __future__ import annotations
+
+from hie.jobs import diagnosis, triggers
+
+JOB_KINDS = (diagnosis.KIND,)
+TRIGGERS = (triggers.MEDIA, triggers.DICOM)

@@ -1,0 +1,54 @@
+"""The job that judges the image of a Media; what it writes is one transaction with the end of its Task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hie.context import Context
+from hie.errors import Gone, NotFound
+from hie.fhir import json_format
+from hie.fhir.instants import instant
+from hie.jobs import tasks
+from hie.operations import diagnose
+from hie.operations.server_context import own_record
+from hie.registry import JobKind
+
+CODE = "diagnose"
+
+
+def run(payload: dict[str, Any], ctx: Context) -> None:
+    """Judge the image of `payload["media"]` unless its Task has ended, for instance because it was cancelled."""
+    task = tasks.read(payload["task"], ctx)
+    if task["status"] in tasks.ENDED:
+        return
+    if task["status"] != "in-progress":
+        tasks.update(tasks.in_progress(task, ctx), own_record(ctx, "job-begin"))
+        task = tasks.read(payload["task"], ctx)
+    media = json_format.parse(ctx.store.read("Media", payload["media"]).content or b"{}")
+    bundle = diagnose.result(media, ctx)
+    bundle["entry"].append(tasks.entry(_ended(task, bundle, ctx)))
+    diagnose.write(bundle, own_record(ctx, "job-result"))
+
+
+def _ended(task: dict[str, Any], bundle: dict[str, Any], ctx: Context) -> dict[str, Any]:
+    from fhir_adapters.results import completed
+
+    ended = completed(task, bundle, instant(ctx.clock()))
+    observation = bundle["entry"][0]["resource"]
+    reason = observation.get("dataAbsentReason", {}).get("coding", [{}])[0].get("code")
+    if reason == "error":
+        return tasks.failed(ended, observation["note"][0]["text"], ctx)
+    return ended
+
+
+def gave_up(payload: dict[str, Any], reason: str, ctx: Context) -> None:
+    """Mark the Task failed; one that is gone or has ended needs nothing."""
+    try:
+        task = tasks.read(payload["task"], ctx)
+    except (NotFound, Gone):
+        return
+    if task["status"] not in tasks.ENDED:
+        tasks.update(tasks.failed(task, reason, ctx), own_record(ctx, "job-failed"))
+
+
+KIND = JobKind(CODE, run, gave_up)

@@ -1,0 +1,127 @@
+"""The worker: claims jobs one after another and does them, in a thread or in as many processes as a site needs.
+
+A job that fails is tried again after a pause, up to HIE_JOB_ATTEMPTS times; what a retry cannot mend fails at once. The
+job of a worker that died is claimed again when its claim has run out.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+
+from hie.app import Application
+from hie.context import Context
+from hie.errors import Busy, Conflict, FhirError, PreconditionFailed, Timeout, TooManyRequests
+from hie.models import CHEST_XRAY, loaded
+from hie.operations.server_context import own_record
+from hie.store.jobs import Job
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 5.0
+#: Refusals that may not be one the next time.
+_PASSING = (Busy, Conflict, PreconditionFailed, Timeout, TooManyRequests)
+
+
+class Worker:
+    """One claim at a time; `name` tells workers apart in the table of jobs."""
+
+    def __init__(self, application: Application, name: str | None = None) -> None:
+        self._application = application
+        self.name = name or f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; the job at hand is finished first."""
+        self._prepare()
+        pause = POLL_SECONDS
+        while not stop.is_set():
+            try:
+                worked = self.step()
+                pause = POLL_SECONDS
+            except Exception:
+                # The database may be away for a moment; the worker outlives it.
+                logger.exception("jobs cannot be claimed or finished")
+                worked, pause = False, min(2 * pause, LONGEST_PAUSE_SECONDS)
+            if not worked:
+                stop.wait(pause)
+
+    def step(self) -> bool:
+        """Claim and do one job; False where none was due."""
+        now = self._application.clock
+        job = self._application.store.jobs.claim(self.name, now())
+        if job is None:
+            return False
+        started = time.monotonic()
+        error = self._done(job)
+        state = "done"
+        if error is None:
+            self._application.store.jobs.complete(job, now())
+        else:
+            final = self._is_final(job, error)
+            if final:
+                self._give_up(job, error)
+            self._application.store.jobs.fail(job, _told(error), now(), final=final)
+            state = "failed" if final else "to be tried again"
+        ms = round((time.monotonic() - started) * 1000)
+        logger.info("job %s", state, extra={"kind": job.kind, "attempt": job.attempts, "ms": ms})
+        return True
+
+    def _done(self, job: Job) -> Exception | None:
+        """Do the job; the error it failed with, None where it did not."""
+        kind = self._application.registry.job(job.kind)
+        if kind is None:
+            return _Impossible(f"This server knows no jobs of kind {job.kind!r}.")
+        if job.attempts > self._application.settings.job_attempts:
+            return _Impossible("The job was begun and never finished, again and again.")
+        try:
+            kind.function(job.payload, self._context(job))
+        except FhirError as error:
+            return error
+        except Exception as error:
+            logger.exception("a job failed", extra={"kind": job.kind, "attempt": job.attempts})
+            return error
+        return None
+
+    def _is_final(self, job: Job, error: Exception) -> bool:
+        if isinstance(error, _Impossible) or job.attempts >= self._application.settings.job_attempts:
+            return True
+        return isinstance(error, FhirError) and error.status < 500 and not isinstance(error, _PASSING)
+
+    def _give_up(self, job: Job, error: Exception) -> None:
+        kind = self._application.registry.job(job.kind)
+        if kind is None or kind.gave_up is None:
+            return
+        try:
+            kind.gave_up(job.payload, _told(error), self._context(job))
+        except Exception:
+            # The job fails all the same; a Task that cannot be written now stays as it is.
+            logger.exception("the failure of a job could not be told", extra={"kind": job.kind})
+
+    def _context(self, job: Job) -> Context:
+        context = self._application.context(request_id=f"job-{job.id}-{job.attempts}", interaction="job")
+        return own_record(context, "job")
+
+    def _prepare(self) -> None:
+        """Load what the first job would otherwise wait for."""
+        import fhir_adapters.imaging.pixels
+        import fhir_adapters.results  # noqa: F401
+
+        try:
+            loaded(CHEST_XRAY, self._application.context())
+        except FhirError:
+            logger.exception("a model cannot be loaded")
+
+
+class _Impossible(Exception):
+    """A job that no retry can mend."""
+
+
+def _told(error: Exception) -> str:
+    """What may be shown of an error: ours in words, any other by its type, which quotes no record."""
+    if isinstance(error, FhirError):
+        return error.diagnostics
+    return str(error) if isinstance(error, _Impossible) else f"Internal error ({type(error).__name__})."

@@ -1,0 +1,74 @@
+"""What the recommender reads of patients, from the records in the store, within the grant of who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hie.context import Context
+from hie.fhir import json_format
+from hie.store.search.query import parse
+
+if TYPE_CHECKING:
+    from ml.recommender.history import History
+
+PAGE = 500
+
+
+def history(patient_id: str, ctx: Context) -> History:
+    """The history of one patient; NotFound or Gone where the Patient is. What the grant hides is not in it."""
+    from fhir_adapters.histories import history_of
+
+    patient = json_format.parse(ctx.store.read("Patient", patient_id).content or b"{}")
+    return history_of(_records(patient, ctx), patient_id)
+
+
+def histories(ctx: Context) -> Iterator[History]:
+    """The histories of all patients in the store, one in memory at a time."""
+    from fhir_adapters.histories import history_of
+
+    for patient in _search("Patient", (), ctx):
+        yield history_of(_records(patient, ctx), patient["id"])
+
+
+def hidden_types(ctx: Context) -> list[str]:
+    """Resource types of a history that the grant does not let through at all."""
+    from fhir_adapters.histories import READINGS
+
+    return [name for name in READINGS if ctx.store.grant.queries(name, "s") == ()]
+
+
+def _records(patient: dict[str, Any], ctx: Context) -> list[dict[str, Any]]:
+    from fhir_adapters.histories import READINGS
+
+    hidden = hidden_types(ctx)
+    of_patient = (("patient", f"Patient/{patient['id']}"),)
+    records = [patient]
+    for type_name in READINGS:
+        if type_name not in hidden:
+            records += _search(type_name, of_patient, ctx)
+    return records + _medications(records, ctx)
+
+
+def _medications(records: list[dict[str, Any]], ctx: Context) -> list[dict[str, Any]]:
+    """The Medications that requests and others refer to."""
+    references = [str(one.get("medicationReference", {}).get("reference", "")) for one in records]
+    ids = dict.fromkeys(text.removeprefix("Medication/") for text in references if text.startswith("Medication/"))
+    found = ctx.store.read_many([("Medication", id_) for id_ in ids])
+    return [json_format.parse(stored.content or b"{}") for stored in found.values()]
+
+
+def _search(type_name: str, criteria: tuple[tuple[str, str], ...], ctx: Context) -> Iterator[dict[str, Any]]:
+    """Every match, page by page."""
+    query = parse(
+        type_name, (*criteria, ("_count", str(PAGE)), ("_total", "none")),
+        max_count=PAGE, base_url=ctx.store.base_url, now=ctx.clock(),
+    )  # fmt: skip
+    while True:
+        page = ctx.store.search(query)
+        for stored in page.matches:
+            yield json_format.parse(stored.content or b"{}")
+        if page.next_cursor is None:
+            return
+        query = replace(query, cursor=page.next_cursor)

@@ -1,0 +1,126 @@
+"""$recommend, an operation of this server: what patients with a like history have, and this one has not.
+
+GET returns Observations that are not stored; POST attaches them to the record. What they hold: docs/ai-results.md.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from hie.context import Context
+from hie.errors import InvalidRequest, Unprocessable
+from hie.fhir import bundle, outcome
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.instants import instant
+from hie.fhir.json_format import Fragment
+from hie.models import RECOMMENDER, loaded
+from hie.operations import diagnose, histories
+from hie.operations.server_context import require
+from hie.registry import Operation, Parameter
+
+if TYPE_CHECKING:
+    from fhir_adapters.ai_model import ModelFacts
+    from ml.recommender import Recommendation
+    from ml.recommender.history import History
+
+TITLE = "Recommendations from like histories"
+DEFAULT_COUNT = 10
+MOST = 100
+SAFETY = (
+    "A research model, no medical device. It orders what patients with a like history have; it knows no reasons, no "
+    "contraindications and no interactions. Trained on synthetic records. A person has to weigh every proposal."
+)
+
+
+def recommend(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Answer with the recommendations for one patient; POST stores them, once for each state of the record."""
+    from fhir_adapters.recommendations import record_state
+
+    kind, count = request.parameter("kind"), _count(request)
+    attach = request.method == "POST"
+    require(ctx, "Observation", "r")
+    if attach:
+        require(ctx, "Observation", "c")
+    history = histories.history(request.id or "", ctx)
+    at = ctx.clock()
+    today = datetime.fromtimestamp(at / 1_000_000, UTC).date()
+    found = _found(history, kind, count, today, ctx)
+    state = record_state(history, history.age(today))
+    rows = (_stored if attach else _shown)(found, f"Patient/{request.id}", state, instant(at), ctx)
+    hidden = histories.hidden_types(ctx)
+    if hidden:
+        text = f"The token does not cover {', '.join(hidden)}: what they hold was not looked at."
+        rows.append({"resource": outcome.outcome([outcome.information(text)])})
+    return FhirResponse(200, bundle.listing("collection", ctx.new_id(), at, (), rows))
+
+
+def _count(request: FhirRequest) -> int:
+    text = request.parameter("count")
+    if text is None:
+        return DEFAULT_COUNT
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST):
+        raise InvalidRequest(f"count is {text[:80]!r}; it must be a whole number from 1 to {MOST}.", expression="count")
+    return int(text)
+
+
+def _found(history: History, kind: str | None, count: int, today: Any, ctx: Context) -> list[Recommendation]:
+    from ml.recommender import PatientDeceased, RecommenderError
+
+    try:
+        found: list[Recommendation] = loaded(RECOMMENDER, ctx).recommend(history, kind=kind, count=count, now=today)
+    except PatientDeceased as error:
+        raise Unprocessable(str(error), expression="Patient.deceased[x]") from error
+    except RecommenderError as error:
+        raise InvalidRequest(str(error), expression="kind") from error
+    return found
+
+
+def _facts(ctx: Context) -> ModelFacts:
+    from fhir_adapters import ai_codes
+    from fhir_adapters.ai_model import ModelFacts
+
+    model = loaded(RECOMMENDER, ctx)
+    return ModelFacts(model.name, model.version, TITLE, ai_codes.MACHINE_LEARNING, SAFETY)
+
+
+def _shown(found: list[Recommendation], patient: str, state: str, now: str, ctx: Context) -> list[dict[str, Any]]:
+    """Observations that are nowhere stored; their model is named by its identifier, as it may have no Device yet."""
+    from fhir_adapters.ai_model import full_url
+    from fhir_adapters.recommendations import identifier_of, observation
+
+    model = _facts(ctx)
+    device = {"identifier": model.identifier, "display": f"{model.name} {model.version}"}
+    return [
+        {
+            "fullUrl": full_url(identifier_of(one, patient, state, model), "Observation"),
+            "resource": observation(one, patient, state, model, now, device),
+        }
+        for one in found
+    ]
+
+
+def _stored(found: list[Recommendation], patient: str, state: str, now: str, ctx: Context) -> list[dict[str, Any]]:
+    """The Observations as they are stored, whether now or before."""
+    from fhir_adapters.recommendations import recommendation_bundle
+
+    if not found:
+        return []
+    written = diagnose.write(recommendation_bundle(found, patient, state, _facts(ctx), now), ctx)
+    targets = [("Observation", diagnose.id_of(row, "Observation")) for row in written["entry"][: len(found)]]
+    stored = ctx.store.read_many(targets)
+    return [
+        {"fullUrl": f"{ctx.base_url}/{type_}/{id_}", "resource": Fragment(stored[type_, id_].content or b"{}")}
+        for type_, id_ in targets
+        if (type_, id_) in stored
+    ]
+
+
+OPERATION = Operation(
+    code="recommend",
+    levels=frozenset({"instance"}),
+    types=frozenset({"Patient"}),
+    function=recommend,
+    definition="urn:x-hie:operation:recommend",
+    parameters=(Parameter("kind", "code"), Parameter("count", "positiveInt")),
+)
