@@ -26,21 +26,21 @@ from hie.web.negotiation import FHIR_JSON
 
 #: What each interaction answers, apart from 401, which all but the public ones give, and failures of the server.
 STATUSES: dict[str, tuple[int, ...]] = {
-    "capabilities": (200, 406),
-    "transaction": (200, 400, 403, 404, 409, 412, 413, 415),
+    "capabilities": (200, 400, 406),
+    "transaction": (200, 400, 403, 404, 406, 409, 410, 412, 413, 415),
     "history-system": (200, 400, 403, 406),
     "history-type": (200, 400, 403, 406),
     "history-instance": (200, 400, 403, 404, 406),
     "search-type": (200, 400, 403, 406),
     "search-form": (200, 400, 403, 406, 413, 415),
-    "create": (200, 201, 400, 403, 412, 413, 415),
-    "update": (200, 201, 400, 403, 412, 413, 415),
-    "conditional-update": (200, 201, 400, 403, 412, 413, 415),
-    "delete": (200, 403, 409, 412),
-    "conditional-delete": (200, 400, 403, 409, 412),
+    "create": (200, 201, 400, 403, 406, 412, 413, 415),
+    "update": (200, 201, 400, 403, 406, 412, 413, 415),
+    "conditional-update": (200, 201, 400, 403, 406, 412, 413, 415),
+    "delete": (200, 400, 403, 406, 409, 412),
+    "conditional-delete": (200, 400, 403, 406, 409, 412),
     "read": (200, 304, 400, 403, 404, 406, 410),
     "vread": (200, 304, 400, 403, 404, 406, 410),
-    "operation": (200, 400, 403, 404, 406),
+    "operation": (200, 400, 403, 404, 406, 413, 415),
 }
 MEANINGS = {
     200: "Done.", 201: "Made.", 304: "Not modified.", 400: "The request is invalid.",
