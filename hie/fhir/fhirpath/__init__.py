@@ -56,10 +56,12 @@ class Compiled:
     ) -> list[Any]:
         """Evaluate on an element; FhirPathError if the expression has no result on this input.
 
-        The items are plain JSON values, and Moment or Amount where the expression made them. `resource` is the
-        resource around the element (the element itself if it is one), `root_resource` the one that contains that.
+        The items are plain JSON values, and Moment or Amount where the expression made them; a primitive that has
+        extensions alone has no value to give. `resource` is the resource around the element (the element itself if
+        it is one), `root_resource` the one that contains that.
         """
-        return [unboxed(item) for item in self._run(focus, resource, root_resource, variables)]
+        values = [unboxed(item) for item in self._run(focus, resource, root_resource, variables)]
+        return values if None not in values else [value for value in values if value is not None]
 
     def holds(
         self,
