@@ -1,0 +1,34 @@
+"""Claim jobs until told to end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+
+from hie.app import Application
+from hie.jobs.worker import Worker
+from hie.settings import Settings
+from hie.web import logs
+
+
+def work(settings: Settings, *, supervised: bool = False) -> None:
+    """Do jobs until SIGTERM or SIGINT, or, supervised, until standard input ends; the job under way is finished."""
+    logs.configure(settings.log_level)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if supervised:
+        threading.Thread(target=_until_input_ends, args=(stop,), name="parent", daemon=True).start()
+    application = Application.open(settings)
+    try:
+        Worker(application).run(stop)
+    finally:
+        application.close()
+
+
+def _until_input_ends(stop: threading.Event) -> None:
+    """Wait for the end of standard input, whose other side is the parent process."""
+    while sys.stdin.buffer.raw.read(1024):
+        continue
+    stop.set()
