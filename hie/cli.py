@@ -52,6 +52,8 @@ data_dir_option = click.option(
     "--data-dir", type=click.Path(file_okay=False, path_type=Path), help="Directory of database, keys and locks."
 )
 
+supervised_option = click.option("--supervised", is_flag=True, hidden=True, help="End when standard input ends.")
+
 
 @main.command()
 @click.option("--host", help="Address to bind; 127.0.0.1 unless set.")
@@ -60,16 +62,17 @@ data_dir_option = click.option(
 @click.option("--workers", type=click.IntRange(1, 256), help="Web processes.")
 @click.option("--blocking-threads", "threads", type=click.IntRange(1, 256), help="Threads of each web process.")
 @click.option("--job-worker/--no-job-worker", "embedded_worker", default=None, help="Start a job worker too.")
-def serve(**given: Any) -> None:
+@supervised_option
+def serve(supervised: bool, **given: Any) -> None:
     """Serve FHIR at /fhir and the administration at /admin."""
     from hie.commands.serve import serve
 
-    serve(_settings(**given), click.echo)
+    serve(_settings(**given), click.echo, supervised=supervised)
 
 
 @main.command()
 @data_dir_option
-@click.option("--supervised", is_flag=True, hidden=True, help="End when standard input ends.")
+@supervised_option
 def worker(data_dir: Path | None, supervised: bool) -> None:
     """Claim jobs (images to read, and others) until ended."""
     from hie.commands.worker import work

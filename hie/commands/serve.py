@@ -18,6 +18,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from hie.commands.failures import CommandError
+from hie.commands.supervision import when_input_ends
 from hie.settings import Settings
 
 #: A server that was killed a moment ago may still be letting go of its port.
@@ -30,15 +31,18 @@ LONGEST_PAUSE_SECONDS = 30.0
 logger = logging.getLogger(__name__)
 
 
-def serve(settings: Settings, announce: Callable[[str], None]) -> None:
+def serve(settings: Settings, announce: Callable[[str], None], *, supervised: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; CommandError when the port is taken, StoreProblem for unusable data."""
+    if supervised:
+        when_input_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
     from granian.constants import Interfaces
     from granian.log import LogLevels
     from granian.server import Server
 
-    settings = replace(settings, port=_free_port(settings.host, settings.port))
+    settings = replace(settings, port=free_port(settings.host, settings.port))
     os.environ.update(environment(settings))
     _prepare(settings)
+    _add_up_metrics(settings)
     server = Server(
         "wsgi:app",
         address=settings.host,
@@ -95,7 +99,17 @@ def _prepare(settings: Settings) -> None:
     Store.open(settings).close()
 
 
-def _free_port(host: str, port: int) -> int:
+def _add_up_metrics(settings: Settings) -> None:
+    """Let /metrics add up the web processes, whose figures lie in files; those of an earlier start are removed."""
+    directory = settings.data_dir / "metrics"
+    directory.mkdir(exist_ok=True)
+    for file in directory.glob("*.db"):
+        file.unlink(missing_ok=True)
+    # The variable is the library's own and must be there before a web process loads it.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory.resolve())
+
+
+def free_port(host: str, port: int) -> int:
     """Return the port, or a free one for 0; CommandError when it is taken."""
     # granian binds with SO_REUSEPORT, by which a second server would silently share the first one's port.
     until = time.monotonic() + PORT_PATIENCE_SECONDS

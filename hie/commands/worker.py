@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 
 from hie.app import Application
+from hie.commands.supervision import when_input_ends
 from hie.jobs.worker import Worker
 from hie.settings import Settings
 from hie.web import logs
@@ -19,16 +19,9 @@ def work(settings: Settings, *, supervised: bool = False) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if supervised:
-        threading.Thread(target=_until_input_ends, args=(stop,), name="parent", daemon=True).start()
+        when_input_ends(stop.set)
     application = Application.open(settings)
     try:
         Worker(application).run(stop)
     finally:
         application.close()
-
-
-def _until_input_ends(stop: threading.Event) -> None:
-    """Wait for the end of standard input, whose other side is the parent process."""
-    while sys.stdin.buffer.raw.read(1024):
-        continue
-    stop.set()
