@@ -19,7 +19,8 @@ _MEDIA_TYPE = re.compile(
 def wrapped(body: bytes, content_type: str, security_context: str | None, id_: str | None) -> dict[str, Any]:
     """Make the Binary resource of content that was sent in its own format."""
     if _MEDIA_TYPE.fullmatch(content_type) is None:
-        raise InvalidRequest(f"Content-Type {content_type[:80]!r} is not a media type.", expression="Binary.contentType")
+        raise InvalidRequest(f"Content-Type {content_type[:80]!r} is not a media type.",
+                             expression="Binary.contentType")
     if not body:
         raise InvalidRequest("The request has no body; the content of the Binary is expected.",
                              expression="Binary.data")

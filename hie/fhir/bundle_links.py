@@ -104,7 +104,7 @@ def path_of_reference(text: str, resource: Any) -> str | None:
     """Return the FHIRPath of the first Reference.reference that says `text` (or a version of it)."""
     def says_it(holder: Any, key: Any) -> bool:
         value = holder[key]
-        return key == "reference" and isinstance(value, str) and (value == text or value.startswith(f"{text}/_history/"))
+        return key == "reference" and (value == text or str(value).startswith(f"{text}/_history/"))
 
     return next(_paths(resource, resource.get("resourceType", "Resource"), says_it), None)
 

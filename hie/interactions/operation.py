@@ -42,7 +42,7 @@ def _with_parameters(request: FhirRequest, found: Operation) -> FhirRequest:
     values = [(name, value) for name, value in request.parameters if name not in ANSWER_PARAMETERS]
     resource = request.resource
     if isinstance(resource, dict) and resource.get("resourceType") == "Parameters":
-        validated(resource, "Parameters")
+        validated(_without_subjects(resource, known), "Parameters")
         resource, more = _taken_apart(resource, known, found)
         values += more
     elif resource is not None:
@@ -53,9 +53,25 @@ def _with_parameters(request: FhirRequest, found: Operation) -> FhirRequest:
     for name, _ in values:
         if name not in known:
             names = ", ".join(sorted(known)) or "none"
-            raise InvalidRequest(f"${found.code} has no parameter {name[:80]!r}; it has: {names}.", expression=name[:80])
+            raise InvalidRequest(f"${found.code} has no parameter {name[:80]!r}; it has: {names}.",
+                                 expression=name[:80])
     _check_cardinality(values, resource, found)
     return replace(request, parameters=tuple(values), resource=resource)
+
+
+def _without_subjects(resource: dict[str, Any], known: dict[str, Parameter]) -> dict[str, Any]:
+    """Return the Parameters without the resources that the operation is about: it judges them itself."""
+    rows = resource.get("parameter")
+    if not isinstance(rows, list):
+        return resource
+    kept = [row for row in rows if not (isinstance(row, dict) and _is_complex(row.get("name"), known)
+                                        and set(row) == {"name", "resource"})]
+    envelope = {name: value for name, value in resource.items() if name != "parameter"}
+    return envelope | {"parameter": kept} if kept else envelope
+
+
+def _is_complex(name: Any, known: dict[str, Parameter]) -> bool:
+    return isinstance(name, str) and name in known and known[name].type in _COMPLEX
 
 
 def _taken_apart(
@@ -66,8 +82,7 @@ def _taken_apart(
     values: list[tuple[str, str]] = []
     for index, row in enumerate(resource.get("parameter", [])):
         name, expression = row["name"], f"Parameters.parameter[{index}]"
-        parameter = known.get(name)
-        if parameter is not None and parameter.type in _COMPLEX:
+        if _is_complex(name, known):
             if "resource" not in row or inner is not None:
                 raise InvalidRequest(f"Parameter {name} of ${found.code} is one resource.",
                                      expression=f"{expression}.resource")

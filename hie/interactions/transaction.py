@@ -215,8 +215,8 @@ def _references(plan: Plan, ctx: Context) -> dict[str, str]:
         try:
             stored = conditional.match(type_name, criteria, ctx)
             if stored is None:
-                raise PreconditionFailed(f"No {type_name} matches the reference {text[:200]}; exactly one must. Resources "
-                                         "of this Bundle are not searched: refer to them by their fullUrl.")
+                raise PreconditionFailed(f"No {type_name} matches the reference {text[:200]}; exactly one must. "
+                                         "Resources of this Bundle are not searched: name them by their fullUrl.")
         except FhirError as error:
             raise type(error)(error.diagnostics, issues=[
                 replace(issue, expression=_place_of_text(plan, text)) for issue in error.issues]) from error

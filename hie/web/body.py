@@ -23,7 +23,7 @@ def read(environ: dict[str, Any], most: int) -> bytes:
 
 
 def is_counted(environ: dict[str, Any]) -> bool:
-    """Tell whether the client said how long the body is; without that a body that breaks off may pass for a whole one."""
+    """Tell whether the client said how long the body is; without it a part may pass for the whole."""
     return bool(environ.get("CONTENT_LENGTH"))
 
 

@@ -8,7 +8,8 @@ from hie.app import Application
 from hie.registry import Registry
 from hie.settings import Settings
 from hie.store.store import Clock
-from hie.web import blueprint, error_handlers, exchange, health, logs, metrics, smart
+from hie.web import blueprint, error_handlers, exchange, health, logs, metrics, openapi, smart
+from hie.web.admin import blueprint as admin
 from hie.web.database import engine_of
 
 
@@ -24,6 +25,6 @@ def make(settings: Settings, *, registry: Registry | None, clock: Clock) -> Flas
     app.extensions["hie"] = application
     exchange.install(app, application)
     error_handlers.install(app)
-    for part in (blueprint, health, smart, metrics):
+    for part in (blueprint, admin, health, smart, metrics, openapi):
         app.register_blueprint(part.make(application))
     return app

@@ -21,7 +21,7 @@ OFFERED = f"{FHIR_JSON} (or _format=json)"
 
 
 class Accepted(NamedTuple):
-    """What a client takes: whether FHIR JSON is fine, whether it named it, whether it would rather have it than else."""
+    """What a client takes: whether FHIR JSON is fine, and whether it named it before everything else."""
 
     fhir: bool
     named: bool

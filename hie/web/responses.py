@@ -15,7 +15,7 @@ from hie.fhir.instants import http_date
 from hie.web.negotiation import FHIR_JSON, Accepted
 
 _FHIR_JSON_UTF8 = f"{FHIR_JSON}; charset=utf-8"
-_ONE_RESOURCE = frozenset({"read", "vread"})
+_ONE_RESOURCE = frozenset({"read", "vread", "capabilities"})
 
 
 def respond(request: FhirRequest, answer: FhirResponse, base_url: str, accepted: Accepted) -> Response:

@@ -26,4 +26,5 @@ def test_no_content_is_refused():
 
 
 def test_a_stored_media_type_that_is_none_is_not_sent_as_a_header():
-    assert opened({"resourceType": "Binary", "contentType": "a\r\nb", "data": "eA=="}) == (b"x", "application/octet-stream")
+    resource = {"resourceType": "Binary", "contentType": "a\r\nb", "data": "eA=="}
+    assert opened(resource) == (b"x", "application/octet-stream")

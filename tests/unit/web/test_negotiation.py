@@ -42,8 +42,11 @@ def test_what_is_not_offered_is_refused_with_what_is():
     assert "application/fhir+json" in caught.value.diagnostics
 
 
-@pytest.mark.parametrize("content_type", ["application/fhir+json", "application/json", "text/json",
-                                          'application/fhir+json; charset="UTF-8"', "Application/FHIR+JSON;charset=utf-8"])
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/fhir+json", "application/json", "text/json", 'application/fhir+json; charset="UTF-8"',
+     "Application/FHIR+JSON;charset=utf-8"],
+)
 def test_fhir_json_is_known_under_its_names(content_type):
     assert is_json(content_type)
 
@@ -53,7 +56,9 @@ def test_other_formats_are_not_json(content_type):
     assert not is_json(content_type)
 
 
-@pytest.mark.parametrize("content_type", ["application/json; charset=latin-1", "application/fhir+json; fhirVersion=3.0"])
+@pytest.mark.parametrize(
+    "content_type", ["application/json; charset=latin-1", "application/fhir+json; fhirVersion=3.0"]
+)
 def test_json_in_another_charset_or_version_is_refused(content_type):
     with pytest.raises(UnsupportedMediaType):
         is_json(content_type)

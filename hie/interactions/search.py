@@ -1,0 +1,75 @@
+"""FHIR search interaction: https://hl7.org/fhir/R4/http.html#search"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from hie.context import Context
+from hie.errors import OutcomeIssue
+from hie.fhir import bundle, json_format, outcome, search_parameters, summary
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.paging import CURSOR
+from hie.fhir.summary import Selection
+from hie.store.search import query as search_query
+from hie.store.search.query import SearchQuery
+from hie.store.versions import StoredVersion
+
+if TYPE_CHECKING:
+    from hie.store.search.engine import SearchPage
+
+
+def search(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Return a page of what matches, with what it includes."""
+    selection = summary.parse(request.parameters)
+    query = search_query.parse(
+        request.type,
+        request.parameters,
+        handling=request.preferences.handling,
+        default_count=ctx.settings.default_page_size,
+        max_count=ctx.settings.max_page_size,
+        base_url=ctx.base_url,
+        now=ctx.clock(),
+    )
+    page = ctx.store.search(query)
+    rows = list(_entries(page, query, selection, ctx.base_url))
+    content = bundle.listing("searchset", ctx.new_id(), ctx.clock(), _links(query, page, ctx.base_url), rows, page.total)
+    return FhirResponse(200, content)
+
+
+def _entries(
+    page: SearchPage, query: SearchQuery, selection: Selection | None, base_url: str
+) -> Iterator[dict[str, Any]]:
+    if query.ignored:
+        yield bundle.outcome_entry(outcome.outcome(_ignored(query)))
+    for mode, versions in (("match", page.matches), ("include", page.included)):
+        for stored in versions:
+            yield bundle.match_entry(base_url, stored.type, stored.id, _shown(stored, selection), mode)
+
+
+def _shown(stored: StoredVersion, selection: Selection | None) -> bytes | dict[str, Any]:
+    content = stored.content or b"{}"
+    return content if selection is None else selection.of(json_format.parse(content))
+
+
+def _ignored(query: SearchQuery) -> Iterator[OutcomeIssue]:
+    for name in query.ignored:
+        near = search_parameters.nearest(query.type or "Resource", name.partition(":")[0])
+        hint = f"; did you mean {near}?" if near else "."
+        yield OutcomeIssue("not-supported", f"The unknown parameter {name[:80]} was ignored, as handling=lenient asks"
+                           + hint, name[:80], "warning")
+
+
+def _links(query: SearchQuery, page: SearchPage, base_url: str) -> list[tuple[str, str]]:
+    address = f"{base_url}/{query.type}" if query.type else base_url
+    cursor = ((CURSOR, query.cursor),) if query.cursor else ()
+    links = [("self", _url(address, query.self_link + cursor))]
+    if page.next_cursor is not None:
+        links.append(("next", _url(address, (*query.self_link, (CURSOR, page.next_cursor)))))
+    return links
+
+
+def _url(address: str, parameters: tuple[tuple[str, str], ...]) -> str:
+    # The separators of search values stay readable in a link.
+    return f"{address}?{urlencode(parameters, safe=':|,/$', quote_via=quote)}" if parameters else address

@@ -1,0 +1,146 @@
+"""The FHIR API as a client meets it: Flask's test client, a token, and answers that are checked in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from hie.app import create_app
+from hie.settings import Settings
+from hie.store import administration
+
+TOKEN_HOURS = 10
+FHIR_JSON = "application/fhir+json; charset=utf-8"
+
+
+@dataclass
+class Answer:
+    """One answer: status, headers, body."""
+
+    status: int
+    headers: Any
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+    @property
+    def id(self) -> str:
+        return str(self.json["id"])
+
+    @property
+    def vid(self) -> str:
+        return str(self.headers["ETag"]).removeprefix('W/"').removesuffix('"')
+
+    def entries(self) -> list[Any]:
+        return list(self.json.get("entry", []))
+
+    def resources(self) -> list[Any]:
+        return [row["resource"] for row in self.entries()]
+
+    def link(self, relation: str) -> str | None:
+        return next((row["url"] for row in self.json.get("link", []) if row["relation"] == relation), None)
+
+    def refused(self, status: int, code: str, expression: str | None = None, text: str = "") -> None:
+        """Assert a refusal: its status, and among its issues one with the code, expression and words."""
+        assert self.status == status, self.content
+        assert self.headers["Content-Type"] == FHIR_JSON
+        body = self.json
+        assert body["resourceType"] == "OperationOutcome"
+        found = [(one["code"], one.get("expression", [None])[0], one["diagnostics"]) for one in body["issue"]]
+        assert any(c == code and (expression is None or e == expression) and text in d for c, e, d in found), found
+
+
+@dataclass
+class Fhir:
+    """A client of the FHIR API with one token."""
+
+    app: Flask
+    token: str | None
+
+    def __call__(self, method: str, url: str, body: Any = None, **headers: Any) -> Answer:
+        """Send a request; keyword arguments are headers, with _ for -."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.token is not None:
+            sent.setdefault("Authorization", f"Bearer {self.token}")
+        if isinstance(body, dict | list):
+            body = json.dumps(body)
+        if body is not None:
+            sent.setdefault("Content-Type", "application/fhir+json")
+        if sent.get("Content-Type") is None:
+            sent.pop("Content-Type", None)
+        path = url.removeprefix("http://localhost")
+        if not path.startswith("/"):
+            path = f"/fhir/{path}" if path else "/fhir"
+        environ = {"CONTENT_LENGTH": sent.pop("Content-Length")} if "Content-Length" in sent else {}
+        response = self.app.test_client().open(
+            path, method=method, data=body, headers=sent, environ_overrides=environ
+        )
+        answer = Answer(response.status_code, response.headers, response.data)
+        if answer.status >= 400 and method != "HEAD":
+            assert answer.json["resourceType"] == "OperationOutcome", "every refusal is an OperationOutcome"
+        return answer
+
+    def get(self, url: str, **headers: Any) -> Answer:
+        return self("GET", url, **headers)
+
+    def post(self, url: str, body: Any = None, **headers: Any) -> Answer:
+        return self("POST", url, body, **headers)
+
+    def put(self, url: str, body: Any = None, **headers: Any) -> Answer:
+        return self("PUT", url, body, **headers)
+
+    def delete(self, url: str, **headers: Any) -> Answer:
+        return self("DELETE", url, **headers)
+
+    def create(self, resource: Any) -> Any:
+        """Create a resource and return it as it was stored."""
+        answer = self.post(resource["resourceType"], resource)
+        assert answer.status == 201, answer.content
+        return answer.json
+
+    def total(self, search: str) -> int:
+        """Return how many resources match."""
+        joined = "&" if "?" in search else "?"
+        return int(self.get(f"{search}{joined}_summary=count").json["total"])
+
+
+@pytest.fixture
+def app(settings: Settings, clock: Any) -> Iterator[Flask]:
+    made = create_app(settings, clock=clock)
+    yield made
+    made.extensions["hie"].close()
+
+
+@pytest.fixture
+def client(app: Flask) -> Callable[..., Fhir]:
+    """Make a client whose token has the given scopes."""
+    application = app.extensions["hie"]
+
+    def made(*scopes: str, name: str = "") -> Fhir:
+        def unit(connection: Any) -> str:
+            now = application.clock()
+            client_id = administration.add_client(connection, 1, name or f"client {' '.join(scopes)}", now)
+            return administration.add_token(connection, 1, client_id, " ".join(scopes), now, now + TOKEN_HOURS * 3_600_000_000)[1]
+
+        return Fhir(app, application.store.database.write(unit))
+
+    return made
+
+
+@pytest.fixture
+def fhir(client: Callable[..., Fhir]) -> Fhir:
+    """A client that may do everything with every type."""
+    return client("system/*.cruds")
+
+
+@pytest.fixture
+def nobody(app: Flask) -> Fhir:
+    """A client without a token."""
+    return Fhir(app, None)

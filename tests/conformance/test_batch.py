@@ -1,0 +1,59 @@
+"""batch: https://hl7.org/fhir/R4/http.html#transaction"""
+
+from tests.builders import SYSTEM, bundle, entry, observation, patient, post, practitioner, put
+
+
+def batch(*entries):
+    return bundle(*entries, type_="batch")
+
+
+def test_each_entry_succeeds_or_fails_alone(fhir):
+    answer = fhir.post("", batch(
+        post(patient("One")), post(patient(gender="x")), entry("GET", "Patient/nobody"), put(patient(id="two")),
+        entry("GET", "Patient/two"), entry("PATCH", "Patient/two"), entry("DELETE", "Patient/never")))
+    assert answer.status == 200
+    assert answer.json["type"] == "batch-response"
+    rows = [row["response"] for row in answer.entries()]
+    assert [row["status"] for row in rows] == [
+        "201 Created", "400 Bad Request", "404 Not Found", "201 Created", "200 OK", "405 Method Not Allowed", "200 OK",
+    ]  # fmt: skip
+    assert rows[1]["outcome"]["issue"][0]["expression"] == ["Bundle.entry[1].resource.gender"]
+    assert rows[2]["outcome"]["issue"][0]["code"] == "not-found"
+    assert answer.entries()[4]["resource"]["id"] == "two"
+    assert fhir.total("Patient") == 2
+
+
+def test_conditional_entries_are_conditional(fhir):
+    once = post(practitioner("1"), ifNoneExist=f"identifier={SYSTEM}|1")
+    answer = fhir.post("", batch(once, once))
+    assert [row["response"]["status"] for row in answer.entries()] == ["201 Created", "200 OK"]
+    assert fhir.total("Practitioner") == 1
+
+
+def test_an_entry_that_refers_to_nothing_fails_alone(fhir):
+    answer = fhir.post("", batch(post(observation("Patient/nobody")), post(patient())))
+    first, second = (row["response"] for row in answer.entries())
+    assert first["status"] == "400 Bad Request"
+    assert first["outcome"]["issue"][0]["expression"] == ["Bundle.entry[0].resource.subject.reference"]
+    assert second["status"] == "201 Created"
+
+
+def test_an_entry_without_a_request_refuses_the_batch(fhir):
+    answer = fhir.post("", batch(post(patient()), {"resource": patient()}))
+    assert answer.status == 400
+    assert fhir.total("Patient") == 0
+
+
+def test_scopes_hold_for_each_entry(client, fhir):
+    answer = client("system/Patient.c").post("", batch(post(patient()), post(observation())))
+    assert [row["response"]["status"] for row in answer.entries()] == ["201 Created", "403 Forbidden"]
+    assert fhir.total("Observation") == 0
+
+
+def test_urls_may_begin_with_the_base_or_a_slash(fhir):
+    fhir.put("Patient/a", patient(id="a"))
+    answer = fhir.post("", batch(*(entry("GET", url) for url in (
+        "Patient/a", "/Patient/a", "http://localhost/fhir/Patient/a", "http://other.example/fhir/Patient/a"))))
+    statuses = [row["response"]["status"] for row in answer.entries()]
+    assert statuses[:3] == ["200 OK"] * 3
+    assert statuses[3].startswith("40")

@@ -1,0 +1,71 @@
+"""capabilities: https://hl7.org/fhir/R4/http.html#capabilities"""
+
+import pytest
+
+from hie.fhir import facts, validation
+
+
+def statement(nobody):
+    return nobody.get("metadata").json
+
+
+def test_anybody_may_ask_what_the_server_can(nobody):
+    answer = nobody.get("metadata")
+    assert answer.status == 200
+    assert answer.json["fhirVersion"] == "4.0.1"
+    assert answer.json["implementation"]["url"] == "http://localhost/fhir"
+
+
+def test_the_statement_is_valid(nobody):
+    issues = validation.validate(statement(nobody), "CapabilityStatement")
+    assert [one for one in issues if one.severity in ("error", "fatal")] == []
+
+
+def test_every_resource_type_has_its_interactions(nobody):
+    rows = statement(nobody)["rest"][0]["resource"]
+    assert {row["type"] for row in rows} == facts.RESOURCE_TYPES
+    expected = {"read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"}
+    for row in rows:
+        assert {one["code"] for one in row["interaction"]} == expected
+        assert (row["versioning"], row["conditionalDelete"], row["updateCreate"]) == ("versioned", "single", True)
+
+
+def test_what_belongs_to_later_is_absent(nobody):
+    rest = statement(nobody)["rest"][0]
+    codes = {one["code"] for row in rest["resource"] for one in row["interaction"]}
+    assert "patch" not in codes
+    assert "compartment" not in rest
+    assert {one["code"] for one in rest["interaction"]} == {"transaction", "batch", "history-system"}
+    assert not any(name.startswith(("_text", "_content", "_filter", "_query", "_has", "_list"))
+                   for row in rest["resource"] for name in [one["name"] for one in row["searchParam"]])
+
+
+def test_no_search_parameter_is_promised_that_the_search_refuses(nobody, fhir):
+    """Every parameter of a few types is really asked for, with :missing, which all types of parameter take."""
+    for row in statement(nobody)["rest"][0]["resource"]:
+        if row["type"] not in ("Patient", "Observation", "Location"):
+            continue
+        for one in row["searchParam"]:
+            query = f"{one['name']}=x" if one["name"] == "_id" else f"{one['name']}:missing=true"
+            assert fhir.get(f"{row['type']}?{query}&_count=1").status == 200, one["name"]
+        for name in row.get("searchInclude", []):
+            assert fhir.get(f"{row['type']}?_include={name}").status == 200, name
+        for name in row.get("searchRevInclude", [])[:20]:
+            assert fhir.get(f"{row['type']}?_revinclude={name}").status == 200, name
+
+
+def test_operations_stand_with_their_definitions(nobody):
+    rows = {row["type"]: row for row in statement(nobody)["rest"][0]["resource"]}
+    offered = {one["name"]: one["definition"] for one in rows["Patient"]["operation"]}
+    assert offered["everything"] == "http://hl7.org/fhir/OperationDefinition/Patient-everything"
+    assert offered["validate"] == "http://hl7.org/fhir/OperationDefinition/Resource-validate"
+    assert "everything" not in {one["name"] for one in rows["Observation"]["operation"]}
+
+
+@pytest.mark.parametrize(("mode", "status"), [("full", 200), ("normative", 200), ("terminology", 400), ("x", 400)])
+def test_modes(nobody, mode, status):
+    assert nobody.get(f"metadata?mode={mode}").status == status
+
+
+def test_the_statement_may_be_cut(nobody):
+    assert "rest" not in nobody.get("metadata?_elements=fhirVersion").json

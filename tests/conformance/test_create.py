@@ -1,0 +1,118 @@
+"""create, conditional too: https://hl7.org/fhir/R4/http.html#create"""
+
+import pytest
+
+from tests.builders import SYSTEM, observation, patient
+
+
+def test_create_answers_the_new_resource_and_where_it_is(fhir):
+    answer = fhir.post("Patient", patient("Smith", id="chosen-by-client"))
+    assert answer.status == 201
+    id_ = answer.id
+    assert id_ != "chosen-by-client"
+    assert answer.headers["Location"] == f"http://localhost/fhir/Patient/{id_}/_history/1"
+    assert answer.headers["ETag"] == 'W/"1"'
+    assert answer.headers["Last-Modified"] == "Thu, 01 Jan 2026 00:00:00 GMT"
+    assert answer.json["meta"]["versionId"] == "1"
+    assert answer.json["meta"]["lastUpdated"].startswith("2026-01-01T00:00:00")
+    assert fhir.get(f"Patient/{id_}").json == answer.json
+
+
+def test_the_clients_own_meta_is_kept_but_for_version_and_time(fhir):
+    meta = {"versionId": "9", "lastUpdated": "1999-01-01T00:00:00Z", "source": "http://example.org",
+            "tag": [{"system": "http://example.org", "code": "a"}]}
+    kept = fhir.create(patient(meta=meta))["meta"]
+    assert kept["tag"] == meta["tag"]
+    assert kept["source"] == meta["source"]
+    assert kept["versionId"] == "1"
+
+
+def test_return_minimal_answers_no_body(fhir):
+    answer = fhir.post("Patient", patient(), Prefer="return=minimal")
+    assert (answer.status, answer.content) == (201, b"")
+    assert "Location" in answer.headers
+    assert "Content-Type" not in answer.headers
+
+
+def test_return_operation_outcome_tells_of_warnings(fhir):
+    answer = fhir.post("Patient", patient(), Prefer="return=OperationOutcome")
+    assert answer.status == 201
+    assert answer.json["resourceType"] == "OperationOutcome"
+    assert {one["severity"] for one in answer.json["issue"]} <= {"warning", "information"}
+    assert fhir.post("Patient", patient(), Prefer="return=all").status == 400
+
+
+INVALID = [
+    ({"resourceType": "Patient", "gender": "masculine"}, "Patient.gender"),
+    ({"resourceType": "Patient", "nonsense": 1}, "Patient"),
+    ({"resourceType": "Patient", "birthDate": "1970-13-01"}, "Patient.birthDate"),
+    ({"resourceType": "Patient", "name": {"family": "A"}}, "Patient.name"),
+    ({"resourceType": "Patient", "active": "true"}, "Patient.active"),
+]
+
+
+@pytest.mark.parametrize(("resource", "expression"), INVALID, ids=[one[1] for one in INVALID])
+def test_an_invalid_resource_is_refused_naming_the_element(fhir, resource, expression):
+    answer = fhir.post("Patient", resource)
+    assert answer.status == 400
+    assert any(one["severity"] == "error" and one["expression"][0].startswith(expression)
+               for one in answer.json["issue"])
+    assert fhir.total("Patient") == 0
+
+
+def test_every_issue_of_a_resource_is_told_at_once(fhir):
+    answer = fhir.post("Patient", {"resourceType": "Patient", "gender": "x", "birthDate": "y"})
+    assert {one["expression"][0] for one in answer.json["issue"]} >= {"Patient.gender", "Patient.birthDate"}
+
+
+def test_a_resource_of_another_type_than_the_url_is_refused(fhir):
+    fhir.post("Patient", observation()).refused(400, "invalid", "resourceType")
+
+
+@pytest.mark.parametrize("body", [{}, {"resourceType": "Patients"}, {"resourceType": 1}, {"resourceType": None}])
+def test_a_resource_without_a_known_type_is_refused(fhir, body):
+    fhir.post("Patient", body).refused(400, "invalid", "resourceType")
+
+
+def test_a_reference_to_nothing_is_refused_naming_the_element(fhir):
+    answer = fhir.post("Observation", observation("Patient/nobody"))
+    answer.refused(400, "not-found", "Observation.subject.reference", "Patient/nobody")
+    assert fhir.total("Observation") == 0
+
+
+def test_a_reference_to_a_deleted_resource_is_refused(fhir):
+    id_ = fhir.create(patient())["id"]
+    fhir.delete(f"Patient/{id_}")
+    fhir.post("Observation", observation(f"Patient/{id_}")).refused(400, "not-found", "Observation.subject.reference")
+
+
+def test_a_conditional_create_makes_one_resource_only(fhir):
+    once = fhir.post("Patient", patient(identifier="1"), If_None_Exist=f"identifier={SYSTEM}|1")
+    again = fhir.post("Patient", patient(identifier="1"), If_None_Exist=f"identifier={SYSTEM}|1")
+    assert (once.status, again.status) == (201, 200)
+    assert again.json == once.json
+    assert again.headers["Location"] == once.headers["Location"]
+    assert again.headers["ETag"] == 'W/"1"'
+    assert fhir.total("Patient") == 1
+
+
+def test_a_conditional_create_that_matches_several_is_refused(fhir):
+    for _ in range(2):
+        fhir.create(patient("Twin"))
+    fhir.post("Patient", patient(), If_None_Exist="family=Twin").refused(412, "multiple-matches")
+    assert fhir.total("Patient") == 2
+
+
+@pytest.mark.parametrize("criteria", ["", "identifier=", "_format=json"])
+def test_a_conditional_create_without_criteria_is_refused(fhir, criteria):
+    fhir.post("Patient", patient(), If_None_Exist=criteria).refused(400, "invalid", "http.If-None-Exist")
+
+
+def test_a_conditional_create_with_an_unknown_parameter_is_refused(fhir):
+    assert fhir.post("Patient", patient(), If_None_Exist="identifer=1").status == 400
+    assert fhir.total("Patient") == 0
+
+
+def test_a_token_without_the_scope_creates_nothing(client, fhir):
+    client("system/Patient.ruds").post("Patient", patient()).refused(403, "forbidden")
+    assert fhir.total("Patient") == 0

@@ -1,0 +1,84 @@
+"""history of an instance, a type and the system: https://hl7.org/fhir/R4/http.html#history"""
+
+import pytest
+
+from tests.builders import observation, patient
+
+
+def test_the_history_of_an_instance_lists_every_version_newest_first(fhir):
+    id_ = fhir.create(patient("One"))["id"]
+    fhir.put(f"Patient/{id_}", patient("Two", id=id_))
+    fhir.delete(f"Patient/{id_}")
+    answer = fhir.get(f"Patient/{id_}/_history")
+    assert (answer.status, answer.json["type"], answer.json["total"]) == (200, "history", 3)
+    deleted, updated, created = answer.entries()
+    assert deleted["request"] == {"method": "DELETE", "url": f"Patient/{id_}"}
+    assert "resource" not in deleted
+    assert updated["request"] == {"method": "PUT", "url": f"Patient/{id_}"}
+    assert updated["response"]["status"] == "200 OK"
+    assert updated["response"]["etag"] == 'W/"2"'
+    assert updated["resource"]["name"][0]["family"] == "Two"
+    assert created["request"] == {"method": "POST", "url": "Patient"}
+    assert created["response"]["status"] == "201 Created"
+    assert created["response"]["lastModified"] == created["resource"]["meta"]["lastUpdated"]
+    assert {row["fullUrl"] for row in answer.entries()} == {f"http://localhost/fhir/Patient/{id_}"}
+    assert answer.link("self") == f"http://localhost/fhir/Patient/{id_}/_history"
+
+
+def test_pages_follow_each_other_without_gap_or_repetition(fhir):
+    for number in range(5):
+        fhir.create(patient(f"Name{number}"))
+    seen, url = [], "Patient/_history?_count=2"
+    while url:
+        answer = fhir.get(url)
+        assert answer.json["total"] == 5
+        seen += [one["name"][0]["family"] for one in answer.resources()]
+        url = answer.link("next")
+    assert seen == [f"Name{number}" for number in (4, 3, 2, 1, 0)]
+
+
+def test_the_history_of_the_system_has_all_types(fhir):
+    fhir.create(patient())
+    fhir.create(observation())
+    answer = fhir.get("_history")
+    assert [one["resourceType"] for one in answer.resources()] == ["Observation", "Patient"]
+
+
+def test_since_leaves_out_what_is_older(fhir, clock):
+    fhir.create(patient("Old"))
+    clock.forward(3600)
+    fhir.create(patient("New"))
+    answer = fhir.get("Patient/_history?_since=2026-01-01T00:30:00Z")
+    assert [one["name"][0]["family"] for one in answer.resources()] == ["New"]
+    assert answer.json["total"] == 1
+    assert fhir.get("Patient/_history?_since=2026-01-01T01:30:00%2B01:00").json["total"] == 1
+
+
+def test_a_count_of_none_tells_the_total_only(fhir):
+    fhir.create(patient())
+    for url in ("Patient/_history?_count=0", "Patient/_history?_summary=count"):
+        answer = fhir.get(url)
+        assert answer.json["total"] == 1
+        assert answer.entries() == []
+
+
+def test_the_history_of_what_never_was_is_not_found(fhir):
+    fhir.get("Patient/nobody/_history").refused(404, "not-found")
+    assert fhir.get("Patient/_history").json["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "expression"),
+    [("_since=yesterday", "invalid", "_since"), ("_count=-1", "invalid", "_count"), ("_count=x", "invalid", "_count"),
+     ("_at=2026", "not-supported", "_at"), ("name=x", "invalid", "name"), ("_cursor=x", "invalid", None)],
+)  # fmt: skip
+def test_a_parameter_that_history_does_not_have_is_refused(fhir, query, code, expression):
+    fhir.get(f"Patient/_history?{query}").refused(400, code, expression)
+
+
+def test_history_shows_only_what_the_token_covers(client, fhir):
+    fhir.create(patient())
+    fhir.create(observation())
+    narrow = client("system/Observation.rs")
+    assert [one["resourceType"] for one in narrow.get("_history").resources()] == ["Observation"]
+    narrow.get("Patient/_history").refused(403, "forbidden")

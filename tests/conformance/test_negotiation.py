@@ -1,0 +1,84 @@
+"""Formats in and out: https://hl7.org/fhir/R4/http.html#mime-type"""
+
+import pytest
+
+from tests.builders import observation, patient
+
+
+@pytest.mark.parametrize("accept", [None, "*/*", "application/fhir+json", "application/json", "application/*;q=0.1",
+                                    "application/fhir+json;fhirVersion=4.0", "text/html, */*;q=0.5"])
+def test_fhir_json_is_what_is_offered(fhir, accept):
+    id_ = fhir.create(patient())["id"]
+    answer = fhir.get(f"Patient/{id_}", **({"Accept": accept} if accept else {}))
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/fhir+json; charset=utf-8")
+
+
+@pytest.mark.parametrize("accept", ["application/fhir+xml", "text/html", "application/fhir+turtle",
+                                    "application/fhir+json;q=0"])
+def test_what_is_not_offered_is_refused_with_what_is(fhir, accept):
+    fhir.get("Patient/1", Accept=accept).refused(406, "not-supported", "http.Accept", "application/fhir+json")
+    fhir.post("Patient", patient(), Accept=accept).refused(406, "not-supported", "http.Accept")
+    assert fhir.total("Patient") == 0
+
+
+def test_format_goes_before_accept(fhir):
+    id_ = fhir.create(patient())["id"]
+    assert fhir.get(f"Patient/{id_}?_format=json", Accept="application/fhir+xml").status == 200
+    assert fhir.get(f"Patient/{id_}?_format=application/fhir%2Bjson").status == 200
+    fhir.get(f"Patient/{id_}?_format=xml").refused(406, "not-supported", "_format")
+
+
+@pytest.mark.parametrize("content_type", ["application/fhir+xml", "application/xml", "text/plain",
+                                          "application/json; charset=iso-8859-1", "application/x-www-form-urlencoded"])
+def test_a_body_in_another_format_is_refused(fhir, content_type):
+    for method, url in (("POST", "Patient"), ("PUT", "Patient/1"), ("POST", "")):
+        fhir(method, url, b"<Patient/>", Content_Type=content_type).refused(
+            415, "not-supported", "http.Content-Type")
+    assert fhir.total("Patient") == 0
+
+
+def test_a_body_without_a_content_type_is_refused(fhir):
+    fhir.post("Patient", b"{}", Content_Type=None).refused(415, "not-supported", "http.Content-Type")
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "expression", "text"),
+    [
+        (b"", "structure", None, "no body"),
+        (b"{", "structure", None, "not JSON"),
+        (b"[]", "structure", None, "object"),
+        (b'"Patient"', "structure", None, "object"),
+        (b'{"resourceType":"Patient","active":tru}', "structure", None, "column"),
+        (b'{"resourceType":"Patient","active":true,"active":false}', "structure", "Patient.active", "twice"),
+        (b'{"resourceType":"Patient","name":' + b"[" * 5000 + b"]" * 5000 + b"}", "structure", None, "nested"),
+        (b'{"resourceType":"Patient","active":\xff}', "structure", None, "UTF-8"),
+        ('{"resourceType":"Patient"}'.encode("utf-16"), "structure", None, "UTF-8"),
+        (b'{"resourceType":"Observation","valueQuantity":{"value":NaN}}', "structure", None, "NaN"),
+        (b'{"resourceType":"Patient","name":[{"family":"\\ud800"}]}', "structure", None, "surrogate"),
+    ],
+    ids=["empty", "cut", "array", "string", "word", "duplicate", "deep", "bytes", "utf-16", "nan", "surrogate"],
+)
+def test_broken_json_is_refused_naming_the_place(fhir, body, code, expression, text):
+    fhir.post("Patient", body).refused(400, code, expression, text)
+    assert fhir.total("Patient") == 0
+
+
+def test_a_body_beyond_the_limit_is_refused_unread(fhir):
+    fhir.post("Patient", b"x" * 32_000_001).refused(413, "too-long")
+
+
+def test_an_upload_that_breaks_off_writes_nothing(fhir):
+    body = b'{"resourceType":"Patient"}'
+    fhir.post("Patient", body, Content_Length=str(len(body) + 1)).refused(400, "invalid", "http.Content-Length")
+    assert fhir.total("Patient") == 0
+
+
+def test_the_request_id_is_taken_from_the_client_where_it_is_sane(fhir):
+    assert fhir.get("metadata", X_Request_Id="abc-123").headers["X-Request-Id"] == "abc-123"
+    made = fhir.get("metadata", X_Request_Id='"><script>').headers["X-Request-Id"]
+    assert len(made) == 36
+
+
+def test_a_host_that_is_none_is_refused(fhir):
+    fhir.post("Observation", observation(), Host="evil/x").refused(400, "invalid", "http.Host")
+    assert fhir.total("Observation") == 0

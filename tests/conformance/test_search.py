@@ -1,0 +1,116 @@
+"""search, as it goes over HTTP: https://hl7.org/fhir/R4/http.html#search"""
+
+import pytest
+
+from tests.builders import SYSTEM, observation, patient
+
+
+def test_a_searchset_lists_matches_with_links_and_total(fhir):
+    id_ = fhir.create(patient("Smith"))["id"]
+    fhir.create(patient("Jones"))
+    answer = fhir.get("Patient?family=Smith")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "application/fhir+json; charset=utf-8"
+    assert (answer.json["type"], answer.json["total"]) == ("searchset", 1)
+    row = answer.entries()[0]
+    assert row["fullUrl"] == f"http://localhost/fhir/Patient/{id_}"
+    assert row["search"] == {"mode": "match"}
+    assert row["resource"] == fhir.get(f"Patient/{id_}").json
+    assert answer.link("self") == "http://localhost/fhir/Patient?family=Smith"
+    assert answer.link("next") is None
+
+
+def test_post_search_finds_what_get_finds(fhir):
+    fhir.create(patient("Smith", identifier="1"))
+    fhir.create(patient("Smith", identifier="2"))
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    got = fhir.get(f"Patient?family=Smith&identifier={SYSTEM}|1")
+    posted = fhir.post("Patient/_search", f"family=Smith&identifier={SYSTEM}%7C1", **form)
+    mixed = fhir.post("Patient/_search?family=Smith", f"identifier={SYSTEM}%7C1", **form)
+    empty = fhir.post("Patient/_search?family=Smith", None)
+    assert [one.json["total"] for one in (got, posted, mixed, empty)] == [1, 1, 1, 2]
+    assert posted.link("self") == got.link("self")
+
+
+def test_a_search_form_in_another_format_is_refused(fhir):
+    fhir.post("Patient/_search", {"family": "x"}).refused(415, "not-supported", "http.Content-Type",
+                                                          "application/x-www-form-urlencoded")
+    fhir.post("Patient/_search", b"family=\xff", Content_Type="application/x-www-form-urlencoded").refused(
+        400, "invalid")
+    fhir.get("Patient/_search").refused(405, "not-supported")
+
+
+def test_pages_follow_each_other(fhir):
+    for number in range(5):
+        fhir.create(patient(f"Name{number}"))
+    seen, url = set(), "Patient?_count=2"
+    pages = 0
+    while url:
+        answer = fhir.get(url)
+        assert answer.status == 200
+        assert answer.link("self").startswith("http://localhost/fhir/Patient?_count=2")
+        seen |= {one["name"][0]["family"] for one in answer.resources()}
+        url, pages = answer.link("next"), pages + 1
+    assert (len(seen), pages) == (5, 3)
+    assert fhir.get("Patient?_count=2&_cursor=forged").status == 400
+
+
+def test_included_resources_are_marked(fhir):
+    id_ = fhir.create(patient())["id"]
+    fhir.create(observation(f"Patient/{id_}"))
+    rows = fhir.get("Observation?_include=Observation:subject").entries()
+    assert [(row["resource"]["resourceType"], row["search"]["mode"]) for row in rows] == [
+        ("Observation", "match"), ("Patient", "include")]
+    reverse = fhir.get("Patient?_revinclude=Observation:subject").entries()
+    assert [row["search"]["mode"] for row in reverse] == ["match", "include"]
+
+
+def test_summary_count_tells_the_total_only(fhir):
+    fhir.create(patient())
+    answer = fhir.get("Patient?_summary=count")
+    assert answer.json["total"] == 1
+    assert answer.entries() == []
+
+
+def test_summary_and_elements_cut_each_match(fhir):
+    fhir.create(observation())
+    found = fhir.get("Observation?_elements=issued").resources()[0]
+    assert set(found) == {"resourceType", "id", "meta", "status", "code"}
+    assert found["meta"]["tag"][0]["code"] == "SUBSETTED"
+
+
+def test_an_unknown_parameter_is_refused_naming_the_nearest(fhir):
+    fhir.get("Patient?famly=Smith").refused(400, "invalid", "famly", "family")
+
+
+def test_lenient_handling_leaves_an_unknown_parameter_out_and_says_so(fhir):
+    fhir.create(patient("Smith"))
+    answer = fhir.get("Patient?famly=x&family=Smith", Prefer="handling=lenient")
+    assert answer.status == 200
+    assert answer.link("self") == "http://localhost/fhir/Patient?family=Smith"
+    rows = answer.entries()
+    told = [row for row in rows if row["search"]["mode"] == "outcome"]
+    assert "famly" in told[0]["resource"]["issue"][0]["diagnostics"]
+    assert answer.json["total"] == 1
+
+
+@pytest.mark.parametrize("query", ["subject.name=x", "_has:Observation:subject:code=x", "_text=x", "_content=x",
+                                   "_filter=x", "_list=x", "name:text=x", "gender:in=x"])
+def test_what_belongs_to_later_is_refused_even_when_lenient(fhir, query):
+    for prefer in ("handling=strict", "handling=lenient"):
+        answer = fhir.get(f"Patient?{query}", Prefer=prefer)
+        assert answer.status == 400, answer.content
+        assert answer.json["issue"][0]["code"] in ("not-supported", "invalid")
+
+
+def test_compartment_search_is_refused(fhir):
+    fhir.get("Patient/1/Observation").refused(400, "not-supported", "http.url")
+
+
+def test_a_search_without_the_scope_is_refused(client, fhir):
+    client("system/Patient.r").get("Patient").refused(403, "forbidden")
+
+
+def test_pretty_applies_to_bundles(fhir):
+    fhir.create(patient())
+    assert b'\n  "type"' in fhir.get("Patient?_pretty=true").content

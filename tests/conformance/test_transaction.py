@@ -1,0 +1,277 @@
+"""transaction: https://hl7.org/fhir/R4/http.html#transaction"""
+
+import pytest
+
+from tests.builders import SYSTEM, bundle, encounter, entry, observation, parameters, patient, post, practitioner, put
+
+P = "urn:uuid:11111111-1111-1111-1111-111111111111"
+E = "urn:uuid:22222222-2222-2222-2222-222222222222"
+O = "urn:uuid:33333333-3333-3333-3333-333333333333"  # noqa: E741
+
+
+def test_new_resources_refer_to_each_other_by_full_url(fhir):
+    answer = fhir.post("", bundle(
+        post(observation(P, encounter={"reference": E}), O), post(encounter(P), E), post(patient(), P)))
+    assert answer.status == 200
+    assert answer.json["type"] == "transaction-response"
+    observed, met, person = (row["response"]["location"].split("/")[-4:-2] for row in answer.entries())
+    assert (observed[0], met[0], person[0]) == ("Observation", "Encounter", "Patient")
+    stored = fhir.get("/".join(["Observation", observed[1]])).json
+    assert stored["subject"]["reference"] == f"Patient/{person[1]}"
+    assert stored["encounter"]["reference"] == f"Encounter/{met[1]}"
+
+
+def test_the_response_has_status_location_etag_and_time_in_the_requests_order(fhir):
+    fhir.put("Patient/old", patient(id="old"))
+    fhir.put("Patient/gone", patient(id="gone"))
+    answer = fhir.post("", bundle(
+        entry("GET", "Patient/old"), put(patient("New", id="old")), post(patient()), entry("DELETE", "Patient/gone")))
+    read, updated, created, deleted = (row["response"] for row in answer.entries())
+    assert [one["status"] for one in (read, updated, created, deleted)] == ["200 OK", "200 OK", "201 Created", "200 OK"]
+    assert updated["location"] == "http://localhost/fhir/Patient/old/_history/2"
+    assert (updated["etag"], created["etag"]) == ('W/"2"', 'W/"1"')
+    assert created["lastModified"].startswith("2026-01-01T00:00:00")
+    assert deleted["outcome"]["issue"][0]["severity"] == "information"
+    # GET comes last, whatever its place: it sees what the others wrote.
+    assert answer.entries()[0]["resource"]["name"][0]["family"] == "New"
+    assert "resource" not in answer.entries()[2]
+
+
+def test_prefer_decides_what_the_entries_bring_back(fhir):
+    whole = fhir.post("", bundle(post(patient("Whole"))), Prefer="return=representation").entries()[0]
+    assert whole["resource"]["name"][0]["family"] == "Whole"
+    assert whole["fullUrl"].endswith(f"Patient/{whole['resource']['id']}")
+    told = fhir.post("", bundle(post(patient())), Prefer="return=OperationOutcome").entries()[0]
+    assert told["response"]["outcome"]["resourceType"] == "OperationOutcome"
+    assert "resource" not in told
+
+
+def test_deletes_come_first_and_updates_after_creates(fhir):
+    fhir.put("Patient/a", patient("Old", id="a", identifier="1"))
+    answer = fhir.post("", bundle(
+        post(patient("New", identifier="1"), ifNoneExist=f"identifier={SYSTEM}|1"), entry("DELETE", "Patient/a")))
+    assert [row["response"]["status"] for row in answer.entries()] == ["201 Created", "200 OK"]
+    assert fhir.total(f"Patient?identifier={SYSTEM}|1") == 1
+
+
+def test_the_order_of_the_entries_does_not_change_the_result(fhir):
+    for number, order in enumerate(((0, 1, 2), (2, 1, 0), (1, 2, 0))):
+        entries = [post(patient(f"Name{number}"), P), post(observation(P)), put(encounter(P, id=f"e{number}"))]
+        answer = fhir.post("", bundle(*(entries[index] for index in order)))
+        assert answer.status == 200
+        target = fhir.get(f"Encounter/e{number}").json["subject"]["reference"]
+        assert fhir.get(target).json["name"][0]["family"] == f"Name{number}"
+
+
+def test_links_in_narratives_and_uris_are_rewritten(fhir):
+    note = observation(P, text={"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">'
+                                                              f'<a href="{P}">patient</a></div>'})
+    answer = fhir.post("", bundle(post(note), post(patient(), P)), Prefer="return=representation")
+    stored, person = answer.resources()
+    assert f'<a href="Patient/{person["id"]}">' in stored["text"]["div"]
+
+
+def test_a_cycle_of_references_is_stored(fhir):
+    one = patient(link=[{"other": {"reference": E}, "type": "seealso"}])
+    two = patient(link=[{"other": {"reference": P}, "type": "seealso"}])
+    first, second = fhir.post("", bundle(post(one, P), post(two, E)), Prefer="return=representation").resources()
+    assert first["link"][0]["other"]["reference"] == f"Patient/{second['id']}"
+    assert second["link"][0]["other"]["reference"] == f"Patient/{first['id']}"
+
+
+def test_references_between_resources_of_another_server_are_kept_together(fhir):
+    base = "http://other.example/fhir"
+    answer = fhir.post("", bundle(post(patient(), f"{base}/Patient/7"),
+                                  post(observation("Patient/7"), f"{base}/Observation/8")),
+                       Prefer="return=representation")
+    person, observed = answer.resources()
+    assert person["id"] != "7"
+    assert observed["subject"]["reference"] == f"Patient/{person['id']}"
+
+
+def test_conditional_references_are_resolved(fhir):
+    id_ = fhir.create(practitioner("7"))["id"]
+    text = f"Practitioner?identifier={SYSTEM}|7"
+    answer = fhir.post("", bundle(post(patient(generalPractitioner=[{"reference": text}]))),
+                       Prefer="return=representation")
+    assert answer.resources()[0]["generalPractitioner"][0]["reference"] == f"Practitioner/{id_}"
+
+
+def test_a_conditional_reference_that_matches_none_or_several_rolls_everything_back(fhir):
+    for _ in range(2):
+        fhir.create(practitioner("twin"))
+    for identifier, status, code in (("none", 412, "conflict"), ("twin", 412, "multiple-matches")):
+        broken = patient(generalPractitioner=[{"reference": f"Practitioner?identifier={SYSTEM}|{identifier}"}])
+        fhir.post("", bundle(post(patient()), post(broken))).refused(
+            status, code, "Bundle.entry[1].resource.generalPractitioner[0].reference")
+    assert fhir.total("Patient") == 0
+
+
+def test_a_conditional_reference_does_not_see_resources_of_the_same_bundle(fhir):
+    text = f"Practitioner?identifier={SYSTEM}|7"
+    fhir.post("", bundle(post(practitioner("7")), post(patient(generalPractitioner=[{"reference": text}])))).refused(
+        412, "conflict", "Bundle.entry[1].resource.generalPractitioner[0].reference")
+
+
+def test_if_none_exist_finds_or_makes_and_references_follow(fhir):
+    known = fhir.create(practitioner("1"))["id"]
+    answer = fhir.post("", bundle(
+        post(practitioner("1"), P, ifNoneExist=f"identifier={SYSTEM}|1"),
+        post(practitioner("2"), E, ifNoneExist=f"identifier={SYSTEM}|2"),
+        post(practitioner("2"), O, ifNoneExist=f"identifier={SYSTEM}|2"),
+        post(patient(generalPractitioner=[{"reference": P}, {"reference": E}, {"reference": O}])),
+    ), Prefer="return=representation")
+    assert [row["response"]["status"] for row in answer.entries()] == ["200 OK", "201 Created", "200 OK", "201 Created"]
+    found, made, same, person = answer.resources()
+    assert found["id"] == known
+    assert same == made
+    targets = [one["reference"] for one in person["generalPractitioner"]]
+    assert targets == [f"Practitioner/{known}", f"Practitioner/{made['id']}", f"Practitioner/{made['id']}"]
+    assert fhir.total("Practitioner") == 2
+
+
+def test_conditional_updates_and_deletes_work_inside(fhir):
+    id_ = fhir.create(patient("Old", identifier="1"))["id"]
+    fhir.create(patient(identifier="9"))
+    answer = fhir.post("", bundle(
+        entry("PUT", f"Patient?identifier={SYSTEM}|1", patient("New", identifier="1"), P),
+        entry("PUT", f"Patient?identifier={SYSTEM}|2", patient("Made", identifier="2")),
+        entry("DELETE", f"Patient?identifier={SYSTEM}|9"), post(observation(P)),
+    ), Prefer="return=representation")
+    assert [row["response"]["status"] for row in answer.entries()] == ["200 OK", "201 Created", "200 OK", "201 Created"]
+    assert answer.entries()[3]["resource"]["subject"]["reference"] == f"Patient/{id_}"
+    assert fhir.get(f"Patient/{id_}").json["name"][0]["family"] == "New"
+    assert fhir.total("Patient") == 2
+
+
+def test_conditions_of_reads_and_updates_hold_inside(fhir):
+    fhir.put("Patient/a", patient(id="a"))
+    answer = fhir.post("", bundle(entry("GET", "Patient/a", ifNoneMatch='W/"1"')))
+    assert answer.entries()[0]["response"]["status"] == "304 Not Modified"
+    fhir.post("", bundle(post(patient()), put(patient("X", id="a"), ifMatch='W/"5"'))).refused(
+        412, "conflict", "Bundle.entry[1].resource")
+    assert fhir.total("Patient") == 1
+
+
+def test_searches_operations_and_histories_can_be_read_inside(fhir):
+    fhir.put("Patient/a", patient(id="a"))
+    answer = fhir.post("", bundle(
+        post(patient("Found")), entry("GET", "Patient?family=Found"), entry("GET", "Patient/a/_history"),
+        entry("POST", "Patient/$validate", parameters(resource=patient()))))
+    assert answer.status == 200
+    _, searched, listed, validated = answer.entries()
+    assert searched["resource"]["total"] == 1
+    assert listed["resource"]["type"] == "history"
+    assert validated["response"]["outcome"]["resourceType"] == "OperationOutcome"
+
+
+REFUSED = {
+    "an invalid resource": ([post(patient()), post(patient(gender="x"))], 400, None,
+                            "Bundle.entry[1].resource.gender"),
+    "a resource of another type": ([entry("POST", "Patient", observation())], 400, "invalid",
+                                   "Bundle.entry[0].resource"),
+    "a reference to nothing": ([post(patient()), post(observation("Patient/nobody"))], 400, "not-found",
+                               "Bundle.entry[1].resource.subject.reference"),
+    "a urn that is no entry": ([post(patient()), post(observation(P))], 400, "not-found",
+                               "Bundle.entry[1].resource.subject.reference"),
+    "no request": ([post(patient()), {"resource": patient()}], 400, None, "Bundle.entry[1]"),
+    "an unknown method": ([entry("SEND", "Patient", patient())], 400, None, "Bundle.entry[0].request.method"),
+    "a patch": ([entry("PATCH", "Patient/1", parameters())], 405, "not-supported", "Bundle.entry[0].request.method"),
+    "no resource": ([entry("POST", "Patient")], 400, "invalid", None),
+    "an unknown type": ([entry("POST", "Patients", patient())], 404, "not-supported", "Bundle.entry[0].request.url"),
+    "an id that is none": ([entry("PUT", "Patient/A_B", patient(id="A_B"))], 400, None, "Bundle.entry[0].resource.id"),
+    "another id than the url": ([entry("PUT", "Patient/a", patient(id="b"))], 400, "invalid",
+                                "Bundle.entry[0].resource.id"),
+    "two changes of one resource": ([put(patient(id="a")), entry("DELETE", "Patient/a")], 400, "invalid",
+                                    "Bundle.entry[1].request.url"),
+    "one fullUrl twice": ([post(patient(), P), post(patient(), P)], 400, None, None),
+    "a transaction inside": ([entry("POST", "", bundle())], 400, None, None),
+    "the capabilities inside": ([entry("GET", "metadata")], 400, "not-supported", "Bundle.entry[0].request.url"),
+    "an unknown operation": ([entry("POST", "Patient/$nothing", parameters())], 404, "not-found",
+                             "Bundle.entry[0].request.url"),
+    "a read of nothing": ([post(patient()), entry("GET", "Patient/nobody")], 404, "not-found", None),
+    "an unknown search parameter": ([post(patient()), entry("GET", "Patient?nonsense=1")], 400, None, None),
+    "empty criteria": ([post(patient(), ifNoneExist="identifier=")], 400, None, "Bundle.entry[0].request.ifNoneExist"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("entries", "status", "code", "expression"), REFUSED.values(), ids=REFUSED.keys())
+def test_one_wrong_entry_refuses_the_whole_naming_the_place(fhir, entries, status, code, expression):
+    answer = fhir.post("", bundle(*entries))
+    assert answer.status == status, answer.content
+    issues = answer.json["issue"]
+    if code is not None:
+        assert code in [one["code"] for one in issues]
+    places = [place for one in issues for place in one.get("expression", [])]
+    assert all(place.startswith("Bundle") for place in places), places
+    if expression is not None:
+        assert expression in places, places
+    assert fhir.total("Patient") == 0
+
+
+def test_what_is_still_referred_to_cannot_be_deleted_inside_either(fhir):
+    id_ = fhir.create(patient())["id"]
+    observed = fhir.create(observation(f"Patient/{id_}"))["id"]
+    fhir.post("", bundle(entry("DELETE", f"Patient/{id_}"))).refused(409, "conflict")
+    together = bundle(entry("DELETE", f"Patient/{id_}"), entry("DELETE", f"Observation/{observed}"))
+    assert fhir.post("", together).status == 200
+    assert fhir.total("Patient") == 0
+
+
+def test_two_conditional_updates_that_mean_one_resource_are_refused(fhir):
+    id_ = fhir.create(patient("Old", identifier="1"))["id"]
+    fhir.post("", bundle(entry("PUT", f"Patient?identifier={SYSTEM}|1", patient("A")),
+                         put(patient("B", id=id_)))).refused(400, "invalid", "Bundle.entry[1].request.url")
+    assert fhir.get(f"Patient/{id_}").vid == "1"
+
+
+@pytest.mark.parametrize("body", [
+    {"resourceType": "Bundle", "type": "collection"},
+    {"resourceType": "Bundle", "type": "searchset", "entry": []},
+    {"resourceType": "Bundle"},
+], ids=["collection", "searchset", "no type"])  # fmt: skip
+def test_a_bundle_of_another_type_is_refused_at_the_base(fhir, body):
+    fhir.post("", body).refused(400, "invalid", "Bundle.type")
+
+
+def test_another_resource_is_refused_at_the_base(fhir):
+    fhir.post("", patient()).refused(400, "invalid", "resourceType")
+
+
+@pytest.mark.parametrize("entries", [{}, "x", [1], [None], [{"request": 1}], [{"request": {"method": "GET"}}]])
+def test_a_bundle_whose_entries_are_none_is_refused(fhir, entries):
+    answer = fhir.post("", {"resourceType": "Bundle", "type": "transaction", "entry": entries})
+    assert answer.status == 400
+    assert answer.json["issue"][0]["expression"][0].startswith("Bundle.entry")
+
+
+def test_a_bundle_without_entries_does_nothing(fhir):
+    answer = fhir.post("", {"resourceType": "Bundle", "type": "transaction"})
+    assert (answer.status, answer.entries()) == (200, [])
+
+
+def test_more_entries_than_are_taken_are_refused(fhir):
+    answer = fhir.post("", bundle(*[post(patient())] * 5001))
+    answer.refused(413, "too-long", "Bundle.entry")
+    assert fhir.total("Patient") == 0
+
+
+def test_a_large_transaction_is_stored_whole(fhir):
+    entries = [post(patient(), P), *(post(observation(P, value=number)) for number in range(600))]
+    answer = fhir.post("", bundle(*entries))
+    assert answer.status == 200
+    assert len(answer.entries()) == 601
+    assert fhir.total("Observation") == 600
+
+
+def test_a_bundle_can_also_be_stored_as_a_resource(fhir):
+    stored = fhir.create({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": patient()}]})
+    assert fhir.get(f"Bundle/{stored['id']}").json["entry"][0]["resource"]["resourceType"] == "Patient"
+    assert fhir.total("Patient") == 0
+
+
+def test_scopes_hold_for_every_entry(client, fhir):
+    narrow = client("system/Patient.c")
+    narrow.post("", bundle(post(patient()), post(observation()))).refused(403, "forbidden", "Bundle.entry[1]")
+    assert fhir.total("Patient") == 0
+    assert narrow.post("", bundle(post(patient()))).status == 200

@@ -1,0 +1,112 @@
+"""update, conditional too: https://hl7.org/fhir/R4/http.html#update"""
+
+import pytest
+
+from tests.builders import SYSTEM, patient
+
+
+def test_update_makes_the_next_version(fhir):
+    id_ = fhir.create(patient("Smith"))["id"]
+    answer = fhir.put(f"Patient/{id_}", patient("Jones", id=id_))
+    assert answer.status == 200
+    assert answer.headers["ETag"] == 'W/"2"'
+    assert answer.headers["Location"] == f"http://localhost/fhir/Patient/{id_}/_history/2"
+    assert answer.json["name"][0]["family"] == "Jones"
+    assert fhir.get(f"Patient/{id_}").json == answer.json
+
+
+def test_update_creates_under_an_id_that_the_client_chose(fhir):
+    answer = fhir.put("Patient/my-id.1", patient(id="my-id.1"))
+    assert answer.status == 201
+    assert answer.headers["ETag"] == 'W/"1"'
+    assert fhir.get("Patient/my-id.1").status == 200
+
+
+def test_update_brings_a_deleted_resource_back(fhir):
+    id_ = fhir.create(patient())["id"]
+    fhir.delete(f"Patient/{id_}")
+    answer = fhir.put(f"Patient/{id_}", patient("Back", id=id_))
+    assert (answer.status, answer.vid) == (201, "3")
+    assert fhir.get(f"Patient/{id_}").json["name"][0]["family"] == "Back"
+
+
+def test_an_update_that_changes_nothing_makes_no_version(fhir):
+    created = fhir.create(patient())
+    answer = fhir.put(f"Patient/{created['id']}", created)
+    assert (answer.status, answer.vid) == (200, "1")
+
+
+def test_an_update_needs_the_id_of_its_url(fhir):
+    fhir.put("Patient/1", patient()).refused(400, "invalid", "Patient.id")
+    fhir.put("Patient/1", patient(id="2")).refused(400, "invalid", "Patient.id")
+    assert fhir.total("Patient") == 0
+
+
+def test_if_match_lets_only_the_version_it_names_be_changed(fhir):
+    id_ = fhir.create(patient("One"))["id"]
+    assert fhir.put(f"Patient/{id_}", patient("Two", id=id_), If_Match='W/"1"').status == 200
+    fhir.put(f"Patient/{id_}", patient("Three", id=id_), If_Match='W/"1"').refused(412, "conflict")
+    assert fhir.get(f"Patient/{id_}").json["name"][0]["family"] == "Two"
+
+
+def test_if_match_on_what_is_not_there_is_refused(fhir):
+    fhir.put("Patient/new", patient(id="new"), If_Match='W/"1"').refused(412, "conflict")
+    assert fhir.total("Patient") == 0
+
+
+@pytest.mark.parametrize("value", ["1", "*", "W/1", 'W/"1", W/"2"'])
+def test_a_malformed_if_match_is_refused(fhir, value):
+    id_ = fhir.create(patient())["id"]
+    fhir.put(f"Patient/{id_}", patient(id=id_), If_Match=value).refused(400, "invalid", "http.If-Match")
+
+
+def test_if_none_match_on_an_update_is_refused_not_ignored(fhir):
+    fhir.put("Patient/1", patient(id="1"), If_None_Match="*").refused(400, "not-supported", "http.If-None-Match")
+
+
+def test_a_conditional_update_changes_the_one_that_matches(fhir):
+    id_ = fhir.create(patient("Smith", identifier="1"))["id"]
+    answer = fhir.put(f"Patient?identifier={SYSTEM}|1", patient("Jones", identifier="1"))
+    assert (answer.status, answer.id, answer.vid) == (200, id_, "2")
+
+
+def test_a_conditional_update_creates_where_none_matches(fhir):
+    answer = fhir.put(f"Patient?identifier={SYSTEM}|1", patient(identifier="1"))
+    assert answer.status == 201
+    assert fhir.total("Patient") == 1
+    chosen = fhir.put(f"Patient?identifier={SYSTEM}|2", patient(identifier="2", id="mine"))
+    assert (chosen.status, chosen.id) == (201, "mine")
+
+
+def test_a_conditional_update_never_overwrites_another_resource(fhir):
+    fhir.put("Patient/mine", patient("Mine", id="mine"))
+    fhir.put(f"Patient?identifier={SYSTEM}|7", patient("Other", identifier="7", id="mine")).refused(
+        409, "conflict", "Patient.id")
+    assert fhir.get("Patient/mine").json["name"][0]["family"] == "Mine"
+
+
+def test_a_conditional_update_that_matches_several_or_another_id_is_refused(fhir):
+    first = fhir.create(patient("Twin", identifier="1"))
+    fhir.create(patient("Twin"))
+    fhir.put("Patient?family=Twin", patient()).refused(412, "multiple-matches")
+    fhir.put(f"Patient?identifier={SYSTEM}|1", patient(id="other")).refused(400, "invalid", "Patient.id")
+    assert fhir.get(f"Patient/{first['id']}").vid == "1"
+
+
+def test_a_conditional_update_with_if_match_needs_a_match(fhir):
+    fhir.put(f"Patient?identifier={SYSTEM}|1", patient(), If_Match='W/"1"').refused(412, "conflict")
+    assert fhir.total("Patient") == 0
+
+
+def test_patch_is_refused_with_what_is_allowed(fhir):
+    id_ = fhir.create(patient())["id"]
+    answer = fhir("PATCH", f"Patient/{id_}", [], Content_Type="application/json-patch+json")
+    answer.refused(405, "not-supported", "http.method")
+    assert answer.headers["Allow"] == "DELETE, GET, HEAD, PUT"
+
+
+def test_a_token_that_may_create_but_not_update_changes_nothing(client, fhir):
+    id_ = fhir.create(patient())["id"]
+    creator = client("system/Patient.crs")
+    creator.put(f"Patient/{id_}", patient("New", id=id_)).refused(403, "forbidden")
+    assert fhir.get(f"Patient/{id_}").vid == "1"

@@ -1,0 +1,66 @@
+"""$validate: https://hl7.org/fhir/R4/resource-operation-validate.html"""
+
+from tests.builders import observation, parameters, patient
+
+
+def issues(answer):
+    assert answer.status == 200, answer.content
+    assert answer.json["resourceType"] == "OperationOutcome"
+    return answer.json["issue"]
+
+
+def errors(answer):
+    return [one for one in issues(answer) if one["severity"] in ("error", "fatal")]
+
+
+def test_a_valid_resource_is_told_so_and_not_stored(fhir):
+    assert errors(fhir.post("Patient/$validate", patient())) == []
+    assert fhir.total("Patient") == 0
+
+
+def test_an_invalid_resource_is_answered_with_its_issues(fhir):
+    found = errors(fhir.post("Patient/$validate", patient(gender="x")))
+    assert found[0]["expression"] == ["Patient.gender"]
+
+
+def test_the_resource_may_come_as_a_parameter(fhir):
+    body = parameters(resource=patient(gender="x"), mode=("Code", "create"))
+    assert errors(fhir.post("Patient/$validate", body))[0]["expression"] == ["Patient.gender"]
+
+
+def test_a_stored_resource_is_validated_in_place(fhir):
+    id_ = fhir.create(patient())["id"]
+    for answer in (fhir.get(f"Patient/{id_}/$validate"), fhir.post(f"Patient/{id_}/$validate")):
+        assert errors(answer) == []
+    fhir.get("Patient/nobody/$validate").refused(404, "not-found")
+
+
+def test_an_update_needs_its_id(fhir):
+    assert errors(fhir.post("Patient/$validate?mode=update", patient()))[0]["expression"] == ["Patient.id"]
+    assert errors(fhir.post("Patient/1/$validate", patient(id="2")))[0]["expression"] == ["Patient.id"]
+    assert errors(fhir.post("Patient/1/$validate", patient(id="1"))) == []
+
+
+def test_a_resource_of_another_type_is_an_issue(fhir):
+    assert errors(fhir.post("Patient/$validate", observation()))[0]["expression"] == ["resourceType"]
+
+
+def test_a_deletion_is_validated(fhir):
+    id_ = fhir.create(patient())["id"]
+    assert errors(fhir.get(f"Patient/{id_}/$validate?mode=delete")) == []
+    assert errors(fhir.get("Patient/nobody/$validate?mode=delete"))[0]["code"] == "not-found"
+    fhir.get("Patient/$validate?mode=delete").refused(400, "invalid", "mode")
+
+
+def test_profiles_are_refused_until_they_are_evaluated(fhir):
+    fhir.post("Patient/$validate?profile=http://example.org/p", patient()).refused(400, "not-supported", "profile")
+
+
+def test_what_the_operation_does_not_take_is_refused(fhir):
+    fhir.post("Patient/$validate?nonsense=1", patient()).refused(400, "invalid", "nonsense")
+    fhir.post("Patient/$validate?mode=x", patient()).refused(400, "invalid", "mode")
+    fhir.post("Patient/$validate?mode=create&mode=update", patient()).refused(400, "invalid", "mode")
+    fhir.post("Patient/$validate").refused(400, "invalid", "resource")
+    fhir.post("$validate", patient()).refused(404, "not-found", "http.url")
+    fhir.post("Patient/$nothing", patient()).refused(404, "not-found", "http.url")
+    fhir.put("Patient/$validate", patient()).refused(405, "not-supported")
