@@ -131,7 +131,9 @@ def to_onnx(served: Any, target: Path) -> list[str]:
         node.input[:] = [renamed.get(given, given) for given in node.input]
     for found in graph.graph.output:
         found.name = renamed[found.name]
-    target.write_bytes(graph.SerializeToString())
+    # The converter's note holds a running number: without it, the same networks give the same bytes.
+    graph.graph.doc_string = ""
+    target.write_bytes(graph.SerializeToString(deterministic=True))
     return names
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.cnn.components import principal_components
 from ml.cnn.npz import read_arrays
 from ml.result import ModelUnreadable
 
@@ -82,14 +83,13 @@ def fit(
     # A touch of ridge: some of the embedding's numbers hardly vary.
     ridge = 1e-4 * np.trace(np.cov(embeddings.astype(np.float64).T)) / len(covariance)
     both_ways = np.concatenate([_standardised(images), _standardised(images[:, :, ::-1])])
-    pixel_mean = both_ways.mean(axis=0)
-    _, singular, components = np.linalg.svd(both_ways - pixel_mean, full_matrices=False)
+    pixel_mean, components, variances = principal_components(both_ways, COMPONENTS)
     unscaled = Gate(
         class_means=means,
         precision=np.linalg.inv(covariance + ridge * np.eye(len(covariance))),
         pixel_mean=pixel_mean,
-        components=components[:COMPONENTS],
-        variances=singular[:COMPONENTS] ** 2 / len(both_ways),
+        components=components,
+        variances=variances,
         centre=np.zeros(len(PARTS)),
         scale=np.ones(len(PARTS)),
     )

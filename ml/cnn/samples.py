@@ -10,12 +10,14 @@ import io
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from ml.cnn.components import principal_components
 from ml.cnn.data import load, without_leaks
 from ml.cnn.model import CLASSES, IMAGE_SIZE
 from ml.cnn.npz import read_arrays
@@ -52,14 +54,13 @@ def sample_png(image: NDArray[np.uint8]) -> bytes:
 def statistics_of(data: Path) -> bytes:
     """Mean, principal components and deviations of each class of the training split, as npz of plain arrays."""
     train = without_leaks(load(data))[0].train
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for label, name in enumerate(CLASSES):
         flat = train.images[train.labels == label].reshape(-1, IMAGE_SIZE**2).astype(np.float64)
-        mean = flat.mean(axis=0)
-        _, singular, components = np.linalg.svd(flat - mean, full_matrices=False)
+        mean, components, variances = principal_components(flat, COMPONENTS)
         arrays[f"{name}_mean"] = mean.astype(np.float16)
-        arrays[f"{name}_components"] = components[:COMPONENTS].astype(np.float16)
-        arrays[f"{name}_deviations"] = (singular[:COMPONENTS] / np.sqrt(len(flat))).astype(np.float32)
+        arrays[f"{name}_components"] = components.astype(np.float16)
+        arrays[f"{name}_deviations"] = np.sqrt(variances).astype(np.float32)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()

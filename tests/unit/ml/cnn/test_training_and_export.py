@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ml.cnn import evaluate, release, train
+from ml.cnn import evaluate, export, release, train
 from ml.cnn.model import build, build_served
 from ml.result import DataUnreadable
 from ml.runtime import ModelRuntime
@@ -57,6 +57,13 @@ def test_onnx_runtime_agrees_with_keras_on_all_outputs(count, pixels, tmp_path):
         scale = max(1.0, float(np.abs(expected[name]).max()))
         assert np.abs(found[name] - expected[name].numpy()).max() / scale < 1e-5, name
     assert found["activation_map"].mean(axis=(1, 2)) == pytest.approx(found["logit"].ravel(), abs=1e-5, rel=1e-5)
+
+
+def test_the_same_networks_give_the_same_file(small_data, tmp_path):
+    run_in_child(train.fit, small_data, tmp_path / "a", train.recipe("residual", 16, epochs=1), 1)
+    for name in ("first.onnx", "again.onnx"):
+        run_in_child(export.convert, [tmp_path / "a", tmp_path / "a"], tmp_path / name)
+    assert (tmp_path / "first.onnx").read_bytes() == (tmp_path / "again.onnx").read_bytes()
 
 
 def test_several_networks_are_averaged(pixels, tmp_path):
