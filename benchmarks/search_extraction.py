@@ -18,6 +18,7 @@ from typing import Any
 
 from hie.fhir import json_format
 from hie.fhir.compartments import compartment_values
+from hie.fhir.references import rewrite
 from hie.fhir.search_parameters import extract, for_type
 
 DEFAULT = Path(os.environ.get("HIE_TEST_DATA", "../shared/data")) / "synthea-bundles" / "synthea-120.tar.xz"
@@ -27,15 +28,17 @@ ROUNDS = 7
 
 
 def resources(archive: Path, patients: int) -> dict[str, list[dict[str, Any]]]:
-    """Read the resources of the first Bundles by type, no more of each type than are timed."""
+    """Read the resources of the first Bundles by type, as the store gets them: with references to ids."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     with tarfile.open(archive) as tar:
         files = (member for member in tar if member.name.endswith(".json"))
         for _, member in zip(range(patients), files, strict=False):
             content = tar.extractfile(member)
-            for entry in json_format.parse(content.read())["entry"] if content else ():
-                one = entry["resource"]
+            entries = json_format.parse(content.read())["entry"] if content else []
+            ids = {one["fullUrl"]: f"{one['resource']['resourceType']}/{one['resource']['id']}" for one in entries}
+            for one in (entry["resource"] for entry in entries):
                 if len(found[one["resourceType"]]) < SAMPLE:
+                    rewrite(one, ids)
                     found[one["resourceType"]].append(one)
     return found
 

@@ -317,17 +317,23 @@ def _computed(parameter: SearchParameter) -> Emit:
 
 def _composite(parameter: SearchParameter, element_type: str) -> Emit:
     parts = tuple(_part(component, element_type) for component in parameter.components)
+    # The last component is the value, which most elements lack in the type asked for: looked for first.
+    needed = tuple(properties for properties, _, _ in reversed(parts) if properties)
+    walks = tuple((walk, kind) for _, walk, kind in parts)
     code = parameter.code
 
     def emit(element: Any, out: IndexValues) -> None:
         if type(element) is not dict:
             return
-        for properties, _, _ in parts:
-            if properties.isdisjoint(element):
+        for properties in needed:
+            for name in properties:
+                if name in element:
+                    break
+            else:
                 return
         values = []
-        for _, walk, kind in parts:
-            found = IndexValues(out.root)
+        for walk, kind in walks:
+            found = IndexValues.of_kind(kind, out.root)
             walk(element, found)
             items = getattr(found, kind)
             if not items:
@@ -338,7 +344,7 @@ def _composite(parameter: SearchParameter, element_type: str) -> Emit:
     return emit
 
 
-def _part(component: Component, element_type: str) -> tuple[frozenset[str], Walk, str]:
+def _part(component: Component, element_type: str) -> tuple[tuple[str, ...], Walk, str]:
     """Give the properties one of which a component needs, the walk to its values, and their kind."""
     found = routes(component.expression, element_type)
     if not found:
@@ -346,17 +352,7 @@ def _part(component: Component, element_type: str) -> tuple[frozenset[str], Walk
     node = Node()
     for route in found:
         _add_route(node, component, component.code, route)
-    walk = node.compiled()
-    if found[0].from_resource:
-        return _ANYTHING, lambda _, out: walk(out.root, out), _KINDS[component.type]
-    return frozenset(route.hops[0].property for route in found), walk, _KINDS[component.type]
-
-
-class _Anything(frozenset[str]):
-    """The properties of a component that does not lie in the element: nothing to look for there."""
-
-    def isdisjoint(self, _: Iterable[object]) -> bool:
-        return False
-
-
-_ANYTHING = _Anything()
+    walk, kind = node.compiled(), _KINDS[component.type]
+    if found[0].from_resource:  # lies outside the element: nothing to look for there
+        return (), lambda _, out: walk(out.root, out), kind
+    return tuple(dict.fromkeys(route.hops[0].property for route in found)), walk, kind

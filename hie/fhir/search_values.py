@@ -71,6 +71,16 @@ class IndexValues:
         self.present: list[str] = []
         """Parameters whose element is there although it gives no value, such as a code with text alone: `:missing`."""
 
+    @classmethod
+    def of_kind(cls, kind: str, root: dict[str, Any]) -> IndexValues:
+        """Make one that takes values of a single kind: a composite needs two for each element, and quickly."""
+        self = cls.__new__(cls)
+        self.root = root
+        self.present = []
+        self.identifier_types = []
+        setattr(self, kind, [])
+        return self
+
 
 Emit = Callable[[Any, IndexValues], None]
 """Adds the values of one element."""

@@ -30,9 +30,16 @@ _CORRECTED = {
     "type = 'message' implies entry.first().resource.is(MessageHeader)": (
         "type = 'message' implies entry.first().resource.ofType(MessageHeader).exists()"
     ),
-    # drt-1 and ras-1: a unit without system is no UCUM unit; undecided as published.
+    # drt-1, ras-1: a unit without system is no UCUM unit; undecided as published.
     "code.exists() implies ((system = %ucum) and value.exists())": (
         "code.exists() implies (system.where($this = %ucum).exists() and value.exists())"
+    ),
+    (
+        "(low.empty() or ((low.code = '%') and (low.system = %ucum))) and "
+        "(high.empty() or ((high.code = '%') and (high.system = %ucum)))"
+    ): (
+        "(low.empty() or low.where(code = '%' and system = %ucum).exists()) and "
+        "(high.empty() or high.where(code = '%' and system = %ucum).exists())"
     ),
 }
 

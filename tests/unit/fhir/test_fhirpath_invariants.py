@@ -121,6 +121,7 @@ RESOLVED = {"system": "http://terminology.hl7.org/CodeSystem/condition-clinical"
             of("CodeSystem", concept=[{"code": "a"}, {"code": "b"}]),
             of("CodeSystem", concept=[{"code": "a", "concept": [{"code": "a"}]}]),
         ),
+        ("ras-1", {"low": {"value": 1, "code": "%", "system": UCUM}}, {"low": {"value": 1, "code": "%"}}),
         ("ras-2", {"probabilityDecimal": 100}, {"probabilityDecimal": 101}),
         (
             "txt-1",

@@ -533,6 +533,12 @@ def test_components_of_a_composite_come_from_the_same_element() -> None:
     assert values(observation, "composites", "code-value-quantity") == []
 
 
+def test_a_canonical_of_a_contained_resource_is_present_but_points_nowhere() -> None:
+    found = extract(resource("CarePlan", instantiatesCanonical=["#plan"]))
+    assert found.references == []
+    assert "instantiates-canonical" in found.present
+
+
 def test_a_composite_of_the_whole_resource() -> None:
     observation = resource("Observation", code={"coding": [{"code": "a"}, {"code": "b"}]}, valueDateTime="2012")
     assert values(observation, "composites", "code-value-date") == [
