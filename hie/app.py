@@ -14,6 +14,7 @@ from hie.interactions.dispatch import dispatch
 from hie.registry import Models, Registry, built_in, with_plugins
 from hie.security.authentication import Authenticator, Principal
 from hie.settings import Settings
+from hie.store.active_models import ActiveModels
 from hie.store.audit import AuditEntry
 from hie.store.store import Clock, Store, now
 from hie.store.tenants import DEFAULT_TENANT
@@ -49,7 +50,10 @@ class Application:
         registry = with_plugins(built_in()) if registry is None else registry
         store = Store.open(settings, engine=engine, clock=clock)
         authenticator = Authenticator(store.database, clock, settings.token_cache_seconds)
-        return cls(settings, store, registry, Models(registry.models, settings), authenticator, clock)
+        active = ActiveModels(store.database, clock)
+        models = Models(registry.models, settings, active)
+        active.know(models.at_hand())
+        return cls(settings, store, registry, models, authenticator, clock)
 
     @property
     def base_url(self) -> str:

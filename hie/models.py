@@ -1,11 +1,19 @@
-"""The models that this package ships, as the registry loads them: once in a process, at the first use."""
+"""The models that this package ships, and later versions of them that a site trained itself.
+
+A version of one's own is a directory that `hie train` made, put below `models/NAME/` of the data directory.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import Busy
-from hie.registry import Model
+from hie.registry import Loader, Model
 from hie.settings import Settings
 
 if TYPE_CHECKING:
@@ -15,21 +23,52 @@ CHEST_XRAY = "chest-xray"
 RECOMMENDER = "recommender"
 
 
-def _chest_xray(_: Settings) -> Any:
-    from pathlib import Path
+logger = logging.getLogger(__name__)
 
-    import ml
+
+def _chest_xray(directory: Path) -> Any:
     from ml.runtime import ModelRuntime
 
-    runtime = ModelRuntime(Path(ml.__file__).parent / "cnn" / "weights" / CHEST_XRAY)
+    runtime = ModelRuntime(directory)
     runtime.warm_up()
     return runtime
 
 
-def _recommender(_: Settings) -> Any:
-    from ml.recommender import MODEL_DIRECTORY, Model
+def _recommender(directory: Path) -> Any:
+    from ml.recommender import Model
 
-    return Model.load(MODEL_DIRECTORY)
+    return Model.load(directory)
+
+
+def _shipped(name: str) -> Path:
+    import ml
+
+    package = Path(ml.__file__).parent
+    return package / "cnn" / "weights" / name if name == CHEST_XRAY else package / name / "weights" / name
+
+
+def _model(name: str, load: Callable[[Path], Any]) -> Model:
+    return Model(name, lambda _: load(_shipped(name)), partial(_versions, name, load))
+
+
+def _versions(name: str, load: Callable[[Path], Any], settings: Settings) -> Mapping[str, Loader]:
+    """How each version is loaded: the shipped one first, then the site's own in the order of their directories."""
+    own = sorted((settings.data_dir / "models" / name).glob("*/manifest.json"))
+    found: dict[str, Loader] = {}
+    for directory in (_shipped(name), *(manifest.parent for manifest in own)):
+        version = _version_of(directory, name)
+        if version is not None:
+            found.setdefault(version, partial(load, directory))
+    return found
+
+
+def _version_of(directory: Path, name: str) -> str | None:
+    """The version that a manifest states; None where it cannot be read, which the log tells."""
+    try:
+        return str(json.loads((directory / "manifest.json").read_bytes())["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        logger.error("a model's manifest cannot be read", extra={"model": name})
+        return None
 
 
 def loaded(name: str, ctx: Context) -> Any:
@@ -42,4 +81,4 @@ def loaded(name: str, ctx: Context) -> Any:
         raise Busy(f"The model {name} cannot be loaded here: {error}") from error
 
 
-MODELS = (Model(CHEST_XRAY, _chest_xray), Model(RECOMMENDER, _recommender))
+MODELS = (_model(CHEST_XRAY, _chest_xray), _model(RECOMMENDER, _recommender))

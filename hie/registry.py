@@ -7,11 +7,12 @@ hie.operations, hie.triggers, hie.jobs and hie.models. Two with one name stop th
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hie.errors import Busy
 from hie.fhir import facts
 
 if TYPE_CHECKING:
@@ -83,39 +84,58 @@ class JobKind:
     gave_up: Callable[[dict[str, Any], str, Context], None] | None = None
 
 
+Loader = Callable[[], Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that operations and jobs may ask for; `load` runs once in a process, at the first use."""
+    """A model that operations and jobs may ask for; it is loaded once in a process, at the first use.
+
+    `versions` tells how each version at hand is loaded, the shipped one first; None where there is only one, `load`.
+    """
 
     name: str
     load: Callable[[Settings], Any]
+    versions: Callable[[Settings], Mapping[str, Loader]] | None = None
 
 
 class Models:
-    """The models of this process by name, each loaded at its first use."""
+    """The models of this process by name: of each the version that `active` names, loaded at its first use."""
 
-    def __init__(self, models: Iterable[Model], settings: Settings) -> None:
+    def __init__(
+        self, models: Iterable[Model], settings: Settings, active: Callable[[str], str | None] = lambda name: None
+    ) -> None:
         self._models = {model.name: model for model in models}
-        self._settings = settings
-        self._loaded: dict[str, Any] = {}
+        self._settings, self._active = settings, active
+        self._loaded: dict[str, tuple[str | None, Any]] = {}
         self._locks = {name: threading.Lock() for name in self._models}
 
     def __getitem__(self, name: str) -> Any:
+        model = self._models[name]
+        wanted = self._active(name) if model.versions is not None else None
         loaded = self._loaded.get(name)
-        if loaded is None:
+        if loaded is None or loaded[0] != wanted:
             with self._locks[name]:
                 loaded = self._loaded.get(name)
-                if loaded is None:
-                    loaded = self._loaded[name] = self._models[name].load(self._settings)
-        return loaded
+                if loaded is None or loaded[0] != wanted:
+                    loaded = self._loaded[name] = (wanted, self._load(model, wanted))
+        return loaded[1]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._models)
 
-    def forget(self, name: str) -> None:
-        """Load the model anew at its next use: another version was made the active one."""
-        with self._locks[name]:
-            self._loaded.pop(name, None)
+    def at_hand(self) -> dict[str, tuple[str, ...]]:
+        """Return the versions of every model that has several, the shipped one first."""
+        return {name: tuple(model.versions(self._settings))
+                for name, model in self._models.items() if model.versions is not None}
+
+    def _load(self, model: Model, wanted: str | None) -> Any:
+        if wanted is None or model.versions is None:
+            return model.load(self._settings)
+        loader = model.versions(self._settings).get(wanted)
+        if loader is None:
+            raise Busy(f"Version {wanted} of model {model.name} is active and not at hand here.")
+        return loader()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -11,7 +12,7 @@ def when_input_ends(action: Callable[[], object]) -> None:
     """Call `action` from a thread once standard input has ended."""
 
     def wait() -> None:
-        while sys.stdin.buffer.raw.read(1024):
+        while os.read(sys.stdin.fileno(), 1024):
             continue
         action()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hie.errors import NotFound
+from hie.errors import Busy, NotFound
 from hie.store import administration
 from hie.web.admin import inputs
 from hie.web.admin.request import AdminRequest, AdminResponse, moment
@@ -19,7 +19,13 @@ def list_models(request: AdminRequest) -> AdminResponse:
 
 def read_manifest(request: AdminRequest) -> AdminResponse:
     """The manifest of the active version: data, measures, threshold, checksums."""
-    return AdminResponse(200, dict(request.application.models[_known(request)].manifest))
+    from ml.result import ModelUnreadable
+
+    name = _known(request)
+    try:
+        return AdminResponse(200, dict(request.application.models[name].manifest))
+    except ModelUnreadable as error:
+        raise Busy(f"The model {name} cannot be loaded here: {error}") from error
 
 
 def activate_model(request: AdminRequest) -> AdminResponse:
