@@ -29,13 +29,14 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "hie.interactions": ("hie.context", "hie.errors", "hie.fhir", "hie.interactions", "hie.registry", "hie.store"),
     "hie.operations": (
-        "hie.context", "hie.errors", "hie.fhir", "hie.interactions", "hie.jobs", "hie.operations", "hie.registry",
+        "hie.context", "hie.errors", "hie.fhir", "hie.interactions", "hie.models", "hie.operations", "hie.registry",
         "hie.settings", "hie.store", "fhir_adapters", "ml",
     ),
     "hie.jobs": (
-        "hie.app", "hie.context", "hie.errors", "hie.fhir", "hie.jobs", "hie.operations", "hie.registry",
-        "hie.settings", "hie.store", "fhir_adapters", "ml",
+        "hie.app", "hie.context", "hie.errors", "hie.fhir", "hie.jobs", "hie.models", "hie.operations",
+        "hie.registry", "hie.settings", "hie.store", "fhir_adapters", "ml",
     ),
+    "hie.models": ("hie.errors", "hie.registry", "hie.settings"),
     "hie.registry": ("hie.errors", "hie.fhir"),
     "hie.context": (),
     "hie.security": ("hie.errors", "hie.fhir", "hie.security", "hie.store"),
@@ -51,7 +52,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
 LATER: dict[str, tuple[str, ...]] = {
     "hie.cli": ("hie.commands", "hie.settings"),
     "hie.app": ("hie.web",),
-    "hie.registry": ("hie.operations", "hie.jobs", "fhir_adapters", "ml"),
+    "hie.registry": ("hie.operations", "hie.jobs", "hie.models", "fhir_adapters", "ml"),
+    "hie.models": ("ml",),
+    "hie.web.admin": ("ml.result",),
 }
 
 #: third-party module -> where alone it may be imported
