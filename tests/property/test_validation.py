@@ -12,9 +12,10 @@ from hie.fhir import facts, fhirpath, json_format
 from hie.fhir.json_format import JsonDecimal
 from hie.fhir.primitives import primitive
 from hie.fhir.validation import rules, shortcuts, validate
+from hie.fhir.validation.linear import LINEAR
+from hie.fhir.validation.scope import Scope
 
 TYPES = sorted(facts.RESOURCE_TYPES)
-CODES = {"unknown", "issue", "error", "warning", "information", "fatal"}
 NAMES = sorted({name for type_name in facts.RESOURCE_TYPES for one in facts.children(type_name)
                 for name in shortcuts.json_names(type_name, one.name.removesuffix("[x]"))})
 
@@ -121,6 +122,47 @@ def test_the_shortcut_of_a_primitive_accepts_only_what_its_rule_accepts(data: st
     assert not accepted or kind.problem(value) is None
     if accepted and name in ("uri", "url", "canonical"):
         assert not value.startswith("#")
+
+
+def _invariant(key: str) -> rules.Invariant:
+    return next(one for type_name in TYPES for one in rules.invariants(type_name) if one.key == key)
+
+
+_PATHS = st.sampled_from(["Patient", "Patient.a", "Patient.b.c", "Patientx.a", "Group", "Group.a", "A.b"])
+_ELEMENTS = st.lists(st.fixed_dictionaries({"path": _PATHS}), min_size=1, max_size=4)
+_CODING = st.fixed_dictionaries({}, optional={
+    "system": st.sampled_from(["http://a", "http://b"]), "code": st.sampled_from(["x", "y"]),
+    "userSelected": st.booleans()})
+_CODE = st.fixed_dictionaries({}, optional={"coding": st.lists(_CODING.filter(bool), min_size=1, max_size=3)})
+_VERSIONS = st.lists(st.sampled_from(["4.0.1", "4.0.0", "3.0.1"]), min_size=1, max_size=3)
+_IDS = st.sampled_from(["a", "b", "c"])
+_GUIDE = st.fixed_dictionaries({
+    "resourceType": st.just("ImplementationGuide"), "fhirVersion": _VERSIONS,
+    "definition": st.fixed_dictionaries({
+        "resource": st.lists(st.fixed_dictionaries({}, optional={"groupingId": _IDS, "fhirVersion": _VERSIONS}),
+                             min_size=1, max_size=3)},
+        optional={"grouping": st.lists(st.fixed_dictionaries({"name": _IDS}, optional={"id": _IDS}),
+                                       min_size=1, max_size=3)})})
+_OBSERVATION = st.fixed_dictionaries(
+    {"resourceType": st.just("Observation"), "code": _CODE},
+    optional={"valueString": st.just("a"), "component": st.lists(
+        st.fixed_dictionaries({"code": _CODE}), min_size=1, max_size=3)})
+_STRUCTURE = st.fixed_dictionaries({
+    "resourceType": st.just("StructureDefinition"), "kind": st.sampled_from(["logical", "resource"]),
+    "type": st.sampled_from(["Patient", "Group"]), "snapshot": st.fixed_dictionaries({"element": _ELEMENTS}),
+    "differential": st.fixed_dictionaries({"element": _ELEMENTS})})
+_RESOURCES = {"ig-1": _GUIDE, "ig-2": _GUIDE, "obs-7": _OBSERVATION, "sdf-8": _STRUCTURE, "sdf-8a": _STRUCTURE}
+
+
+@given(st.data(), st.sampled_from(sorted(LINEAR)))
+@settings(deadline=None, max_examples=800)
+def test_an_invariant_said_in_one_pass_is_false_where_its_fhirpath_is(data: st.DataObject, key: str) -> None:
+    invariant, resource = _invariant(key), data.draw(_RESOURCES[key])
+    value = resource
+    for name in invariant.path.split(".")[1:]:
+        value = value[name]
+    published = fhirpath.compile(invariant.expression, invariant.path).holds(value, resource=resource)
+    assert LINEAR[key](value, Scope(resource, resource, True)) is (published is not False)
 
 
 INVARIANTS = [one for type_name in [*TYPES, *sorted(facts.DATA_TYPES)] for one in rules.invariants(type_name)

@@ -47,8 +47,10 @@ def has_errors(problems: Iterable[Problem]) -> bool:
 
 
 def too_many(problems: list[Problem]) -> bool:
-    """Tell when looking further is of no use."""
-    return len(problems) > MOST_ISSUES and sum(one[1] == "error" for one in problems) > MOST_ISSUES
+    """Tell when looking further is of no use; warnings are never too many, or they would hide errors behind them."""
+    if len(problems) <= MOST_ISSUES or problems[-1][1] != "error":
+        return False
+    return sum(one[1] == "error" for one in problems) > MOST_ISSUES
 
 
 def issues(root: str, problems: list[Problem]) -> list[Issue]:

@@ -15,6 +15,7 @@ from hie.fhir import facts, fhirpath
 from hie.fhir.primitives import shown
 from hie.fhir.validation import shortcuts
 from hie.fhir.validation.issue import Problem, Severity, below, error
+from hie.fhir.validation.linear import LINEAR, Holds
 from hie.fhir.validation.scope import Scope
 
 Rule = Callable[[dict[str, Any], Scope], "list[Problem] | None"]
@@ -186,6 +187,16 @@ def _value_or_extensions(invariant: Invariant) -> Rule:
     return rule
 
 
+def _linear(holds: Holds) -> Callable[[Invariant], Rule]:
+    def make(invariant: Invariant) -> Rule:
+        def rule(value: dict[str, Any], scope: Scope) -> list[Problem] | None:
+            return None if holds(value, scope) else [invariant.problem()]
+
+        return rule
+
+    return make
+
+
 WRITTEN: dict[str, Callable[[Invariant], Rule]] = {
     "dom-2": _of_contained(_nested),
     "dom-3": _referred_to,
@@ -193,5 +204,6 @@ WRITTEN: dict[str, Callable[[Invariant], Rule]] = {
     "dom-5": _of_contained(_labelled),
     "dom-6": _narrative_wanted,
     "ext-1": _value_or_extensions,
+    **{key: _linear(holds) for key, holds in LINEAR.items()},
 }
 """Rules about the whole resource, or too frequent for the general way, and what checks them."""

@@ -10,31 +10,40 @@ from hie.fhir import facts
 class Scope:
     """The resource under validation; %resource and %rootResource of an invariant, and who is pointed at by `#id`."""
 
-    __slots__ = ("bundle", "invariants", "local", "resource", "root")
+    __slots__ = ("_contained", "_container", "_entries", "bundle", "invariants", "local", "resource", "root")
 
     def __init__(self, resource: Any, root: Any, invariants: bool, bundle: BundleTypes | None = None) -> None:
         self.resource = resource
         self.root = root
         self.invariants = invariants
         self.bundle = bundle
+        self._entries: BundleTypes | None = None
+        self._container: Scope | None = None
+        self._contained: dict[str, str] | None = None
         self.local: set[str] = set()
         """Every `#…` seen in a reference, canonical, uri or url."""
 
     def of_contained(self, resource: Any) -> Scope:
         """Give the scope of a resource inside this one; its local references reach this one's contained ones."""
-        return Scope(resource, self.root, self.invariants, self.bundle)
+        scope = Scope(resource, self.root, self.invariants, self.bundle)
+        scope._container = self
+        return scope
 
     def of_entry(self, resource: Any) -> Scope:
         """Give the scope of an independent resource that this one carries, as a Bundle does."""
-        return Scope(resource, resource, self.invariants, BundleTypes(self.resource, self.bundle))
+        if self._entries is None:  # one for all entries: it reads each of them
+            self._entries = BundleTypes(self.resource, self.bundle)
+        return Scope(resource, resource, self.invariants, self._entries)
 
     def contained_type(self, identifier: str) -> str | None:
         """Say the type of the contained resource with an id, "" where it has none; None where there is no such one."""
-        contained = self.root.get("contained")
-        for one in contained if isinstance(contained, list) else ():
-            if isinstance(one, dict) and one.get("id") == identifier:
-                return _type_of(one)
-        return None
+        if self._container is not None:
+            return self._container.contained_type(identifier)
+        if self._contained is None:
+            contained = self.root.get("contained")
+            found = [one for one in contained if isinstance(one, dict)] if isinstance(contained, list) else []
+            self._contained = {one["id"]: _type_of(one) for one in found if isinstance(one.get("id"), str)}
+        return self._contained.get(identifier)
 
 
 class BundleTypes:

@@ -237,6 +237,7 @@ INVALID: dict[str, tuple[Any, str, str]] = {
     "undefined entity": (narrative(DIV + "&unknown;</div>"), "invariant", "Patient.text.div"),
     "active style": (narrative(DIV + '<p style="width: expression(a())">a</p></div>'), "invariant", "Patient.text.div"),
     "empty narrative (txt-2)": (narrative(DIV + " </div>"), "invariant", "Patient.text.div"),
+    "narrative of an image without source (txt-2)": (narrative(DIV + '<img alt="a"/></div>'), "invariant", "Patient.text.div"),
     "narrative without status": (patient(text={"div": DIV + "a</div>"}), "required", "Patient.text.status"),
     # Profiles on data types
     "comparator in a SimpleQuantity": (observation(referenceRange=[{"low": {"value": 1, "comparator": "<"}}]), "structure",
