@@ -307,7 +307,9 @@ GET: dict[str, dict[str, Callable[[Json], list[Any]]]] = {
         "subject": lambda r: listed(r.get("subject")),
         "date": lambda r: listed(r.get("effectiveDateTime")) + listed(r.get("effectivePeriod")),
         "value-date": lambda r: listed(r.get("valueDateTime")),
-        "value-string": lambda r: listed(r.get("valueString")),
+        "value-string": lambda r: [  # the parameter's expression takes the text of a concept too
+            *listed(r.get("valueString")), *listed(r.get("valueCodeableConcept", {}).get("text")),
+        ],
         "value-concept": lambda r: listed(r.get("valueCodeableConcept")),
         "value-quantity": lambda r: listed(r.get("valueQuantity")),
         "component-code": lambda r: [one["code"] for one in listed(r.get("component"))],

@@ -16,10 +16,24 @@ from sqlalchemy.types import BigInteger, Integer, Text
 
 from hie.errors import InvalidSearch
 from hie.fhir.search_parameters import extract
-from hie.store.models import resource
+from hie.store.models import resource, token
 from hie.store.opening import parsed
+from hie.store.rows import Current
 from hie.store.search import criteria, grants, inclusion, ordering
-from hie.store.search.clauses import NOTHING, AllTokens, AnyToken, Both, Clause, Either, Token, Types, both, either
+from hie.store.search.clauses import (
+    CODE,
+    EVERYTHING,
+    NOTHING,
+    AllTokens,
+    AnyToken,
+    Both,
+    Clause,
+    Either,
+    Token,
+    Types,
+    both,
+    either,
+)
 from hie.store.search.criteria import Criterion, InCompartment, Verify
 from hie.store.search.grants import check_scope, matches, restriction
 from hie.store.search.ordering import Key, Phase, Position
@@ -28,12 +42,15 @@ from hie.store.search.statements import COLUMNS, sql_for
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
+    from hie.store.database import Database
     from hie.store.resources import ResourceStore
 
 __all__ = ["SearchPage", "check_scope", "match", "matches", "restriction", "search"]
 
-#: Without _total, matches are counted up to here; beyond, the answer has no total.
-COUNTED = 1_000
+#: Without _total, a page that does not hold all matches counts them up to here, and only where tokens alone say it.
+COUNTED = 500
+#: SQLite sorts the matches of a token; from so many on it goes through the index of the sort key instead.
+FREQUENT = 10_000
 #: Rows opened at a time where resources must be verified.
 BATCH = 200
 
@@ -142,7 +159,7 @@ class _Found:
 
 def _opened(store: ResourceStore, found: _Found, count: int) -> list[StoredVersion]:
     if all(version is None for version in found.versions):
-        return store.open(row for _, row in found.rows[:count])
+        return store.open([Current(*row[: len(COLUMNS)]) for _, row in found.rows[:count]])
     return [version for version in found.versions[:count] if version is not None]
 
 
@@ -172,7 +189,8 @@ def _verified(store: ResourceStore, asked: _Asked, rows: Sequence[Any]) -> Itera
         for row in rows:
             yield row, None
         return
-    for row, version in zip(rows, store.open(rows), strict=True):
+    opened = store.open([Current(*row[: len(COLUMNS)]) for row in rows])
+    for row, version in zip(rows, opened, strict=True):
         values = extract(parsed(version))
         if all(verify(values) for verify in asked.verify):
             yield row, version
@@ -183,7 +201,7 @@ def _fetch(
 ) -> Sequence[Any]:
     statement, names = _page_statement(
         store.database.dialect, _Shaped(phase.clause), asked.type is not None, tuple(k.shape for k in phase.keys),
-        phase.first_is_null, behind.nulls if behind else None, _Keys(phase.keys),
+        phase.first_is_null, behind.nulls if behind else None, _Keys(phase.keys), _is_in_order(store, phase),
     )  # fmt: skip
     bound = dict(zip(names, phase.clause.values(), strict=True))
     bound["tenant"], bound["row_limit"] = store.tenant, limit
@@ -194,6 +212,31 @@ def _fetch(
     if behind is not None:
         bound.update(behind.parameters())
     return store.connection().execute(statement, bound).fetchall()
+
+
+def _is_in_order(store: ResourceStore, phase: Phase) -> bool:
+    """Tell whether to go through the index of the sort key, looking at each row, rather than sort all matches."""
+    if store.database.dialect != "sqlite" or phase.first_is_null or not phase.keys:
+        return False
+    driver = phase.clause.parts[0] if isinstance(phase.clause, Both) else phase.clause
+    if phase.keys[0].place not in ("date", "updated") or not isinstance(driver, Token) or driver.rank < CODE:
+        return False
+    return _is_frequent(store.database, driver.hash, store.clock() // 60_000_000)
+
+
+@lru_cache(maxsize=4096)
+def _is_frequent(database: Database, hash_: int, _minute: int) -> bool:
+    """Tell whether a token is that of very many resources; asked again each minute."""
+    found = database.connection().execute(_FREQUENCY, {"hash": hash_, "row_limit": FREQUENT}).scalar_one()
+    return bool(found >= FREQUENT)
+
+
+_FREQUENCY = select(func.count()).select_from(
+    select(literal_column("1"))
+    .where(token.c.hash == bindparam("hash", type_=BigInteger()))
+    .limit(bindparam("row_limit", type_=BigInteger()))
+    .subquery()
+)
 
 
 # ---- totals ----------------------------------------------------------------------------------------------------------
@@ -211,7 +254,7 @@ def _total(
         return found
     if query.total is not None:
         return _count(store, asked, None)
-    if asked.verify:
+    if asked.verify or not _is_counted_cheaply(asked.clause):
         return None
     counted = _count(store, asked, COUNTED + 1)
     return counted if counted <= COUNTED else None
@@ -221,10 +264,14 @@ def _count(store: ResourceStore, asked: _Asked, limit: int | None) -> int:
     if asked.verify:
         parts = [Phase(asked.clause, ())]
         return sum(1 for _ in _rows(store, asked, parts, None, 2**62))
+    return sum(_count_part(store, asked, part, limit) for part in ordering.counted(asked.clause))
+
+
+def _count_part(store: ResourceStore, asked: _Asked, clause: Clause, limit: int | None) -> int:
     statement, names = _count_statement(
-        store.database.dialect, _Shaped(asked.clause), asked.type is not None, limit is not None
+        store.database.dialect, _Shaped(clause), asked.type is not None, limit is not None
     )
-    bound = dict(zip(names, asked.clause.values(), strict=True))
+    bound = dict(zip(names, clause.values(), strict=True))
     bound["tenant"] = store.tenant
     if asked.type is not None:
         bound["type"] = asked.type
@@ -282,16 +329,17 @@ def _page_statement(
     first_is_null: bool | None,
     nulls: tuple[bool, ...] | None,
     keys: _Keys,
+    in_order: bool,
 ) -> Statement:
     sql = sql_for(dialect)
     values = [ordering.expression(key, number) for number, key in enumerate(keys.keys)]
     columns = [*COLUMNS, *(value.label(f"sort{number}") for number, value in enumerate(values))]
-    statement = sql.page(columns, shaped.clause, _place(typed))
+    statement = sql.page(columns, shaped.clause, _place(typed), in_order=in_order)
     if first_is_null is not None:
         statement = statement.where(values[0].is_(None) if first_is_null else values[0].is_not(None))
     if nulls is not None:
-        statement = statement.where(ordering.after(keys.keys, values, first_is_null, nulls))
-    statement = statement.order_by(*ordering.order_by(keys.keys, values, first_is_null))
+        statement = statement.where(ordering.after(keys.keys, values, first_is_null, sql.key, nulls))
+    statement = statement.order_by(*ordering.order_by(keys.keys, values, first_is_null, sql.key))
     limited = statement.limit(bindparam("row_limit", type_=BigInteger()))
     return limited, tuple(bind.key for bind in sql.binds)
 
@@ -308,6 +356,10 @@ def _count_statement(dialect: str, shaped: _Shaped, typed: bool, is_limited: boo
         rows = rows.limit(bindparam("row_limit", type_=BigInteger()))
     counted = select(func.count()).select_from(rows.subquery())
     return counted, tuple(bind.key for bind in sql.binds)
+
+
+def _is_counted_cheaply(clause: Clause) -> bool:
+    return clause == EVERYTHING or _is_of_tokens(clause)
 
 
 def _is_of_tokens(clause: Clause) -> bool:

@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from sqlalchemy import Select, bindparam
 from sqlalchemy.types import BigInteger, Integer, Text
 
 from hie.errors import Forbidden
 from hie.fhir import references
-from hie.fhir.search_parameters import IndexValues, extract
+from hie.fhir.search_parameters import IndexValues
 from hie.store.models import resource
-from hie.store.opening import parsed
+from hie.store.rows import Current
 from hie.store.search import grants, reference
 from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import AnyToken, Clause, both
-from hie.store.search.index import answering, plan_of
+from hie.store.search.index import answering, plan_of, reference_walk
 from hie.store.search.query import Include
 from hie.store.search.statements import COLUMNS, sql_for
 from hie.store.versions import StoredVersion
@@ -58,21 +59,20 @@ def included(
 
 def _targets(store: ResourceStore, includes: Sequence[Include], page: Sequence[StoredVersion]) -> Iterator[Target]:
     for version in page:
-        directives = [one for one in includes if one.source == version.type]
-        if directives:
-            values = extract(parsed(version))
-            for directive in directives:
-                yield from _referred(directive, values, store.base_url)
+        for directive in includes:
+            if directive.source == version.type:
+                yield from _referred(directive, version, store.base_url)
 
 
-def _referred(directive: Include, values: IndexValues, base_url: str) -> Iterator[Target]:
-    codes = set(answering(plan_of(directive.source).parameters, directive.parameter.code))
+def _referred(directive: Include, version: StoredVersion, base_url: str) -> Iterator[Target]:
     allowed = _allowed(directive)
+    resource_ = orjson.loads(version.content or b"{}")  # references need no decimal's digits
+    values = IndexValues(resource_)
+    reference_walk(version.type, directive.parameter.code)(resource_, values)
     for value in values.references:
-        if value[0] in codes:
-            to = references.parse(reference.target(value, base_url) or "")
-            if to.kind == "relative" and to.type in allowed and to.id is not None:
-                yield to.type, to.id
+        to = references.parse(reference.target(value, base_url) or "")
+        if to.kind == "relative" and to.type in allowed and to.id is not None:
+            yield to.type, to.id
 
 
 def _allowed(directive: Include) -> frozenset[str]:
@@ -108,7 +108,7 @@ def _referring(
     statement = _statement(sql, asked)
     bound: dict[str, Any] = dict(zip((bind.key for bind in sql.binds), asked.values(), strict=True))
     bound |= {"tenant": store.tenant, "type": directive.source, "row_limit": room}
-    return store.open(store.connection().execute(statement, bound).fetchall())
+    return store.open([Current(*row) for row in store.connection().execute(statement, bound)])
 
 
 def _statement(sql: Any, asked: Clause) -> Select[Any]:
@@ -117,4 +117,4 @@ def _statement(sql: Any, asked: Clause) -> Select[Any]:
         resource.c.type == bindparam("type", type_=Text()),
     ]
     statement: Select[Any] = sql.page(COLUMNS, asked, place)
-    return statement.order_by(resource.c.key).limit(bindparam("row_limit", type_=BigInteger()))
+    return statement.order_by(sql.key).limit(bindparam("row_limit", type_=BigInteger()))

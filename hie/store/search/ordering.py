@@ -69,6 +69,11 @@ def phases(query: SearchQuery, clause: Clause, blind: Blind) -> list[Phase]:
     return [Phase(part, keys) for part in parts]
 
 
+def counted(clause: Clause) -> list[Clause]:
+    """Return clauses whose matches together are those of one, each counted by an index."""
+    return _near_and_far(clause, (Key("date"),))
+
+
 def _key(query: SearchQuery, one: SortKey, blind: Blind) -> Key:
     parameter, type_name = one.parameter, query.type or "Resource"
     if parameter.code == "_id":
@@ -128,8 +133,13 @@ def expression(key: Key, number: int) -> ColumnElement[Any]:
     )
 
 
-def order_by(keys: Sequence[Key], values: Sequence[ColumnElement[Any]], first_is_null: bool | None) -> list[Any]:
-    """Return ORDER BY: missing values last, and the row's key at the end so that no two rows are equal."""
+def order_by(
+    keys: Sequence[Key], values: Sequence[ColumnElement[Any]], first_is_null: bool | None, row: ColumnElement[int]
+) -> list[Any]:
+    """Return ORDER BY: missing values last, and the row's own key at the end so that no two rows are equal.
+
+    `row` is the column of that key in the table that drives the statement, whose order then costs nothing.
+    """
     order: list[Any] = []
     for position, (key, value) in enumerate(zip(keys, values, strict=True)):
         if position == 0 and first_is_null:
@@ -138,21 +148,25 @@ def order_by(keys: Sequence[Key], values: Sequence[ColumnElement[Any]], first_is
             order.append(value.is_(None))
         order.append(value.desc() if key.descending else value)
     descending = bool(keys) and keys[0].descending and not first_is_null
-    return [*order, resource.c.key.desc() if descending else resource.c.key]
+    return [*order, row.desc() if descending else row]
 
 
 def after(
-    keys: Sequence[Key], values: Sequence[ColumnElement[Any]], first_is_null: bool | None, nulls: tuple[bool, ...]
+    keys: Sequence[Key],
+    values: Sequence[ColumnElement[Any]],
+    first_is_null: bool | None,
+    row: ColumnElement[int],
+    nulls: tuple[bool, ...],
 ) -> ColumnElement[bool]:
     """Return the condition of rows behind the cursor's; `nulls` says which of its sort values are missing."""
     descending = bool(keys) and keys[0].descending and not first_is_null
     key_bind = bindparam("after_key", type_=BigInteger())
-    own = resource.c.key < key_bind if descending else resource.c.key > key_bind
+    own = row < key_bind if descending else row > key_bind
     start = 1 if first_is_null else 0
     binds = [bindparam(f"after{i}", type_=_type(keys[i])) for i in range(len(keys))]
     if start == 0 and len(keys) == 1:
-        row, position = tuple_(values[0], resource.c.key), tuple_(binds[0], key_bind)
-        return row < position if descending else row > position
+        place, position = tuple_(values[0], row), tuple_(binds[0], key_bind)
+        return place < position if descending else place > position
     alternatives = [own]
     equal: list[ColumnElement[bool]] = []
     before: list[ColumnElement[bool]] = []

@@ -42,6 +42,7 @@ from hie.store.models import DELETED, date_index, number_index, resource, token
 from hie.store.search.clauses import AllTokens, AnyToken, Both, Clause, Either, Interval, Number, Token
 
 Condition = ColumnElement[bool]
+Columns = Sequence[ColumnElement[Any]]
 
 COLUMNS = (
     resource.c.key, resource.c.type, resource.c.id, resource.c.vid, resource.c.method, resource.c.updated,
@@ -179,8 +180,13 @@ class Sql:
         """Return one row for each resource that matches a clause of tokens alone, from the index of tokens alone."""
         raise NotImplementedError
 
-    def page(self, columns: Sequence[ColumnElement[Any]], clause: Clause, place: Sequence[Condition]) -> Select[Any]:
-        """Return SELECT columns of live resources at `place` (tenant, type) that match the clause."""
+    def page(
+        self, columns: Columns, clause: Clause, place: Sequence[Condition], *, in_order: bool = False
+    ) -> Select[Any]:
+        """Return SELECT columns of live resources at `place` (tenant, type) that match the clause.
+
+        `in_order`: the index of the sort key is to give the rows, as very many match (a matter of SQLite).
+        """
         raise NotImplementedError
 
 
@@ -220,7 +226,9 @@ class PostgresSql(Sql):
     def side(self, table: Any, condition: Condition) -> Condition:
         return self.key.in_(select(table.c.key).where(condition))
 
-    def page(self, columns: Sequence[ColumnElement[Any]], clause: Clause, place: Sequence[Condition]) -> Select[Any]:
+    def page(
+        self, columns: Columns, clause: Clause, place: Sequence[Condition], *, in_order: bool = False
+    ) -> Select[Any]:
         return select(*columns).where(*place, LIVE, clause.sql(self))
 
 
@@ -251,19 +259,25 @@ class SqliteSql(Sql):
         each = func.json_each(self.bind(JsonList())).table_valued("value")
         return select(each.c.value)
 
-    def page(self, columns: Sequence[ColumnElement[Any]], clause: Clause, place: Sequence[Condition]) -> Select[Any]:
+    def page(
+        self, columns: Columns, clause: Clause, place: Sequence[Condition], *, in_order: bool = False
+    ) -> Select[Any]:
         parts = clause.parts if isinstance(clause, Both) else (clause,)
         first, rest = parts[0], parts[1:]
-        if isinstance(first, Token | AllTokens):
+        if isinstance(first, Token | AllTokens) and not in_order:
             return self._by_token(columns, first, rest, place)
-        driver = self._keys(first)
+        driver = None if in_order else self._keys(first)
         if driver is None:
-            return select(*columns).where(*place, LIVE, *(part.sql(self) for part in parts))
+            found = select(*columns).where(*place, LIVE, *(part.sql(self) for part in parts))
+            if isinstance(first, Interval) and first.part == "far":
+                # The order would be had from the index of all dates, by reading every earlier one.
+                return found.with_hint(resource, "INDEXED BY ix_resource_type_date_far", "sqlite")
+            return found
         others = [part.sql(self) for part in rest]
         return select(*columns).where(resource.c.key.in_(driver), *map(_unindexed, place), LIVE, *others)
 
     def _by_token(
-        self, columns: Sequence[ColumnElement[Any]], first: Clause, rest: Sequence[Clause], place: Sequence[Condition]
+        self, columns: Columns, first: Clause, rest: Sequence[Clause], place: Sequence[Condition]
     ) -> Select[Any]:
         conditions = self._token_conditions(first, rest)
         joined = token.join(resource, resource.c.key == token.c.key)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -79,6 +80,14 @@ resource = Table(
     Index("ix_resource_type_updated", "tenant", "type", "updated", "key"),
     Index("ix_resource_type_date", "tenant", "type", "date_low", "key"),
     Index(
+        "ix_resource_type_date_far",
+        "tenant",
+        "type",
+        "date_high",
+        sqlite_where=text("date_high - date_low > 86400000000"),
+        postgresql_where=text("date_high - date_low > 86400000000"),
+    ),
+    Index(
         "ix_resource_tokens",
         "tokens",
         postgresql_using="gin",
@@ -117,6 +126,14 @@ date_index = Table(
     Column("low", BigInteger, primary_key=True, autoincrement=False),
     Column("high", BigInteger, primary_key=True, autoincrement=False),
     Index("ix_date_index_parameter", "parameter", "low", "high", "key"),
+    Index(
+        "ix_date_index_far",
+        "parameter",
+        "high",
+        "key",
+        sqlite_where=text("high - low > 86400000000"),
+        postgresql_where=text("high - low > 86400000000"),
+    ),
     sqlite_with_rowid=False,
 )
 number_index = Table(
