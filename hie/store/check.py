@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, func, select
 
 from hie.errors import IntegrityFailure
 from hie.store import audit as audit_trail
@@ -71,7 +72,6 @@ def _resources(connection: Connection, tenant: Tenant, report: CheckReport, base
     report.counts.update({"resources": 0, "deleted resources": 0, "tokens": 0})
     for batch in _batches(connection, tenant):
         indexed = _Indexed.read(connection, [row.key for row in batch])
-        wanted_tokens: list[tuple[int, int]] = []
         targets: dict[tuple[str, str], str] = {}
         for row in batch:
             report.counts["resources" if row.sealed is not None else "deleted resources"] += 1
@@ -88,10 +88,9 @@ def _resources(connection: Connection, tenant: Tenant, report: CheckReport, base
                 targets.update((target, name) for target in literal_targets(content))
                 yield from _meta(name, content, row)
             report.counts["tokens"] += len(index.tokens)
-            wanted_tokens += [(hash_, row.key) for hash_ in index.tokens]
             yield from indexed.compare(name, row, index)
-        if connection.dialect.name == "sqlite":
-            yield from _missing_tokens(connection, wanted_tokens, {row.key: f"{row.type}/{row.id}" for row in batch})
+            if connection.dialect.name == "sqlite" and _lacks_tokens(connection, row.key, index.tokens):
+                yield f"The token index of {name} does not match its content."
         missing = set(targets) - rows.live(connection, tenant.id, list(targets))
         for target in sorted(missing):
             if targets[target].partition("/")[0] not in rows.WITNESSES:
@@ -142,17 +141,12 @@ class _Indexed:
                 yield f"The {kind} index of {name} does not match its content."
 
 
-def _missing_tokens(
-    connection: Connection, wanted: list[tuple[int, int]], names: dict[int, str]
-) -> Iterator[str]:
-    pair = tuple_(token.c.hash, token.c.key)
-    incomplete: set[int] = set()
-    for start in range(0, len(wanted), BATCH):
-        chunk = wanted[start : start + BATCH]
-        found = {tuple(row) for row in connection.execute(select(token).where(pair.in_(chunk)))}
-        incomplete.update(key for hash_, key in chunk if (hash_, key) not in found)
-    for key in sorted(incomplete):
-        yield f"The token index of {names[key]} does not match its content."
+#: How many of the wanted tokens (a JSON list) a resource has.
+_COUNT_TOKENS = "SELECT count(*) FROM json_each(?) AS wanted JOIN token ON token.hash = wanted.value AND token.key = ?"
+
+
+def _lacks_tokens(connection: Connection, key: int, wanted: list[int]) -> bool:
+    return connection.exec_driver_sql(_COUNT_TOKENS, (json.dumps(wanted), key)).scalar() != len(wanted)
 
 
 def _surplus_tokens(connection: Connection, report: CheckReport) -> Iterator[str]:
