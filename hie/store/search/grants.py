@@ -5,7 +5,7 @@ https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html#finer-grain
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement
 
 from hie.errors import FhirError, Forbidden
 from hie.fhir.facts import RESOURCE_TYPES
-from hie.fhir.scopes import Scope, ScopeError
+from hie.fhir.scopes import Grant, Scope, ScopeError, parse_grant
 from hie.store.crypto import Blind
 from hie.store.search import criteria
 from hie.store.search.clauses import (
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
 
 Query = tuple[tuple[str, str], ...]
+#: What can be decided does not depend on a tenant's key.
+_ANY_TENANT = Blind(b"any tenant")
 
 
 def clause(store: ResourceStore, type_name: str, letter: str) -> Clause | None:
@@ -83,18 +85,25 @@ def matches(store: ResourceStore, type_name: str, rows: IndexRows, queries: Sequ
         raise Forbidden(f"The token's scopes for {type_name} cannot be decided for a write.") from error
 
 
+def checked_grant(scopes: Iterable[str]) -> Grant:
+    """Return the grant of scopes that are asked for a new token; ScopeError where one cannot be granted."""
+    grant = parse_grant(scopes)
+    for scope in grant.scopes:
+        check_scope(scope)
+    return grant
+
+
 def check_scope(scope: Scope) -> None:
     """Refuse, by ScopeError, a granular scope that cannot be decided from the index of a resource alone."""
     if not scope.query:
         return
     type_name = "Patient" if scope.type == "*" else scope.type
-    blind = Blind(b"check")
     for name, text in scope.query:
         try:
             parsed = criteria.parse("Resource" if scope.type == "*" else type_name, name, text, Reading())
         except FhirError as error:
             raise ScopeError(f"The scope's condition {name}={text} cannot be granted: {error.diagnostics}") from error
-        compiled = criteria.compile_(parsed, blind, type_name)
+        compiled = criteria.compile_(parsed, _ANY_TENANT, type_name)
         if compiled.verify is not None or not _is_decidable(compiled.clause):
             raise ScopeError(
                 f"The scope's condition {name}={text} cannot be granted: conditions are equalities on token, "

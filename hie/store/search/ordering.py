@@ -60,18 +60,16 @@ def phases(query: SearchQuery, clause: Clause, blind: Blind) -> list[Phase]:
         keys = tuple(_key(query, one, blind) for one in query.sort)
     else:
         keys = (Key("date"),) if _driven_by_date(clause) else ()
-    parts = _near_and_far(clause, keys)
+    if keys and keys[0].place == "date" and _driven_by_date(clause):  # what it finds has a date
+        return [Phase(part, keys) for part in _near_and_far(clause, descending=keys[0].descending)]
     if keys and keys[0].nullable:
-        with_value = [Phase(part, keys, False) for part in parts]
-        if keys[0].place == "date" and _driven_by_date(clause):  # what it finds has a date
-            return with_value
-        return [*with_value, Phase(clause, keys, True)]
-    return [Phase(part, keys) for part in parts]
+        return [Phase(clause, keys, False), Phase(clause, keys, True)]
+    return [Phase(clause, keys)]
 
 
 def counted(clause: Clause) -> list[Clause]:
     """Return clauses whose matches together are those of one, each counted by an index."""
-    return _near_and_far(clause, (Key("date"),))
+    return _near_and_far(clause, descending=True) if _driven_by_date(clause) else [clause]
 
 
 def _key(query: SearchQuery, one: SortKey, blind: Blind) -> Key:
@@ -99,18 +97,15 @@ def _driven_by_date(clause: Clause) -> bool:
     return isinstance(first, Interval) and first.where == "date" and first.rank == RANGE and first.prefix != "ne"
 
 
-def _near_and_far(clause: Clause, keys: tuple[Key, ...]) -> list[Clause]:
-    """Take a driving date criterion apart, where the order lets its parts follow each other."""
-    if not (_driven_by_date(clause) and keys and keys[0].place == "date"):
-        return [clause]
+def _near_and_far(clause: Clause, *, descending: bool) -> list[Clause]:
+    """Take a driving date criterion apart where two indexes answer it; far ones start before all near ones."""
     first = _driving(clause)
     assert isinstance(first, Interval)  # noqa: S101 - _driven_by_date said so
     if first.prefix not in _OPEN_ENDED:
         return [clause]
     rest = clause.parts[1:] if isinstance(clause, Both) else ()
     near, far = (both([replace(first, part=part), *rest]) for part in ("near", "far"))
-    # far ones start before all near ones
-    return [near, far] if keys[0].descending else [far, near]
+    return [near, far] if descending else [far, near]
 
 
 # ---- SQL -------------------------------------------------------------------------------------------------------------

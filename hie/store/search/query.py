@@ -175,7 +175,7 @@ class _Reader:
                 "Observation:subject:Patient.",
                 expression=code,
             )
-        parameter = criteria.parameter_of(source, wanted)
+        parameter = self._named(code, source, wanted)
         if parameter.type != "reference":
             raise InvalidSearch(f"{code}={text[:80]}: {wanted} of {source} is no reference.", expression=code)
         targets = frozenset({parameter.restricts[1]}) if parameter.restricts else parameter.targets
@@ -185,6 +185,12 @@ class _Reader:
             )
         self._check_include(code, text, source, targets, target)
         return Include(source, parameter, target or None, code == "_revinclude")
+
+    def _named(self, code: str, source: str, wanted: str) -> SearchParameter:
+        try:
+            return criteria.parameter_of(source, wanted)
+        except InvalidSearch as error:
+            raise InvalidSearch(f"{code}: {error.diagnostics}", expression=code) from None
 
     def _check_include(self, code: str, text: str, source: str, targets: frozenset[str], target: str) -> None:
         if self._type is None:

@@ -104,9 +104,13 @@ class Sql:
         if where == "updated":
             return _moment(prefix, resource.c.updated, low, high)
         if where == "date":
-            return _interval(prefix, resource.c.date_low, resource.c.date_high, low, high, part)
+            return self.date_of_row(prefix, low, high, part)
         stands = _interval(prefix, date_index.c.low, date_index.c.high, low, high, part)
         return self.side(date_index, and_(date_index.c.parameter == parameter, stands))
+
+    def date_of_row(self, prefix: str, low: Any, high: Any, part: str) -> Condition:
+        """Return the condition on the row's own date."""
+        return _interval(prefix, resource.c.date_low, resource.c.date_high, low, high, part)
 
     def number(self, prefix: str, unit: str) -> Condition:
         """Return whether a number or quantity stands to the value as the prefix says."""
@@ -255,6 +259,14 @@ class SqliteSql(Sql):
     def types(self) -> Condition:
         return resource.c.type.in_(self._listed())
 
+    def date_of_row(self, prefix: str, low: Any, high: Any, part: str) -> Condition:
+        start, end = resource.c.date_low, resource.c.date_high
+        if part != "far":
+            return _interval(prefix, start, end, low, high, part)
+        # Where they start must not choose the index: it would be that of all dates, read from its beginning.
+        hidden = literal_column("+resource.date_low", start.type)
+        return and_(end - start > _DAY, _interval(prefix, hidden, end, low, high, part))
+
     def _listed(self) -> Select[Any]:
         each = func.json_each(self.bind(JsonList())).table_valued("value")
         return select(each.c.value)
@@ -268,11 +280,7 @@ class SqliteSql(Sql):
             return self._by_token(columns, first, rest, place)
         driver = None if in_order else self._keys(first)
         if driver is None:
-            found = select(*columns).where(*place, LIVE, *(part.sql(self) for part in parts))
-            if isinstance(first, Interval) and first.part == "far":
-                # The order would be had from the index of all dates, by reading every earlier one.
-                return found.with_hint(resource, "INDEXED BY ix_resource_type_date_far", "sqlite")
-            return found
+            return select(*columns).where(*place, LIVE, *(part.sql(self) for part in parts))
         others = [part.sql(self) for part in rest]
         return select(*columns).where(resource.c.key.in_(driver), *map(_unindexed, place), LIVE, *others)
 

@@ -1,0 +1,134 @@
+"""What a resource is found by: the rows that the database keeps, and what they must never show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hie.fhir import facts, json_format, search_parameters
+from hie.store.crypto import Blind
+from hie.store.search.blinding import presence_bits
+from hie.store.search.index import compartment_token, index_rows, primary_date, reference_tokens
+
+BLIND = Blind(b"a key of this test only, 32 long")
+PATIENT: dict[str, Any] = {
+    "resourceType": "Patient", "id": "p1", "birthDate": "1980-05-12", "deceasedDateTime": "2015-02-14T03:42:00Z",
+    "name": [{"family": "Müller", "given": ["Anna"]}], "generalPractitioner": [{"reference": "Practitioner/d1"}],
+}  # fmt: skip
+OBSERVATION: dict[str, Any] = {
+    "resourceType": "Observation", "id": "o1", "status": "final",
+    "code": {"coding": [{"system": "http://loinc.org", "code": "8480-6"}]},
+    "subject": {"reference": "Patient/p1"}, "effectiveDateTime": "2024-03-01",
+    "valueQuantity": {"value": 120, "system": "http://unitsofmeasure.org", "code": "mm[Hg]", "unit": "mmHg"},
+}  # fmt: skip
+DAY = 86_400_000_000
+
+
+def test_tokens_are_sorted_and_unique() -> None:
+    tokens = index_rows(PATIENT, BLIND).tokens
+    assert tokens == sorted(set(tokens))
+
+
+def test_another_key_gives_other_tokens() -> None:
+    other = index_rows(PATIENT, Blind(b"another key")).tokens
+    assert set(other).isdisjoint(index_rows(PATIENT, BLIND).tokens)
+
+
+def test_birth_and_death_dates_are_in_no_sortable_column() -> None:
+    rows = index_rows(PATIENT, BLIND)
+    assert (rows.dates, rows.numbers, rows.date_low, rows.date_high) == ([], [], None, None)
+    assert BLIND.hash("Patient", "birthdate", "date", "1980-05-12") in rows.tokens
+
+
+@pytest.mark.parametrize("type_name", sorted(facts.RESOURCE_TYPES))
+def test_the_primary_date_of_a_type_holds_one_value_at_most(type_name: str) -> None:
+    code = primary_date(type_name)
+    if code is None:
+        return
+    parameter = search_parameters.for_type(type_name)[code]
+    assert parameter.type == "date"
+    assert code not in ("birthdate", "death-date", "_lastUpdated")
+    elements = {element.path.removesuffix("[x]"): element for element in facts.elements(type_name)}
+    named = [path for path in elements if path in (parameter.expression or "") and path.startswith(type_name + ".")]
+    whole = max(named, key=len)
+    steps = whole.split(".")
+    assert not any(elements[".".join(steps[:length])].is_list for length in range(2, len(steps) + 1))
+
+
+def test_the_primary_date_stands_in_the_row() -> None:
+    rows = index_rows(OBSERVATION, BLIND)
+    assert rows.date_high is not None
+    assert rows.date_low is not None
+    assert rows.date_high - rows.date_low == DAY
+    assert rows.dates == []
+
+
+def test_a_quantity_is_indexed_alone_and_under_each_form_of_its_code() -> None:
+    rows = index_rows(OBSERVATION, BLIND)
+    unit = BLIND.hash("Observation", "unit", "unit", "http://unitsofmeasure.org", "mm[Hg]")
+    assert len(rows.numbers) == 3
+    assert {(low, high, unit_) for _, low, high, unit_, _, _ in rows.numbers} == {(120.0, 120.0, unit)}
+
+
+def test_a_comparator_makes_a_range_that_ends_before_the_value() -> None:
+    below = {**OBSERVATION, "valueQuantity": {"value": json_format.JsonDecimal("5"), "comparator": "<"}}
+    ((low, high),) = {(low, high) for _, low, high, *_ in index_rows(below, BLIND).numbers}
+    assert low == float("-inf")
+    assert high < 5.0
+    assert high > 4.999999
+
+
+def test_every_literal_reference_keeps_its_target_from_being_deleted() -> None:
+    hidden = {**OBSERVATION, "extension": [{"url": "urn:x", "valueReference": {"reference": "Device/x/_history/2"}}]}
+    tokens = index_rows(hidden, BLIND).tokens
+    assert set(reference_tokens("Device", "x", BLIND)) <= set(tokens)
+    assert set(reference_tokens("Patient", "p1", BLIND)) <= set(tokens)
+    assert set(reference_tokens("Patient", "p2", BLIND)).isdisjoint(tokens)
+
+
+def test_an_absolute_reference_to_the_own_base_counts_as_relative() -> None:
+    base = "https://hie.example.org/fhir"
+    whole = {**OBSERVATION, "subject": {"reference": f"{base}/Patient/p1"}}
+    assert set(reference_tokens("Patient", "p1", BLIND)) <= set(index_rows(whole, BLIND, base).tokens)
+    assert set(reference_tokens("Patient", "p1", BLIND)).isdisjoint(index_rows(whole, BLIND, "https://other").tokens)
+
+
+def test_compartments_are_tokens() -> None:
+    assert compartment_token("Observation", "Patient/p1", BLIND) in index_rows(OBSERVATION, BLIND).tokens
+    assert compartment_token("Patient", "Patient/p1", BLIND) in index_rows(PATIENT, BLIND).tokens
+    assert compartment_token("Patient", "Practitioner/d1", BLIND) in index_rows(PATIENT, BLIND).tokens
+
+
+def test_presence_says_which_parameters_have_a_value() -> None:
+    bits = presence_bits(BLIND, "Observation")
+    presence = index_rows(OBSERVATION, BLIND).presence
+    found = {code for code, bit in bits.items() if presence & bit}
+    assert found >= {"code", "subject", "patient", "date", "value-quantity", "status", "code-value-quantity"}
+    assert not found & {"category", "encounter", "value-string", "component-code"}
+
+
+@pytest.mark.parametrize("type_name", ["Observation", "Patient", "ConceptMap"])
+def test_presence_bits_differ_by_key_and_fit_the_column(type_name: str) -> None:
+    bits, other = presence_bits(BLIND, type_name), presence_bits(Blind(b"another"), type_name)
+    assert bits != other
+    assert len(set(bits.values())) == len(bits)
+    assert max(bits.values()) < 2**63
+
+
+def test_every_type_has_room_for_its_presence_bits() -> None:
+    assert all(len(search_parameters.for_type(name)) <= 63 for name in facts.RESOURCE_TYPES)
+
+
+def test_a_long_text_is_marked_instead_of_cut_in_thousands_of_trigrams() -> None:
+    long = {"resourceType": "ValueSet", "id": "v", "status": "draft", "description": "word " * 5_000}
+    rows = index_rows(long, BLIND)
+    assert BLIND.hash("ValueSet", "description", "long") in rows.tokens
+    assert len(rows.tokens) < 100
+
+
+def test_every_official_type_can_be_indexed_empty() -> None:
+    for name in facts.RESOURCE_TYPES:
+        rows = index_rows({"resourceType": name, "id": "x"}, BLIND)
+        assert rows.date_low is None
+        assert rows.numbers == []
