@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from hie.commands.failures import CommandError
-from hie.fhir.scopes import parse_grant
 from hie.settings import Settings
 from hie.store import administration
 from hie.store.audit import AuditEntry
+from hie.store.search.grants import checked_grant
 from hie.store.store import Store
 from hie.store.tenants import DEFAULT_TENANT
 
@@ -24,7 +24,7 @@ LONGEST_CLIENT_NAME = 200
 
 def create(settings: Settings, name: str, scopes: Sequence[str], days: float) -> str:
     """Make a token for the client of this name, made if there is none, and return it."""
-    parse_grant(scopes)
+    checked_grant(scopes)
     if not name.strip() or len(name) > LONGEST_CLIENT_NAME or not name.isprintable():
         raise CommandError(f"A client's name has 1 to {LONGEST_CLIENT_NAME} printable characters.")
     store = Store.open(settings)

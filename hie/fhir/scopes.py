@@ -72,7 +72,10 @@ def parse_scope(text: str) -> Scope:
     letters = _V1.get(letters, letters)
     if not letters or "".join(c for c in LETTERS if c in letters) != letters:
         raise ScopeError(f"Scope {text!r} must name some of the letters c, r, u, d, s, once each, in this order.")
-    return Scope(type_name, frozenset(letters), tuple(parse_qsl(query, keep_blank_values=True)) if query else ())
+    condition = tuple(parse_qsl(query, keep_blank_values=True)) if query else ()
+    if query and not condition:  # a lone & must not read as no condition at all
+        raise ScopeError(f"Scope {text!r} has a ? but no condition behind it.")
+    return Scope(type_name, frozenset(letters), condition)
 
 
 def parse_grant(scopes: Iterable[str]) -> Grant:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hie.errors import InvalidRequest, NotFound
-from hie.fhir.scopes import ScopeError, parse_grant
+from hie.fhir.scopes import ScopeError
 from hie.store import administration
+from hie.store.search.grants import checked_grant
 from hie.web.admin import inputs
 from hie.web.admin.request import AdminRequest, AdminResponse, moment
 
@@ -53,7 +54,7 @@ def create_token(request: AdminRequest) -> AdminResponse:
     body = inputs.body_object(request.body, frozenset({"scope", "expiresInDays"}), frozenset({"scope"}))
     scope = inputs.text(body, "scope", LONGEST_SCOPE)
     try:
-        parse_grant([scope])
+        checked_grant([scope])
     except ScopeError as error:
         raise InvalidRequest(str(error), expression="scope") from error
     days = inputs.number(body, "expiresInDays", 0, MOST_DAYS) if "expiresInDays" in body else DEFAULT_DAYS
