@@ -34,4 +34,4 @@ class Context:
 
     def within(self, store: ResourceStore) -> Context:
         """Return the same context on another store: the one inside an open transaction."""
-        return replace(self, store=store)
+        return self if store is self.store else replace(self, store=store)

@@ -53,7 +53,7 @@ def listing(
 
 
 def response_entry(
-    response: FhirResponse, base_url: str, *, full_url: str | None = None, outcome: dict[str, Any] | None = None
+    response: FhirResponse, base_url: str, *, full_url: str | None = None, outcome: Fragment | None = None
 ) -> dict[str, Any]:
     """Build the entry of a batch-response or transaction-response: https://hl7.org/fhir/R4/http.html#transaction-response"""
     entry: dict[str, Any] = {}

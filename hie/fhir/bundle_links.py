@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from hie.fhir import facts
@@ -32,35 +33,38 @@ class Link:
 def find(resource: Any) -> list[Link]:
     """Return the places of a resource whose text may name another entry of the Bundle."""
     links: list[Link] = []
-    _find(resource, links, _uri_names())
+    if isinstance(resource, dict):
+        _find(resource, links, _uri_names())
     return links
 
 
-def _find(node: Any, links: list[Link], uri_names: frozenset[str]) -> None:
-    if type(node) is dict:
-        for key, value in node.items():
-            kind = type(value)
-            if kind is str:
-                if key == "reference":
-                    if value[:1] != "#":
-                        links.append(Link(node, key, value, "reference"))
-                elif value[:4] == "urn:":
-                    if key in uri_names:
-                        links.append(Link(node, key, value, "uri"))
-                elif key == "div" and "urn:" in value:
-                    links.append(Link(node, key, value, "narrative"))
-            elif kind is dict:
-                _find(value, links, uri_names)
-            elif kind is list:
-                _find_in_list(key, value, links, uri_names)
-
-
-def _find_in_list(key: str, values: list[Any], links: list[Link], uri_names: frozenset[str]) -> None:
-    for index, value in enumerate(values):
-        if type(value) is dict:
+def _find(node: dict[str, Any], links: list[Link], uri_names: frozenset[str]) -> None:
+    # Every value of every resource of a transaction comes by here: the commonest kinds are asked for first.
+    for key, value in node.items():
+        kind = type(value)
+        if kind is str:
+            if key == "reference":
+                if value[:1] != "#":
+                    links.append(Link(node, key, value, "reference"))
+            elif "urn:" in value:
+                _keep_text(node, key, value, links, uri_names)
+        elif kind is dict:
             _find(value, links, uri_names)
-        elif type(value) is str and value[:4] == "urn:" and key in uri_names:
-            links.append(Link(values, index, value, "uri"))
+        elif kind is list:
+            for index, item in enumerate(value):
+                if type(item) is dict:
+                    _find(item, links, uri_names)
+                elif type(item) is str and item[:4] == "urn:" and key in uri_names:
+                    links.append(Link(value, index, item, "uri"))
+
+
+def _keep_text(
+    node: dict[str, Any], key: str, value: str, links: list[Link], uri_names: frozenset[str]
+) -> None:
+    if key == "div":
+        links.append(Link(node, key, value, "narrative"))
+    elif value.startswith("urn:") and key in uri_names:
+        links.append(Link(node, key, value, "uri"))
 
 
 def rewrite(link: Link, full_urls: dict[str, str], root: str | None, conditional: dict[str, str]) -> None:
@@ -122,21 +126,16 @@ def _paths(node: Any, path: str, wanted: Callable[[Any, Any], bool]) -> Iterator
             yield from _paths(value, f"{path}[{index}]", wanted)
 
 
-_known_uri_names: frozenset[str] | None = None
-
-
+@cache
 def _uri_names() -> frozenset[str]:
     """Names of elements that hold a URI somewhere in R4; Identifier.value, a string, is none of them."""
-    global _known_uri_names
-    if _known_uri_names is None:
-        names = set()
-        for type_name in (*facts.RESOURCE_TYPES, *facts.DATA_TYPES):
-            for element in facts.elements(type_name):
-                if element.is_choice:
-                    stem = element.name.removesuffix("[x]")
-                    types = _URI_TYPES if element.types == ("*",) else _URI_TYPES.intersection(element.types)
-                    names.update(stem + one[0].upper() + one[1:] for one in types)
-                elif _URI_TYPES.intersection(element.types):
-                    names.add(element.name)
-        _known_uri_names = frozenset(names - {"reference"})
-    return _known_uri_names
+    names: set[str] = set()
+    for type_name in (*facts.RESOURCE_TYPES, *facts.DATA_TYPES):
+        for element in facts.elements(type_name):
+            if element.is_choice:
+                stem = element.name.removesuffix("[x]")
+                types = _URI_TYPES if element.types == ("*",) else _URI_TYPES.intersection(element.types)
+                names.update(stem + one[0].upper() + one[1:] for one in types)
+            elif _URI_TYPES.intersection(element.types):
+                names.add(element.name)
+    return frozenset(names - {"reference"})

@@ -47,6 +47,11 @@ class FhirRequest:
     preferences: Preferences = field(default_factory=Preferences)
     method: str = "GET"
 
+    @property
+    def instance(self) -> tuple[str, str]:
+        """Type and id of the one resource that the URL names; the route table sees to it that they are there."""
+        return self.type or "", self.id or ""
+
     def parameter(self, name: str) -> str | None:
         """Return the last value of the URL parameter `name`, or None where it is absent."""
         for key, value in reversed(self.parameters):

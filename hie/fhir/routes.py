@@ -74,8 +74,12 @@ def parse(
     content_type: str = "",
     conditions: Conditions | None = None,
     preferences: Preferences | None = None,
+    new_id: str | None = None,
 ) -> FhirRequest:
-    """Read one request; `path` is relative to the base, percent-decoded and without its leading slash."""
+    """Read one request; `path` is relative to the base, percent-decoded and without its leading slash.
+
+    `new_id` is for a create inside a transaction, which must know the ids of its resources beforehand.
+    """
     template, type_name, id_, last = _place(path)
     methods = _BY_PATH[template]
     route = methods.get(method)
@@ -88,7 +92,7 @@ def parse(
     return FhirRequest(
         route.interaction,
         type=type_name,
-        id=id_,
+        id=new_id if route.interaction == "create" else id_,
         vid=last if route.interaction == "vread" else None,
         operation=last if route.interaction == "operation" else None,
         parameters=parse_query(query) if query else (),

@@ -27,16 +27,16 @@ def _answered(entry: RequestEntry, outer: FhirRequest, ctx: Context) -> dict[str
     audited = replace(ctx.store.entry, at=ctx.clock(), interaction="batch", touched=(), recorded=False)
     try:
         row = _dispatched(entry, outer, audited, ctx)
-    except FhirError as error:
-        audited.status = error.status
-        row = entries.refusal(error.status, outcome.of_error(error.within(entry.expression)))
+    except FhirError as refused:
+        audited.status = refused.status
+        row = entries.refusal(refused.status, outcome.of_error(refused.within(entry.expression)))
     except Exception:
         # Its neighbours have nothing to do with it, and some of them are already stored.
         log.exception("an entry of a batch failed", extra={"request_id": ctx.request_id})
         audited.status = 500
-        error = FhirError(f"Unexpected failure; the log has it under request id {ctx.request_id}.",
-                          expression=entry.expression)
-        row = entries.refusal(500, outcome.of_error(error))
+        failed = FhirError(f"Unexpected failure; the log has it under request id {ctx.request_id}.",
+                           expression=entry.expression)
+        row = entries.refusal(500, outcome.of_error(failed))
     if not audited.recorded:
         ctx.store.database.record(audited)
     return row

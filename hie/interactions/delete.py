@@ -19,7 +19,7 @@ def delete(request: FhirRequest, ctx: Context) -> FhirResponse:
     def unit(store: ResourceStore) -> FhirResponse:
         inside = ctx.within(store)
         if criteria is None:
-            id_ = request.id
+            id_ = request.instance[1]
         else:
             found = conditional.existing(type_name, criteria, inside)
             if found is None:

@@ -26,14 +26,25 @@ def read(request: FhirRequest, ctx: Context) -> list[RequestEntry]:
     return bundle.request_entries(request.resource, request.interaction, ctx.settings.max_bundle_entries)
 
 
-def as_request(entry: RequestEntry, outer: FhirRequest, ctx: Context) -> FhirRequest:
-    """Read an entry through the same route table as a request of its own."""
+def as_request(
+    entry: RequestEntry, outer: FhirRequest, ctx: Context, *, new_id: str | None = None
+) -> FhirRequest:
+    """Read an entry through the same route table as a request of its own.
+
+    A transaction gives `new_id`, the id that a create must store under, and sees to ifNoneExist itself.
+    """
     row = entry.request
     method = row["method"]
     path, _, query = str(row["url"]).removeprefix(f"{ctx.base_url}/").partition("?")
     path = _decoded(path.removeprefix("/"))
     request = parse(
-        method, path, query, resource=entry.resource, conditions=_conditions(row), preferences=outer.preferences
+        method,
+        path,
+        query,
+        resource=entry.resource,
+        conditions=_conditions(row, new_id is None) if len(row) > 2 else None,
+        preferences=outer.preferences,
+        new_id=new_id,
     )
     if request.interaction in ("transaction", "capabilities") or path.endswith("_search"):
         raise NotSupported(f"{method} {path or 'to the base'} is not supported inside a Bundle.",
@@ -45,8 +56,9 @@ def as_request(entry: RequestEntry, outer: FhirRequest, ctx: Context) -> FhirReq
     return request
 
 
-def _conditions(row: dict[str, Any]) -> Conditions:
-    return Conditions(row.get("ifMatch"), row.get("ifNoneMatch"), row.get("ifModifiedSince"), row.get("ifNoneExist"))
+def _conditions(row: dict[str, Any], with_if_none_exist: bool) -> Conditions:
+    return Conditions(row.get("ifMatch"), row.get("ifNoneMatch"), row.get("ifModifiedSince"),
+                      row.get("ifNoneExist") if with_if_none_exist else None)
 
 
 def _decoded(path: str) -> str:

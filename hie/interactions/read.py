@@ -11,7 +11,7 @@ from hie.store.versions import StoredVersion
 
 def read(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return the current version of a resource."""
-    return if_changed(request, ctx.store.read(request.type, request.id))
+    return if_changed(request, ctx.store.read(*request.instance))
 
 
 def if_changed(request: FhirRequest, stored: StoredVersion) -> FhirResponse:

@@ -34,7 +34,8 @@ def search(request: FhirRequest, ctx: Context) -> FhirResponse:
     )
     page = ctx.store.search(query)
     rows = list(_entries(page, query, selection, ctx.base_url))
-    content = bundle.listing("searchset", ctx.new_id(), ctx.clock(), _links(query, page, ctx.base_url), rows, page.total)
+    links = _links(query, page, ctx.base_url)
+    content = bundle.listing("searchset", ctx.new_id(), ctx.clock(), links, rows, page.total)
     return FhirResponse(200, content)
 
 

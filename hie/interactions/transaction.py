@@ -75,17 +75,19 @@ def planned(request: FhirRequest, ctx: Context) -> Plan:
 
 
 def _step(entry: RequestEntry, outer: FhirRequest, ctx: Context) -> Step:
-    with _at(entry.expression):
-        request = entries.as_request(entry, outer, ctx)
+    try:
+        request = entries.as_request(entry, outer, ctx, new_id=ctx.new_id())
         step = Step(entry, request)
         if request.interaction == "create":
-            step.new_id = ctx.new_id()
-            if request.conditions.if_none_exist is not None:
-                step.criteria = conditional.criteria(
-                    request.type or "", request.conditions.if_none_exist, "http.If-None-Exist")
+            step.new_id = request.id
+            if_none_exist = entry.request.get("ifNoneExist")
+            if if_none_exist is not None:
+                step.criteria = conditional.criteria(request.type or "", if_none_exist, "http.If-None-Exist")
         if request.resource is not None:
             step.links = bundle_links.find(request.resource)
         return step
+    except FhirError as error:
+        raise error.within(entry.expression) from error
 
 
 def _refuse_same_full_urls(steps: list[Step]) -> None:
@@ -147,8 +149,7 @@ def _run(plan: Plan, ctx: Context) -> FhirResponse:
         index = step.entry.index
         if rows[index] is not None:
             continue
-        with _at(step.expression):
-            rows[index] = _written(step, found.get(index), ctx)
+        rows[index] = _written(step, found.get(index), ctx)
     return FhirResponse(200, bundle.listing("transaction-response", ctx.new_id(), ctx.clock(), (), rows))
 
 
@@ -237,16 +238,17 @@ def _written(step: Step, found: _Found | None, ctx: Context) -> dict[str, Any]:
         if found is not None and (found.stored is not None or found.id != step.new_id):
             stored = found.stored or ctx.store.read(request.type or "", found.id)
             return entries.response(answers.written(request, stored, 200), ctx)
-        plain = replace(request, id=step.new_id, conditions=replace(request.conditions, if_none_exist=None))
-        return _answered(step, plain, ctx)
+        return _answered(step, request, ctx)
     if found is not None:
         request = replace(request, id=found.id, parameters=(), resource={**request.resource, "id": found.id})
     return _answered(step, request, ctx)
 
 
 def _answered(step: Step, request: FhirRequest, ctx: Context) -> dict[str, Any]:
-    with _at(step.expression):
+    try:
         return entries.response(ctx.dispatch(request, ctx), ctx)
+    except FhirError as error:
+        raise error.within(step.expression) from error
 
 
 # ---- naming the place of an error ------------------------------------------------------------------------------------

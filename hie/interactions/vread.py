@@ -9,4 +9,4 @@ from hie.interactions.read import if_changed
 
 def vread(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return one version of a resource."""
-    return if_changed(request, ctx.store.vread(request.type, request.id, int(request.vid or 0)))
+    return if_changed(request, ctx.store.vread(*request.instance, int(request.vid or 0)))

@@ -85,9 +85,9 @@ def _beside(matches: Iterable[StoredVersion], types: frozenset[str] | None, ctx:
     for stored in matches:
         for type_name, id_ in _REFERENCE.findall(stored.content or b""):
             name = type_name.decode()
-            if name not in members and name != "Patient" and name in facts.RESOURCE_TYPES:
-                if types is None or name in types:
-                    targets[name, id_.decode()] = None
+            outside = name in facts.RESOURCE_TYPES and name not in members and name != "Patient"
+            if outside and (types is None or name in types):
+                targets[name, id_.decode()] = None
     return list(ctx.store.read_many(targets).values())
 
 

@@ -125,9 +125,10 @@ def client(app: Flask) -> Callable[..., Fhir]:
 
     def made(*scopes: str, name: str = "") -> Fhir:
         def unit(connection: Any) -> str:
-            now = application.clock()
-            client_id = administration.add_client(connection, 1, name or f"client {' '.join(scopes)}", now)
-            return administration.add_token(connection, 1, client_id, " ".join(scopes), now, now + TOKEN_HOURS * 3_600_000_000)[1]
+            now, scope = application.clock(), " ".join(scopes)
+            client_id = administration.add_client(connection, 1, name or f"client {scope}", now)
+            expires = now + TOKEN_HOURS * 3_600_000_000
+            return administration.add_token(connection, 1, client_id, scope, now, expires)[1]
 
         return Fhir(app, application.store.database.write(unit))
 
