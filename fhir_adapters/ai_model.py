@@ -37,6 +37,17 @@ class ModelFacts:
         return {"system": codes.MODEL_IDENTIFIER, "value": f"{self.name}/{self.version}"}
 
 
+AUTHORED = ("Observation", "Media", "DiagnosticReport", "Device", "Provenance")
+
+
+def prepare() -> None:
+    """Load the typed classes of what is built here; a process that does so first answers its first request sooner."""
+    from fhir.resources.R4B import get_fhir_model_class
+
+    for name in AUTHORED:
+        get_fhir_model_class(name)
+
+
 def typed(plain: Resource) -> Resource:
     """The resource as its R4B model has it; a mistake of ours raises here. Texts stay as they were written."""
     from fhir.resources.R4B import get_fhir_model_class

@@ -107,9 +107,11 @@ class Worker:
 
     def _prepare(self) -> None:
         """Load what the first job would otherwise wait for."""
-        import fhir_adapters.imaging.pixels
-        import fhir_adapters.results  # noqa: F401
+        import fhir_adapters.imaging.pixels  # noqa: F401 - loaded, not used
+        import ml.cnn.heatmap  # noqa: F401 - the same
+        from fhir_adapters import ai_model
 
+        ai_model.prepare()
         try:
             loaded(CHEST_XRAY, self._application.context())
         except FhirError:

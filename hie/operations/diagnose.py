@@ -53,8 +53,9 @@ def result(media: dict[str, Any], ctx: Context) -> dict[str, Any]:
     source = Source(f"Media/{media['id']}", {**media, "subject": {"reference": patient}}, image.sha256)
     manifest = loaded(CHEST_XRAY, ctx).manifest
     found = _judgement(media, image, ctx)
-    drawn = not isinstance(found, Refusal) and found.accepted and found.heatmap is not None
-    heat_map = heatmap_png(found) if drawn else None
+    heat_map = None
+    if not isinstance(found, Refusal) and found.heatmap is not None:
+        heat_map = heatmap_png(found)
     now = instant(ctx.clock())
     return diagnosis_bundle(source, found, _facts(manifest), manifest["positive_class"], heat_map, now)
 
