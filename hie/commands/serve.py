@@ -67,6 +67,9 @@ def serve(settings: Settings, announce: Callable[[str], None], *, supervised: bo
 
 def load_application() -> Any:
     """Make the application of one web process, which ends when its parent was killed."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Until granian sets its own: the handlers inherited from the parent would swallow an early signal.
+        signal.signal(number, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent,), name="parent", daemon=True).start()

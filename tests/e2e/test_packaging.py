@@ -106,5 +106,5 @@ def test_the_wheel_brings_the_command_and_its_licence(wheel: zipfile.ZipFile) ->
     assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
     (metadata,) = [name for name in wheel.namelist() if name.endswith("METADATA")]
     text = wheel.read(metadata).decode()
-    assert "License-Expression: Apache-2.0" in text
+    assert "License: Apache-2.0" in text
     assert "Requires-Python: <3.14,>=3.11" in text

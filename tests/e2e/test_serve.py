@@ -1,0 +1,134 @@
+"""`hie serve` as a process: its port, its children, its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])
+
+
+def children(pid: int) -> list[int]:
+    """The child processes of a process, and theirs."""
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    if not path.exists():
+        pytest.skip("needs /proc to see the children of a process")
+    mine = [int(number) for number in path.read_text().split()]
+    return mine + [grandchild for child in mine for grandchild in children(child)]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 30) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if holds():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def main_process(exchange: Any) -> int:
+    return int(exchange._process.pid)
+
+
+def test_a_port_that_is_taken_ends_the_start_with_one_clear_line(exchange: Any) -> None:
+    done = exchange.command("serve", "--port", str(exchange.port), check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"Error: 127.0.0.1:{exchange.port} cannot be bound: Address already in use."
+    assert exchange.request("GET", "/health")[0] == 200
+
+
+def test_it_listens_on_loopback_only_unless_told_otherwise(exchange: Any) -> None:
+    with socket.socket() as probe:
+        # On Linux all of 127.0.0.0/8 is this machine: a server bound to every address would answer here.
+        assert probe.connect_ex(("127.0.0.2", exchange.port)) != 0
+
+
+def test_sigterm_ends_it_with_all_its_children_and_without_an_error(exchange: Any) -> None:
+    pid = main_process(exchange)
+    assert eventually(lambda: len(children(pid)) >= 3)  # two web processes and the job worker
+    known = children(pid)
+    os.kill(pid, signal.SIGTERM)
+    assert exchange._process.wait(timeout=60) == 0
+    assert eventually(lambda: not any(map(is_running, known)))
+
+
+def test_when_the_parent_is_killed_its_children_end_and_it_can_start_again(exchange: Any) -> None:
+    pid = main_process(exchange)
+    assert eventually(lambda: len(children(pid)) >= 3)
+    known = children(pid)
+    os.kill(pid, signal.SIGKILL)
+    exchange._process.wait()
+    assert eventually(lambda: not any(map(is_running, known)))
+    exchange.start()
+    assert exchange.request("GET", "/fhir/Patient?_summary=count")[0] == 200
+
+
+def test_a_job_worker_that_dies_is_started_again(exchange: Any) -> None:
+    pid = main_process(exchange)
+
+    def workers() -> list[int]:
+        commands = {one: Path(f"/proc/{one}/cmdline") for one in children(pid)}
+        return [one for one, path in commands.items() if path.exists() and b"\0worker\0" in path.read_bytes()]
+
+    assert eventually(lambda: len(workers()) == 1)
+    (first,) = workers()
+    os.kill(first, signal.SIGKILL)
+    assert eventually(lambda: bool(set(workers()) - {first}))
+
+
+def test_a_web_process_that_dies_is_started_again(exchange: Any) -> None:
+    pid = main_process(exchange)
+    assert eventually(lambda: len(children(pid)) >= 3)
+    before = set(children(pid))
+    web = [one for one in before if b"serve" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    os.kill(web[0], signal.SIGKILL)
+    assert eventually(lambda: len(set(children(pid)) - before) >= 1)
+    assert eventually(lambda: _answers(exchange))
+
+
+def _answers(exchange: Any) -> bool:
+    try:
+        return bool(exchange.request("GET", "/health")[0] == 200)
+    except OSError:
+        return False
+
+
+def test_metrics_add_up_the_web_processes(exchange: Any) -> None:
+    for _ in range(20):
+        exchange.request("GET", "/fhir/Patient/none")
+    exchange.token = exchange.make_token("admin", client="operator")
+    text = exchange.request("GET", "/metrics")[1].decode()
+    (line,) = [one for one in text.splitlines()
+               if one.startswith("hie_requests_total{") and 'interaction="read"' in one and 'status="404"' in one]
+    assert float(line.split()[-1]) == 20
+
+
+def test_settings_that_cannot_be_read_end_the_start_with_one_clear_line(exchange: Any) -> None:
+    exchange._environment["HIE_THREADS"] = "many"
+    done = exchange.command("serve", "--port", "0", check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "Error: Setting threads is 'many'; it must be a whole number."
+
+
+def test_data_without_its_key_end_the_start_with_what_to_do(exchange: Any) -> None:
+    exchange.stop()
+    exchange.settings.root_key_file.unlink()
+    done = exchange.command("serve", "--port", "0", check=False)
+    assert done.returncode == 1
+    assert "its key file" in done.stderr
+    assert "Traceback" not in done.stderr
