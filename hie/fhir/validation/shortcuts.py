@@ -37,7 +37,8 @@ _EXISTS = re.compile(rf"{_NAME}\.exists\(\)")
 _ABSENT = re.compile(rf"{_NAME}\.(?:empty\(\)|exists\(\)\.not\(\)|hasValue\(\)\.not\(\))")
 _EQUAL = re.compile(rf"{_NAME} ?= ?'([^']*)'")
 _DIFFERENT = re.compile(rf"{_NAME} ?!= ?'([^']*)'")
-_OF_NOTHING = re.compile(rf"{_NAME}(?:\..*)?\.(?:empty|isDistinct|all)\(.*\)", re.DOTALL)
+# With what stands in parentheses blanked out: a path, filtered perhaps, whose end is true of nothing.
+_OF_NOTHING = re.compile(rf"{_NAME}(?:\.[A-Za-z]\w*|\.(?:where|select)\(·*\))*\.(?:empty|isDistinct|all)\(·*\)")
 
 
 def _derive(expression: str, path: str) -> Shortcut | None:
@@ -78,7 +79,7 @@ def _derive_atom(atom: str, path: str) -> Shortcut | None:
     if match := _DIFFERENT.fullmatch(atom):
         name, text = match[1], match[2]
         return lambda value: name in value and value[name] != text
-    if " " not in _outside_parentheses(atom) and (match := _OF_NOTHING.fullmatch(atom)):
+    if match := _OF_NOTHING.fullmatch(_outside_parentheses(atom)):
         return _names(path, match[1], _none_of)
     return None
 
@@ -182,7 +183,7 @@ def _entries_have(name: str, types: frozenset[str]) -> Shortcut:
 
     def holds(value: dict[str, Any]) -> bool:
         wanted = value.get("type") in types
-        return all((name in entry) == wanted for entry in value.get("entry", ()))
+        return "type" in value and all((name in entry) == wanted for entry in value.get("entry", ()))
 
     return holds
 

@@ -278,6 +278,8 @@ BROKEN_INVARIANTS: dict[str, tuple[dict[str, Any], str]] = {
                "clinicalStatus": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}]},
                "verificationStatus": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-ver-status",
                                                   "code": "entered-in-error"}]}}, "Condition"),
+    "que-1": ({"resourceType": "Questionnaire", "status": "draft", "item": [{"linkId": "1", "type": "group"}]},
+              "Questionnaire.item[0]"),
     "que-2": ({"resourceType": "Questionnaire", "status": "draft", "item": [
         {"linkId": "1", "type": "string"}, {"linkId": "1", "type": "string"}]}, "Questionnaire"),
     "que-6": ({"resourceType": "Questionnaire", "status": "draft", "item": [
