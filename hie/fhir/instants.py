@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 
 from hie.fhir.datatypes import InvalidDate, Precision, parse_date
 
@@ -15,7 +16,12 @@ def instant(microseconds: int) -> str:
 
 def http_date(microseconds: int) -> str:
     """Write an HTTP date, which knows whole seconds only."""
-    return format_datetime(datetime.fromtimestamp(microseconds // 1_000_000, UTC), usegmt=True)
+    return _http_date(microseconds // 1_000_000)
+
+
+@lru_cache(maxsize=4096)
+def _http_date(seconds: int) -> str:
+    return format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True)
 
 
 def parse_http_date(text: str) -> int | None:

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from hie.errors import FhirError, OutcomeIssue
 from hie.fhir import outcome
 from hie.web.negotiation import FHIR_JSON
+from hie.web.reply import Reply
 
 log = logging.getLogger("hie.web")
 
@@ -18,41 +19,47 @@ log = logging.getLogger("hie.web")
 _CODES = {404: "not-found", 405: "not-supported", 413: "too-long", 415: "not-supported"}
 
 
+def refusal(error: FhirError) -> Reply:
+    """Answer a refusal."""
+    return _reply(error.status, error.issues, error.headers)
+
+
+def unexpected(error: Exception, request_id: str) -> Reply:
+    """Answer a defect of ours: what happened is for the log, not for the client."""
+    log.error("unexpected failure", exc_info=error, extra={"request_id": request_id})
+    text = f"Unexpected failure; the server's log has it under request id {request_id}."
+    return _reply(500, (OutcomeIssue("exception", text),), {})
+
+
+def response(reply: Reply) -> Response:
+    """Return a reply as Flask wants it."""
+    return Response(reply.body, reply.status, reply.headers)
+
+
 def install(app: Flask) -> None:
-    """Catch everything that leaves a view."""
-    app.register_error_handler(FhirError, outcome_response)
+    """Catch everything that leaves a Flask view, and what Flask or Werkzeug refuse, such as an unknown URL."""
+
+    def of_fhir(error: FhirError) -> Response:
+        return response(refusal(error))
+
+    def of_unexpected(error: Exception) -> Response:
+        return response(unexpected(error, g.exchange.request_id if "exchange" in g else "unknown"))
+
+    app.register_error_handler(FhirError, of_fhir)
     app.register_error_handler(HTTPException, of_werkzeug)
     app.register_error_handler(Exception, of_unexpected)
 
 
-def outcome_response(error: FhirError) -> Response:
-    """Answer a refusal."""
-    response = _response(error.status, list(error.issues))
-    for name, value in error.headers.items():
-        response.headers[name] = value
-    return response
-
-
 def of_werkzeug(error: HTTPException) -> Response:
-    """Answer what Flask or Werkzeug refused, such as an unknown URL."""
+    """Answer what Flask or Werkzeug refused."""
     status = error.code or 500
     phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Error"
     code = _CODES.get(status, "invalid" if status < 500 else "exception")
     text = "Nothing is at this address; the FHIR API is at /fhir." if status == 404 else f"{phrase}."
-    response = _response(status, [OutcomeIssue(code, text)])
     allowed = getattr(error, "valid_methods", None)
-    if allowed:
-        response.headers["Allow"] = ", ".join(sorted(allowed))
-    return response
+    headers = {"Allow": ", ".join(sorted(allowed))} if allowed else {}
+    return response(_reply(status, (OutcomeIssue(code, text),), headers))
 
 
-def of_unexpected(error: Exception) -> Response:
-    """Answer a defect of ours: what happened is for the log, not for the client."""
-    request_id = g.exchange.request_id if "exchange" in g else "unknown"
-    log.error("unexpected failure", exc_info=error, extra={"request_id": request_id})
-    text = f"Unexpected failure; the server's log has it under request id {request_id}."
-    return _response(500, [OutcomeIssue("exception", text)])
-
-
-def _response(status: int, issues: list[OutcomeIssue]) -> Response:
-    return Response(outcome.dump(issues), status, content_type=f"{FHIR_JSON}; charset=utf-8")
+def _reply(status: int, issues: tuple[OutcomeIssue, ...], headers: dict[str, str]) -> Reply:
+    return Reply(status, [("Content-Type", f"{FHIR_JSON}; charset=utf-8"), *headers.items()], outcome.dump(issues))

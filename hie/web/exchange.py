@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/http.html#custom (X-Request-Id)
 
 from __future__ import annotations
 
-import logging
+import os
 import re
 import time
 from dataclasses import dataclass
@@ -13,17 +13,15 @@ from typing import Any, cast
 
 from flask import Flask, Response, g, request
 
-from hie.app import Application, new_id
+from hie.app import Application
 from hie.errors import Busy, FhirError, Forbidden
 from hie.security.authentication import Principal
 from hie.store.audit import AuditEntry
 from hie.store.tenants import DEFAULT_TENANT
-from hie.web import error_handlers, metrics
-
-log = logging.getLogger("hie.web")
+from hie.web import error_handlers, logs, metrics
+from hie.web.reply import Headers, Reply
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,64}", re.ASCII)
-_HEADERS = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
 #: Far above any query that a person or program writes; the audit record keeps its beginning.
 AUDITED_QUERY = 4_000
 
@@ -33,15 +31,26 @@ class Exchange:
     """What is known of the request that this thread answers."""
 
     application: Application
+    environ: dict[str, Any]
     request_id: str
     started: int
     entry: AuditEntry
     principal: Principal | None = None
     audited: bool = True
 
+    @classmethod
+    def begin(cls, application: Application, environ: dict[str, Any]) -> Exchange:
+        """Begin to answer a request."""
+        request_id = environ.get("HTTP_X_REQUEST_ID")
+        if request_id is None or _REQUEST_ID.fullmatch(request_id) is None:
+            request_id = os.urandom(16).hex()
+        query = environ.get("QUERY_STRING", "")[:AUDITED_QUERY]
+        entry = AuditEntry(DEFAULT_TENANT, application.clock(), request_id, interaction="unknown", query=query)
+        return cls(application, environ, request_id, time.perf_counter_ns(), entry)
+
     def authenticate(self) -> Principal:
         """Find out who asks; Unauthenticated otherwise."""
-        principal = self.application.authenticator.principal(request.environ.get("HTTP_AUTHORIZATION"))
+        principal = self.application.authenticator.principal(self.environ.get("HTTP_AUTHORIZATION"))
         self.principal = principal
         self.entry.tenant, self.entry.client = principal.tenant, principal.client_id
         return principal
@@ -53,60 +62,56 @@ class Exchange:
             raise Forbidden("This needs a token with the scope admin.")
         return principal
 
+    def headers(self) -> Headers:
+        """Return what every answer carries."""
+        return [("X-Request-Id", self.request_id), ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")]
+
+    def finish(self, status: int) -> Reply | None:
+        """Commit the audit record before the answer leaves; what cannot be recorded is not answered (D7b).
+
+        Returns the refusal that goes out instead, or None.
+        """
+        entry, refusal = self.entry, None
+        if self.audited and not entry.recorded:
+            entry.status = status
+            refusal = self._recorded()
+            status = status if refusal is None else refusal.status
+        seconds = (time.perf_counter_ns() - self.started) / 1e9
+        metrics.count(entry.interaction, status, seconds)
+        logs.answered(self.request_id, entry.interaction, entry.type, status, seconds, entry.client)
+        return refusal
+
+    def _recorded(self) -> Reply | None:
+        try:
+            self.application.store.database.record(self.entry)
+        except FhirError as error:
+            return error_handlers.refusal(error)
+        except Exception:
+            error_handlers.log.exception("an audit record could not be committed",
+                                         extra={"request_id": self.request_id})
+            return error_handlers.refusal(Busy("The request could not be recorded, so it is not answered."))
+        return None
+
 
 def current() -> Exchange:
-    """Return the exchange of the request that this thread answers."""
+    """Return the exchange of the request that a Flask view answers."""
     return cast(Exchange, g.exchange)
 
 
 def install(app: Flask, application: Application) -> None:
-    """Begin and finish every exchange, whoever answers it."""
+    """Begin and finish an exchange around every Flask view."""
 
     def begin() -> None:
-        g.exchange = _begun(request.environ, application)
+        g.exchange = Exchange.begin(application, request.environ)
 
     def finish(response: Response) -> Response:
-        return _finished(g.exchange, response)
+        here = current()
+        refusal = here.finish(response.status_code)
+        if refusal is not None:
+            response = error_handlers.response(refusal)
+        for name, value in here.headers():
+            response.headers.setdefault(name, value)
+        return response
 
     app.before_request(begin)
     app.after_request(finish)
-
-
-def _begun(environ: dict[str, Any], application: Application) -> Exchange:
-    request_id = environ.get("HTTP_X_REQUEST_ID")
-    if request_id is None or _REQUEST_ID.fullmatch(request_id) is None:
-        request_id = new_id()
-    entry = AuditEntry(DEFAULT_TENANT, application.clock(), request_id, interaction=environ["REQUEST_METHOD"][:16],
-                       query=environ.get("QUERY_STRING", "")[:AUDITED_QUERY])
-    return Exchange(application, request_id, time.perf_counter_ns(), entry)
-
-
-def _finished(exchange: Exchange, response: Response) -> Response:
-    entry = exchange.entry
-    if exchange.audited and not entry.recorded:
-        entry.status = response.status_code
-        response = _recorded(exchange, response)
-    headers = response.headers
-    headers["X-Request-Id"] = exchange.request_id
-    for name, value in _HEADERS:
-        headers.setdefault(name, value)
-    seconds = (time.perf_counter_ns() - exchange.started) / 1e9
-    metrics.count(entry.interaction, response.status_code, seconds)
-    if log.isEnabledFor(logging.INFO):
-        log.info("answered", extra={
-            "request_id": exchange.request_id, "interaction": entry.interaction, "type": entry.type,
-            "status": response.status_code, "ms": round(seconds * 1000, 2), "client": entry.client or None,
-        })  # fmt: skip
-    return response
-
-
-def _recorded(exchange: Exchange, response: Response) -> Response:
-    """Commit the audit record before the answer leaves; what cannot be recorded is not answered (D7b)."""
-    try:
-        exchange.application.store.database.record(exchange.entry)
-    except FhirError as error:
-        return error_handlers.outcome_response(error)
-    except Exception:
-        log.exception("an audit record could not be committed", extra={"request_id": exchange.request_id})
-        return error_handlers.outcome_response(Busy("The request could not be recorded, so it is not answered."))
-    return response

@@ -1,4 +1,4 @@
-"""The Flask application: which blueprints, hooks and handlers there are."""
+"""The Flask application, with the FHIR API ahead of it: which blueprints, hooks and handlers there are."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from hie.app import Application
 from hie.registry import Registry
 from hie.settings import Settings
 from hie.store.store import Clock
-from hie.web import blueprint, error_handlers, exchange, health, logs, metrics, openapi, smart
+from hie.web import error_handlers, exchange, health, logs, metrics, openapi, smart
 from hie.web.admin import blueprint as admin
 from hie.web.database import engine_of
+from hie.web.fhir_api import FhirApi
 
 
 def make(settings: Settings, *, registry: Registry | None, clock: Clock) -> Flask:
@@ -25,6 +26,7 @@ def make(settings: Settings, *, registry: Registry | None, clock: Clock) -> Flas
     app.extensions["hie"] = application
     exchange.install(app, application)
     error_handlers.install(app)
-    for part in (blueprint, admin, health, smart, metrics, openapi):
+    for part in (admin, health, smart, metrics, openapi):
         app.register_blueprint(part.make(application))
+    app.wsgi_app = FhirApi(application, app.wsgi_app)  # type: ignore[method-assign]
     return app

@@ -107,10 +107,10 @@ def is_json(content_type: str | None) -> bool:
     return True
 
 
-def unsupported(content_type: str | None) -> UnsupportedMediaType:
+def unsupported(content_type: str | None, expected: str = FHIR_JSON) -> UnsupportedMediaType:
     """Build the refusal of a body in another format."""
     found = "The body has no Content-Type" if not content_type else f"Content-Type {content_type[:80]!r} is not taken"
-    return UnsupportedMediaType(f"{found}; {FHIR_JSON} is expected.", expression="http.Content-Type")
+    return UnsupportedMediaType(f"{found}; {expected} is expected.", expression="http.Content-Type")
 
 
 _RETURNS = ("minimal", "representation", "OperationOutcome")

@@ -5,36 +5,33 @@ https://hl7.org/fhir/R4/http.html#versions
 
 from __future__ import annotations
 
-from flask import Response
-
 from hie.errors import InvalidSearch
 from hie.fhir import binary, json_format, summary
 from hie.fhir.conditions import etag
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import http_date
 from hie.web.negotiation import FHIR_JSON, Accepted
+from hie.web.reply import Headers, Reply
 
 _FHIR_JSON_UTF8 = f"{FHIR_JSON}; charset=utf-8"
 _ONE_RESOURCE = frozenset({"read", "vread", "capabilities"})
 
 
-def respond(request: FhirRequest, answer: FhirResponse, base_url: str, accepted: Accepted) -> Response:
-    """Turn what an interaction answered into an HTTP response."""
+def respond(request: FhirRequest, answer: FhirResponse, base_url: str, accepted: Accepted) -> Reply:
+    """Turn what an interaction answered into an HTTP answer."""
     content, content_type = answer.content, answer.content_type
-    if content is not None:
-        if request.interaction in _ONE_RESOURCE and request.type == "Binary" and not accepted.named:
-            return _raw_binary(answer)
-        if request.parameters and content_type == FHIR_JSON:
-            content = _shaped(request, content)
     headers = _headers(answer, base_url)
-    headers.append(("Content-Type", _FHIR_JSON_UTF8 if content_type == FHIR_JSON else content_type))
-    response = Response(content or b"", answer.status, headers)
     if content is None:
-        del response.headers["Content-Type"]
-    return response
+        return Reply(answer.status, headers, b"")
+    if request.interaction in _ONE_RESOURCE and request.type == "Binary" and not accepted.named:
+        return _raw_binary(answer, headers)
+    if request.parameters and content_type == FHIR_JSON:
+        content = _shaped(request, content)
+    headers.append(("Content-Type", _FHIR_JSON_UTF8 if content_type == FHIR_JSON else content_type))
+    return Reply(answer.status, headers, content)
 
 
-def _headers(answer: FhirResponse, base_url: str) -> list[tuple[str, str]]:
+def _headers(answer: FhirResponse, base_url: str) -> Headers:
     headers = list(answer.headers.items())
     if answer.version_id is not None:
         headers.append(("ETag", etag(answer.version_id)))
@@ -65,9 +62,9 @@ def _pretty(request: FhirRequest) -> bool:
     return text == "true"
 
 
-def _raw_binary(answer: FhirResponse) -> Response:
+def _raw_binary(answer: FhirResponse, headers: Headers) -> Reply:
     """Answer with the content of a Binary in its own format; a browser must neither run nor guess it."""
     content, content_type = binary.opened(json_format.parse(answer.content or b"{}"))
-    headers = [*_headers(answer, ""), ("Content-Type", content_type), ("Content-Disposition", "attachment"),
-               ("Content-Security-Policy", "sandbox; default-src 'none'")]
-    return Response(content, answer.status, headers)
+    headers += [("Content-Type", content_type), ("Content-Disposition", "attachment"),
+                ("Content-Security-Policy", "sandbox; default-src 'none'")]
+    return Reply(answer.status, headers, content)

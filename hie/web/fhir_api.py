@@ -1,0 +1,209 @@
+"""/fhir: from HTTP to a FhirRequest, to its interaction, and back.
+
+A WSGI layer ahead of Flask's own: for a read, Flask's routing, contexts and response objects would cost as much as all
+the rest. Everything outside /fhir goes on to Flask. The route table of the FHIR API is hie.fhir.routes, which Bundle
+entries go through as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from hie.app import Application
+from hie.context import Context
+from hie.errors import FhirError, InvalidRequest
+from hie.fhir import binary, resource, routes
+from hie.fhir.http import Conditions, FhirRequest
+from hie.fhir.scopes import Grant
+from hie.interactions.dispatch import dispatch
+from hie.web import body, error_handlers, exchange, negotiation
+from hie.web.exchange import Exchange
+from hie.web.reply import Reply
+from hie.web.responses import respond
+
+PREFIX = "/fhir"
+#: Interactions that answer anybody: https://hl7.org/fhir/R4/http.html#capabilities
+PUBLIC = frozenset({"capabilities"})
+NO_GRANT = Grant(())
+
+_FORM = "application/x-www-form-urlencoded"
+_HOST = re.compile(r"[A-Za-z0-9.\-_]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?", re.ASCII)
+_ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00)", re.IGNORECASE)
+_PATIENT_PARAMETERS = frozenset({"patient", "subject"})
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class FhirApi:
+    """The WSGI application of /fhir; what lies outside of it is answered by `elsewhere`."""
+
+    def __init__(self, application: Application, elsewhere: Wsgi) -> None:
+        self._application, self._elsewhere = application, elsewhere
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if not path.startswith(PREFIX) or path[5:6] not in ("", "/") or path.startswith("/fhir/.well-known/"):
+            return self._elsewhere(environ, start_response)
+        here = Exchange.begin(self._application, environ)
+        reply = _replied(here, _decoded(path[6:]))
+        reply = here.finish(reply.status) or reply
+        headers = [*reply.headers, *here.headers()]
+        if reply.status != 304:
+            headers.append(("Content-Length", str(len(reply.body))))
+        start_response(reply.line, headers)
+        return [b""] if environ["REQUEST_METHOD"] == "HEAD" else [reply.body]
+
+
+def _decoded(path: str) -> str:
+    """Return the path as text; WSGI gives its bytes as Latin-1 (PEP 3333)."""
+    return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _replied(here: Exchange, path: str) -> Reply:
+    """Answer, whatever happens."""
+    try:
+        return _answered(here, path)
+    except FhirError as error:
+        return error_handlers.refusal(error)
+    except Exception as error:
+        return error_handlers.unexpected(error, here.request_id)
+
+
+def _answered(here: Exchange, path: str) -> Reply:
+    environ = here.environ
+    request = _parsed(here, path)
+    accept = environ.get("HTTP_ACCEPT")
+    accepted = negotiation.wants_fhir(accept, request.parameter("_format") if request.parameters else None)
+    if not accepted.fhir and not (request.type == "Binary" and request.interaction in ("read", "vread")):
+        negotiation.refuse_unacceptable(accepted, accept)
+    if request.method in ("POST", "PUT"):
+        request = _with_body(here, request)
+    ctx = _context(here)
+    return respond(request, dispatch(request, ctx), ctx.base_url, accepted)
+
+
+def _parsed(here: Exchange, path: str) -> FhirRequest:
+    """Read the request line and find out who asks; a wrong URL is told only to those who may ask at all."""
+    environ = here.environ
+    try:
+        _refuse_encoded_separators(environ)
+        request = routes.parse(
+            environ["REQUEST_METHOD"],
+            path,
+            environ.get("QUERY_STRING", ""),
+            conditions=_conditions(environ),
+            preferences=negotiation.preferences(environ.get("HTTP_PREFER"), "representation" if path else "minimal"),
+        )
+    except FhirError:
+        here.authenticate()
+        raise
+    _note(here, request)
+    if request.interaction not in PUBLIC:
+        here.authenticate()
+    return request
+
+
+def _note(here: Exchange, request: FhirRequest) -> None:
+    """Fill the audit record with what the URL says."""
+    entry = here.entry
+    entry.interaction, entry.type, entry.id = request.interaction, request.type, request.id
+    if request.operation is not None:
+        entry.interaction = f"${request.operation}"
+    if request.type == "Patient":
+        entry.patient = request.id
+    elif request.parameters:
+        entry.patient = next((value.removeprefix("Patient/") for name, value in request.parameters
+                              if name in _PATIENT_PARAMETERS and "," not in value), None)
+
+
+def _context(here: Exchange) -> Context:
+    principal, base_url = here.principal, _base_url(here)
+    if principal is None:  # a public interaction: it is given no grant at all
+        return here.application.context(grant=NO_GRANT, request_id=here.request_id, base_url=base_url, entry=here.entry)
+    return here.application.context(principal, request_id=here.request_id, base_url=base_url, entry=here.entry)
+
+
+def _base_url(here: Exchange) -> str:
+    """Return the base of all links: the setting, or else what the client called us."""
+    application, environ = here.application, here.environ
+    if application.settings.base_url:
+        return application.base_url
+    host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+    if _HOST.fullmatch(host) is None:
+        raise InvalidRequest("The Host header is not a host.", expression="http.Host")
+    return f"{environ['wsgi.url_scheme']}://{host}{environ.get('SCRIPT_NAME', '')}{PREFIX}"
+
+
+def _conditions(environ: dict[str, Any]) -> Conditions | None:
+    found = (environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH"), environ.get("HTTP_IF_MODIFIED_SINCE"),
+             environ.get("HTTP_IF_NONE_EXIST"))
+    return Conditions(*found) if any(one is not None for one in found) else None
+
+
+def _refuse_encoded_separators(environ: dict[str, Any]) -> None:
+    """Refuse an encoded slash, which a proxy and we could read differently; only some servers show it to us."""
+    raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    if raw and "%" in raw and _ENCODED_SEPARATOR.search(raw.partition("?")[0]):
+        raise InvalidRequest("The URL holds an encoded slash, backslash or NUL.", expression="http.url")
+
+
+# ---- the body --------------------------------------------------------------------------------------------------------
+
+
+def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
+    """Return the request with what its body says."""
+    environ = here.environ
+    content_type = environ.get("CONTENT_TYPE") or None
+    if request.interaction == "search-type":
+        return _with_form(here, request, content_type)
+    in_json = negotiation.is_json(content_type)
+    if not in_json and request.type == "Binary" and request.interaction in ("create", "update"):
+        return _with_binary(here, request, content_type)
+    content = body.read(environ, here.application.settings.max_body_bytes)
+    if not content and request.interaction == "operation":
+        return request
+    if content and not in_json:
+        raise negotiation.unsupported(content_type)
+    parsed = resource.parse(content)
+    if request.interaction == "transaction" and parsed.get("type") == "batch":
+        here.entry.interaction = "batch"
+        return replace(request, interaction="batch", resource=parsed)
+    return replace(request, resource=parsed)
+
+
+def _with_form(here: Exchange, request: FhirRequest, content_type: str | None) -> FhirRequest:
+    """Add the parameters of a form: https://hl7.org/fhir/R4/http.html#search"""
+    content = _whole(here)
+    if content and (content_type is None or negotiation.media_type(content_type).name != _FORM):
+        raise negotiation.unsupported(content_type, _FORM)
+    try:
+        text = content.decode("ascii")
+    except UnicodeDecodeError:
+        raise InvalidRequest("The form holds bytes that are not percent-encoded.") from None
+    parameters = routes.parse_query(text) if text else ()
+    query = "&".join(part for part in (here.entry.query, text) if part)
+    here.entry.query = query[: exchange.AUDITED_QUERY]
+    request = replace(request, parameters=request.parameters + parameters)
+    _note(here, request)
+    return request
+
+
+def _with_binary(here: Exchange, request: FhirRequest, content_type: str | None) -> FhirRequest:
+    """Wrap content of any other type into a Binary resource: https://hl7.org/fhir/R4/binary.html#rest"""
+    if content_type is None:
+        raise negotiation.unsupported(None)
+    content = _whole(here)
+    wrapped = binary.wrapped(content, content_type, here.environ.get("HTTP_X_SECURITY_CONTEXT"), request.id)
+    return replace(request, resource=wrapped, content_type=content_type)
+
+
+def _whole(here: Exchange) -> bytes:
+    """Read a body that has no end mark of its own, so that only its length tells whether all of it came."""
+    content = body.read(here.environ, here.application.settings.max_body_bytes)
+    if content and not body.is_counted(here.environ):
+        raise InvalidRequest("A body in this format needs a Content-Length: without it, a part could pass for the "
+                             "whole.", expression="http.Content-Length")
+    return content
