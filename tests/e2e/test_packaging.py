@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -107,4 +108,5 @@ def test_the_wheel_brings_the_command_and_its_licence(wheel: zipfile.ZipFile) ->
     (metadata,) = [name for name in wheel.namelist() if name.endswith("METADATA")]
     text = wheel.read(metadata).decode()
     assert "License: Apache-2.0" in text
-    assert "Requires-Python: <3.14,>=3.11" in text
+    (required,) = re.findall(r"^Requires-Python: (.+)$", text, re.MULTILINE)
+    assert SpecifierSet(required) == SpecifierSet(">=3.11,<3.14")
