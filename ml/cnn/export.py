@@ -6,6 +6,7 @@ to the logit exactly; their embeddings stand side by side.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -125,16 +126,61 @@ def to_onnx(served: Any, target: Path) -> list[str]:
         return [tf.identity(found[name], name=name) for name in names]
 
     graph, _ = tf2onnx.convert.from_function(tf.function(outputs), input_signature=signature, opset=OPSET)
-    renamed = {found.name: name for found, name in zip(graph.graph.output, names, strict=True)}
-    for node in graph.graph.node:
-        node.output[:] = [renamed.get(output, output) for output in node.output]
-        node.input[:] = [renamed.get(given, given) for given in node.input]
-    for found in graph.graph.output:
-        found.name = renamed[found.name]
-    # The converter's note holds a running number: without it, the same networks give the same bytes.
-    graph.graph.doc_string = ""
+    for found, name in zip(graph.graph.output, names, strict=True):
+        _rename(graph.graph, found.name, name)
+    _put_in_order(graph.graph)
     target.write_bytes(graph.SerializeToString(deterministic=True))
     return names
+
+
+def _rename(graph: Any, old: str, new: str) -> None:
+    """Give an output of the graph another name, wherever it is used."""
+    for node in graph.node:
+        node.input[:] = [new if given == old else given for given in node.input]
+        node.output[:] = [new if made == old else made for made in node.output]
+    for found in graph.output:
+        found.name = new if found.name == old else found.name
+
+
+def _put_in_order(graph: Any) -> None:
+    """Number nodes and constants in the order of use, so that the same networks give the same bytes.
+
+    The converter's own names and order hang on Python's hash seed and on a running number.
+    """
+    made_by = {made: node for node in graph.node for made in node.output}
+    constants = {constant.name: constant for constant in graph.initializer}
+    kept = {tensor.name for tensor in (*graph.input, *graph.output)}
+    names = {tensor.name: tensor.name for tensor in graph.input}
+    nodes: list[Any] = []
+    used: list[Any] = []
+
+    def visit(tensor: str) -> None:
+        if not tensor or tensor in names:
+            return
+        if tensor in constants:
+            names[tensor] = f"constant_{len(used)}"
+            used.append(constants[tensor])
+            return
+        node = made_by[tensor]
+        for given in node.input:
+            visit(given)
+        for made in node.output:
+            names[made] = made if made in kept else f"tensor_{len(names)}"
+        node.name = f"{node.op_type}_{len(nodes)}"
+        nodes.append(node)
+
+    for found in graph.output:
+        visit(found.name)
+    for node in nodes:
+        node.input[:] = [names.get(given, given) for given in node.input]
+        node.output[:] = [names[made] for made in node.output]
+    for constant in used:
+        constant.name = names[constant.name]
+    ordered, stored = [copy.deepcopy(node) for node in nodes], [copy.deepcopy(constant) for constant in used]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(ordered)
+    graph.initializer.extend(stored)
+    graph.doc_string = ""
 
 
 def _everything(network: bytes, data: DataSet) -> tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]:

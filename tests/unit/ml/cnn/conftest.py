@@ -44,12 +44,25 @@ def blobs(count, seed):
     return images.astype(np.uint8), labels[:, None].astype(np.uint8)
 
 
-@pytest.fixture
-def arrays():
+def made_up():
+    """The arrays of a small data set."""
     made = {}
     for seed, (split, count) in enumerate((("train", 48), ("val", 20), ("test", 20))):
         made[f"{split}_images"], made[f"{split}_labels"] = blobs(count, seed)
     return made
+
+
+@pytest.fixture
+def arrays():
+    return made_up()
+
+
+@pytest.fixture(scope="session")
+def lasting_small_data(tmp_path_factory):
+    """The small data set for fixtures that outlive one test."""
+    path = tmp_path_factory.mktemp("data") / "small.npz"
+    np.savez(path, **made_up())
+    return path
 
 
 @pytest.fixture
