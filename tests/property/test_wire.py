@@ -19,14 +19,16 @@ from tests.builders import bundle, encounter, observation, parameters, patient, 
 #: A long run is asked for by hand: WIRE_EXAMPLES=20000 pytest tests/property/test_wire.py
 EXAMPLES = int(os.environ.get("WIRE_EXAMPLES", "150"))
 RESOURCES = [
-    patient(), patient(identifier="1"), observation("Patient/a"), encounter("Patient/a"), parameters(resource=patient()),
+    patient(), patient(identifier="1"), observation("Patient/a"), encounter("Patient/a"),
+    parameters(resource=patient()),
     bundle(post(patient(), "urn:uuid:11111111-1111-1111-1111-111111111111"), put(patient(id="a"))),
     bundle(post(observation("urn:uuid:11111111-1111-1111-1111-111111111111")), type_="batch"),
     {"resourceType": "Binary", "contentType": "text/plain", "data": "eA=="},
 ]  # fmt: skip
 WORDS = st.sampled_from([
     "Patient", "Observation", "Bundle", "Binary", "a", "1", "_history", "_search", "metadata", "$everything",
-    "$validate", "$diagnose", "..", "", "%2e", "*", "A_B", "Patients", "2", "0", "\x00", "é", "a" * 65, "_cursor", ".well-known",
+    "$validate", "$diagnose", "..", "", "%2e", "*", "A_B", "Patients", "2", "0", "\x00", "é", "a" * 65,
+    "_cursor", ".well-known",
 ])  # fmt: skip
 NAMES = st.sampled_from([
     "_id", "name", "family", "birthdate", "_lastUpdated", "identifier", "subject", "value-quantity", "code", "_count",
