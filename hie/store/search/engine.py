@@ -24,6 +24,7 @@ from hie.store.search.clauses import (
     CODE,
     EVERYTHING,
     NOTHING,
+    REFERENCE,
     AllTokens,
     AnyToken,
     Both,
@@ -38,7 +39,7 @@ from hie.store.search.criteria import Criterion, InCompartment, Verify
 from hie.store.search.grants import check_scope, matches, restriction
 from hie.store.search.ordering import Key, Phase, Position
 from hie.store.search.query import SearchQuery, parse
-from hie.store.search.statements import COLUMNS, sql_for
+from hie.store.search.statements import COLUMNS, run, sql_for
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SearchPage", "check_scope", "match", "matches", "restriction", "search"]
 
-#: Without _total, a page that does not hold all matches counts them up to here, and only where tokens alone say it.
-COUNTED = 500
+#: Without _total, a page that does not hold all matches counts them up to here, where that costs little.
+COUNTED = 1_000
 #: SQLite sorts the matches of a token; from so many on it goes through the index of the sort key instead.
 FREQUENT = 10_000
 #: Rows opened at a time where resources must be verified.
@@ -202,6 +203,7 @@ def _fetch(
     statement, names = _page_statement(
         store.database.dialect, _Shaped(phase.clause), asked.type is not None, tuple(k.shape for k in phase.keys),
         phase.first_is_null, behind.nulls if behind else None, _Keys(phase.keys), _is_in_order(store, phase),
+        phase.clause.rank <= REFERENCE,
     )  # fmt: skip
     bound = dict(zip(names, phase.clause.values(), strict=True))
     bound["tenant"], bound["row_limit"] = store.tenant, limit
@@ -211,7 +213,7 @@ def _fetch(
         bound.update(ordering.parameters(phase.keys))
     if behind is not None:
         bound.update(behind.parameters())
-    return store.connection().execute(statement, bound).fetchall()
+    return run(store.connection(), statement, bound, is_selective=phase.clause.rank <= REFERENCE)
 
 
 def _is_in_order(store: ResourceStore, phase: Phase) -> bool:
@@ -277,7 +279,7 @@ def _count_part(store: ResourceStore, asked: _Asked, clause: Clause, limit: int 
         bound["type"] = asked.type
     if limit is not None:
         bound["row_limit"] = limit
-    return int(store.connection().execute(statement, bound).scalar_one())
+    return int(run(store.connection(), statement, bound, is_selective=clause.rank <= REFERENCE)[0][0])
 
 
 # ---- statements ------------------------------------------------------------------------------------------------------
@@ -330,11 +332,12 @@ def _page_statement(
     nulls: tuple[bool, ...] | None,
     keys: _Keys,
     in_order: bool,
+    is_selective: bool,
 ) -> Statement:
     sql = sql_for(dialect)
     values = [ordering.expression(key, number) for number, key in enumerate(keys.keys)]
     columns = [*COLUMNS, *(value.label(f"sort{number}") for number, value in enumerate(values))]
-    statement = sql.page(columns, shaped.clause, _place(typed), in_order=in_order)
+    statement = sql.page(columns, shaped.clause, _place(typed), in_order=in_order, is_selective=is_selective)
     if first_is_null is not None:
         statement = statement.where(values[0].is_(None) if first_is_null else values[0].is_not(None))
     if nulls is not None:
@@ -359,7 +362,8 @@ def _count_statement(dialect: str, shaped: _Shaped, typed: bool, is_limited: boo
 
 
 def _is_counted_cheaply(clause: Clause) -> bool:
-    return clause == EVERYTHING or _is_of_tokens(clause)
+    """Tell whether a count costs less than the page: all of a type, or what belongs to one person or identifier."""
+    return clause == EVERYTHING or (_is_of_tokens(clause) and clause.rank <= REFERENCE)
 
 
 def _is_of_tokens(clause: Clause) -> bool:

@@ -277,8 +277,14 @@ def _places(resource: dict[str, Any], bound: _Bound, base_url: str) -> Iterator[
             yield hash_
 
 
+#: References inside these mean their own entries: https://hl7.org/fhir/R4/bundle.html#references
+SELF_CONTAINED = frozenset({"Bundle", "Parameters"})
+
+
 def _literal_references(resource: dict[str, Any]) -> set[str]:
     found: set[str] = set()
+    if resource["resourceType"] in SELF_CONTAINED:
+        return found
     stack: list[Iterable[Any]] = [resource.values()]
     while stack:
         for value in stack.pop():
