@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import zstandard
 
@@ -156,15 +157,44 @@ def _zstd_dictionary(data: bytes) -> bytes:
     return zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(raw)).decompressobj().decompress(data)
 
 
+WINDOW = 6  # bytes: the shortest secret that is looked for
+CHUNK = 1 << 22
+
+
 def leaks(data: bytes, secrets: set[str]) -> set[tuple[str, str, str]]:
     """Return (secret, encoding, layer) of everything that was found."""
-    found = set()
-    for layer, content in layers(data):
-        for secret in secrets:
-            for encoding, form in encodings(secret):
-                if form in content:
-                    found.add((secret, encoding, layer))
+    forms: dict[bytes, list[tuple[bytes, str, str]]] = {}
+    for secret in secrets:
+        for encoding, form in encodings(secret):
+            forms.setdefault(form[:WINDOW], []).append((form, secret, encoding))
+    beginnings = np.sort(_windows(b"".join(forms))[::WINDOW])
+    return {
+        (secret, encoding, layer)
+        for layer, content in layers(data)
+        for position in _candidates(content, beginnings)
+        for form, secret, encoding in forms.get(content[position : position + WINDOW], ())
+        if content.startswith(form, position)
+    }
+
+
+def _windows(data: bytes) -> np.ndarray:
+    """Return each run of WINDOW bytes as one number."""
+    values = np.frombuffer(data, np.uint8).astype(np.uint64)
+    size = len(values) - WINDOW + 1
+    if size <= 0:
+        return np.empty(0, np.uint64)
+    found = np.zeros(size, np.uint64)
+    for offset in range(WINDOW):
+        found = (found << np.uint64(8)) | values[offset : offset + size]
     return found
+
+
+def _candidates(data: bytes, beginnings: np.ndarray) -> Iterator[int]:
+    """Yield the positions at which some form may begin."""
+    for start in range(0, len(data), CHUNK):
+        windows = _windows(data[start : start + CHUNK + WINDOW - 1])
+        places = np.minimum(np.searchsorted(beginnings, windows), len(beginnings) - 1)
+        yield from (np.nonzero(beginnings[places] == windows)[0] + start).tolist()
 
 
 def test_the_search_for_leaks_finds_what_lies_open() -> None:
