@@ -17,10 +17,11 @@ from hie.store.audit import AuditEntry
 from hie.store.crypto import associated_data, seal
 from hie.store.database import Database, WriteTransaction
 from hie.store.keys import NewKey
-from hie.store.search.index import IndexRows, reference_tokens
+from hie.store.search.index import SELF_CONTAINED, IndexRows, reference_tokens
 from hie.store.tenants import Tenant
 from hie.store.versions import StoredVersion
 
+_CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?", re.ASCII)
 _LITERAL = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?", re.ASCII)
 
 
@@ -148,8 +149,12 @@ class UnitOfWork:
     # -- referential integrity -------------------------------------------------------------------------------------
 
     def _collect_references(self, place: tuple[str, str], content: dict[str, Any]) -> None:
-        for target in literal_targets(content):
-            self._references.setdefault(target, place)
+        for text in _outward_texts(content):
+            match = _LITERAL.fullmatch(text)
+            if match is not None and match[1] in RESOURCE_TYPES:
+                self._references.setdefault((match[1], match[2]), place)
+            elif _CONDITIONAL.match(text):
+                raise _unresolved(place, text)
 
     def _check_references(self, connection: Connection) -> None:
         outside = [target for target in self._references if target not in self._live]
@@ -188,10 +193,21 @@ class UnitOfWork:
 
 def literal_targets(resource: dict[str, Any]) -> Iterable[tuple[str, str]]:
     """Yield (type, id) of every literal reference to a resource of this server."""
-    for text in _reference_texts(resource):
+    for text in _outward_texts(resource):
         match = _LITERAL.fullmatch(text)
         if match is not None and match[1] in RESOURCE_TYPES:
             yield match[1], match[2]
+
+
+def _outward_texts(resource: dict[str, Any]) -> Iterable[str]:
+    """Yield the references that are about this server: those inside a stored Bundle mean the Bundle's own entries."""
+    return () if resource.get("resourceType") in SELF_CONTAINED else _reference_texts(resource)
+
+
+def _unresolved(place: tuple[str, str], text: str) -> BrokenReference:
+    told = f"{text[:200]!r} is a conditional reference; those are resolved in a transaction only."
+    issue = OutcomeIssue("not-found", told, place[0], source="/".join(place), target=text)
+    return BrokenReference(told, issues=[issue])
 
 
 def _reference_texts(value: Any) -> Iterable[str]:

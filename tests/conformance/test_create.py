@@ -116,3 +116,21 @@ def test_a_conditional_create_with_an_unknown_parameter_is_refused(fhir):
 def test_a_token_without_the_scope_creates_nothing(client, fhir):
     client("system/Patient.ruds").post("Patient", patient()).refused(403, "forbidden")
     assert fhir.total("Patient") == 0
+
+
+def test_a_conditional_reference_outside_a_transaction_is_refused(fhir):
+    fhir.create(patient(identifier="1"))
+    fhir.post("Observation", observation(f"Patient?identifier={SYSTEM}|1")).refused(
+        400, "not-found", "Observation.subject.reference", "transaction")
+    assert fhir.total("Observation") == 0
+
+
+def test_references_inside_a_stored_bundle_are_its_own(fhir):
+    document = {"resourceType": "Bundle", "type": "collection", "entry": [
+        {"fullUrl": "http://other.example/fhir/Patient/7", "resource": patient(id="7")},
+        {"fullUrl": "http://other.example/fhir/Observation/8", "resource": observation("Patient/7", id="8")},
+    ]}  # fmt: skip
+    stored = fhir.create(document)
+    assert fhir.get(f"Bundle/{stored['id']}").json["entry"][1]["resource"]["subject"]["reference"] == "Patient/7"
+    fhir.put("Patient/7", patient(id="7"))
+    assert fhir.delete("Patient/7").status == 200
