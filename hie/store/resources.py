@@ -217,7 +217,7 @@ class ResourceStore:
 
     def lock(self, *parts: str) -> None:
         """Serialise concurrent transactions that name the same parts (conditional interactions, D14)."""
-        rows.lock(self._open_unit().connection(), self.keys, *parts)
+        rows.lock(self._open_unit().writing(), self.keys, *parts)
 
     def create(self, type: str, content: dict[str, Any], *, id: str | None = None) -> StoredVersion:
         """Store a new resource under `id`, or under an id of our own."""
@@ -239,11 +239,11 @@ class ResourceStore:
     ) -> StoredVersion:
         """Store the next version, or the first where there was none; one that changes nothing is not stored."""
         unit = self._open_unit()
-        row = rows.current(unit.connection(), self.tenant, type, id, lock=True)
+        row = rows.current(unit.writing(), self.tenant, type, id, lock=True)
         _check_version(type, id, if_match, row)
         if row is None:
-            rows.lock(unit.connection(), self.keys, "id", type, id)
-            row = rows.current(unit.connection(), self.tenant, type, id, lock=True)
+            rows.lock(unit.writing(), self.keys, "id", type, id)
+            row = rows.current(unit.writing(), self.tenant, type, id, lock=True)
         if row is None:
             return self._write_new(unit, type, id, content, UPDATED)
         before = self.open([row])[0]
@@ -265,7 +265,7 @@ class ResourceStore:
         """Store the deletion as a version of its own; None where there is nothing to delete."""
         unit = self._open_unit()
         self._permit(type, "d", None)
-        row = rows.current(unit.connection(), self.tenant, type, id, lock=True)
+        row = rows.current(unit.writing(), self.tenant, type, id, lock=True)
         _check_version(type, id, if_match, row)
         if row is None or row.sealed is None:
             return None
@@ -292,7 +292,7 @@ class ResourceStore:
         """Add a job in this transaction; workers see it when the transaction is committed."""
         unit = self._open_unit()
         unit.wrote = True
-        return jobs.add(unit.connection(), self.keys, kind, payload, unit.now, run_after)
+        return jobs.add(unit.writing(), self.keys, kind, payload, unit.now, run_after)
 
 
 def _check_version(type_name: str, id_: str, if_match: int | None, row: rows.Current | None) -> None:

@@ -39,7 +39,12 @@ class Written:
 
 @dataclass(slots=True)
 class UnitOfWork:
-    """The open transaction of one request. It begins at its first statement, so preparing needs no turn."""
+    """The open transaction of one request.
+
+    It begins late: what is read before the first write is read as any request reads, and writes are buffered until
+    something must see them. A large Bundle so prepares without keeping other writers of a SQLite file from their turn;
+    what must not change between reading and writing is read under `writing` (updates, conditional interactions).
+    """
 
     database: Database
     tenant: Tenant
@@ -61,7 +66,13 @@ class UnitOfWork:
         self.now = self.clock() // 1000 * 1000
 
     def connection(self) -> Connection:
-        """Return the transaction's connection; everything written so far can be read on it."""
+        """Return a connection on which everything written so far can be read."""
+        if self._transaction is None and not self._pending and not self._new_keys:
+            return self.database.connection()
+        return self.writing()
+
+    def writing(self) -> Connection:
+        """Return the transaction's connection; from now on, on SQLite, nobody else writes."""
         if self._transaction is None:
             self._transaction = self.database.begin()
         if self._pending or self._new_keys:
@@ -127,7 +138,7 @@ class UnitOfWork:
         """Flush, and check that what was written hangs together."""
         if not self.wrote:
             return
-        connection = self.connection()
+        connection = self.writing()
         self._check_references(connection)
         for type_name, id_ in sorted(self._deleted):
             self._check_unreferenced(connection, type_name, id_)
