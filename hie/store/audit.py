@@ -77,7 +77,7 @@ class AuditStream:
 
     def _row(self, entry: AuditEntry, seq: int) -> dict[str, Any]:
         keys = self._keys[entry.tenant]
-        detail = {"request": entry.request_id, "type": entry.type, "id": entry.id, "query": entry.query}
+        detail: dict[str, Any] = {"request": entry.request_id, "type": entry.type, "id": entry.id, "query": entry.query}
         if entry.patient:
             detail["patient"] = entry.patient
         if entry.touched:

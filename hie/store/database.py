@@ -68,7 +68,7 @@ def prepare_engine(engine: Engine) -> None:
         connection.isolation_level = None
         for pragma in (
             "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY",
-            "cache_size = -65536", "mmap_size = 268435456", "wal_autocheckpoint = 4000", "trusted_schema = OFF",
+            "cache_size = -2048", "mmap_size = 134217728", "wal_autocheckpoint = 4000", "trusted_schema = OFF",
             "secure_delete = ON",
         ):  # fmt: skip
             connection.execute(f"PRAGMA {pragma}")
@@ -315,6 +315,7 @@ class SqliteWriter:
     def _begin_group(self, synchronous: str) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = self._database.open_autocommit()
+            self._connection.exec_driver_sql("PRAGMA cache_size = -65536")  # readers share the mapped file instead
         if self._open_since is None:
             self._file_turn.take()
             try:

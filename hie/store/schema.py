@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,26 +26,25 @@ def version(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def bring_up_to_date(engine: Engine, data_dir: Path) -> bool:
-    """Upgrade the database to HEAD and say whether it was new."""
+def bring_up_to_date(engine: Engine, data_dir: Path, before_first: Callable[[], object] = lambda: None) -> None:
+    """Upgrade the database to HEAD; `before_first` runs, alone among all processes, before a new one is made."""
     try:
         with engine.connect() as connection:
             found = version(connection)
-            if found == HEAD:
-                return False
-            with _alone(connection, data_dir):
-                return _upgrade(connection, version(connection))
+            if found != HEAD:
+                with _alone(connection, data_dir):
+                    _upgrade(connection, version(connection), before_first)
     except OperationalError as error:
         raise SchemaProblem(f"The database cannot be opened: {error.orig}") from error
 
 
-def _upgrade(connection: Connection, found: str | None) -> bool:
+def _upgrade(connection: Connection, found: str | None, before_first: Callable[[], object]) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
     if found == HEAD:
-        return False
+        return
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
@@ -60,9 +59,10 @@ def _upgrade(connection: Connection, found: str | None) -> bool:
             f"The database has tables ({', '.join(sorted(strangers)[:5])}) but no schema version: it is not one of "
             "this server's. Name an empty database."
         )
+    if found is None:
+        before_first()
     command.upgrade(config, "head")
     connection.commit()
-    return found is None
 
 
 @contextmanager

@@ -52,14 +52,18 @@ class Store:
             raise StoreProblem(f"The data directory {settings.data_dir} cannot be made: {error.strerror}.") from error
         engine = engine or create_engine(settings.sqlalchemy_url, **engine_options(settings.sqlalchemy_url))
         prepare_engine(engine)
+        database = None
         try:
-            fresh = bring_up_to_date(engine, settings.data_dir)
-            management = _keys(settings.root_key_file, fresh)
+            key_file = settings.root_key_file
+            bring_up_to_date(engine, settings.data_dir, lambda: key_file.exists() or FileKeys.create(key_file))
+            management = _keys(key_file)
             tenants = {DEFAULT_TENANT: Tenant(DEFAULT_TENANT, "default", management)}
             audit_keys = {number: tenant.audit_keys for number, tenant in tenants.items()}
             database = Database(engine, audit_keys, settings.data_dir / "locks")
             _make_tenant(database, tenants[DEFAULT_TENANT], clock())
         except (SchemaProblem, KeyProblem) as error:
+            if database is not None:
+                database.close()
             engine.dispose()
             raise StoreProblem(str(error)) from error
         return cls(database, tenants, Jobs(database, tenants), clock, settings.base_url)
@@ -74,15 +78,13 @@ class Store:
         self.database.close()
 
 
-def _keys(path: Path, fresh: bool) -> KeyManagement:
-    if path.exists():
-        return FileKeys.load(path)
-    if not fresh:
+def _keys(path: Path) -> KeyManagement:
+    if not path.exists():
         raise KeyProblem(
             f"The database holds records, but its key file {path} is missing: without it they cannot be opened. "
             "Put the key file back (HIE_KEY_FILE names another place)."
         )
-    return FileKeys.create(path)
+    return FileKeys.load(path)
 
 
 def _make_tenant(database: Database, tenant: Tenant, at: int) -> None:

@@ -17,9 +17,9 @@ DICTIONARY_BYTES = 64 * 1024
 LARGEST_SAMPLE = 16 * 1024
 
 
-def samples(path: Path) -> list[bytes]:
+def samples(path: Path) -> list[bytes | bytearray | memoryview]:
     """Return the examples as the store serialises them: compact, id and meta first."""
-    found = []
+    found: list[bytes | bytearray | memoryview] = []
     with tarfile.open(path) as archive:
         for member in archive:
             file = archive.extractfile(member)
@@ -38,7 +38,7 @@ def samples(path: Path) -> list[bytes]:
                 data = json.dumps({**one, **head}, separators=(",", ":"), ensure_ascii=False).encode()
                 if len(data) <= LARGEST_SAMPLE:
                     found.append(data)
-    return sorted(found)
+    return sorted(found, key=bytes)
 
 
 def main() -> None:
