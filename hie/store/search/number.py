@@ -17,8 +17,9 @@ from hie.store.search.blinding import Hash
 from hie.store.search.clauses import Clause, Number
 from hie.store.search.syntax import prefixed
 
-#: datatypes.quantity_bounds writes "less than 5" as the largest decimal below 5; no double lies between the two.
-_DIGITS_OF_AN_OPEN_END = 20
+#: datatypes.quantity_bounds writes "less than 5" as the largest decimal below 5, "less than 0" as one next to nothing;
+#: no double lies between the two.
+_DIGITS_OF_AN_OPEN_END, _EXPONENT_OF_AN_OPEN_END = 20, -400
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,10 @@ def bounds(low: Decimal | None, high: Decimal | None) -> tuple[float, float]:
 
 
 def _end(end: Decimal, inside: float) -> float:
-    number = float(end)
-    return nextafter(number, inside) if len(end.as_tuple().digits) > _DIGITS_OF_AN_OPEN_END else number
+    is_open = len(end.as_tuple().digits) > _DIGITS_OF_AN_OPEN_END or (
+        end != 0 and end.adjusted() < _EXPONENT_OF_AN_OPEN_END
+    )
+    return nextafter(float(end), inside) if is_open else float(end)
 
 
 def index(value: Stored) -> tuple[float, float]:

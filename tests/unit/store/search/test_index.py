@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -71,12 +72,18 @@ def test_a_quantity_is_indexed_alone_and_under_each_form_of_its_code() -> None:
     assert {(low, high, unit_) for _, low, high, unit_, _, _ in rows.numbers} == {(120.0, 120.0, unit)}
 
 
-def test_a_comparator_makes_a_range_that_ends_before_the_value() -> None:
-    below = {**OBSERVATION, "valueQuantity": {"value": json_format.JsonDecimal("5"), "comparator": "<"}}
-    ((low, high),) = {(low, high) for _, low, high, *_ in index_rows(below, BLIND).numbers}
-    assert low == float("-inf")
-    assert high < 5.0
-    assert high > 4.999999
+@pytest.mark.parametrize("value", ["5", "5.4", "0", "-3", "100", "0.0001"])
+def test_a_comparator_makes_a_range_that_ends_beside_the_value(value: str) -> None:
+    def ends(comparator: str) -> tuple[float, float]:
+        quantity = {"value": json_format.JsonDecimal(value), "comparator": comparator}
+        ((_, low, high, *_),) = index_rows({"resourceType": "Encounter", "id": "e", "length": quantity}, BLIND).numbers
+        return low, high
+
+    number = float(value)
+    assert ends("<") == (-math.inf, math.nextafter(number, -math.inf))
+    assert ends("<=") == (-math.inf, number)
+    assert ends(">") == (math.nextafter(number, math.inf), math.inf)
+    assert ends(">=") == (number, math.inf)
 
 
 def test_every_literal_reference_keeps_its_target_from_being_deleted() -> None:
