@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from hie.errors import Busy
 from hie.store.audit import AuditEntry, AuditKeys, AuditStream
 from hie.store.models import audit
+from hie.store.prepared import driver_of
 
 T = TypeVar("T")
 
@@ -35,6 +37,9 @@ WRITE_ATTEMPTS = 6
 RETRIED = frozenset({"40001", "40P01", "23505"})
 _INSERT_AUDIT = insert(audit)
 _AUDIT_COLUMNS = tuple(audit.c.keys())
+_INSERT_AUDIT_SQLITE = (
+    f"INSERT INTO audit ({', '.join(_AUDIT_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _AUDIT_COLUMNS)})"
+)
 #: PostgreSQL: any number of records in one statement of one shape
 _INSERT_AUDITS = text(
     f"INSERT INTO audit ({', '.join(_AUDIT_COLUMNS)}) SELECT * FROM unnest("
@@ -262,6 +267,7 @@ class SqliteWriter:
         self._counter = threading.Lock()
         self._queued = 0
         self._connection: Connection | None = None
+        self._synchronous = ""
         self._open_since: float | None = None
         self._batch: list[tuple[_Ticket, AuditEntry | None]] = []
         self._records = _Records()
@@ -274,7 +280,7 @@ class SqliteWriter:
             self._queued -= 1
         try:
             connection = self._begin_group("FULL")
-            connection.exec_driver_sql("SAVEPOINT request")
+            driver_of(connection).execute("SAVEPOINT request")
         except BaseException:
             self._leave()
             raise
@@ -316,11 +322,15 @@ class SqliteWriter:
         if self._connection is None or self._connection.closed:
             self._connection = self._database.open_autocommit()
             self._connection.exec_driver_sql("PRAGMA cache_size = -65536")  # readers share the mapped file instead
+            self._synchronous = ""
         if self._open_since is None:
             self._file_turn.take()
             try:
-                self._connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
-                self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+                driver = driver_of(self._connection)
+                if synchronous != self._synchronous:
+                    driver.execute(f"PRAGMA synchronous = {synchronous}")
+                    self._synchronous = synchronous
+                driver.execute("BEGIN IMMEDIATE")
             except BaseException:
                 self._file_turn.give()
                 raise
@@ -328,8 +338,8 @@ class SqliteWriter:
         return self._connection
 
     def _commit_group(self) -> None:
-        connection = self._connection
-        assert connection is not None  # noqa: S101 - a group is open
+        assert self._connection is not None  # noqa: S101 - a group is open
+        driver = driver_of(self._connection)
         reads = self._records.take()
         batch, self._batch = self._batch, []
         tickets = [ticket for ticket, _ in batch] + [ticket for ticket, _ in reads]
@@ -338,14 +348,14 @@ class SqliteWriter:
         try:
             if entries:
                 rows, end = self._stream.rows(entries)
-                connection.execute(_INSERT_AUDIT, rows)
-            connection.exec_driver_sql("COMMIT")
+                driver.executemany(_INSERT_AUDIT_SQLITE, rows)
+            driver.execute("COMMIT")
             if entries:
                 self._stream.advance(end)
         except BaseException as failure:
             error = failure
-            with suppress(DBAPIError):
-                connection.exec_driver_sql("ROLLBACK")
+            with suppress(sqlite3.Error):
+                driver.execute("ROLLBACK")
         finally:
             self._open_since = None
             self._file_turn.give()
@@ -358,7 +368,7 @@ class _SqliteTransaction(WriteTransaction):
         self._writer, self.connection, self._open = writer, connection, True
 
     def commit(self, entry: AuditEntry | None) -> None:
-        self.connection.exec_driver_sql("RELEASE request")
+        driver_of(self.connection).execute("RELEASE request")
         self._open = False
         self._writer.keep(entry).wait()
         if entry is not None:
@@ -369,8 +379,8 @@ class _SqliteTransaction(WriteTransaction):
             return
         self._open = False
         try:
-            self.connection.exec_driver_sql("ROLLBACK TO request")
-            self.connection.exec_driver_sql("RELEASE request")
+            driver_of(self.connection).execute("ROLLBACK TO request")
+            driver_of(self.connection).execute("RELEASE request")
         finally:
             self._writer.drop()
 

@@ -19,6 +19,7 @@ from hie.store.database import WRITE_ATTEMPTS, Database, retry_pause, retryable
 from hie.store.history import HistoryPage, history_page
 from hie.store.models import CREATED, DELETED, UPDATED, resource, resource_history
 from hie.store.opening import open_versions, parsed
+from hie.store.prepared import Prepared
 from hie.store.search import engine as search_engine
 from hie.store.search.index import IndexRows, index_rows
 from hie.store.tenants import Tenant
@@ -36,6 +37,7 @@ _ROW = select(
     resource.c.sealed,
 ).where(resource.c.tenant == bindparam("tenant"), resource.c.type == bindparam("type"))  # fmt: skip
 _READ = _ROW.where(resource.c.id == bindparam("id"))
+_READ_FREELY = Prepared(_READ, ("type", "id", "vid", "method", "updated", "data_key", "sealed"))
 _READ_MANY = _ROW.where(resource.c.id.in_(bindparam("ids", expanding=True)), resource.c.sealed.is_not(None))
 _OLD = select(
     resource_history.c.type, resource_history.c.id, resource_history.c.vid, resource_history.c.method,
@@ -110,8 +112,11 @@ class ResourceStore:
 
     def _permitted_row(self, type_name: str, id_: str) -> Any:
         restriction = search_engine.restriction(self, type_name, "r")
-        statement = _READ if restriction is None else _READ.where(restriction)
-        row = self.connection().execute(statement, {"tenant": self.tenant, "type": type_name, "id": id_}).first()
+        parameters = {"tenant": self.tenant, "type": type_name, "id": id_}
+        if restriction is None:
+            row = _READ_FREELY.first(self.connection(), parameters)
+        else:
+            row = self.connection().execute(_READ.where(restriction), parameters).first()
         if row is None:
             raise NotFound(f"{type_name}/{id_} is not known here.", expression=type_name)
         return row

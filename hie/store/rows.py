@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,6 +11,7 @@ from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, insert, s
 
 from hie.store.database import Again
 from hie.store.models import data_key, resource, token
+from hie.store.prepared import Prepared, driver_of
 from hie.store.tenants import Tenant
 
 if TYPE_CHECKING:
@@ -42,13 +44,15 @@ _COLUMNS = (
 _CURRENT = select(*_COLUMNS).where(
     resource.c.tenant == bindparam("tenant"), resource.c.type == bindparam("type"), resource.c.id == bindparam("id")
 )
-_CURRENT_LOCKED = _CURRENT.with_for_update()
+_NAMES = tuple(column.name for column in _COLUMNS)
+_READ_CURRENT = Prepared(_CURRENT, _NAMES)
+_LOCK_CURRENT = Prepared(_CURRENT.with_for_update(), _NAMES)
 
 
 def current(connection: Connection, tenant: int, type_name: str, id_: str, *, lock: bool = False) -> Current | None:
     """Return the row of Type/id, deleted or not; with `lock` nobody else changes it until the transaction ends."""
-    statement = _CURRENT_LOCKED if lock and connection.dialect.name == "postgresql" else _CURRENT
-    row = connection.execute(statement, {"tenant": tenant, "type": type_name, "id": id_}).first()
+    statement = _LOCK_CURRENT if lock and connection.dialect.name == "postgresql" else _READ_CURRENT
+    row = statement.first(connection, {"tenant": tenant, "type": type_name, "id": id_})
     return None if row is None else Current(*row)
 
 
@@ -107,15 +111,20 @@ _DATE_COLUMNS = "key, parameter, low, high"
 _NUMBER_COLUMNS = "key, parameter, low, high, unit, code, text"
 
 
+#: AUTOINCREMENT's own counter: a deleted key is never given again.
+_LAST_KEY = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'resource'"
+
+
 def _store_sqlite(
     connection: Connection, tenant: int, new: list[Written], changed: list[tuple[Written, Current]]
 ) -> None:
-    run = connection.exec_driver_sql
+    driver = driver_of(connection)
+    run = driver.executemany
     tokens: list[tuple[int, int]] = []
     dates: list[tuple[int, ...]] = []
     numbers: list[tuple[Any, ...]] = []
     if new:
-        last = run("SELECT seq FROM sqlite_sequence WHERE name = 'resource'").scalar() or 0
+        last = driver.execute(_LAST_KEY).fetchone()[0]
         resources = []
         for key, w in enumerate(new, last + 1):
             resources.append(_resource_values(tenant, key, w))
@@ -263,20 +272,31 @@ def _change_postgres(connection: Connection, tenant: int, changed: list[tuple[Wr
 
 # -- referential integrity -----------------------------------------------------------------------------------------
 
-_LIVE = select(resource.c.id).where(
-    resource.c.tenant == bindparam("tenant"), resource.c.type == bindparam("type"), resource.c.sealed.is_not(None),
-    resource.c.id.in_(bindparam("ids", expanding=True)),
-)  # fmt: skip
+_LIVE_SQLITE = Prepared(
+    text(
+        "SELECT id FROM resource WHERE tenant = :tenant AND type = :type AND sealed IS NOT NULL "
+        "AND id IN (SELECT value FROM json_each(:ids))"
+    ),
+    ["id"],
+)
+_LIVE_POSTGRES = Prepared(
+    text(
+        "SELECT id FROM resource WHERE tenant = :tenant AND type = :type AND sealed IS NOT NULL "
+        "AND id = ANY(CAST(:ids AS text[]))"
+    ),
+    ["id"],
+)
 
 
 def live(connection: Connection, tenant: int, targets: Sequence[Target]) -> set[Target]:
     """Return those of `targets` that exist and are not deleted."""
     found: set[Target] = set()
+    on_sqlite = connection.dialect.name == "sqlite"
+    statement = _LIVE_SQLITE if on_sqlite else _LIVE_POSTGRES
     for type_name, group in groupby(sorted(targets), key=lambda target: target[0]):
         ids = [id_ for _, id_ in group]
-        for start in range(0, len(ids), 500):
-            parameters = {"tenant": tenant, "type": type_name, "ids": ids[start : start + 500]}
-            found.update((type_name, row.id) for row in connection.execute(_LIVE, parameters))
+        parameters = {"tenant": tenant, "type": type_name, "ids": json.dumps(ids) if on_sqlite else ids}
+        found.update((type_name, row.id) for row in statement.all(connection, parameters))
     return found
 
 
