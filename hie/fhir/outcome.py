@@ -40,8 +40,17 @@ def dump(issues: Iterable[OutcomeIssue]) -> bytes:
 ALL_OK = information("All OK.")
 
 
+#: What a client sent stands in many texts, and a FHIR string has no control characters:
+#: https://hl7.org/fhir/R4/datatypes.html#string
+_NOT_IN_STRINGS = {code: "\N{REPLACEMENT CHARACTER}" for code in range(32) if chr(code) not in "\t\r\n"}
+
+
 def _issue(issue: OutcomeIssue) -> dict[str, Any]:
-    row: dict[str, Any] = {"severity": issue.severity, "code": issue.code, "diagnostics": issue.diagnostics}
-    if issue.expression:
-        row["expression"] = [issue.expression]
+    row: dict[str, Any] = {"severity": issue.severity, "code": issue.code, "diagnostics": _text(issue.diagnostics)}
+    if issue.expression and not issue.expression.isspace():
+        row["expression"] = [_text(issue.expression)]
     return row
+
+
+def _text(text: str) -> str:
+    return text if text.isprintable() else text.translate(_NOT_IN_STRINGS)
