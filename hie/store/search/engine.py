@@ -30,6 +30,8 @@ from hie.store.search.clauses import (
     Both,
     Clause,
     Either,
+    Interval,
+    Number,
     Token,
     Types,
     both,
@@ -203,7 +205,7 @@ def _fetch(
     statement, names = _page_statement(
         store.database.dialect, _Shaped(phase.clause), asked.type is not None, tuple(k.shape for k in phase.keys),
         phase.first_is_null, behind.nulls if behind else None, _Keys(phase.keys), _is_in_order(store, phase),
-        phase.clause.rank <= REFERENCE,
+        _is_found_first(phase.clause),
     )  # fmt: skip
     bound = dict(zip(names, phase.clause.values(), strict=True))
     bound["tenant"], bound["row_limit"] = store.tenant, limit
@@ -214,6 +216,14 @@ def _fetch(
     if behind is not None:
         bound.update(behind.parameters())
     return run(store.connection(), statement, bound, is_selective=phase.clause.rank <= REFERENCE)
+
+
+def _is_found_first(clause: Clause) -> bool:
+    """Tell whether matches are few, or come from a side table: then they are sorted, not met in the order of keys."""
+    driver = clause.parts[0] if isinstance(clause, Both) else clause
+    return clause.rank <= REFERENCE or isinstance(driver, Number) or (
+        isinstance(driver, Interval) and driver.where == "index"
+    )
 
 
 def _is_in_order(store: ResourceStore, phase: Phase) -> bool:
@@ -335,7 +345,8 @@ def _page_statement(
     is_selective: bool,
 ) -> Statement:
     sql = sql_for(dialect)
-    values = [ordering.expression(key, number) for number, key in enumerate(keys.keys)]
+    is_far = ordering.is_far(shaped.clause)
+    values = [ordering.expression(key, number, is_far=is_far) for number, key in enumerate(keys.keys)]
     columns = [*COLUMNS, *(value.label(f"sort{number}") for number, value in enumerate(values))]
     statement = sql.page(columns, shaped.clause, _place(typed), in_order=in_order, is_selective=is_selective)
     if first_is_null is not None:

@@ -22,6 +22,7 @@ from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import RANGE, Both, Clause, Interval, both
 from hie.store.search.index import plan_of
 from hie.store.search.query import SearchQuery, SortKey
+from hie.store.search.statements import HIDDEN_DATE
 
 _OPEN_ENDED = frozenset({"gt", "ge", "ap"})
 
@@ -108,18 +109,24 @@ def _near_and_far(clause: Clause, *, descending: bool) -> list[Clause]:
     return [near, far] if descending else [far, near]
 
 
+def is_far(clause: Clause) -> bool:
+    """Tell whether a clause is that of the phase of long periods."""
+    first = _driving(clause)
+    return isinstance(first, Interval) and first.part == "far"
+
+
 # ---- SQL -------------------------------------------------------------------------------------------------------------
 
 
-def expression(key: Key, number: int) -> ColumnElement[Any]:
-    """Return the value that a key sorts by."""
+def expression(key: Key, number: int, *, is_far: bool) -> ColumnElement[Any]:
+    """Return the value that a key sorts by; `is_far` in the phase of long periods, which have their own index."""
     match key.place:
         case "updated":
             return resource.c.updated
         case "id":
             return resource.c.id
         case "date":
-            return resource.c.date_low
+            return HIDDEN_DATE if is_far else resource.c.date_low
     table, column = (date_index, date_index.c.low) if key.place == "dates" else (number_index, number_index.c.low)
     hashes = [bindparam(f"o{number}_{i}", type_=BigInteger()) for i in range(len(key.hashes))]
     value = func.max(column) if key.descending else func.min(column)

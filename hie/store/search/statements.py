@@ -50,6 +50,9 @@ COLUMNS = (
     resource.c.data_key, resource.c.sealed,
 )  # fmt: skip
 _DAY: ColumnElement[int] = literal_column(str(MICROSECONDS_PER_DAY))
+#: The row's date where it must not choose the index: of long periods that would be the one of all dates, read from its
+#: beginning, rather than the partial index of the long ones.
+HIDDEN_DATE: ColumnElement[int] = resource.c.date_low + literal_column("0")
 LIVE: Condition = resource.c.method != literal_column(str(DELETED))
 
 
@@ -100,18 +103,18 @@ class Sql:
     def interval(self, where: str, prefix: str, part: str) -> Condition:
         """Return whether a date stands to [low, high) as the prefix says."""
         if where == "index":
-            parameter = self.bind(BigInteger())
+            return self.side(date_index, self.date_condition(prefix))
         low, high = self.bind(BigInteger()), self.bind(BigInteger())
         if where == "updated":
             return _moment(prefix, resource.c.updated, low, high)
-        if where == "date":
-            return self.date_of_row(prefix, low, high, part)
-        stands = _interval(prefix, date_index.c.low, date_index.c.high, low, high, part)
-        return self.side(date_index, and_(date_index.c.parameter == parameter, stands))
+        return self.date_of_row(prefix, low, high, part)
 
     def date_of_row(self, prefix: str, low: Any, high: Any, part: str) -> Condition:
         """Return the condition on the row's own date."""
-        return _interval(prefix, resource.c.date_low, resource.c.date_high, low, high, part)
+        start, end = resource.c.date_low, resource.c.date_high
+        if part != "far":
+            return _interval(prefix, start, end, low, high, part)
+        return and_(end - start > _DAY, _interval(prefix, HIDDEN_DATE, end, low, high, part))
 
     def number(self, prefix: str, unit: str) -> Condition:
         """Return whether a number or quantity stands to the value as the prefix says."""
@@ -197,7 +200,7 @@ class Sql:
         """Return SELECT columns of live resources at `place` (tenant, type) that match the clause.
 
         `in_order`: the index of the sort key is to give the rows, as very many match (a matter of SQLite);
-        `is_selective`: few match, so they are to be sorted (a matter of PostgreSQL).
+        `is_selective`: those that match are to be found first and then sorted (a matter of PostgreSQL).
         """
         raise NotImplementedError
 
@@ -277,14 +280,6 @@ class SqliteSql(Sql):
 
     def types(self) -> Condition:
         return resource.c.type.in_(self._listed())
-
-    def date_of_row(self, prefix: str, low: Any, high: Any, part: str) -> Condition:
-        start, end = resource.c.date_low, resource.c.date_high
-        if part != "far":
-            return _interval(prefix, start, end, low, high, part)
-        # Where they start must not choose the index: it would be that of all dates, read from its beginning.
-        hidden = literal_column("+resource.date_low", start.type)
-        return and_(end - start > _DAY, _interval(prefix, hidden, end, low, high, part))
 
     def _listed(self) -> Select[Any]:
         each = func.json_each(self.bind(JsonList())).table_valued("value")
