@@ -85,7 +85,7 @@ def _resources(connection: Connection, tenant: Tenant, report: CheckReport, base
             if version.content is not None:
                 content = parsed(version)
                 index = index_rows(content, tenant.blind, base_url)
-                targets.update((target, name) for target in literal_targets(content))
+                targets.update((target, name) for target in literal_targets(index.refers))
                 yield from _meta(name, content, row)
             report.counts["tokens"] += len(index.tokens)
             yield from indexed.compare(name, row, index)

@@ -17,7 +17,7 @@ from hie.store.audit import AuditEntry
 from hie.store.crypto import associated_data, seal
 from hie.store.database import Database, WriteTransaction
 from hie.store.keys import NewKey
-from hie.store.search.index import SELF_CONTAINED, IndexRows, reference_tokens
+from hie.store.search.index import IndexRows, reference_tokens
 from hie.store.tenants import Tenant
 from hie.store.versions import StoredVersion
 
@@ -109,7 +109,7 @@ class UnitOfWork:
         else:
             self._live.add(place)
             self._deleted.discard(place)
-            self._collect_references(place, content)
+            self._collect_references(place, index.refers)
 
     def _data_key(self, patient: str | None) -> tuple[int, Any]:
         owner = patient or ""
@@ -159,8 +159,8 @@ class UnitOfWork:
 
     # -- referential integrity -------------------------------------------------------------------------------------
 
-    def _collect_references(self, place: tuple[str, str], content: dict[str, Any]) -> None:
-        for text in _outward_texts(content):
+    def _collect_references(self, place: tuple[str, str], texts: Iterable[str]) -> None:
+        for text in texts:
             match = _LITERAL.fullmatch(text)
             if match is not None and match[1] in RESOURCE_TYPES:
                 self._references.setdefault((match[1], match[2]), place)
@@ -202,34 +202,15 @@ class UnitOfWork:
                 )
 
 
-def literal_targets(resource: dict[str, Any]) -> Iterable[tuple[str, str]]:
+def literal_targets(texts: Iterable[str]) -> Iterable[tuple[str, str]]:
     """Yield (type, id) of every literal reference to a resource of this server."""
-    for text in _outward_texts(resource):
+    for text in texts:
         match = _LITERAL.fullmatch(text)
         if match is not None and match[1] in RESOURCE_TYPES:
             yield match[1], match[2]
-
-
-def _outward_texts(resource: dict[str, Any]) -> Iterable[str]:
-    """Yield the references that are about this server: those inside a stored Bundle mean the Bundle's own entries."""
-    return () if resource.get("resourceType") in SELF_CONTAINED else _reference_texts(resource)
 
 
 def _unresolved(place: tuple[str, str], text: str) -> BrokenReference:
     told = f"{text[:200]!r} is a conditional reference; those are resolved in a transaction only."
     issue = OutcomeIssue("not-found", told, place[0], source="/".join(place), target=text)
     return BrokenReference(told, issues=[issue])
-
-
-def _reference_texts(value: Any) -> Iterable[str]:
-    """Yield the text of every Reference.reference inside `value`."""
-    stack = [value]
-    while stack:
-        current = stack.pop()
-        if type(current) is dict:
-            text = current.get("reference")
-            if type(text) is str:
-                yield text
-            stack.extend(v for v in current.values() if type(v) is dict or type(v) is list)
-        else:
-            stack.extend(v for v in current if type(v) is dict or type(v) is list)

@@ -42,6 +42,8 @@ class IndexRows:
     presence: int
     date_low: int | None
     date_high: int | None
+    refers: frozenset[str] = frozenset()
+    """The distinct texts of Reference.reference, those to this server relative; not stored, but known here first."""
 
 
 def index_rows(resource: dict[str, Any], blind: Blind, base_url: str = "") -> IndexRows:
@@ -49,14 +51,15 @@ def index_rows(resource: dict[str, Any], blind: Blind, base_url: str = "") -> In
     values = search_parameters.extract(resource)
     bound = _bound(blind, resource["resourceType"])
     tokens = set(_tokens(values, bound, base_url))
-    tokens.update(_places(resource, bound, base_url))
+    refers = _literal_references(resource, base_url)
+    tokens.update(_places(resource, refers, bound))
     dates: set[_DateRow] = set()
     numbers: set[_NumberRow] = set()
     low, high = _add_dates(values, bound, tokens, dates)
     _add_numbers(values, bound, numbers)
     for value in values.composites:
         _add_composite(value, bound, base_url, tokens, dates, numbers)
-    return IndexRows(sorted(tokens), sorted(dates), sorted(numbers), _presence(values, bound), low, high)
+    return IndexRows(sorted(tokens), sorted(dates), sorted(numbers), _presence(values, bound), low, high, refers)
 
 
 def reference_tokens(type_name: str, id_: str, blind: Blind) -> list[int]:
@@ -192,7 +195,8 @@ def answering(parameters: dict[str, SearchParameter], code: str) -> Iterator[str
 
 
 #: Codes, units and targets come again and again: remembering their hashes halves the work on an Observation.
-_REMEMBERED = 8_192
+#: The number bounds what each type may hold, and there may be 146 types.
+_REMEMBERED = 1_024
 
 
 class _Bound:
@@ -224,8 +228,8 @@ class _Bound:
                 found.append(compartment_token(self.type, to, self.blind))
         return tuple(found)
 
-    def _refers_hash(self, text: str, base_url: str) -> int | None:
-        parsed = references.parse(reference.relative(text, base_url))
+    def _refers_hash(self, text: str) -> int | None:
+        parsed = references.parse(text)
         return self.blind.hash(REFERS, f"{parsed.type}/{parsed.id}") if parsed.kind == "relative" else None
 
     def _quantity_row(self, amount: QuantityValue) -> _Amount:
@@ -266,13 +270,13 @@ def _tokens(values: IndexValues, bound: _Bound, base_url: str) -> Iterator[int]:
             yield hash_(type_name, uri_value[0], *form)
 
 
-def _places(resource: dict[str, Any], bound: _Bound, base_url: str) -> Iterator[int]:
+def _places(resource: dict[str, Any], refers: frozenset[str], bound: _Bound) -> Iterator[int]:
     """Yield the token of the compartment that the resource itself names, and of every literal reference in it."""
     id_ = resource.get("id")
     if bound.type in facts.COMPARTMENTS and id_:
         yield compartment_token(bound.type, f"{bound.type}/{id_}", bound.blind)
-    for text in _literal_references(resource):
-        hash_ = bound.refers_hash(text, base_url)
+    for text in refers:
+        hash_ = bound.refers_hash(text)
         if hash_ is not None:
             yield hash_
 
@@ -281,10 +285,10 @@ def _places(resource: dict[str, Any], bound: _Bound, base_url: str) -> Iterator[
 SELF_CONTAINED = frozenset({"Bundle", "Parameters"})
 
 
-def _literal_references(resource: dict[str, Any]) -> set[str]:
+def _literal_references(resource: dict[str, Any], base_url: str) -> frozenset[str]:
     found: set[str] = set()
     if resource["resourceType"] in SELF_CONTAINED:
-        return found
+        return frozenset()
     stack: list[Iterable[Any]] = [resource.values()]
     while stack:
         for value in stack.pop():
@@ -296,7 +300,7 @@ def _literal_references(resource: dict[str, Any]) -> set[str]:
                 stack.append(value.values())
             elif kind is list:
                 stack.append(value)
-    return found
+    return frozenset(reference.relative(text, base_url) for text in found) if base_url else frozenset(found)
 
 
 def _add_dates(
