@@ -1,19 +1,43 @@
 """Reading a request's body: bounded, whole, and in a format that is taken.
 
 The bytes come from wsgi.input itself: Werkzeug's stream would read a chunked body as an empty one.
+A thread that reads waits as long as its client is silent, and nothing but the end of the connection ends the wait. So
+only some threads may read at once: the others go on answering requests that have no body.
 """
 
 from __future__ import annotations
 
+from functools import cache
+from threading import BoundedSemaphore
 from typing import Any
 
-from hie.errors import InvalidRequest, TooLarge
+from hie.errors import Busy, InvalidRequest, TooLarge
 
 _CHUNK = 1 << 20
+#: Bodies that are already here give up their place far sooner.
+_PLACE_SECONDS = 0.25
 
 
-def read(environ: dict[str, Any], most: int) -> bytes:
-    """Return the whole body; 413 where it is too large, 400 where it breaks off."""
+def read(environ: dict[str, Any], most: int, threads: int = 16) -> bytes:
+    """Return the whole body; 413 where it is too large, 400 where it breaks off, 503 where too many come slowly.
+
+    `threads` is how many threads answer requests; a quarter of them never reads.
+    """
+    places = _places(threads)
+    if not places.acquire(timeout=_PLACE_SECONDS):
+        raise Busy("Too many clients are sending their bodies slowly; nothing was done.")
+    try:
+        return _read(environ, most)
+    finally:
+        places.release()
+
+
+@cache
+def _places(threads: int) -> BoundedSemaphore:
+    return BoundedSemaphore(max(1, threads * 3 // 4))
+
+
+def _read(environ: dict[str, Any], most: int) -> bytes:
     length = environ.get("CONTENT_LENGTH")
     if length:
         return _read_counted(environ["wsgi.input"], _length(length), most)

@@ -162,7 +162,8 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
     in_json = negotiation.is_json(content_type)
     if not in_json and request.type == "Binary" and request.interaction in ("create", "update"):
         return _with_binary(here, request, content_type)
-    content = body.read(environ, here.application.settings.max_body_bytes)
+    settings = here.application.settings
+    content = body.read(environ, settings.max_body_bytes, settings.threads)
     if not content and request.interaction == "operation":
         return request
     if content and not in_json:
@@ -202,7 +203,8 @@ def _with_binary(here: Exchange, request: FhirRequest, content_type: str | None)
 
 def _whole(here: Exchange) -> bytes:
     """Read a body that has no end mark of its own, so that only its length tells whether all of it came."""
-    content = body.read(here.environ, here.application.settings.max_body_bytes)
+    settings = here.application.settings
+    content = body.read(here.environ, settings.max_body_bytes, settings.threads)
     if content and not body.is_counted(here.environ):
         raise InvalidRequest("A body in this format needs a Content-Length: without it, a part could pass for the "
                              "whole.", expression="http.Content-Length")

@@ -81,7 +81,7 @@ def _body(application: Application, route: AdminRoute, environ: dict[str, Any]) 
     """Return the parsed body of a route that takes one; None for the others."""
     if route.takes is None:
         return None
-    content = body.read(environ, application.settings.max_body_bytes)
+    content = body.read(environ, application.settings.max_body_bytes, application.settings.threads)
     if negotiation.media_type(environ.get("CONTENT_TYPE", "")).name != JSON:
         raise UnsupportedMediaType(f"The body must be {JSON}.", expression="http.Content-Type")
     try:

@@ -1,10 +1,11 @@
 """A body is read whole, within its limit, or refused."""
 
 import io
+import threading
 
 import pytest
 
-from hie.errors import InvalidRequest, TooLarge
+from hie.errors import Busy, InvalidRequest, TooLarge
 from hie.web.body import read
 
 
@@ -65,3 +66,37 @@ def test_a_body_beyond_the_limit_is_not_read():
 def test_a_length_that_is_none_is_refused(length):
     with pytest.raises(InvalidRequest):
         read(environ(io.BytesIO(b""), length), 10)
+
+
+class Silent:
+    """Gives nothing until its client goes away."""
+
+    def __init__(self) -> None:
+        self.gone = threading.Event()
+
+    def read(self, size: int) -> bytes:
+        self.gone.wait(30)
+        return b""
+
+
+def test_silent_clients_never_hold_every_thread():
+    silent = Silent()
+    refused: list[str] = []
+
+    def wait() -> None:
+        with pytest.raises((InvalidRequest, Busy)) as raised:
+            read(environ(silent, 5), 10, threads=8)
+        if raised.type is Busy:
+            refused.append(str(raised.value))
+
+    threads = [threading.Thread(target=wait) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(0.1)
+    waiting = sum(thread.is_alive() for thread in threads)
+    silent.gone.set()
+    for thread in threads:
+        thread.join(10)
+    assert (waiting, len(refused)) == (6, 2)
+    assert read(environ(io.BytesIO(b"hello"), 5), 10, threads=8) == b"hello"
