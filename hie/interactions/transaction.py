@@ -165,6 +165,7 @@ def _found(steps: list[Step], ctx: Context) -> dict[int, _Found]:
     """Search for what conditional creates and updates mean, before the first new resource is stored."""
     found: dict[int, _Found] = {}
     made: dict[tuple[str | None, Criteria], _Found] = {}
+    updated: dict[tuple[str | None, Criteria], Step] = {}
     for step in steps:
         if step.criteria:
             with _at(step.expression):
@@ -174,8 +175,23 @@ def _found(steps: list[Step], ctx: Context) -> dict[int, _Found]:
                 found[step.entry.index] = made[key]
         elif step.request.interaction == "update" and step.request.id is None:
             with _at(step.expression):
+                _refuse_same_criteria(step, updated)
                 found[step.entry.index] = _Found(_updated_id(step, ctx), None)
+    for key in made.keys() & updated.keys():
+        raise _same_criteria(updated[key], "a conditional create")
     return found
+
+
+def _refuse_same_criteria(step: Step, updated: dict[tuple[str | None, Criteria], Step]) -> None:
+    """Refuse two conditional updates with the same criteria: each would make a resource where nothing matches."""
+    first = updated.setdefault((step.request.type, step.request.parameters), step)
+    if first is not step:
+        raise _same_criteria(step, first.expression)
+
+
+def _same_criteria(step: Step, other: str) -> InvalidRequest:
+    return InvalidRequest(f"{step.expression} and {other} have the same search criteria: both mean one resource.",
+                          expression=f"{step.expression}.request.url")
 
 
 def _create_or_find(step: Step, ctx: Context) -> _Found:

@@ -275,3 +275,14 @@ def test_scopes_hold_for_every_entry(client, fhir):
     narrow.post("", bundle(post(patient()), post(observation()))).refused(403, "forbidden", "Bundle.entry[1]")
     assert fhir.total("Patient") == 0
     assert narrow.post("", bundle(post(patient()))).status == 200
+
+
+@pytest.mark.parametrize("other", ["update", "create"])
+def test_two_entries_with_the_same_criteria_never_make_two_resources(fhir, other):
+    url = f"Patient?identifier={SYSTEM}|7"
+    first = entry("PUT", url, patient(identifier="7"))
+    second = (entry("PUT", url, patient("Other", identifier="7")) if other == "update"
+              else post(patient(identifier="7"), ifNoneExist=f"identifier={SYSTEM}|7"))
+    answer = fhir.post("", bundle(first, second))
+    answer.refused(400, "invalid", text="same search criteria")
+    assert fhir.total(url) == 0
