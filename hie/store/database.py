@@ -321,7 +321,7 @@ class SqliteWriter:
     def _begin_group(self, synchronous: str) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = self._database.open_autocommit()
-            self._connection.exec_driver_sql("PRAGMA cache_size = -65536")  # readers share the mapped file instead
+            self._connection.exec_driver_sql("PRAGMA cache_size = -16384")  # readers share the mapped file instead
             self._synchronous = ""
         if self._open_since is None:
             self._file_turn.take()
