@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, Connection, Engine, Integer, LargeBinary, SmallInteger, Text, event, insert, text
+from sqlalchemy import BigInteger, Connection, Engine, Integer, LargeBinary, SmallInteger, Text, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hie.errors import Busy
@@ -35,15 +35,17 @@ GROUP_REQUESTS, GROUP_SECONDS = 64, 0.02
 WRITE_ATTEMPTS = 6
 #: PostgreSQL: serialization_failure, deadlock_detected, and a unique row that a neighbour was quicker to write
 RETRIED = frozenset({"40001", "40P01", "23505"})
-_INSERT_AUDIT = insert(audit)
 _AUDIT_COLUMNS = tuple(audit.c.keys())
+_INSERT_AUDIT_POSTGRES = (
+    f"INSERT INTO audit ({', '.join(_AUDIT_COLUMNS)}) VALUES ({', '.join(f'%({name})s' for name in _AUDIT_COLUMNS)})"
+)
 _INSERT_AUDIT_SQLITE = (
     f"INSERT INTO audit ({', '.join(_AUDIT_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _AUDIT_COLUMNS)})"
 )
 #: PostgreSQL: any number of records in one statement of one shape
-_INSERT_AUDITS = text(
+_INSERT_AUDITS = (
     f"INSERT INTO audit ({', '.join(_AUDIT_COLUMNS)}) SELECT * FROM unnest("
-    + ", ".join(f"CAST(:{column.name} AS {_POSTGRES_TYPES[type(column.type)]}[])" for column in audit.c)
+    + ", ".join(f"%s::{_POSTGRES_TYPES[type(column.type)]}[]" for column in audit.c)
     + ")"
 )
 
@@ -163,9 +165,7 @@ def retryable(error: BaseException) -> bool:
     """Say whether a transaction that failed with `error` may simply run again."""
     if isinstance(error, Again):
         return True
-    if not isinstance(error, DBAPIError):
-        return False
-    return getattr(error.orig, "sqlstate", None) in RETRIED
+    return getattr(getattr(error, "orig", error), "sqlstate", None) in RETRIED
 
 
 def retry_pause(attempt: int) -> None:
@@ -421,7 +421,9 @@ class PostgresWriter:
                 connection = self._reads_connection = self._database.open_autocommit()
                 connection.execute(text("SET synchronous_commit = off"))
             rows, end = self._reads_stream.rows([entry for _, entry in reads])
-            connection.execute(_INSERT_AUDITS, {name: [row[name] for row in rows] for name in _AUDIT_COLUMNS})
+            driver_of(connection).execute(
+                _INSERT_AUDITS, [[row[name] for row in rows] for name in _AUDIT_COLUMNS], prepare=True
+            )
             self._reads_stream.advance(end)
         except BaseException as failure:
             error = failure
@@ -442,10 +444,11 @@ class _PostgresTransaction(WriteTransaction):
         stream: AuditStream = self._held.stream
         entries = [] if entry is None else [entry]
         rows, end = stream.rows(entries)
+        driver = driver_of(self.connection)
         if rows:
-            self.connection.execute(_INSERT_AUDIT, rows[0])
+            driver.execute(_INSERT_AUDIT_POSTGRES, rows[0], prepare=True)
         try:
-            self.connection.exec_driver_sql("COMMIT")
+            driver.execute("COMMIT")
         except BaseException:
             self.connection.close()  # whether it was committed is unknown: the next request begins a chain of its own
             raise

@@ -163,23 +163,21 @@ def _store_sqlite(
 
 
 #: One resource in one round trip.
-_INSERT_ONE = text(
-    """
+_INSERT_ONE = """
     WITH r AS (
         INSERT INTO resource (tenant, type, id, vid, method, updated, date_low, date_high, presence, data_key, sealed,
                               tokens)
-        VALUES (:tenant, :type, :id, :vid, :method, :updated, :date_low, :date_high, :presence, :data_key, :sealed,
-                :tokens)
+        VALUES (%(tenant)s, %(type)s, %(id)s, %(vid)s, %(method)s, %(updated)s, %(date_low)s, %(date_high)s,
+                %(presence)s, %(data_key)s, %(sealed)s, %(tokens)s::bigint[])
         RETURNING key
     ), d AS (
         INSERT INTO date_index (key, parameter, low, high)
-        SELECT r.key, u.* FROM r, unnest(CAST(:dp AS bigint[]), CAST(:dl AS bigint[]), CAST(:dh AS bigint[])) u
+        SELECT r.key, u.* FROM r, unnest(CAST(%(dp)s AS bigint[]), CAST(%(dl)s AS bigint[]), CAST(%(dh)s AS bigint[])) u
     )
     INSERT INTO number_index (key, parameter, low, high, unit, code, text)
-    SELECT r.key, u.* FROM r, unnest(CAST(:np AS bigint[]), CAST(:nl AS float8[]), CAST(:nh AS float8[]),
-                                     CAST(:nu AS bigint[]), CAST(:nc AS bigint[]), CAST(:nt AS bigint[])) u
-    """
-).bindparams(bindparam("tokens", type_=ARRAY(BigInteger)))
+    SELECT r.key, u.* FROM r, unnest(CAST(%(np)s AS bigint[]), CAST(%(nl)s AS float8[]), CAST(%(nh)s AS float8[]),
+                                     CAST(%(nu)s AS bigint[]), CAST(%(nc)s AS bigint[]), CAST(%(nt)s AS bigint[])) u
+"""
 
 
 def _store_postgres(
@@ -197,7 +195,7 @@ def _insert_one(connection: Connection, tenant: int, w: Written) -> None:
     dates = list(zip(*w.index.dates, strict=True)) or [()] * 3
     numbers = list(zip(*w.index.numbers, strict=True)) or [()] * 6
     v = w.version
-    connection.execute(
+    driver_of(connection).execute(
         _INSERT_ONE,
         {
             "tenant": tenant, "type": v.type, "id": v.id, "vid": v.vid, "method": v.method, "updated": v.updated,
@@ -206,6 +204,7 @@ def _insert_one(connection: Connection, tenant: int, w: Written) -> None:
             **{name: list(values) for name, values in zip(("dp", "dl", "dh"), dates, strict=True)},
             **{name: list(values) for name, values in zip(("np", "nl", "nh", "nu", "nc", "nt"), numbers, strict=True)},
         },
+        prepare=True,
     )  # fmt: skip
 
 
