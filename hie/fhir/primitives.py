@@ -100,7 +100,11 @@ def _decimal(value: Any) -> tuple[str, str] | None:
 
 def _wrong_kind(name: str, wanted: str, value: Any) -> tuple[str, str]:
     found = json_kind(value)
-    return "structure", f"A {name} is {wanted}; found {found}{_also(value)}."
+    return "structure", f"{_article(name)} {name} is {wanted}; found {found}{_also(value)}."
+
+
+def _article(name: str) -> str:
+    return "An" if name.startswith(("i", "o")) else "A"
 
 
 def _also(value: Any) -> str:
@@ -167,7 +171,7 @@ def _text(name: str, rule: Callable[[str], str | None]) -> Callable[[Any], tuple
         if not isinstance(value, str):
             return _wrong_kind(name, "a JSON string", value)
         if not _NOT_SPACE.search(value):
-            return "value", f"A {name} is never empty and never only white space."
+            return "value", f"{_article(name)} {name} is never empty and never only white space."
         if control := _CONTROL.search(value):
             return "value", f"The character U+{ord(control[0]):04X} must not stand in a {name}."
         pattern = _pattern(name)

@@ -42,8 +42,9 @@ def search(request: FhirRequest, ctx: Context) -> FhirResponse:
 def _entries(
     page: SearchPage, query: SearchQuery, selection: Selection | None, base_url: str
 ) -> Iterator[dict[str, Any]]:
-    if query.ignored:
-        yield bundle.outcome_entry(outcome.outcome(_ignored(query)))
+    warnings = [*_ignored(query), *_cut(page)]
+    if warnings:
+        yield bundle.outcome_entry(outcome.outcome(warnings))
     for mode, versions in (("match", page.matches), ("include", page.included)):
         for stored in versions:
             yield bundle.match_entry(base_url, stored.type, stored.id, _shown(stored, selection), mode)
@@ -60,6 +61,15 @@ def _ignored(query: SearchQuery) -> Iterator[OutcomeIssue]:
         hint = f"; did you mean {near}?" if near else "."
         yield OutcomeIssue("not-supported", f"The unknown parameter {name[:80]} was ignored, as handling=lenient asks"
                            + hint, name[:80], "warning")
+
+
+def _cut(page: SearchPage) -> Iterator[OutcomeIssue]:
+    if page.is_cut:
+        told = (
+            f"More resources would be included than the {len(page.included)} of this page; a smaller _count shows all "
+            "of them over more pages."
+        )
+        yield OutcomeIssue("incomplete", told, "_include", "warning")
 
 
 def _links(query: SearchQuery, page: SearchPage, base_url: str) -> list[tuple[str, str]]:

@@ -114,3 +114,19 @@ def test_a_search_without_the_scope_is_refused(client, fhir):
 def test_pretty_applies_to_bundles(fhir):
     fhir.create(patient())
     assert b'\n  "type"' in fhir.get("Patient?_pretty=true").content
+
+
+def test_more_includes_than_an_answer_holds_are_told(fhir, monkeypatch):
+    monkeypatch.setattr("hie.store.search.inclusion.MOST_INCLUDED", 2)
+    subject = fhir.create(patient("Smith"))["id"]
+    for _ in range(3):
+        fhir.create(observation(subject=f"Patient/{subject}"))
+    rows = fhir.get("Patient?_revinclude=Observation:subject").entries()
+    assert [row["search"]["mode"] for row in rows] == ["outcome", "match", "include", "include"]
+    assert rows[0]["resource"]["issue"][0]["code"] == "incomplete"
+
+
+def test_the_parameters_that_are_named_are_those_that_are_answered(fhir):
+    told = fhir.get("Patient?famly=x").json["issue"][0]["diagnostics"]
+    assert "family" in told
+    assert "_filter" not in told

@@ -104,7 +104,8 @@ def parameter_of(type_name: str, code: str) -> SearchParameter:
     found = search_parameters.for_type(type_name).get(code)
     if found is None:
         near = search_parameters.nearest(type_name, code)
-        known = ", ".join(sorted(search_parameters.for_type(type_name)))
+        parameters = search_parameters.for_type(type_name)
+        known = ", ".join(sorted(name for name, one in parameters.items() if not one.is_special))
         raise InvalidSearch(
             f"{type_name} has no search parameter {code[:80]!r}"
             + (f"; did you mean {near}?" if near else ".")
