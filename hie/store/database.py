@@ -24,6 +24,7 @@ from hie.errors import Busy
 from hie.store.audit import AuditEntry, AuditKeys, AuditStream
 from hie.store.models import audit
 from hie.store.prepared import driver_of
+from hie.store.statistics import Statistics
 
 T = TypeVar("T")
 
@@ -92,10 +93,12 @@ class Database:
         self._opened: list[Connection] = []
         self._opened_lock = threading.Lock()
         self._writer: SqliteWriter | PostgresWriter
+        self._statistics: Statistics | None = None
         if self.dialect == "sqlite":
             self._writer = SqliteWriter(self, audit_keys, lock_directory)
         else:
             self._writer = PostgresWriter(self, audit_keys)
+            self._statistics = Statistics(self.open_autocommit)
 
     def connection(self) -> Connection:
         """Return this thread's connection for reading; every statement sees what was committed before it."""
@@ -129,6 +132,11 @@ class Database:
         self._writer.record(entry)
         entry.recorded = True
 
+    def wrote(self, resources: int) -> None:
+        """Take note of how many resources a committed transaction wrote."""
+        if self._statistics is not None:
+            self._statistics.wrote(resources)
+
     def open_autocommit(self) -> Connection:
         """Open a connection that this object closes at the end."""
         connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
@@ -139,6 +147,8 @@ class Database:
 
     def close(self) -> None:
         """Close every connection of this process."""
+        if self._statistics is not None:
+            self._statistics.close()
         with self._opened_lock:
             for connection in self._opened:
                 with suppress(Exception):

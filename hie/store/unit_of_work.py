@@ -149,6 +149,7 @@ class UnitOfWork:
             self.database.record(entry)
             return
         self._transaction.commit(entry)
+        self.database.wrote(len(self.touched))
         for key in self._stored_keys:
             self.tenant.data_keys.adopt(key)
 
