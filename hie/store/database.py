@@ -12,6 +12,7 @@ import os
 import sqlite3
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -157,18 +158,18 @@ class Database:
         self.engine.dispose()
 
 
-class WriteTransaction:
+class WriteTransaction(ABC):
     """An open transaction; exactly one of commit and rollback ends it."""
 
     connection: Connection
 
+    @abstractmethod
     def commit(self, entry: AuditEntry | None) -> None:
         """Commit what was written and the request's audit record; returns when both are durable."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rollback(self) -> None:
         """Undo; does nothing after commit."""
-        raise NotImplementedError
 
 
 def retryable(error: BaseException) -> bool:
