@@ -210,15 +210,9 @@ def run_database(database: str, options: argparse.Namespace, rows: list[Row]) ->
                 row.per_second[-1] *= units
                 row.cpu[-1] /= units
         rows += [*table.values(), start]
-        for command, pss in running.memory().values():
-            rows.append(Row(f"memory, MiB: {_role(command)}", database, p50=[pss]))
-
-
-def _role(command: str) -> str:
-    for word in ("worker", "spawn", "serve", "granian"):
-        if word in command:
-            return word
-    return command[:40]
+        for pid, (command, pss) in running.memory().items():
+            role = "parent" if pid == running.pid else "job worker" if " worker " in command else "web process"
+            rows.append(Row(f"memory after the runs, MiB: {role}", database, p50=[pss]))
 
 
 def report(rows: list[Row]) -> str:
