@@ -195,7 +195,7 @@ def built_in() -> Registry:
     from hie.models import MODELS
     from hie.operations import diagnose, everything, recommend, validate
 
-    operations = (everything.OPERATION, validate.OPERATION, diagnose.OPERATION, recommend.OPERATION)
+    operations = (*everything.OPERATIONS, validate.OPERATION, diagnose.OPERATION, recommend.OPERATION)
     return Registry(operations, TRIGGERS, JOB_KINDS, MODELS)
 
 

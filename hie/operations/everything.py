@@ -1,60 +1,123 @@
-"""Patient/[id]/$everything: https://hl7.org/fhir/R4/patient-operation-everything.html
+"""$everything of a patient, of all patients and of an encounter.
 
-The patient's compartment, and beside it what its resources refer to outside of it: practitioners, organizations,
-medications, locations and the like.
+https://hl7.org/fhir/R4/patient-operation-everything.html, https://hl7.org/fhir/R4/encounter-operation-everything.html
+
+The compartment, and beside it what its resources refer to outside of it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 from urllib.parse import quote, urlencode
 
+import orjson
+
 from hie.context import Context
-from hie.errors import InvalidRequest, InvalidSearch, NotSupported
-from hie.fhir import bundle, compartments, facts
-from hie.fhir.datatypes import InvalidDate, parse_date
+from hie.errors import InvalidRequest, InvalidSearch, OutcomeIssue
+from hie.fhir import bundle, compartments, datatypes, facts, outcome
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.paging import CURSOR, page_size
+from hie.operations import surroundings
+from hie.operations.server_context import require
 from hie.registry import Operation, Parameter, standard_parameters
 from hie.store.search import criteria
-from hie.store.search.criteria import Criterion, InCompartment, Reading
-from hie.store.search.engine import SearchPage
+from hie.store.search.criteria import CareBetween, Criterion, InCompartment, InSomeCompartment, Place, Reading
 from hie.store.search.query import SearchQuery
 from hie.store.versions import StoredVersion
 
-#: Stored JSON is compact, and a quote inside a string is escaped: this finds references and nothing else.
-_REFERENCE = re.compile(rb'"reference":"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^"]*)?"')
+#: A page of all patients is given up as it is after so many searches that found too little of anybody the token sees.
+_MOST_SEARCHES = 10
+
+Page = tuple[list[StoredVersion], str | None, int | None]
 
 
-def everything(request: FhirRequest, ctx: Context) -> FhirResponse:
-    """Return a page of the patient's record."""
-    for name in ("start", "end"):
-        if request.parameter(name) is not None:
-            raise NotSupported(f"{name} is not supported; _since and _type are.", expression=name)
-    ctx.store.read("Patient", request.id or "")
+def patient(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Return a page of one patient's record, or of the records of all patients that the token sees."""
+    if request.id is None:
+        return _all_patients(request, ctx)
+    ctx.store.read("Patient", request.id)
+    return _record(request, ctx, lambda resource: bool(compartments.patient_of(resource)))
+
+
+def encounter(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Return a page of what belongs to an encounter."""
+    met = orjson.loads(ctx.store.read("Encounter", request.id or "").content or b"{}")
+    own, patients = ("Encounter", request.id), set(compartments.patient_of(met))
+
+    def skipped(resource: dict[str, Any]) -> bool:
+        places = compartments.compartment_values(resource)
+        owners = {id_ for kind, id_ in places if kind == "Patient"}
+        return own in places or (bool(owners) and owners.isdisjoint(patients))
+
+    return _record(request, ctx, skipped)
+
+
+def _record(request: FhirRequest, ctx: Context, skipped: Callable[[dict[str, Any]], bool]) -> FhirResponse:
+    kind, types = request.type or "", _types(request)
+    place = InCompartment(f"{kind}/{request.id}", _members(kind, types))
+    found = ctx.store.search(_query(request, ctx, place, "accurate" if _all_shown(kind, types) else "none"))
+    page = (found.matches, found.next_cursor, found.total)
+    return _answer(request, ctx, types, page, skipped, (kind, request.id or ""))
+
+
+def _all_patients(request: FhirRequest, ctx: Context) -> FhirResponse:
+    require(ctx, "Patient", "s")
     types = _types(request)
-    page = ctx.store.search(_query(request, ctx, types))
-    included = _beside(page.matches, types, ctx)
-    rows = [_entry(ctx, one, "match") for one in page.matches if types is None or one.type in types]
-    rows += [_entry(ctx, one, "include") for one in included]
-    links = _links(request, page, ctx.base_url)
-    content = bundle.listing("searchset", ctx.new_id(), ctx.clock(), links, rows, page.total)
-    return FhirResponse(200, content, entity=("Patient", request.id or ""))
+    query = _query(request, ctx, InSomeCompartment("Patient", _members("Patient", types)), "none")
+    page = _filled(query, ctx)
+    return _answer(request, ctx, types, page, lambda resource: bool(compartments.patient_of(resource)), None)
 
 
-def _query(request: FhirRequest, ctx: Context, types: frozenset[str] | None) -> SearchQuery:
-    members = frozenset(compartments.members("Patient")) | {"Patient"}
-    # Where a type outside of the compartment is wanted, every member may refer to one.
-    wanted = members if types is None or not types <= members else types
-    asked: list[Criterion | InCompartment] = [InCompartment(f"Patient/{request.id}", wanted)]
+def _filled(query: SearchQuery, ctx: Context) -> Page:
+    """Search until the page is full of members of visible patients' compartments; the index cannot tell whose."""
+    matches: list[StoredVersion] = []
+    cursor = query.cursor
+    for _ in range(_MOST_SEARCHES):
+        found = ctx.store.search(replace(query, count=query.count - len(matches), cursor=cursor))
+        matches += _of_visible_patients(found.matches, ctx)
+        cursor = found.next_cursor
+        if cursor is None or len(matches) >= query.count:
+            break
+    return matches, cursor, None
+
+
+def _of_visible_patients(matches: list[StoredVersion], ctx: Context) -> list[StoredVersion]:
+    owners = [compartments.patient_of(orjson.loads(one.content or b"{}")) for one in matches]
+    asked = dict.fromkeys(("Patient", id_) for found in owners for id_ in found)
+    visible = {id_ for _, id_ in ctx.store.read_many(asked)}
+    return [one for one, found in zip(matches, owners, strict=True) if not visible.isdisjoint(found)]
+
+
+# ---- what is asked ---------------------------------------------------------------------------------------------------
+
+
+def _query(request: FhirRequest, ctx: Context, place: Place, total: str) -> SearchQuery:
+    asked: list[Criterion | Place] = [place]
     since = _since(request)
     if since is not None:
         asked.append(criteria.parse("Resource", "_lastUpdated", f"ge{since}", Reading()))
+    care = _care(request)
+    if care is not None:
+        asked.append(care)
     count = page_size(request, ctx.settings) if request.parameter("_count") is not None else ctx.settings.max_page_size
-    tied = (("_compartment", f"Patient/{request.id}"), *(pair for pair in request.parameters if pair[0] != CURSOR))
-    return SearchQuery(None, tuple(asked), count=count, total="accurate", cursor=request.parameter(CURSOR),
-                       self_link=tied)
+    if count == 0 and request.id is None:
+        raise InvalidSearch("_count=0 asks for a total, which is known of one record only.", expression="_count")
+    here = (("_everything", f"{request.type}/{request.id or ''}"),)
+    tied = (*here, *(pair for pair in request.parameters if pair[0] != CURSOR))
+    return SearchQuery(None, tuple(asked), count=count, total=total, cursor=request.parameter(CURSOR), self_link=tied)
+
+
+def _members(kind: str, types: frozenset[str] | None) -> frozenset[str]:
+    members = frozenset(compartments.members(kind)) | {kind}
+    # Where a type outside of the compartment is wanted, every member may refer to one.
+    return types if types is not None and types <= members else members
+
+
+def _all_shown(kind: str, types: frozenset[str] | None) -> bool:
+    """Tell whether every match is shown, so that their number means something."""
+    return types is None or types <= frozenset(compartments.members(kind)) | {kind}
 
 
 def _types(request: FhirRequest) -> frozenset[str] | None:
@@ -71,36 +134,64 @@ def _since(request: FhirRequest) -> str | None:
     if text is None:
         return None
     text = text.replace(" ", "+")  # a bare + in a URL means a space
-    try:
-        parse_date(text)
-    except InvalidDate as error:
-        raise InvalidSearch(f"_since: {error}", expression="_since") from None
+    _bounds("_since", text)
     return text
 
 
-def _beside(matches: Iterable[StoredVersion], types: frozenset[str] | None, ctx: Context) -> list[StoredVersion]:
-    """Return what the matches refer to outside of patients' compartments, each once."""
-    members = compartments.members("Patient")
-    targets: dict[tuple[str, str], None] = {}
-    for stored in matches:
-        for type_name, id_ in _REFERENCE.findall(stored.content or b""):
-            name = type_name.decode()
-            outside = name in facts.RESOURCE_TYPES and name not in members and name != "Patient"
-            if outside and (types is None or name in types):
-                targets[name, id_.decode()] = None
-    return list(ctx.store.read_many(targets).values())
+def _care(request: FhirRequest) -> CareBetween | None:
+    """Read start and end, which mean the dates of care, not those of the record; both days count."""
+    start, end = request.parameter("start"), request.parameter("end")
+    if start is None and end is None:
+        return None
+    low = datatypes.OPEN_LOW if start is None else _bounds("start", start)[0]
+    high = datatypes.OPEN_HIGH if end is None else _bounds("end", end)[1]
+    if low >= high:
+        raise InvalidRequest(f"start ({start}) lies behind end ({end}).", expression="start")
+    return CareBetween(low, high)
 
 
-def _entry(ctx: Context, stored: StoredVersion, mode: str) -> dict[str, object]:
-    return bundle.match_entry(ctx.base_url, stored.type, stored.id, stored.content or b"{}", mode)
+def _bounds(name: str, text: str) -> tuple[int, int]:
+    try:
+        return datatypes.date_bounds(text)
+    except datatypes.DatatypeError:
+        raise InvalidSearch(
+            f"{name} is {text[:80]!r}; a date is YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with Z or an offset.",
+            expression=name,
+        ) from None
 
 
-def _links(request: FhirRequest, page: SearchPage, base_url: str) -> list[tuple[str, str]]:
-    address = f"{base_url}/Patient/{request.id}/$everything"
+# ---- what is answered ------------------------------------------------------------------------------------------------
+
+
+def _answer(
+    request: FhirRequest, ctx: Context, types: frozenset[str] | None, page: Page,
+    skipped: Callable[[dict[str, Any]], bool], entity: tuple[str, str] | None,
+) -> FhirResponse:  # fmt: skip
+    matches, cursor, total = page
+    included, is_cut = surroundings.around(matches, skipped, ctx)
+    rows = [bundle.outcome_entry(outcome.outcome([_cut(len(included))]))] if is_cut else []
+    for mode, versions in (("match", matches), ("include", included)):
+        rows += [
+            bundle.match_entry(ctx.base_url, one.type, one.id, one.content or b"{}", mode)
+            for one in versions
+            if types is None or one.type in types
+        ]
+    links = _links(request, cursor, ctx.base_url)
+    content = bundle.listing("searchset", ctx.new_id(), ctx.clock(), links, rows, total)
+    return FhirResponse(200, content, entity=entity)
+
+
+def _cut(number: int) -> OutcomeIssue:
+    told = f"The record refers to more than the {number} resources included here; a smaller _count shows all of them."
+    return OutcomeIssue("incomplete", told, "_count", "warning")
+
+
+def _links(request: FhirRequest, cursor: str | None, base_url: str) -> list[tuple[str, str]]:
+    address = "/".join(filter(None, (base_url, request.type, request.id, "$everything")))
     links = [("self", _url(address, request.parameters))]
-    if page.next_cursor is not None:
+    if cursor is not None:
         kept = [(name, value) for name, value in request.parameters if name != CURSOR]
-        links.append(("next", _url(address, (*kept, (CURSOR, page.next_cursor)))))
+        links.append(("next", _url(address, (*kept, (CURSOR, cursor)))))
     return links
 
 
@@ -108,11 +199,21 @@ def _url(address: str, parameters: tuple[tuple[str, str], ...]) -> str:
     return f"{address}?{urlencode(parameters, safe=',:', quote_via=quote)}" if parameters else address
 
 
-OPERATION = Operation(
-    code="everything",
-    levels=frozenset({"instance"}),
-    types=frozenset({"Patient"}),
-    function=everything,
-    definition="http://hl7.org/fhir/OperationDefinition/Patient-everything",
-    parameters=(*standard_parameters("everything@Patient"), Parameter(CURSOR, "string")),
+OPERATIONS = (
+    Operation(
+        code="everything",
+        levels=frozenset({"type", "instance"}),
+        types=frozenset({"Patient"}),
+        function=patient,
+        definition="http://hl7.org/fhir/OperationDefinition/Patient-everything",
+        parameters=(*standard_parameters("everything@Patient"), Parameter(CURSOR, "string")),
+    ),
+    Operation(
+        code="everything",
+        levels=frozenset({"instance"}),
+        types=frozenset({"Encounter"}),
+        function=encounter,
+        definition="http://hl7.org/fhir/OperationDefinition/Encounter-everything",
+        parameters=(*standard_parameters("everything@Encounter"), Parameter(CURSOR, "string")),
+    ),
 )

@@ -1,4 +1,4 @@
-"""Patient/[id]/$everything: https://hl7.org/fhir/R4/patient-operation-everything.html"""
+"""$everything: https://hl7.org/fhir/R4/patient-operation-everything.html, …/encounter-operation-everything.html"""
 
 import pytest
 
@@ -85,7 +85,137 @@ def test_scopes_cut_the_record(client, record):
 
 def test_what_cannot_be_answered_is_refused(fhir, record):
     fhir.get("Patient/nobody/$everything").refused(404, "not-found")
-    fhir.get(f"Patient/{record}/$everything?start=2020").refused(400, "not-supported", "start")
+    fhir.get(f"Patient/{record}/$everything?start=soon").refused(400, "invalid", "start")
+    fhir.get(f"Patient/{record}/$everything?end=2020-13").refused(400, "invalid", "end")
+    fhir.get(f"Patient/{record}/$everything?start=2021&end=2020").refused(400, "invalid", "start")
+    fhir.get(f"Patient/{record}/$everything?start=2020&start=2021").refused(400, "invalid", "start")
     fhir.get(f"Patient/{record}/$everything?nonsense=1").refused(400, "invalid", "nonsense")
-    fhir.get("Patient/$everything").refused(404, "not-found", "http.url")
+    fhir.get("Patient/$everything?_count=0").refused(400, "invalid", "_count")
+    fhir.get("Encounter/$everything").refused(404, "not-found", "http.url")
+    fhir.get("Encounter/nobody/$everything").refused(404, "not-found")
     fhir.get(f"Observation/{record}/$everything").refused(404, "not-found", "http.url")
+
+
+# ---- dates of care ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("asked", "values"), [
+    ("start=2020-02-01", {2, 3, 9}),
+    ("end=2020-02-01", {1, 2, 9}),
+    ("start=2020-02-01&end=2020-02-01", {2, 9}),
+    ("start=2020-01-15&end=2020-01-20", {9}),
+    ("start=2019&end=2020", {1, 2, 3, 9}),
+    ("start=2020-02-01T10:00:00Z&end=2020-02-01T10:00:00Z", {2, 9}),
+    ("start=2020-02-01T10:00:01Z&end=2020-02-02", {9}),
+    ("end=2019", {9}),
+])  # fmt: skip
+def test_start_and_end_are_dates_of_care_and_what_has_none_stays(fhir, asked, values):
+    person = fhir.create(patient())["id"]
+    days = {1: "2020-01-01", 2: "2020-02-01T10:00:00Z", 3: "2020-03-01"}
+    for value, day in days.items():
+        fhir.create(observation(f"Patient/{person}", value, effectiveDateTime=day))
+    undated = observation(f"Patient/{person}", 9)
+    del undated["effectiveDateTime"]
+    fhir.create(undated)
+    found = fhir.get(f"Patient/{person}/$everything?{asked}").resources()
+    assert {one["valueQuantity"]["value"] for one in found if one["resourceType"] == "Observation"} == values
+    assert person in {one["id"] for one in found}, "a Patient has no date of care"
+
+
+def test_a_stay_that_reaches_into_the_dates_is_in(fhir):
+    person = fhir.create(patient())["id"]
+    stay = {"start": "2020-01-01T08:00:00Z", "end": "2020-03-01T08:00:00Z"}
+    fhir.create(encounter(f"Patient/{person}", period=stay))
+    for dates, there in (("start=2020-02-01&end=2020-02-02", True), ("start=2020-03-02", False), ("end=2019", False)):
+        assert ("Encounter" in kinds(fhir.get(f"Patient/{person}/$everything?{dates}"))) is there
+
+
+# ---- what the record refers to ---------------------------------------------------------------------------------------
+
+
+def test_references_are_followed_to_where_they_end_and_not_into_other_records(fhir, record):
+    firm = fhir.create({"resourceType": "Organization", "name": "Firm"})["id"]
+    drug = fhir.create({"resourceType": "Medication", "manufacturer": {"reference": f"Organization/{firm}"}})["id"]
+    binary = fhir.post("Binary", b"text", Content_Type="text/plain")
+    scan = str(binary.headers["Location"]).split("/Binary/")[1].split("/")[0]
+    other = fhir.create(patient("Other"))["id"]
+    theirs = fhir.create(observation(f"Patient/{other}", 1))["id"]
+    nobodys = fhir.create({"resourceType": "Specimen", "status": "available"})["id"]
+    subject = {"subject": {"reference": f"Patient/{record}"}}
+    fhir.create({
+        "resourceType": "MedicationRequest", "status": "active", "intent": "order", **subject,
+        "medicationReference": {"reference": f"Medication/{drug}"},
+    })  # fmt: skip
+    fhir.create({
+        "resourceType": "DocumentReference", "status": "current", **subject,
+        "content": [{"attachment": {"contentType": "text/plain", "url": f"Binary/{scan}"}}],
+    })  # fmt: skip
+    mine = observation(f"Patient/{record}", hasMember=[{"reference": f"Observation/{theirs}"}])
+    fhir.create({**mine, "specimen": {"reference": f"Specimen/{nobodys}"}})
+    answer = fhir.get(f"Patient/{record}/$everything")
+    included = {(row["resource"]["resourceType"], row["resource"]["id"]) for row in answer.entries()
+                if row["search"]["mode"] == "include"}
+    assert included >= {("Medication", drug), ("Organization", firm), ("Binary", scan), ("Specimen", nobodys)}
+    assert not {other, theirs} & {id_ for _, id_ in included}, "another's record is no part of this one"
+    assert len({one["id"] for one in answer.resources()}) == len(answer.resources())
+
+
+def test_what_the_record_refers_to_stays_within_the_grant(client, fhir, record):
+    firm = fhir.create({"resourceType": "Organization", "name": "Firm"})["id"]
+    fhir.put(f"Patient/{record}", {**patient("Smith"), "id": record,
+                                   "managingOrganization": {"reference": f"Organization/{firm}"}})
+    assert "Organization" in kinds(fhir.get(f"Patient/{record}/$everything"))
+    narrow = client("system/Patient.rs system/Organization.rs?name:exact=Other")
+    assert kinds(narrow.get(f"Patient/{record}/$everything")) == ["Patient"]
+
+
+# ---- all patients, and an encounter ----------------------------------------------------------------------------------
+
+
+def _all(client, url):
+    seen = []
+    while url:
+        answer = client.get(url)
+        assert answer.status == 200, answer.content
+        assert "total" not in answer.json
+        seen += [(row["resource"]["resourceType"], row["resource"]["id"]) for row in answer.entries()
+                 if row["search"]["mode"] == "match"]
+        url = answer.link("next")
+    assert len(seen) == len(set(seen))
+    return seen
+
+
+def test_everything_of_all_patients_is_everybodys_record_once(fhir, record):
+    fhir.create(observation(value=5))  # nobody's
+    group = {"resourceType": "Group", "type": "person", "actual": True}
+    fhir.create(observation(f"Group/{fhir.create(group)['id']}", value=6))
+    for count in (1, 3, 1000):
+        seen = _all(fhir, f"Patient/$everything?_count={count}")
+        assert sorted({type_ for type_, _ in seen}) == ["Encounter", "Observation", "Patient"]
+        assert len(seen) == 8
+    assert {type_ for type_, _ in _all(fhir, "Patient/$everything?_type=Observation&end=2024-03-01")} == {"Observation"}
+    assert _all(fhir, "Patient/$everything?_type=Observation&end=2023") == []
+    assert {one["resourceType"] for one in fhir.get("Patient/$everything").resources()} >= {"Practitioner"}
+
+
+def test_everything_of_all_patients_is_of_those_that_the_token_sees(client, fhir, record):
+    narrow = client("system/Observation.rs system/Patient.rs?family:exact=Other")
+    seen = _all(narrow, "Patient/$everything")
+    assert sorted(type_ for type_, _ in seen) == ["Observation", "Patient"]
+    assert ("Patient", record) not in seen
+    client("system/Observation.rs").get("Patient/$everything").refused(403, "forbidden")
+
+
+def test_everything_of_an_encounter_is_its_compartment_and_what_that_refers_to(client, fhir, record):
+    met = fhir.create(encounter(f"Patient/{record}"))["id"]
+    condition = fhir.create({"resourceType": "Condition", "subject": {"reference": f"Patient/{record}"}})["id"]
+    fhir.put(f"Encounter/{met}", {**encounter(f"Patient/{record}"), "id": met,
+                                  "diagnosis": [{"condition": {"reference": f"Condition/{condition}"}}]})
+    value = fhir.create(observation(f"Patient/{record}", 1, encounter={"reference": f"Encounter/{met}"}))["id"]
+    url = f"Encounter/{met}/$everything"
+    modes = {(row["resource"]["id"], row["search"]["mode"]) for row in fhir.get(url).entries()}
+    assert modes == {(met, "match"), (value, "match"), (condition, "include"), (record, "include")}
+    assert kinds(fhir.get(f"{url}?_type=Observation")) == ["Observation"]
+    assert kinds(client("system/Encounter.rs").get(url)) == ["Encounter"]
+    client("system/Observation.rs").get(url).refused(403, "forbidden")
+    fhir.get(f"{url}?start=2020").refused(400, "invalid", "start")

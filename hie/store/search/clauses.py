@@ -212,6 +212,25 @@ class Interval(Clause):
 
 
 @dataclass(frozen=True, slots=True)
+class CareDate(Clause):
+    """The row's own date overlaps [low, high), or it has none."""
+
+    low: int
+    high: int
+    rank: int = WIDE
+
+    def shape(self) -> Shape:
+        return ("care",)
+
+    def values(self) -> Iterator[Any]:
+        yield self.low
+        yield self.high
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.care_date()
+
+
+@dataclass(frozen=True, slots=True)
 class Number(Clause):
     """A number or quantity stands to [low, high) (for eq, ne, ap) or `value` as the prefix says.
 

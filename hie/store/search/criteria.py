@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hie.errors import InvalidSearch, NotSupported
-from hie.fhir import search_parameters
+from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import IndexValues, SearchParameter
 from hie.store.crypto import Blind
@@ -23,6 +23,7 @@ from hie.store.search.clauses import (
     IDENTIFIER,
     NOTHING,
     REFERENCE,
+    CareDate,
     Clause,
     Ids,
     Interval,
@@ -33,7 +34,7 @@ from hie.store.search.clauses import (
     either,
     negation,
 )
-from hie.store.search.index import compartment_token, plan_of
+from hie.store.search.index import answering, compartment_token, plan_of
 from hie.store.search.syntax import split, unescape
 
 MOST_ALTERNATIVES = 500
@@ -86,6 +87,27 @@ class InCompartment:
     compartment: str
     types: frozenset[str]
     """The member types that are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class InSomeCompartment:
+    """Membership of the compartment of anybody, as far as presence tells: a parameter that decides it has a value."""
+
+    kind: str
+    types: frozenset[str]
+    """The member types that are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class CareBetween:
+    """The clinical date lies at least in part within [low, high), in microseconds; a resource without one is in."""
+
+    low: int
+    high: int
+
+
+Place = InCompartment | InSomeCompartment | CareBetween
+"""What a search asks beside its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +249,10 @@ def _component_targets(type_name: str, code: str) -> frozenset[str]:
 # ---- asking the index ------------------------------------------------------------------------------------------------
 
 
-def compile_(criterion: Criterion | InCompartment, blind: Blind, type_name: str) -> Compiled:
+def compile_(criterion: Criterion | Place, blind: Blind, type_name: str) -> Compiled:
     """Return what the index is asked for a type, with one tenant's keys."""
-    if isinstance(criterion, InCompartment):
-        if type_name not in criterion.types:
-            return Compiled(NOTHING)
-        return Compiled(Token(compartment_token(type_name, criterion.compartment, blind), REFERENCE))
+    if not isinstance(criterion, Criterion):
+        return Compiled(_place_clause(criterion, blind, type_name))
     parameter = criterion.parameter
     if criterion.modifier == "missing":
         return Compiled(_missing(criterion, blind, type_name))
@@ -247,6 +267,23 @@ def compile_(criterion: Criterion | InCompartment, blind: Blind, type_name: str)
     if any(part.verify for part in parts):
         return Compiled(clause, _any_of(answers, criterion.values))
     return Compiled(clause)
+
+
+def _place_clause(place: Place, blind: Blind, type_name: str) -> Clause:
+    if isinstance(place, CareBetween):
+        return CareDate(place.low, place.high)
+    if type_name not in place.types:
+        return NOTHING
+    if isinstance(place, InCompartment):
+        return Token(compartment_token(type_name, place.compartment, blind), REFERENCE)
+    if type_name == place.kind:
+        return EVERYTHING
+    known = plan_of(type_name).parameters
+    codes = {base for code in compartments.members(place.kind).get(type_name, ()) for base in answering(known, code)}
+    bits, bit = presence_bits(blind, type_name), 0
+    for code in codes:
+        bit |= bits[code]
+    return Present(bit) if bit else NOTHING
 
 
 def _answers(type_name: str, parameter: SearchParameter) -> list[SearchParameter]:

@@ -37,7 +37,7 @@ from hie.store.search.clauses import (
     both,
     either,
 )
-from hie.store.search.criteria import Criterion, InCompartment, Verify
+from hie.store.search.criteria import Criterion, Place, Verify
 from hie.store.search.grants import check_scope, matches, restriction
 from hie.store.search.ordering import Key, Phase, Position
 from hie.store.search.query import SearchQuery, parse
@@ -134,7 +134,7 @@ def _asked_over_types(store: ResourceStore, query: SearchQuery) -> _Asked:
     return _Asked(None, both(parts if granted is None else [*parts, granted]), ())
 
 
-def _over_types(store: ResourceStore, criterion: Criterion | InCompartment, names: list[str]) -> Clause:
+def _over_types(store: ResourceStore, criterion: Criterion | Place, names: list[str]) -> Clause:
     """Hashes are of one type each, so a search over types asks for those of every type."""
     by_type = {name: criteria.compile_(criterion, store.blind, name).clause for name in names}
     if len(set(by_type.values())) == 1:

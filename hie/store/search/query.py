@@ -12,7 +12,7 @@ from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.paging import CURSOR
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.search import criteria, date
-from hie.store.search.criteria import Criterion, InCompartment, Reading
+from hie.store.search.criteria import Criterion, Place, Reading
 
 MOST_PARAMETERS = 100
 MOST_SORT_KEYS = 5
@@ -49,7 +49,7 @@ class SearchQuery:
     """A search that was understood; `type` None: over all types."""
 
     type: str | None
-    criteria: tuple[Criterion | InCompartment, ...] = ()
+    criteria: tuple[Criterion | Place, ...] = ()
     sort: tuple[SortKey, ...] = ()
     count: int = 20
     total: str | None = None

@@ -116,6 +116,12 @@ class Sql:
             return _interval(prefix, start, end, low, high, part)
         return and_(end - start > _DAY, _interval(prefix, HIDDEN_DATE, end, low, high, part))
 
+    def care_date(self) -> Condition:
+        """Return whether the row's own date overlaps [low, high), or there is none."""
+        low, high = self.bind(BigInteger()), self.bind(BigInteger())
+        overlapping = and_(resource.c.date_high > low, resource.c.date_low < high)
+        return or_(resource.c.date_low.is_(None), overlapping)
+
     def number(self, prefix: str, unit: str) -> Condition:
         """Return whether a number or quantity stands to the value as the prefix says."""
         return self.side(number_index, self.number_condition(prefix, unit))
