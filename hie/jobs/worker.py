@@ -11,6 +11,8 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hie.app import Application
 from hie.context import Context
@@ -23,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 5.0
+RENEW_SECONDS = 5.0
 #: Refusals that may not be one the next time.
 _PASSING = (Busy, Conflict, PreconditionFailed, Timeout, TooManyRequests)
 
@@ -56,7 +59,8 @@ class Worker:
         if job is None:
             return False
         started = time.monotonic()
-        error = self._done(job)
+        with self._held(job):
+            error = self._done(job)
         state = "done"
         if error is None:
             self._application.store.jobs.complete(job, now())
@@ -69,6 +73,26 @@ class Worker:
         ms = round((time.monotonic() - started) * 1000)
         logger.info("job %s", state, extra={"kind": job.kind, "attempt": job.attempts, "ms": ms})
         return True
+
+    @contextmanager
+    def _held(self, job: Job) -> Iterator[None]:
+        """Renew the claim as long as the job runs."""
+        ended = threading.Event()
+
+        def renew() -> None:
+            while not ended.wait(RENEW_SECONDS):
+                try:
+                    self._application.store.jobs.renew(job, self._application.clock())
+                except Exception:
+                    logger.exception("a claim could not be renewed", extra={"kind": job.kind})
+
+        thread = threading.Thread(target=renew, name="claim", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def _done(self, job: Job) -> Exception | None:
         """Do the job; the error it failed with, None where it did not."""

@@ -15,8 +15,8 @@ from hie.store.tenants import Tenant
 
 READY, RUNNING, DONE, FAILED, CANCELLED = "ready", "running", "done", "failed", "cancelled"
 STATES = (READY, RUNNING, DONE, FAILED, CANCELLED)
-#: A claim is lost after this time unless the worker finishes or renews it.
-CLAIM_MICROSECONDS = 120_000_000
+#: A claim is lost after this time unless the worker finishes or renews it: so long waits the job of a killed worker.
+CLAIM_MICROSECONDS = 20_000_000
 #: First pause before another try; doubled each time.
 BACKOFF_MICROSECONDS = 1_000_000
 
@@ -77,6 +77,11 @@ _CLAIM = (
     )
     .returning(job.c.id, job.c.tenant, job.c.kind, job.c.payload, job.c.attempts)
 )
+_RENEW = (
+    update(job)
+    .where(job.c.id == bindparam("job_id"), job.c.state == RUNNING, job.c.attempts == bindparam("attempt"))
+    .values(claimed_until=bindparam("until"))
+)
 _FINISH = (
     update(job)
     .where(job.c.id == bindparam("job_id"), job.c.state == RUNNING, job.c.attempts == bindparam("attempt"))
@@ -102,6 +107,11 @@ class Jobs:
         if row is None:
             return None
         return Job(row.id, row.tenant, row.kind, self._open(row.tenant, row.kind, row.payload), row.attempts)
+
+    def renew(self, claimed: Job, now: int) -> None:
+        """Keep a claim that is being worked on; does nothing where it was lost."""
+        parameters = {"job_id": claimed.id, "attempt": claimed.attempts, "until": now + CLAIM_MICROSECONDS}
+        self._database.write(lambda connection: connection.execute(_RENEW, parameters))
 
     def complete(self, claimed: Job, now: int) -> None:
         """Mark a claimed job done."""

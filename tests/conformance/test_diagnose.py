@@ -10,13 +10,19 @@ import time
 import zipfile
 import zlib
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import select
 
 from hie.jobs import diagnosis
+from hie.jobs import worker as worker_module
 from hie.jobs.worker import Worker
+from hie.registry import JobKind
+from hie.store import jobs
+from hie.store.models import job
 from ml.cnn import samples
 from tests.pictures import dicom, encoded, png, ramp
 
@@ -513,6 +519,32 @@ def test_the_job_of_a_lost_worker_is_done_by_another(app, fhir, patient, worker,
     assert tasks(fhir) == ["completed"]
 
 
+def claimed_until(application):
+    return application.store.database.connection().execute(select(job.c.claimed_until)).scalar_one()
+
+
+def test_a_claim_is_kept_as_long_as_its_worker_works(app, fhir, patient, clock, radiograph, monkeypatch):
+    application = app.extensions["hie"]
+    seen = []
+
+    def long_work(payload, ctx):
+        # Time passes, twice as long as a claim lasts; another worker looks for work whenever the claim was renewed.
+        for _ in range(4):
+            clock.forward(jobs.CLAIM_MICROSECONDS / 2e6)
+            until = claimed_until(application)
+            end = time.monotonic() + 20
+            while claimed_until(application) == until and time.monotonic() < end:
+                time.sleep(0.005)
+            seen.append(application.store.jobs.claim("other", clock()))
+
+    monkeypatch.setattr(worker_module, "RENEW_SECONDS", 0.01)
+    registry = replace(application.registry, jobs=(JobKind("diagnose", long_work),))
+    fhir.create(media(patient, encoded(radiograph)))
+    assert Worker(replace(application, registry=registry), "slow").step()
+    assert seen == [None] * 4
+    assert application.store.jobs.counts()["done"] == 1
+
+
 def test_a_job_whose_media_is_gone_fails_at_once(app, fhir, patient, worker, radiograph):
     source = fhir.create(media(patient, encoded(radiograph)))
     (task,) = fhir.get("Task").resources()
@@ -565,6 +597,7 @@ def audited(app):
     from hie.store import audit
 
     store = app.extensions["hie"].store
+    store.database.settle_records()
     return [
         dict(row._mapping) for row in store.database.connection().execute(audit.select(audit.audit)).all()
     ]
