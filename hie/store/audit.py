@@ -1,8 +1,8 @@
 """Append-only audit records: one for every request, refused ones too (D7b).
 
-Each writing connection keeps a chain of its own: a record's `mac` is a keyed hash over its row and the mac before it,
-so a record that was changed, removed from the middle or moved is found by `hie check`. What could tell of a patient
-(path, query, patient) is sealed.
+Each process, on PostgreSQL each writing connection, keeps chains of its own: a record's `mac` is a keyed hash over its
+row and the mac before it, so a record that was changed, removed from the middle or moved is found by `hie check`. What
+could tell of a patient (path, query, patient) is sealed.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class AuditStream:
 
     def __init__(self, keys: dict[int, AuditKeys]) -> None:
         self._keys = keys
-        self._stream = secrets.token_hex(8)
+        self.name = secrets.token_hex(8)
         self._seq, self._mac = 0, GENESIS
 
     def rows(self, entries: list[AuditEntry]) -> tuple[list[dict[str, Any]], tuple[int, bytes]]:
@@ -83,7 +83,7 @@ class AuditStream:
         if entry.touched:
             detail["touched"] = entry.touched
         return {
-            "stream": self._stream,
+            "stream": self.name,
             "seq": seq,
             "tenant": entry.tenant,
             "at": entry.at,
@@ -92,7 +92,7 @@ class AuditStream:
             "status": entry.status,
             "entity": keys.entity(entry.type, entry.id),
             "patient": keys.entity("Patient", entry.patient),
-            "sealed": seal(keys.cipher, orjson.dumps(detail), _place(self._stream, seq)),
+            "sealed": seal(keys.cipher, orjson.dumps(detail), _place(self.name, seq)),
         }
 
 

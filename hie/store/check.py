@@ -38,6 +38,7 @@ class CheckReport:
 def check(store: Store) -> CheckReport:
     """Read the whole store and compare each row with what it should be."""
     report = CheckReport()
+    store.database.settle_records()
     connection = store.database.connection()
     for tenant in store.tenants.values():
         report.problems += _resources(connection, tenant, report, store.base_url)

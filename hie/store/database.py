@@ -1,8 +1,8 @@
 """One database, two dialects: held connections for reading, ordered writers (D7a, D7b).
 
 SQLite: one writer at a time for the file, over all threads and processes, in the order of arrival; neighbouring
-requests share one commit. PostgreSQL: each request its own transaction. On both, the audit records of a request are
-committed with its writes; records of requests that wrote nothing are committed in groups before their answers leave.
+requests share one commit. PostgreSQL: each request its own transaction. On both, the audit record of a request is
+committed with its writes; those of requests that wrote nothing go through a journal (hie.store.audit_journal).
 """
 
 from __future__ import annotations
@@ -18,19 +18,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, Connection, Engine, Integer, LargeBinary, SmallInteger, Text, event, text
+from sqlalchemy import Connection, Engine, bindparam, event, func, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hie.errors import Busy
 from hie.store.audit import AuditEntry, AuditKeys, AuditStream
+from hie.store.audit_journal import AuditJournal, move_all
 from hie.store.models import audit
-from hie.store.prepared import driver_of
+from hie.store.prepared import driver_of, insert_or_ignore
 from hie.store.statistics import Statistics
 
 T = TypeVar("T")
-
-_POSTGRES_TYPES: dict[type, str] = {Text: "text", BigInteger: "bigint", Integer: "integer", SmallInteger: "smallint",
-                                    LargeBinary: "bytea"}  # fmt: skip
 
 #: A commit is not put off for further neighbours once it holds this many requests or is this old.
 GROUP_REQUESTS, GROUP_SECONDS = 64, 0.02
@@ -43,12 +41,6 @@ _INSERT_AUDIT_POSTGRES = (
 )
 _INSERT_AUDIT_SQLITE = (
     f"INSERT INTO audit ({', '.join(_AUDIT_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _AUDIT_COLUMNS)})"
-)
-#: PostgreSQL: any number of records in one statement of one shape
-_INSERT_AUDITS = (
-    f"INSERT INTO audit ({', '.join(_AUDIT_COLUMNS)}) SELECT * FROM unnest("
-    + ", ".join(f"%s::{_POSTGRES_TYPES[type(column.type)]}[]" for column in audit.c)
-    + ")"
 )
 
 
@@ -83,20 +75,24 @@ def prepare_engine(engine: Engine) -> None:
             connection.execute(f"PRAGMA {pragma}")
 
 
+_LAST_RECORD = select(func.coalesce(func.max(audit.c.seq), 0)).where(audit.c.stream == bindparam("stream"))
+
+
 class Database:
     """The engine with this process's way of reading and writing through it."""
 
-    def __init__(self, engine: Engine, audit_keys: dict[int, AuditKeys], lock_directory: Path) -> None:
+    def __init__(self, engine: Engine, audit_keys: dict[int, AuditKeys], data_directory: Path) -> None:
         self.engine = engine
         self.dialect = engine.dialect.name
-        self._audit_keys = audit_keys
+        self._audit_directory = data_directory / "audit"
+        self._journal = AuditJournal(self._audit_directory, audit_keys, self._keep_records)
         self._held = threading.local()
         self._opened: list[Connection] = []
         self._opened_lock = threading.Lock()
         self._writer: SqliteWriter | PostgresWriter
         self._statistics: Statistics | None = None
         if self.dialect == "sqlite":
-            self._writer = SqliteWriter(self, audit_keys, lock_directory)
+            self._writer = SqliteWriter(self, audit_keys, data_directory / "locks")
         else:
             self._writer = PostgresWriter(self, audit_keys)
             self._statistics = Statistics(self.open_autocommit)
@@ -129,9 +125,20 @@ class Database:
         raise AssertionError("unreachable")  # pragma: no cover
 
     def record(self, entry: AuditEntry) -> None:
-        """Commit the audit record of a request that wrote nothing."""
-        self._writer.record(entry)
+        """Keep the audit record of a request that wrote nothing, so that it outlives this process."""
+        self._journal.append(entry)
         entry.recorded = True
+
+    def settle_records(self) -> None:
+        """Move to the audit table what this process and those beside it, or before it, have kept so far."""
+        self._journal.move()
+        move_all(self._audit_directory, self._last_record, self._keep_records)
+
+    def _last_record(self, stream: str) -> int:
+        return int(self.connection().execute(_LAST_RECORD, {"stream": stream}).scalar_one())
+
+    def _keep_records(self, rows: list[dict[str, Any]]) -> None:
+        self.write(lambda connection: connection.execute(insert_or_ignore(connection, audit), rows))
 
     def wrote(self, resources: int) -> None:
         """Take note of how many resources a committed transaction wrote."""
@@ -147,7 +154,8 @@ class Database:
         return connection
 
     def close(self) -> None:
-        """Close every connection of this process."""
+        """Close every connection of this process; audit records that wait are moved first."""
+        self._journal.close()
         if self._statistics is not None:
             self._statistics.close()
         with self._opened_lock:
@@ -204,67 +212,21 @@ class _FileTurn:
 class _Ticket:
     """One request's share of a group commit."""
 
-    __slots__ = ("done", "error", "event", "leads")
+    __slots__ = ("_error", "_finished")
 
     def __init__(self) -> None:
-        self.event = threading.Event()
-        self.done = False
-        self.leads = False
-        self.error: BaseException | None = None
+        self._finished = threading.Lock()
+        self._finished.acquire()
+        self._error: BaseException | None = None
 
     def finish(self, error: BaseException | None) -> None:
-        self.error, self.done = error, True
-        self.event.set()
-
-    def lead(self) -> None:
-        self.leads = True
-        self.event.set()
+        self._error = error
+        self._finished.release()
 
     def wait(self) -> None:
-        self.event.wait()
-        if self.error is not None:
-            raise Busy("The request could not be committed; nothing of it was kept.") from self.error
-
-
-class _Records:
-    """Audit records of requests that wrote nothing, committed in groups.
-
-    The first to come leads: it commits for all that came meanwhile and then hands the lead to one who came too late.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: list[tuple[_Ticket, AuditEntry]] = []
-        self._led = False
-
-    def commit(self, entry: AuditEntry, commit_all: Callable[[_Ticket], None]) -> None:
-        """Return once `entry` is committed, by `commit_all` of this thread or of another."""
-        ticket = _Ticket()
-        with self._lock:
-            self._waiting.append((ticket, entry))
-            if not self._led:
-                self._led = ticket.leads = True
-        if not ticket.leads:
-            ticket.event.wait()
-        if ticket.leads:
-            try:
-                commit_all(ticket)
-            finally:
-                self._hand_over()
-        ticket.wait()
-
-    def take(self) -> list[tuple[_Ticket, AuditEntry]]:
-        """Return what waits; the caller commits it."""
-        with self._lock:
-            taken, self._waiting = self._waiting, []
-        return taken
-
-    def _hand_over(self) -> None:
-        with self._lock:
-            if self._waiting:
-                self._waiting[0][0].lead()
-            else:
-                self._led = False
+        self._finished.acquire()
+        if self._error is not None:
+            raise Busy("The request could not be committed; nothing of it was kept.") from self._error
 
 
 class SqliteWriter:
@@ -278,10 +240,8 @@ class SqliteWriter:
         self._counter = threading.Lock()
         self._queued = 0
         self._connection: Connection | None = None
-        self._synchronous = ""
         self._open_since: float | None = None
         self._batch: list[tuple[_Ticket, AuditEntry | None]] = []
-        self._records = _Records()
 
     def begin(self) -> WriteTransaction:
         with self._counter:
@@ -290,22 +250,12 @@ class SqliteWriter:
         with self._counter:
             self._queued -= 1
         try:
-            connection = self._begin_group("FULL")
+            connection = self._begin_group()
             driver_of(connection).execute("SAVEPOINT request")
         except BaseException:
             self._leave()
             raise
         return _SqliteTransaction(self, connection)
-
-    def record(self, entry: AuditEntry) -> None:
-        self._records.commit(entry, self._commit_records)
-
-    def _commit_records(self, ticket: _Ticket) -> None:
-        with self._turn:
-            if not ticket.done:
-                # These records are committed without waiting for the disk; the next write's sync covers them.
-                self._begin_group("NORMAL")
-                self._commit_group()
 
     def keep(self, entry: AuditEntry | None) -> _Ticket:
         """Keep the request's savepoint for the group's commit and leave."""
@@ -329,19 +279,14 @@ class SqliteWriter:
         finally:
             self._turn.release()
 
-    def _begin_group(self, synchronous: str) -> Connection:
+    def _begin_group(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = self._database.open_autocommit()
             self._connection.exec_driver_sql("PRAGMA cache_size = -16384")  # readers share the mapped file instead
-            self._synchronous = ""
         if self._open_since is None:
             self._file_turn.take()
             try:
-                driver = driver_of(self._connection)
-                if synchronous != self._synchronous:
-                    driver.execute(f"PRAGMA synchronous = {synchronous}")
-                    self._synchronous = synchronous
-                driver.execute("BEGIN IMMEDIATE")
+                driver_of(self._connection).execute("BEGIN IMMEDIATE")
             except BaseException:
                 self._file_turn.give()
                 raise
@@ -351,10 +296,8 @@ class SqliteWriter:
     def _commit_group(self) -> None:
         assert self._connection is not None  # noqa: S101 - a group is open
         driver = driver_of(self._connection)
-        reads = self._records.take()
         batch, self._batch = self._batch, []
-        tickets = [ticket for ticket, _ in batch] + [ticket for ticket, _ in reads]
-        entries = [entry for _, entry in batch if entry is not None] + [entry for _, entry in reads]
+        entries = [entry for _, entry in batch if entry is not None]
         error: BaseException | None = None
         try:
             if entries:
@@ -370,7 +313,7 @@ class SqliteWriter:
         finally:
             self._open_since = None
             self._file_turn.give()
-        for ticket in tickets:
+        for ticket, _ in batch:
             ticket.finish(error)
 
 
@@ -397,14 +340,11 @@ class _SqliteTransaction(WriteTransaction):
 
 
 class PostgresWriter:
-    """Each thread has its own connection and audit chain; records of reads are committed in groups."""
+    """Each thread has its own connection and audit chain."""
 
     def __init__(self, database: Database, audit_keys: dict[int, AuditKeys]) -> None:
         self._database, self._audit_keys = database, audit_keys
         self._held = threading.local()
-        self._records = _Records()
-        self._reads_connection: Connection | None = None
-        self._reads_stream = AuditStream(audit_keys)
 
     def begin(self) -> WriteTransaction:
         held = self._held
@@ -419,32 +359,6 @@ class PostgresWriter:
             connection = held.connection = self._database.open_autocommit()
             connection.exec_driver_sql("BEGIN")
         return _PostgresTransaction(connection, held)
-
-    def record(self, entry: AuditEntry) -> None:
-        self._records.commit(entry, self._commit_records)
-
-    def _commit_records(self, _ticket: _Ticket) -> None:
-        reads = self._records.take()
-        error: BaseException | None = None
-        try:
-            connection = self._reads_connection
-            if connection is None or connection.closed or connection.invalidated:
-                connection = self._reads_connection = self._database.open_autocommit()
-                connection.execute(text("SET synchronous_commit = off"))
-            rows, end = self._reads_stream.rows([entry for _, entry in reads])
-            driver_of(connection).execute(
-                _INSERT_AUDITS, [[row[name] for row in rows] for name in _AUDIT_COLUMNS], prepare=True
-            )
-            self._reads_stream.advance(end)
-        except BaseException as failure:
-            error = failure
-            # whether the rows arrived may be unknown: a chain of its own begins
-            self._reads_stream = AuditStream(self._audit_keys)
-            if self._reads_connection is not None:
-                with suppress(Exception):
-                    self._reads_connection.close()
-        for ticket, _ in reads:
-            ticket.finish(error)
 
 
 class _PostgresTransaction(WriteTransaction):

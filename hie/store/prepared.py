@@ -10,13 +10,22 @@ from collections import namedtuple
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Insert, Table, insert
 from sqlalchemy.sql.expression import Executable
 
 
 def driver_of(connection: Connection) -> Any:
     """Return the sqlite3 or psycopg connection below."""
     return connection.connection.driver_connection
+
+
+def insert_or_ignore(connection: Connection, table: Table) -> Insert:
+    """Return an INSERT that leaves rows alone which are there already."""
+    if connection.dialect.name == "sqlite":
+        return insert(table).prefix_with("OR IGNORE")
+    from sqlalchemy.dialects.postgresql import insert as postgres_insert
+
+    return postgres_insert(table).on_conflict_do_nothing()
 
 
 class Prepared:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, insert, select, text
+from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, select, text
 
 from hie.store.database import Again
 from hie.store.models import data_key, resource, token
-from hie.store.prepared import Prepared, driver_of
+from hie.store.prepared import Prepared, driver_of, insert_or_ignore
 from hie.store.tenants import Tenant
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def insert_keys(connection: Connection, keys: Sequence[NewKey]) -> None:
     """Store new data keys; Again when a neighbour made one for the same patient first."""
     if not keys:
         return
-    connection.execute(_insert_or_ignore(connection), [key.row for key in keys])
+    connection.execute(insert_or_ignore(connection, data_key), [key.row for key in keys])
     ids = [key.id for key in keys]
     stored = 0
     for start in range(0, len(ids), 500):
@@ -73,14 +73,6 @@ def insert_keys(connection: Connection, keys: Sequence[NewKey]) -> None:
 
 
 _COUNT_KEYS = select(func.count()).where(data_key.c.id.in_(bindparam("ids", expanding=True)))
-
-
-def _insert_or_ignore(connection: Connection) -> Any:
-    if connection.dialect.name == "sqlite":
-        return insert(data_key).prefix_with("OR IGNORE")
-    from sqlalchemy.dialects.postgresql import insert as postgres_insert
-
-    return postgres_insert(data_key).on_conflict_do_nothing()
 
 
 def store(connection: Connection, tenant: int, written: Sequence[Written]) -> None:

@@ -59,8 +59,9 @@ class Store:
             management = _keys(key_file)
             tenants = {DEFAULT_TENANT: Tenant(DEFAULT_TENANT, "default", management)}
             audit_keys = {number: tenant.audit_keys for number, tenant in tenants.items()}
-            database = Database(engine, audit_keys, settings.data_dir / "locks")
+            database = Database(engine, audit_keys, settings.data_dir)
             _make_tenant(database, tenants[DEFAULT_TENANT], clock())
+            database.settle_records()
         except (SchemaProblem, KeyProblem) as error:
             if database is not None:
                 database.close()

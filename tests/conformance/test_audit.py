@@ -6,6 +6,7 @@ from tests.builders import SYSTEM, bundle, patient, post
 
 def records(app):
     store = app.extensions["hie"].store
+    store.database.settle_records()
     return audit.find(store.database.connection(), store.tenants[1].audit_keys, 1, count=1000)
 
 

@@ -24,6 +24,7 @@ def search_audit(request: AdminRequest) -> AdminResponse:
     """Records that match every filter, newest first."""
     store, count = request.application.store, inputs.count(request.query)
     keys = store.tenants[request.tenant].audit_keys
+    store.database.settle_records()
     rows = audit.find(
         request.connection,
         keys,

@@ -1,0 +1,205 @@
+"""Audit records of requests that wrote nothing outlive their process and arrive in the table once, in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from hie.errors import Busy
+from hie.settings import Settings
+from hie.store import audit as audit_trail
+from hie.store import audit_journal
+from hie.store.audit import AuditEntry
+from hie.store.audit_journal import AuditJournal
+from hie.store.models import audit
+from hie.store.store import Store
+
+#: What is asked of files alone needs no second database.
+ON_SQLITE = pytest.mark.parametrize("database_kind", ["sqlite"])
+
+
+def entry(store: Store, number: int = 0, **values: object) -> AuditEntry:
+    return AuditEntry(1, store.clock(), f"r{number}", "read", "client", 200, "Patient", "p1", **values)  # type: ignore[arg-type]
+
+
+def in_table(store: Store) -> int:
+    return int(store.database.connection().execute(select(func.count()).select_from(audit)).scalar_one())
+
+
+def files(settings: Settings) -> list[Path]:
+    return sorted((settings.data_dir / "audit").glob("*"))
+
+
+def breaks(store: Store) -> list[str]:
+    return list(audit_trail.verify(store.database.connection(), {1: store.tenants[1].audit_keys}))
+
+
+def journal(store: Store, directory: Path, rows: list, fail: list) -> AuditJournal:
+    def move(batch: list) -> None:
+        if fail:
+            raise RuntimeError("the database is away")
+        rows.extend(row["seq"] for row in batch)
+
+    return AuditJournal(directory, {1: store.tenants[1].audit_keys}, move)
+
+
+def wait_for(condition, seconds: float = 10.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come true"
+        threading.Event().wait(0.01)
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+from hie.settings import Settings
+from hie.store.audit import AuditEntry
+from hie.store.store import Store
+from hie.store import audit_journal
+audit_journal.MOVE_SECONDS = 60.0
+store = Store.open(Settings(data_dir=Path(sys.argv[1]), database_url=sys.argv[2] or None))
+for number in range(50):
+    store.database.record(AuditEntry(1, 1, f"r{number}", "read", "client", 200, "Patient", "p1"))
+print("kept", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_records_outlive_a_killed_process(store: Store, settings: Settings) -> None:
+    arguments = [str(settings.data_dir), settings.database_url or ""]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _KILLED, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"kept\n"
+    assert in_table(store) == 0
+    process.send_signal(signal.SIGKILL)
+    process.wait(30)
+    process.communicate()
+    again = Store.open(settings)
+    try:
+        assert in_table(again) == 50
+        assert breaks(again) == []
+        assert files(settings) == []
+    finally:
+        again.close()
+
+
+def test_a_neighbours_records_are_seen_and_not_doubled(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_journal, "MOVE_SECONDS", 60.0)
+    beside = Store.open(settings)
+    for number in range(3):
+        beside.database.record(entry(beside, number))
+    store.database.settle_records()
+    assert in_table(store) == 3
+    beside.database.record(entry(beside, 3))
+    beside.close()
+    assert in_table(store) == 4
+    assert breaks(store) == []
+    assert files(settings) == []
+
+
+@ON_SQLITE
+def test_records_that_come_during_a_move_are_moved_as_well(store: Store, tmp_path: Path) -> None:
+    rows: list[int] = []
+    kept = AuditJournal(tmp_path, {1: store.tenants[1].audit_keys}, lambda batch: slow(batch))
+
+    def slow(batch: list) -> None:
+        if not rows:
+            kept.append(entry(store, 2))
+        rows.extend(row["seq"] for row in batch)
+
+    kept.append(entry(store, 1))
+    wait_for(lambda: rows == [1, 2])
+    kept.close()
+
+
+@ON_SQLITE
+def test_a_database_that_is_away_keeps_records_waiting_up_to_a_limit(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_journal, "MOST_WAITING", 5)
+    rows: list[int] = []
+    away = [True]
+    kept = journal(store, tmp_path, rows, away)
+    for number in range(5):
+        kept.append(entry(store, number))
+    with pytest.raises(RuntimeError, match="away"):
+        kept.move()
+    with pytest.raises(Busy):
+        kept.append(entry(store, 5))
+    away.clear()
+    kept.move()
+    kept.append(entry(store, 5))
+    kept.close()
+    assert rows == [1, 2, 3, 4, 5, 6]
+    assert sorted(tmp_path.glob("*.*")) == []
+
+
+@ON_SQLITE
+def test_what_cannot_be_moved_at_the_end_stays_for_the_next_process(store: Store, tmp_path: Path) -> None:
+    rows: list[int] = []
+    kept = journal(store, tmp_path, rows, [True])
+    kept.append(entry(store, 1))
+    kept.close()
+    found: list[int] = []
+    audit_journal.move_all(tmp_path, lambda _: 0, lambda batch: found.extend(row["seq"] for row in batch))
+    assert (rows, found, sorted(tmp_path.glob("*.*"))) == ([], [1], [])
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: content[:-7], lambda content: content[:-7] + b"\0" * 7,
+     lambda content: content[:-7] + b"x" * 7, lambda content: content + b"\xff" * 9],
+    ids=["cut off", "not yet written", "overwritten", "followed by rubbish"],
+)  # fmt: skip
+def test_a_record_that_is_not_whole_ends_the_file(store: Store, tmp_path: Path, damage) -> None:
+    stream = audit_trail.AuditStream({1: store.tenants[1].audit_keys})
+    rows, _ = stream.rows([entry(store, number) for number in range(3)])
+    content = damage(b"".join(audit_journal._frame(row) for row in rows))
+    (tmp_path / "x.journal").write_bytes(content)
+    found: list = []
+    audit_journal.move_all(tmp_path, lambda _: 0, found.extend)
+    whole = 3 if len(content) > len(b"".join(audit_journal._frame(row) for row in rows)) else 2
+    assert found == rows[:whole]
+
+
+@ON_SQLITE
+def test_only_what_follows_without_a_gap_is_moved(store: Store, tmp_path: Path) -> None:
+    stream = audit_trail.AuditStream({1: store.tenants[1].audit_keys})
+    rows, _ = stream.rows([entry(store, number) for number in range(6)])
+    (tmp_path / "x.journal").write_bytes(b"".join(audit_journal._frame(row) for row in [*rows[:4], rows[5]]))
+    found: list[int] = []
+    audit_journal.move_all(tmp_path, lambda _: 2, lambda batch: found.extend(row["seq"] for row in batch))
+    assert found == [3, 4]
+
+
+def test_many_and_very_long_records_fill_further_files(store: Store, settings: Settings) -> None:
+    long = tuple(f"Patient/{number}" for number in range(150_000))
+    store.database.record(entry(store, 0, touched=long))
+    for number in range(4_000):
+        store.database.record(entry(store, number, query=f"name={os.urandom(100).hex()}"))
+    store.database.settle_records()
+    assert in_table(store) == 4_001
+    assert breaks(store) == []
+    assert sum(file.stat().st_size for file in files(settings)) <= 2 * audit_journal.SEGMENT_BYTES
+
+
+def test_the_file_shows_nothing_of_the_record(store: Store, settings: Settings) -> None:
+    store.database.record(entry(store, 1, patient="pat-secret", query="name=Example"))
+    content = b"".join(file.read_bytes() for file in files(settings))
+    assert b"r" in content
+    assert b"pat-secret" not in content
+    assert b"Example" not in content
