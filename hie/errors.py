@@ -17,7 +17,7 @@
     ├── PreconditionFailed 412 conflict ── MultipleMatches 412 multiple-matches
     ├── TooLarge 413 too-long
     ├── UnsupportedMediaType 415 not-supported
-    ├── Unprocessable 422 processing
+    ├── Unprocessable 422 processing ── TooCostly 422 too-costly
     ├── TooManyRequests 429 throttled
     ├── IntegrityFailure 500 security            a stored row does not open; raises an alarm
     └── Busy 503 transient
@@ -161,6 +161,12 @@ class UnsupportedMediaType(FhirError):
 
 class Unprocessable(FhirError):
     status, code = 422, "processing"
+
+
+class TooCostly(Unprocessable):
+    """What is asked for is too large to be computed at once."""
+
+    code = "too-costly"
 
 
 class TooManyRequests(FhirError):

@@ -71,8 +71,8 @@ def compress(content: Json) -> bytes:
 
 def facts(package: bytes) -> Json:
     """Derive everything the server knows of R4 from the core package's tgz."""
-    resources = sorted(_package_resources(package), key=lambda one: (one["resourceType"], one["id"]))
-    manifest = _package_manifest(package)
+    resources = sorted(package_resources(package), key=lambda one: (one["resourceType"], one["id"]))
+    manifest = package_manifest(package)
     definitions = [one for one in _of_type(resources, "StructureDefinition") if _defines_type(one)]
     definitions.sort(key=lambda one: one["type"])
     bindings = {row[0]: row[1:] for one in definitions for row in _bindings(one)}
@@ -100,7 +100,7 @@ def _package_members(package: bytes) -> Iterator[tuple[str, bytes]]:
                 yield member.name, file.read()
 
 
-def _package_resources(package: bytes) -> Iterator[Json]:
+def package_resources(package: bytes) -> Iterator[Json]:
     for name, content in _package_members(package):
         folder, _, file = name.rpartition("/")
         if folder == "package" and file.endswith(".json") and file not in ("package.json", ".index.json"):
@@ -109,7 +109,7 @@ def _package_resources(package: bytes) -> Iterator[Json]:
                 yield resource
 
 
-def _package_manifest(package: bytes) -> Json:
+def package_manifest(package: bytes) -> Json:
     return next(json.loads(content) for name, content in _package_members(package) if name == "package/package.json")
 
 

@@ -31,7 +31,8 @@ class FhirRequest:
 
     `interaction` is a code of https://hl7.org/fhir/R4/valueset-restful-interaction.html, or "operation".
     `resource` is the parsed body (validated by the interaction that stores it); `body` the raw bytes where the
-    content is not FHIR JSON (a Binary in its own format), with its `content_type`.
+    content is not FHIR JSON (a Binary in its own format), with its `content_type`. `arguments` are an operation's input
+    parameters that are no plain text: name and JSON of a data type or resource, or the list of a parameter's parts.
     """
 
     interaction: str
@@ -46,6 +47,7 @@ class FhirRequest:
     conditions: Conditions = field(default_factory=Conditions)
     preferences: Preferences = field(default_factory=Preferences)
     method: str = "GET"
+    arguments: tuple[tuple[str, Any], ...] = ()
 
     @property
     def instance(self) -> tuple[str, str]:
@@ -58,6 +60,10 @@ class FhirRequest:
             if key == name:
                 return value
         return None
+
+    def argument(self, name: str) -> Any:
+        """Return the JSON of the input parameter `name`, or None where it is absent."""
+        return next((value for key, value in self.arguments if key == name), None)
 
 
 @dataclass(frozen=True, slots=True)

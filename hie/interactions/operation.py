@@ -7,13 +7,16 @@ from typing import Any
 
 from hie.context import Context
 from hie.errors import InvalidRequest, MethodNotAllowed, NotFound
+from hie.fhir import facts
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.resource import type_of, validated
 from hie.interactions.conditional import ANSWER_PARAMETERS
 from hie.registry import Operation, Parameter
 
-#: Input parameters of these types cannot stand in a URL.
-_COMPLEX = frozenset({"Resource", "Any"})
+#: A resource of any type: the operation judges it itself.
+_OPEN = frozenset({"Resource", "Any"})
+#: Types of input parameters that may be any data type.
+_ANY_TYPE = frozenset({"Element", "Type"})
 
 
 def operation(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -37,26 +40,57 @@ def _found(request: FhirRequest, ctx: Context) -> Operation:
 
 
 def _with_parameters(request: FhirRequest, found: Operation) -> FhirRequest:
-    """Return the request with its input parameters as (name, value), and a resource given as a parameter as its own."""
+    """Return the request with its input parameters: plain ones as text, others as JSON, an open resource as its own."""
     known = {one.name: one for one in found.parameters}
     values = [(name, value) for name, value in request.parameters if name not in ANSWER_PARAMETERS]
+    _refuse_unknown([name for name, _ in values], known, found)
+    for name, _ in values:
+        if _kind(known[name]) != "plain":
+            raise InvalidRequest(f"{name} of ${found.code} is a {known[name].type or 'parameter with parts'}: send it "
+                                 "by POST in a Parameters resource.", expression=name)
     resource = request.resource
+    arguments: list[tuple[str, Any]] = []
     if isinstance(resource, dict) and resource.get("resourceType") == "Parameters":
         validated(_without_subjects(resource, known), "Parameters")
-        resource, more = _taken_apart(resource, known, found)
+        resource, more, arguments = _taken_apart(resource, known, found)
         values += more
     elif resource is not None:
-        type_of(resource)
-        if not any(one.type in _COMPLEX for one in found.parameters):
-            raise InvalidRequest(f"${found.code} takes its input as a Parameters resource, or in the URL.",
-                                 expression="resourceType")
-    for name, _ in values:
+        resource, arguments = _body(resource, found)
+    _check_cardinality([name for name, _ in (*values, *arguments)], resource, found)
+    return replace(request, parameters=tuple(values), resource=resource, arguments=tuple(arguments))
+
+
+def _refuse_unknown(names: list[str], known: dict[str, Parameter], found: Operation) -> None:
+    for name in names:
         if name not in known:
-            names = ", ".join(sorted(known)) or "none"
-            raise InvalidRequest(f"${found.code} has no parameter {name[:80]!r}; it has: {names}.",
+            there = ", ".join(sorted(known)) or "none"
+            raise InvalidRequest(f"${found.code} has no parameter {name[:80]!r}; it has: {there}.",
                                  expression=name[:80])
-    _check_cardinality(values, resource, found)
-    return replace(request, parameters=tuple(values), resource=resource)
+
+
+def _kind(parameter: Parameter) -> str:
+    """Say how the parameter is written: plain text, open (any resource), resource, parts, or as a data type."""
+    name = parameter.type
+    if name in _OPEN:
+        return "open"
+    if name in facts.RESOURCE_TYPES:
+        return "resource"
+    if not name:
+        return "parts"
+    return "data" if name in facts.DATA_TYPES or name in _ANY_TYPE else "plain"
+
+
+def _body(resource: Any, found: Operation) -> tuple[Any, list[tuple[str, Any]]]:
+    """Read a body that is the one resource the operation takes: https://hl7.org/fhir/R4/operations.html#request"""
+    type_name = type_of(resource)
+    takers = [one for one in found.parameters if one.type == type_name]
+    if any(_kind(one) == "open" for one in found.parameters):
+        return resource, []
+    if len(takers) != 1:
+        raise InvalidRequest(f"${found.code} takes its input as a Parameters resource, or in the URL.",
+                             expression="resourceType")
+    validated(resource, type_name)
+    return None, [(takers[0].name, resource)]
 
 
 def _without_subjects(resource: dict[str, Any], known: dict[str, Parameter]) -> dict[str, Any]:
@@ -64,32 +98,59 @@ def _without_subjects(resource: dict[str, Any], known: dict[str, Parameter]) -> 
     rows = resource.get("parameter")
     if not isinstance(rows, list):
         return resource
-    kept = [row for row in rows if not (isinstance(row, dict) and _is_complex(row.get("name"), known)
+    kept = [row for row in rows if not (isinstance(row, dict) and _is_open(row.get("name"), known)
                                         and set(row) == {"name", "resource"})]
     envelope = {name: value for name, value in resource.items() if name != "parameter"}
     return envelope | {"parameter": kept} if kept else envelope
 
 
-def _is_complex(name: Any, known: dict[str, Parameter]) -> bool:
-    return isinstance(name, str) and name in known and known[name].type in _COMPLEX
+def _is_open(name: Any, known: dict[str, Parameter]) -> bool:
+    return isinstance(name, str) and name in known and known[name].type in _OPEN
 
 
 def _taken_apart(
     resource: dict[str, Any], known: dict[str, Parameter], found: Operation
-) -> tuple[Any, list[tuple[str, str]]]:
-    """Take a Parameters resource apart into the one resource and the simple values."""
+) -> tuple[Any, list[tuple[str, str]], list[tuple[str, Any]]]:
+    """Take a Parameters resource apart into the one open resource, the plain values and the others."""
+    rows = resource.get("parameter", [])
+    _refuse_unknown([row["name"] for row in rows], known, found)
     inner: Any = None
     values: list[tuple[str, str]] = []
-    for index, row in enumerate(resource.get("parameter", [])):
+    arguments: list[tuple[str, Any]] = []
+    for index, row in enumerate(rows):
         name, expression = row["name"], f"Parameters.parameter[{index}]"
-        if _is_complex(name, known):
-            if "resource" not in row or inner is not None:
-                raise InvalidRequest(f"Parameter {name} of ${found.code} is one resource.",
-                                     expression=f"{expression}.resource")
-            inner = row["resource"]
-        else:
-            values.append((name, _simple(row, f"{expression}.value[x]")))
-    return inner, values
+        match _kind(known[name]):
+            case "open":
+                if "resource" not in row or inner is not None:
+                    raise InvalidRequest(f"Parameter {name} of ${found.code} is one resource.",
+                                         expression=f"{expression}.resource")
+                inner = row["resource"]
+            case "plain":
+                values.append((name, _simple(row, f"{expression}.value[x]")))
+            case kind:
+                arguments.append((name, _argument(row, known[name], kind, expression)))
+    return inner, values, arguments
+
+
+def _argument(row: dict[str, Any], parameter: Parameter, kind: str, expression: str) -> Any:
+    """Return the JSON of a parameter that is no plain text."""
+    wanted = parameter.type
+    match kind:
+        case "parts":
+            if "part" in row:
+                return row["part"]
+            raise InvalidRequest(f"Parameter {parameter.name} is written as parts.", expression=f"{expression}.part")
+        case "resource":
+            resource = row.get("resource")
+            if isinstance(resource, dict) and resource.get("resourceType") == wanted:
+                return resource
+            raise InvalidRequest(f"Parameter {parameter.name} is a {wanted} resource.",
+                                 expression=f"{expression}.resource")
+    for key, value in row.items():
+        if key == f"value{wanted}" or (wanted in _ANY_TYPE and key.startswith("value")):
+            return value
+    raise InvalidRequest(f"Parameter {parameter.name} is written as value{wanted}.",
+                         expression=f"{expression}.value{wanted}")
 
 
 def _simple(row: dict[str, Any], expression: str) -> str:
@@ -101,9 +162,9 @@ def _simple(row: dict[str, Any], expression: str) -> str:
     return str(value)
 
 
-def _check_cardinality(values: list[tuple[str, str]], resource: Any, found: Operation) -> None:
+def _check_cardinality(names: list[str], resource: Any, found: Operation) -> None:
     for one in found.parameters:
-        given = (resource is not None) if one.type in _COMPLEX else sum(name == one.name for name, _ in values)
+        given = (resource is not None) if one.type in _OPEN else names.count(one.name)
         if given < one.min:
             raise InvalidRequest(f"${found.code} needs the parameter {one.name}.", expression=one.name)
         if one.max != "*" and given > int(one.max):

@@ -1,0 +1,194 @@
+"""A CodeSystem with its concepts by code and its hierarchy: https://hl7.org/fhir/R4/codesystem.html
+
+Parents come from nesting and from the properties `parent`, `child` and `subsumedBy`; a concept may have several.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+_PROPERTIES = "http://hl7.org/fhir/concept-properties#"
+#: Values of the property status that say: no longer active (the official example of an inactive code is deprecated).
+_INACTIVE = frozenset({"retired", "deprecated", "inactive", "withdrawn"})
+_STANDARD = ("parent", "child", "inactive", "notSelectable", "status")
+
+
+@dataclass(slots=True)
+class Concept:
+    """One concept, as the code system or its supplements tell of it."""
+
+    code: str
+    display: str | None
+    definition: str | None
+    properties: list[Json]
+    designations: list[Json]
+    parents: dict[str, None] = field(default_factory=dict)
+    children: dict[str, None] = field(default_factory=dict)
+    is_abstract: bool = False
+    is_inactive: bool = False
+
+
+class CodeSystem:
+    """What is asked of one code system; built from its resource once, then only read."""
+
+    def __init__(self, resource: Json, supplements: Iterable[Json] = ()) -> None:
+        self.resource = resource
+        self.url: str = resource.get("url", "")
+        self.version: str | None = resource.get("version")
+        self.name: str = resource.get("name") or resource.get("title") or self.url
+        self.content: str = resource.get("content", "complete")
+        self.language: str | None = resource.get("language")
+        self.is_case_sensitive: bool = resource.get("caseSensitive") is not False
+        self.hierarchy_meaning: str | None = resource.get("hierarchyMeaning")
+        self.concepts: dict[str, Concept] = {}
+        self._roles = _roles(resource)
+        self._add(resource.get("concept", []), None)
+        for supplement in supplements:
+            self._supplement(supplement.get("concept", []), _roles(supplement))
+        self._join()
+        self._folded = {} if self.is_case_sensitive else {code.lower(): code for code in self.concepts}
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether a code that is not here is not in the code system."""
+        return self.content == "complete"
+
+    @property
+    def has_content(self) -> bool:
+        """Tell whether any codes are here at all."""
+        return self.content not in ("not-present", "supplement")
+
+    @property
+    def is_subsuming(self) -> bool:
+        """Tell whether a parent subsumes its children: https://hl7.org/fhir/R4/valueset-codesystem-hierarchy-meaning.html"""
+        return self.hierarchy_meaning in (None, "is-a")
+
+    def get(self, code: str) -> Concept | None:
+        """Return a concept, without regard to case where the code system says so."""
+        found = self.concepts.get(code)
+        if found is None and self._folded:
+            found = self.concepts.get(self._folded.get(code.lower(), ""))
+        return found
+
+    def ancestors(self, code: str) -> list[str]:
+        """Return all codes above one, nearest first, without itself."""
+        return self._reached(code, lambda one: one.parents)
+
+    def descendants(self, code: str) -> list[str]:
+        """Return all codes below one, without itself."""
+        return self._reached(code, lambda one: one.children)
+
+    def subsumes(self, above: str, below: str) -> bool:
+        """Tell whether one code is another one or stands above it."""
+        return above == below or above in self.ancestors(below)
+
+    def values(self, concept: Concept, name: str) -> list[Any]:
+        """Return the values of a concept's property as plain JSON."""
+        match name:
+            case "parent":
+                return list(concept.parents)
+            case "child":
+                return list(concept.children)
+            case "code" | "concept":
+                return [concept.code]
+            case "display" | "definition":
+                text = concept.display if name == "display" else concept.definition
+                return [] if text is None else [text]
+            case "inactive":
+                return [concept.is_inactive]
+        found = [value_of(one) for one in concept.properties if one.get("code") == name]
+        return found or ([concept.is_abstract] if name == "notSelectable" else [])
+
+    def knows_property(self, name: str) -> bool:
+        """Tell whether a filter can ask for a property."""
+        if name in ("code", "concept", "display", "definition", *_STANDARD):
+            return True
+        return any(one.get("code") == name for one in [*self.resource.get("property", []),
+                                                       *self.resource.get("filter", [])])
+
+    def _reached(self, code: str, following: Callable[[Concept], Iterable[str]]) -> list[str]:
+        found = {code: None}
+        waiting = deque([code])
+        while waiting:
+            concept = self.concepts.get(waiting.popleft())
+            for one in following(concept) if concept is not None else ():
+                if one not in found:
+                    found[one] = None
+                    waiting.append(one)
+        del found[code]
+        return list(found)
+
+    def _add(self, concepts: list[Json], parent: str | None) -> None:
+        # A stack, not recursion: the depth of what was stored is not ours to trust.
+        waiting = [(one, parent) for one in reversed(concepts)]
+        while waiting:
+            row, above = waiting.pop()
+            code = row["code"]
+            concept = self.concepts.get(code)
+            if concept is None:
+                concept = self.concepts[code] = Concept(code, row.get("display"), row.get("definition"),
+                                                        row.get("property", []), row.get("designation", []))
+            if above is not None:
+                concept.parents[above] = None
+            waiting += [(one, code) for one in reversed(row.get("concept", []))]
+
+    def _supplement(self, concepts: list[Json], roles: Mapping[str, str]) -> None:
+        """Add designations and properties: https://hl7.org/fhir/R4/codesystem.html#supplements"""
+        self._roles = {**roles, **self._roles}
+        for row in _walk(concepts):
+            concept = self.concepts.get(row["code"])
+            if concept is None:
+                continue
+            concept.designations = [*concept.designations, *row.get("designation", [])]
+            concept.properties = [*concept.properties, *row.get("property", [])]
+            if "display" in row and row["display"] != concept.display:
+                concept.designations.append({"value": row["display"]})
+
+    def _join(self) -> None:
+        """Read the hierarchy and the state of each concept out of its properties."""
+        for concept in self.concepts.values():
+            for one in concept.properties:
+                self._read(concept, self._roles.get(one.get("code", "")), value_of(one))
+        for concept in self.concepts.values():
+            for parent in concept.parents:
+                above = self.concepts.get(parent)
+                if above is not None:
+                    above.children[concept.code] = None
+
+    def _read(self, concept: Concept, role: str | None, value: Any) -> None:
+        if role == "parent":
+            concept.parents[str(value)] = None
+        elif role == "child" and value in self.concepts:
+            self.concepts[value].parents[concept.code] = None
+        elif role == "notSelectable":
+            concept.is_abstract = value is True
+        elif (role == "inactive" and value is True) or (role == "status" and value in _INACTIVE):
+            concept.is_inactive = True
+
+
+def _roles(resource: Json) -> dict[str, str]:
+    """Say which standard property each code stands for: https://hl7.org/fhir/R4/codesystem-concept-properties.html"""
+    roles = {name: name for name in _STANDARD} | {"subsumedBy": "parent", "abstract": "notSelectable"}
+    for one in resource.get("property", []):
+        name = str(one.get("uri", "")).removeprefix(_PROPERTIES)
+        if name != one.get("uri", "") and name in _STANDARD:
+            roles[one["code"]] = name
+    return roles
+
+
+def _walk(concepts: list[Json]) -> Iterator[Json]:
+    waiting = list(reversed(concepts))
+    while waiting:
+        row = waiting.pop()
+        yield row
+        waiting += reversed(row.get("concept", []))
+
+
+def value_of(row: Json) -> Any:
+    """Return what stands under value[x] of a property; None where nothing does."""
+    return next((value for name, value in row.items() if name.startswith("value")), None)

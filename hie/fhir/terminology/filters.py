@@ -1,0 +1,75 @@
+"""Filters of a value set's include: https://hl7.org/fhir/R4/valueset-filter-operator.html"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hie.errors import NotSupported
+from hie.fhir.terminology.code_system import CodeSystem, Concept
+from hie.fhir.terminology.patterns import pattern
+
+Json = dict[str, Any]
+Test = Callable[[Concept], bool]
+
+_WHERE = "ValueSet.compose.include.filter"
+_HIERARCHY = ("is-a", "descendent-of", "is-not-a", "generalizes")
+#: Longer texts are matched by no regular expression (hie.fhir.terminology.patterns).
+_MOST_MATCHED = 256
+
+
+def compiled(filter_: Json, system: CodeSystem) -> Test:
+    """Return the test of one filter; NotSupported where the code system has no such property or the operator none."""
+    name, op, value = filter_["property"], filter_["op"], filter_["value"]
+    if op in _HIERARCHY:
+        return _by_hierarchy(name, op, value, system)
+    if not system.knows_property(name):
+        raise NotSupported(f"{system.url} has no property {name[:80]!r} to filter by.", expression=f"{_WHERE}.property")
+    match op:
+        case "=":
+            return lambda one: value in _texts(system, one, name)
+        case "regex":
+            expression = pattern(value)
+            return lambda one: any(len(text) <= _MOST_MATCHED and expression.fullmatch(text)
+                                   for text in _texts(system, one, name))
+        case "in" | "not-in":
+            wanted = {part.strip() for part in value.split(",")}
+            return lambda one: wanted.isdisjoint(_texts(system, one, name)) is (op == "not-in")
+        case "exists":
+            if value not in ("true", "false"):
+                raise NotSupported(f"exists has the value true or false, not {value[:80]!r}.",
+                                   expression=f"{_WHERE}.value")
+            return lambda one: bool(system.values(one, name)) is (value == "true")
+    raise NotSupported(f"{op[:80]!r} is no filter operator of R4.", expression=f"{_WHERE}.op")
+
+
+def _by_hierarchy(name: str, op: str, value: str, system: CodeSystem) -> Test:
+    if name not in ("concept", "code"):
+        raise NotSupported(f"{op} is asked of the property concept, not of {name[:80]!r}.",
+                           expression=f"{_WHERE}.property")
+    if not system.is_subsuming:
+        raise NotSupported(f"The hierarchy of {system.url} means {system.hierarchy_meaning}: no code of it is another.",
+                           expression=f"{_WHERE}.op")
+    found = system.get(value)
+    code = value if found is None else found.code
+    below = {*system.descendants(code), code} if found is not None else set()
+    match op:
+        case "is-a":
+            return lambda one: one.code in below
+        case "descendent-of":
+            return lambda one: one.code in below and one.code != code
+        case "is-not-a":
+            return lambda one: one.code not in below
+    above = {*system.ancestors(code), code} if found is not None else set()
+    return lambda one: one.code in above
+
+
+def _texts(system: CodeSystem, concept: Concept, name: str) -> list[str]:
+    return [_text(value) for value in system.values(concept, name)]
+
+
+def _text(value: Any) -> str:
+    """Write a property's value as filters do: a Coding by its code."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value.get("code", "")) if isinstance(value, dict) else str(value)

@@ -1,0 +1,306 @@
+"""The terminology service: what a canonical URL stands for, and whether a code is in it.
+
+https://hl7.org/fhir/R4/terminology-service.html
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, NamedTuple, Protocol
+
+from hie.errors import FhirError, NotFound, TooCostly, Unprocessable
+from hie.fhir.terminology import shipped
+from hie.fhir.terminology.code_system import CodeSystem
+from hie.fhir.terminology.grammars import GRAMMARS
+from hie.fhir.terminology.value_set import ValueSet
+
+Json = dict[str, Any]
+
+#: What one request may look at: concepts, members, value sets.
+MOST_STEPS = 3_000_000
+#: Value sets that lead to one another.
+MOST_DEEP = 20
+_SNOMED, _LOINC = "http://snomed.info/sct", "http://loinc.org"
+
+
+class Known(NamedTuple):
+    """A terminology resource; `key` names this version of it wherever it is met again."""
+
+    resource: Json
+    key: Hashable
+
+
+class Source(Protocol):
+    """Where terminology beyond the specification's comes from; it shows only what its reader may see."""
+
+    def find(self, type_name: str, url: str, version: str | None) -> Known | None:
+        """Return the resource with this canonical URL, the latest where no version is asked for."""
+
+    def supplements(self, url: str) -> list[Known]:
+        """Return the supplements of a code system."""
+
+    def concept_maps(self, criteria: Mapping[str, str]) -> list[Json]:
+        """Return the concept maps that match search criteria."""
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Which version of a code system is meant: https://hl7.org/fhir/R4/valueset-operation-expand.html"""
+
+    default: Mapping[str, str] = field(default_factory=dict)
+    checked: Mapping[str, str] = field(default_factory=dict)
+    forced: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, url: str, stated: str | None) -> str | None:
+        """Return the version to use where a value set states one, or none."""
+        return self.forced.get(url) or stated or self.default.get(url)
+
+
+class Terminology:
+    """Answers the questions of one request; what it has found it keeps."""
+
+    def __init__(self, source: Source | None = None, versions: Versions | None = None,
+                 given: Iterable[Json] = (), most_steps: int | None = MOST_STEPS) -> None:
+        self._source, self._versions = source, versions or Versions()
+        self._most = self._left = most_steps
+        self._given = {(one["resourceType"], one.get("url")): one for one in given}
+        self._found: dict[tuple[str, str, str | None], Known | None] = {}
+        self._systems: dict[Hashable, CodeSystem] = {}
+        self._value_sets: dict[str, ValueSet | None] = {}
+
+    # ---- questions ---------------------------------------------------------------------------------------------------
+
+    def in_value_set(self, url: str, system: str | None, code: str) -> bool | None:
+        """Tell whether a code is in a value set; None where the value set or its content is not here."""
+        self._left = self._most
+        if url not in self._value_sets:
+            try:
+                self._value_sets[url] = self.value_set(url)
+            except FhirError:
+                self._value_sets[url] = None
+        found = self._value_sets[url]
+        return None if found is None else found.has(system, code)
+
+    def value_set(self, canonical: str) -> ValueSet:
+        """Return a value set by its canonical URL; NotFound."""
+        return ValueSet(self.value_set_resource(canonical), self)
+
+    def value_set_resource(self, canonical: str) -> Json:
+        """Return a value set's resource, of an implicit one too; NotFound."""
+        url, version = split_canonical(canonical)
+        known = self.find("ValueSet", url, version)
+        resource = known.resource if known is not None else _implicit(url)
+        if resource is None:
+            raise NotFound(f"{self._unknown('ValueSet', url, version)}", expression="url")
+        return resource
+
+    def code_system(self, url: str, version: str | None = None, *, supplemented: bool = False) -> CodeSystem:
+        """Return a code system whose codes are here; the error says what is not."""
+        system = self._code_system(url, version, supplemented, ())
+        if system.content == "supplement":
+            raise Unprocessable(f"{url} is a supplement of {system.resource.get('supplements')}; name that code "
+                                "system.", expression="system")
+        if not system.has_content:
+            raise self.absent(url)
+        return system
+
+    def find(self, type_name: str, url: str, version: str | None = None) -> Known | None:
+        """Return a resource by its canonical URL: one given with the request, a stored one, or the specification's."""
+        place = (type_name, url, version)
+        if place not in self._found:
+            self._found[place] = self._looked_up(type_name, url, version)
+        return self._found[place]
+
+    def concept_maps(self, criteria: Mapping[str, str], source: str | None, target: str | None) -> list[Json]:
+        """Return the concept maps between two code systems; stored ones are found by search criteria."""
+        found = self._source.concept_maps(criteria) if self._source is not None else []
+        seen = {one.get("url") for one in found}
+        return found + [one for one in shipped.concept_maps(source, target) if one["url"] not in seen]
+
+    # ---- what value sets ask -----------------------------------------------------------------------------------------
+
+    def spend(self, steps: int) -> None:
+        """Count what a question costs; TooCostly where that is too much."""
+        if self._left is not None:
+            self._left -= steps
+            if self._left < 0:
+                raise TooCostly("The question looks at too many codes; ask for less.")
+
+    def imported(self, canonical: str, owner: ValueSet) -> ValueSet:
+        """Return a value set that another one names; the error says what is missing, or that they go in a circle."""
+        if canonical.startswith("#"):
+            resource = _contained(owner.resource, canonical, "ValueSet")
+        else:
+            resource = self.value_set_resource(canonical)
+        if split_canonical(canonical)[0] in owner.within:
+            raise Unprocessable(f"The value sets include one another: {' > '.join((*owner.within, canonical))[:800]}.",
+                                expression="ValueSet.compose.include.valueSet")
+        if len(owner.within) >= MOST_DEEP:
+            raise TooCostly(f"Value sets include one another over more than {MOST_DEEP} steps.")
+        self.spend(1000)
+        return ValueSet(resource, self, owner.within)
+
+    def code_system_of(self, resource: Json, url: str, version: str | None, supplements: list[str]) -> CodeSystem:
+        """Return the code system that an include of a value set names."""
+        if url.startswith("#"):
+            return CodeSystem(_contained(resource, url, "CodeSystem"))
+        found = self._code_system(url, self._versions.of(url, version), False, tuple(supplements))
+        wanted = self._versions.checked.get(url)
+        if wanted is not None and found.version != wanted:
+            raise Unprocessable(f"check-system-version asks for {url}|{wanted}; {found.version} would be used.",
+                                expression="check-system-version")
+        return found
+
+    def absent(self, url: str) -> FhirError:
+        """Say that the codes of a code system are not here."""
+        if url in GRAMMARS:
+            return Unprocessable(f"The codes of {url} are a grammar: they can be checked, not listed or looked up.",
+                                 expression="system")
+        if self.find("CodeSystem", url) is None:
+            return _UnknownSystem(self._unknown("CodeSystem", url, None) + " Load the CodeSystem with its "
+                                  "concepts, or a ValueSet that lists the codes.", expression="system")
+        return _ContentAbsent(f"CodeSystem {url} is known here without its content: codes of it cannot be listed, "
+                              "looked up or filtered. Load a CodeSystem resource with its concepts.",
+                              expression="system")
+
+    # ---- finding -----------------------------------------------------------------------------------------------------
+
+    def _code_system(
+        self, url: str, version: str | None, supplemented: bool, supplements: tuple[str, ...]
+    ) -> CodeSystem:
+        known = self.find("CodeSystem", url, version)
+        if known is None:
+            raise self.absent(url) if version is None else _UnknownSystem(
+                self._unknown("CodeSystem", url, version), expression="version")
+        added = [self._supplement(one, url) for one in supplements]
+        if supplemented:
+            added += self._supplements_of(url)
+        key = (known.key, *(one.key for one in added))
+        if key not in self._systems:
+            self._systems[key] = _KEPT.system(key, known.resource, [one.resource for one in added])
+        return self._systems[key]
+
+    def _supplement(self, canonical: str, url: str) -> Known:
+        known = self.find("CodeSystem", *split_canonical(canonical))
+        if known is None:
+            raise _UnknownSystem(f"The supplement {canonical} is not known here.", expression="ValueSet.extension")
+        if split_canonical(known.resource.get("supplements", ""))[0] != url:
+            return known._replace(resource={})  # it is for another code system of the value set
+        return known
+
+    def _supplements_of(self, url: str) -> list[Known]:
+        found = self._source.supplements(url) if self._source is not None else []
+        ours = [name for name, entry in shipped.index("CodeSystem").items()
+                if split_canonical(entry.facts.get("supplements", ""))[0] == url]
+        known = (_of_the_specification("CodeSystem", name, None) for name in ours)
+        return found + [one for one in known if one is not None]
+
+    def _looked_up(self, type_name: str, url: str, version: str | None) -> Known | None:
+        given = self._given.get((type_name, url))
+        if given is not None and version in (None, given.get("version")):
+            return Known(given, ("given", id(given)))
+        stored = self._source.find(type_name, url, version) if self._source is not None else None
+        return stored if stored is not None else _of_the_specification(type_name, url, version)
+
+    def _unknown(self, type_name: str, url: str, version: str | None) -> str:
+        if version is None:
+            return f"{type_name} {url[:200]} is not known here."
+        other = self.find(type_name, url)
+        has = "" if other is None else f" Known is {other.resource.get('version', 'one without version')}."
+        return f"{type_name} {url[:200]} is not known here in version {version[:80]}.{has}"
+
+
+class _UnknownSystem(Unprocessable):
+    code = "not-found"
+
+
+class _ContentAbsent(Unprocessable):
+    code = "not-supported"
+
+
+def split_canonical(canonical: str) -> tuple[str, str | None]:
+    """Return URL and version of `url|version`: https://hl7.org/fhir/R4/references.html#canonical"""
+    url, _, version = canonical.partition("|")
+    return url, version or None
+
+
+def in_value_set(url: str, system: str | None, code: str, terminology: Terminology | None = None) -> bool | None:
+    """Tell whether a code is in a value set: of the specification, or of `terminology`, which knows stored ones too.
+
+    Without a system (elements of type code): whether any system of the value set has the code there. None where it
+    cannot be told: the value set is not known, or the content of its code system is not here.
+    """
+    return (terminology or _specification()).in_value_set(url, system, code)
+
+
+@cache
+def _specification() -> Terminology:
+    return Terminology(most_steps=None)
+
+
+def _of_the_specification(type_name: str, url: str, version: str | None) -> Known | None:
+    entry = shipped.index(type_name).get(url)
+    # The version of FHIR stands for what that version brings, as in ValueSet/…|4.0.1 of the R4 elements.
+    if entry is None or version not in (None, entry.version, "4.0.1"):
+        return None
+    resource = shipped.resource(type_name, url)
+    return None if resource is None else Known(resource, ("R4", url))
+
+
+def _implicit(url: str) -> Json | None:
+    """Return a value set that a URL alone defines: https://hl7.org/fhir/R4/snomedct.html#implicit"""
+    system = shipped.systems_of_value_sets().get(url)
+    filters: list[Json] = []
+    if url.startswith(_SNOMED) and "?fhir_vs" in url:
+        system, _, wanted = url.partition("?fhir_vs")
+        if wanted.startswith("=isa/"):
+            filters = [{"property": "concept", "op": "is-a", "value": wanted.removeprefix("=isa/")}]
+        elif wanted:
+            return None
+    elif url == f"{_LOINC}/vs":
+        system = _LOINC
+    if system is None:
+        return None
+    include = {"system": system} | ({"filter": filters} if filters else {})
+    return {"resourceType": "ValueSet", "url": url, "status": "active", "compose": {"include": [include]}}
+
+
+def _contained(resource: Json, reference: str, type_name: str) -> Json:
+    for one in resource.get("contained", []):
+        if one.get("id") == reference[1:] and one.get("resourceType") == type_name:
+            return dict(one)
+    raise Unprocessable(f"{reference[:80]} names no contained {type_name}.", expression="ValueSet.compose.include")
+
+
+class _Kept:
+    """Code systems that were read, for the next request; the least used goes first."""
+
+    def __init__(self, most_concepts: int) -> None:
+        self._lock, self._most = threading.Lock(), most_concepts
+        self._kept: OrderedDict[Hashable, CodeSystem] = OrderedDict()
+        self._size = 0
+
+    def system(self, key: Hashable, resource: Json, supplements: list[Json]) -> CodeSystem:
+        """Return the code system of this key, reading it where it is not at hand."""
+        with self._lock:
+            found = self._kept.get(key)
+            if found is not None:
+                self._kept.move_to_end(key)
+                return found
+        made = CodeSystem(resource, supplements)
+        if isinstance(key, tuple) and any(isinstance(one, tuple) and one[0] == "given" for one in key):
+            return made
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = made
+                self._size += len(made.concepts) + 1
+            while self._size > self._most and len(self._kept) > 1:
+                self._size -= len(self._kept.popitem(last=False)[1].concepts) + 1
+        return made
+
+
+_KEPT = _Kept(100_000)

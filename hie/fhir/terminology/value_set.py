@@ -1,0 +1,308 @@
+"""What is in a value set, by its compose or by the expansion it carries: https://hl7.org/fhir/R4/valueset.html#compositions
+
+Membership has three answers: yes, no, and None where the content of a code system is not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hie.errors import FhirError, NotFound, TooCostly, Unprocessable
+from hie.fhir.terminology import filters
+from hie.fhir.terminology.code_system import CodeSystem, Concept
+from hie.fhir.terminology.grammars import GRAMMARS
+
+if TYPE_CHECKING:
+    from hie.fhir.terminology.terminology import Terminology
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One code of a value set."""
+
+    system: str
+    code: str
+    version: str | None = None
+    display: str | None = None
+    designations: tuple[Json, ...] = ()
+    is_abstract: bool = False
+    is_inactive: bool = False
+    language: str | None = None
+    """The language of `display`, where the code system tells it."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return what makes two members the same."""
+        return self.system, self.code
+
+
+class ValueSet:
+    """One value set; `within` names the value sets that led here, so that a circle is noticed."""
+
+    def __init__(self, resource: Json, terminology: Terminology, within: tuple[str, ...] = ()) -> None:
+        self.resource = resource
+        self._terminology = terminology
+        url = str(resource.get("url", ""))
+        self.within = (*within, url) if url else within
+        compose = resource.get("compose")
+        self._expansion = _complete_expansion(resource)
+        self._with_inactive = compose is None or compose.get("inactive") is not False
+        supplements = [one["valueCanonical"] for one in resource.get("extension", [])
+                       if one.get("url", "").endswith("/valueset-supplement") and "valueCanonical" in one]
+        self._includes = [Part(one, self, terminology, supplements) for one in (compose or {}).get("include", [])]
+        self._excludes = [Part(one, self, terminology, supplements) for one in (compose or {}).get("exclude", [])]
+
+    def has(self, system: str | None, code: str) -> bool | None:
+        """Tell whether a code is in the value set; without a system, whether it is one of any system."""
+        self._terminology.spend(1)
+        if not self._includes:
+            return None if self._expansion is None else self._is_expanded(system, code)
+        found = _any(one.has(system, code) for one in self._includes)
+        if found is not False and self._excludes:
+            found = _both(found, _not(_any(one.has(system, code) for one in self._excludes)))
+        if found is True and not self._with_inactive:
+            found = not self._is_inactive(system, code)
+        return self._is_expanded(system, code) if found is None and self._expansion is not None else found
+
+    def member(self, system: str | None, code: str) -> Member | None:
+        """Return a code that is in the value set with what is known of it."""
+        if self._expansion is not None:
+            for one in self._expansion.values():
+                if one.code == code and system in (None, one.system):
+                    return one
+        return next((found for one in self._includes if (found := one.member(system, code)) is not None), None)
+
+    def members(self) -> dict[tuple[str, str], Member]:
+        """Return every code in the order of the definition; the error says why they cannot be listed."""
+        try:
+            return self._listed()
+        except FhirError as error:
+            if self._expansion is None or isinstance(error, TooCostly):
+                raise
+            return self._expansion
+
+    def systems(self) -> Iterator[CodeSystem]:
+        """Yield the code systems that are used."""
+        for one in (*self._includes, *self._excludes):
+            yield from one.systems()
+
+    def whole_systems(self) -> list[str] | None:
+        """Name the code systems that make up the value set where it is all codes of each; None for any other."""
+        parts = self._includes
+        if self._excludes or not parts or not self._with_inactive or not all(one.is_whole for one in parts):
+            return None
+        return [one.url for one in parts]
+
+    def _listed(self) -> dict[tuple[str, str], Member]:
+        if not self._includes:
+            if self._expansion is None:
+                raise Unprocessable(f"ValueSet {_shown(self.resource)} has neither a compose nor a whole expansion.",
+                                    expression="ValueSet.compose")
+            return self._expansion
+        found: dict[tuple[str, str], Member] = {}
+        for part in self._includes:
+            for one in part.members():
+                found.setdefault(one.key, one)
+        return {key: one for key, one in found.items()
+                if (self._with_inactive or not one.is_inactive) and not any(part.takes(one) for part in self._excludes)}
+
+    def _is_expanded(self, system: str | None, code: str) -> bool:
+        expansion = self._expansion or {}
+        if system is not None:
+            return (system, code) in expansion
+        return any(one == code for _, one in expansion)
+
+    def _is_inactive(self, system: str | None, code: str) -> bool:
+        member = self.member(system, code)
+        return member is not None and member.is_inactive
+
+
+class Part:
+    """One include or exclude: a code system's codes, by list or filters, that are in every value set it names."""
+
+    def __init__(self, row: Json, owner: ValueSet, terminology: Terminology, supplements: list[str]) -> None:
+        self._terminology = terminology
+        self.url: str = row.get("system", "")
+        self._row = row
+        self._problem: FhirError | None = None
+        self._system: CodeSystem | None = None
+        if self.url:
+            self._find_system(owner.resource, row.get("version"), supplements)
+        self._listed = {one["code"]: one for one in row["concept"]} if "concept" in row else None
+        self._filters = self._compiled(row.get("filter", []))
+        self._imports: list[ValueSet] = []
+        self._missing: NotFound | None = None
+        for one in dict.fromkeys(row.get("valueSet", [])):
+            try:
+                self._imports.append(terminology.imported(one, owner))
+            except NotFound as error:
+                self._missing = error
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether every code of the system is meant."""
+        return bool(self.url) and not self._row.get("valueSet") and self._listed is None and not self._row.get("filter")
+
+    def systems(self) -> Iterator[CodeSystem]:
+        """Yield the code systems that are used."""
+        if self._system is not None:
+            yield self._system
+        for one in self._imports:
+            yield from one.systems()
+
+    def has(self, system: str | None, code: str) -> bool | None:
+        """Tell whether the part takes a code."""
+        self._terminology.spend(1)
+        found: bool | None = True
+        if self.url:
+            found = self._has_own(code) if system in (None, self.url) else False
+        for one in self._imports:
+            if found is False:
+                return False
+            found = _both(found, one.has(system, code))
+        return _both(found, None) if self._missing is not None else found
+
+    def takes(self, member: Member) -> bool:
+        """Tell whether the part takes a member; the error says why it cannot be told."""
+        found = self.has(member.system, member.code)
+        if found is None:
+            raise self._undecided()
+        return found
+
+    def member(self, system: str | None, code: str) -> Member | None:
+        """Return a code that the part takes, with what is known of it."""
+        if self.has(system, code) is not True:
+            return None
+        if not self.url:
+            return next((found for one in self._imports if (found := one.member(system, code)) is not None), None)
+        concept = self._system.get(code) if self._system is not None else None
+        return self._member(code if concept is None else concept.code, concept)
+
+    def members(self) -> Iterator[Member]:
+        """Yield every code that the part takes."""
+        if self._missing is not None:
+            raise self._missing
+        if not self.url:
+            first, *others = self._imports
+            candidates: Iterable[Member] = first.members().values()
+        else:
+            candidates, others = self._own_members(), self._imports
+        for one in candidates:
+            self._terminology.spend(1)
+            if all(self._is_in(one, other) for other in others):
+                yield one
+
+    def _is_in(self, member: Member, other: ValueSet) -> bool:
+        found = other.has(member.system, member.code)
+        if found is None:
+            raise Unprocessable(f"Whether {member.system}|{member.code} is in ValueSet {_shown(other.resource)} cannot "
+                                "be told: the content of a code system is not here.",
+                                expression="ValueSet.compose.include.valueSet")
+        return found
+
+    def _find_system(self, resource: Json, version: str | None, supplements: list[str]) -> None:
+        try:
+            self._system = self._terminology.code_system_of(resource, self.url, version, supplements)
+        except FhirError as error:
+            self._problem = error
+
+    def _compiled(self, rows: list[Json]) -> list[filters.Test]:
+        system = self._system
+        if system is None or not system.has_content:
+            return []
+        self._terminology.spend(len(system.concepts) // 10)
+        return [filters.compiled(one, system) for one in rows]
+
+    def _has_own(self, code: str) -> bool | None:
+        system = self._system
+        if self._listed is not None:
+            return code in self._listed or self._is_listed_otherwise(code)
+        if system is None or not system.has_content:
+            return GRAMMARS[self.url](code) if self.url in GRAMMARS and not self._row.get("filter") else None
+        concept = system.get(code)
+        if concept is None:
+            return False if system.is_complete else None
+        return all(test(concept) for test in self._filters)
+
+    def _is_listed_otherwise(self, code: str) -> bool:
+        """Tell whether a code is listed in another spelling, where its system does not tell cases apart."""
+        if self._system is None or self._system.is_case_sensitive or self._listed is None:
+            return False
+        return any(one.lower() == code.lower() for one in self._listed)
+
+    def _own_members(self) -> Iterator[Member]:
+        if self._listed is not None:
+            for code in self._listed:
+                yield self._member(code, self._system.get(code) if self._system is not None else None)
+            return
+        system = self._system
+        if system is None or not system.has_content:
+            raise self._undecided()
+        for concept in system.concepts.values():
+            self._terminology.spend(1)
+            if all(test(concept) for test in self._filters):
+                yield self._member(concept.code, concept)
+
+    def _undecided(self) -> FhirError:
+        if self.url in GRAMMARS:
+            return TooCostly(f"The codes of {self.url} are a grammar without end; they can be checked, not listed.",
+                             expression="ValueSet.compose.include.system")
+        return self._missing or self._problem or self._terminology.absent(self.url)
+
+    def _member(self, code: str, concept: Concept | None) -> Member:
+        listed = (self._listed or {}).get(code, {})
+        designations = listed.get("designation", [])
+        version, display = self._row.get("version"), listed.get("display")
+        system = self._system
+        if concept is None or system is None:
+            return Member(self.url, code, version, display, tuple(designations))
+        if display is not None and concept.display not in (None, display):
+            designations = [*designations, {"value": concept.display}]
+        return Member(
+            self.url, code, version or system.version, display or concept.display,
+            (*designations, *concept.designations), concept.is_abstract, concept.is_inactive, system.language,
+        )  # fmt: skip
+
+
+def _complete_expansion(resource: Json) -> dict[tuple[str, str], Member] | None:
+    """Return the codes of the expansion that a value set carries; None where there is none, or only a page of it."""
+    expansion = resource.get("expansion")
+    if expansion is None:
+        return None
+    found: dict[tuple[str, str], Member] = {}
+    waiting = list(reversed(expansion.get("contains", [])))
+    while waiting:
+        row = waiting.pop()
+        if "code" in row and "system" in row:
+            member = Member(row["system"], row["code"], row.get("version"), row.get("display"),
+                            tuple(row.get("designation", [])), row.get("abstract") is True, row.get("inactive") is True)
+            found.setdefault(member.key, member)
+        waiting += reversed(row.get("contains", []))
+    return None if expansion.get("offset", 0) or expansion.get("total", 0) > len(found) else found
+
+
+def _any(answers: Iterable[bool | None]) -> bool | None:
+    found: bool | None = False
+    for one in answers:
+        if one is True:
+            return True
+        found = None if one is None else found
+    return found
+
+
+def _both(one: bool | None, other: bool | None) -> bool | None:
+    if one is False or other is False:
+        return False
+    return None if one is None or other is None else True
+
+
+def _not(answer: bool | None) -> bool | None:
+    return None if answer is None else not answer
+
+
+def _shown(resource: Json) -> str:
+    return str(resource.get("url") or resource.get("id") or "without url")[:200]

@@ -1,0 +1,107 @@
+"""The terminology that is stored, seen through the grant of who asks: https://hl7.org/fhir/R4/terminology-service.html
+
+A resource that a search of the token would not find is not there, whoever names it.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from hie.errors import Forbidden
+from hie.fhir.terminology.terminology import Known, Terminology, Versions
+from hie.store.opening import parsed
+from hie.store.search import criteria, engine, reference, uri
+from hie.store.search.query import SearchQuery
+
+if TYPE_CHECKING:
+    from hie.store.resources import ResourceStore
+    from hie.store.versions import StoredVersion
+
+Json = dict[str, Any]
+
+#: Versions of one canonical URL, supplements of one code system, maps between two.
+MOST_FOUND = 100
+
+
+def terminology(store: ResourceStore, versions: Versions | None = None, given: Iterable[Json] = ()) -> Terminology:
+    """Return the terminology service over what the store's grant lets through and what ships with R4."""
+    return Terminology(StoredTerminology(store), versions, given)
+
+
+class StoredTerminology:
+    """CodeSystem, ValueSet and ConceptMap resources of one tenant."""
+
+    def __init__(self, store: ResourceStore) -> None:
+        self._store = store
+
+    def find(self, type_name: str, url: str, version: str | None) -> Known | None:
+        """Return the resource with this URL; without a version the one in use with the highest."""
+        found = [self._known(one) for one in self._search(type_name, {"url": url})]
+        if version is not None:
+            found = [one for one in found if one.resource.get("version") == version]
+        return max(found, key=_age, default=None)
+
+    def supplements(self, url: str) -> list[Known]:
+        """Return the supplements of a code system."""
+        found = [self._known(one) for one in self._search("CodeSystem", {"supplements": url})]
+        return [one for one in found if one.resource.get("content") == "supplement"]
+
+    def concept_maps(self, criteria: Mapping[str, str]) -> list[Json]:
+        """Return the concept maps that match search criteria."""
+        return [self._known(one).resource for one in self._search("ConceptMap", criteria)]
+
+    def _search(self, type_name: str, wanted: Mapping[str, str]) -> list[StoredVersion]:
+        asked = tuple(_criterion(type_name, name, text, self._store.base_url) for name, text in wanted.items())
+        try:
+            return engine.search(self._store, SearchQuery(type_name, asked, count=MOST_FOUND, total="none")).matches
+        except Forbidden:
+            return []
+
+    def _known(self, version: StoredVersion) -> Known:
+        key = (self._store.tenant, version.type, version.id, version.vid)
+        return Known(_PARSED.resource(key, version), key)
+
+
+def _criterion(type_name: str, name: str, text: str, base_url: str) -> criteria.Criterion:
+    parameter = criteria.parameter_of(type_name, name)
+    if parameter.type == "uri":
+        return criteria.Criterion(parameter, "", (uri.UriValue(text),))
+    targets = tuple(dict.fromkeys((reference.relative(text, base_url), text)))
+    return criteria.Criterion(parameter, "", (reference.ReferenceValue(targets),))
+
+
+def _age(known: Known) -> tuple[bool, list[tuple[int, int | str]]]:
+    """Order versions of one canonical URL: those in use go before retired ones, numbers are compared as such."""
+    resource = known.resource
+    parts = re.findall(r"[0-9]+|[^0-9.]+", str(resource.get("version", "")))
+    return resource.get("status") != "retired", [(1, int(one)) if one.isdigit() else (0, one) for one in parts]
+
+
+class _Parsed:
+    """The JSON of stored terminology, parsed once for each version; the least used goes first."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._lock, self._most, self._size = threading.Lock(), most_bytes, 0
+        self._kept: OrderedDict[tuple[int, str, str, int], tuple[Json, int]] = OrderedDict()
+
+    def resource(self, key: tuple[int, str, str, int], version: StoredVersion) -> Json:
+        """Return the parsed resource; nobody may change it."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key][0]
+        resource, size = parsed(version), len(version.content or b"")
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = resource, size
+                self._size += size
+            while self._size > self._most and len(self._kept) > 1:
+                self._size -= self._kept.popitem(last=False)[1][1]
+        return resource
+
+
+_PARSED = _Parsed(8_000_000)

@@ -1,0 +1,279 @@
+"""Code systems and value sets without a store; the specification's own are the table of cases."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hie.errors import FhirError, NotFound, NotSupported, TooCostly, Unprocessable
+from hie.fhir import facts, generate_facts, generate_terminology
+from hie.fhir.terminology import Terminology, in_value_set, shipped
+from hie.fhir.terminology.code_system import CodeSystem
+from hie.fhir.terminology.grammars import GRAMMARS
+from hie.fhir.terminology.patterns import pattern
+
+R4 = "http://hl7.org/fhir/ValueSet/"
+THO = "http://terminology.hl7.org/CodeSystem/"
+SYSTEM = "http://example.org/CodeSystem/animals"
+
+
+def concept(code: str, *below: Any, **more: Any) -> dict[str, Any]:
+    row = {"code": code, "display": code.capitalize(), **more}
+    return row | {"concept": list(below)} if below else row
+
+
+def legs(number: int) -> dict[str, Any]:
+    return {"code": "legs", "valueInteger": number}
+
+
+ANIMALS = {
+    "resourceType": "CodeSystem", "url": SYSTEM, "version": "2", "status": "active", "content": "complete",
+    "hierarchyMeaning": "is-a", "property": [{"code": "legs", "type": "integer"}],
+    "concept": [
+        concept("animal",
+            concept("mammal", concept("dog", property=[legs(4)]), concept("cat", property=[legs(4)]),
+                    concept("whale", property=[legs(0)])),
+            concept("pet", property=[{"code": "child", "valueCode": "dog"}, {"code": "child", "valueCode": "cat"}]),
+            concept("dodo", property=[legs(2), {"code": "status", "valueCode": "retired"}]),
+            property=[{"code": "notSelectable", "valueBoolean": True}]),
+        concept("robot", designation=[{"language": "de", "value": "Roboter"}]),
+    ],
+}  # fmt: skip
+
+
+def value_set(*includes: dict[str, Any], url: str = "http://example.org/vs", **compose: Any) -> dict[str, Any]:
+    return {"resourceType": "ValueSet", "url": url, "status": "active",
+            "compose": {"include": list(includes), **compose}}
+
+
+def filtered(property_: str, op: str, value: str) -> dict[str, Any]:
+    return {"system": SYSTEM, "filter": [{"property": property_, "op": op, "value": value}]}
+
+
+def codes(definition: dict[str, Any], *others: dict[str, Any]) -> list[str]:
+    terminology = Terminology(given=[ANIMALS, definition, *others])
+    members = [code for _, code in terminology.value_set(definition["url"]).members()]
+    for code in ("animal", "mammal", "dog", "cat", "whale", "pet", "dodo", "robot", "unicorn"):
+        assert terminology.in_value_set(definition["url"], SYSTEM, code) is (code in members), "two ways, one answer"
+    return members
+
+
+# ---- what ships ------------------------------------------------------------------------------------------------------
+
+
+def test_the_archive_generated_again_is_the_one_committed(shared_data: Path) -> None:
+    package = (shared_data / "definitions" / "hl7.fhir.r4.core-4.0.1.tgz").read_bytes()
+    page = (generate_facts.DATA / generate_terminology.PAGE_FILE).read_text(encoding="utf-8")
+    members = generate_terminology.generate(package)
+    assert generate_terminology.digest(members) in page
+    assert hashlib.sha256(shipped.ARCHIVE.read_bytes()).hexdigest() in page
+    assert shipped._member("index.json") == members["index.json"]
+
+
+def test_everything_of_the_specification_is_at_hand() -> None:
+    assert [len(shipped.index(name)) for name in generate_terminology.TYPES] == [1062, 1316, 80]
+
+
+def test_required_value_sets_are_what_the_facts_say_of_them() -> None:
+    terminology = Terminology(most_steps=None)
+    for url, systems in facts.load()["required"].items():
+        expected = {(system, code) for system, found in systems.items() for code in found}
+        assert set(terminology.value_set(url).members()) == expected, url
+
+
+def test_most_value_sets_of_the_specification_can_be_listed() -> None:
+    terminology = Terminology(most_steps=None)
+    listed, refused = 0, []
+    for url in shipped.index("ValueSet"):
+        try:
+            listed += bool(terminology.value_set(url).members())
+        except FhirError as error:
+            refused.append(error.status)
+    assert set(refused) <= {404, 422}
+    assert listed >= 1_200  # the others need SNOMED CT, LOINC, UCUM and other systems that R4 does not bring
+
+
+@pytest.mark.parametrize(("url", "system", "code", "expected"), [
+    ("administrative-gender", None, "male", True),
+    ("administrative-gender|4.0.1", "http://hl7.org/fhir/administrative-gender", "masculine", False),
+    ("administrative-gender|3.0.1", None, "male", None),
+    ("observation-category", THO + "observation-category", "laboratory", True),
+    ("observation-category", "http://loinc.org", "laboratory", False),
+    ("body-site", "http://snomed.info/sct", "122495006", None),
+    ("body-site", "http://loinc.org", "1", False),
+    ("service-type", THO + "service-type", "1", True),
+    ("service-type", THO + "service-type", "local-1", None),
+    ("languages", "urn:ietf:bcp:47", "de-CH", True),
+    ("all-languages", "urn:ietf:bcp:47", "tlh", True),
+    ("all-languages", "urn:ietf:bcp:47", "x y", False),
+    ("mimetypes", "urn:ietf:bcp:13", "image/png", True),
+    ("inactive", THO + "v3-ActMood", "RSK", True),
+    ("inactive", THO + "v3-ActMood", "_ActMoodPredicate", False),
+    ("does-not-exist", None, "x", None),
+], ids=lambda one: str(one))  # fmt: skip
+def test_membership_has_three_answers(url: str, system: str | None, code: str, expected: bool | None) -> None:
+    assert in_value_set(R4 + url, system, code) is expected
+
+
+def test_official_examples_list_the_codes_of_their_own_expansion(shared_data: Path) -> None:
+    compared = []
+    with tarfile.open(shared_data / "definitions" / "r4-examples.tar.xz") as archive:
+        for name in ("example-expansion", "yesnodontknow", "inactive"):
+            resource = json.load(archive.extractfile(f"r4-examples/valueset-{name}.json"  # type: ignore[arg-type]
+                                                     if name == "example-expansion"
+                                                     else f"r4-examples/valueset-example-{name}.json"))
+            expected = set(Terminology(given=[resource]).value_set(resource["url"])._expansion or ())
+            definition = {key: value for key, value in resource.items() if key != "expansion"}
+            if name == "example-expansion":  # LOINC is not here: the expansion it carries is all that is known
+                with pytest.raises(Unprocessable, match=r"loinc\.org is not known"):
+                    Terminology(given=[definition]).value_set(resource["url"]).members()
+                definition = resource
+            found = set(Terminology(given=[definition]).value_set(resource["url"]).members())
+            if name == "inactive":  # the published expansion is an excerpt; see the definition it belongs to
+                assert {code for _, code in found - expected} <= {"GOL.CRT", "INT.CRT", "EVN.CRT", "PRMS.CRT",
+                                                                  "RQO.CRT", "RSK.CRT"}
+            assert expected <= found
+            compared.append(len(expected))
+    assert compared == [8, 3, 5]
+
+
+# ---- composition -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("include", "expected"), [
+    (filtered("concept", "is-a", "pet"), "dog cat pet"),
+    (filtered("concept", "descendent-of", "mammal"), "dog cat whale"),
+    (filtered("concept", "is-not-a", "mammal"), "animal pet dodo robot"),
+    (filtered("concept", "generalizes", "dog"), "animal mammal dog pet"),
+    (filtered("concept", "is-a", "unicorn"), ""),
+    (filtered("concept", "in", "dog, cat,unicorn"), "dog cat"),
+    (filtered("concept", "not-in", "dog,cat,animal"), "mammal whale pet dodo robot"),
+    (filtered("legs", "=", "4"), "dog cat"),
+    (filtered("legs", "exists", "true"), "dog cat whale dodo"),
+    (filtered("legs", "exists", "false"), "animal mammal pet robot"),
+    (filtered("code", "regex", "d.*"), "dog dodo"),
+    (filtered("display", "regex", "[A-D]og|Cat"), "dog cat"),
+    (filtered("parent", "=", "pet"), "dog cat"),
+    (filtered("child", "=", "whale"), "mammal"),
+    (filtered("inactive", "=", "true"), "dodo"),
+    (filtered("notSelectable", "=", "true"), "animal"),
+    ({"system": SYSTEM, "concept": [{"code": "robot"}, {"code": "cat"}]}, "robot cat"),
+    ({"system": SYSTEM, "filter": [*filtered("legs", "=", "4")["filter"], *filtered("code", "regex", "c..")["filter"]]},
+     "cat"),
+], ids=lambda one: json.dumps(one.get("filter", one))[:60] if isinstance(one, dict) else "")  # fmt: skip
+def test_includes(include: dict[str, Any], expected: str) -> None:
+    assert sorted(codes(value_set(include))) == sorted(expected.split())
+
+
+def test_includes_are_a_union_and_excludes_take_away() -> None:
+    both = value_set(filtered("legs", "=", "4"), filtered("legs", "=", "0"),
+                     exclude=[{"system": SYSTEM, "concept": [{"code": "cat"}]}])
+    assert codes(both) == ["dog", "whale"]
+
+
+def test_value_sets_of_one_include_are_an_intersection() -> None:
+    pets = value_set(filtered("concept", "descendent-of", "pet"), url="http://example.org/pets")
+    barking = value_set({"system": SYSTEM, "concept": [{"code": "dog"}, {"code": "robot"}]}, url="http://example.org/b")
+    assert codes(value_set({"valueSet": [pets["url"], barking["url"]]}), pets, barking) == ["dog"]
+    assert codes(value_set({"system": SYSTEM, "valueSet": [pets["url"]]}), pets) == ["dog", "cat"]
+    assert codes(value_set({"valueSet": [pets["url"]]}, {"valueSet": [barking["url"]]}), pets, barking) == [
+        "dog", "cat", "robot"]
+
+
+def test_inactive_codes_are_left_out_where_the_compose_says_so() -> None:
+    assert "dodo" not in codes(value_set({"system": SYSTEM}, inactive=False))
+    assert "dodo" in codes(value_set({"system": SYSTEM}, inactive=True))
+
+
+def test_a_contained_code_system_is_meant_by_its_id() -> None:
+    inside = {key: value for key, value in ANIMALS.items() if key != "url"} | {"id": "mine"}
+    definition = value_set({"system": "#mine"}) | {"contained": [inside]}
+    assert len(Terminology(given=[definition]).value_set(definition["url"]).members()) == 8
+
+
+@pytest.mark.parametrize(("definition", "others", "error", "text"), [
+    (value_set({"valueSet": ["http://example.org/vs"]}), (), Unprocessable, "include one another"),
+    (value_set({"valueSet": ["http://example.org/2"]}),
+     (value_set({"valueSet": ["http://example.org/vs"]}, url="http://example.org/2"),), Unprocessable, "one another"),
+    (value_set({"valueSet": ["http://example.org/none"]}), (), NotFound, "http://example.org/none is not known"),
+    (value_set({"system": "http://snomed.info/sct"}), (), Unprocessable, "known here without its content"),
+    (value_set({"system": "http://www.whocc.no/atc"}), (), Unprocessable, "http://www.whocc.no/atc is not known"),
+    (value_set({"system": SYSTEM, "version": "7"}), (), Unprocessable, "in version 7. Known is 2"),
+    (value_set({"system": "urn:ietf:bcp:47"}), (), TooCostly, "a grammar without end"),
+    (value_set(filtered("wings", "=", "2")), (), NotSupported, "no property 'wings'"),
+    (value_set(filtered("code", "regex", "(a+)+b")), (), NotSupported, "may be too costly"),
+    (value_set(filtered("code", "regex", "[")), (), NotSupported, "is no regular expression"),
+    (value_set({"system": "#none"}), (), Unprocessable, "names no contained CodeSystem"),
+    ({"resourceType": "ValueSet", "url": "http://example.org/vs", "status": "active"}, (), Unprocessable, "neither"),
+], ids=lambda one: one if isinstance(one, str) else "")  # fmt: skip
+def test_what_cannot_be_listed_says_why(
+    definition: dict[str, Any], others: tuple[Any, ...], error: type[FhirError], text: str
+) -> None:
+    with pytest.raises(error, match=text.replace("[", r"\[")):
+        Terminology(given=[ANIMALS, definition, *others]).value_set(definition["url"]).members()
+
+
+def test_value_sets_that_multiply_are_refused() -> None:
+    doubling = [value_set(*[{"valueSet": [f"http://example.org/{n + 1}"]} for _ in range(30)], url=f"http://example.org/{n}")
+                for n in range(12)]
+    last = value_set({"system": SYSTEM}, url="http://example.org/12")
+    with pytest.raises(TooCostly):
+        Terminology(given=[ANIMALS, *doubling, last]).value_set("http://example.org/0").members()
+
+
+# ---- code systems ----------------------------------------------------------------------------------------------------
+
+
+def test_a_hierarchy_may_have_several_parents_and_even_a_circle() -> None:
+    system = CodeSystem(ANIMALS)
+    assert sorted(system.ancestors("dog")) == ["animal", "mammal", "pet"]
+    assert sorted(system.descendants("pet")) == ["cat", "dog"]
+    circle = CodeSystem({"url": "x", "content": "complete", "concept": [
+        concept("a", property=[{"code": "parent", "valueCode": "b"}]),
+        concept("b", property=[{"code": "parent", "valueCode": "a"}])]})
+    assert circle.ancestors("a") == ["b"]
+    assert circle.descendants("a") == ["b"]
+
+
+def test_case_counts_unless_the_code_system_says_otherwise() -> None:
+    assert CodeSystem(ANIMALS).get("DOG") is None
+    found = CodeSystem(ANIMALS | {"caseSensitive": False}).get("DOG")
+    assert found is not None
+    assert found.code == "dog"
+
+
+def test_a_supplement_adds_designations_and_properties() -> None:
+    more = {"resourceType": "CodeSystem", "url": "http://example.org/fr", "content": "supplement",
+            "supplements": SYSTEM, "status": "active",
+            "concept": [concept("dog", designation=[{"language": "fr", "value": "chien"}])]}
+    dog = CodeSystem(ANIMALS, [more]).concepts["dog"]
+    assert dog.designations == [{"language": "fr", "value": "chien"}]
+    with pytest.raises(Unprocessable, match="is a supplement of"):
+        Terminology(given=[ANIMALS, more]).code_system("http://example.org/fr")
+
+
+@pytest.mark.parametrize(("system", "code", "expected"), [
+    ("urn:ietf:bcp:47", "en", True), ("urn:ietf:bcp:47", "zh-Hant-TW", True), ("urn:ietf:bcp:47", "de-1996", True),
+    ("urn:ietf:bcp:47", "en_US", False), ("urn:ietf:bcp:47", "e", False), ("urn:ietf:bcp:47", "", False),
+    ("urn:ietf:bcp:47", "x-klingon", True), ("urn:ietf:bcp:13", "application/fhir+json", True),
+    ("urn:ietf:bcp:13", "text/plain; charset=utf-8", True), ("urn:ietf:bcp:13", "pdf", False),
+    ("urn:ietf:rfc:3986", "urn:oid:1.2", True), ("urn:ietf:rfc:3986", "no uri", False),
+])  # fmt: skip
+def test_grammars(system: str, code: str, expected: bool) -> None:
+    assert GRAMMARS[system](code) is expected
+
+
+@pytest.mark.parametrize("text", ["(a|b)*", "(ab)+c", "a*b*c*d*", "(?i)x", "x" * 300, "(a{2}){3}"])
+def test_a_pattern_that_could_run_away_is_refused(text: str) -> None:
+    with pytest.raises(NotSupported):
+        pattern(text)
+
+
+@pytest.mark.parametrize("text", ["[A-Z]{3}", r"\d+-\d", "(a|b)c", r"[(*+]+\)", "LP.*"])
+def test_a_pattern_that_ends_soon_is_taken(text: str) -> None:
+    pattern(text)
