@@ -53,6 +53,8 @@ class Operation:
     types: frozenset[str] | None = None
     parameters: tuple[Parameter, ...] = ()
     affects_state: bool = False
+    takes_search: bool = False
+    """Its parameters are search parameters, which the function reads itself: none is known to this record."""
 
     def __post_init__(self) -> None:
         if not self.levels or not self.levels <= LEVELS:
@@ -193,9 +195,9 @@ def built_in() -> Registry:
     """Return what this package itself brings."""
     from hie.jobs import JOB_KINDS, TRIGGERS
     from hie.models import MODELS
-    from hie.operations import diagnose, everything, recommend, validate
+    from hie.operations import diagnose, everything, lastn, recommend, validate
 
-    operations = (*everything.OPERATIONS, validate.OPERATION, diagnose.OPERATION, recommend.OPERATION)
+    operations = (*everything.OPERATIONS, lastn.OPERATION, validate.OPERATION, diagnose.OPERATION, recommend.OPERATION)
     return Registry(operations, TRIGGERS, JOB_KINDS, MODELS)
 
 

@@ -26,7 +26,21 @@ def operation(request: FhirRequest, ctx: Context) -> FhirResponse:
         error = MethodNotAllowed(f"${found.code} changes what is stored; send it by POST.", expression="http.method")
         error.headers["Allow"] = "POST"
         raise error
-    return found.function(_with_parameters(request, found), ctx)
+    return found.function(_with_search(request) if found.takes_search else _with_parameters(request, found), ctx)
+
+
+def _with_search(request: FhirRequest) -> FhirRequest:
+    """Return the request with the search parameters of its URL and of a Parameters resource together."""
+    resource = request.resource
+    if resource is None:
+        return request
+    if type_of(resource) != "Parameters":
+        raise InvalidRequest(f"${request.operation} takes search parameters, in the URL or in a Parameters resource.",
+                             expression="resourceType")
+    validated(resource, "Parameters")
+    more = tuple((row["name"], _simple(row, f"Parameters.parameter[{index}].value[x]"))
+                 for index, row in enumerate(resource.get("parameter", [])))
+    return replace(request, parameters=(*request.parameters, *more), resource=None)
 
 
 def _found(request: FhirRequest, ctx: Context) -> Operation:

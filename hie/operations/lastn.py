@@ -1,0 +1,164 @@
+"""Observation/$lastn: https://hl7.org/fhir/R4/observation-operation-lastn.html
+
+Matches are read from the most recent on; of each group of equivalent codes only those are kept that will be answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from hie.context import Context
+from hie.errors import InvalidRequest, InvalidSearch, Unprocessable
+from hie.fhir import bundle, json_format, search_parameters, summary
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.operations import scanning
+from hie.registry import Operation
+from hie.store.search import inclusion
+from hie.store.search import query as search_query
+from hie.store.search.query import SearchQuery, SortKey
+from hie.store.versions import StoredVersion
+
+#: One answer holds so many Observations at most.
+MOST = 10_000
+_SUBJECTS = frozenset({"patient", "subject"})
+#: They mean pages and an order, of which $lastn has its own.
+_REFUSED = frozenset({"_count", "_sort", "_total", "_cursor"})
+
+Code = tuple[str, str]
+"""System and code; of a code that is text alone, "text:" and the text."""
+
+
+def lastn(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Return the most recent Observations that match, `max` of each group of codes, and what ties with the last."""
+    query = _query(request, ctx)
+    groups = Groups(_max(request))
+    for page in scanning.pages(query, ctx, "name a category, a code or a date."):
+        for stored in page:
+            groups.add(stored)
+    matches = list(groups.members())
+    selection = summary.parse(request.parameters)
+    included = inclusion.included(ctx.store, query.includes, matches)[0] if query.includes else []
+    rows = []
+    for mode, versions in (("match", matches), ("include", included)):
+        for one in versions:
+            content = one.content or b"{}"
+            shown = content if selection is None else selection.of(json_format.parse(content))
+            rows.append(bundle.match_entry(ctx.base_url, one.type, one.id, shown, mode))
+    told = urlencode(request.parameters, safe=":|,/$", quote_via=quote)
+    links = [("self", f"{ctx.base_url}/Observation/$lastn?{told}")]
+    return FhirResponse(200, bundle.listing("searchset", ctx.new_id(), ctx.clock(), links, rows, len(matches)))
+
+
+def _query(request: FhirRequest, ctx: Context) -> SearchQuery:
+    asked = [pair for pair in request.parameters if pair[0] != "max"]
+    for name, _ in asked:
+        if name in _REFUSED:
+            raise InvalidSearch(f"$lastn has no {name}: it answers the last of each code, the most recent first; "
+                                "max says how many.", expression=name)
+    named = {name.partition(":")[0].partition(".")[0] for name, _ in asked if not name.endswith((":missing", ":not"))}
+    if not named & _SUBJECTS:
+        raise InvalidRequest("$lastn needs a subject: the search parameter patient or subject.", expression="subject")
+    query = search_query.parse(
+        "Observation", asked, handling=request.preferences.handling, base_url=ctx.base_url, now=ctx.clock()
+    )
+    date = search_parameters.for_type("Observation")["date"]
+    return replace(query, sort=(SortKey(date, descending=True),))
+
+
+def _max(request: FhirRequest) -> int:
+    given = [value for name, value in request.parameters if name == "max"]
+    text = given[0] if given else "1"
+    if len(given) > 1 or not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < 1:
+        raise InvalidRequest(f"max is {', '.join(given)[:80]!r}; it must be one whole number from 1.", expression="max")
+    return int(text)
+
+
+# ---- groups ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Group:
+    """Observations of equivalent codes, the most recent first; `merged` names the group that took this one in."""
+
+    kept: list[tuple[int | None, StoredVersion]] = field(default_factory=list)
+    merged: _Group | None = None
+
+    def root(self) -> _Group:
+        group = self
+        while group.merged is not None:
+            group = group.merged
+        return group
+
+
+class Groups:
+    """Observations by code: codes of one concept are equal, and equality is transitive."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._of_code = most, dict[Code, _Group]()
+        self._kept = 0
+
+    def add(self, stored: StoredVersion) -> None:
+        """Take the next Observation, not more recent than the one before."""
+        resource = json_format.parse(stored.content or b"{}")
+        when = next((one[1] for one in search_parameters.extract(resource).dates if one[0] == "date"), None)
+        group = self._group(_codes(resource.get("code")))
+        before = len(group.kept)
+        if before < self._most or (when is not None and group.kept[-1][0] == when):
+            group.kept.append((when, stored))
+            self._kept += 1
+        if self._kept > MOST:
+            raise Unprocessable(f"More than {MOST} Observations would be answered; ask for a smaller max, a category, "
+                                "a code or a date.", expression="max")
+
+    def members(self) -> Iterator[StoredVersion]:
+        """Yield what was kept, group after group, the group with the most recent one first."""
+        roots = {id(group.root()): group.root() for group in self._of_code.values()}
+        for group in sorted(roots.values(), key=lambda one: _newest_first(one.kept[0][0])):
+            yield from (stored for _, stored in group.kept)
+
+    def _group(self, codes: list[Code]) -> _Group:
+        known = {id(root): root for code in codes if code in self._of_code for root in [self._of_code[code].root()]}
+        roots = list(known.values())
+        group = roots[0] if roots else _Group()
+        for other in roots[1:]:
+            other.merged = group
+        if len(roots) > 1:
+            together = sorted((one for root in roots for one in root.kept), key=lambda one: _newest_first(one[0]))
+            self._kept -= len(together)
+            group.kept = _last(together, self._most)
+            self._kept += len(group.kept)
+        self._of_code.update(dict.fromkeys(codes, group))
+        return group
+
+
+def _newest_first(when: int | None) -> tuple[bool, int]:
+    return when is None, -(when or 0)
+
+
+def _last(sorted_: list[tuple[int | None, StoredVersion]], most: int) -> list[tuple[int | None, StoredVersion]]:
+    end = min(most, len(sorted_))
+    while end < len(sorted_) and sorted_[end][0] is not None and sorted_[end][0] == sorted_[end - 1][0]:
+        end += 1
+    return sorted_[:end]
+
+
+def _codes(concept: Any) -> list[Code]:
+    """Return what the concept's group is found by: its codes, or the text of a concept without any."""
+    codings = [one for one in concept.get("coding", []) if one.get("code")]
+    if codings:
+        return [(one.get("system", ""), one["code"]) for one in codings]
+    shown = next((one["display"] for one in concept.get("coding", []) if one.get("display")), "")
+    return [("text:", concept.get("text") or shown)]
+
+
+OPERATION = Operation(
+    code="lastn",
+    levels=frozenset({"type"}),
+    types=frozenset({"Observation"}),
+    function=lastn,
+    definition="http://hl7.org/fhir/OperationDefinition/Observation-lastn",
+    takes_search=True,
+)
