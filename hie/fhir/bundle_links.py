@@ -35,7 +35,24 @@ def find(resource: Any) -> list[Link]:
     links: list[Link] = []
     if isinstance(resource, dict):
         _find(resource, links, _uri_names())
+    elif isinstance(resource, list):
+        _find_in_patch(resource, links)
     return links
+
+
+def _find_in_patch(operations: list[Any], links: list[Link]) -> None:
+    """Look into the values of a JSON Patch; the pointer says where a text of its own goes."""
+    for row in operations:
+        if not isinstance(row, dict) or "value" not in row:
+            continue
+        name = str(row.get("path", "")).rpartition("/")[2]
+        if isinstance(row["value"], str) and name != "-":
+            value = {name: row["value"]}
+            found: list[Link] = []
+            _find(value, found, _uri_names())
+            links += [Link(row, "value", one.text, one.kind) for one in found]
+        else:
+            _find({name: row["value"]}, links, _uri_names())
 
 
 def _find(node: dict[str, Any], links: list[Link], uri_names: frozenset[str]) -> None:

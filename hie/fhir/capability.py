@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from hie.fhir import facts
+from hie.fhir import facts, patching
 from hie.fhir.instants import instant
 from hie.fhir.routes import ROUTES, Route
 
@@ -75,6 +75,7 @@ def capability_statement(
         "implementation": {"description": "FHIR R4 health information exchange", "url": base_url},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
+        "patchFormat": list(patching.FORMATS),
         "rest": [rest],
     }
 

@@ -14,15 +14,20 @@ def parse(body: bytes) -> dict[str, Any]:
     """Read a resource's JSON; InvalidJson says what is wrong and where."""
     if not body:
         raise InvalidJson("The request has no body; a resource in JSON is expected.")
-    try:
-        value = json_format.parse(body)
-    except json_format.JsonError as error:
-        raise InvalidJson(f"{error.message} Line {error.line}, column {error.column}.",
-                          expression=error.expression) from None
+    value = parse_json(body)
     if not isinstance(value, dict):
         raise InvalidJson("The body is JSON, but not an object; a resource is expected.")
     type_of(value)
     return value
+
+
+def parse_json(body: bytes) -> Any:
+    """Read any JSON value; InvalidJson says what is wrong and where."""
+    try:
+        return json_format.parse(body)
+    except json_format.JsonError as error:
+        raise InvalidJson(f"{error.message} Line {error.line}, column {error.column}.",
+                          expression=error.expression) from None
 
 
 def type_of(resource: Any, expression: str | None = None) -> str:

@@ -34,10 +34,12 @@ ROUTES: tuple[Route, ...] = (
     Route("search-type", "POST", "[type]/_search"),
     Route("create", "POST", "[type]"),
     Route("update", "PUT", "[type]", conditional=True),
+    Route("patch", "PATCH", "[type]", conditional=True),
     Route("delete", "DELETE", "[type]", conditional=True),
     Route("history-type", "GET", "[type]/_history"),
     Route("read", "GET", "[type]/[id]"),
     Route("update", "PUT", "[type]/[id]"),
+    Route("patch", "PATCH", "[type]/[id]"),
     Route("delete", "DELETE", "[type]/[id]"),
     Route("history-instance", "GET", "[type]/[id]/_history"),
     Route("vread", "GET", "[type]/[id]/_history/[vid]"),
@@ -49,7 +51,7 @@ ROUTES: tuple[Route, ...] = (
     Route("operation", "POST", "[type]/[id]/$[operation]"),
 )
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 #: Far above what a search needs; a longer list is an attack on the parser.
 MOST_PARAMETERS = 1_000
 
@@ -212,8 +214,7 @@ def _refuse_tricks(path: str, parts: list[str]) -> None:
 
 def _wrong_method(method: str, path: str, methods: dict[str, Route]) -> MethodNotAllowed:
     allowed = ", ".join(sorted(methods))
-    detail = "PATCH is not supported; send the whole resource by PUT. " if method == "PATCH" else ""
-    error = MethodNotAllowed(f"{_shown(method)} is not allowed on {_shown(path) or 'the base'}. {detail}"
+    error = MethodNotAllowed(f"{_shown(method)} is not allowed on {_shown(path) or 'the base'}. "
                              f"Allowed: {allowed}.", expression="http.method")
     error.headers["Allow"] = allowed
     return error

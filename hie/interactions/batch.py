@@ -25,11 +25,13 @@ def batch(request: FhirRequest, ctx: Context) -> FhirResponse:
 
 def _answered(entry: RequestEntry, outer: FhirRequest, ctx: Context) -> dict[str, Any]:
     audited = replace(ctx.store.entry, at=ctx.clock(), interaction="batch", touched=(), recorded=False)
+    request = None
     try:
-        row = _dispatched(entry, outer, audited, ctx)
+        request = entries.as_request(entry, outer, ctx)
+        row = _dispatched(entry, request, audited, ctx)
     except FhirError as refused:
         audited.status = refused.status
-        row = entries.refusal(refused.status, outcome.of_error(refused.within(entry.expression)))
+        row = entries.refusal(refused.status, outcome.of_error(entries.refused(refused, entry, request)))
     except Exception:
         # Its neighbours have nothing to do with it, and some of them are already stored.
         log.exception("an entry of a batch failed", extra={"request_id": ctx.request_id})
@@ -42,8 +44,7 @@ def _answered(entry: RequestEntry, outer: FhirRequest, ctx: Context) -> dict[str
     return row
 
 
-def _dispatched(entry: RequestEntry, outer: FhirRequest, audited: AuditEntry, ctx: Context) -> dict[str, Any]:
-    request = entries.as_request(entry, outer, ctx)
+def _dispatched(entry: RequestEntry, request: FhirRequest, audited: AuditEntry, ctx: Context) -> dict[str, Any]:
     audited.interaction, audited.type, audited.id = request.interaction, request.type, request.id
     audited.query = str(entry.request["url"]).partition("?")[2]
     answer = ctx.dispatch(request, ctx.within(replace(ctx.store, entry=audited)))

@@ -12,6 +12,7 @@ from hie.interactions.create import create
 from hie.interactions.delete import delete
 from hie.interactions.history import history
 from hie.interactions.operation import operation
+from hie.interactions.patch import patch
 from hie.interactions.read import read
 from hie.interactions.search import search
 from hie.interactions.transaction import transaction
@@ -27,6 +28,7 @@ INTERACTIONS: dict[str, Callable[[FhirRequest, Context], FhirResponse]] = {
     "history-system": history,
     "history-type": history,
     "operation": operation,
+    "patch": patch,
     "read": read,
     "search-type": search,
     "transaction": transaction,

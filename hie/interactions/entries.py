@@ -10,14 +10,15 @@ from typing import Any
 from urllib.parse import unquote
 
 from hie.context import Context
-from hie.errors import InvalidRequest, NotSupported
-from hie.fhir import bundle
+from hie.errors import FhirError, InvalidJson, InvalidRequest, NotSupported
+from hie.fhir import binary, bundle, patching
 from hie.fhir.bundle import RequestEntry
 from hie.fhir.http import Conditions, FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
+from hie.fhir.resource import parse_json, validated
 from hie.fhir.routes import parse
 
-_WITH_RESOURCE = frozenset({"create", "update"})
+_WITH_RESOURCE = frozenset({"create", "update", "patch"})
 _OUTCOME = b'{"resourceType":"OperationOutcome"'
 
 
@@ -51,9 +52,38 @@ def as_request(
                            expression="http.url")
     if request.interaction in _WITH_RESOURCE and entry.resource is None:
         raise InvalidRequest(f"The entry has no resource; {method} needs one.", expression=f"{request.type}")
-    if request.interaction == "read" and entry.resource is not None:
+    if request.interaction == "patch":
+        request = _with_patch(request)
+    elif request.interaction == "read" and entry.resource is not None:
         request = replace(request, resource=None)
     return request
+
+
+def _with_patch(request: FhirRequest) -> FhirRequest:
+    """Take a JSON Patch or merge patch out of the Binary that carries it: https://hl7.org/fhir/R4/http.html#patch"""
+    carried = request.resource
+    if not isinstance(carried, dict) or carried.get("resourceType") != "Binary":
+        return replace(request, content_type=patching.FHIR_JSON)
+    validated(carried, "Binary")
+    content, content_type = binary.opened(carried)
+    format_ = content_type.partition(";")[0].strip().lower()
+    if format_ not in (patching.JSON_PATCH, patching.MERGE_PATCH):
+        raise InvalidRequest(f"contentType {content_type[:80]!r} is no patch that a Binary carries; "
+                             f"{patching.JSON_PATCH} and {patching.MERGE_PATCH} are.", expression="Binary.contentType")
+    try:
+        document = parse_json(content)
+    except InvalidJson as error:
+        raise InvalidJson(error.diagnostics, expression="Binary.data") from None
+    return replace(request, resource=document, content_type=format_)
+
+
+def refused(error: FhirError, entry: RequestEntry, request: FhirRequest | None) -> FhirError:
+    """Return an error placed in its entry; what a patch makes of a resource has no place in the Bundle of its own."""
+    if request is not None and request.interaction == "patch":
+        here = ("Parameters", "http.", "Bundle")
+        error = type(error)(error.diagnostics, issues=[
+            one if (one.expression or "").startswith(here) else replace(one, expression=None) for one in error.issues])
+    return error.within(entry.expression)
 
 
 def _conditions(row: dict[str, Any], with_if_none_exist: bool) -> Conditions:

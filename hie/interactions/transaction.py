@@ -1,7 +1,7 @@
 """FHIR transaction interaction: https://hl7.org/fhir/R4/http.html#transaction
 
 Everything that needs no store is settled first: the entries' requests, the ids of new resources, the places that point
-at other entries. Then one transaction runs: DELETE, conditional searches, references, POST, PUT, GET.
+at other entries. Then one transaction runs: DELETE, conditional searches, references, POST, PUT and PATCH, GET.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from hie.fhir import bundle, bundle_links
 from hie.fhir.bundle import RequestEntry
 from hie.fhir.bundle_links import Link
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.interactions import answers, conditional, entries, integrity, update
+from hie.interactions import answers, conditional, entries, integrity, patch, update
 from hie.store.resources import ResourceStore
 from hie.store.versions import StoredVersion
 
 #: https://hl7.org/fhir/R4/http.html#trules
-_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "GET": 3, "HEAD": 3}
+_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
+
+#: Interactions after which there is a resource that a fullUrl may name
+_KEEPS = frozenset({"create", "update", "patch"})
+_CHANGES = frozenset({"update", "patch", "delete"})
 
 Criteria = tuple[tuple[str, str], ...]
 
@@ -106,7 +110,7 @@ def _refuse_same_targets(changes: Iterator[tuple[Step, str | None]]) -> None:
     """Refuse two entries that change one resource: their order would decide what becomes of it."""
     seen: dict[tuple[str | None, str], Step] = {}
     for step, id_ in changes:
-        if id_ is None or step.request.interaction not in ("update", "delete"):
+        if id_ is None or step.request.interaction not in _CHANGES:
             continue
         first = seen.setdefault((step.request.type, id_), step)
         if first is not step:
@@ -116,7 +120,7 @@ def _refuse_same_targets(changes: Iterator[tuple[Step, str | None]]) -> None:
 
 def _searches(steps: list[Step]) -> dict[str, tuple[str, Criteria]]:
     """Return each distinct conditional reference, and refuse references to entries that are not there."""
-    known = {step.entry.full_url for step in steps if step.request.interaction in ("create", "update")}
+    known = {step.entry.full_url for step in steps if step.request.interaction in _KEEPS}
     searches: dict[str, tuple[str, Criteria]] = {}
     for step in steps:
         for link in step.links:
@@ -177,6 +181,10 @@ def _found(steps: list[Step], ctx: Context) -> dict[int, _Found]:
             with _at(step.expression):
                 _refuse_same_criteria(step, updated)
                 found[step.entry.index] = _Found(_updated_id(step, ctx), None)
+        elif step.request.interaction == "patch" and step.request.id is None:
+            with _at(step.expression):
+                criteria = conditional.checked(step.request.parameters, "http.url")
+                found[step.entry.index] = _Found(patch.meant_id(step.request.type or "", criteria, ctx), None)
     for key in made.keys() & updated.keys():
         raise _same_criteria(updated[key], "a conditional create")
     return found
@@ -219,7 +227,7 @@ def _full_urls(plan: Plan) -> dict[str, str]:
     mapping: dict[str, str] = {}
     for step in plan.steps:
         url = step.entry.full_url
-        if url is None or step.request.interaction not in ("create", "update"):
+        if url is None or step.request.interaction not in _KEEPS:
             continue
         mapping[url] = plan.targets[step.entry.index]
     return mapping
@@ -256,7 +264,9 @@ def _written(step: Step, found: _Found | None, ctx: Context) -> dict[str, Any]:
             return entries.response(answers.written(request, stored, 200), ctx)
         return _answered(step, request, ctx)
     if found is not None:
-        request = replace(request, id=found.id, parameters=(), resource={**request.resource, "id": found.id})
+        request = replace(request, id=found.id, parameters=())
+        if request.interaction == "update":
+            request = replace(request, resource={**request.resource, "id": found.id})
     return _answered(step, request, ctx)
 
 
@@ -264,7 +274,7 @@ def _answered(step: Step, request: FhirRequest, ctx: Context) -> dict[str, Any]:
     try:
         return entries.response(ctx.dispatch(request, ctx), ctx)
     except FhirError as error:
-        raise error.within(step.expression) from error
+        raise entries.refused(error, step.entry, request) from error
 
 
 # ---- naming the place of an error ------------------------------------------------------------------------------------
@@ -283,12 +293,18 @@ def _at(entry: str, expression: str | None = None) -> Iterator[None]:
 
 
 def _place(step: Step, link: Link) -> str:
+    if not isinstance(step.request.resource, dict):  # a JSON Patch, inside its Binary
+        return f"{step.expression}.resource"
     path = bundle_links.path_of(link, step.request.resource)
     return f"{step.expression}.resource.{path.partition('.')[2]}"
 
 
 def _sources(plan: Plan) -> integrity.Sources:
-    return {plan.targets.get(step.entry.index, ""): (step.expression, step.request.resource) for step in plan.steps}
+    return {
+        plan.targets.get(step.entry.index, ""): (
+            step.expression, step.request.resource if isinstance(step.request.resource, dict) else None)
+        for step in plan.steps
+    }
 
 
 def _place_of_text(plan: Plan, text: str) -> str | None:

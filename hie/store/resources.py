@@ -266,6 +266,13 @@ class ResourceStore:
         unit.write(version, resource_, index, row, before_index)
         return version
 
+    def read_to_change(self, type: str, id: str, *, if_match: int | None = None) -> StoredVersion:
+        """Return the current version; nobody else changes it until the transaction ends. NotFound, Gone, Forbidden."""
+        row = rows.current(self._open_unit().writing(), self.tenant, type, id, lock=True)
+        version = self.read(type, id)
+        _check_version(type, id, if_match, row)
+        return version
+
     def delete(self, type: str, id: str, *, if_match: int | None = None) -> StoredVersion | None:
         """Store the deletion as a version of its own; None where there is nothing to delete."""
         unit = self._open_unit()

@@ -15,7 +15,7 @@ from typing import Any
 from hie.app import Application
 from hie.context import Context
 from hie.errors import FhirError, InvalidRequest
-from hie.fhir import binary, resource, routes
+from hie.fhir import binary, patching, resource, routes
 from hie.fhir.http import Conditions, FhirRequest
 from hie.fhir.scopes import Grant
 from hie.interactions.dispatch import dispatch
@@ -79,7 +79,7 @@ def _answered(here: Exchange, path: str) -> Reply:
     accepted = negotiation.wants_fhir(accept, request.parameter("_format") if request.parameters else None)
     if not accepted.fhir and not (request.type == "Binary" and request.interaction in ("read", "vread")):
         negotiation.refuse_unacceptable(accepted, accept)
-    if request.method in ("POST", "PUT"):
+    if request.method in ("POST", "PUT", "PATCH"):
         request = _with_body(here, request)
     ctx = _context(here)
     return respond(request, dispatch(request, ctx), ctx.base_url, accepted)
@@ -159,6 +159,8 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
     content_type = environ.get("CONTENT_TYPE") or None
     if request.interaction == "search-type":
         return _with_form(here, request, content_type)
+    if request.interaction == "patch" and (format_ := _patch_format(content_type)) is not None:
+        return replace(request, resource=resource.parse_json(_some_body(here)), content_type=format_)
     in_json = negotiation.is_json(content_type)
     if not in_json and request.type == "Binary" and request.interaction in ("create", "update"):
         return _with_binary(here, request, content_type)
@@ -167,12 +169,26 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
     if not content and request.interaction == "operation":
         return request
     if content and not in_json:
-        raise negotiation.unsupported(content_type)
+        raise (patching if request.interaction == "patch" else negotiation).unsupported(content_type)
     parsed = resource.parse(content)
     if request.interaction == "transaction" and parsed.get("type") == "batch":
         here.entry.interaction = "batch"
         return replace(request, interaction="batch", resource=parsed)
     return replace(request, resource=parsed)
+
+
+def _patch_format(content_type: str | None) -> str | None:
+    """Return the format of a patch that is plain JSON; None where it is a resource (FHIRPath Patch) or unknown."""
+    name = negotiation.media_type(content_type or "").name
+    return name if name in (patching.JSON_PATCH, patching.MERGE_PATCH) else None
+
+
+def _some_body(here: Exchange) -> bytes:
+    settings = here.application.settings
+    content = body.read(here.environ, settings.max_body_bytes, settings.threads)
+    if not content:
+        raise InvalidRequest("The request has no body; a patch is expected.")
+    return content
 
 
 def _with_form(here: Exchange, request: FhirRequest, content_type: str | None) -> FhirRequest:

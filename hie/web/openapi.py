@@ -13,7 +13,7 @@ from flask import Blueprint, Response
 
 from hie import __version__
 from hie.app import Application
-from hie.fhir import facts
+from hie.fhir import facts, patching
 from hie.fhir.routes import ROUTES as FHIR_ROUTES
 from hie.fhir.routes import Route
 from hie.registry import Operation, Registry
@@ -36,6 +36,8 @@ STATUSES: dict[str, tuple[int, ...]] = {
     "create": (200, 201, 400, 403, 406, 412, 413, 415),
     "update": (200, 201, 400, 403, 406, 412, 413, 415),
     "conditional-update": (200, 201, 400, 403, 406, 412, 413, 415),
+    "patch": (200, 400, 403, 404, 406, 409, 410, 412, 413, 415, 422),
+    "conditional-patch": (200, 400, 403, 404, 406, 409, 412, 413, 415, 422),
     "delete": (200, 400, 403, 406, 409, 412),
     "conditional-delete": (200, 400, 403, 406, 409, 412),
     "read": (200, 304, 400, 403, 404, 406, 410),
@@ -47,6 +49,7 @@ MEANINGS = {
     401: "No valid token.", 403: "The token's scopes do not allow it.", 404: "There is nothing there.",
     406: "Only FHIR JSON is offered.", 409: "It conflicts with what is stored.", 410: "It was deleted.",
     412: "A condition does not hold.", 413: "The body is too large.", 415: "The body is not in a format that is taken.",
+    422: "What would come out of it may not be stored.",
 }  # fmt: skip
 #: Paths that answer without a token.
 PUBLIC_PATHS = (
@@ -58,12 +61,18 @@ _SUMMARIES = {
     "history-system": "History of everything", "history-type": "History of a type",
     "history-instance": "History of a resource", "search-type": "Search", "search-form": "Search by a form",
     "create": "Create (conditional by If-None-Exist)", "update": "Update, or create by update",
-    "conditional-update": "Conditional update", "delete": "Delete", "conditional-delete": "Conditional delete",
+    "conditional-update": "Conditional update", "patch": "Patch",
+    "conditional-patch": "Conditional patch", "delete": "Delete", "conditional-delete": "Conditional delete",
     "read": "Read", "vread": "Read one version",
 }  # fmt: skip
 _TAKES_RESOURCE = frozenset({"transaction", "create", "update", "conditional-update"})
 _FORM = "application/x-www-form-urlencoded"
 _RESOURCE_CONTENT = {FHIR_JSON: {"schema": reference("Resource")}}
+_PATCH_CONTENT: dict[str, Any] = {
+    patching.JSON_PATCH: {"schema": {"type": "array", "items": {"type": "object"}}},
+    patching.MERGE_PATCH: {"schema": {"type": "object"}},
+    **_RESOURCE_CONTENT,
+}
 _REFUSAL = {FHIR_JSON: {"schema": reference("OperationOutcome")}}
 _TEMPLATES: dict[str, Schema] = {
     "type": {"type": "string", "enum": sorted(facts.RESOURCE_TYPES)},
@@ -128,6 +137,8 @@ def _fhir(registry: Registry) -> Iterator[_Entry]:
             takes = {_FORM: {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}}
         elif key in _TAKES_RESOURCE:
             takes = _RESOURCE_CONTENT
+        elif route.interaction == "patch":
+            takes = _PATCH_CONTENT
         answers = {status: _RESOURCE_CONTENT if status < 300 else None for status in STATUSES[key] if status < 400}
         refusals = [status for status in STATUSES[key] if status >= 400]
         if path not in PUBLIC_PATHS:

@@ -178,6 +178,7 @@ def fhir_probes(etag: str) -> list[Probe]:
         (typed, "PUT", 200, {"json": {**PATIENT, "active": True}, "query": "identifier=urn:x|one"}),
         (typed, "PUT", 400, {"json": PATIENT, "query": "colour=red"}),
         (typed, "PUT", 412, {"json": PATIENT, "query": "identifier=urn:x|twin"}),
+        *patch_probes(typed, single),
         (typed, "DELETE", 400, {"query": "colour=red"}),
         (typed, "DELETE", 200, {"query": "identifier=urn:x|nobody"}),
         (typed, "DELETE", 409, {"query": "identifier=urn:x|held"}),
@@ -200,6 +201,33 @@ def fhir_probes(etag: str) -> list[Probe]:
         (single, "DELETE", 409, {"path": "/fhir/Patient/held"}),
         (single, "DELETE", 412, {"headers": {"If-Match": 'W/"99"'}}),
         (single, "DELETE", 200, {"path": "/fhir/Patient/fresh"}),
+    ]
+
+
+def patch_probes(typed: str, single: str) -> list[Probe]:
+    """A merge patch in each case, on the instance and on what criteria match."""
+    kind = {"Content-Type": "application/merge-patch+json"}
+
+    def patch(template: str, status: int, document: Any, **more: Any) -> Probe:
+        headers = {**kind, **more.pop("headers", {})}
+        return template, "PATCH", status, {"data": json.dumps(document), "headers": headers, **more}
+
+    return [
+        patch(single, 200, {"active": True}),
+        patch(single, 400, []),
+        patch(single, 404, {}, path="/fhir/Patient/none"),
+        (single, "PATCH", 409, {"data": '[{"op":"remove","path":"/photo"}]',
+                                "headers": {"Content-Type": "application/json-patch+json"}}),
+        patch(single, 410, {}, path="/fhir/Patient/gone"),
+        patch(single, 412, {}, headers={"If-Match": 'W/"99"'}),
+        patch(single, 422, {"gender": "x"}),
+        patch(typed, 200, {"active": True}, query="identifier=urn:x|held"),
+        patch(typed, 400, {}, query="colour=red"),
+        patch(typed, 404, {}, query="identifier=urn:x|nobody"),
+        (typed, "PATCH", 409, {"data": '[{"op":"remove","path":"/photo"}]', "query": "identifier=urn:x|held",
+                               "headers": {"Content-Type": "application/json-patch+json"}}),
+        patch(typed, 412, {}, query="identifier=urn:x|twin"),
+        patch(typed, 422, {"gender": "x"}, query="identifier=urn:x|held"),
     ]
 
 
@@ -261,7 +289,8 @@ def general_probes(document: dict[str, Any], too_large: bytes) -> list[Probe]:
                 found.append((path, method, 406, {"headers": {"Accept": "text/plain"}}))
             continue
         is_fhir, body = _is_fhir(path), _body(path, method)
-        criteria = {"query": "identifier=urn:x|none"} if path == "/fhir/{type}" and method in ("PUT", "DELETE") else {}
+        is_conditional = path == "/fhir/{type}" and method in ("PUT", "PATCH", "DELETE")
+        criteria = {"query": "identifier=urn:x|none"} if is_conditional else {}
         found.append((path, method, 401, {"as": "nobody", **criteria}))
         if "$" not in path:
             found.append((path, method, 403, {"as": "stranger", **criteria, **body}))
@@ -284,6 +313,8 @@ def _body(path: str, method: str) -> dict[str, Any]:
         return {"data": {"name": "x"}}
     if path.startswith("/fhir/{type}") and method in ("POST", "PUT"):
         return {"json": {**PATIENT, "id": "one"}}
+    if path.startswith("/fhir/{type}") and method == "PATCH":
+        return {"json": {"resourceType": "Parameters"}}
     if method == "POST" and path.startswith("/admin") and not path.startswith("/admin/jobs"):
         return {"json": {}}
     return {}

@@ -98,13 +98,6 @@ def test_a_conditional_update_with_if_match_needs_a_match(fhir):
     assert fhir.total("Patient") == 0
 
 
-def test_patch_is_refused_with_what_is_allowed(fhir):
-    id_ = fhir.create(patient())["id"]
-    answer = fhir("PATCH", f"Patient/{id_}", [], Content_Type="application/json-patch+json")
-    answer.refused(405, "not-supported", "http.method")
-    assert answer.headers["Allow"] == "DELETE, GET, HEAD, PUT"
-
-
 def test_a_token_that_may_create_but_not_update_changes_nothing(client, fhir):
     id_ = fhir.create(patient())["id"]
     creator = client("system/Patient.crs")

@@ -13,6 +13,8 @@ CASES = [
     ("POST", "Patient/_search", "", ("search-type", "Patient", None)),
     ("POST", "Patient", "", ("create", "Patient", None)),
     ("PUT", "Patient", "identifier=a", ("update", "Patient", None)),
+    ("PATCH", "Patient", "identifier=a", ("patch", "Patient", None)),
+    ("PATCH", "Patient/1", "", ("patch", "Patient", "1")),
     ("DELETE", "Patient", "identifier=a", ("delete", "Patient", None)),
     ("GET", "Patient/_history", "", ("history-type", "Patient", None)),
     ("GET", "Patient/1", "", ("read", "Patient", "1")),
@@ -77,9 +79,9 @@ def test_an_unknown_type_is_told_from_an_unknown_address():
 
 def test_a_wrong_method_names_those_that_are_allowed():
     with pytest.raises(MethodNotAllowed) as caught:
-        parse("PATCH", "Patient/1")
-    assert caught.value.headers["Allow"] == "DELETE, GET, HEAD, PUT"
-    assert "PATCH is not supported" in caught.value.diagnostics
+        parse("POST", "Patient/1")
+    assert caught.value.headers["Allow"] == "DELETE, GET, HEAD, PATCH, PUT"
+    assert "Allowed: DELETE, GET, HEAD, PATCH, PUT" in caught.value.diagnostics
 
 
 def test_compartment_search_is_refused_as_not_supported():
@@ -89,7 +91,7 @@ def test_compartment_search_is_refused_as_not_supported():
 
 
 def test_a_conditional_change_without_criteria_is_refused():
-    for method in ("PUT", "DELETE"):
+    for method in ("PUT", "PATCH", "DELETE"):
         with pytest.raises(InvalidRequest):
             parse(method, "Patient")
 

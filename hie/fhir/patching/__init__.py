@@ -1,0 +1,48 @@
+"""Patches of resources, in the three formats that travel as JSON: https://hl7.org/fhir/R4/http.html#patch
+
+    parse("application/json-patch+json", [{"op": "replace", "path": "/active", "value": False}]).applied(patient)
+
+What no patch of its kind can be is refused as it is read (400). What does not fit the resource as it stands, such as a
+test that fails, is a conflict (409), and what could never fit it cannot be processed (422): RFC 5789 section 2.2.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from hie.errors import UnsupportedMediaType
+from hie.fhir.patching import fhirpath_patch, json_patch, merge_patch
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+FHIR_JSON = "application/fhir+json"
+#: What Accept-Patch and the CapabilityStatement name.
+FORMATS = (JSON_PATCH, MERGE_PATCH, FHIR_JSON)
+
+__all__ = ["FHIR_JSON", "FORMATS", "JSON_PATCH", "MERGE_PATCH", "Patch", "parse", "unsupported"]
+
+
+class Patch(Protocol):
+    """A patch that can be applied."""
+
+    def applied(self, resource: dict[str, Any]) -> Any:
+        """Return the patched resource; the one that is given may be changed on the way."""
+
+
+def parse(format_: str, document: Any) -> Patch:
+    """Read a patch whose JSON has been parsed; any format that is not named is FHIR's own, a Parameters resource."""
+    if format_ == JSON_PATCH:
+        return json_patch.parse(document)
+    if format_ == MERGE_PATCH:
+        return merge_patch.parse(document)
+    return fhirpath_patch.parse(document)
+
+
+def unsupported(content_type: str | None) -> UnsupportedMediaType:
+    """Build the refusal of a patch in another format; Accept-Patch says which there are: RFC 5789 section 3.1"""
+    found = "The body has no Content-Type" if not content_type else f"Content-Type {content_type[:80]!r} is no patch"
+    error = UnsupportedMediaType(
+        f"{found}; taken are {JSON_PATCH}, {MERGE_PATCH}, and {FHIR_JSON} with a Parameters resource (FHIRPath Patch).",
+        expression="http.Content-Type")
+    error.headers["Accept-Patch"] = ", ".join(FORMATS)
+    return error
