@@ -1,7 +1,7 @@
 """The errors a client may see; each becomes an OperationOutcome with the class's HTTP status and issue code.
 
     FhirError 500 exception
-    ├── InvalidRequest 400 invalid ── InvalidJson 400 structure
+    ├── InvalidRequest 400 invalid ── InvalidJson 400 structure, InvalidXml 400 structure
     │   ├── InvalidResource 400 invalid          content breaks the base rules of FHIR
     │   ├── InvalidSearch 400 invalid            unknown parameter, unreadable value
     │   ├── NotSupported 400 not-supported       FHIR knows it, this server does not (yet)
@@ -84,6 +84,10 @@ class InvalidRequest(FhirError):
 
 
 class InvalidJson(InvalidRequest):
+    code = "structure"
+
+
+class InvalidXml(InvalidRequest):
     code = "structure"
 
 

@@ -53,7 +53,7 @@ def capability_statement(
     pointing = _pointing(parameters)
     rest: dict[str, Any] = {
         "mode": "server",
-        "documentation": "FHIR JSON over HTTP. What is written is validated against R4 and its references are checked.",
+        "documentation": "FHIR JSON and XML over HTTP. Writes are validated against R4, their references checked.",
         "security": _security(),
         "resource": [_resource(name, parameters[name], pointing.get(name, []), offered) for name in parameters],
         "interaction": [{"code": code} for code in _system_interactions()],
@@ -74,7 +74,7 @@ def capability_statement(
         "software": {"name": "hie", "version": version},
         "implementation": {"description": "FHIR R4 health information exchange", "url": base_url},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "json"],
+        "format": ["application/fhir+json", "json", "application/fhir+xml", "xml"],
         "patchFormat": list(patching.FORMATS),
         "rest": [rest],
     }

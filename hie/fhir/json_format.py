@@ -125,6 +125,17 @@ def _is_absurd(number: str) -> bool:
     return bool(exponent) and abs(int(exponent)) > MAX_EXPONENT
 
 
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?", re.ASCII)
+
+
+def number(text: str) -> int | JsonDecimal | None:
+    """Read a number that stands outside of JSON as `parse` would read it; None where it is none of JSON."""
+    match = _NUMBER.fullmatch(text)
+    if match is None or _is_absurd(text):
+        return None
+    return int(text) if match[1] is None and match[2] is None else JsonDecimal(text)
+
+
 def _constant(_: str) -> NoReturn:
     raise _Refused
 

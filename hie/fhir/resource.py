@@ -1,10 +1,10 @@
-"""From JSON bytes to a resource that may be stored: https://hl7.org/fhir/R4/validation.html"""
+"""From the bytes of JSON or XML to a resource that may be stored: https://hl7.org/fhir/R4/validation.html"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from hie.errors import InvalidJson, InvalidRequest, InvalidResource, OutcomeIssue
+from hie.errors import InvalidJson, InvalidRequest, InvalidResource, InvalidXml, NotAcceptable, OutcomeIssue
 from hie.fhir import facts, json_format, validation
 
 _REFUSING = frozenset({"fatal", "error"})
@@ -28,6 +28,28 @@ def parse_json(body: bytes) -> Any:
     except json_format.JsonError as error:
         raise InvalidJson(f"{error.message} Line {error.line}, column {error.column}.",
                           expression=error.expression) from None
+
+
+def parse_xml(body: bytes) -> dict[str, Any]:
+    """Read a resource's XML into its JSON; InvalidXml says what is wrong and where."""
+    from hie.fhir import xml_format  # loaded by the first client that speaks XML
+
+    if not body:
+        raise InvalidXml("The request has no body; a resource in XML is expected.")
+    try:
+        return xml_format.parse(body)
+    except xml_format.XmlError as error:
+        raise InvalidXml(str(error), expression=error.expression) from None
+
+
+def as_xml(content: bytes, *, pretty: bool = False) -> bytes:
+    """Write the JSON of a resource as XML; NotAcceptable where XML cannot hold it."""
+    from hie.fhir import xml_format
+
+    try:
+        return xml_format.dump(json_format.parse(content), pretty=pretty)
+    except xml_format.XmlError as error:
+        raise NotAcceptable(f"{error} Ask for JSON.", expression="http.Accept") from None
 
 
 def type_of(resource: Any, expression: str | None = None) -> str:

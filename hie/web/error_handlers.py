@@ -9,8 +9,8 @@ from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException
 
 from hie.errors import FhirError, OutcomeIssue
-from hie.fhir import outcome
-from hie.web.negotiation import FHIR_JSON
+from hie.fhir import outcome, resource
+from hie.web.negotiation import FHIR_JSON, FHIR_XML
 from hie.web.reply import Reply
 
 log = logging.getLogger("hie.web")
@@ -19,16 +19,16 @@ log = logging.getLogger("hie.web")
 _CODES = {404: "not-found", 405: "not-supported", 413: "too-long", 415: "not-supported"}
 
 
-def refusal(error: FhirError) -> Reply:
+def refusal(error: FhirError, *, xml: bool = False) -> Reply:
     """Answer a refusal."""
-    return _reply(error.status, error.issues, error.headers)
+    return _reply(error.status, error.issues, error.headers, xml)
 
 
-def unexpected(error: Exception, request_id: str) -> Reply:
+def unexpected(error: Exception, request_id: str, *, xml: bool = False) -> Reply:
     """Answer a defect of ours: what happened is for the log, not for the client."""
     log.error("unexpected failure", exc_info=error, extra={"request_id": request_id})
     text = f"Unexpected failure; the server's log has it under request id {request_id}."
-    return _reply(500, (OutcomeIssue("exception", text),), {})
+    return _reply(500, (OutcomeIssue("exception", text),), {}, xml)
 
 
 def response(reply: Reply) -> Response:
@@ -61,5 +61,8 @@ def of_werkzeug(error: HTTPException) -> Response:
     return response(_reply(status, (OutcomeIssue(code, text),), headers))
 
 
-def _reply(status: int, issues: tuple[OutcomeIssue, ...], headers: dict[str, str]) -> Reply:
-    return Reply(status, [("Content-Type", f"{FHIR_JSON}; charset=utf-8"), *headers.items()], outcome.dump(issues))
+def _reply(status: int, issues: tuple[OutcomeIssue, ...], headers: dict[str, str], xml: bool = False) -> Reply:
+    content, content_type = outcome.dump(issues), FHIR_JSON
+    if xml:
+        content, content_type = resource.as_xml(content), FHIR_XML
+    return Reply(status, [("Content-Type", f"{content_type}; charset=utf-8"), *headers.items()], content)

@@ -67,9 +67,13 @@ def _replied(here: Exchange, path: str) -> Reply:
     try:
         return _answered(here, path)
     except FhirError as error:
-        return error_handlers.refusal(error)
+        return error_handlers.refusal(error, xml=_is_xml_wanted(here))
     except Exception as error:
-        return error_handlers.unexpected(error, here.request_id)
+        return error_handlers.unexpected(error, here.request_id, xml=_is_xml_wanted(here))
+
+
+def _is_xml_wanted(here: Exchange) -> bool:
+    return negotiation.of_refusal(here.environ.get("HTTP_ACCEPT"), here.environ.get("QUERY_STRING", ""))
 
 
 def _answered(here: Exchange, path: str) -> Reply:
@@ -81,6 +85,8 @@ def _answered(here: Exchange, path: str) -> Reply:
         negotiation.refuse_unacceptable(accepted, accept)
     if request.method in ("POST", "PUT", "PATCH"):
         request = _with_body(here, request)
+        if request.interaction == "search-type":  # the form may say _format, too
+            accepted = negotiation.wants_fhir(accept, request.parameter("_format"))
     ctx = _context(here)
     return respond(request, dispatch(request, ctx), ctx.base_url, accepted)
 
@@ -162,15 +168,17 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
     if request.interaction == "patch" and (format_ := _patch_format(content_type)) is not None:
         return replace(request, resource=resource.parse_json(_some_body(here)), content_type=format_)
     in_json = negotiation.is_json(content_type)
-    if not in_json and request.type == "Binary" and request.interaction in ("create", "update"):
+    is_binary = request.type == "Binary" and request.interaction in ("create", "update")
+    in_xml = not in_json and negotiation.is_xml(content_type, is_binary=is_binary)
+    if is_binary and not in_json and not in_xml:
         return _with_binary(here, request, content_type)
     settings = here.application.settings
     content = body.read(environ, settings.max_body_bytes, settings.threads)
     if not content and request.interaction == "operation":
         return request
-    if content and not in_json:
+    if content and not in_json and not in_xml:
         raise (patching if request.interaction == "patch" else negotiation).unsupported(content_type)
-    parsed = resource.parse(content)
+    parsed = resource.parse_xml(content) if in_xml else resource.parse(content)
     if request.interaction == "transaction" and parsed.get("type") == "batch":
         here.entry.interaction = "batch"
         return replace(request, interaction="batch", resource=parsed)

@@ -1,6 +1,6 @@
 """Which format a client sends and wants: https://hl7.org/fhir/R4/http.html#mime-type, RFC 9110 section 12
 
-Pure functions over header texts. FHIR JSON is what this server speaks; a Binary also travels in its own format.
+Pure functions over header texts. This server speaks FHIR JSON and FHIR XML; a Binary also travels in its own format.
 """
 
 from __future__ import annotations
@@ -9,22 +9,35 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 from hie.errors import InvalidRequest, NotAcceptable, UnsupportedMediaType
 from hie.fhir.http import Preferences
 
 FHIR_JSON = "application/fhir+json"
-#: What `_format` may say for FHIR JSON; "fhir json" is "fhir+json" whose plus was not encoded.
-_FORMATS = frozenset({"json", "application/json", FHIR_JSON, "application/fhir json", "text/json"})
+FHIR_XML = "application/fhir+xml"
+FHIR_NDJSON = "application/fhir+ndjson"
+#: What `_format` and Accept may say; "fhir json" is "fhir+json" whose plus was not encoded in a URL.
 _JSON = frozenset({FHIR_JSON, "application/json", "text/json"})
-OFFERED = f"{FHIR_JSON} (or _format=json)"
+_XML = frozenset({FHIR_XML, "application/xml", "text/xml"})
+_JSON_FORMATS = _JSON | {"json", "application/fhir json"}
+_XML_FORMATS = _XML | {"xml", "application/fhir xml"}
+_NDJSON = frozenset({FHIR_NDJSON, "application/ndjson", "application/x-ndjson", "ndjson", "application/fhir ndjson"})
+_VERSIONS = frozenset({"4.0", "4.0.1"})
+OFFERED = f"{FHIR_JSON} (or _format=json) and {FHIR_XML} (or _format=xml)"
+_BULK_ONLY = " NDJSON is the format of bulk files alone (https://hl7.org/fhir/R4/nd-json.html)."
 
 
 class Accepted(NamedTuple):
-    """What a client takes: whether FHIR JSON is fine, and whether it named it before everything else."""
+    """What a client takes.
+
+    `fhir`: whether it may be FHIR JSON or XML; `named`: whether one of them was named before everything else, so that a
+    Binary is wanted as a resource; `xml`: whether it is XML that is wanted.
+    """
 
     fhir: bool
     named: bool
+    xml: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +61,37 @@ def media_type(text: str) -> MediaType:
 
 @lru_cache(maxsize=256)
 def accepted(accept: str | None) -> Accepted:
-    """Read an Accept header; absent, it accepts everything."""
+    """Read an Accept header; absent, it accepts everything. Of two with one quality the first named is taken."""
     if accept is None or not accept.strip():
         return Accepted(True, False)
-    json, other, wildcard = 0.0, 0.0, 0.0
+    json, xml, own_xml, other, wildcard = -1.0, -1.0, -1.0, 0.0, -1.0
+    is_xml_first = False
     for part in accept.split(","):
         one = media_type(part)
         quality = _quality(one.parameters.get("q", "1"))
-        if one.name in _JSON:
-            if one.parameters.get("fhirversion", "4.0") in ("4.0", "4.0.1"):
-                json = max(json, quality)
-        elif one.name in ("*/*", "application/*"):
+        if one.name in ("*/*", "application/*"):
             wildcard = max(wildcard, quality)
+        elif one.name in _JSON or one.name in _XML:
+            if one.parameters.get("fhirversion", "4.0") not in _VERSIONS:
+                continue
+            if one.name in _JSON:
+                json = max(json, quality)
+            else:
+                is_xml_first = is_xml_first or json < 0
+                xml = max(xml, quality)
+                own_xml = max(own_xml, quality if one.name == FHIR_XML else 0)
         elif one.name:
             other = max(other, quality)
-    return Accepted(json > 0 or wildcard > 0, json > 0 and json >= other)
+    return _chosen(json, xml, own_xml, other, wildcard, is_xml_first)
+
+
+def _chosen(json: float, xml: float, own_xml: float, other: float, wildcard: float, is_xml_first: bool) -> Accepted:
+    """Choose by quality; a wildcard stands for what is not named (-1), and means JSON where it decides."""
+    fhir_json = json if json >= 0 else wildcard
+    fhir_xml = xml if xml >= 0 else wildcard
+    wants_xml = fhir_xml > 0 and (fhir_xml > fhir_json or (xml >= 0 and fhir_xml == fhir_json and is_xml_first))
+    named = own_xml if wants_xml else json
+    return Accepted(fhir_json > 0 or fhir_xml > 0, named > 0 and named >= other, wants_xml)
 
 
 def _quality(text: str) -> float:
@@ -74,43 +103,67 @@ def _quality(text: str) -> float:
 
 
 def wants_fhir(accept: str | None, format_: str | None) -> Accepted:
-    """Tell whether the answer may be FHIR JSON; _format goes before the header."""
+    """Tell which format the answer may have; _format goes before the header."""
     if format_ is None:
         return accepted(accept)
-    if format_.split(";")[0].strip().lower() not in _FORMATS:
-        raise NotAcceptable(f"_format {format_[:80]!r} is not offered; offered is {OFFERED}.", expression="_format")
-    return Accepted(True, True)
+    one = media_type(format_)
+    if one.name not in _JSON_FORMATS and one.name not in _XML_FORMATS:
+        raise NotAcceptable(f"_format {format_[:80]!r} is not offered; offered is {OFFERED}."
+                            + (_BULK_ONLY if one.name in _NDJSON else ""), expression="_format")
+    if one.parameters.get("fhirversion", "4.0") not in _VERSIONS:
+        raise NotAcceptable(f"_format {format_[:80]!r}: this server speaks FHIR 4.0.", expression="_format")
+    return Accepted(True, True, one.name in _XML_FORMATS)
 
 
 def refuse_unacceptable(answer: Accepted, accept: str | None) -> None:
     """Refuse a client that takes nothing of what is offered."""
     if not answer.fhir:
-        raise NotAcceptable(f"Accept {str(accept)[:80]!r} is not offered; offered is {OFFERED}.",
+        bulk = _BULK_ONLY if any(name in str(accept) for name in _NDJSON) else ""
+        raise NotAcceptable(f"Accept {str(accept)[:80]!r} is not offered; offered is {OFFERED}.{bulk}",
                             expression="http.Accept")
+
+
+def of_refusal(accept: str | None, query: str) -> bool:
+    """Tell whether a refusal is written as XML: as wanted, as far as the request can be read; JSON otherwise."""
+    try:
+        wanted = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "_format"]
+    except ValueError:
+        wanted = []
+    if wanted:
+        return media_type(wanted[-1]).name in _XML_FORMATS
+    return accepted(accept).xml
 
 
 def is_json(content_type: str | None) -> bool:
     """Tell whether a body is FHIR JSON; UnsupportedMediaType for JSON in another character set or version of FHIR."""
+    return content_type == FHIR_JSON or _is(content_type, _JSON, "FHIR JSON")
+
+
+def is_xml(content_type: str | None, *, is_binary: bool = False) -> bool:
+    """Tell whether a body is FHIR XML; of a Binary any XML but FHIR's own is content (binary.html#rest)."""
+    return _is(content_type, frozenset({FHIR_XML}) if is_binary else _XML, "FHIR XML")
+
+
+def _is(content_type: str | None, names: frozenset[str], what: str) -> bool:
     if content_type is None:
         return False
-    if content_type == FHIR_JSON:
-        return True
     one = media_type(content_type)
-    if one.name not in _JSON:
+    if one.name not in names:
         return False
     if one.parameters.get("charset", "utf-8") not in ("utf-8", "utf8"):
-        raise UnsupportedMediaType(f"Content-Type {content_type[:80]!r}: FHIR JSON is UTF-8.",
+        raise UnsupportedMediaType(f"Content-Type {content_type[:80]!r}: {what} is UTF-8.",
                                    expression="http.Content-Type")
-    if one.parameters.get("fhirversion", "4.0") not in ("4.0", "4.0.1"):
+    if one.parameters.get("fhirversion", "4.0") not in _VERSIONS:
         raise UnsupportedMediaType(f"Content-Type {content_type[:80]!r}: this server speaks FHIR 4.0.",
                                    expression="http.Content-Type")
     return True
 
 
-def unsupported(content_type: str | None, expected: str = FHIR_JSON) -> UnsupportedMediaType:
+def unsupported(content_type: str | None, expected: str = f"{FHIR_JSON} or {FHIR_XML}") -> UnsupportedMediaType:
     """Build the refusal of a body in another format."""
     found = "The body has no Content-Type" if not content_type else f"Content-Type {content_type[:80]!r} is not taken"
-    return UnsupportedMediaType(f"{found}; {expected} is expected.", expression="http.Content-Type")
+    bulk = _BULK_ONLY if content_type and media_type(content_type).name in _NDJSON else ""
+    return UnsupportedMediaType(f"{found}; {expected} is expected.{bulk}", expression="http.Content-Type")
 
 
 _RETURNS = ("minimal", "representation", "OperationOutcome")

@@ -22,7 +22,7 @@ from hie.web.admin.blueprint import JSON, PREFIX
 from hie.web.admin.routes import ROUTES as ADMIN_ROUTES
 from hie.web.admin.routes import Parameter as AdminParameter
 from hie.web.admin.schemas import SCHEMAS, Schema, reference
-from hie.web.negotiation import FHIR_JSON
+from hie.web.negotiation import FHIR_JSON, FHIR_XML
 
 #: What each interaction answers, apart from 401, which all but the public ones give, and failures of the server.
 STATUSES: dict[str, tuple[int, ...]] = {
@@ -47,7 +47,7 @@ STATUSES: dict[str, tuple[int, ...]] = {
 MEANINGS = {
     200: "Done.", 201: "Made.", 304: "Not modified.", 400: "The request is invalid.",
     401: "No valid token.", 403: "The token's scopes do not allow it.", 404: "There is nothing there.",
-    406: "Only FHIR JSON is offered.", 409: "It conflicts with what is stored.", 410: "It was deleted.",
+    406: "Only FHIR JSON and XML are offered.", 409: "It conflicts with what is stored.", 410: "It was deleted.",
     412: "A condition does not hold.", 413: "The body is too large.", 415: "The body is not in a format that is taken.",
     422: "What would come out of it may not be stored.",
 }  # fmt: skip
@@ -67,13 +67,15 @@ _SUMMARIES = {
 }  # fmt: skip
 _TAKES_RESOURCE = frozenset({"transaction", "create", "update", "conditional-update"})
 _FORM = "application/x-www-form-urlencoded"
-_RESOURCE_CONTENT = {FHIR_JSON: {"schema": reference("Resource")}}
+#: XML says what the JSON of the schema says (https://hl7.org/fhir/R4/xml.html).
+_XML: dict[str, Any] = {FHIR_XML: {"schema": {"type": "string"}}}
+_RESOURCE_CONTENT = {FHIR_JSON: {"schema": reference("Resource")}, **_XML}
 _PATCH_CONTENT: dict[str, Any] = {
     patching.JSON_PATCH: {"schema": {"type": "array", "items": {"type": "object"}}},
     patching.MERGE_PATCH: {"schema": {"type": "object"}},
     **_RESOURCE_CONTENT,
 }
-_REFUSAL = {FHIR_JSON: {"schema": reference("OperationOutcome")}}
+_REFUSAL = {FHIR_JSON: {"schema": reference("OperationOutcome")}, **_XML}
 _TEMPLATES: dict[str, Schema] = {
     "type": {"type": "string", "enum": sorted(facts.RESOURCE_TYPES)},
     "id": {"type": "string", "pattern": r"^[A-Za-z0-9\-.]{1,64}$"},

@@ -6,14 +6,15 @@ https://hl7.org/fhir/R4/http.html#versions
 from __future__ import annotations
 
 from hie.errors import InvalidSearch
-from hie.fhir import binary, json_format, summary
+from hie.fhir import binary, json_format, resource, summary
 from hie.fhir.conditions import etag
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import http_date
-from hie.web.negotiation import FHIR_JSON, Accepted
+from hie.web.negotiation import FHIR_JSON, FHIR_XML, Accepted
 from hie.web.reply import Headers, Reply
 
 _FHIR_JSON_UTF8 = f"{FHIR_JSON}; charset=utf-8"
+FHIR_XML_UTF8 = f"{FHIR_XML}; charset=utf-8"
 _ONE_RESOURCE = frozenset({"read", "vread", "capabilities"})
 
 
@@ -27,6 +28,9 @@ def respond(request: FhirRequest, answer: FhirResponse, base_url: str, accepted:
         return _raw_binary(answer, headers)
     if request.parameters and content_type == FHIR_JSON:
         content = _shaped(request, content)
+    if accepted.xml and content_type == FHIR_JSON:
+        headers.append(("Content-Type", FHIR_XML_UTF8))
+        return Reply(answer.status, headers, resource.as_xml(content, pretty=_pretty(request)))
     headers.append(("Content-Type", _FHIR_JSON_UTF8 if content_type == FHIR_JSON else content_type))
     return Reply(answer.status, headers, content)
 
@@ -51,8 +55,8 @@ def _shaped(request: FhirRequest, content: bytes) -> bytes:
     pretty = _pretty(request)
     if selection is None and not pretty:
         return content
-    resource = json_format.parse(content)
-    return json_format.dump(resource if selection is None else selection.of(resource), pretty=pretty)
+    whole = json_format.parse(content)
+    return json_format.dump(whole if selection is None else selection.of(whole), pretty=pretty)
 
 
 def _pretty(request: FhirRequest) -> bool:

@@ -11,11 +11,13 @@ import pytest
 from flask import Flask
 
 from hie.app import create_app
+from hie.fhir import xml_format
 from hie.settings import Settings
 from hie.store import administration
 
 TOKEN_HOURS = 10
 FHIR_JSON = "application/fhir+json; charset=utf-8"
+FHIR_XML = "application/fhir+xml; charset=utf-8"
 
 
 @dataclass
@@ -28,6 +30,8 @@ class Answer:
 
     @property
     def json(self) -> Any:
+        if self.headers.get("Content-Type") == FHIR_XML:
+            return xml_format.parse(self.content)
         return json.loads(self.content)
 
     @property
@@ -47,10 +51,12 @@ class Answer:
     def link(self, relation: str) -> str | None:
         return next((row["url"] for row in self.json.get("link", []) if row["relation"] == relation), None)
 
-    def refused(self, status: int, code: str, expression: str | None = None, text: str = "") -> None:
+    def refused(
+        self, status: int, code: str, expression: str | None = None, text: str = "", content_type: str = FHIR_JSON
+    ) -> None:
         """Assert a refusal: its status, and among its issues one with the code, expression and words."""
         assert self.status == status, self.content
-        assert self.headers["Content-Type"] == FHIR_JSON
+        assert self.headers["Content-Type"] == content_type
         body = self.json
         assert body["resourceType"] == "OperationOutcome"
         found = [(one["code"], one.get("expression", [None])[0], one["diagnostics"]) for one in body["issue"]]

@@ -14,7 +14,7 @@ def test_each_request_leaves_one_record(app, fhir, nobody):
     before = len(records(app))
     id_ = fhir.create(patient())["id"]
     fhir.get(f"Patient/{id_}")
-    fhir.get(f"Patient/{id_}?_format=xml")
+    fhir.get(f"Patient/{id_}?_format=ttl")
     fhir.get("Patient/nobody")
     fhir.get("Nothing")
     fhir.post("Patient", b"{")

@@ -6,15 +6,16 @@ from tests.builders import observation, patient
 
 
 @pytest.mark.parametrize("accept", [None, "*/*", "application/fhir+json", "application/json", "application/*;q=0.1",
-                                    "application/fhir+json;fhirVersion=4.0", "text/html, */*;q=0.5"])
+                                    "application/fhir+json;fhirVersion=4.0", "text/html, */*;q=0.5",
+                                    "application/fhir+xml;q=0.5, application/fhir+json"])
 def test_fhir_json_is_what_is_offered(fhir, accept):
     id_ = fhir.create(patient())["id"]
     answer = fhir.get(f"Patient/{id_}", **({"Accept": accept} if accept else {}))
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/fhir+json; charset=utf-8")
 
 
-@pytest.mark.parametrize("accept", ["application/fhir+xml", "text/html", "application/fhir+turtle",
-                                    "application/fhir+json;q=0"])
+@pytest.mark.parametrize("accept", ["application/fhir+ndjson", "text/html", "application/fhir+turtle",
+                                    "application/fhir+json;q=0", "application/fhir+xml;fhirVersion=5.0"])
 def test_what_is_not_offered_is_refused_with_what_is(fhir, accept):
     fhir.get("Patient/1", Accept=accept).refused(406, "not-supported", "http.Accept", "application/fhir+json")
     fhir.post("Patient", patient(), Accept=accept).refused(406, "not-supported", "http.Accept")
@@ -25,10 +26,12 @@ def test_format_goes_before_accept(fhir):
     id_ = fhir.create(patient())["id"]
     assert fhir.get(f"Patient/{id_}?_format=json", Accept="application/fhir+xml").status == 200
     assert fhir.get(f"Patient/{id_}?_format=application/fhir%2Bjson").status == 200
-    fhir.get(f"Patient/{id_}?_format=xml").refused(406, "not-supported", "_format")
+    fhir.get(f"Patient/{id_}?_format=ttl").refused(406, "not-supported", "_format")
+    fhir.get("Patient?_format=ndjson").refused(406, "not-supported", "_format", "bulk files alone")
 
 
-@pytest.mark.parametrize("content_type", ["application/fhir+xml", "application/xml", "text/plain",
+@pytest.mark.parametrize("content_type", ["application/fhir+ndjson", "application/fhir+turtle", "text/plain",
+                                          "application/fhir+xml; charset=utf-16", "text/xml; fhirVersion=5.0",
                                           "application/json; charset=iso-8859-1", "application/x-www-form-urlencoded"])
 def test_a_body_in_another_format_is_refused(fhir, content_type):
     for method, url in (("POST", "Patient"), ("PUT", "Patient/1"), ("POST", "")):

@@ -1,4 +1,4 @@
-"""Patches of resources, in the three formats that travel as JSON: https://hl7.org/fhir/R4/http.html#patch
+"""Patches of resources, in three formats; FHIR's own travels as JSON or XML: https://hl7.org/fhir/R4/http.html#patch
 
     parse("application/json-patch+json", [{"op": "replace", "path": "/active", "value": False}]).applied(patient)
 
@@ -16,8 +16,9 @@ from hie.fhir.patching import fhirpath_patch, json_patch, merge_patch
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 FHIR_JSON = "application/fhir+json"
+FHIR_XML = "application/fhir+xml"
 #: What Accept-Patch and the CapabilityStatement name.
-FORMATS = (JSON_PATCH, MERGE_PATCH, FHIR_JSON)
+FORMATS = (JSON_PATCH, MERGE_PATCH, FHIR_JSON, FHIR_XML)
 
 __all__ = ["FHIR_JSON", "FORMATS", "JSON_PATCH", "MERGE_PATCH", "Patch", "parse", "unsupported"]
 
@@ -42,7 +43,8 @@ def unsupported(content_type: str | None) -> UnsupportedMediaType:
     """Build the refusal of a patch in another format; Accept-Patch says which there are: RFC 5789 section 3.1"""
     found = "The body has no Content-Type" if not content_type else f"Content-Type {content_type[:80]!r} is no patch"
     error = UnsupportedMediaType(
-        f"{found}; taken are {JSON_PATCH}, {MERGE_PATCH}, and {FHIR_JSON} with a Parameters resource (FHIRPath Patch).",
+        f"{found}; taken are {JSON_PATCH}, {MERGE_PATCH}, and {FHIR_JSON} or {FHIR_XML} with a Parameters resource "
+        "(FHIRPath Patch).",
         expression="http.Content-Type")
     error.headers["Accept-Patch"] = ", ".join(FORMATS)
     return error

@@ -54,6 +54,20 @@ def problem(div: str) -> str | None:
     return None
 
 
+def is_xhtml(div: str) -> bool:
+    """Tell whether the text is one well-formed div of XHTML that holds nothing active (txt-1)."""
+    try:
+        _Reader().read(div)
+    except (_Refused, expat.ExpatError, ValueError):
+        return False
+    return True
+
+
+def numbered(text: str) -> str:
+    """Write the named characters of XHTML as numbers, which XML knows without a document type."""
+    return _ENTITY.sub(_number, text)
+
+
 class _Reader:
     """Looks at each tag as expat meets it; document types, and with them every entity bomb, are refused."""
 
@@ -121,3 +135,8 @@ def _entity(match: re.Match[str]) -> str:
     if name in _XML_ENTITIES or name not in html.entities.name2codepoint:
         return match[0]
     return chr(html.entities.name2codepoint[name])
+
+
+def _number(match: re.Match[str]) -> str:
+    character = _entity(match)
+    return match[0] if character == match[0] else f"&#{ord(character)};"

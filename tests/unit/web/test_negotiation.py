@@ -3,36 +3,76 @@
 import pytest
 
 from hie.errors import InvalidRequest, NotAcceptable, UnsupportedMediaType
-from hie.web.negotiation import accepted, is_json, preferences, refuse_unacceptable, wants_fhir
+from hie.web.negotiation import accepted, is_json, is_xml, of_refusal, preferences, refuse_unacceptable, wants_fhir
 
 
 @pytest.mark.parametrize(
-    ("accept", "fhir", "named"),
+    ("accept", "fhir", "named", "xml"),
     [
-        (None, True, False),
-        ("*/*", True, False),
-        ("application/fhir+json", True, True),
-        ("application/json;q=0.5, text/html", True, False),
-        ("text/html, application/xhtml+xml, */*;q=0.8", True, False),
-        ("application/fhir+xml", False, False),
-        ("application/fhir+json;q=0, */*;q=0", False, False),
-        ("application/fhir+json; fhirVersion=3.0", False, False),
-        ("application/fhir+json; fhirVersion=4.0", True, True),
-        ("image/png, application/fhir+json;q=0.1", True, False),
-        ("application/fhir+xml;q=0.1, application/fhir+json", True, True),
-        ("application/fhir+json;q=nonsense", False, False),
+        (None, True, False, False),
+        ("", True, False, False),
+        ("*/*", True, False, False),
+        ("application/fhir+json", True, True, False),
+        ("application/json;q=0.5, text/html", True, False, False),
+        ("text/html, application/xhtml+xml, */*;q=0.8", True, False, False),
+        ("application/fhir+json;q=0, */*;q=0", False, False, False),
+        ("application/fhir+json; fhirVersion=3.0", False, False, False),
+        ("application/fhir+json; fhirVersion=4.0", True, True, False),
+        ("application/fhir+json; charset=utf-8; fhirVersion=4.0.1; q=0.3", True, True, False),
+        ("image/png, application/fhir+json;q=0.1", True, False, False),
+        ("application/fhir+json;q=nonsense", False, False, False),
+        ("application/fhir+xml", True, True, True),
+        ("APPLICATION/FHIR+XML;Q=0.5", True, True, True),
+        ("text/xml", True, False, True),
+        ("application/xml;fhirVersion=4.0", True, False, True),
+        ("application/fhir+xml;fhirVersion=5.0", False, False, False),
+        ("application/fhir+xml;fhirVersion=5.0, application/fhir+json;fhirVersion=4.0", True, True, False),
+        ("application/fhir+xml;q=0.1, application/fhir+json", True, True, False),
+        ("application/fhir+json;q=0.1, application/fhir+xml", True, True, True),
+        ("application/fhir+xml, application/fhir+json", True, True, True),
+        ("application/fhir+json, application/fhir+xml", True, True, False),
+        ("application/fhir+xml, */*", True, True, True),
+        ("application/fhir+xml;q=0.5, */*", True, False, False),
+        ("*/*, application/fhir+json;q=0", True, False, True),
+        ("text/html, application/xml;q=0.9, */*;q=0.8", True, False, True),
+        ("image/png, application/fhir+xml;q=0.1", True, False, True),
+        ("application/fhir+ndjson", False, False, False),
+        ("application/fhir+turtle, text/html", False, False, False),
     ],
 )
-def test_an_accept_header_says_what_the_client_takes(accept, fhir, named):
-    assert accepted(accept) == (fhir, named)
+def test_an_accept_header_says_what_the_client_takes(accept, fhir, named, xml):
+    assert accepted(accept) == (fhir, named, xml)
 
 
-def test_format_goes_before_the_accept_header():
-    assert wants_fhir("application/fhir+xml", "json") == (True, True)
+@pytest.mark.parametrize("format_", ["xml", "text/xml", "application/xml", "application/fhir+xml",
+                                     "application/fhir xml", "application/fhir+xml; fhirVersion=4.0"])
+def test_format_goes_before_the_accept_header(format_):
+    assert wants_fhir("application/fhir+xml", "json") == (True, True, False)
     assert wants_fhir(None, "application/fhir json").fhir  # a plus that was not encoded
+    assert wants_fhir("application/fhir+json", format_) == (True, True, True)
+
+
+@pytest.mark.parametrize(("format_", "text"), [("ttl", "application/fhir+xml"), ("html", "application/fhir+json"),
+                                               ("ndjson", "bulk files alone"), ("json;fhirVersion=5.0", "FHIR 4.0")])
+def test_a_format_that_is_not_offered_is_refused(format_, text):
     with pytest.raises(NotAcceptable) as caught:
-        wants_fhir("application/fhir+json", "xml")
-    assert "application/fhir+json" in caught.value.diagnostics
+        wants_fhir("application/fhir+json", format_)
+    assert text in caught.value.diagnostics
+
+
+@pytest.mark.parametrize(
+    ("accept", "query", "xml"),
+    [
+        (None, "", False),
+        ("application/fhir+xml", "", True),
+        ("application/fhir+xml", "_format=json", False),
+        (None, "a=%ff&_format=xml", True),
+        ("text/turtle", "_format=ttl", False),
+        ("application/fhir+xml", "&".join("a=1" for _ in range(5000)), True),
+    ],
+)
+def test_a_refusal_is_written_as_wanted(accept, query, xml):
+    assert of_refusal(accept, query) == xml
 
 
 def test_what_is_not_offered_is_refused_with_what_is():
@@ -49,6 +89,21 @@ def test_what_is_not_offered_is_refused_with_what_is():
 )
 def test_fhir_json_is_known_under_its_names(content_type):
     assert is_json(content_type)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "resource", "binary"),
+    [
+        ("application/fhir+xml", True, True),
+        ("application/fhir+xml; charset=UTF-8; fhirVersion=4.0", True, True),
+        ("text/xml", True, False),  # as the content of a Binary it may be any XML, a CDA document for instance
+        ("application/xml", True, False),
+        ("application/fhir+json", False, False),
+        (None, False, False),
+    ],
+)
+def test_fhir_xml_is_known_under_its_names(content_type, resource, binary):
+    assert (is_xml(content_type), is_xml(content_type, is_binary=True)) == (resource, binary)
 
 
 @pytest.mark.parametrize("content_type", [None, "", "application/fhir+xml", "text/plain", "image/png"])

@@ -1,0 +1,397 @@
+"""From XML to the JSON of a resource: https://hl7.org/fhir/R4/xml.html
+
+Python's own expat reads, with what makes XML dangerous refused where it begins: a document type declaration (and with
+it every entity, internal or external), depth, namespaces without end. Nothing is ever fetched. The whole document is
+given to it at once, so that the offsets it tells are offsets into the document: a narrative is taken from there as it
+was written, white space and character references included.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any, NoReturn
+from xml.parsers import expat
+from xml.sax.saxutils import escape, quoteattr
+
+from hie.fhir import json_format
+from hie.fhir.xml_format.tables import FHIR, XHTML, Kind, Slot, XmlError, resource_tags, table
+
+MAX_DIV_DEPTH = 100
+"""As deep as the rules of narratives allow, see hie.fhir.validation.narrative."""
+MAX_NAMESPACES = 100
+"""Declarations of namespaces in one document; a resource needs two."""
+MAX_ATTRIBUTES = 64
+"""Attributes of one tag; no element of FHIR has more than three, none of XHTML more than a dozen."""
+_SCHEMA_LOCATION = "http://www.w3.org/2001/XMLSchema-instance schemaLocation"
+"""A hint for schema processors that published examples carry: it is ignored."""
+_XML = "http://www.w3.org/XML/1998/namespace "
+_SPACE = " \t\r\n"
+#: Elements of XHTML without content; others keep their end tag, as readers of HTML want it.
+_VOID = frozenset({"area", "br", "col", "hr", "img"})
+#: A tag that is long enough to cost anything, and one with too many attributes: expat gathers them before it tells.
+_LONG_TAG = re.compile(rb"<[^<]{4096,}")
+_MANY_ATTRIBUTES = re.compile(
+    rb"<[^\s<>/!?][^\s<>/]*(?:\s+[^\s=<>]+\s*=\s*(?:\"[^\"]*\"|'[^']*')){%d}" % (MAX_ATTRIBUTES + 1)
+)
+_OWN_NAMESPACE = re.compile(rb"<div[^>]*\sxmlns\s*=")
+
+
+def parse(data: bytes, *, max_depth: int = json_format.DEFAULT_MAX_DEPTH) -> dict[str, Any]:
+    """Read one resource from UTF-8 XML; an XmlError for anything that FHIR does not define."""
+    _refuse_other_encodings(data)
+    _refuse_many_attributes(data)
+    reader = _Reader(data, max_depth)
+    try:
+        reader.parser.Parse(data, True)
+    except expat.ExpatError as error:
+        text = expat.errors.messages.get(error.code, "not well-formed")
+        raise XmlError(f"The text is not XML: {text}.", error.lineno, error.offset + 1, reader.expression()) from None
+    return reader.root
+
+
+def _refuse_other_encodings(data: bytes) -> None:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:4]:
+        raise XmlError("The text is not UTF-8 but looks like UTF-16 or UTF-32; FHIR XML is UTF-8.", 1, 1)
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        raise XmlError(f"The text is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}; FHIR XML is "
+                       "UTF-8.", before.count(b"\n") + 1, error.start - before.rfind(b"\n")) from None
+
+
+def _refuse_many_attributes(data: bytes) -> None:
+    for tag in _LONG_TAG.finditer(data):
+        if _MANY_ATTRIBUTES.match(data, tag.start()):
+            before = data[: tag.start()]
+            raise XmlError(f"A tag has more than {MAX_ATTRIBUTES} attributes.", before.count(b"\n") + 1,
+                           tag.start() - before.rfind(b"\n"))
+
+
+class _Frame:
+    """One open element."""
+
+    __slots__ = ("depth", "index", "kind", "last", "slot", "tags", "text", "value")
+
+    def __init__(self, slot: Slot, kind: Kind, tags: dict[str, Slot], value: dict[str, Any], depth: int) -> None:
+        self.slot, self.kind, self.tags, self.value, self.depth = slot, kind, tags, value, depth
+        self.last = -1  # the order of the latest child
+        self.index = 0  # among its equals, where the element repeats
+        self.text: str | None = None  # of a primitive
+
+
+class _Reader:
+    """Builds the JSON as expat meets elements."""
+
+    def __init__(self, data: bytes, max_depth: int) -> None:
+        self.data, self.max_depth = data, max_depth
+        self.root: dict[str, Any] = {}
+        self.stack: list[_Frame] = []
+        self.frame = _Frame(_ROOT, Kind.RESOURCE, {}, self.root, 0)
+        self.div: _Div | None = None
+        self.namespaces = 0
+        self.element = table("Element").tags
+        self.is_prefixed = False  # whether a prefix stands for XHTML anywhere
+        self.parser = parser = expat.ParserCreate("UTF-8", " ")
+        parser.buffer_text = True
+        parser.XmlDeclHandler = self._declaration
+        parser.StartDoctypeDeclHandler = self._doctype
+        parser.StartNamespaceDeclHandler = self._namespace
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+
+    # -- what is refused before it begins --------------------------------------------------------------------------
+
+    def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
+        if version != "1.0":
+            self._refuse(f"XML {version[:20]} is not taken; FHIR XML is XML 1.0.")
+        if encoding is not None and encoding.lower() not in ("utf-8", "utf8", "us-ascii"):
+            self._refuse(f"The document says it is {encoding[:40]}; FHIR XML is UTF-8.")
+
+    def _doctype(self, *_: object) -> NoReturn:
+        self._refuse("A document type declaration is not taken: FHIR XML has no entities but those of XML itself.")
+
+    def _namespace(self, prefix: str | None, uri: str | None) -> None:
+        self.namespaces += 1
+        if self.namespaces > MAX_NAMESPACES and (prefix is not None or uri not in (XHTML, FHIR)):
+            self._refuse(f"More than {MAX_NAMESPACES} namespaces are declared.")
+        if uri == XHTML and prefix is not None:
+            self.is_prefixed = True
+
+    # -- elements --------------------------------------------------------------------------------------------------
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        if self.div is not None:
+            self._start_in_div(tag, attributes)
+            return
+        frame = self.frame
+        if frame.kind is Kind.RESOURCE:
+            self._start_resource(frame, tag, attributes)
+            return
+        slot = frame.tags.get(tag)
+        if slot is None:
+            self._unknown(frame, tag)
+        order = slot.order
+        if order <= frame.last and (order < frame.last or not slot.is_list):
+            self._misplaced(frame, slot)
+        frame.last = order
+        kind = slot.kind
+        if kind is Kind.PRIMITIVE:
+            self._start_primitive(frame, slot, attributes)
+        elif kind is Kind.COMPLEX:
+            self._start_complex(frame, slot, attributes)
+        elif kind is Kind.XHTML:
+            self.div = _Div(self.parser.CurrentByteIndex)
+            self.div.start(tag, attributes)
+        else:
+            inner = _Frame(slot, kind, {}, frame.value, frame.depth + slot.is_list)
+            inner.index = len(frame.value.get(slot.name, ())) if slot.is_list else 0
+            self._push(inner)
+            if attributes:
+                self._attribute(next(iter(attributes)))
+
+    def _start_resource(self, frame: _Frame, tag: str, attributes: dict[str, str]) -> None:
+        name = resource_tags().get(tag)
+        if name is None:
+            self._no_resource(frame, tag)
+        if frame.last >= 0:
+            self._refuse(f"{frame.slot.name} holds one resource; a second one, {name}, follows.")
+        frame.last = 0
+        for attribute in attributes:
+            if attribute != _SCHEMA_LOCATION:
+                self._attribute(attribute)
+        slot = frame.slot
+        resource: dict[str, Any]
+        if slot is _ROOT:
+            resource = self.root
+        else:
+            resource = {}
+            self._place(frame.value, slot, resource)
+        resource["resourceType"] = name
+        inner = _Frame(slot, Kind.COMPLEX, table(name).tags, resource, frame.depth + 1)
+        inner.index = frame.index
+        self._push(inner)
+
+    def _start_complex(self, frame: _Frame, slot: Slot, attributes: dict[str, str]) -> None:
+        content = table(slot.path)
+        value: dict[str, Any] = {}
+        inner = _Frame(slot, Kind.COMPLEX, content.tags, value, frame.depth + 1 + slot.is_list)
+        self._place(frame.value, slot, value)
+        if slot.is_list:
+            inner.index = len(frame.value[slot.name]) - 1
+        self._push(inner)
+        for name, text in attributes.items():
+            if name not in content.attributes:
+                self._attribute(name)
+            value[name] = text
+
+    def _start_primitive(self, frame: _Frame, slot: Slot, attributes: dict[str, str]) -> None:
+        inner = _Frame(slot, Kind.PRIMITIVE, self.element, {}, frame.depth + slot.is_list)
+        if slot.is_list:
+            inner.index = max(len(frame.value.get(slot.name, ())), len(frame.value.get("_" + slot.name, ())))
+        self.stack.append(frame)
+        self.frame = inner
+        for name, text in attributes.items():
+            if name == "value":
+                inner.text = text
+            elif name == "id":
+                inner.value["id"] = text
+            else:
+                self._attribute(name)
+
+    def _push(self, frame: _Frame) -> None:
+        self.stack.append(self.frame)
+        self.frame = frame
+        if frame.depth > self.max_depth:
+            self._refuse(f"Elements are nested deeper than {self.max_depth} levels.")
+
+    @staticmethod
+    def _place(parent: dict[str, Any], slot: Slot, value: Any) -> None:
+        if slot.is_list:
+            parent.setdefault(slot.name, []).append(value)
+        else:
+            parent[slot.name] = value
+
+    def _end(self, tag: str) -> None:
+        if self.div is not None:
+            self._end_in_div(tag)
+            return
+        frame = self.frame
+        if frame.kind is Kind.PRIMITIVE:
+            self._end_primitive(frame)
+        elif frame.kind is Kind.RESOURCE and frame.last < 0:
+            self._refuse(f"{frame.slot.name} is empty; a resource is expected in it.")
+        self.frame = self.stack.pop()
+
+    def _end_primitive(self, frame: _Frame) -> None:
+        slot, parent = frame.slot, self.stack[-1].value
+        value = None
+        if frame.text is not None:
+            try:
+                value = slot.value(frame.text)
+            except ValueError as error:
+                self._refuse(f"{_shown(frame.text)} is no value of {slot.name}: {error}.")
+        beside = frame.value
+        if not slot.is_list:
+            if value is not None:
+                parent[slot.name] = value
+            if beside or value is None:
+                parent["_" + slot.name] = beside
+            return
+        extras = beside if beside or value is None else None
+        _append(parent, slot.name, frame.index, value)
+        _append(parent, "_" + slot.name, frame.index, extras)
+
+    def _text(self, text: str) -> None:
+        if self.div is not None:
+            self.div.text(text)
+        elif text.strip(_SPACE):
+            self._refuse(f"Text ({_shown(text.strip())}) stands where only elements may; values are in attributes.")
+
+    # -- the narrative ---------------------------------------------------------------------------------------------
+
+    def _start_in_div(self, tag: str, attributes: dict[str, str]) -> None:
+        div = self.div
+        if div is None or div.depth >= MAX_DIV_DEPTH:
+            self._refuse(f"The narrative's elements are nested deeper than {MAX_DIV_DEPTH} levels.")
+        if not tag.startswith(XHTML + " "):
+            self._refuse(f"{_shown(tag.rpartition(' ')[2])} in a narrative is not in the namespace {XHTML}.")
+        div.start(tag, attributes)
+
+    def _end_in_div(self, tag: str) -> None:
+        div = self.div
+        if div is not None and div.end(tag):
+            self.frame.value["div"] = self._written(div)
+            self.div = None
+
+    def _written(self, div: _Div) -> str:
+        """Return the div as it was written; anew where its names mean something only inside this document."""
+        end = self.parser.CurrentByteIndex
+        if self.data[end : end + 2] == b"</":
+            end = self.data.index(b">", end) + 1
+        source = self.data[div.offset : end]
+        if self.is_prefixed or _OWN_NAMESPACE.match(source) is None:
+            return "".join(div.parts)
+        return source.decode()
+
+    # -- refusals --------------------------------------------------------------------------------------------------
+
+    def expression(self, last: str = "") -> str | None:
+        """Return the path of the element at hand."""
+        if not self.root:
+            return None
+        steps = [str(self.root["resourceType"])]
+        for frame in [*self.stack, self.frame]:
+            slot = frame.slot
+            # A resource is told by the element that holds it; the step of that element is said once.
+            if slot is _ROOT or (frame.kind is Kind.COMPLEX and "resourceType" in frame.value):
+                continue
+            steps.append(f"{slot.label}[{frame.index}]" if slot.is_list else slot.label)
+        return ".".join([*steps, last] if last else steps)
+
+    def _refuse(self, message: str, last: str = "") -> NoReturn:
+        parser = self.parser
+        raise XmlError(message, parser.CurrentLineNumber, parser.CurrentColumnNumber + 1, self.expression(last))
+
+    def _no_resource(self, frame: _Frame, tag: str) -> NoReturn:
+        uri, _, name = tag.rpartition(" ")
+        if uri != FHIR:
+            self._refuse(f"{_shown(name)} is {_namespace(uri)}; resources are in the namespace {FHIR}.")
+        where = "" if frame.slot is _ROOT else f" in {frame.slot.name}"
+        nearest = _nearest(name, resource_tags().values())
+        self._refuse(f"{_shown(name)}{where} is not a resource type of FHIR R4{nearest}.")
+
+    def _unknown(self, frame: _Frame, tag: str) -> NoReturn:
+        uri, _, name = tag.rpartition(" ")
+        known = {slot.name: key.rpartition(" ")[0] for key, slot in frame.tags.items()}
+        if known.get(name, uri) != uri:
+            self._refuse(f"{_shown(name)} is {_namespace(uri)}; it belongs in {known[name]}.")
+        if uri != FHIR:
+            self._refuse(f"{_shown(name)} is {_namespace(uri)}; elements of FHIR are in {FHIR}.")
+        owner = frame.value.get("resourceType") or frame.slot.name
+        self._refuse(f"{owner} has no element {_shown(name)}{_nearest(name, known)}.")
+
+    def _misplaced(self, frame: _Frame, slot: Slot) -> NoReturn:
+        before = next(one for one in frame.tags.values() if one.order == frame.last)
+        if slot.order < frame.last:
+            self._refuse(f"{slot.name} stands after {before.label}; it belongs before it.", slot.label)
+        self._refuse(f"{slot.label} is given twice; it does not repeat.", slot.label)
+
+    def _attribute(self, name: str) -> NoReturn:
+        uri, _, local = name.rpartition(" ")
+        shown = f"{_shown(local)} ({_namespace(uri)})" if uri else _shown(local)
+        self._refuse(f"The attribute {shown} is none that {self.frame.slot.name or 'a resource'} can have.")
+
+
+_ROOT = Slot("", "", 0, False, Kind.RESOURCE, "", str)
+
+
+class _Div:
+    """A narrative: where its text begins, and what it says, written anew."""
+
+    __slots__ = ("depth", "is_open", "offset", "parts")
+
+    def __init__(self, offset: int) -> None:
+        self.offset, self.depth = offset, 0
+        self.parts: list[str] = []
+        self.is_open = False  # whether the latest start tag still lacks its end
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        """Take a start tag."""
+        self._close()
+        self.depth += 1
+        own = f' xmlns="{XHTML}"' if self.depth == 1 else ""
+        others = "".join(f" {name.replace(_XML, 'xml:')}={_quoted(text)}" for name, text in attributes.items())
+        self.parts.append(f"<{tag.rpartition(' ')[2]}{own}{others}")
+        self.is_open = True
+
+    def text(self, text: str) -> None:
+        """Take text."""
+        self._close()
+        self.parts.append(escape(text))
+
+    def end(self, tag: str) -> bool:
+        """Take an end tag; True where it is that of the div itself."""
+        name = tag.rpartition(" ")[2]
+        if self.is_open and name in _VOID:
+            self.parts.append("/>")
+            self.is_open = False
+        else:
+            self._close()
+            self.parts.append(f"</{name}>")
+        self.depth -= 1
+        return self.depth == 0
+
+    def _close(self) -> None:
+        if self.is_open:
+            self.parts.append(">")
+            self.is_open = False
+
+
+def _append(parent: dict[str, Any], name: str, index: int, value: Any) -> None:
+    """Put a value at its place in an array that is there only if one of its values is (json.html#primitive)."""
+    if name in parent:
+        parent[name].append(value)
+    elif value is not None:
+        parent[name] = [None] * index + [value]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name[:64], known, n=1)
+    return f"; nearest is {near[0]}" if near else ""
+
+
+def _quoted(text: str) -> str:
+    return quoteattr(text, {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
+
+
+def _namespace(uri: str) -> str:
+    return f"in the namespace {_shown(uri)}" if uri else "in no namespace"
+
+
+def _shown(text: str) -> str:
+    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:60])
+    return printable + ("…" if len(text) > 60 else "")
