@@ -195,9 +195,16 @@ def built_in() -> Registry:
     """Return what this package itself brings."""
     from hie.jobs import JOB_KINDS, TRIGGERS
     from hie.models import MODELS
-    from hie.operations import diagnose, everything, lastn, recommend, validate
+    from hie.operations import diagnose, everything, lastn, recommend, terminology, validate
 
-    operations = (*everything.OPERATIONS, lastn.OPERATION, validate.OPERATION, diagnose.OPERATION, recommend.OPERATION)
+    operations = (
+        *everything.OPERATIONS,
+        lastn.OPERATION,
+        validate.OPERATION,
+        diagnose.OPERATION,
+        recommend.OPERATION,
+        *terminology.OPERATIONS,
+    )
     return Registry(operations, TRIGGERS, JOB_KINDS, MODELS)
 
 

@@ -7,11 +7,12 @@ from functools import lru_cache
 
 from hie import __version__
 from hie.context import Context
-from hie.errors import InvalidRequest, NotSupported
+from hie.errors import InvalidRequest
 from hie.fhir import json_format, search_parameters
 from hie.fhir.capability import capability_statement
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.search_parameters import SearchParameter
+from hie.fhir.terminology.capability import terminology_capabilities
 from hie.registry import Registry
 
 
@@ -19,8 +20,7 @@ def capabilities(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return the CapabilityStatement."""
     mode = request.parameter("mode")
     if mode == "terminology":
-        raise NotSupported("mode=terminology is not supported: this server offers no terminology service.",
-                           expression="mode")
+        return FhirResponse(200, _terminology(ctx.base_url, _started(ctx.registry, ctx.clock())))
     if mode not in (None, "full", "normative"):
         raise InvalidRequest(f"mode is {mode[:80]!r}; it must be full, normative or terminology.", expression="mode")
     return FhirResponse(200, _statement(ctx.base_url, ctx.registry.operations, _started(ctx.registry, ctx.clock())))
@@ -32,6 +32,11 @@ def _statement(base_url: str, operations: tuple[object, ...], at: int) -> bytes:
         base_url=base_url, version=__version__, at=at, operations=operations,  # type: ignore[arg-type]
         parameters_of=offered_parameters,
     ))
+
+
+@lru_cache(maxsize=8)
+def _terminology(base_url: str, at: int) -> bytes:
+    return json_format.dump(terminology_capabilities(base_url=base_url, version=__version__, at=at))
 
 
 #: When each registry was first described: the date of its statement.

@@ -42,14 +42,14 @@ STATUSES: dict[str, tuple[int, ...]] = {
     "conditional-delete": (200, 400, 403, 406, 409, 412),
     "read": (200, 304, 400, 403, 404, 406, 410),
     "vread": (200, 304, 400, 403, 404, 406, 410),
-    "operation": (200, 400, 403, 404, 406, 413, 415),
+    "operation": (200, 400, 403, 404, 406, 410, 413, 415, 422),
 }
 MEANINGS = {
     200: "Done.", 201: "Made.", 304: "Not modified.", 400: "The request is invalid.",
     401: "No valid token.", 403: "The token's scopes do not allow it.", 404: "There is nothing there.",
     406: "Only FHIR JSON and XML are offered.", 409: "It conflicts with what is stored.", 410: "It was deleted.",
     412: "A condition does not hold.", 413: "The body is too large.", 415: "The body is not in a format that is taken.",
-    422: "What would come out of it may not be stored.",
+    422: "It cannot be answered from what is here, or what would come out of it may not be stored.",
 }  # fmt: skip
 #: Paths that answer without a token.
 PUBLIC_PATHS = (

@@ -7,7 +7,6 @@ The archive is a zip of chunks of about 100 kB of JSON and an index that says wh
 from __future__ import annotations
 
 import threading
-import zipfile
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from pathlib import Path
@@ -71,5 +70,7 @@ def _chunk(number: int) -> list[dict[str, Any]]:
 
 
 def _member(name: str) -> bytes:
+    import zipfile  # not before it is needed: it brings several compressors
+
     with _LOCK, zipfile.ZipFile(ARCHIVE) as archive:
         return archive.read(name)

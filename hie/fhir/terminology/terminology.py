@@ -99,8 +99,16 @@ class Terminology:
         return resource
 
     def code_system(self, url: str, version: str | None = None, *, supplemented: bool = False) -> CodeSystem:
-        """Return a code system whose codes are here; the error says what is not."""
-        system = self._code_system(url, version, supplemented, ())
+        """Return a code system whose codes are here; NotFound, or the error that says what is not here."""
+        try:
+            system = self._code_system(url, version, supplemented, ())
+        except _UnknownSystem as error:
+            raise NotFound(error.diagnostics, expression="system") from None
+        return self.with_codes(system)
+
+    def with_codes(self, system: CodeSystem) -> CodeSystem:
+        """Return the code system; the error says that it has no codes here."""
+        url = system.url
         if system.content == "supplement":
             raise Unprocessable(f"{url} is a supplement of {system.resource.get('supplements')}; name that code "
                                 "system.", expression="system")

@@ -1,0 +1,183 @@
+"""The expansion of a value set as a resource: https://hl7.org/fhir/R4/valueset-operation-expand.html"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hie.errors import TooCostly
+from hie.fhir.instants import instant
+from hie.fhir.terminology.code_system import CodeSystem
+from hie.fhir.terminology.terminology import split_canonical
+from hie.fhir.terminology.value_set import Member, ValueSet
+
+Json = dict[str, Any]
+
+#: Codes that one answer holds; more are to be asked for page by page.
+MOST_RETURNED = 10_000
+_LANGUAGES = "urn:ietf:bcp:47"
+#: Elements of the definition that the expansion does not repeat.
+_DEFINITION = frozenset({"compose", "expansion", "text", "contained", "meta"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What was asked for beside the value set; `told` is repeated in the expansion's parameters."""
+
+    text: str | None = None
+    offset: int = 0
+    count: int | None = None
+    with_designations: bool = False
+    designations: tuple[str, ...] = ()
+    with_definition: bool = False
+    active_only: bool = False
+    nested: bool = False
+    selectable_only: bool = False
+    language: str | None = None
+    without_systems: tuple[str, ...] = ()
+    told: tuple[Json, ...] = ()
+
+    @property
+    def is_paged(self) -> bool:
+        """Tell whether a page is asked for; only flat expansions have pages."""
+        return self.count is not None or self.offset > 0
+
+
+def expanded(value_set: ValueSet, wishes: Wishes, identifier: str, at: int) -> Json:
+    """Return the value set with its expansion."""
+    members = [one for one in value_set.members().values() if _is_wanted(one, wishes)]
+    if wishes.text:
+        members = _having(members, wishes.text)
+    nested = wishes.nested and not wishes.is_paged and not wishes.text
+    page = members if nested or wishes.count is None else members[wishes.offset : wishes.offset + wishes.count]
+    if wishes.count is None and not nested:
+        page = members[wishes.offset :]
+    if len(page) > MOST_RETURNED:
+        raise TooCostly(f"The value set has {len(members)} codes here; ask for pages of at most {MOST_RETURNED} by "
+                        "offset and count, or for fewer by filter.", expression="count")
+    expansion: Json = {"identifier": f"urn:uuid:{identifier}", "timestamp": instant(at), "total": len(members)}
+    if wishes.is_paged:
+        expansion["offset"] = wishes.offset
+    systems = {one.url: one for one in value_set.systems()}
+    parameters = [*wishes.told, *_systems_told(systems.values(), {one.system for one in members})]
+    if parameters:
+        expansion["parameter"] = parameters
+    rows = [_row(one, wishes) for one in page]
+    contains = _nested(rows, page, systems) if nested else rows
+    if contains:
+        expansion["contains"] = contains
+    resource = value_set.resource
+    kept = {name: value for name, value in resource.items() if name not in _DEFINITION}
+    if wishes.with_definition and "compose" in resource:
+        kept["compose"] = resource["compose"]
+        if "contained" in resource:
+            kept["contained"] = resource["contained"]
+    return {"resourceType": "ValueSet", **kept, "expansion": expansion}
+
+
+def display_in(language: str | None, member: Member) -> str | None:
+    """Return a code's display in a language, or else as its code system has it."""
+    if language is None or (member.language is not None and _speaks(member.language, language)):
+        return member.display
+    for one in member.designations:
+        if _speaks(one.get("language", ""), language):
+            return str(one["value"])
+    return member.display
+
+
+def _speaks(language: str, wanted: str) -> bool:
+    """Tell whether a language tag is the wanted one, or a regional form of it: RFC 4647 §3.3.1."""
+    return f"{language.lower()}-".startswith(f"{wanted.lower()}-")
+
+
+def _is_wanted(member: Member, wishes: Wishes) -> bool:
+    if wishes.active_only and member.is_inactive:
+        return False
+    if wishes.selectable_only and member.is_abstract:
+        return False
+    for canonical in wishes.without_systems:
+        url, version = split_canonical(canonical)
+        if member.system == url and version in (None, member.version):
+            return False
+    return True
+
+
+def _having(members: Iterable[Member], text: str) -> list[Member]:
+    """Keep the codes of which code, display and designations hold every word of the text."""
+    words = text.lower().split()
+    return [one for one in members if _holds(one, words)]
+
+
+def _holds(member: Member, words: list[str]) -> bool:
+    told = [member.code, member.display or "", *(str(one.get("value", "")) for one in member.designations)]
+    whole = "\n".join(told).lower()
+    return all(word in whole for word in words)
+
+
+def _row(member: Member, wishes: Wishes) -> Json:
+    row: Json = {"system": member.system}
+    if member.is_abstract:
+        row["abstract"] = True
+    if member.is_inactive:
+        row["inactive"] = True
+    if member.version is not None:
+        row["version"] = member.version
+    row["code"] = member.code
+    display = display_in(wishes.language, member)
+    if display is not None:
+        row["display"] = display
+    if wishes.with_designations or wishes.designations:
+        designations = [one for one in member.designations if _is_asked_for(one, wishes.designations)]
+        if designations:
+            row["designation"] = designations
+    return row
+
+
+def _is_asked_for(designation: Json, tokens: tuple[str, ...]) -> bool:
+    """Tell whether a designation has one of the uses or languages, each written system|code."""
+    if not tokens:
+        return True
+    use = designation.get("use", {})
+    own = {f"{use.get('system', '')}|{use.get('code', '')}", f"{_LANGUAGES}|{designation.get('language', '')}"}
+    return not own.isdisjoint(tokens)
+
+
+def _systems_told(systems: Iterable[CodeSystem], used: set[str]) -> list[Json]:
+    told: list[Json] = []
+    for one in systems:
+        if one.url in used:
+            canonical = f"{one.url}|{one.version}" if one.version else one.url
+            if one.version:
+                told.append({"name": "version", "valueUri": canonical})
+            if not one.is_complete:
+                told.append({"name": "warning-fragment", "valueUri": canonical})
+    return told
+
+
+def _nested(rows: list[Json], members: list[Member], systems: dict[str, CodeSystem]) -> list[Json]:
+    """Put each code below the nearest one above it that is there too."""
+    placed = {one.key: row for one, row in zip(members, rows, strict=True)}
+    top: list[Json] = []
+    for one in members:
+        above = _nearest(one, systems.get(one.system), placed)
+        holder = placed.get((one.system, above)) if above is not None else None
+        (top if holder is None else holder.setdefault("contains", [])).append(placed[one.key])
+    return top
+
+
+def _nearest(member: Member, system: CodeSystem | None, placed: Mapping[tuple[str, str], Json]) -> str | None:
+    if system is None:
+        return None
+    seen = {member.code}
+    code: str | None = member.code
+    while code is not None:
+        concept = system.concepts.get(code)
+        code = next(iter(concept.parents), None) if concept is not None else None
+        if code in seen:
+            return None  # the hierarchy goes in a circle
+        if code is not None and (member.system, code) in placed:
+            # A circle further up would make two codes contain one another.
+            return code if member.code not in system.ancestors(code) else None
+        seen.add(code or "")
+    return None

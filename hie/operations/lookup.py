@@ -1,0 +1,104 @@
+"""CodeSystem/$lookup: https://hl7.org/fhir/R4/codesystem-operation-lookup.html"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hie.context import Context
+from hie.errors import InvalidRequest, NotFound
+from hie.fhir import json_format
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.parameters import parameters, parts, value
+from hie.fhir.terminology.code_system import CodeSystem, Concept
+from hie.fhir.terminology.expansion import display_in
+from hie.fhir.terminology.terminology import split_canonical
+from hie.fhir.terminology.value_set import Member
+from hie.operations import terminology_inputs as inputs
+from hie.registry import Operation, standard_parameters
+from hie.store.terminology import terminology
+
+Json = dict[str, Any]
+
+#: Properties that every code system can be asked for; of those it declares itself all are given.
+_ALWAYS = ("parent", "child", "inactive", "definition")
+
+
+def lookup(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Return what is known of a code."""
+    inputs.refuse_date(request)
+    asked = inputs.codings(request)[0]
+    if asked.system is None:
+        raise InvalidRequest("$lookup needs the system of the code.", expression="system")
+    url, stated = split_canonical(asked.system)
+    system = terminology(ctx.store).code_system(url, asked.version or stated, supplemented=True)
+    concept = system.get(asked.code)
+    if concept is None:
+        told = "" if system.is_complete else f", of which only a part is here ({system.content})"
+        raise NotFound(f"The code {asked.code[:200]} is not in the code system {url}{told}.", expression="code")
+    wanted = {name for text in inputs.all_of(request, "property") for name in text.split(",")}
+    return FhirResponse(200, json_format.dump(parameters(list(
+        _rows(system, concept, wanted, request.parameter("displayLanguage"))))))
+
+
+def _rows(system: CodeSystem, concept: Concept, wanted: set[str], language: str | None) -> Iterator[Json]:
+    member = Member(system.url, concept.code, system.version, concept.display, tuple(concept.designations),
+                    concept.is_abstract, concept.is_inactive, system.language)
+    yield value("name", "String", system.name)
+    if system.version is not None:
+        yield value("version", "String", system.version)
+    yield value("display", "String", display_in(language, member) or concept.code)
+    for one in concept.designations:
+        if not wanted or "designation" in wanted or f"lang.{one.get('language')}" in wanted:
+            yield parts("designation", list(_designation(one)))
+    for name in _ALWAYS:
+        if not wanted or name in wanted:
+            yield from _standard(system, concept, name)
+    for one in concept.properties:
+        if one["code"] not in _ALWAYS and (not wanted or one["code"] in wanted):
+            yield parts("property", list(_property(system, one)))
+
+
+def _designation(row: Json) -> Iterator[Json]:
+    if "language" in row:
+        yield value("language", "Code", row["language"])
+    if "use" in row:
+        yield value("use", "Coding", row["use"])
+    yield value("value", "String", row["value"])
+
+
+def _standard(system: CodeSystem, concept: Concept, name: str) -> Iterator[Json]:
+    for found in system.values(concept, name):
+        rows = [value("code", "Code", name)]
+        match found:
+            case bool():
+                rows.append(value("value", "Boolean", found))
+            case _ if name == "definition":
+                rows.append(value("value", "String", found))
+            case _:
+                rows.append(value("value", "Code", found))
+                other = system.concepts.get(found)
+                if other is not None and other.display is not None:
+                    rows.append(value("description", "String", other.display))
+        yield parts("property", rows)
+
+
+def _property(system: CodeSystem, row: Json) -> Iterator[Json]:
+    yield value("code", "Code", row["code"])
+    for name, found in row.items():
+        if name.startswith("value"):
+            yield {"name": "value", name: found}
+    told = next((one.get("description") for one in system.resource.get("property", []) if one["code"] == row["code"]),
+                None)
+    if told is not None:
+        yield value("description", "String", told)
+
+
+OPERATION = Operation(
+    code="lookup",
+    levels=frozenset({"type"}),
+    types=frozenset({"CodeSystem"}),
+    function=lookup,
+    definition="http://hl7.org/fhir/OperationDefinition/CodeSystem-lookup",
+    parameters=standard_parameters("lookup@CodeSystem"),
+)

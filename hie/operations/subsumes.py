@@ -1,0 +1,75 @@
+"""CodeSystem/$subsumes: https://hl7.org/fhir/R4/codesystem-operation-subsumes.html"""
+
+from __future__ import annotations
+
+from hie.context import Context
+from hie.errors import InvalidRequest, NotFound, Unprocessable
+from hie.fhir import json_format
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.parameters import parameters, value
+from hie.fhir.terminology.code_system import CodeSystem
+from hie.fhir.terminology.terminology import Terminology, split_canonical
+from hie.operations import terminology_inputs as inputs
+from hie.operations.terminology_inputs import Coding
+from hie.registry import Operation, standard_parameters
+from hie.store.terminology import terminology
+
+
+def subsumes(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Tell how two codes of one code system stand to one another."""
+    first, second = _asked(request, "A"), _asked(request, "B")
+    system = _system(request, ctx, first, second, terminology(ctx.store))
+    if not system.is_subsuming:
+        raise Unprocessable(f"The hierarchy of {system.url} means {system.hierarchy_meaning}: no code of it subsumes "
+                            "another.", expression="system")
+    codes = []
+    for one in (first, second):
+        concept = system.get(one.code)
+        if concept is None:
+            raise NotFound(f"The code {one.code[:200]} is not in the code system {system.url}.", expression="code")
+        codes.append(concept.code)
+    return FhirResponse(200, json_format.dump(parameters([value("outcome", "Code", _outcome(system, *codes))])))
+
+
+def _asked(request: FhirRequest, letter: str) -> Coding:
+    code, coding = request.parameter(f"code{letter}"), request.argument(f"coding{letter}")
+    if code is not None and coding is None:
+        return Coding(request.parameter("system"), code)
+    if code is None and coding is not None and "code" in coding:
+        return inputs.as_coding(coding)
+    raise InvalidRequest(f"$subsumes needs code{letter}, or coding{letter} with a code.", expression=f"code{letter}")
+
+
+def _system(request: FhirRequest, ctx: Context, first: Coding, second: Coding, service: Terminology) -> CodeSystem:
+    if request.id is not None:
+        also = ["system"] if request.parameter("system") is not None else []
+        found = service.with_codes(CodeSystem(inputs.stored(request, ctx, also)))
+        named: set[str | None] = {one.system for one in (first, second) if one.system is not None}
+        named.add(found.url)
+    else:
+        named = {one.system for one in (first, second)}
+    if len(named) != 1 or None in named:
+        raise InvalidRequest("$subsumes compares two codes of one code system; found "
+                             f"{' and '.join(sorted(str(one or 'none')[:200] for one in named))}.", expression="system")
+    if request.id is not None:
+        return found
+    url, stated = split_canonical(str(named.pop()))
+    return service.code_system(url, request.parameter("version") or first.version or second.version or stated)
+
+
+def _outcome(system: CodeSystem, first: str, second: str) -> str:
+    if first == second:
+        return "equivalent"
+    if system.subsumes(first, second):
+        return "subsumes"
+    return "subsumed-by" if system.subsumes(second, first) else "not-subsumed"
+
+
+OPERATION = Operation(
+    code="subsumes",
+    levels=frozenset({"type", "instance"}),
+    types=frozenset({"CodeSystem"}),
+    function=subsumes,
+    definition="http://hl7.org/fhir/OperationDefinition/CodeSystem-subsumes",
+    parameters=standard_parameters("subsumes@CodeSystem"),
+)

@@ -1,0 +1,12 @@
+"""The operations of the terminology service: https://hl7.org/fhir/R4/terminology-service.html"""
+
+from hie.operations import expand, lookup, subsumes, translate, validate_code
+
+OPERATIONS = (
+    expand.OPERATION,
+    validate_code.VALUE_SET,
+    validate_code.CODE_SYSTEM,
+    lookup.OPERATION,
+    subsumes.OPERATION,
+    translate.OPERATION,
+)

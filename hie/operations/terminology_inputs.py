@@ -1,0 +1,133 @@
+"""What the operations on CodeSystem, ValueSet and ConceptMap read of their input parameters.
+
+https://hl7.org/fhir/R4/terminology-service.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hie.context import Context
+from hie.errors import InvalidRequest, NotSupported
+from hie.fhir import facts, json_format
+from hie.fhir.http import FhirRequest
+from hie.fhir.terminology.terminology import Terminology, Versions, split_canonical
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """One code that is asked about."""
+
+    system: str | None
+    code: str
+    version: str | None = None
+    display: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.system or ''}|{self.code}"[:300]
+
+
+def codings(request: FhirRequest, system: str = "system", version: str = "version") -> list[Coding]:
+    """Return the codes that are asked about: of code and system, coding or codeableConcept, one of which is given."""
+    code, coding, concept = request.parameter("code"), request.argument("coding"), request.argument("codeableConcept")
+    given = [name for name, value in (("code", code), ("coding", coding), ("codeableConcept", concept))
+             if value is not None]
+    if len(given) != 1:
+        raise InvalidRequest(f"${request.operation} needs one of code, coding and codeableConcept; found "
+                             f"{' and '.join(given) or 'none'}.", expression="code")
+    if code is not None:
+        return [Coding(request.parameter(system), code, request.parameter(version), request.parameter("display"))]
+    rows = [coding] if coding is not None else concept.get("coding", [])
+    found = [as_coding(one) for one in rows if "code" in one]
+    if not found:
+        raise InvalidRequest(f"{given[0]} has no code.", expression=given[0])
+    return found
+
+
+def as_coding(row: Json) -> Coding:
+    """Read a Coding that has a code."""
+    return Coding(row.get("system"), row["code"], row.get("version"), row.get("display"))
+
+
+def boolean(request: FhirRequest, name: str) -> bool | None:
+    """Return a boolean parameter; None where it is absent."""
+    text = request.parameter(name)
+    if text not in (None, "true", "false"):
+        raise InvalidRequest(f"{name} is {text[:80]!r}; it must be true or false.", expression=name)
+    return None if text is None else text == "true"
+
+
+def integer(request: FhirRequest, name: str) -> int | None:
+    """Return a parameter that is a whole number from 0; None where it is absent."""
+    text = request.parameter(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise InvalidRequest(f"{name} is {text[:80]!r}; it must be a whole number from 0.", expression=name)
+    return int(text)
+
+
+def all_of(request: FhirRequest, name: str) -> tuple[str, ...]:
+    """Return every value of a parameter that may be repeated."""
+    return tuple(value for key, value in request.parameters if key == name)
+
+
+def refuse_date(request: FhirRequest) -> None:
+    """Refuse a date: what is answered is what the definitions say now."""
+    if request.parameter("date") is not None:
+        raise NotSupported("date is not supported: the definitions are used as they are now.", expression="date")
+
+
+def versions(request: FhirRequest) -> Versions:
+    """Return which versions of code systems are to be used."""
+    return Versions(*(_by_system(request, name)
+                      for name in ("system-version", "check-system-version", "force-system-version")))
+
+
+def _by_system(request: FhirRequest, name: str) -> dict[str, str]:
+    found = {}
+    for canonical in all_of(request, name):
+        url, version = split_canonical(canonical)
+        if version is None:
+            raise InvalidRequest(f"{name} is written system|version; found {canonical[:200]!r}.", expression=name)
+        found[url] = version
+    return found
+
+
+def value_set_of(request: FhirRequest, ctx: Context, terminology: Terminology) -> Json:
+    """Return the value set that the URL, the parameter valueSet, url or context names; one of them is given."""
+    given = request.argument("valueSet")
+    if request.id is not None:
+        return stored(request, ctx, [name for name in ("url", "context") if request.parameter(name) is not None]
+                      + (["valueSet"] if given is not None else []))
+    url, context = request.parameter("url"), request.parameter("context")
+    if [given, url, context].count(None) != 2:
+        raise InvalidRequest(f"${request.operation} needs one of url, valueSet and context.", expression="url")
+    if given is not None:
+        return dict(given)
+    canonical = url if url is not None else _bound_to(context or "")
+    version = request.parameter("valueSetVersion")
+    return terminology.value_set_resource(f"{canonical}|{version}" if version is not None else canonical)
+
+
+def stored(request: FhirRequest, ctx: Context, also: list[str]) -> Json:
+    """Return the resource that the URL names; no parameter may name another one."""
+    if also:
+        raise InvalidRequest(f"The URL names {request.type}/{request.id} already; leave {' and '.join(also)} out.",
+                             expression=also[0])
+    resource: Json = json_format.parse(ctx.store.read(*request.instance).content or b"{}")
+    return resource
+
+
+def _bound_to(context: str) -> str:
+    """Return the value set that an element of R4 is bound to: `[structure definition]#[path]`, or the path alone."""
+    path = context.rpartition("#")[2]
+    binding = facts.load()["bindings"].get(path)
+    if binding is None:
+        raise InvalidRequest(f"context {context[:200]!r} names no element of R4 that is bound to a value set; an "
+                             "example is http://hl7.org/fhir/StructureDefinition/Patient#Patient.gender.",
+                             expression="context")
+    return str(binding[1])

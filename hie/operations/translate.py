@@ -1,0 +1,149 @@
+"""ConceptMap/$translate: https://hl7.org/fhir/R4/conceptmap-operation-translate.html"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hie.context import Context
+from hie.errors import InvalidRequest, NotFound
+from hie.fhir import json_format
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.parameters import parameters, parts, value
+from hie.fhir.terminology.concept_map import MOST_FORWARDED, Match, Question, translations
+from hie.fhir.terminology.terminology import Terminology, split_canonical
+from hie.operations import terminology_inputs as inputs
+from hie.operations.terminology_inputs import Coding
+from hie.registry import Operation, standard_parameters
+from hie.store.terminology import terminology
+
+Json = dict[str, Any]
+
+#: Relations that are no translation: https://hl7.org/fhir/R4/conceptmap-operation-translate.html
+_NO_TRANSLATION = frozenset({"unmatched", "disjoint"})
+
+
+def translate(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Return the codes of another system that stand for a code."""
+    asked = inputs.codings(request)
+    service = terminology(ctx.store)
+    matches: list[Match] = []
+    for one in asked:
+        for concept_map in _maps(request, ctx, one, service):
+            matches += _followed(concept_map, _question(request, one), service)
+    is_found = any(one.code is not None and one.equivalence not in _NO_TRANSLATION for one in matches)
+    rows = [value("result", "Boolean", is_found)]
+    if not is_found:
+        codes = ", ".join(str(one) for one in asked)
+        rows.append(value("message", "String", f"There is no translation of {codes[:500]} here."))
+    rows += [parts("match", list(_match(one))) for one in matches]
+    return FhirResponse(200, json_format.dump(parameters(rows)))
+
+
+def _question(request: FhirRequest, coding: Coding) -> Question:
+    rows = [row for name, row in request.arguments if name == "dependency"]
+    return Question(
+        coding.system, coding.code, request.parameter("targetsystem"), inputs.boolean(request, "reverse") is True,
+        tuple(_dependency(row) for row in rows),
+    )  # fmt: skip
+
+
+def _dependency(rows: list[Json]) -> tuple[str, Json]:
+    found = {row["name"]: row for row in rows}
+    element = found.get("element", {}).get("valueUri")
+    concept = found.get("concept", {}).get("valueCodeableConcept")
+    if element is None or concept is None:
+        raise InvalidRequest("A dependency has the parts element (valueUri) and concept (valueCodeableConcept).",
+                             expression="dependency")
+    return element, concept
+
+
+def _maps(request: FhirRequest, ctx: Context, coding: Coding, service: Terminology) -> list[Json]:
+    """Return the maps that are named, or else those between the systems and value sets that are."""
+    url, given = request.parameter("url"), request.argument("conceptMap")
+    if request.id is not None:
+        also = [name for name, found in (("url", url), ("conceptMap", given)) if found is not None]
+        return [inputs.stored(request, ctx, also)]
+    if given is not None:
+        if url is not None:
+            raise InvalidRequest("$translate takes url or conceptMap, not both.", expression="url")
+        return [given]
+    if url is not None:
+        return [_named(url, request.parameter("conceptMapVersion"), service)]
+    return _between(request, coding, service)
+
+
+def _named(canonical: str, version: str | None, service: Terminology) -> Json:
+    url, stated = split_canonical(canonical)
+    known = service.find("ConceptMap", url, version or stated)
+    if known is None:
+        raise NotFound(f"ConceptMap {canonical[:200]} is not known here.", expression="url")
+    return known.resource
+
+
+def _between(request: FhirRequest, coding: Coding, service: Terminology) -> list[Json]:
+    """Find the maps from the code's system; the parameters source, target and targetsystem narrow them."""
+    target = request.parameter("targetsystem")
+    if coding.system is None:
+        raise InvalidRequest("$translate needs the system of the code where no map is named.", expression="system")
+    if target is None and request.parameter("target") is None and request.parameter("source") is None:
+        raise InvalidRequest("$translate needs a map (url, conceptMap, or the URL of an instance), or targetsystem, or "
+                             "the value sets source and target.", expression="url")
+    ends: tuple[str | None, str | None] = (coding.system, target)
+    if inputs.boolean(request, "reverse"):
+        ends = (target, coding.system)
+    names = zip(("source-system", "target-system"), ends, strict=True)
+    found = service.concept_maps({name: url for name, url in names if url is not None}, *ends)
+    return [one for one in found if _is_from_to(one, request)]
+
+
+def _is_from_to(concept_map: Json, request: FhirRequest) -> bool:
+    for name in ("source", "target"):
+        wanted = request.parameter(name)
+        told = concept_map.get(f"{name}Canonical", concept_map.get(f"{name}Uri"))
+        if wanted is not None and (told is None or split_canonical(told)[0] != split_canonical(wanted)[0]):
+            return False
+    return True
+
+
+def _followed(concept_map: Json, question: Question, service: Terminology) -> list[Match]:
+    """Translate by a map, and by those that it names for what it does not have."""
+    found: list[Match] = []
+    waiting, seen = [concept_map], {str(concept_map.get("url"))}
+    for _ in range(MOST_FORWARDED):
+        others: list[str] = []
+        for one in waiting:
+            matches, named = translations(one, question)
+            found += matches
+            others += named
+        waiting = [_named(url, None, service) for url in dict.fromkeys(others) if url not in seen]
+        seen.update(others)
+        if not waiting:
+            break
+    return found
+
+
+def _match(match: Match) -> Iterator[Json]:
+    if match.equivalence is not None:
+        yield value("equivalence", "Code", match.equivalence)
+    if match.code is not None:
+        told = {"system": match.system, "version": match.version, "code": match.code, "display": match.display}
+        yield value("concept", "Coding", {name: text for name, text in told.items() if text is not None})
+    for one in match.products:
+        coding = {"system": one.get("system"), "code": one["value"], "display": one.get("display")}
+        yield parts("product", [
+            value("element", "Uri", one["property"]),
+            value("concept", "Coding", {name: text for name, text in coding.items() if text is not None}),
+        ])
+    if match.source is not None:
+        yield value("source", "Uri", match.source)
+
+
+OPERATION = Operation(
+    code="translate",
+    levels=frozenset({"type", "instance"}),
+    types=frozenset({"ConceptMap"}),
+    function=translate,
+    definition="http://hl7.org/fhir/OperationDefinition/ConceptMap-translate",
+    parameters=standard_parameters("translate@ConceptMap"),
+)

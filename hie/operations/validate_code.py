@@ -1,0 +1,199 @@
+"""ValueSet/$validate-code and CodeSystem/$validate-code: https://hl7.org/fhir/R4/terminology-service.html#validation"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hie.context import Context
+from hie.errors import FhirError, InvalidRequest, Unprocessable
+from hie.fhir import json_format
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.parameters import parameters, value
+from hie.fhir.terminology.code_system import CodeSystem
+from hie.fhir.terminology.expansion import display_in
+from hie.fhir.terminology.grammars import GRAMMARS
+from hie.fhir.terminology.terminology import Terminology, Versions, split_canonical
+from hie.fhir.terminology.value_set import Member, ValueSet
+from hie.operations import terminology_inputs as inputs
+from hie.operations.terminology_inputs import Coding
+from hie.registry import Operation, standard_parameters
+from hie.store.terminology import terminology
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a code is valid, and if not why; `display` is how it should be shown."""
+
+    is_valid: bool
+    message: str | None = None
+    display: str | None = None
+
+
+def in_value_set(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Tell whether a code is in a value set."""
+    inputs.refuse_date(request)
+    asked = inputs.codings(request, version="systemVersion")
+    stated = {one.system: one.version for one in asked if one.system and one.version}
+    service = terminology(ctx.store, Versions(default=stated))
+    value_set = ValueSet(inputs.value_set_of(request, ctx, service), service)
+    return _answer(request, asked, lambda one: _of_value_set(value_set, one, service, request))
+
+
+def _of_value_set(value_set: ValueSet, coding: Coding, service: Terminology, request: FhirRequest) -> Verdict:
+    found = value_set.has(coding.system, coding.code)
+    if found is None:
+        raise _undecided(coding, service)
+    if not found:
+        name = value_set.resource.get("url") or f"ValueSet/{value_set.resource.get('id', '')}"
+        return Verdict(False, f"The code {coding} is not in the value set {name}{_known(coding, service)}.")
+    return _judged(value_set.member(coding.system, coding.code), coding, request)
+
+
+def _known(coding: Coding, service: Terminology) -> str:
+    """Say what the code system itself tells of a code that a value set has not."""
+    if coding.system is None:
+        return ""
+    try:
+        system = service.code_system(coding.system, coding.version)
+    except FhirError:
+        return ""
+    if system.get(coding.code) is not None:
+        return ", though its code system has it"
+    return ", nor in its code system" if system.is_complete else ""
+
+
+def in_code_system(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Tell whether a code is in a code system."""
+    inputs.refuse_date(request)
+    asked = inputs.codings(request, system="url")
+    service = terminology(ctx.store)
+    given = _given(request, ctx)
+    url, version = (str(given.get("url", "")), None) if given is not None else _named(request, asked)
+    for one in asked:
+        if one.system not in (None, url) and request.argument("codeableConcept") is None:
+            raise InvalidRequest(f"The coding is of {(one.system or '')[:200]}, the question of {url[:200]}.",
+                                 expression="coding")
+    own = [one for one in asked if one.system in (None, url)]
+    if given is None and url in GRAMMARS:
+        return _answer(request, own, lambda one: _of_grammar(url, one))
+    system = service.with_codes(CodeSystem(given)) if given is not None else service.code_system(url, version)
+    return _answer(request, own, lambda one: _of_code_system(system, one, service, request))
+
+
+def _given(request: FhirRequest, ctx: Context) -> dict[str, Any] | None:
+    """Return the code system that the URL or a parameter gives; None where one is named by its canonical URL."""
+    url, given = request.parameter("url"), request.argument("codeSystem")
+    if request.id is not None:
+        return inputs.stored(request, ctx, [name for name, found in (("url", url), ("codeSystem", given))
+                                            if found is not None])
+    if given is not None and url is not None:
+        raise InvalidRequest("$validate-code takes url or codeSystem, not both.", expression="url")
+    return None if given is None else dict(given)
+
+
+def _named(request: FhirRequest, asked: list[Coding]) -> tuple[str, str | None]:
+    """Return URL and version of the code system that is named, by a coding at least."""
+    url = request.parameter("url") or next((one.system for one in asked if one.system is not None), None)
+    if url is None:
+        raise InvalidRequest("$validate-code needs url or codeSystem, or a coding with its system.", expression="url")
+    url, stated = split_canonical(url)
+    return url, request.parameter("version") or stated or next((one.version for one in asked if one.version), None)
+
+
+def _of_grammar(url: str, coding: Coding) -> Verdict:
+    if GRAMMARS[url](coding.code):
+        return Verdict(True)
+    return Verdict(False, f"{coding.code[:200]!r} does not follow the grammar of {url}.")
+
+
+def _of_code_system(system: CodeSystem, coding: Coding, service: Terminology, request: FhirRequest) -> Verdict:
+    concept = system.get(coding.code)
+    if concept is None:
+        if not system.is_complete:
+            raise _undecided(coding, service)
+        return Verdict(False, f"The code {coding.code[:200]} is not in the code system {system.url}.")
+    member = Member(system.url, concept.code, system.version, concept.display, tuple(concept.designations),
+                    concept.is_abstract, concept.is_inactive, system.language)
+    return _judged(member, coding, request)
+
+
+def _judged(member: Member | None, coding: Coding, request: FhirRequest) -> Verdict:
+    """Judge what else is said of a code that is there."""
+    if member is None:
+        return Verdict(True)
+    display = display_in(request.parameter("displayLanguage"), member)
+    if inputs.boolean(request, "abstract") is False and member.is_abstract:
+        return Verdict(False, f"The code {coding} is abstract: it groups others and is not to be selected.", display)
+    if coding.display is not None and display is not None and not _is_shown_so(coding.display, member):
+        return Verdict(False, f"The code {coding} is there, but not with the display {coding.display[:200]!r}; it is "
+                       f"{display!r}.", display)
+    return Verdict(True, None, display)
+
+
+def _is_shown_so(display: str, member: Member) -> bool:
+    known = [member.display or "", *(str(one.get("value", "")) for one in member.designations)]
+    return _folded(display) in map(_folded, known)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _undecided(coding: Coding, service: Terminology) -> FhirError:
+    known = service.find("CodeSystem", coding.system or "", coding.version)
+    if known is not None and CodeSystem(known.resource).has_content:
+        return Unprocessable(f"Whether {coding} is a code of it cannot be told: what is here of the code system is "
+                             f"marked {known.resource.get('content')}, and does not list it.", expression="code")
+    if coding.system is not None:
+        return service.absent(coding.system)
+    return Unprocessable(f"Whether {coding.code[:200]} is in it cannot be told: the content of a code system is not "
+                         "here.", expression="system")
+
+
+def _answer(request: FhirRequest, asked: list[Coding], judge: Callable[[Coding], Verdict]) -> FhirResponse:
+    """Answer for the first code that is valid, or else for all of them."""
+    if not asked:
+        return _told(Verdict(False, "No coding is of this code system."))
+    refusals: list[Verdict] = []
+    undecided: FhirError | None = None
+    for one in asked:
+        try:
+            verdict = judge(one)
+        except Unprocessable as error:
+            undecided = undecided or error
+            continue
+        if verdict.is_valid:
+            return _told(verdict)
+        refusals.append(verdict)
+    if undecided is not None:
+        raise undecided
+    return _told(Verdict(False, " ".join(one.message or "" for one in refusals), refusals[0].display))
+
+
+def _told(verdict: Verdict) -> FhirResponse:
+    rows: list[dict[str, Any]] = [value("result", "Boolean", verdict.is_valid)]
+    if verdict.message is not None:
+        rows.append(value("message", "String", verdict.message))
+    if verdict.display is not None:
+        rows.append(value("display", "String", verdict.display))
+    return FhirResponse(200, json_format.dump(parameters(rows)))
+
+
+VALUE_SET = Operation(
+    code="validate-code",
+    levels=frozenset({"type", "instance"}),
+    types=frozenset({"ValueSet"}),
+    function=in_value_set,
+    definition="http://hl7.org/fhir/OperationDefinition/ValueSet-validate-code",
+    parameters=standard_parameters("validate-code@ValueSet"),
+)
+CODE_SYSTEM = Operation(
+    code="validate-code",
+    levels=frozenset({"type", "instance"}),
+    types=frozenset({"CodeSystem"}),
+    function=in_code_system,
+    definition="http://hl7.org/fhir/OperationDefinition/CodeSystem-validate-code",
+    parameters=standard_parameters("validate-code@CodeSystem"),
+)
