@@ -12,21 +12,25 @@ from hie.fhir import facts
 
 from . import model
 from .compiler import Compiler, Frame, Part, truth
-from .errors import FhirPathError, FhirPathSyntaxError, FhirPathUnsupported
+from .errors import FhirPathError, FhirPathSemanticError, FhirPathSyntaxError, FhirPathUnsupported
 from .functions import FUNCTIONS
 from .invariants import corrected
 from .parser import parse
 from .syntax import Expression
-from .values import Amount, Element, Moment, unboxed
+from .values import Amount, Element, Moment, type_of
+from .watch import Watch
 
 __all__ = [
     "FUNCTIONS",
     "Amount",
     "Compiled",
+    "Element",
     "FhirPathError",
+    "FhirPathSemanticError",
     "FhirPathSyntaxError",
     "FhirPathUnsupported",
     "Moment",
+    "Watch",
     "compile",
     "compile_tree",
     "corrected",
@@ -36,13 +40,15 @@ __all__ = [
 class Compiled:
     """An expression ready to be evaluated, by any number of threads."""
 
-    __slots__ = ("_is_choice", "_part", "type")
+    __slots__ = ("_evaluate", "_is_choice", "_part", "type")
 
-    def __init__(self, tree: Expression, context_type: str) -> None:
+    def __init__(self, tree: Expression, context_type: str, *, strict: bool = False) -> None:
         type_name = _type_of_context(context_type)
         self._is_choice = type_name is None
         root = context_type.partition(".")[0]
-        self._part: Part = Compiler(type_name, root_type=root if model.is_resource(root) else None).compile(tree)
+        root_type = root if model.is_resource(root) else None
+        self._part: Part = Compiler(type_name, root_type=root_type, strict=strict).compile(tree)
+        self._evaluate = self._part.run
         self.type = self._part.type
         """The type every item of the result has; None where only each item knows."""
 
@@ -60,8 +66,28 @@ class Compiled:
         extensions alone has no value to give. `resource` is the resource around the element (the element itself if
         it is one), `root_resource` the one that contains that.
         """
-        values = [unboxed(item) for item in self._run(focus, resource, root_resource, variables)]
+        found = self._run(focus, resource, root_resource, variables)
+        if len(found) == 1 and type(found[0]) is not Element:
+            return [found[0]]
+        values = [item.value if type(item) is Element else item for item in found]
         return values if None not in values else [value for value in values if value is not None]
+
+    def items(
+        self,
+        focus: Any,
+        *,
+        resource: dict[str, Any] | None = None,
+        root_resource: dict[str, Any] | None = None,
+        variables: dict[str, Any] | None = None,
+        watch: Watch | None = None,
+    ) -> list[Element]:
+        """Evaluate on an element and give every item with its type, primitives without a value included.
+
+        `watch` bounds the evaluation, and is told what trace() is given.
+        """
+        found = self._run(focus, resource, root_resource, variables, watch)
+        own = self._part.type
+        return [one if type(one) is Element else Element(one, type_of(one, own)) for one in found]
 
     def holds(
         self,
@@ -74,24 +100,33 @@ class Compiled:
         """Evaluate a condition; None if it cannot be decided, such as a comparison of dates too imprecise."""
         return truth(self._run(focus, resource, root_resource, variables))
 
-    def _run(self, focus: Any, resource: Any, root_resource: Any, variables: dict[str, Any] | None) -> list[Any]:
+    def _run(
+        self,
+        focus: Any,
+        resource: Any,
+        root_resource: Any,
+        variables: dict[str, Any] | None,
+        watch: Watch | None = None,
+    ) -> list[Any]:
         if resource is None and type(focus) is dict and "resourceType" in focus:
             resource = focus
         items = [Element(focus, _type_of_value(focus))] if self._is_choice else [focus]
-        frame = Frame(items, resource, resource if root_resource is None else root_resource, variables)
         try:
-            return self._part.run(frame, items)
+            return self._evaluate(
+                Frame(items, resource, resource if root_resource is None else root_resource, variables, watch), items
+            )
         except RecursionError:
             raise FhirPathError("The input is nested too deeply.") from None
 
 
 @lru_cache(maxsize=16_384)
-def compile(expression: str, context_type: str) -> Compiled:
+def compile(expression: str, context_type: str, *, strict: bool = False) -> Compiled:
     """Compile an expression for focuses of one type, named by its code or by the path of an element.
 
-    FhirPathSyntaxError if it is no FHIRPath; FhirPathUnsupported if it needs what is not offered here.
+    FhirPathSyntaxError if it is no FHIRPath; FhirPathUnsupported if it needs what is not offered here. With `strict`
+    names that the type has not, and what can only be a mistake of types, are refused (FhirPathSemanticError).
     """
-    return Compiled(parse(expression), context_type)
+    return Compiled(parse(expression), context_type, strict=strict)
 
 
 def compile_tree(tree: Expression, context_type: str) -> Compiled:

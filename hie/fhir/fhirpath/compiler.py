@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from . import model, syntax
-from .errors import FhirPathError, FhirPathUnsupported
+from .errors import FhirPathError, FhirPathSemanticError, FhirPathUnsupported
 from .syntax import Expression
 from .values import Amount, Element, moment, to_system, type_of
+from .watch import Watch
 
 Items = list[Any]
 
@@ -23,17 +25,24 @@ Items = list[Any]
 class Frame:
     """What an evaluation can see besides its focus."""
 
-    __slots__ = ("context", "descendants", "index", "now", "resource", "root_resource", "total", "variables")
+    now: datetime | None = None
+    descendants: Items | None = None
+    index: int | None = None
+    total: Items = []  # noqa: RUF012 - replaced, never changed
 
-    def __init__(self, context: Items, resource: Any, root_resource: Any, variables: dict[str, Any] | None) -> None:
+    def __init__(
+        self,
+        context: Items,
+        resource: Any,
+        root_resource: Any,
+        variables: dict[str, Any] | None,
+        watch: Watch | None = None,
+    ) -> None:
         self.context = context
         self.resource = resource
         self.root_resource = root_resource
         self.variables = variables
-        self.now: datetime | None = None
-        self.descendants: Items | None = None
-        self.index: int | None = None
-        self.total: Items = []
+        self.watch = watch
 
 
 Run = Callable[[Frame, Items], Items]
@@ -45,6 +54,8 @@ class Part:
 
     run: Run
     type: str | None
+    value: Items | None = None
+    """What a literal always gives; None for everything else."""
 
     @property
     def is_boolean(self) -> bool:
@@ -65,7 +76,7 @@ def boolean(value: bool | None) -> Items:
 
 def constant(items: Items, type_name: str | None) -> Part:
     """Give the part that always answers the same."""
-    return Part(lambda frame, focus: items, type_name)
+    return Part(lambda frame, focus: items, type_name, items)
 
 
 def truth(items: Items) -> bool | None:
@@ -88,20 +99,35 @@ def singleton(items: Items, part: Part, what: str) -> Any:
         return None
     if len(items) > 1:
         raise FhirPathError(f"{what} takes one item, {len(items)} were found.")
-    return to_system(items[0], part.type)
+    item = items[0]
+    return item if type(item) is str and part.type in TEXTS else to_system(item, part.type)
+
+
+# Elements of these types mean just what their JSON string says, so that they compare without further ado.
+TEXTS = frozenset(
+    {"System.String", "string", "code", "id", "uri", "url", "canonical", "oid", "uuid", "markdown", "base64Binary"}
+)
 
 
 class Compiler:
     """Compiles the tree of one expression; `type_name` is the type of its focus, None if only the items know."""
 
-    def __init__(self, type_name: str | None, context_type: str | None = None, root_type: str | None = None) -> None:
+    def __init__(
+        self,
+        type_name: str | None,
+        context_type: str | None = None,
+        root_type: str | None = None,
+        *,
+        strict: bool = False,
+    ) -> None:
         self.type = type_name
         self.context_type = context_type if context_type is not None else type_name
         self.root_type = root_type
+        self.strict = strict
 
     def below(self, type_name: str | None) -> Compiler:
         """Give the compiler for an argument whose focus has another type, as in where()."""
-        return Compiler(type_name, self.context_type, self.root_type)
+        return Compiler(type_name, self.context_type, self.root_type, strict=self.strict)
 
     def compile(self, tree: Expression) -> Part:
         """Compile any expression."""
@@ -125,6 +151,7 @@ class Compiler:
             case syntax.Member():
                 return self.path(tree)
             case syntax.Indexer(base, index):
+                self.check_order("[]", base)
                 return _indexed(self.compile(base), self.compile(index))
             case syntax.Sign(operator, operand):
                 return _signed(operator, self.compile(operand))
@@ -158,7 +185,18 @@ class Compiler:
         start = Part(_focus, self.type) if base is None else self.compile(base)
         if base is None and self.names_another_type(names[-1]):
             return self.of_resource_type(names.pop(), names[::-1])
-        return steps(start, names[::-1])
+        return self.steps(start, names[::-1])
+
+    def steps(self, start: Part, names: Sequence[str]) -> Part:
+        """Compile steps from a part; under strict evaluation each must name an element of the type before it."""
+        if self.strict:
+            type_name = start.type
+            for name in names:
+                form = _only_form(type_name, name)
+                if form is None and _has_no_child(type_name, name):
+                    raise FhirPathSemanticError(f"{type_name} has no element {name}.")
+                type_name = form[1] if form else None
+        return steps(start, names)
 
     def names_another_type(self, name: str) -> bool:
         """Tell whether a path starts with the name of a resource type that the focus is not known to be."""
@@ -167,13 +205,15 @@ class Compiler:
     def of_resource_type(self, name: str, names: Sequence[str]) -> Part:
         """Compile `Patient.name` where the focus may be any resource: nothing for other types."""
         if self.type not in (None, "Resource", "DomainResource"):
+            if self.strict:
+                raise FhirPathSemanticError(f"A path of {name} was asked of a {self.type}.")
             return constant(EMPTY, None)
         own = self.type
 
         def run(frame: Frame, focus: Items) -> Items:
             return [item for item in focus if model.is_a(type_of(item, own), name)]
 
-        return steps(Part(run, own), names)
+        return self.steps(Part(run, own), names)
 
     # ---- variables
 
@@ -226,10 +266,18 @@ class Compiler:
             raise FhirPathUnsupported(f"{tree.name}() does not take {len(tree.arguments)} arguments.")
         if tree.name == "is" and isinstance(tree.base, syntax.Call) and tree.base.name == "resolve":
             return _target_test(self.compile(tree.base.base or syntax.This()), type_argument(tree.arguments[0]))
+        if tree.name in _ORDERED:
+            self.check_order(f"{tree.name}()", tree.base)
         base = self.compile(tree.base) if tree.base is not None else Part(_focus, self.type)
         return function.compile(self, base, tree.arguments)
 
+    def check_order(self, what: str, base: Expression | None) -> None:
+        """Refuse, under strict evaluation, what depends on an order that the items before it have not."""
+        if self.strict and isinstance(base, syntax.Call) and base.name in ("children", "descendants"):
+            raise FhirPathSemanticError(f"{what} needs an order, and {base.name}() has none.")
 
+
+_ORDERED = frozenset({"first", "last", "tail", "skip", "take"})
 _URLS = {
     "ucum": "http://unitsofmeasure.org",
     "sct": "http://snomed.info/sct",
@@ -304,6 +352,12 @@ def steps(start: Part, names: Sequence[str]) -> Part:
     return _static(part, known, type_name)
 
 
+def _has_no_child(type_name: str | None, name: str) -> bool:
+    if type_name is None or type_name in ("Resource", "DomainResource", "Element", "BackboneElement"):
+        return False
+    return name not in model.children(type_name)
+
+
 def _only_form(type_name: str | None, name: str) -> tuple[str, str] | None:
     """Give the property and type of an element that can have only one; None if that is not known before running."""
     child = _known_children(type_name).get(name)
@@ -363,6 +417,8 @@ def _static(start: Part, known: list[tuple[str, str | None]], type_name: str | N
         return found
 
     last = complex_ if extra is None else primitive
+    if from_focus and not before:
+        return Part(lambda frame, focus: last(focus), type_name)
     return Part(walk, type_name)
 
 
@@ -386,38 +442,87 @@ def _with_extras(value: Any, extra: Any, type_name: str) -> Items:
 
 def _dynamic(start: Part, name: str) -> Part:
     run, own = start.run, start.type
-    if own is not None and own not in ("Resource", "DomainResource") and not model.is_primitive(own):
-        child = model.children(own).get(name)
-        if child is None:
-            return constant(EMPTY, None)
+    if own is None or own in ("Resource", "DomainResource") or model.is_primitive(own):
+        return _by_item(run, own, name)
+    if name not in model.children(own):
+        return constant(EMPTY, None)
+    properties, from_focus = _properties(own, name), run is _focus
+
+    def choice(frame: Frame, focus: Items) -> Items:
+        found: Items = []
+        for item in focus if from_focus else run(frame, focus):
+            _gather(item.value if type(item) is Element else item, properties, found)
+        return found
+
+    return Part(choice, None)
+
+
+def _by_item(run: Run, own: str | None, name: str) -> Part:
+    """Compile a step from items of which each has its own type."""
 
     def walk(frame: Frame, focus: Items) -> Items:
         found: Items = []
         for item in run(frame, focus):
+            if type(item) is Element and type(item.value) is dict:
+                property_, type_name = _plain_form(item.type, name)
+                value = item.value.get(property_)
+                if value is not None and type(value) is not list and "_" + property_ not in item.value:
+                    found.append(Element(value, type_name))
+                    continue
             found.extend(child_items(item, own, name))
         return found
 
     return Part(walk, None)
 
 
+@cache
+def _plain_form(type_name: str, name: str) -> tuple[str, str]:
+    """Give the property and type of an element with one form; a property that none has for every other."""
+    child = model.children(type_name).get(name)
+    if child is None or len(child.forms) != 1 or child.forms[0][1] == "Resource":
+        return "", ""
+    return child.forms[0]
+
+
 def child_items(item: Any, own: str | None, name: str) -> Items:
     """Give the elements of one name below an item, with their types; `own` is the item's type where it is known."""
     type_name = type_of(item, own)
-    child = model.children(type_name).get(name)
-    if child is None:
-        return []
-    if type(item) is Element and item.extra is not None and model.is_primitive(type_name):
-        holder: Any = item.extra
-    else:
-        holder = item.value if type(item) is Element else item
+    holder: Any = item.value if type(item) is Element else item
     if type(holder) is not dict:
-        return []
+        holder = item.extra if type(item) is Element else None
     found: Items = []
-    for property_, child_type in child.forms:
-        value = holder.get(property_)
-        if value is not None or "_" + property_ in holder:
-            found.extend(boxed(value, holder.get("_" + property_), child_type))
+    _gather(holder, _properties(type_name, name), found)
     return found
+
+
+@cache
+def _properties(type_name: str, name: str) -> dict[str, tuple[str, str]]:
+    """Give the JSON properties one element may stand in, those of its extensions too: each with its type."""
+    child = model.children(type_name).get(name)
+    forms: dict[str, tuple[str, str]] = {}
+    for property_, child_type in child.forms if child is not None else ():
+        forms[property_] = (property_, child_type)
+        if model.is_primitive(child_type):
+            forms["_" + property_] = (property_, child_type)
+    return forms
+
+
+def _gather(holder: Any, properties: dict[str, tuple[str, str]], found: Items) -> None:
+    if type(holder) is not dict:
+        return
+    for key in holder if len(holder) < len(properties) else properties:
+        form = properties.get(key)
+        if form is None or key not in holder:
+            continue
+        property_, type_name = form
+        value, extra = holder.get(property_), holder.get("_" + property_)
+        if key != property_ and value is not None:
+            continue  # taken with its value
+        if extra is None and type(value) is not list and type_name != "Resource":
+            if value is not None:
+                found.append(Element(value, type_name))
+        else:
+            found.extend(boxed(value, extra, type_name))
 
 
 def boxed(value: Any, extra: Any, type_name: str) -> Items:
@@ -466,6 +571,8 @@ def matcher(wanted: str) -> Callable[[str], bool]:
     if namespace != "FHIR" and name in model.SYSTEM_TYPES:
         full = f"System.{name}"
         return lambda type_name: type_name == full
+    if model.is_type(name):
+        return lambda type_name: False  # System.Patient: nothing is one
     raise FhirPathUnsupported(f"The type {wanted} is not known.")
 
 

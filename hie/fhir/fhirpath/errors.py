@@ -18,3 +18,11 @@ class FhirPathSyntaxError(FhirPathError):
 
 class FhirPathUnsupported(FhirPathError):
     """An expression that is FHIRPath but asks for something this compiler does not offer."""
+
+
+class FhirPathSemanticError(FhirPathUnsupported):
+    """An expression that cannot mean anything for its type: https://hl7.org/fhirpath/N1/#type-safety-and-strict-evaluation"""
+
+
+class FhirPathLimit(FhirPathError):
+    """An evaluation that was ended because it took too long or found too much."""

@@ -12,6 +12,8 @@ from functools import cache
 from hie.fhir import facts
 
 SYSTEM_TYPES = frozenset({"Boolean", "String", "Integer", "Decimal", "Date", "DateTime", "Time", "Quantity"})
+TYPE_INFO = "System.TypeInfo"
+"""What type() gives: https://hl7.org/fhirpath/N1/#reflection"""
 _ANONYMOUS = frozenset({"BackboneElement", "Element"})
 
 
@@ -30,6 +32,8 @@ class Child:
 @cache
 def children(type_name: str) -> dict[str, Child]:
     """Give the elements of a type by name; a choice stands under its name without [x]."""
+    if type_name == TYPE_INFO:
+        return _TYPE_INFO_CHILDREN
     if type_name.startswith("System.") or type_name in facts.PRIMITIVE_TYPES:
         return _PRIMITIVE_CHILDREN
     try:
@@ -113,6 +117,9 @@ def _type_of_system_string(element: facts.Element) -> str:
     return "id" if facts.type_kind(owner) == "resource" else "string"
 
 
+_TYPE_INFO_CHILDREN = {
+    name: Child(name, ((name, "System.String"),), False, None, ()) for name in ("namespace", "name")
+}
 _PRIMITIVE_CHILDREN = {
     "id": Child("id", (("id", "string"),), False, None, ()),
     "extension": Child("extension", (("extension", "Extension"),), True, None, ()),

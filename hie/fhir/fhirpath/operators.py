@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Callable
-from datetime import date
 from decimal import Decimal, DivisionByZero, InvalidOperation, localcontext
+from operator import add, mul, sub
 from typing import Any
 
-from hie.fhir.datatypes import MICROSECONDS_PER_DAY, format_instant
-
 from . import units
-from .compiler import EMPTY, FALSE, TRUE, Frame, Items, Part, Run, boolean, box, singleton, truth
+from .compiler import EMPTY, FALSE, TEXTS, TRUE, Frame, Items, Part, Run, boolean, box, constant, singleton, truth
 from .errors import FhirPathError, FhirPathUnsupported
+from .moments import shifted
 from .values import (
     Amount,
+    Element,
     Moment,
     compare,
     equal,
     equivalent_collections,
     key,
-    moment,
     to_system,
     unboxed,
 )
 
-# Elements of these types mean just what their JSON string says, so that they compare without further ado.
-_TEXTS = frozenset(
-    {"System.String", "string", "code", "id", "uri", "url", "canonical", "oid", "uuid", "markdown", "base64Binary"}
-)
+MAX_TEXT = 1_000_000
+MAX_BITS = 128
 
 
 def operation(operator: str, left: Part, right: Part) -> Part:
-    """Compile one binary operator."""
+    """Compile one binary operator; between literals it is done at once."""
+    part = _operation(operator, left, right)
+    if not left.value or not right.value:
+        return part
+    try:
+        return constant(part.run(Frame([], None, None, None), []), part.type)
+    except FhirPathError:
+        return part  # to be told when it is evaluated
+
+
+def _operation(operator: str, left: Part, right: Part) -> Part:
     if operator == "|":
         return union(left, right)
     if operator in ("+", "-") and "System.String" not in (left.type, right.type):
@@ -104,8 +110,14 @@ def _implies(operator: str, left: Part, right: Part) -> tuple[Run, str]:
 def _equals(operator: str, left: Part, right: Part) -> tuple[Run, str]:
     negated = operator == "!="
     first, second = left.run, right.run
-    as_texts = left.type in _TEXTS and right.type in _TEXTS
+    as_texts = left.type in TEXTS and right.type in TEXTS
     same, other = (FALSE, TRUE) if negated else (TRUE, FALSE)
+
+    def is_text(frame: Frame, focus: Items) -> Items:
+        one = first(frame, focus)
+        if len(one) == 1 and type(one[0]) is str:
+            return same if one[0] == wanted else other
+        return run(frame, focus)
 
     def run(frame: Frame, focus: Items) -> Items:
         one = first(frame, focus)
@@ -119,6 +131,9 @@ def _equals(operator: str, left: Part, right: Part) -> tuple[Run, str]:
         answer = _equal_collections(one, left.type, two, right.type)
         return EMPTY if answer is None else same if answer else other
 
+    if as_texts and right.value:
+        wanted = right.value[0]
+        return is_text, "System.Boolean"
     return run, "System.Boolean"
 
 
@@ -148,6 +163,7 @@ def _equivalent(operator: str, left: Part, right: Part) -> tuple[Run, str]:
 
 # ---- comparison: https://hl7.org/fhirpath/N1/#comparison -------------------------------------------------------------
 
+_NUMBERS = frozenset({int, Decimal})
 _ORDERS: dict[str, Callable[[int], bool]] = {
     "<": lambda order: order < 0,
     ">": lambda order: order > 0,
@@ -158,14 +174,18 @@ _ORDERS: dict[str, Callable[[int], bool]] = {
 
 def _compared(operator: str, left: Part, right: Part) -> tuple[Run, str]:
     holds = _ORDERS[operator]
+    first, second = left.run, right.run
 
     def run(frame: Frame, focus: Items) -> Items:
-        one = singleton(left.run(frame, focus), left, operator)
-        other = singleton(right.run(frame, focus), right, operator)
+        one = singleton(first(frame, focus), left, operator)
+        other = singleton(second(frame, focus), right, operator)
         if one is None or other is None:
             return EMPTY
-        order = compare(one, other)
-        return EMPTY if order is None else boolean(holds(order))
+        if type(one) in _NUMBERS and type(other) in _NUMBERS:
+            order: int | None = (one > other) - (one < other)
+        else:
+            order = compare(one, other)
+        return EMPTY if order is None else TRUE if holds(order) else FALSE
 
     return run, "System.Boolean"
 
@@ -180,7 +200,10 @@ def union(left: Part, right: Part) -> Part:
     type_name = left.type if left.type == right.type else None
 
     def run(frame: Frame, focus: Items) -> Items:
-        return distinct(left.run(frame, focus) + right.run(frame, focus), type_name)
+        items = left.run(frame, focus) + right.run(frame, focus)
+        if frame.watch is not None:
+            frame.watch.spend(len(items))
+        return distinct(items, type_name)
 
     return Part(run, type_name)
 
@@ -189,6 +212,15 @@ def distinct(items: Items, type_name: str | None) -> Items:
     """Keep the first of items that are equal."""
     if len(items) < 2:
         return items
+    if type_name in TEXTS:
+        try:
+            return list(dict.fromkeys(items)) if Element not in map(type, items) else _distinct(items, type_name)
+        except TypeError:  # a structure where a text belongs
+            pass
+    return _distinct(items, type_name)
+
+
+def _distinct(items: Items, type_name: str | None) -> Items:
     seen = set()
     kept = []
     for item in items:
@@ -221,17 +253,22 @@ def _in(operator: str, left: Part, right: Part) -> tuple[Run, str]:
 
 
 def _on_values(operator: str, left: Part, right: Part, apply: Callable[[Any, Any], Any]) -> Run:
+    exact = _EXACT.get(operator)
+    first, second = left.run, right.run
+
     def run(frame: Frame, focus: Items) -> Items:
-        one = singleton(left.run(frame, focus), left, operator)
-        other = singleton(right.run(frame, focus), right, operator)
+        one = singleton(first(frame, focus), left, operator)
+        other = singleton(second(frame, focus), right, operator)
         if one is None or other is None:
             return EMPTY
+        if type(one) is int and type(other) is int and exact is not None:
+            return [bounded(exact(one, other))]
         try:
             with localcontext(prec=40):
                 result = apply(one, other)
         except (InvalidOperation, OverflowError, ValueError) as error:
             raise FhirPathError(f"{operator} has no result here: {type(error).__name__}.") from None
-        return EMPTY if result is None else [result]
+        return EMPTY if result is None else [bounded(result)]
 
     return run
 
@@ -245,16 +282,31 @@ def _plus_text(operator: str, left: Part, right: Part) -> tuple[Run, str]:
 
 
 def _ampersand(operator: str, left: Part, right: Part) -> tuple[Run, str]:
+    first, second = left.run, right.run
+
     def run(frame: Frame, focus: Items) -> Items:
-        one = singleton(left.run(frame, focus), left, "&")
-        other = singleton(right.run(frame, focus), right, "&")
+        one = singleton(first(frame, focus), left, "&")
+        other = singleton(second(frame, focus), right, "&")
+        if type(one) is str and type(other) is str:
+            return [bounded(one + other)] if len(one) + len(other) > MAX_TEXT else [one + other]
         if not isinstance(one, str | None) or not isinstance(other, str | None):
             one, other = (value.text if isinstance(value, Moment) else value for value in (one, other))
             if not isinstance(one, str | None) or not isinstance(other, str | None):
                 raise FhirPathError("& joins strings.")
-        return [(one or "") + (other or "")]
+        return [bounded((one or "") + (other or ""))]
 
     return run, "System.String"
+
+
+def bounded(value: Any) -> Any:
+    """Give a computed value; FhirPathError for a text or number beyond every use."""
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        raise FhirPathError(f"A text of more than {MAX_TEXT} characters was made.")
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise FhirPathError(f"A number of more than {MAX_BITS} bits was made.")
+    if isinstance(value, Decimal) and value.adjusted() > MAX_BITS:
+        raise FhirPathError(f"A number of more than {MAX_BITS} digits was made.")
+    return value
 
 
 def _number(value: Any, operator: str) -> Decimal | int:
@@ -287,9 +339,11 @@ def _amounts_added(left: Amount, right: Amount, sign: int) -> Amount | None:
 
 
 def _multiply(left: Any, right: Any) -> Any:
-    if isinstance(left, Amount) and not isinstance(right, Amount):
+    if isinstance(left, Amount) and isinstance(right, Amount):
+        return Amount(left.value * right.value, units.product(left.unit, right.unit))
+    if isinstance(left, Amount):
         return Amount(left.value * _number(right, "*"), left.unit)
-    if isinstance(right, Amount) and not isinstance(left, Amount):
+    if isinstance(right, Amount):
         return Amount(right.value * _number(left, "*"), right.unit)
     return _number(left, "*") * _number(right, "*")
 
@@ -299,8 +353,12 @@ def _divide(left: Any, right: Any) -> Any:
         divisor = _number(right, "/")
         return None if divisor == 0 else Amount(left.value / divisor, left.unit)
     if isinstance(left, Amount) and isinstance(right, Amount):
+        if right.value == 0:
+            return None
         factor = units.factor(right.unit, left.unit)
-        return None if factor is None or right.value == 0 else Amount(left.value / (right.value * factor), "1")
+        if factor is not None:
+            return Amount(left.value / (right.value * factor), "1")
+        return Amount(left.value / right.value, units.quotient(left.unit, right.unit))
     divisor = _number(right, "/")
     return None if divisor == 0 else Decimal(_number(left, "/")) / Decimal(divisor)
 
@@ -324,6 +382,7 @@ def _remainder(left: Any, right: Any) -> Any:
 
 
 _ADDITIVE = {"+": _add, "-": _subtract}
+_EXACT: dict[str, Callable[[int, int], int]] = {"+": add, "-": sub, "*": mul}
 _NUMERIC = {"*": _multiply, "/": _divide, "div": _whole, "mod": _remainder}
 
 _OPERATORS: dict[str, Callable[[str, Part, Part], tuple[Run, str | None]]] = {
@@ -342,56 +401,3 @@ _OPERATORS: dict[str, Callable[[str, Part, Part], tuple[Run, str | None]]] = {
     **dict.fromkeys(_ORDERS, _compared),
     **dict.fromkeys(_NUMERIC, _numeric),
 }
-
-
-# ---- dates and durations: https://hl7.org/fhirpath/N1/#datetime-arithmetic -------------------------------------------
-
-_MICROSECONDS = {
-    "week": 7 * MICROSECONDS_PER_DAY,
-    "day": MICROSECONDS_PER_DAY,
-    "hour": 3_600_000_000,
-    "minute": 60_000_000,
-    "second": 1_000_000,
-    "millisecond": 1_000,
-}
-
-
-def shifted(start: Moment, duration: Amount, sign: int) -> Moment | None:
-    """Add a duration to a date: whole calendar units, the result as precise as the date was."""
-    unit = units.calendar(duration.unit)
-    if unit is None:
-        raise FhirPathError(f"A duration in {duration.unit!r} cannot be added to a date.")
-    number = duration.value if unit == "second" else int(duration.value)
-    if unit in ("year", "month"):
-        if start.kind == "Time":
-            raise FhirPathError(f"A time of day has no {unit}s.")
-        low = _months_later(start.low, sign * int(number) * (12 if unit == "year" else 1))
-    else:
-        low = start.low + sign * int(number * _MICROSECONDS[unit])
-    if start.kind == "Time":
-        low %= MICROSECONDS_PER_DAY
-    return moment(_written(low, start), start.kind)
-
-
-def _months_later(low: int, months: int) -> int:
-    day, clock = divmod(low, MICROSECONDS_PER_DAY)
-    first = date.fromordinal(day + date(1970, 1, 1).toordinal())
-    year, month = divmod(first.year * 12 + first.month - 1 + months, 12)
-    last = calendar.monthrange(year, month + 1)[1] if 1 <= year <= 9999 else 0
-    moved = date(year, month + 1, min(first.day, last)).toordinal() - date(1970, 1, 1).toordinal()
-    return moved * MICROSECONDS_PER_DAY + clock
-
-
-def _written(low: int, like: Moment) -> str:
-    """Write a moment with as many parts as another one has."""
-    if like.kind == "Time":
-        return format_instant(low)[11 : 11 + len(like.text)].rstrip("Z")
-    text = format_instant(low)
-    clock = like.text.partition("T")[2]
-    if not clock:
-        return text[: len(like.text)]
-    length = len(like.text.partition("Z")[0].partition("+")[0]) if "-" not in clock else like.text.rindex("-")
-    body = text.rstrip("Z")
-    if length > 19 and "." not in body:
-        body += ".000000"
-    return body[:length] + ("Z" if like.has_zone else "")

@@ -10,6 +10,7 @@ Values of the language itself are bool, int, Decimal, str, Moment and Amount.
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from hie.fhir.datatypes import DatatypeError, Precision, parse_date, parse_time
@@ -58,8 +59,11 @@ class Amount(NamedTuple):
 
 def moment(text: Any, kind: str) -> Moment | None:
     """Read a Date, DateTime or Time; None if the text is none."""
-    if not isinstance(text, str):
-        return None
+    return _moment(text, kind) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=8192)  # the resources of one visit share their dates
+def _moment(text: str, kind: str) -> Moment | None:
     clock = text if kind == "Time" else text.partition("T")[2]
     is_hour = len(clock) == 2  # the language lets a time stop at the hour, FHIR's own types do not
     whole = text + ":00" if is_hour else text.rstrip("T")
@@ -110,6 +114,8 @@ def to_system(item: Any, static: str | None) -> Any:
     """Give what an element means to operators: dates as moments, Quantities as amounts, other things as they are."""
     type_name = item.type if type(item) is Element else static
     value = item.value if type(item) is Element else item
+    if type(value) is int:
+        return value
     if type(value) is str:
         kind = _TEMPORAL_KINDS.get(type_name or "")
         if kind is not None:

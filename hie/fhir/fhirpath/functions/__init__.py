@@ -5,11 +5,11 @@ https://hl7.org/fhirpath/N1/#functions, https://hl7.org/fhir/R4/fhirpath.html#fu
 
 from __future__ import annotations
 
-from . import collections, conversion, existence, fhir, mathematics, strings, tree, utility
+from . import bounds, collections, conversion, existence, fhir, mathematics, strings, tree, utility
 from .function import Function
 
 FUNCTIONS: dict[str, Function] = {
     function.name: function
-    for module in (collections, conversion, existence, fhir, mathematics, strings, tree, utility)
+    for module in (bounds, collections, conversion, existence, fhir, mathematics, strings, tree, utility)
     for function in module.FUNCTIONS
 }

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cmp_to_key, partial
 from typing import Any
 
 from ..compiler import (
     EMPTY,
+    TRUE,
     Compiler,
     Frame,
     Items,
     Part,
+    Run,
     box,
     is_type,
     of_type,
@@ -20,24 +23,36 @@ from ..compiler import (
 )
 from ..errors import FhirPathError
 from ..operators import distinct, union
-from ..syntax import Expression
-from ..values import key, to_system
+from ..syntax import Expression, Sign, This
+from ..values import compare, key, to_system
 from .function import Function, each_item, on_items
 
 MAX_REPEATED = 100_000
 
 
-def _where(items: Items, evaluate: Callable[[Any, int], Items]) -> Items:
-    return [item for at, item in enumerate(items) if truth(evaluate(item, at)) is True]
+def _where(criterion: Run, frame: Frame, items: Items) -> Items:
+    found: Items = []
+    for at, item in enumerate(items):
+        frame.index = at
+        answer = criterion(frame, [item])
+        if answer is TRUE or truth(answer) is True:
+            found.append(item)
+    return found
 
 
 def _select(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
     projection = compiler.below(base.type).compile(arguments[0])
-    return each_item("select", _flattened, projection.type).compile(compiler, base, arguments)
+    return each_item("select", _projected, projection.type).compile(compiler, base, arguments)
 
 
-def _flattened(items: Items, evaluate: Callable[[Any, int], Items]) -> Items:
-    return [found for at, item in enumerate(items) for found in evaluate(item, at)]
+def _projected(projection: Run, frame: Frame, items: Items) -> Items:
+    found: Items = []
+    for at, item in enumerate(items):
+        frame.index = at
+        found.extend(projection(frame, [item]))
+        if frame.watch is not None:
+            frame.watch.spend(len(found))
+    return found
 
 
 def _repeat(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
@@ -57,6 +72,8 @@ def _repeat(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -
                         seen.add(mark)
                         further.append(one)
             found.extend(further)
+            if frame.watch is not None:
+                frame.watch.spend(len(waiting) + len(further))
             if len(found) > MAX_REPEATED:
                 raise FhirPathError(f"repeat() found more than {MAX_REPEATED} items.")
             waiting = further
@@ -92,7 +109,14 @@ def _combining(name: str, join: Callable[[Items, Items, str | None], Items]) -> 
         if base.type != other.type:
             base, other = box(base), box(other)
         type_name = base.type if base.type == other.type else None
-        return Part(lambda frame, focus: join(base.run(frame, focus), other.run(frame, focus), type_name), type_name)
+
+        def run(frame: Frame, focus: Items) -> Items:
+            items = join(base.run(frame, focus), other.run(frame, focus), type_name)
+            if frame.watch is not None:
+                frame.watch.spend(len(items))
+            return items
+
+        return Part(run, type_name)
 
     return Function(name, (1, 1), compile_)
 
@@ -120,6 +144,8 @@ def _aggregate(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]
         total = start.run(frame, focus) if start else EMPTY
         try:
             for at, item in enumerate(base.run(frame, focus)):
+                if frame.watch is not None:
+                    frame.watch.spend(1)
                 frame.total, frame.index = total, at
                 total = step.run(frame, [item])
         finally:
@@ -129,7 +155,45 @@ def _aggregate(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]
     return Part(run, None)
 
 
+# ---- sort(), newer than FHIRPath 2.0.0: https://hl7.org/fhirpath/#sortcriteria---collection ------------------------
+
+
+def _sort(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
+    inner = compiler.below(base.type)
+    keys = [_sort_key(inner, tree) for tree in arguments or (This(),)]
+
+    def run(frame: Frame, focus: Items) -> Items:
+        items = list(base.run(frame, focus))
+        if frame.watch is not None:
+            frame.watch.spend(len(items) * len(keys))
+        # The least important key first: Python's sort keeps the order of equals.
+        for part, is_descending in reversed(keys):
+            values = [singleton(part.run(frame, [item]), part, "sort()") for item in items]
+            order = sorted(range(len(items)), key=cmp_to_key(partial(_ordered, values)), reverse=is_descending)
+            items = [items[at] for at in order]
+        return items
+
+    return Part(run, base.type)
+
+
+def _sort_key(compiler: Compiler, tree: Expression) -> tuple[Part, bool]:
+    """Compile one key; a minus before it means descending, whatever its type."""
+    match tree:
+        case Sign("-", operand):
+            return compiler.compile(operand), True
+    return compiler.compile(tree), False
+
+
+def _ordered(values: list[Any], left: int, right: int) -> int:
+    """Compare two items by their values; one without a value comes after all others."""
+    one, other = values[left], values[right]
+    if one is None or other is None:
+        return int(one is None) - int(other is None)
+    return compare(one, other) or 0
+
+
 FUNCTIONS = (
+    Function("sort", (0, 8), _sort),
     each_item("where", _where),
     Function("select", (1, 1), _select),
     Function("repeat", (1, 1), _repeat),

@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from ..compiler import Compiler, Frame, Items, Part, box, truth
+from ..errors import FhirPathError, FhirPathSemanticError
 from ..syntax import Expression
-from ..units import factor
+from ..units import CALENDAR_WORDS, factor
 from ..values import Amount, Moment, moment
 from .function import Function, on_value
 
@@ -91,6 +92,8 @@ def _amount(value: Any) -> Amount | None:
     if isinstance(value, bool | int | Decimal):
         return Amount(Decimal(value), "1")
     match = _QUANTITY.fullmatch(value) if isinstance(value, str) and len(value) < 200 else None
+    if match and match["word"] and match["word"] not in CALENDAR_WORDS:
+        return None  # a unit of UCUM stands in quotes
     return Amount(Decimal(match["value"]), match["unit"] or match["word"] or "1") if match else None
 
 
@@ -101,12 +104,16 @@ def _converts(name: str, convert: Callable[..., Any], most: int) -> Function:
 def _iif(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
     inner = compiler.below(base.type)
     criterion, *branches = (inner.compile(argument) for argument in arguments)
+    if compiler.strict and criterion.type is not None and criterion.type not in ("System.Boolean", "boolean"):
+        raise FhirPathSemanticError(f"iif() takes a Boolean, not a {criterion.type}.")
     types = {branch.type for branch in branches}
     if len(types) > 1:
         branches = [box(branch) for branch in branches]
 
     def run(frame: Frame, focus: Items) -> Items:
         items = base.run(frame, focus)
+        if len(items) > 1:
+            raise FhirPathError(f"iif() takes one item, {len(items)} were found.")
         if truth(criterion.run(frame, items)) is True:
             return branches[0].run(frame, items)
         return branches[1].run(frame, items) if len(branches) > 1 else []

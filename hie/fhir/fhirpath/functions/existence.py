@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..compiler import EMPTY, FALSE, TRUE, Compiler, Frame, Items, Part, boolean, truth
+from ..compiler import EMPTY, FALSE, TRUE, Compiler, Frame, Items, Part, Run, boolean, truth
 from ..errors import FhirPathError
 from ..operators import distinct
 from ..syntax import Expression
@@ -17,12 +17,22 @@ def _empty(items: Items, own: str | None) -> Items:
     return FALSE if items else TRUE
 
 
-def _exists(items: Items, evaluate: Callable[[Any, int], Items]) -> Items:
-    return TRUE if any(truth(evaluate(item, at)) is True for at, item in enumerate(items)) else FALSE
+def _exists(criterion: Run, frame: Frame, items: Items) -> Items:
+    for at, item in enumerate(items):
+        frame.index = at
+        answer = criterion(frame, [item])
+        if answer is TRUE or truth(answer) is True:
+            return TRUE
+    return FALSE
 
 
-def _all(items: Items, evaluate: Callable[[Any, int], Items]) -> Items:
-    return FALSE if any(truth(evaluate(item, at)) is not True for at, item in enumerate(items)) else TRUE
+def _all(criterion: Run, frame: Frame, items: Items) -> Items:
+    for at, item in enumerate(items):
+        frame.index = at
+        answer = criterion(frame, [item])
+        if answer is not TRUE and truth(answer) is not True:
+            return FALSE
+    return TRUE
 
 
 def _compiled_exists(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:

@@ -19,10 +19,13 @@ def _extension(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]
     extensions = steps(base, ["extension"])
 
     def run(frame: Frame, focus: Items) -> Items:
+        items = extensions.run(frame, focus)
+        if not items:
+            return items
         wanted = singleton(url.run(frame, focus), url, "extension()")
         found = []
-        for item in extensions.run(frame, focus):
-            value = unboxed(item)
+        for item in items:
+            value = item.value if type(item) is Element else item
             if type(value) is dict and value.get("url") == wanted:
                 found.append(item)
         return found

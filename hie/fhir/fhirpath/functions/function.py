@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..compiler import EMPTY, Compiler, Frame, Items, Part, boolean, singleton
+from ..compiler import EMPTY, FALSE, TRUE, Compiler, Frame, Items, Part, Run, singleton
 from ..syntax import Expression
 
 Compile = Callable[[Compiler, Part, tuple[Expression, ...]], Part]
@@ -41,52 +41,51 @@ def on_value(
 
     def compile_(compiler: Compiler, base: Part, expressions: tuple[Expression, ...]) -> Part:
         parts = [compiler.compile(expression) for expression in expressions]
+        # Arguments that are literals are read once.
+        fixed = [part.value[0] for part in parts if part.value]
+        own = base.run
+        given = fixed if len(fixed) == len(parts) else None
 
         def run(frame: Frame, focus: Items) -> Items:
-            value = singleton(base.run(frame, focus), base, f"{name}()")
+            value = singleton(own(frame, focus), base, name)
             if value is None:
                 return EMPTY
-            values = [singleton(part.run(frame, focus), part, f"{name}()") for part in parts]
-            if any(one is None for one in values):
-                return EMPTY
-            result = apply(value, *values)
-            return boolean(result) if isinstance(result, bool | None) else [result]
+            if given is not None:
+                result = apply(value, *given)
+            else:
+                values = [singleton(part.run(frame, focus), part, name) for part in parts]
+                if None in values:
+                    return EMPTY
+                result = apply(value, *values)
+            return TRUE if result is True else FALSE if result is False else EMPTY if result is None else [result]
 
         return Part(run, type_name)
 
     return Function(name, arguments, compile_)
 
 
-def each_item(
-    name: str,
-    apply: Callable[[Items, Callable[[Any, int], Items]], Items],
-    type_name: str | None = "",
-    arguments: tuple[int, int] = (1, 1),
-) -> Function:
-    """Make a function whose argument is evaluated for every item, with $this and $index."""
+Gather = Callable[[Run, Frame, Items], Items]
+
+
+def each_item(name: str, gather: Gather, type_name: str | None = "") -> Function:
+    """Make a function whose argument is evaluated for every item, with $this and $index.
+
+    `gather` is given that criterion and the items. An error ends the whole evaluation, so it need not put things right.
+    """
 
     def compile_(compiler: Compiler, base: Part, expressions: tuple[Expression, ...]) -> Part:
-        criteria = compiler.below(base.type).compile(expressions[0]).run if expressions else None
+        criterion = compiler.below(base.type).compile(expressions[0]).run
+        own = base.run
 
         def run(frame: Frame, focus: Items) -> Items:
-            items = base.run(frame, focus)
-            if not items or criteria is None:
-                return apply(items, _itself)
+            items = own(frame, focus)
+            if frame.watch is not None:
+                frame.watch.spend(len(items))
             outer = frame.index
-
-            def evaluate(item: Any, index: int) -> Items:
-                frame.index = index
-                return criteria(frame, [item])
-
-            try:
-                return apply(items, evaluate)
-            finally:
-                frame.index = outer
+            found = gather(criterion, frame, items)
+            frame.index = outer
+            return found
 
         return Part(run, base.type if type_name == "" else type_name)
 
-    return Function(name, arguments, compile_)
-
-
-def _itself(item: Any, index: int) -> Items:
-    return [item]
+    return Function(name, (1, 1), compile_)

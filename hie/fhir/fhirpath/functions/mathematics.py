@@ -11,11 +11,16 @@ from ..errors import FhirPathError
 from ..values import Amount
 from .function import Function, on_value
 
+MAX_DIGITS = 38
+
 
 def _number(value: Any, name: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise FhirPathError(f"{name}() takes a number.")
-    return Decimal(value)
+    number = Decimal(value)
+    if number.adjusted() > MAX_DIGITS:
+        raise FhirPathError(f"{name}() takes numbers of at most {MAX_DIGITS} digits.")
+    return number
 
 
 def _abs(value: Any) -> Any:
@@ -38,6 +43,8 @@ def _power(value: Any, exponent: Any) -> Decimal | int | None:
     if base < 0 and power != int(power):
         return None
     result = base**power
+    if result.adjusted() > MAX_DIGITS:
+        raise FhirPathError(f"power() would give a number of more than {MAX_DIGITS} digits.")
     return int(result) if isinstance(value, int) and isinstance(exponent, int) and exponent >= 0 else result
 
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import base64
 import binascii
+import html
+import json
 import re
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 from ..compiler import EMPTY, Compiler, Frame, Items, Part, boolean, singleton
-from ..errors import FhirPathError, FhirPathUnsupported
+from ..errors import FhirPathError, FhirPathLimit, FhirPathUnsupported
+from ..operators import MAX_TEXT
 from ..syntax import Expression, Literal
 from ..values import Moment, to_system
 from .function import Function, on_value
 
 MAX_MATCHED = 100_000
 MAX_DYNAMIC_PATTERN = 200
+MAX_SECONDS = 0.5
+"""How long one regular expression may search, where the evaluation is watched."""
 
 
 def _text(value: Any, name: str) -> str:
@@ -44,7 +50,10 @@ def _index_of(value: Any, part: Any) -> int:
 
 
 def _replace(value: Any, pattern: Any, substitution: Any) -> str:
-    return _text(value, "replace").replace(_text(pattern, "replace"), _text(substitution, "replace"))
+    text, old, new = _text(value, "replace"), _text(pattern, "replace"), _text(substitution, "replace")
+    if len(text) + text.count(old) * len(new) > MAX_TEXT:
+        raise FhirPathError(f"replace() would make a text of more than {MAX_TEXT} characters.")
+    return text.replace(old, new)
 
 
 # ---- regular expressions ---------------------------------------------------------------------------------------------
@@ -52,11 +61,14 @@ def _replace(value: Any, pattern: Any, substitution: Any) -> str:
 # A group that repeats without end, holding something that does so too: such patterns can take exponential time.
 _NESTED_REPETITION = re.compile(r"\((?:[^()\\]|\\.)*[*+}](?:[^()\\]|\\.)*\)(?:[*+]|\{\d+,\})")
 
+_NAMED_GROUP = re.compile(r"(?<!\\)\(\?<(?=[A-Za-z_])")
+"""`(?<name>…)` of PCRE, as Python's re does not spell it."""
+
 
 @lru_cache(maxsize=512)
 def _pattern(text: str) -> re.Pattern[str]:
     try:
-        return re.compile(text, re.DOTALL)
+        return re.compile(_NAMED_GROUP.sub("(?P<", text), re.DOTALL)
     except (re.error, RecursionError, OverflowError) as error:
         raise FhirPathError(f"{text!r:.80} is no regular expression: {error}.") from None
 
@@ -90,9 +102,12 @@ def _regular(name: str, apply: Any, arguments: int) -> Function:
             subject = _text(value, name)
             if len(subject) > MAX_MATCHED:
                 raise FhirPathError(f"{name}() takes at most {MAX_MATCHED} characters.")
-            pattern = fixed or _computed_pattern(_text(values[0], name))
+            text = _text(values[0], name)
             try:
-                result = apply(pattern, subject, *values[1:])
+                if frame.watch is not None:
+                    result = apply(_Timed(text, frame.watch.seconds_left()), subject, *values[1:])
+                else:
+                    result = apply(fixed or _computed_pattern(text), subject, *values[1:])
             except (re.error, IndexError) as error:
                 raise FhirPathError(f"{name}() failed: {error}.") from None
             return boolean(result) if isinstance(result, bool) else [result]
@@ -102,6 +117,30 @@ def _regular(name: str, apply: Any, arguments: int) -> Function:
     return Function(name, (arguments, arguments), compile_)
 
 
+class _Timed:
+    """A pattern that somebody else chose: it is matched by an engine that stops when its time is over."""
+
+    def __init__(self, text: str, seconds: float) -> None:
+        import regex  # costs 15 ms, and only what is bounded needs it
+
+        try:
+            self._pattern = regex.compile(text, regex.DOTALL)
+        except (regex.error, RecursionError, OverflowError) as error:
+            raise FhirPathError(f"{text!r:.80} is no regular expression: {error}.") from None
+        self._seconds = min(seconds, MAX_SECONDS)
+
+        self.pattern = text
+        self.search = partial(self._run, self._pattern.search)
+        self.fullmatch = partial(self._run, self._pattern.fullmatch)
+        self.sub = partial(self._run, self._pattern.sub)
+
+    def _run(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return method(*arguments, timeout=self._seconds)
+        except TimeoutError:
+            raise FhirPathLimit(f"A regular expression took longer than {self._seconds:g} s.") from None
+
+
 def _checked(text: str) -> re.Pattern[str]:
     try:
         return _pattern(text)
@@ -109,8 +148,54 @@ def _checked(text: str) -> re.Pattern[str]:
         raise FhirPathUnsupported(str(error)) from None
 
 
-def _replaced(pattern: re.Pattern[str], subject: str, substitution: Any) -> str:
-    return pattern.sub(_replacement(_text(substitution, "replaceMatches")), subject)
+def _replaced(pattern: Any, subject: str, substitution: Any) -> str:
+    if not pattern.pattern:
+        return subject  # nothing to look for, nothing to replace
+    template, made = _replacement(_text(substitution, "replaceMatches")), 0
+
+    def expanded(match: re.Match[str]) -> str:
+        nonlocal made
+        text = match.expand(template)
+        made += len(text)
+        if made > MAX_TEXT:
+            raise FhirPathError(f"replaceMatches() would make a text of more than {MAX_TEXT} characters.")
+        return text
+
+    return str(pattern.sub(expanded, subject))
+
+
+# ---- escaping, newer than FHIRPath 2.0.0: https://hl7.org/fhirpath/#additional-string-functions ----------------------
+
+_JSON_ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
+
+
+def _json_escaped(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _json_unescaped(text: str) -> str:
+    return _JSON_ESCAPE.sub(_read_escape, text)
+
+
+def _read_escape(match: re.Match[str]) -> str:
+    return str(json.loads(f'"{match[0]}"'))
+
+
+_ESCAPES: dict[str, tuple[Callable[[str], str], Callable[[str], str]]] = {
+    "html": (html.escape, html.unescape),
+    "json": (_json_escaped, _json_unescaped),
+}
+
+
+def _escaped(name: str, which: int) -> Function:
+    def apply(value: Any, kind: Any) -> str | None:
+        escaping = _ESCAPES.get(kind)
+        try:
+            return escaping[which](_text(value, name)) if escaping else None
+        except ValueError:
+            return None
+
+    return on_value(name, apply, "System.String", (1, 1))
 
 
 # ---- joining and coding ----------------------------------------------------------------------------------------------
@@ -143,7 +228,13 @@ def _join(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> 
     def run(frame: Frame, focus: Items) -> Items:
         by = singleton(separator.run(frame, focus), separator, "join()") if separator else ""
         items = base.run(frame, focus)
-        return [str(by or "").join(_text(to_system(item, base.type), "join") for item in items)] if items else EMPTY
+        if not items:
+            return EMPTY
+        between = str(by or "")
+        texts = [_text(to_system(item, base.type), "join") for item in items]
+        if sum(map(len, texts)) + len(between) * len(texts) > MAX_TEXT:
+            raise FhirPathError(f"join() would make a text of more than {MAX_TEXT} characters.")
+        return [between.join(texts)]
 
     return Part(run, "System.String")
 
@@ -191,6 +282,8 @@ FUNCTIONS = (
     _regular("replaceMatches", _replaced, 2),
     Function("split", (1, 1), _split),
     Function("join", (0, 1), _join),
+    _escaped("escape", 0),
+    _escaped("unescape", 1),
     _coded("encode", 0),
     _coded("decode", 1),
 )

@@ -7,6 +7,7 @@ from ..errors import FhirPathError
 from ..model import children as children_of
 from ..syntax import Expression
 from ..values import Element, type_of
+from ..watch import Watch
 from .function import Function, on_items
 
 MAX_DESCENDANTS = 1_000_000
@@ -23,12 +24,14 @@ def children(items: Items, own: str | None) -> Items:
     return found
 
 
-def descendants(items: Items, own: str | None) -> Items:
+def descendants(items: Items, own: str | None, watch: Watch | None = None) -> Items:
     """Give the elements at any depth below each item, with their types."""
     found: Items = []
     waiting = children(items, own)
     while waiting:
         found.extend(waiting)
+        if watch is not None:
+            watch.spend(len(waiting))
         if len(found) > MAX_DESCENDANTS:
             raise FhirPathError(f"descendants() found more than {MAX_DESCENDANTS} items.")
         waiting = children(waiting, None)
@@ -45,12 +48,12 @@ def _holder(item: object) -> object:
 def _descendants(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
     run, own = base.run, base.type
     if run is not resource_items:
-        return Part(lambda frame, focus: descendants(run(frame, focus), own), None)
+        return Part(lambda frame, focus: descendants(run(frame, focus), own, frame.watch), None)
 
     def of_resource(frame: Frame, focus: Items) -> Items:
         # dom-3 asks for these four times for every contained resource.
         if frame.descendants is None:
-            frame.descendants = descendants(run(frame, focus), own)
+            frame.descendants = descendants(run(frame, focus), own, frame.watch)
         return frame.descendants
 
     return Part(of_resource, None)
