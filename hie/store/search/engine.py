@@ -202,6 +202,13 @@ def _verified(store: ResourceStore, asked: _Asked, rows: Sequence[Any]) -> Itera
 def _fetch(
     store: ResourceStore, asked: _Asked, phase: Phase, behind: Position | None, limit: int
 ) -> Sequence[Any]:
+    statement, bound = _page(store, asked, phase, behind, limit)
+    return run(store.connection(), statement, bound, is_selective=phase.clause.rank <= REFERENCE)
+
+
+def _page(
+    store: ResourceStore, asked: _Asked, phase: Phase, behind: Position | None, limit: int
+) -> tuple[Select[Any], dict[str, Any]]:
     statement, names = _page_statement(
         store.database.dialect, _Shaped(phase.clause), asked.type is not None, tuple(k.shape for k in phase.keys),
         phase.first_is_null, behind.nulls if behind else None, _Keys(phase.keys), _is_in_order(store, phase),
@@ -215,7 +222,15 @@ def _fetch(
         bound.update(ordering.parameters(phase.keys))
     if behind is not None:
         bound.update(behind.parameters())
-    return run(store.connection(), statement, bound, is_selective=phase.clause.rank <= REFERENCE)
+    return statement, bound
+
+
+def first_pages(store: ResourceStore, query: SearchQuery) -> list[tuple[Phase, Select[Any], dict[str, Any]]]:
+    """Return what a search asks for its first page, phase by phase; for explanations, nothing is executed."""
+    asked = _asked(store, query)
+    limit = max(query.count + 1, BATCH) if asked.verify else query.count + 1
+    parts = ordering.phases(query, asked.clause, store.blind)
+    return [(part, *_page(store, asked, part, None, limit)) for part in parts]
 
 
 def _is_found_first(clause: Clause) -> bool:

@@ -1,0 +1,100 @@
+"""$explain: what a search will ask of the database, before it is asked; an operation of this server's own.
+
+`[type]/$explain?<search>`, or `$explain?search=Type%3F<search>`. Whoever may search the type is told in words; SQL, the
+plan and the expected rows follow from what others have stored, so they are for a token that has the scope `admin` too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from hie.context import Context
+from hie.errors import InvalidRequest, UnknownType
+from hie.fhir import facts
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.json_format import dump
+from hie.fhir.routes import parse_query
+from hie.registry import Operation
+from hie.store.search import explanation, grants
+from hie.store.search import query as search_query
+from hie.store.search.query import SearchQuery
+
+Row = dict[str, Any]
+
+
+def explain(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Tell how a search would be answered."""
+    query = search_query.parse(
+        *_search(request),
+        handling=request.preferences.handling,
+        default_count=ctx.settings.default_page_size,
+        max_count=ctx.settings.max_page_size,
+        base_url=ctx.base_url,
+        now=ctx.clock(),
+    )
+    restricted = _grant(query, ctx)
+    asked = urlencode(query.self_link, safe=":|,/$", quote_via=quote)
+    rows: list[Row] = [_text("search", f"{query.type or ''}?{asked}"), _text("grant", restricted)]
+    for question in explanation.questions(ctx.store, query):
+        rows.append({"name": "criterion", "part": [
+            _text("parameter", question.name), _text("index", question.words),
+            {"name": "verified", "valueBoolean": question.verify},
+        ]})  # fmt: skip
+    rows += [_text("includes", told) for told in _includes(query)]
+    if ctx.store.grant.admin:
+        rows += [_statement(one) for one in explanation.planned(ctx.store, query)]
+    growth = explanation.growth(ctx.store, query)
+    rows += [_text("growth", told) for told in growth or ["Nothing: a page costs its own rows."]]
+    return FhirResponse(200, dump({"resourceType": "Parameters", "parameter": rows}))
+
+
+def _search(request: FhirRequest) -> tuple[str | None, tuple[tuple[str, str], ...]]:
+    """Return the type and the parameters of the search that is meant."""
+    if request.type is not None:
+        return request.type, request.parameters
+    given = [value for name, value in request.parameters if name == "search"]
+    if len(given) != 1 or len(request.parameters) != 1:
+        raise InvalidRequest("$explain of the system takes one parameter, search, such as "
+                             "search=Observation%3Fpatient%3D1; or use [type]/$explain.", expression="search")
+    type_name, _, query = given[0].removeprefix("/").partition("?")
+    if type_name and type_name not in facts.RESOURCE_TYPES:
+        raise UnknownType(f"search names {type_name[:80]!r}, which is not a resource type of FHIR R4.",
+                          expression="search")
+    return type_name or None, parse_query(query)
+
+
+def _grant(query: SearchQuery, ctx: Context) -> str:
+    """Say what the token's scopes add to every statement; Forbidden where it may not search."""
+    asked = grants.over_types(ctx.store, "s") if query.type is None else grants.clause(ctx.store, query.type, "s")
+    if asked is None:
+        return "The token may search every resource of the type."
+    return "The conditions of the token's scopes are part of every statement, before its limit."
+
+
+def _includes(query: SearchQuery) -> list[str]:
+    return [
+        f"{'_revinclude' if one.reverse else '_include'} {one.source}:{one.parameter.code}: one more statement for the "
+        "page, under the grant of the included type."
+        for one in query.includes
+    ]
+
+
+def _statement(one: explanation.Planned) -> Row:
+    parts = [_text("words", one.words), _text("sql", one.sql), *(_text("plan", line) for line in one.plan)]
+    if one.rows is not None:
+        parts.append({"name": "rows", "valueDecimal": one.rows})
+    return {"name": "statement", "part": parts}
+
+
+def _text(name: str, value: str) -> Row:
+    return {"name": name, "valueString": value}
+
+
+OPERATION = Operation(
+    code="explain",
+    levels=frozenset({"system", "type"}),
+    function=explain,
+    definition="urn:x-hie:operation:explain",
+    takes_search=True,
+)
