@@ -44,6 +44,7 @@ setup(
     },
     install_requires=[
         "alembic>=1.20,<2",
+        "brotli>=1.2,<2",
         "click>=8.5,<9",
         "cryptography>=50,<51",
         "fhir.resources>=8.3,<9",

@@ -7,6 +7,7 @@ unreadable value stops the start.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -16,6 +17,9 @@ from typing import Any
 
 class SettingsError(ValueError):
     """A setting that is unknown or cannot be read."""
+
+
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
 
 
 def _setting(default: Any, meaning: str, *, secret: bool = False) -> Any:
@@ -45,6 +49,10 @@ class Settings:
     max_bundle_entries: int = _setting(5_000, "Most entries of one batch or transaction Bundle.")
     default_page_size: int = _setting(20, "_count where the client names none.")
     max_page_size: int = _setting(1_000, "Largest page of a search or history.")
+    cors_origins: str = _setting(
+        "", "Origins of web pages that may call the FHIR API from a browser, separated by spaces, for example "
+        "https://app.example.org; * for every page; empty: none."
+    )
     token_cache_seconds: int = _setting(5, "Longest time a revoked token may still be answered from memory.")
     job_attempts: int = _setting(3, "Tries of a job before it has failed.")
     log_level: str = _setting("INFO", "Level of the structured log on standard error.")
@@ -62,6 +70,10 @@ class Settings:
             raise SettingsError("Setting default_page_size is larger than max_page_size.")
         if self.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise SettingsError(f"Setting log_level is {self.log_level!r}; it must be DEBUG, INFO, WARNING or ERROR.")
+        for origin in self.cors_origins.split():
+            if origin != "*" and _ORIGIN.fullmatch(origin) is None:
+                raise SettingsError(f"Setting cors_origins names {origin!r}; an origin is http:// or https://, a host "
+                                    "and perhaps a port, without a path.")
         if self.base_url and not self.base_url.startswith(("http://", "https://")):
             raise SettingsError(f"Setting base_url is {self.base_url!r}; it must begin with http:// or https://.")
 
@@ -87,6 +99,11 @@ class Settings:
     def sqlalchemy_url(self) -> str:
         """The URL of the database that is really used."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'hie.sqlite3').resolve()}"
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        """The origins that cors_origins names."""
+        return frozenset(self.cors_origins.lower().split())
 
     @property
     def root_key_file(self) -> Path:

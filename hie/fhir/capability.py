@@ -45,7 +45,8 @@ ParametersOf = Callable[[str], Mapping[str, OfferedParameter]]
 
 
 def capability_statement(
-    *, base_url: str, version: str, at: int, operations: Iterable[OfferedOperation], parameters_of: ParametersOf
+    *, base_url: str, version: str, at: int, operations: Iterable[OfferedOperation], parameters_of: ParametersOf,
+    cors: bool = False,
 ) -> dict[str, Any]:
     """Build the statement of this server at `base_url`."""
     offered = list(operations)
@@ -54,7 +55,7 @@ def capability_statement(
     rest: dict[str, Any] = {
         "mode": "server",
         "documentation": "FHIR JSON and XML over HTTP. Writes are validated against R4, their references checked.",
-        "security": _security(),
+        "security": _security(cors),
         "resource": [_resource(name, parameters[name], pointing.get(name, []), offered) for name in parameters],
         "interaction": [{"code": code} for code in _system_interactions()],
     }
@@ -80,9 +81,9 @@ def capability_statement(
     }
 
 
-def _security() -> dict[str, Any]:
+def _security(cors: bool) -> dict[str, Any]:
     return {
-        "cors": False,
+        "cors": cors,
         "service": [{"coding": [{"system": _SECURITY, "code": "OAuth", "display": "OAuth"}],
                      "text": "Bearer token (RFC 6750) with SMART v2 system scopes"}],
         "description": "Every request but metadata needs Authorization: Bearer TOKEN. Scopes such as system/*.cruds or "

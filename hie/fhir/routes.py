@@ -51,7 +51,8 @@ ROUTES: tuple[Route, ...] = (
     Route("operation", "POST", "[type]/[id]/$[operation]"),
 )
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+#: OPTIONS is answered everywhere: it tells which of the others are (RFC 9110 section 9.3.7).
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 #: Far above what a search needs; a longer list is an attack on the parser.
 MOST_PARAMETERS = 1_000
 
@@ -105,6 +106,15 @@ def parse(
         preferences=preferences or _NO_PREFERENCES,
         method=method,
     )
+
+
+def allowed(path: str) -> tuple[str, ...]:
+    """Return the methods that an address answers, for the header Allow; raises what `parse` would for a wrong one."""
+    return _allowed(_BY_PATH[_place(path)[0]])
+
+
+def _allowed(methods: dict[str, Route]) -> tuple[str, ...]:
+    return tuple(sorted({*methods, "OPTIONS"}))
 
 
 _NO_CONDITIONS = Conditions()
@@ -213,7 +223,7 @@ def _refuse_tricks(path: str, parts: list[str]) -> None:
 
 
 def _wrong_method(method: str, path: str, methods: dict[str, Route]) -> MethodNotAllowed:
-    allowed = ", ".join(sorted(methods))
+    allowed = ", ".join(_allowed(methods))
     error = MethodNotAllowed(f"{_shown(method)} is not allowed on {_shown(path) or 'the base'}. "
                              f"Allowed: {allowed}.", expression="http.method")
     error.headers["Allow"] = allowed

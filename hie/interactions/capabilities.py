@@ -23,14 +23,15 @@ def capabilities(request: FhirRequest, ctx: Context) -> FhirResponse:
         return FhirResponse(200, _terminology(ctx.base_url, _started(ctx.registry, ctx.clock())))
     if mode not in (None, "full", "normative"):
         raise InvalidRequest(f"mode is {mode[:80]!r}; it must be full, normative or terminology.", expression="mode")
-    return FhirResponse(200, _statement(ctx.base_url, ctx.registry.operations, _started(ctx.registry, ctx.clock())))
+    started, cors = _started(ctx.registry, ctx.clock()), bool(ctx.settings.cors_origins)
+    return FhirResponse(200, _statement(ctx.base_url, ctx.registry.operations, started, cors))
 
 
 @lru_cache(maxsize=8)
-def _statement(base_url: str, operations: tuple[object, ...], at: int) -> bytes:
+def _statement(base_url: str, operations: tuple[object, ...], at: int, cors: bool) -> bytes:
     return json_format.dump(capability_statement(
         base_url=base_url, version=__version__, at=at, operations=operations,  # type: ignore[arg-type]
-        parameters_of=offered_parameters,
+        parameters_of=offered_parameters, cors=cors,
     ))
 
 

@@ -11,8 +11,11 @@ from hie.fhir import facts
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.resource import type_of, validated
 from hie.interactions.conditional import ANSWER_PARAMETERS
-from hie.registry import Operation, Parameter
+from hie.registry import Operation, Parameter, Registry
 
+#: Methods for an operation that changes what is stored, and for one that does not.
+_CHANGING = ("OPTIONS", "POST")
+_ASKING = ("GET", "HEAD", "OPTIONS", "POST")
 #: A resource of any type: the operation judges it itself.
 _OPEN = frozenset({"Resource", "Any"})
 #: Types of input parameters that may be any data type.
@@ -21,10 +24,10 @@ _ANY_TYPE = frozenset({"Element", "Type"})
 
 def operation(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Find the operation, check its parameters wherever the client wrote them, and run it."""
-    found = _found(request, ctx)
+    found = _found(request, ctx.registry)
     if request.method in ("GET", "HEAD") and found.affects_state:
         error = MethodNotAllowed(f"${found.code} changes what is stored; send it by POST.", expression="http.method")
-        error.headers["Allow"] = "POST"
+        error.headers["Allow"] = ", ".join(_CHANGING)
         raise error
     return found.function(_with_search(request) if found.takes_search else _with_parameters(request, found), ctx)
 
@@ -43,9 +46,14 @@ def _with_search(request: FhirRequest) -> FhirRequest:
     return replace(request, parameters=(*request.parameters, *more), resource=None)
 
 
-def _found(request: FhirRequest, ctx: Context) -> Operation:
+def allowed(request: FhirRequest, registry: Registry) -> tuple[str, ...]:
+    """Return the methods by which an operation may be called; NotFound where there is none of this name."""
+    return _CHANGING if _found(request, registry).affects_state else _ASKING
+
+
+def _found(request: FhirRequest, registry: Registry) -> Operation:
     code = request.operation or ""
-    found = ctx.registry.operation(code, request.type)
+    found = registry.operation(code, request.type)
     if found is None or not found.offered(request.type, request.id is not None):
         where = "the system" if request.type is None else request.type + ("/[id]" if request.id is not None else "")
         raise NotFound(f"There is no operation ${code} on {where}; the CapabilityStatement lists what there is.",

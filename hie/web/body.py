@@ -12,6 +12,7 @@ from threading import BoundedSemaphore
 from typing import Any
 
 from hie.errors import Busy, InvalidRequest, TooLarge
+from hie.web import compression
 
 _CHUNK = 1 << 20
 #: Bodies that are already here give up their place far sooner.
@@ -21,15 +22,19 @@ _PLACE_SECONDS = 0.25
 def read(environ: dict[str, Any], most: int, threads: int = 16) -> bytes:
     """Return the whole body; 413 where it is too large, 400 where it breaks off, 503 where too many come slowly.
 
+    Its coding is taken off (Content-Encoding), and the limit holds before and after.
+
     `threads` is how many threads answer requests; a quarter of them never reads.
     """
     places = _places(threads)
     if not places.acquire(timeout=_PLACE_SECONDS):
         raise Busy("Too many clients are sending their bodies slowly; nothing was done.")
     try:
-        return _read(environ, most)
+        body = _read(environ, most)
     finally:
         places.release()
+    coding = environ.get("HTTP_CONTENT_ENCODING")
+    return body if coding is None else compression.decoded(body, coding, most)
 
 
 @cache

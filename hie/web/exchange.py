@@ -18,7 +18,7 @@ from hie.errors import Busy, FhirError, Forbidden
 from hie.security.authentication import Principal
 from hie.store.audit import AuditEntry
 from hie.store.tenants import DEFAULT_TENANT
-from hie.web import error_handlers, logs, metrics
+from hie.web import error_handlers, logs, metrics, negotiation
 from hie.web.reply import Headers, Reply
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,64}", re.ASCII)
@@ -85,12 +85,17 @@ class Exchange:
         try:
             self.application.store.database.record(self.entry)
         except FhirError as error:
-            return error_handlers.refusal(error)
+            return error_handlers.refusal(error, xml=self.wants_xml())
         except Exception:
             error_handlers.log.exception("an audit record could not be committed",
                                          extra={"request_id": self.request_id})
-            return error_handlers.refusal(Busy("The request could not be recorded, so it is not answered."))
+            busy = Busy("The request could not be recorded, so it is not answered.")
+            return error_handlers.refusal(busy, xml=self.wants_xml())
         return None
+
+    def wants_xml(self) -> bool:
+        """Tell whether a refusal is written as XML."""
+        return negotiation.of_refusal(self.environ.get("HTTP_ACCEPT"), self.environ.get("QUERY_STRING", ""))
 
 
 def current() -> Exchange:

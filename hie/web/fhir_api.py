@@ -18,8 +18,10 @@ from hie.errors import FhirError, InvalidRequest
 from hie.fhir import binary, patching, resource, routes
 from hie.fhir.http import Conditions, FhirRequest
 from hie.fhir.scopes import Grant
+from hie.interactions import operation
 from hie.interactions.dispatch import dispatch
-from hie.web import body, error_handlers, exchange, negotiation
+from hie.web import body, compression, error_handlers, exchange, negotiation
+from hie.web.cors import Cors, is_preflight
 from hie.web.exchange import Exchange
 from hie.web.reply import Reply
 from hie.web.responses import respond
@@ -42,6 +44,8 @@ class FhirApi:
 
     def __init__(self, application: Application, elsewhere: Wsgi) -> None:
         self._application, self._elsewhere = application, elsewhere
+        self._cors = Cors(application.settings.allowed_origins)
+        self._vary = ("Vary", "Accept, Accept-Encoding" + (", Origin" if self._cors.origins else ""))
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
@@ -50,7 +54,12 @@ class FhirApi:
         here = Exchange.begin(self._application, environ)
         reply = _replied(here, _decoded(path[6:]))
         reply = here.finish(reply.status) or reply
-        headers = [*reply.headers, *here.headers()]
+        encodings = environ.get("HTTP_ACCEPT_ENCODING")
+        if encodings is not None and len(reply.body) >= compression.WORTHWHILE:
+            reply = compression.compressed(reply, encodings)
+        headers = [*reply.headers, *here.headers(), self._vary]
+        if self._cors.origins:
+            headers += self._cors.headers(environ)
         if reply.status != 304:
             headers.append(("Content-Length", str(len(reply.body))))
         start_response(reply.line, headers)
@@ -67,17 +76,15 @@ def _replied(here: Exchange, path: str) -> Reply:
     try:
         return _answered(here, path)
     except FhirError as error:
-        return error_handlers.refusal(error, xml=_is_xml_wanted(here))
+        return error_handlers.refusal(error, xml=here.wants_xml())
     except Exception as error:
-        return error_handlers.unexpected(error, here.request_id, xml=_is_xml_wanted(here))
-
-
-def _is_xml_wanted(here: Exchange) -> bool:
-    return negotiation.of_refusal(here.environ.get("HTTP_ACCEPT"), here.environ.get("QUERY_STRING", ""))
+        return error_handlers.unexpected(error, here.request_id, xml=here.wants_xml())
 
 
 def _answered(here: Exchange, path: str) -> Reply:
     environ = here.environ
+    if environ["REQUEST_METHOD"] == "OPTIONS":
+        return _options(here, path)
     request = _parsed(here, path)
     accept = environ.get("HTTP_ACCEPT")
     accepted = negotiation.wants_fhir(accept, request.parameter("_format") if request.parameters else None)
@@ -89,6 +96,21 @@ def _answered(here: Exchange, path: str) -> Reply:
             accepted = negotiation.wants_fhir(accept, request.parameter("_format"))
     ctx = _context(here)
     return respond(request, dispatch(request, ctx), ctx.base_url, accepted)
+
+
+def _options(here: Exchange, path: str) -> Reply:
+    """Tell which methods an address answers. It touches no record, so that it leaves none in the audit trail."""
+    here.audited = False
+    if is_preflight(here.environ):  # the page's own request gets the real answer
+        return Reply(200, [("Allow", ", ".join(sorted(routes.METHODS)))], b"")
+    try:
+        allowed = routes.allowed(path)
+        if "$" in path:
+            allowed = operation.allowed(routes.parse("POST", path), here.application.registry)
+    except FhirError:
+        here.authenticate()
+        raise
+    return Reply(200, [("Allow", ", ".join(allowed))], b"")
 
 
 def _parsed(here: Exchange, path: str) -> FhirRequest:

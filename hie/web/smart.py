@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from hie.app import Application
 from hie.web import exchange
+from hie.web.cors import Cors
 
 CONFIGURATION: dict[str, Any] = {
     "grant_types_supported": [],
@@ -27,6 +28,15 @@ CONFIGURATION: dict[str, Any] = {
 def make(application: Application) -> Blueprint:
     """Make the blueprint of the discovery document, below the FHIR base and at the root."""
     blueprint = Blueprint("smart", __name__)
+    cors = Cors(application.settings.allowed_origins)
+
+    @blueprint.after_request
+    def for_browsers(response: Response) -> Response:
+        for name, value in cors.headers(request.environ):
+            response.headers[name] = value
+        if cors.origins:
+            response.headers["Vary"] = "Origin"
+        return response
 
     @blueprint.get("/fhir/.well-known/smart-configuration")
     @blueprint.get("/.well-known/smart-configuration")

@@ -80,8 +80,8 @@ def test_an_unknown_type_is_told_from_an_unknown_address():
 def test_a_wrong_method_names_those_that_are_allowed():
     with pytest.raises(MethodNotAllowed) as caught:
         parse("POST", "Patient/1")
-    assert caught.value.headers["Allow"] == "DELETE, GET, HEAD, PATCH, PUT"
-    assert "Allowed: DELETE, GET, HEAD, PATCH, PUT" in caught.value.diagnostics
+    assert caught.value.headers["Allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"
+    assert "Allowed: DELETE, GET, HEAD, OPTIONS, PATCH, PUT" in caught.value.diagnostics
 
 
 def test_compartment_search_is_refused_as_not_supported():

@@ -1,0 +1,157 @@
+"""What HTTP itself asks for: HEAD, OPTIONS, 405, codings, and web pages of other origins (RFC 9110, Fetch)."""
+
+import gzip
+import json
+from dataclasses import replace
+
+import brotli
+import pytest
+
+from hie.app import create_app
+from hie.settings import SettingsError
+from tests.builders import patient
+from tests.conformance.conftest import Fhir
+
+ORIGIN = "https://app.example.org"
+
+
+def test_head_answers_what_get_does_without_the_body(fhir):
+    id_ = fhir.create(patient())["id"]
+    for url in (f"Patient/{id_}", f"Patient/{id_}/_history/1", f"Patient/{id_}/_history", "Patient?_count=1",
+                "_history", "metadata", f"Patient/{id_}/$everything", "Patient/none", "Nothing", "/health",
+                "/openapi.json", "/fhir/.well-known/smart-configuration"):
+        got, head = fhir.get(url), fhir("HEAD", url)
+        assert (head.status, head.content) == (got.status, b""), url
+        same = {"Content-Type", "ETag", "Last-Modified", "Vary"}
+        assert {name: head.headers.get(name) for name in same} == {name: got.headers.get(name) for name in same}, url
+    assert fhir("HEAD", f"Patient/{id_}", If_None_Match='W/"1"').status == 304
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("", "OPTIONS, POST"), ("metadata", "GET, HEAD, OPTIONS"), ("_history", "GET, HEAD, OPTIONS"),
+        ("Patient", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"), ("Patient/_search", "OPTIONS, POST"),
+        ("Patient/1", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"), ("Patient/1/_history/1", "GET, HEAD, OPTIONS"),
+        ("Patient/1/$everything", "GET, HEAD, OPTIONS, POST"), ("Media/1/$diagnose", "OPTIONS, POST"),
+    ],
+)  # fmt: skip
+def test_options_tells_the_methods_of_an_address_and_a_wrong_one_is_told_the_same(nobody, fhir, path, allowed):
+    answer = nobody("OPTIONS", path)
+    assert (answer.status, answer.headers["Allow"], answer.content) == (200, allowed, b"")
+    # What an operation does is known only once it is found: of another method the route table alone speaks.
+    tried = {"GET"} if "diagnose" in path else {"GET", "POST", "PUT", "PATCH", "DELETE", "PURGE"}
+    for method in tried - set(allowed.split(", ")):
+        refused = fhir(method, path)
+        refused.refused(405, "not-supported", "http.method")
+        assert refused.headers["Allow"] == allowed, method
+
+
+def test_options_of_no_address_is_refused(nobody, fhir):
+    for path in ("Nothing", "Patient/1/2/3", "Patient/$unheard-of", "Patient/A_B"):
+        assert nobody("OPTIONS", path).status == 401, path
+        assert fhir("OPTIONS", path).status in (400, 404), path
+
+
+def test_other_addresses_name_their_methods_too(fhir):
+    for url in ("/health", "/openapi.json", "/metrics", "/admin/status"):
+        answer = fhir("PUT", url)
+        assert (answer.status, "GET" in answer.headers["Allow"]) == (405, True), url
+
+
+@pytest.mark.parametrize(("coding", "opened"), [("gzip", gzip.decompress), ("br", brotli.decompress)])
+def test_a_long_answer_is_compressed_when_asked_and_a_short_one_never(fhir, coding, opened):
+    id_ = fhir.create(patient())["id"]
+    plain, packed = fhir.get("metadata"), fhir.get("metadata", Accept_Encoding=f"{coding}, deflate")
+    assert packed.headers["Content-Encoding"] == coding
+    assert opened(packed.content) == plain.content
+    assert int(packed.headers["Content-Length"]) == len(packed.content) < len(plain.content) / 5
+    assert "Content-Encoding" not in plain.headers
+    short = fhir.get(f"Patient/{id_}", Accept_Encoding=coding)
+    assert ("Content-Encoding" in short.headers, short.id) == (False, id_)
+    assert {answer.headers["Vary"] for answer in (plain, packed, short)} == {"Accept, Accept-Encoding"}
+    assert opened(fhir.get("metadata?_format=xml", Accept_Encoding=coding).content).startswith(b"<?xml")
+    image = bytes(5_000)
+    id_ = fhir.post("Binary", image, Content_Type="image/png", Prefer="return=representation").id
+    assert fhir.get(f"Binary/{id_}", Accept_Encoding=coding).content == image
+
+
+@pytest.mark.parametrize(("coding", "packed"), [("gzip", gzip.compress), ("br", brotli.compress)])
+def test_a_compressed_body_is_taken_and_a_bomb_is_not(fhir, coding, packed):
+    body = packed(json.dumps(patient(family="Packed")).encode())
+    assert fhir.post("Patient", body, Content_Encoding=coding).status == 201
+    form = "application/x-www-form-urlencoded"
+    found = fhir.post("Patient/_search", packed(b"family=packed"), Content_Type=form, Content_Encoding=coding)
+    assert found.json["total"] == 1
+    fhir.post("Patient", packed(b" " * 32_000_001), Content_Encoding=coding).refused(
+        413, "too-long", "http.Content-Encoding")
+    fhir.post("Patient", body[:-2], Content_Encoding=coding).refused(400, "invalid", "http.Content-Encoding")
+    unknown = fhir.post("Patient", body, Content_Encoding="zstd")
+    unknown.refused(415, "not-supported", "http.Content-Encoding")
+    assert unknown.headers["Accept-Encoding"] == "br, gzip"
+    assert fhir.total("Patient") == 1
+
+
+# ---- web pages of other origins --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def of_page(settings, clock, client):
+    """A client of a server to which the pages of ORIGIN may speak."""
+    made = []
+
+    def of(origins):
+        app = create_app(replace(settings, cors_origins=origins), clock=clock)
+        made.append(app)
+        return Fhir(app, client("system/*.cruds", name=origins).token)
+
+    yield of
+    for app in made:
+        app.extensions["hie"].close()
+
+
+PREFLIGHT = {"Access_Control_Request_Method": "PUT", "Access_Control_Request_Headers": "authorization,if-match"}
+
+
+@pytest.mark.parametrize(("origins", "allowed"), [(f"https://other.example.org {ORIGIN}", ORIGIN), ("*", "*")])
+def test_a_page_of_an_allowed_origin_may_ask(of_page, origins, allowed):
+    page = of_page(origins)
+    asked = Fhir(page.app, None)("OPTIONS", "Patient/1", Origin=ORIGIN, **PREFLIGHT)
+    assert (asked.status, asked.headers["Access-Control-Allow-Origin"]) == (200, allowed)
+    assert {"PUT", "PATCH", "DELETE"} <= set(asked.headers["Access-Control-Allow-Methods"].split(", "))
+    taken = asked.headers["Access-Control-Allow-Headers"].lower().split(", ")
+    assert {"authorization", "content-type", "if-match", "if-none-exist", "prefer"} <= set(taken)
+    made = page.post("Patient", patient(), Origin=ORIGIN)
+    refused = page.get("Patient/none", Origin=ORIGIN)
+    discovery = page.get("/fhir/.well-known/smart-configuration", Origin=ORIGIN)
+    for answer in (made, refused, discovery, page.get("metadata", Origin=ORIGIN), asked):
+        assert answer.headers["Access-Control-Allow-Origin"] == allowed
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+        assert "Origin" in answer.headers["Vary"]
+    assert {"ETag", "Location", "Last-Modified", "Content-Location", "X-Request-Id"} <= set(
+        made.headers["Access-Control-Expose-Headers"].split(", "))
+    assert page.get("metadata").json["rest"][0]["security"]["cors"] is True
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example.org", "null", "http://app.example.org", ORIGIN + ".evil.org",
+                                    ORIGIN + ":8443", None])
+def test_a_page_of_another_origin_may_not(of_page, origin):
+    page = of_page(ORIGIN)
+    sent = {"Origin": origin} if origin else {}
+    for answer in (page("OPTIONS", "Patient/1", **PREFLIGHT, **sent), page.get("metadata", **sent)):
+        assert answer.status == 200
+        assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
+        assert "Origin" in answer.headers["Vary"]
+
+
+def test_no_page_may_ask_unless_the_operator_says_so(fhir):
+    for answer in (fhir("OPTIONS", "Patient/1", Origin=ORIGIN, **PREFLIGHT), fhir.get("metadata", Origin=ORIGIN)):
+        assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
+    assert fhir.get("metadata").json["rest"][0]["security"]["cors"] is False
+
+
+@pytest.mark.parametrize("origins", ["app.example.org", "https://app.example.org/", "https://a.org,https://b.org",
+                                     "https://*.example.org", "null"])
+def test_what_is_no_origin_stops_the_start(settings, origins):
+    with pytest.raises(SettingsError):
+        replace(settings, cors_origins=origins)
