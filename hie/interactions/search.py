@@ -14,6 +14,7 @@ from hie.fhir.paging import CURSOR
 from hie.fhir.summary import Selection
 from hie.store.search import query as search_query
 from hie.store.search.query import SearchQuery
+from hie.store.terminology import Later
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def search(request: FhirRequest, ctx: Context) -> FhirResponse:
         max_count=ctx.settings.max_page_size,
         base_url=ctx.base_url,
         now=ctx.clock(),
+        terminology=Later(ctx.store),
     )
     page = ctx.store.search(query)
     rows = list(_entries(page, query, selection, ctx.base_url))

@@ -19,6 +19,7 @@ from hie.registry import Operation
 from hie.store.search import inclusion
 from hie.store.search import query as search_query
 from hie.store.search.query import SearchQuery, SortKey
+from hie.store.terminology import Later
 from hie.store.versions import StoredVersion
 
 #: One answer holds so many Observations at most.
@@ -62,8 +63,9 @@ def _query(request: FhirRequest, ctx: Context) -> SearchQuery:
     if not named & _SUBJECTS:
         raise InvalidRequest("$lastn needs a subject: the search parameter patient or subject.", expression="subject")
     query = search_query.parse(
-        "Observation", asked, handling=request.preferences.handling, base_url=ctx.base_url, now=ctx.clock()
-    )
+        "Observation", asked, handling=request.preferences.handling, base_url=ctx.base_url, now=ctx.clock(),
+        terminology=Later(ctx.store),
+    )  # fmt: skip
     date = search_parameters.for_type("Observation")["date"]
     return replace(query, sort=(SortKey(date, descending=True),))
 

@@ -32,6 +32,22 @@ def terminology(store: ResourceStore, versions: Versions | None = None, given: I
     return Terminology(StoredTerminology(store), versions, given)
 
 
+class Later:
+    """The terminology of one request, made when it is first asked for."""
+
+    __slots__ = ("_made", "_store")
+
+    def __init__(self, store: ResourceStore) -> None:
+        self._store = store
+        self._made: Terminology | None = None
+
+    def __call__(self) -> Terminology:
+        """Return the same one each time, so that all its questions share one limit."""
+        if self._made is None:
+            self._made = terminology(self._store)
+        return self._made
+
+
 class StoredTerminology:
     """CodeSystem, ValueSet and ConceptMap resources of one tenant."""
 
@@ -44,6 +60,10 @@ class StoredTerminology:
         if version is not None:
             found = [one for one in found if one.resource.get("version") == version]
         return max(found, key=_age, default=None)
+
+    def read(self, type_name: str, id_: str) -> Json:
+        """Return the resource with this id; NotFound, Gone, Forbidden."""
+        return self._known(self._store.read(type_name, id_)).resource
 
     def supplements(self, url: str) -> list[Known]:
         """Return the supplements of a code system."""

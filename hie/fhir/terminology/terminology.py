@@ -40,6 +40,9 @@ class Source(Protocol):
     def find(self, type_name: str, url: str, version: str | None) -> Known | None:
         """Return the resource with this canonical URL, the latest where no version is asked for."""
 
+    def read(self, type_name: str, id_: str) -> Json:
+        """Return the resource with this id; NotFound, Gone, Forbidden."""
+
     def supplements(self, url: str) -> list[Known]:
         """Return the supplements of a code system."""
 
@@ -88,6 +91,13 @@ class Terminology:
     def value_set(self, canonical: str) -> ValueSet:
         """Return a value set by its canonical URL; NotFound."""
         return ValueSet(self.value_set_resource(canonical), self)
+
+    def value_set_named(self, text: str) -> ValueSet:
+        """Return a value set by its canonical URL, or by ValueSet/[id] where it is stored."""
+        type_name, slash, id_ = text.partition("/")
+        if slash and type_name == "ValueSet" and self._source is not None:
+            return ValueSet(self._source.read(type_name, id_), self)
+        return self.value_set(text)
 
     def value_set_resource(self, canonical: str) -> Json:
         """Return a value set's resource, of an implicit one too; NotFound."""

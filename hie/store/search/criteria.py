@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hie.errors import InvalidSearch, NotSupported
 from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import IndexValues, SearchParameter
 from hie.store.crypto import Blind
-from hie.store.search import composite, date, number, quantity, reference, string, token, uri
+from hie.store.search import code_sets, composite, date, number, quantity, reference, string, token, uri
 from hie.store.search.blinding import hash_of, presence_bits
 from hie.store.search.clauses import (
     CATEGORY,
@@ -37,11 +37,14 @@ from hie.store.search.clauses import (
 from hie.store.search.index import answering, compartment_token, plan_of
 from hie.store.search.syntax import split, unescape
 
+if TYPE_CHECKING:
+    from hie.fhir.terminology import Terminology
+
 MOST_ALTERNATIVES = 500
-_LATER_MODIFIERS = frozenset({"text", "in", "not-in", "above", "below", "of-type", "ofType", "iterate"})
+_LATER_MODIFIERS = frozenset({"text", "of-type", "ofType", "iterate"})
 _MODIFIERS = {
     "string": ("exact", "contains"),
-    "token": ("not",),
+    "token": ("not", "in", "not-in", "above", "below"),
     "reference": ("not", "identifier"),
     "uri": ("not",),
 }
@@ -60,10 +63,11 @@ Verify = Callable[[IndexValues], bool]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What reading a value needs besides its text: the server's own base, and the time."""
+    """What reading a value needs besides its text: the server's own base, the time, and codes by value set."""
 
     base_url: str = ""
     now: int = 0
+    terminology: Callable[[], Terminology] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +152,20 @@ def parse(type_name: str, name: str, text: str, reading: Reading) -> Criterion:
     if colon:
         _check_modifier(parameter, modifier, name)
     try:
+        if parameter.type == "token" and modifier in code_sets.PLAIN:
+            codes = code_sets.values(modifier, name, text, reading.terminology)
+            return Criterion(parameter, code_sets.PLAIN[modifier], codes)
         return Criterion(parameter, modifier, _values(parameter, modifier, name, text, reading))
     except InvalidSearch as error:
-        raise InvalidSearch(error.diagnostics, expression=name[:80]) from None
+        raise type(error)(error.diagnostics, expression=name[:80]) from None
 
 
 def _check_modifier(parameter: SearchParameter, modifier: str, name: str) -> None:
     if modifier in _LATER_MODIFIERS:
         raise NotSupported(f"{name[:80]}: the modifier :{modifier} is not supported yet.", expression=name[:80])
     allowed = ("missing", *_MODIFIERS.get(parameter.type, ()))
+    if parameter.code == "_id":
+        allowed = ("missing", "not")
     if modifier in allowed:
         return
     if parameter.type == "reference" and modifier in RESOURCE_TYPES:

@@ -94,7 +94,10 @@ def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
 
 def match(store: ResourceStore, type_name: str, parameters: Sequence[tuple[str, str]]) -> list[StoredVersion]:
     """Return the matches of a conditional interaction, two at most; http.html#ccreate"""
-    query = parse(type_name, parameters, base_url=store.base_url, now=store.clock(), default_count=2)
+    from hie.store.terminology import Later  # which searches by this module
+
+    query = parse(type_name, parameters, base_url=store.base_url, now=store.clock(), default_count=2,
+                  terminology=Later(store))
     if not query.criteria or query.sort or query.includes or query.cursor:
         raise InvalidSearch("A condition consists of search criteria alone, and of one at least.")
     asked = _asked(store, query)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from hie.errors import InvalidSearch, NotSupported
 from hie.fhir import search_parameters
@@ -13,6 +13,9 @@ from hie.fhir.paging import CURSOR
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.search import criteria, date
 from hie.store.search.criteria import Criterion, Place, Reading
+
+if TYPE_CHECKING:
+    from hie.fhir.terminology import Terminology
 
 MOST_PARAMETERS = 100
 MOST_SORT_KEYS = 5
@@ -73,14 +76,16 @@ def parse(
     max_count: int = 1_000,
     base_url: str = "",
     now: int = 0,
+    terminology: Callable[[], Terminology] | None = None,
 ) -> SearchQuery:
     """Read the parameters of a search. InvalidSearch or NotSupported says which parameter cannot be answered.
 
-    `now` (microseconds) is what the prefix ap measures from.
+    `now` (microseconds) is what the prefix ap measures from; `terminology` is asked by modifiers such as :in.
     """
     if len(parameters) > MOST_PARAMETERS:
         raise InvalidSearch(f"The search has {len(parameters)} parameters; at most {MOST_PARAMETERS} are accepted.")
-    return _Reader(type_name, handling == "lenient", max_count, Reading(base_url, now)).read(parameters, default_count)
+    reading = Reading(base_url, now, terminology)
+    return _Reader(type_name, handling == "lenient", max_count, reading).read(parameters, default_count)
 
 
 class _Reader:

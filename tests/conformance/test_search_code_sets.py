@@ -1,0 +1,155 @@
+"""Search by value sets and hierarchies: `:in`, `:not-in`, `:above`, `:below`. https://hl7.org/fhir/R4/search.html#token"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.builders import bundle, observation, patient, post
+from tests.conformance.conftest import Answer, Fhir
+
+COLOURS, SHADES = "http://example.org/CodeSystem/colours", "http://example.org/ValueSet/shades"
+CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+R4 = "http://hl7.org/fhir/ValueSet/"
+sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+
+SYSTEM = {
+    "resourceType": "CodeSystem", "id": "c", "url": COLOURS, "version": "1", "status": "active", "content": "complete",
+    "concept": [{"code": "red", "concept": [{"code": "crimson"}, {"code": "pink", "concept": [{"code": "rose"}]}]},
+                {"code": "blue"}],
+}  # fmt: skip
+SET = {"resourceType": "ValueSet", "id": "s", "url": SHADES, "version": "1", "status": "active", "compose": {
+    "include": [{"system": COLOURS, "filter": [{"property": "concept", "op": "is-a", "value": "pink"}]},
+                {"system": "http://loinc.org", "concept": [{"code": "8867-4"}]}]}}
+EMPTY = {"resourceType": "ValueSet", "id": "e", "url": "http://example.org/empty", "status": "active", "compose": {
+    "include": [{"system": COLOURS, "filter": [{"property": "concept", "op": "is-a", "value": "none"}]}]}}
+LOINC = {"resourceType": "ValueSet", "id": "l", "url": "http://example.org/loinc", "status": "active", "compose": {
+    "include": [{"system": "http://loinc.org"}]}}
+MISSING = {"resourceType": "ValueSet", "id": "m", "url": "http://example.org/missing", "status": "active", "compose": {
+    "include": [{"system": "http://loinc.org", "filter": [{"property": "parent", "op": "=", "value": "LP1"}]}]}}
+
+
+def coloured(code: str, system: str | None = COLOURS) -> dict[str, Any]:
+    coding = {"code": code} | ({"system": system} if system else {})
+    return observation() | {"code": {"coding": [coding]}, "identifier": [{"value": code}],
+                            "category": [{"coding": [{"system": CATEGORY, "code": "survey"}]}]}
+
+
+@pytest.fixture
+def stored(fhir: Fhir) -> Fhir:
+    colours = ("red", "crimson", "pink", "rose", "blue")
+    definitions = [SYSTEM, SET, EMPTY, LOINC, MISSING]
+    rows = [{"request": {"method": "PUT", "url": f"{one['resourceType']}/{one['id']}"}, "resource": one}
+            for one in definitions]
+    resources = [*map(coloured, colours), coloured("bare-rose", None), coloured("8867-4", "http://loinc.org"),
+                 coloured("rose", "http://example.org/flowers"), patient()]
+    resources[-2]["identifier"] = [{"value": "flower"}]
+    answer = fhir.post("", bundle(*rows, *map(post, resources)))
+    assert answer.status == 200, answer.content
+    return fhir
+
+
+def found(answer: Answer) -> set[str]:
+    assert answer.status == 200, answer.content
+    return {one["identifier"][0]["value"] for one in answer.resources()}
+
+
+ALL = {"red", "crimson", "pink", "rose", "blue", "bare-rose", "8867-4", "flower"}
+CASES = [
+    (f"code:in={SHADES}", {"pink", "rose", "8867-4"}),
+    (f"code:in={SHADES}%7C1", {"pink", "rose", "8867-4"}),
+    ("code:in=ValueSet/s", {"pink", "rose", "8867-4"}),
+    ("code:in=ValueSet/e", set()),
+    (f"code:in=ValueSet/e,{SHADES}", {"pink", "rose", "8867-4"}),
+    (f"code:not-in={SHADES}", ALL - {"pink", "rose", "8867-4"}),
+    ("code:not-in=http://example.org/empty", ALL),
+    ("code:in=http://example.org/loinc", {"8867-4"}),
+    ("code:in=http://loinc.org/vs", {"8867-4"}),
+    ("code:in=http://snomed.info/sct?fhir_vs", set()),
+    (f"category:in={R4}observation-category", ALL),
+    (f"category:not-in={R4}observation-category", set()),
+    (f"status:in={R4}observation-status", ALL),
+    (f"combo-code:in={SHADES}", {"pink", "rose", "8867-4"}),
+    (f"code:below={COLOURS}%7Cpink", {"pink", "rose"}),
+    (f"code:below={COLOURS}%7Cred", {"red", "crimson", "pink", "rose"}),
+    (f"code:below={COLOURS}%7Ccrimson,{COLOURS}%7Cblue", {"crimson", "blue"}),
+    (f"code:above={COLOURS}%7Crose", {"red", "pink", "rose"}),
+    (f"code:above={COLOURS}%7Cred", {"red"}),
+    (f"code:below={COLOURS}%7Cred&code:not-in={SHADES}", {"red", "crimson"}),
+]
+
+
+def test_searches_find_what_the_value_set_or_hierarchy_has(stored: Fhir, subtests: Any) -> None:
+    for query, expected in CASES:
+        with subtests.test(query):
+            assert found(stored.get(f"Observation?{query}")) == expected
+    page = stored.get(f"Observation?code:in={SHADES}&_count=2&_total=accurate")
+    assert page.json["total"] == 3
+    assert f"code:in={SHADES}" in (page.link("self") or "")
+    following = stored.get(page.link("next") or "")
+    assert len(found(page) | found(following)) == 3
+    assert found(stored.post("Observation/_search", f"code:in={quote(SHADES)}",
+                             Content_Type="application/x-www-form-urlencoded")) == {"pink", "rose", "8867-4"}
+    batch = {"resourceType": "Bundle", "type": "batch", "entry": [
+        {"request": {"method": "GET", "url": f"Observation?code:in={SHADES}"}}]}
+    assert stored.post("", batch).resources()[0]["total"] == 3
+    exists = stored.post("Observation", coloured("pink"), If_None_Exist=f"code:in={SHADES}&identifier=pink")
+    assert exists.status == 200
+
+
+REFUSALS = [
+    ("code:in=http://example.org/none", "not-found", "http://example.org/none is not known"),
+    ("code:in=ValueSet/none", "not-found", "ValueSet/none"),
+    ("code:in=http://example.org/missing", "not-found", "http://loinc.org is not known"),
+    (f"code:in={R4}body-site,{SHADES}", "not-supported", "snomed"),
+    ("code:in=", "invalid", "empty value"),
+    ("code:in=" + ",".join(["ValueSet/s"] * 21), "invalid", "at most 20"),
+    ("code:below=red", "invalid", "needs system|code"),
+    (f"code:below={COLOURS}%7C", "invalid", "needs system|code"),
+    (f"code:above={COLOURS}%7Cgreen", "not-found", "no such code"),
+    ("code:below=http://loinc.org%7C8867-4", "not-found", "http://loinc.org is not known"),
+    ("code:below=http://snomed.info/sct%7C1", "not-supported", "without its content"),
+    ("subject:in=ValueSet/s", "invalid", "modifiers are"),
+    ("_id:in=ValueSet/s", "invalid", "modifiers are"),
+]
+
+
+@sqlite
+def test_what_cannot_be_searched_for_says_why(stored: Fhir, subtests: Any) -> None:
+    for query, code, text in REFUSALS:
+        with subtests.test(query):
+            stored.get(f"Observation?{query}").refused(400, code, query.partition("=")[0], text)
+
+
+def test_many_codes_are_found_and_too_many_refused(fhir: Fhir) -> None:
+    for size in (10_000, 10_001):
+        concepts = [{"code": f"c{number}"} for number in range(size)]
+        definition = {"resourceType": "ValueSet", "id": f"v{size}", "status": "active",
+                      "compose": {"include": [{"system": "http://example.org/many", "concept": concepts}]}}
+        assert fhir.put(f"ValueSet/v{size}", definition).status == 201
+    fhir.create(coloured("c9999", "http://example.org/many"))
+    fhir.create(coloured("other", "http://example.org/many"))
+    assert found(fhir.get("Observation?code:in=ValueSet/v10000")) == {"c9999"}
+    assert found(fhir.get("Observation?code:not-in=ValueSet/v10000")) == {"other"}
+    fhir.get("Observation?code:in=ValueSet/v10001").refused(400, "too-costly", "code:in", "10001 codes")
+    four = "&".join(["code:in=ValueSet/v10000"] * 4)
+    fhir.get(f"Observation?{four}").refused(400, "too-costly", "code:in", "too many codes")
+
+
+def test_a_value_set_that_the_token_may_not_see_is_not_used(stored: Fhir, client: Callable[..., Fhir]) -> None:
+    blind = client("system/Observation.rs")
+    blind.get(f"Observation?code:in={SHADES}").refused(400, "not-found", "code:in", "is not known here")
+    blind.get("Observation?code:in=ValueSet/s").refused(403, "forbidden")
+    blind.get(f"Observation?code:below={COLOURS}%7Cred").refused(400, "not-found", "code:below", "is not known here")
+    assert len(found(blind.get(f"Observation?category:in={R4}observation-category"))) == 8
+    granular = client("system/Observation.rs", "system/CodeSystem.rs", f"system/ValueSet.rs?url={EMPTY['url']}")
+    granular.get("Observation?code:in=ValueSet/s").refused(400, "not-found", "code:in")
+    granular.get(f"Observation?code:in={SHADES}").refused(400, "not-found", "code:in")
+    assert found(granular.get("Observation?code:in=ValueSet/e")) == set()
+    sets_only = client("system/Observation.rs", "system/ValueSet.rs")
+    sets_only.get(f"Observation?code:in={SHADES}").refused(400, "not-found", "code:in", f"{COLOURS} is not known here")
+    narrow = client("system/Observation.rs?identifier=rose", "system/ValueSet.rs", "system/CodeSystem.rs")
+    assert found(narrow.get(f"Observation?code:in={SHADES}&_total=accurate")) == {"rose"}
