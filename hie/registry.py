@@ -195,13 +195,14 @@ def built_in() -> Registry:
     """Return what this package itself brings."""
     from hie.jobs import JOB_KINDS, TRIGGERS
     from hie.models import MODELS
-    from hie.operations import diagnose, everything, explain, lastn, recommend, terminology, validate
+    from hie.operations import diagnose, everything, explain, fhirpath, lastn, recommend, terminology, validate
 
     operations = (
         *everything.OPERATIONS,
         explain.OPERATION,
         lastn.OPERATION,
         validate.OPERATION,
+        fhirpath.OPERATION,
         diagnose.OPERATION,
         recommend.OPERATION,
         *terminology.OPERATIONS,

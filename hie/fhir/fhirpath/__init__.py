@@ -32,8 +32,10 @@ __all__ = [
     "Moment",
     "Watch",
     "compile",
+    "compile_once",
     "compile_tree",
     "corrected",
+    "typed",
 ]
 
 
@@ -86,8 +88,7 @@ class Compiled:
         `watch` bounds the evaluation, and is told what trace() is given.
         """
         found = self._run(focus, resource, root_resource, variables, watch)
-        own = self._part.type
-        return [one if type(one) is Element else Element(one, type_of(one, own)) for one in found]
+        return typed(found, self._part.type)
 
     def holds(
         self,
@@ -127,6 +128,16 @@ def compile(expression: str, context_type: str, *, strict: bool = False) -> Comp
     names that the type has not, and what can only be a mistake of types, are refused (FhirPathSemanticError).
     """
     return Compiled(parse(expression), context_type, strict=strict)
+
+
+def compile_once(expression: str, context_type: str, *, strict: bool = False) -> Compiled:
+    """Compile an expression that a client made up: it is not kept, so that it displaces none that is needed again."""
+    return Compiled(parse.__wrapped__(expression), context_type, strict=strict)
+
+
+def typed(items: list[Any], own: str | None) -> list[Element]:
+    """Give items with their types; `own` is the type that all have, where it is known."""
+    return [one if type(one) is Element else Element(one, type_of(one, own)) for one in items]
 
 
 def compile_tree(tree: Expression, context_type: str) -> Compiled:
