@@ -1,14 +1,14 @@
 """Core statements of hot paths: compiled once for each dialect, run on the driver's own cursor (D7a).
 
 SQLAlchemy's execution costs three times what SQLite needs to answer. What is left out is result metadata and type
-conversion, so only statements whose values need none (text, numbers, bytes) may be prepared.
+conversion, so only statements whose columns need none (text, numbers, bytes) may be prepared.
 """
 
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Insert, Table, insert
 from sqlalchemy.sql.expression import Executable
@@ -34,30 +34,59 @@ class Prepared:
     def __init__(self, statement: Executable, names: Iterable[str]) -> None:
         self._statement = statement
         self._row: Any = namedtuple("Row", tuple(names))  # type: ignore[misc]
-        self._compiled: dict[str, tuple[str, tuple[str, ...] | None]] = {}
+        self._compiled: dict[str, _Sql] = {}
 
-    def all(self, connection: Connection, parameters: dict[str, Any]) -> list[Any]:
-        """Execute and return every row."""
-        return [self._row._make(row) for row in self._cursor(connection, parameters).fetchall()]
+    def all(self, connection: Connection, parameters: dict[str, Any], *, prepare: bool | None = None) -> list[Any]:
+        """Execute and return every row. `prepare` is psycopg's: False plans anew for these very values."""
+        rows = self._cursor(connection, parameters, prepare).fetchall()
+        return [*map(self._row._make, rows)]
 
     def first(self, connection: Connection, parameters: dict[str, Any]) -> Any | None:
         """Execute and return the first row; None where there is none."""
-        cursor = self._cursor(connection, parameters)
+        cursor = self._cursor(connection, parameters, None)
         row = cursor.fetchone()
         cursor.close()
         return None if row is None else self._row._make(row)
 
-    def _cursor(self, connection: Connection, parameters: dict[str, Any]) -> Any:
-        sql, positions = self._sql(connection)
-        values: Any = parameters if positions is None else [parameters[name] for name in positions]
-        return driver_of(connection).execute(sql, values)
-
-    def _sql(self, connection: Connection) -> tuple[str, tuple[str, ...] | None]:
-        dialect = connection.dialect
-        known = self._compiled.get(dialect.name)
+    def _cursor(self, connection: Connection, parameters: dict[str, Any], prepare: bool | None) -> Any:
+        name = connection.dialect.name
+        known = self._compiled.get(name)
         if known is None:
-            compiled: Any = self._statement.compile(dialect=dialect)  # type: ignore[attr-defined]
-            positions: Sequence[str] | None = compiled.positiontup
-            known = (str(compiled), None if positions is None else tuple(positions))
-            self._compiled[dialect.name] = known
-        return known
+            known = self._compiled[name] = _Sql.of(self._statement, connection)
+        values = known.values(parameters)
+        for listener in connection.dispatch.before_cursor_execute:  # who counts or explains statements sees these too
+            listener(connection, None, known.text, values, None, False)
+        if prepare is False and name == "postgresql":
+            return driver_of(connection).execute(known.text, values, prepare=False)
+        return driver_of(connection).execute(known.text, values)
+
+
+class _Sql(NamedTuple):
+    """A compiled statement: its text, the names of its parameters by position (or None), constants, conversions."""
+
+    text: str
+    positions: tuple[str, ...] | None
+    constants: dict[str, Any]
+    converters: tuple[tuple[str, Callable[[Any], Any]], ...]
+
+    @classmethod
+    def of(cls, statement: Executable, connection: Connection) -> _Sql:
+        dialect = connection.dialect
+        compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+        converters = []
+        for name, bind in compiled.binds.items():
+            convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
+            if convert is not None:
+                converters.append((name, convert))
+        constants = {name: value for name, value in compiled.params.items() if value is not None}
+        positions: Sequence[str] | None = compiled.positiontup
+        return cls(str(compiled), None if positions is None else tuple(positions), constants, tuple(converters))
+
+    def values(self, parameters: dict[str, Any]) -> Any:
+        if self.constants:
+            parameters = {**self.constants, **parameters}
+        if self.converters:
+            parameters = dict(parameters)
+            for name, convert in self.converters:
+                parameters[name] = convert(parameters[name])
+        return parameters if self.positions is None else tuple([parameters[name] for name in self.positions])

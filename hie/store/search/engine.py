@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, bindparam, func, literal_column, select
+from sqlalchemy import bindparam, func, literal_column, select
 from sqlalchemy.types import BigInteger, Integer, Text
 
 from hie.errors import InvalidSearch
 from hie.fhir.search_parameters import extract
 from hie.store.models import resource, token
 from hie.store.opening import parsed
+from hie.store.prepared import Prepared
 from hie.store.rows import Current
 from hie.store.search import criteria, grants, inclusion, ordering
 from hie.store.search.clauses import (
@@ -41,7 +42,7 @@ from hie.store.search.criteria import Criterion, Place, Verify
 from hie.store.search.grants import check_scope, matches, restriction
 from hie.store.search.ordering import Key, Phase, Position
 from hie.store.search.query import SearchQuery, parse
-from hie.store.search.statements import COLUMNS, run, sql_for
+from hie.store.search.statements import COLUMNS, prepared, run, sql_for
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -312,7 +313,7 @@ def _count_part(store: ResourceStore, asked: _Asked, clause: Clause, limit: int 
 
 # ---- statements ------------------------------------------------------------------------------------------------------
 
-Statement = tuple[Select[Any], tuple[str, ...]]
+Statement = tuple[Prepared, tuple[str, ...]]
 
 
 class _Shaped:
@@ -373,7 +374,7 @@ def _page_statement(
         statement = statement.where(ordering.after(keys.keys, values, first_is_null, sql.key, nulls))
     statement = statement.order_by(*ordering.order_by(keys.keys, values, first_is_null, sql.key))
     limited = statement.limit(bindparam("row_limit", type_=BigInteger()))
-    return limited, tuple(bind.key for bind in sql.binds)
+    return prepared(limited), tuple(bind.key for bind in sql.binds)
 
 
 @lru_cache(maxsize=512)
@@ -387,7 +388,7 @@ def _count_statement(dialect: str, shaped: _Shaped, typed: bool, is_limited: boo
     if is_limited:
         rows = rows.limit(bindparam("row_limit", type_=BigInteger()))
     counted = select(func.count()).select_from(rows.subquery())
-    return counted, tuple(bind.key for bind in sql.binds)
+    return prepared(counted), tuple(bind.key for bind in sql.binds)
 
 
 def _is_counted_cheaply(clause: Clause) -> bool:

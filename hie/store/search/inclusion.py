@@ -23,7 +23,7 @@ from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import AnyToken, Clause, both
 from hie.store.search.index import answering, plan_of, reference_walk
 from hie.store.search.query import Include
-from hie.store.search.statements import COLUMNS, run, sql_for
+from hie.store.search.statements import COLUMNS, sql_for
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _referring(
     statement = _statement(sql, asked)
     bound: dict[str, Any] = dict(zip((bind.key for bind in sql.binds), asked.values(), strict=True))
     bound |= {"tenant": store.tenant, "type": directive.source, "row_limit": room}
-    return store.open([Current(*row) for row in run(store.connection(), statement, bound, is_selective=True)])
+    return store.open([Current(*row) for row in store.connection().execute(statement, bound)])
 
 
 def _statement(sql: Any, asked: Clause) -> Select[Any]:

@@ -40,6 +40,7 @@ from sqlalchemy.types import TypeEngine
 
 from hie.fhir.datatypes import MICROSECONDS_PER_DAY
 from hie.store.models import DELETED, date_index, number_index, resource, token
+from hie.store.prepared import Prepared
 from hie.store.search.clauses import AllTokens, AnyToken, Both, Clause, Either, Interval, Number, Token
 
 Condition = ColumnElement[bool]
@@ -373,20 +374,19 @@ def sql_for(dialect: str, **options: Any) -> Sql:
     return SqliteSql(**options) if dialect == "sqlite" else PostgresSql(**options)
 
 
-def run(connection: Connection, statement: Select[Any], values: dict[str, Any], *, is_selective: bool) -> Sequence[Any]:
+def run(connection: Connection, statement: Prepared, values: dict[str, Any], *, is_selective: bool) -> list[Any]:
     """Execute a statement and return its rows.
 
     PostgreSQL plans a prepared statement once for all values after a while: well where few rows match whatever the
     value, badly (2 to 5 times slower at 20,000 resources, and growing) where one value has ten and another a million.
     """
-    driver: Any = None if is_selective else getattr(connection.connection, "driver_connection", None)
-    if not hasattr(driver, "prepare_threshold"):
-        return connection.execute(statement, values).fetchall()
-    threshold, driver.prepare_threshold = driver.prepare_threshold, None
-    try:
-        return connection.execute(statement, values).fetchall()
-    finally:
-        driver.prepare_threshold = threshold
+    return statement.all(connection, values, prepare=None if is_selective else False)
+
+
+def prepared(statement: Select[Any]) -> Prepared:
+    """Return a statement that is compiled once; its rows are named by its columns."""
+    names = [str(column.key) for column in statement.selected_columns]  # "None": a function without a name
+    return Prepared(statement, [f"column{n}" if name == "None" else name for n, name in enumerate(names)])
 
 
 # ---- intervals and numbers -------------------------------------------------------------------------------------------
