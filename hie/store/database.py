@@ -13,13 +13,12 @@ import sqlite3
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, bindparam, event, func, select
-from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hie.errors import Busy
 from hie.store.audit import AuditEntry, AuditKeys, AuditStream
@@ -100,14 +99,16 @@ class Database:
     def connection(self) -> Connection:
         """Return this thread's connection for reading; every statement sees what was committed before it."""
         held: Connection | None = getattr(self._held, "connection", None)
-        if held is None or held.closed or held.invalidated:
-            held = self.open_autocommit()
-            self._held.connection = held
+        if held is None or is_lost(held):
+            held = self._held.connection = self.open_autocommit()
         return held
 
-    def begin(self) -> WriteTransaction:
-        """Begin a transaction for writing; on SQLite this waits for its turn."""
-        return self._writer.begin()
+    def begin(self, shared: Sequence[int] = ()) -> WriteTransaction:
+        """Begin a transaction for writing; on SQLite this waits for its turn.
+
+        On PostgreSQL it begins with shared locks of these numbers; SQLite has one writer anyway.
+        """
+        return self._writer.begin(shared)
 
     def write(self, unit: Callable[[Connection], T], entry: AuditEntry | None = None) -> T:
         """Run `unit` in one transaction together with its audit record; `unit` may run again after a conflict."""
@@ -149,7 +150,11 @@ class Database:
         """Open a connection that this object closes at the end."""
         connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         with self._opened_lock:
-            self._opened = [c for c in self._opened if not c.closed]
+            for lost in [one for one in self._opened if is_lost(one)]:
+                self._opened.remove(lost)
+                with suppress(Exception):
+                    lost.invalidate()
+                    lost.close()
             self._opened.append(connection)
         return connection
 
@@ -178,6 +183,23 @@ class WriteTransaction(ABC):
     @abstractmethod
     def rollback(self) -> None:
         """Undo; does nothing after commit."""
+
+
+def is_lost(connection: Connection) -> bool:
+    """Tell whether a held connection is of no use any more, for instance because PostgreSQL was started anew."""
+    if connection.closed or connection.invalidated:
+        return True
+    return connection.dialect.name == "postgresql" and bool(driver_of(connection).closed)
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Tell whether an error means that PostgreSQL cannot be reached, or is starting or stopping, for now."""
+    found: Any = getattr(error, "orig", error)
+    if not type(found).__module__.startswith("psycopg"):
+        return False
+    import psycopg
+
+    return isinstance(found, psycopg.OperationalError | psycopg.InterfaceError)
 
 
 def retryable(error: BaseException) -> bool:
@@ -243,7 +265,7 @@ class SqliteWriter:
         self._open_since: float | None = None
         self._batch: list[tuple[_Ticket, AuditEntry | None]] = []
 
-    def begin(self) -> WriteTransaction:
+    def begin(self, _shared: Sequence[int]) -> WriteTransaction:
         with self._counter:
             self._queued += 1
         self._turn.acquire()
@@ -346,19 +368,24 @@ class PostgresWriter:
         self._database, self._audit_keys = database, audit_keys
         self._held = threading.local()
 
-    def begin(self) -> WriteTransaction:
-        held = self._held
-        connection: Connection | None = getattr(held, "connection", None)
-        if connection is None or connection.closed or connection.invalidated:
-            connection = held.connection = self._database.open_autocommit()
-            held.stream = AuditStream(self._audit_keys)
+    def begin(self, shared: Sequence[int]) -> WriteTransaction:
+        connection: Connection | None = getattr(self._held, "connection", None)
+        if connection is None or is_lost(connection):
+            connection = self._hold()
+        statement = "BEGIN" + "".join(f"; SELECT pg_advisory_xact_lock_shared({number:d})" for number in shared)
         try:
-            connection.exec_driver_sql("BEGIN")
-        except OperationalError:
-            connection.close()  # the server went away between two requests; the next connection is a new one
-            connection = held.connection = self._database.open_autocommit()
-            connection.exec_driver_sql("BEGIN")
-        return _PostgresTransaction(connection, held)
+            driver_of(connection).execute(statement)
+        except Exception:
+            if not is_lost(connection):
+                raise
+            connection = self._hold()  # the server went away between two requests
+            driver_of(connection).execute(statement)
+        return _PostgresTransaction(connection, self._held)
+
+    def _hold(self) -> Connection:
+        connection = self._held.connection = self._database.open_autocommit()
+        self._held.stream = AuditStream(self._audit_keys)
+        return connection
 
 
 class _PostgresTransaction(WriteTransaction):
@@ -387,5 +414,5 @@ class _PostgresTransaction(WriteTransaction):
         if not self._open:
             return
         self._open = False
-        with suppress(DBAPIError):
-            self.connection.exec_driver_sql("ROLLBACK")
+        if not is_lost(self.connection):
+            driver_of(self.connection).execute("ROLLBACK")

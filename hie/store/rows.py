@@ -154,7 +154,7 @@ def _store_sqlite(
         run(f"INSERT INTO number_index ({_NUMBER_COLUMNS}) VALUES (?,?,?,?,?,?,?)", numbers)
 
 
-#: One resource in one round trip.
+#: One resource in one round trip, which also tells which of its references' targets are there.
 _INSERT_ONE = """
     WITH r AS (
         INSERT INTO resource (tenant, type, id, vid, method, updated, date_low, date_high, presence, data_key, sealed,
@@ -165,10 +165,14 @@ _INSERT_ONE = """
     ), d AS (
         INSERT INTO date_index (key, parameter, low, high)
         SELECT r.key, u.* FROM r, unnest(CAST(%(dp)s AS bigint[]), CAST(%(dl)s AS bigint[]), CAST(%(dh)s AS bigint[])) u
+    ), n AS (
+        INSERT INTO number_index (key, parameter, low, high, unit, code, text)
+        SELECT r.key, u.* FROM r,
+            unnest(CAST(%(np)s AS bigint[]), CAST(%(nl)s AS float8[]), CAST(%(nh)s AS float8[]),
+                   CAST(%(nu)s AS bigint[]), CAST(%(nc)s AS bigint[]), CAST(%(nt)s AS bigint[])) u
     )
-    INSERT INTO number_index (key, parameter, low, high, unit, code, text)
-    SELECT r.key, u.* FROM r, unnest(CAST(%(np)s AS bigint[]), CAST(%(nl)s AS float8[]), CAST(%(nh)s AS float8[]),
-                                     CAST(%(nu)s AS bigint[]), CAST(%(nc)s AS bigint[]), CAST(%(nt)s AS bigint[])) u
+    SELECT type, id FROM resource JOIN unnest(%(tt)s::text[], %(ti)s::text[]) AS target (type, id) USING (type, id)
+    WHERE tenant = %(tenant)s AND sealed IS NOT NULL
 """
 
 
@@ -176,18 +180,19 @@ def _store_postgres(
     connection: Connection, tenant: int, new: list[Written], changed: list[tuple[Written, Current]]
 ) -> None:
     if len(new) == 1:
-        _insert_one(connection, tenant, new[0])
+        insert_one(connection, tenant, new[0], ())
     elif new:
         _copy_many(connection, tenant, new)
     if changed:
         _change_postgres(connection, tenant, changed)
 
 
-def _insert_one(connection: Connection, tenant: int, w: Written) -> None:
+def insert_one(connection: Connection, tenant: int, w: Written, targets: Sequence[Target]) -> set[Target]:
+    """PostgreSQL: store one new resource and return those of `targets` that exist and are not deleted."""
     dates = list(zip(*w.index.dates, strict=True)) or [()] * 3
     numbers = list(zip(*w.index.numbers, strict=True)) or [()] * 6
     v = w.version
-    driver_of(connection).execute(
+    found = driver_of(connection).execute(
         _INSERT_ONE,
         {
             "tenant": tenant, "type": v.type, "id": v.id, "vid": v.vid, "method": v.method, "updated": v.updated,
@@ -195,9 +200,11 @@ def _insert_one(connection: Connection, tenant: int, w: Written) -> None:
             "data_key": w.key_id, "sealed": w.sealed, "tokens": w.index.tokens,
             **{name: list(values) for name, values in zip(("dp", "dl", "dh"), dates, strict=True)},
             **{name: list(values) for name, values in zip(("np", "nl", "nh", "nu", "nc", "nt"), numbers, strict=True)},
+            "tt": [type_name for type_name, _ in targets], "ti": [id_ for _, id_ in targets],
         },
         prepare=True,
     )  # fmt: skip
+    return {(type_name, id_) for type_name, id_ in found.fetchall()}
 
 
 def _copy_many(connection: Connection, tenant: int, new: list[Written]) -> None:
@@ -291,15 +298,19 @@ def live(connection: Connection, tenant: int, targets: Sequence[Target]) -> set[
     return found
 
 
-_LOCK_SHARED = text("SELECT pg_advisory_xact_lock_shared(h) FROM unnest(CAST(:hashes AS bigint[])) AS h")
+_LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(h) FROM unnest(%s::bigint[]) AS h"
 _LOCK = text("SELECT pg_advisory_xact_lock(:hash)")
 
 
 def share_targets(connection: Connection, tenant: Tenant, targets: Iterable[Target]) -> None:
     """Keep `targets` from being deleted until this transaction ends. SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
-        hashes = sorted(_lock_hash(tenant, target) for target in targets)
-        connection.execute(_LOCK_SHARED, {"hashes": hashes})
+        driver_of(connection).execute(_LOCK_SHARED, [shared_locks(tenant, targets)], prepare=True)
+
+
+def shared_locks(tenant: Tenant, targets: Iterable[Target]) -> list[int]:
+    """Return the numbers of the locks that keep `targets` from being deleted, in the order in which all take them."""
+    return sorted(_lock_hash(tenant, target) for target in targets)
 
 
 def own_target(connection: Connection, tenant: Tenant, target: Target) -> None:

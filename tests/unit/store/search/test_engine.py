@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -382,7 +383,7 @@ def test_no_statement_carries_a_searched_text(filled: ResourceStore) -> None:
     seen: list[str] = []
 
     def listen(_c: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
-        seen.append(f"{statement} {parameters}")
+        seen.append(re.sub(r"\d{9,}", "#", f"{statement} {parameters}"))  # a hash may hold the digits 1980
 
     event.listen(filled.database.engine, "before_cursor_execute", listen)
     search(filled, "Patient", ("family", "Familyname"), ("birthdate", "ge1980-05-12"), ("identifier", "urn:x|secret"))
