@@ -32,7 +32,7 @@ class Prepared:
     """A SELECT (or a statement with RETURNING) whose rows are named tuples of its columns."""
 
     def __init__(self, statement: Executable, names: Iterable[str]) -> None:
-        self._statement = statement
+        self.statement = statement
         self._row: Any = namedtuple("Row", tuple(names))  # type: ignore[misc]
         self._compiled: dict[str, _Sql] = {}
 
@@ -52,7 +52,7 @@ class Prepared:
         name = connection.dialect.name
         known = self._compiled.get(name)
         if known is None:
-            known = self._compiled[name] = _Sql.of(self._statement, connection)
+            known = self._compiled[name] = _Sql.of(self.statement, connection)
         values = known.values(parameters)
         for listener in connection.dispatch.before_cursor_execute:  # who counts or explains statements sees these too
             listener(connection, None, known.text, values, None, False)

@@ -1,4 +1,4 @@
-"""PostgreSQL is started anew under a running server: requests meanwhile are refused as transient, later ones answered."""
+"""PostgreSQL is started anew under a running server: requests meanwhile are transient refusals, later ones answered."""
 
 import psycopg
 import pytest

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, literal_column, select
+from sqlalchemy import Executable, bindparam, func, literal_column, select
 from sqlalchemy.types import BigInteger, Integer, Text
 
 from hie.errors import InvalidSearch
@@ -212,7 +212,7 @@ def _fetch(
 
 def _page(
     store: ResourceStore, asked: _Asked, phase: Phase, behind: Position | None, limit: int
-) -> tuple[Select[Any], dict[str, Any]]:
+) -> tuple[Prepared, dict[str, Any]]:
     statement, names = _page_statement(
         store.database.dialect, _Shaped(phase.clause), asked.type is not None, tuple(k.shape for k in phase.keys),
         phase.first_is_null, behind.nulls if behind else None, _Keys(phase.keys), _is_in_order(store, phase),
@@ -229,12 +229,13 @@ def _page(
     return statement, bound
 
 
-def first_pages(store: ResourceStore, query: SearchQuery) -> list[tuple[Phase, Select[Any], dict[str, Any]]]:
+def first_pages(store: ResourceStore, query: SearchQuery) -> list[tuple[Phase, Executable, dict[str, Any]]]:
     """Return what a search asks for its first page, phase by phase; for explanations, nothing is executed."""
     asked = _asked(store, query)
     limit = max(query.count + 1, BATCH) if asked.verify else query.count + 1
     parts = ordering.phases(query, asked.clause, store.blind)
-    return [(part, *_page(store, asked, part, None, limit)) for part in parts]
+    pages = [(part, *_page(store, asked, part, None, limit)) for part in parts]
+    return [(part, page.statement, bound) for part, page, bound in pages]
 
 
 def _is_found_first(clause: Clause) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ClauseElement, Executable
 
@@ -123,7 +123,7 @@ def planned(store: ResourceStore, query: SearchQuery) -> list[Planned]:
     connection = store.connection()
     found = []
     for phase, statement, bound in engine.first_pages(store, query):
-        sql = str(statement.compile(connection.engine))
+        sql = str(statement.compile(connection.engine))  # type: ignore[attr-defined]
         plan, rows = _plan(connection, statement, bound)
         if connection.dialect.name == "sqlite":
             rows = _looked_at(connection, store.tenant, query.type, phase.clause)
@@ -157,7 +157,7 @@ class _Explain(Executable, ClauseElement):
 
     inherit_cache = False
 
-    def __init__(self, statement: Select[Any]) -> None:
+    def __init__(self, statement: Executable) -> None:
         self.statement = statement
 
 
@@ -171,7 +171,7 @@ def _explain_postgresql(element: _Explain, compiler: Any, **options: Any) -> str
     return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **options)}"
 
 
-def _plan(connection: Connection, statement: Select[Any], bound: dict[str, Any]) -> tuple[list[str], int | None]:
+def _plan(connection: Connection, statement: Executable, bound: dict[str, Any]) -> tuple[list[str], int | None]:
     rows = connection.execute(_Explain(statement), bound).fetchall()
     if connection.dialect.name == "sqlite":
         return [str(row[3]) for row in rows], None
