@@ -47,6 +47,8 @@ class Settings:
     embedded_worker: bool = _setting(True, "Whether `hie serve` starts a job worker of its own.")
     max_body_bytes: int = _setting(32_000_000, "Largest request body that is read, in bytes.")
     max_bundle_entries: int = _setting(5_000, "Most entries of one batch or transaction Bundle.")
+    max_conditional_deletes: int = _setting(100, "Most matches that one conditional delete may delete (`_count`).")
+    max_cascade_deletes: int = _setting(500, "Most resources that `_cascade=delete` takes along.")
     default_page_size: int = _setting(20, "_count where the client names none.")
     max_page_size: int = _setting(1_000, "Largest page of a search or history.")
     cors_origins: str = _setting(
@@ -60,7 +62,8 @@ class Settings:
     def __post_init__(self) -> None:
         for name, low, high in (
             ("port", 0, 65_535), ("workers", 1, 256), ("threads", 1, 256), ("max_body_bytes", 1_000, 2**31),
-            ("max_bundle_entries", 1, 1_000_000), ("default_page_size", 0, 1_000_000), ("max_page_size", 1, 1_000_000),
+            ("max_bundle_entries", 1, 1_000_000), ("max_conditional_deletes", 1, 10_000),
+            ("max_cascade_deletes", 0, 100_000), ("default_page_size", 0, 1_000_000), ("max_page_size", 1, 1_000_000),
             ("token_cache_seconds", 0, 3_600), ("job_attempts", 1, 100),
         ):  # fmt: skip
             value = getattr(self, name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from hie.errors import InvalidRequest, InvalidResource, OutcomeIssue, TooLarge
 from hie.fhir import validation
@@ -82,6 +82,13 @@ def response_status(status: int) -> str:
 # ---- Bundles that the server is sent ---------------------------------------------------------------------------------
 
 
+class Stretch(Protocol):
+    """A part of a request's body that holds an entry."""
+
+    def read(self) -> Any:
+        """Return the entry's resource, read anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class RequestEntry:
     """One entry of a batch or transaction: https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.request"""
@@ -90,6 +97,8 @@ class RequestEntry:
     full_url: str | None
     resource: Any
     request: dict[str, Any]
+    stretch: Stretch | None = None  # where in a large body the resource is read again; None: `resource` is kept
+    version: str | None = None  # the resource's own meta.versionId
 
     @property
     def expression(self) -> str:
@@ -120,7 +129,14 @@ def _request_entry(index: int, entry: dict[str, Any]) -> RequestEntry:
     if request is None:
         raise InvalidRequest("The entry has no request; batch and transaction need request.method and request.url.",
                              expression=f"Bundle.entry[{index}].request")
-    return RequestEntry(index, entry.get("fullUrl"), entry.get("resource"), request)
+    resource = entry.get("resource")
+    return RequestEntry(index, entry.get("fullUrl"), resource, request, version=_version_of(resource))
+
+
+def _version_of(resource: Any) -> str | None:
+    meta = resource.get("meta") if isinstance(resource, dict) else None
+    version = meta.get("versionId") if isinstance(meta, dict) else None
+    return version if isinstance(version, str) else None
 
 
 def _validate_envelope(bundle: dict[str, Any], entries: list[Any]) -> None:

@@ -96,8 +96,12 @@ def _codes(wanted: Callable[[Route], bool]) -> list[str]:
     return list(dict.fromkeys(route.interaction for route in ROUTES if wanted(route)))
 
 
+#: No codes of R4's restful-interaction: operations stand by themselves, delete-history came with R5.
+_NOT_IN_R4 = frozenset({"operation", "delete-history"})
+
+
 def _type_interactions() -> list[str]:
-    return [code for code in _codes(lambda route: route.path.startswith("[type]")) if code != "operation"]
+    return [code for code in _codes(lambda route: route.path.startswith("[type]")) if code not in _NOT_IN_R4]
 
 
 def _system_interactions() -> list[str]:
@@ -123,7 +127,7 @@ def _resource(
         "conditionalCreate": True,
         "conditionalRead": "full-support",
         "conditionalUpdate": _is_conditional("update"),
-        "conditionalDelete": "single" if _is_conditional("delete") else "not-supported",
+        "conditionalDelete": "multiple" if _is_conditional("delete") else "not-supported",
         "referencePolicy": _REFERENCE_POLICY,
     }
     includes = [f"{type_name}:{one.code}" for one in parameters.values() if one.type == "reference"]

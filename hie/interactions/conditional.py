@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 from urllib.parse import urlencode
 
 from hie.context import Context
 from hie.errors import InvalidRequest, MultipleMatches
 from hie.fhir.routes import parse_query
 from hie.store.search import engine
+from hie.store.search.engine import Unstored
 from hie.store.versions import StoredVersion
+
+T = TypeVar("T")
 
 #: Parameters of a URL that say how to answer, not what to find.
 ANSWER_PARAMETERS = frozenset({"_format", "_pretty", "_summary", "_elements"})
@@ -36,9 +40,31 @@ def existing(type_name: str, parameters: Sequence[tuple[str, str]], ctx: Context
     return match(type_name, parameters, ctx)
 
 
+def all_existing(
+    type_name: str, parameters: Sequence[tuple[str, str]], most: int, ctx: Context
+) -> list[StoredVersion]:
+    """Return the matches, `most` at most."""
+    ctx.store.lock(type_name, urlencode(sorted(parameters)))
+    return engine.match(ctx.store, type_name, parameters, most)
+
+
+def match_among(
+    type_name: str, parameters: Sequence[tuple[str, str]], unstored: Sequence[Unstored], ctx: Context
+) -> str | None:
+    """Return the id of the one match among what is stored and what this transaction is about to store."""
+    replaced = {one.id for one in unstored}
+    stored = engine.match(ctx.store, type_name, parameters, 2 + len(replaced))
+    ids = [one.id for one in stored if one.id not in replaced]
+    ids += engine.match_unstored(ctx.store, type_name, parameters, unstored)
+    return _only(type_name, ids)
+
+
 def match(type_name: str, parameters: Sequence[tuple[str, str]], ctx: Context) -> StoredVersion | None:
     """Return the one match, or None; several are an error."""
-    found = engine.match(ctx.store, type_name, parameters)
+    return _only(type_name, engine.match(ctx.store, type_name, parameters))
+
+
+def _only(type_name: str, found: Sequence[T]) -> T | None:
     if len(found) > 1:
         raise MultipleMatches(f"More than one {type_name} matches; exactly one was meant.")
     return found[0] if found else None

@@ -1,37 +1,110 @@
-"""FHIR delete interaction, conditional too: https://hl7.org/fhir/R4/http.html#delete"""
+"""FHIR delete interaction, conditional too: https://hl7.org/fhir/R4/http.html#delete, #cdelete"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from hie.context import Context
+from hie.errors import InvalidRequest, MultipleMatches
 from hie.fhir import outcome
 from hie.fhir.conditions import wanted_version
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.interactions import conditional
+from hie.interactions import cascade, conditional
 from hie.store.resources import ResourceStore
+
+#: Parameters of a DELETE that say how to delete, not what.
+COUNT, CASCADE = "_count", "_cascade"
+#: So many of the deleted are named in the answer; all of them are in the audit record.
+_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a DELETE asks: the criteria (None: an id is given), how many they may match, and whether to cascade."""
+
+    type: str
+    id: str | None
+    criteria: tuple[tuple[str, str], ...] | None
+    most: int
+    cascades: bool
+    if_match: int | None
 
 
 def delete(request: FhirRequest, ctx: Context) -> FhirResponse:
-    """Delete a resource; what is not there (any more) is no error."""
-    type_name = request.type or ""
-    if_match = wanted_version(request.conditions)
-    criteria = None if request.id is not None else conditional.checked(request.parameters, "http.url")
+    """Delete a resource, or those that match; what is not there (any more) is no error."""
+    asked = _asked(request, ctx)
 
     def unit(store: ResourceStore) -> FhirResponse:
         inside = ctx.within(store)
-        if criteria is None:
-            id_ = request.instance[1]
-        else:
-            found = conditional.existing(type_name, criteria, inside)
-            if found is None:
-                return _told(f"No {type_name} matches; nothing was deleted.", None)
-            id_ = found.id
-        stored = store.delete(type_name, id_, if_match=if_match)
-        if stored is None:
-            return _told(f"{type_name}/{id_} is not there; nothing was deleted.", (type_name, id_))
-        answer = _told(f"{type_name}/{id_} was deleted; it is kept in its history.", (type_name, id_))
-        return FhirResponse(200, answer.content, stored.vid, stored.updated, entity=answer.entity)
+        ids = _meant(asked, inside)
+        if not ids:
+            return _told(f"No {asked.type} matches; nothing was deleted.", None)
+        stored = [store.delete(asked.type, id_, if_match=asked.if_match) for id_ in ids]
+        deleted = [f"{one.type}/{one.id}" for one in stored if one is not None]
+        if not deleted:
+            return _told(f"{asked.type}/{ids[0]} is not there; nothing was deleted.", (asked.type, ids[0]))
+        also = cascade.delete_referring([(asked.type, id_) for id_ in ids], inside) if asked.cascades else []
+        if len(deleted) == 1 and stored[0] is not None:
+            answer = _told(f"{deleted[0]} was deleted; it is kept in its history.{_with(also)}", (asked.type, ids[0]))
+            return FhirResponse(200, answer.content, stored[0].vid, stored[0].updated, entity=answer.entity)
+        return _told(f"{len(deleted)} {asked.type} resources were deleted: {_named(deleted)}. They are kept in their "
+                     f"history.{_with(also)}", None)
 
     return ctx.store.transact(unit)
+
+
+def meant_ids(request: FhirRequest, ctx: Context) -> list[str]:
+    """Return the ids that a DELETE means: for a transaction, which may not delete a resource twice."""
+    return _meant(_asked(request, ctx), ctx)
+
+
+def _asked(request: FhirRequest, ctx: Context) -> Asked:
+    type_name, most = request.type or "", 1
+    cascades = _cascades(request.parameter(CASCADE))
+    if_match = wanted_version(request.conditions)
+    if request.id is not None:
+        return Asked(type_name, request.id, None, 1, cascades, if_match)
+    count = request.parameter(COUNT)
+    if count is not None:
+        most = _count(count, ctx.settings.max_conditional_deletes)
+    kept = [(name, value) for name, value in request.parameters if name not in (COUNT, CASCADE)]
+    return Asked(type_name, None, conditional.checked(kept, "http.url"), most, cascades, if_match)
+
+
+def _meant(asked: Asked, ctx: Context) -> list[str]:
+    if asked.criteria is None:
+        return [asked.id or ""]
+    found = conditional.all_existing(asked.type, asked.criteria, asked.most + 1, ctx)
+    if len(found) > 1 and asked.if_match is not None:
+        raise MultipleMatches(f"If-Match names one version, but several {asked.type} match.",
+                              expression="http.If-Match")
+    if len(found) > asked.most:
+        raise MultipleMatches(f"More than {asked.most} {asked.type} match; nothing was deleted. _count says how many "
+                              f"may be deleted at once, up to {ctx.settings.max_conditional_deletes}.",
+                              expression="http.url")
+    return [one.id for one in found]
+
+
+def _count(text: str, most: int) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most or len(text) > 9:
+        raise InvalidRequest(f"_count is {text[:20]!r}; of a conditional delete it must lie between 1 and {most}.",
+                             expression="_count")
+    return int(text)
+
+
+def _cascades(text: str | None) -> bool:
+    if text not in (None, "none", "delete"):
+        raise InvalidRequest(f"_cascade is {str(text)[:40]!r}; it must be delete or none.", expression="_cascade")
+    return text == "delete"
+
+
+def _with(also: list[str]) -> str:
+    return f" With it went {len(also)} that referred to it: {_named(also)}." if also else ""
+
+
+def _named(references: list[str]) -> str:
+    more = len(references) - _NAMED
+    return ", ".join(references[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _told(text: str, entity: tuple[str, str] | None) -> FhirResponse:

@@ -10,6 +10,7 @@ from hie.interactions.batch import batch
 from hie.interactions.capabilities import capabilities
 from hie.interactions.create import create
 from hie.interactions.delete import delete
+from hie.interactions.delete_history import delete_history
 from hie.interactions.history import history
 from hie.interactions.operation import operation
 from hie.interactions.patch import patch
@@ -24,6 +25,7 @@ INTERACTIONS: dict[str, Callable[[FhirRequest, Context], FhirResponse]] = {
     "capabilities": capabilities,
     "create": create,
     "delete": delete,
+    "delete-history": delete_history,
     "history-instance": history,
     "history-system": history,
     "history-type": history,

@@ -16,9 +16,10 @@ from hie.fhir.bundle import RequestEntry
 from hie.fhir.http import Conditions, FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
 from hie.fhir.resource import parse_json, validated
-from hie.fhir.routes import parse
+from hie.fhir.routes import parse, parse_query
 
 _WITH_RESOURCE = frozenset({"create", "update", "patch"})
+_FORM = "application/x-www-form-urlencoded"
 _OUTCOME = b'{"resourceType":"OperationOutcome"'
 
 
@@ -47,16 +48,42 @@ def as_request(
         preferences=outer.preferences,
         new_id=new_id,
     )
-    if request.interaction in ("transaction", "capabilities") or path.endswith("_search"):
+    if request.interaction in ("transaction", "capabilities", "delete-history"):
         raise NotSupported(f"{method} {path or 'to the base'} is not supported inside a Bundle.",
                            expression="http.url")
     if request.interaction in _WITH_RESOURCE and entry.resource is None:
         raise InvalidRequest(f"The entry has no resource; {method} needs one.", expression=f"{request.type}")
     if request.interaction == "patch":
         request = _with_patch(request)
+    elif request.interaction == "search-type" and entry.resource is not None:
+        request = _with_form(request)
     elif request.interaction == "read" and entry.resource is not None:
         request = replace(request, resource=None)
     return request
+
+
+def _with_form(request: FhirRequest) -> FhirRequest:
+    """Take the parameters of a search by POST out of the Binary that carries its form."""
+    carried = request.resource
+    if request.method != "POST":
+        return replace(request, resource=None)
+    if not isinstance(carried, dict) or carried.get("resourceType") != "Binary":
+        raise InvalidRequest("A search by POST has its parameters in the URL, or in a Binary of the contentType "
+                             f"{_FORM}.", expression=f"{request.type}")
+    validated(carried, "Binary")
+    content, content_type = binary.opened(carried)
+    if content_type.partition(";")[0].strip().lower() != _FORM:
+        raise InvalidRequest(f"contentType {content_type[:80]!r} is no form; {_FORM} is.",
+                             expression="Binary.contentType")
+    if not content.isascii():
+        raise InvalidRequest("The form holds bytes that are not percent-encoded.", expression="Binary.data")
+    return replace(request, resource=None, parameters=request.parameters + parse_query(content.decode("ascii")))
+
+
+def with_resource(request: FhirRequest, resource: Any) -> FhirRequest:
+    """Return the request with a resource that was read again."""
+    request = replace(request, resource=resource)
+    return _with_patch(request) if request.interaction == "patch" else request
 
 
 def _with_patch(request: FhirRequest) -> FhirRequest:

@@ -30,7 +30,9 @@ def update(request: FhirRequest, ctx: Context) -> FhirResponse:
 
     def unit(store: ResourceStore) -> FhirResponse:
         inside = ctx.within(store)
-        id_ = request.id if criteria is None else meant_id(request, criteria, inside)
+        id_ = request.id
+        if criteria is not None:
+            id_ = meant_id(type_name, request.resource.get("id"), criteria, inside)
         if id_ is None:
             if if_match is not None:
                 raise PreconditionFailed(f"If-Match names version {if_match}, but no {type_name} matches.",
@@ -45,11 +47,12 @@ def update(request: FhirRequest, ctx: Context) -> FhirResponse:
         return ctx.store.transact(unit)
 
 
-def meant_id(request: FhirRequest, criteria: tuple[tuple[str, str], ...], ctx: Context) -> str | None:
-    """Return the id that a conditional update writes to; None: the server chooses one for a new resource."""
-    type_name = request.type or ""
+def meant_id(type_name: str, given: Any, criteria: tuple[tuple[str, str], ...], ctx: Context) -> str | None:
+    """Return the id that a conditional update writes to; None: the server chooses one for a new resource.
+
+    `given` is the id that the resource itself carries, if any.
+    """
     found = conditional.existing(type_name, criteria, ctx)
-    given = request.resource.get("id")
     if found is None:
         return None if given is None else _new_id(given, type_name, ctx)
     if given is not None and given != found.id:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, union_all
 
 from hie.errors import Forbidden, InvalidSearch
 from hie.store.crypto import SealBroken
-from hie.store.models import resource, resource_history
+from hie.store.models import ERASED, resource, resource_history
 from hie.store.search import engine as search_engine
 from hie.store.versions import StoredVersion
 
@@ -45,6 +45,8 @@ def history_page(
 
 def _arm(store: ResourceStore, table: Any, type_name: str | None, id_: str | None, since: int | None) -> Select[Any]:
     where: list[ColumnElement[bool]] = [table.c.tenant == store.tenant]
+    if table is resource_history:
+        where.append(table.c.method != ERASED)
     if since is not None:
         where.append(table.c.updated >= since)
     if type_name is not None:

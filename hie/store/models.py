@@ -40,6 +40,7 @@ RowId: TypeEngine = BigInteger().with_variant(Integer, "sqlite")
 Tokens: TypeEngine = ARRAY(BigInteger).with_variant(LargeBinary, "sqlite")
 
 CREATED, UPDATED, DELETED = 1, 2, 3  # resource.method: the interaction that made this version
+ERASED = 4  # resource_history.method: its content was erased for good (hie.store.erasure)
 
 tenant = Table(
     "tenant",

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from hie.errors import Forbidden, Gone, NotFound, PreconditionFailed
+from hie.errors import Conflict, Forbidden, Gone, NotFound, PreconditionFailed, Referenced
 from hie.fhir import json_format
 from hie.fhir.http import FhirResponse
 from hie.fhir.scopes import Grant
-from hie.store import jobs, rows
+from hie.fhir.search_parameters import extract
+from hie.store import erasure, jobs, rows
 from hie.store.audit import AuditEntry
 from hie.store.database import WRITE_ATTEMPTS, Database, retry_pause, retryable
 from hie.store.history import HistoryPage, history_page
-from hie.store.models import CREATED, DELETED, UPDATED, resource, resource_history
+from hie.store.models import CREATED, DELETED, ERASED, UPDATED, resource, resource_history
 from hie.store.opening import open_versions, parsed
 from hie.store.prepared import Prepared
 from hie.store.search import engine as search_engine
-from hie.store.search.index import IndexRows, index_rows
+from hie.store.search.index import IndexRows, index_rows, reference_tokens
 from hie.store.tenants import Tenant
 from hie.store.unit_of_work import UnitOfWork
 from hie.store.versions import StoredVersion, served
@@ -130,6 +131,8 @@ class ResourceStore:
         if row is None:
             raise NotFound(f"{type}/{id} has no version {vid}.", expression=type)
         version = self.open([row])[0]
+        if version.method == ERASED:
+            raise Gone(f"Version {vid} of {type}/{id} was erased for good.", expression=type)
         if version.content is None:
             raise Gone(f"{type}/{id} was deleted in version {vid}.", expression=type)
         return version
@@ -191,7 +194,7 @@ class ResourceStore:
             unit = UnitOfWork(self.database, self.keys, self.clock)
             try:
                 result = work(self._within(unit))
-                unit.finish()
+                self._finish(unit)
                 self._fill_entry(unit, result)
                 unit.commit(self.entry)
                 return result
@@ -204,6 +207,18 @@ class ResourceStore:
 
     def _within(self, unit: UnitOfWork) -> ResourceStore:
         return ResourceStore(self.database, self.keys, self.grant, self.entry, self.clock, self.base_url, unit)
+
+    def _finish(self, unit: UnitOfWork) -> None:
+        """Check what was written; who refers to the deleted is told only to whom may read that."""
+        try:
+            unit.finish()
+        except Referenced as error:
+            source = error.issues[0].source or ""
+            type_name, _, id_ = source.partition("/")
+            if self._within(unit).read_many([(type_name, id_)]):
+                raise
+            raise Referenced(error.diagnostics.replace(source, "a resource that the token may not read"),
+                             expression=error.issues[0].expression) from None
 
     def _fill_entry(self, unit: UnitOfWork, result: object) -> None:
         if isinstance(result, FhirResponse):
@@ -287,6 +302,42 @@ class ResourceStore:
         version = StoredVersion(type, id, row.vid + 1, DELETED, max(unit.now, row.updated + 1000), None)
         unit.write(version, None, EMPTY_INDEX, row, before_index)
         return version
+
+    def erase_history(self, type: str, id: str, vid: int | None = None) -> int:
+        """Erase the superseded versions, or one of them; tell how many. NotFound, Forbidden, Conflict."""
+        unit = self._open_unit()
+        row = rows.current(unit.writing(), self.tenant, type, id, lock=True)
+        self._permit(type, "d", None)
+        if row is None:
+            raise NotFound(f"{type}/{id} is not known here.", expression=type)
+        if row.sealed is not None:
+            self._permit(type, "d", self._index(parsed(self.open([row])[0])))
+        elif self.grant.queries(type, "d") is not None:
+            raise Forbidden(f"The token's scopes for {type}.d cannot be judged on a resource that was deleted.")
+        if vid == row.vid:
+            raise Conflict(f"Version {vid} of {type}/{id} is the current one; only superseded versions are erased.",
+                           expression=type)
+        erased = erasure.erase(unit.writing(), self.tenant, type, id, vid)
+        if vid is not None and not erased:
+            raise NotFound(f"{type}/{id} has no version {vid}.", expression=type)
+        unit.touched[(type, id)] = None
+        return erased
+
+    def referring(self, type: str, id: str) -> list[tuple[str, str]]:
+        """Return what refers to Type/id, whether or not the token may see it: for deleting, never for showing."""
+        tokens = reference_tokens(type, id, self.blind)
+        found = rows.referring(self._open_unit().writing(), self.tenant, tokens)
+        places = [(row.type, row.id) for row in found if row.type not in rows.WITNESSES]
+        return [place for place in places if place != (type, id)]
+
+    def touched(self) -> frozenset[tuple[str, str]]:
+        """Return what the open transaction has written or deleted so far."""
+        return frozenset(self._open_unit().touched)
+
+    def unstored(self, id: str, content: dict[str, Any]) -> search_engine.Unstored:
+        """Return a valid resource as searches will see it once it is stored."""
+        resource_ = served(content, id, 1, self._open_unit().now)
+        return search_engine.Unstored(id, self._index(resource_), extract(resource_))
 
     def _index(self, content: dict[str, Any]) -> IndexRows:
         return index_rows(content, self.blind, self.base_url)

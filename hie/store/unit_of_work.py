@@ -221,11 +221,10 @@ class UnitOfWork:
         tokens = reference_tokens(type_name, id_, self.tenant.blind)
         for row in rows.referring(connection, self.tenant.id, tokens):
             if row.type not in rows.WITNESSES and (row.type, row.id) != (type_name, id_):
-                raise Referenced(
-                    f"{type_name}/{id_} cannot be deleted: {row.type}/{row.id} refers to it; delete or change "
-                    "that first, or both in one transaction.",
-                    expression=type_name,
-                )
+                told = (f"{type_name}/{id_} cannot be deleted: {row.type}/{row.id} refers to it; delete or change that "
+                        "first, or both in one transaction, or ask for _cascade=delete.")
+                raise Referenced(told, issues=[
+                    OutcomeIssue(Referenced.code, told, type_name, source=f"{row.type}/{row.id}")])
 
 
 def literal_targets(texts: Iterable[str]) -> Iterable[tuple[str, str]]:

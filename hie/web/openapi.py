@@ -39,6 +39,8 @@ STATUSES: dict[str, tuple[int, ...]] = {
     "patch": (200, 400, 403, 404, 406, 409, 410, 412, 413, 415, 422),
     "conditional-patch": (200, 400, 403, 404, 406, 409, 412, 413, 415, 422),
     "delete": (200, 400, 403, 406, 409, 412),
+    "delete-history": (200, 400, 403, 404, 406),
+    "delete-history-version": (200, 400, 403, 404, 406, 409),
     "conditional-delete": (200, 400, 403, 406, 409, 412),
     "read": (200, 304, 400, 403, 404, 406, 410),
     "vread": (200, 304, 400, 403, 404, 406, 410),
@@ -62,7 +64,9 @@ _SUMMARIES = {
     "history-instance": "History of a resource", "search-type": "Search", "search-form": "Search by a form",
     "create": "Create (conditional by If-None-Exist)", "update": "Update, or create by update",
     "conditional-update": "Conditional update", "patch": "Patch",
-    "conditional-patch": "Conditional patch", "delete": "Delete", "conditional-delete": "Conditional delete",
+    "conditional-patch": "Conditional patch", "delete": "Delete",
+    "delete-history": "Erase superseded versions", "delete-history-version": "Erase one superseded version",
+    "conditional-delete": "Conditional delete",
     "read": "Read", "vread": "Read one version",
 }  # fmt: skip
 _TAKES_RESOURCE = frozenset({"transaction", "create", "update", "conditional-update"})
@@ -154,6 +158,8 @@ def _key(route: Route) -> str:
     """The interaction, or what the table calls its special form."""
     if route.conditional:
         return f"conditional-{route.interaction}"
+    if route.interaction == "delete-history" and route.path.endswith("[vid]"):
+        return "delete-history-version"
     return "search-form" if route.path.endswith("_search") else route.interaction
 
 

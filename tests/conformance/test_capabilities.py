@@ -28,7 +28,7 @@ def test_every_resource_type_has_its_interactions(nobody):
                 "search-type"}
     for row in rows:
         assert {one["code"] for one in row["interaction"]} == expected
-        assert (row["versioning"], row["conditionalDelete"], row["updateCreate"]) == ("versioned", "single", True)
+        assert (row["versioning"], row["conditionalDelete"], row["updateCreate"]) == ("versioned", "multiple", True)
 
 
 def test_what_belongs_to_later_is_absent(nobody):

@@ -179,6 +179,7 @@ def fhir_probes(etag: str) -> list[Probe]:
         (typed, "PUT", 400, {"json": PATIENT, "query": "colour=red"}),
         (typed, "PUT", 412, {"json": PATIENT, "query": "identifier=urn:x|twin"}),
         *patch_probes(typed, single),
+        *erasing_probes(single),
         (typed, "DELETE", 400, {"query": "colour=red"}),
         (typed, "DELETE", 200, {"query": "identifier=urn:x|nobody"}),
         (typed, "DELETE", 409, {"query": "identifier=urn:x|held"}),
@@ -201,6 +202,21 @@ def fhir_probes(etag: str) -> list[Probe]:
         (single, "DELETE", 409, {"path": "/fhir/Patient/held"}),
         (single, "DELETE", 412, {"headers": {"If-Match": 'W/"99"'}}),
         (single, "DELETE", 200, {"path": "/fhir/Patient/fresh"}),
+    ]
+
+
+def erasing_probes(single: str) -> list[Probe]:
+    """Patient/gone has one superseded version; the third was its deletion."""
+    history, version = single + "/_history", single + "/_history/{vid}"
+    gone = "/fhir/Patient/gone/_history"
+    return [
+        (history, "DELETE", 400, {"path": "/fhir/Patient/A_B/_history"}),
+        (history, "DELETE", 404, {"as": "both", "path": "/fhir/Patient/none/_history"}),
+        (version, "DELETE", 400, {"path": "/fhir/Patient/A_B/_history/1"}),
+        (version, "DELETE", 404, {"as": "both", "path": gone + "/99"}),
+        (version, "DELETE", 409, {"as": "both", "path": gone + "/2"}),
+        (version, "DELETE", 200, {"as": "both", "path": gone + "/1"}),
+        (history, "DELETE", 200, {"as": "both", "path": gone}),
     ]
 
 
@@ -365,6 +381,7 @@ def test_every_status_that_is_described_is_met_and_no_other(
     app: Flask, document: dict[str, Any], client: Callable[..., Any]
 ) -> None:
     fhir, admin = client("system/*.cruds"), client("admin")
+    both = client("system/*.cruds", "admin")
     client_id, token_id, job = prepared(app)
     etag = fhir.get("Patient/t1").headers["ETag"]
     probes = [
@@ -377,7 +394,7 @@ def test_every_status_that_is_described_is_met_and_no_other(
     for path, method, status, given in probes:
         given = dict(given)
         right, other = (fhir, admin) if _is_fhir(path) else (admin, fhir)
-        token = {"nobody": None, "stranger": other.token}.get(given.pop("as", ""), right.token)
+        token = {"nobody": None, "stranger": other.token, "both": both.token}.get(given.pop("as", ""), right.token)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         content = given.pop("json", None)
         if content is not None:

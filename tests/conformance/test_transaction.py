@@ -107,10 +107,111 @@ def test_a_conditional_reference_that_matches_none_or_several_rolls_everything_b
     assert fhir.total("Patient") == 0
 
 
-def test_a_conditional_reference_does_not_see_resources_of_the_same_bundle(fhir):
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("search", [
+    f"identifier={SYSTEM}|7", "name=jon", "name:contains=nes", "identifier:missing=false"])
+def test_a_conditional_reference_sees_resources_of_the_same_bundle_wherever_they_stand(fhir, order, search):
+    entries = [post(practitioner("7")), post(patient(generalPractitioner=[{"reference": f"Practitioner?{search}"}]))]
+    answer = fhir.post("", bundle(*(entries[index] for index in order)), Prefer="return=representation")
+    made, person = (answer.resources()[order.index(index)] for index in (0, 1))
+    assert person["generalPractitioner"][0]["reference"] == f"Practitioner/{made['id']}"
+
+
+def test_conditional_references_may_form_a_circle(fhir):
+    url = f"Patient?identifier={SYSTEM}|"
+    first = patient(identifier="1", link=[{"other": {"reference": url + "2"}, "type": "seealso"}])
+    second = patient(identifier="2", link=[{"other": {"reference": url + "1"}, "type": "refer"}])
+    one, two = fhir.post("", bundle(post(first), post(second)), Prefer="return=representation").resources()
+    assert one["link"][0]["other"]["reference"] == f"Patient/{two['id']}"
+    assert two["link"][0]["other"]["reference"] == f"Patient/{one['id']}"
+
+
+def test_a_conditional_reference_means_what_is_there_after_the_transaction(fhir):
+    """What the Bundle updates is judged by its new content, what it deletes is gone, what it makes counts."""
+    fhir.put("Practitioner/old", practitioner("1", id="old"))
+    fhir.put("Practitioner/gone", practitioner("7", id="gone"))
     text = f"Practitioner?identifier={SYSTEM}|7"
-    fhir.post("", bundle(post(practitioner("7")), post(patient(generalPractitioner=[{"reference": text}])))).refused(
-        412, "conflict", "Bundle.entry[1].resource.generalPractitioner[0].reference")
+    refers = post(patient(generalPractitioner=[{"reference": text}]))
+    place = "Bundle.entry[0].resource.generalPractitioner[0].reference"
+    fhir.post("", bundle(refers, put(practitioner("7", id="old")))).refused(412, "multiple-matches", place)
+    fhir.post("", bundle(refers, post(practitioner("7")))).refused(412, "multiple-matches", place)
+    fhir.post("", bundle(refers, put(practitioner("8", id="gone")))).refused(412, "conflict", place)
+    answer = fhir.post("", bundle(refers, put(practitioner("7", id="old")), entry("DELETE", "Practitioner/gone")),
+                       Prefer="return=representation")
+    assert answer.entries()[0]["resource"]["generalPractitioner"][0]["reference"] == "Practitioner/old"
+
+
+def test_criteria_that_only_the_database_can_judge_are_refused_where_the_bundle_could_match(fhir):
+    refers = observation(hasMember=[{"reference": "Observation?date=gt2020"}])
+    fhir.post("", bundle(post(refers))).refused(400, "not-supported", "Bundle.entry[0].resource.hasMember[0].reference")
+    refers = patient(generalPractitioner=[{"reference": "Practitioner?_lastUpdated=gt2020"}])
+    made = fhir.create(practitioner())["id"]
+    answer = fhir.post("", bundle(post(refers)), Prefer="return=representation")
+    assert answer.resources()[0]["generalPractitioner"][0]["reference"] == f"Practitioner/{made}"
+
+
+def test_a_conditional_reference_needs_the_scope_to_search(client, fhir):
+    fhir.create(practitioner("7"))
+    refers = bundle(post(patient(generalPractitioner=[{"reference": f"Practitioner?identifier={SYSTEM}|7"}])),
+                    post(practitioner("7")))
+    client("system/*.cu").post("", refers).refused(403, "forbidden")
+    # a hidden one is not there for this token: its own is the only one
+    own = client("system/Patient.cruds", "system/Practitioner.c", "system/Practitioner.s?name=Mine")
+    mine = bundle(post(patient(generalPractitioner=[{"reference": f"Practitioner?identifier={SYSTEM}|7"}])),
+                  post(practitioner("7", name=[{"family": "Mine"}])))
+    assert own.post("", mine).status == 200
+
+
+def test_references_to_versions_of_resources_of_the_bundle_become_versions_here(fhir):
+    base = "http://other.example/fhir"
+    person = patient(id="7", meta={"versionId": "4"})
+    answer = fhir.post("", bundle(
+        post(person, f"{base}/Patient/7"), post(observation("Patient/7/_history/4"), f"{base}/Observation/8"),
+        post(observation(f"{base}/Patient/7/_history/4"), f"{base}/Observation/9")), Prefer="return=representation")
+    made, first, second = answer.resources()
+    assert first["subject"]["reference"] == second["subject"]["reference"] == f"Patient/{made['id']}/_history/1"
+    assert fhir.get(first["subject"]["reference"]).status == 200
+    fhir.post("", bundle(post(person, f"{base}/Patient/7"), post(observation("Patient/7/_history/3"),
+              f"{base}/Observation/8"))).refused(400, "not-found", "Bundle.entry[1].resource.subject.reference")
+    kept = fhir.post("", bundle(post(observation(f"Patient/{made['id']}/_history/1"))), Prefer="return=representation")
+    assert kept.resources()[0]["subject"]["reference"] == f"Patient/{made['id']}/_history/1"
+
+
+def test_searches_by_post_work_inside_and_come_last(fhir):
+    import base64
+
+    form = {"resourceType": "Binary", "contentType": "application/x-www-form-urlencoded",
+            "data": base64.b64encode(b"family=Found&_summary=count").decode()}
+    for type_ in ("transaction", "batch"):
+        answer = fhir.post("", bundle(entry("POST", "Patient/_search?family=Found"),
+                                      entry("POST", "Patient/_search", form), post(patient("Found")), type_=type_))
+        first, second = (row["resource"] for row in answer.entries()[:2])
+        # a transaction reads at its end, a batch in its order
+        assert (first["total"], second["total"]) == (1, 1)
+        wrong = fhir.post("", bundle(entry("POST", "Patient/_search", patient())))
+        wrong.refused(400, "invalid", "Bundle.entry[0].resource")
+
+
+def test_a_resource_may_be_changed_by_one_entry_only_however_it_is_named(fhir):
+    """http.html#trules: identities that overlap, resolved ones included, refuse the transaction."""
+    fhir.put("Patient/a", patient(id="a", identifier="1"))
+    url = f"Patient?identifier={SYSTEM}|1"
+    nothing = {"resourceType": "Parameters"}
+    for first, second in (
+        (entry("DELETE", url), entry("DELETE", "Patient/a")), (entry("DELETE", "Patient/a"), entry("DELETE", url)),
+        (entry("DELETE", url), put(patient(id="a"))), (put(patient(id="a")), entry("PATCH", url, nothing)),
+        (entry("PATCH", "Patient/a", nothing), entry("PATCH", url, nothing)),
+        (entry("PUT", url, patient(identifier="1")), entry("PATCH", "Patient/a", nothing)),
+        (entry("DELETE", url), entry("PATCH", "Patient/a", nothing)),
+    ):  # fmt: skip
+        answer = fhir.post("", bundle(first, second))
+        answer.refused(400, "invalid", text="both change Patient/a")
+        assert fhir.get("Patient/a").vid == "1"
+
+
+def test_a_full_url_that_contradicts_its_resource_is_refused(fhir):
+    wrong = post(patient(id="8"), "http://other.example/fhir/Patient/7")
+    fhir.post("", bundle(wrong)).refused(400, "invalid", "Bundle.entry[0].fullUrl")
 
 
 def test_if_none_exist_finds_or_makes_and_references_follow(fhir):

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Executable, bindparam, func, literal_column, select
 from sqlalchemy.types import BigInteger, Integer, Text
 
-from hie.errors import InvalidSearch
-from hie.fhir.search_parameters import extract
+from hie.errors import InvalidSearch, NotSupported
+from hie.fhir.search_parameters import IndexValues, extract
 from hie.store.models import resource, token
 from hie.store.opening import parsed
 from hie.store.prepared import Prepared
@@ -32,6 +32,7 @@ from hie.store.search.clauses import (
     Clause,
     Either,
     Interval,
+    NotDecidable,
     Number,
     Token,
     Types,
@@ -40,6 +41,7 @@ from hie.store.search.clauses import (
 )
 from hie.store.search.criteria import Criterion, Place, Verify
 from hie.store.search.grants import check_scope, matches, restriction
+from hie.store.search.index import IndexRows
 from hie.store.search.ordering import Key, Phase, Position
 from hie.store.search.query import SearchQuery, parse
 from hie.store.search.statements import COLUMNS, prepared, run, sql_for
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from hie.store.database import Database
     from hie.store.resources import ResourceStore
 
-__all__ = ["SearchPage", "check_scope", "match", "matches", "restriction", "search"]
+__all__ = ["SearchPage", "Unstored", "check_scope", "match", "match_unstored", "matches", "restriction", "search"]
 
 #: Without _total, a page that does not hold all matches counts them up to here, where that costs little.
 COUNTED = 1_000
@@ -93,19 +95,49 @@ def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     return SearchPage(page, included, total, following, is_cut)
 
 
-def match(store: ResourceStore, type_name: str, parameters: Sequence[tuple[str, str]]) -> list[StoredVersion]:
-    """Return the matches of a conditional interaction, two at most; http.html#ccreate"""
+def match(
+    store: ResourceStore, type_name: str, parameters: Sequence[tuple[str, str]], most: int = 2
+) -> list[StoredVersion]:
+    """Return the matches of a conditional interaction, `most` at most; http.html#ccreate"""
+    query = _condition(store, type_name, parameters)
+    asked = _asked(store, query)
+    found = _Found()
+    for row, version in _rows(store, asked, [Phase(asked.clause, ())], None, most):
+        found.add(row, version)
+    return _opened(store, found, most)
+
+
+@dataclass(frozen=True, slots=True)
+class Unstored:
+    """A resource that a transaction is about to store."""
+
+    id: str
+    rows: IndexRows
+    values: IndexValues
+
+
+def match_unstored(
+    store: ResourceStore, type_name: str, parameters: Sequence[tuple[str, str]], resources: Sequence[Unstored]
+) -> list[str]:
+    """Return the ids of those that match; NotSupported for criteria that only the database can judge."""
+    asked = _asked(store, _condition(store, type_name, parameters))
+    try:
+        return [one.id for one in resources
+                if asked.clause.holds(one.rows) and all(verify(one.values) for verify in asked.verify)]
+    except NotDecidable:
+        raise NotSupported(
+            f"These criteria cannot be judged on the {type_name} resources of the same Bundle; name those by their "
+            "fullUrl, or use criteria on tokens, strings, references and uris.") from None
+
+
+def _condition(store: ResourceStore, type_name: str, parameters: Sequence[tuple[str, str]]) -> SearchQuery:
     from hie.store.terminology import Later  # which searches by this module
 
     query = parse(type_name, parameters, base_url=store.base_url, now=store.clock(), default_count=2,
                   terminology=Later(store))
     if not query.criteria or query.sort or query.includes or query.cursor:
         raise InvalidSearch("A condition consists of search criteria alone, and of one at least.")
-    asked = _asked(store, query)
-    found = _Found()
-    for row, version in _rows(store, asked, [Phase(asked.clause, ())], None, 2):
-        found.add(row, version)
-    return _opened(store, found, 2)
+    return query
 
 
 # ---- what is asked ---------------------------------------------------------------------------------------------------

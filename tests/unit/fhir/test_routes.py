@@ -23,6 +23,8 @@ CASES = [
     ("DELETE", "Patient/1", "", ("delete", "Patient", "1")),
     ("GET", "Patient/1/_history", "", ("history-instance", "Patient", "1")),
     ("GET", "Patient/1/_history/7", "", ("vread", "Patient", "1")),
+    ("DELETE", "Patient/1/_history", "", ("delete-history", "Patient", "1")),
+    ("DELETE", "Patient/1/_history/7", "", ("delete-history", "Patient", "1")),
     ("GET", "$x", "", ("operation", None, None)),
     ("POST", "Patient/$x", "", ("operation", "Patient", None)),
     ("POST", "Patient/1/$x-y", "", ("operation", "Patient", "1")),

@@ -1,0 +1,39 @@
+"""Deleting what refers to the deleted, where a client asks for it: `_cascade=delete`, or X-Cascade: delete
+
+https://hl7.org/fhir/R4/http.html#delete leaves it to the server whether referential integrity holds. Here it does: by
+default what others refer to stays; a cascade takes these with it, each under the grant, all or nothing.
+"""
+
+from __future__ import annotations
+
+from hie.context import Context
+from hie.errors import Conflict, Forbidden
+
+
+def delete_referring(deleted: list[tuple[str, str]], ctx: Context) -> list[str]:
+    """Delete what refers to the deleted, what refers to that, and so on; return what was deleted."""
+    seen, queue = set(deleted), list(deleted)
+    found: list[str] = []
+    most = ctx.settings.max_cascade_deletes
+    while queue:
+        target = queue.pop()
+        for place in ctx.store.referring(*target):
+            if place in seen:
+                continue
+            if len(found) == most:
+                raise Conflict(f"More than {most} resources refer to what is to be deleted; nothing was deleted. "
+                               "Delete some of them first.", expression="http.url")
+            seen.add(place)
+            queue.append(place)
+            _delete(place, ctx)
+            found.append("/".join(place))
+    return found
+
+
+def _delete(place: tuple[str, str], ctx: Context) -> None:
+    try:
+        ctx.store.delete(*place)
+    except Forbidden:
+        # Which resource it is, and of which type, the token may not be entitled to know.
+        raise Forbidden("The token may not delete everything that refers to what is to be deleted; nothing was "
+                        "deleted.") from None

@@ -1,0 +1,169 @@
+"""What the conditional entries and references of a transaction mean, found inside the transaction.
+
+https://hl7.org/fhir/R4/http.html#trules. Conditional references are resolved last: they see the resources of the same
+Bundle as well, wherever these stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hie.context import Context
+from hie.errors import FhirError, InvalidRequest, PreconditionFailed
+from hie.fhir import bundle_links
+from hie.fhir.resource import validated
+from hie.interactions import conditional, patch, update
+from hie.interactions.steps import KEEPS, Criteria, Plan, Step, at
+from hie.store.search.engine import Unstored
+from hie.store.versions import StoredVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a conditional entry turned out to mean."""
+
+    id: str
+    stored: StoredVersion | None  # None: it is made or changed by this transaction
+
+
+# ---- entries ---------------------------------------------------------------------------------------------------------
+
+
+def found(steps: list[Step], ctx: Context) -> dict[int, Found]:
+    """Search for what conditional creates, updates and patches mean, before the first new resource is stored."""
+    meanings: dict[int, Found] = {}
+    made: dict[tuple[str | None, Criteria], Found] = {}
+    updated: dict[tuple[str | None, Criteria], Step] = {}
+    for step in steps:
+        if step.criteria:
+            with at(step.expression):
+                key = (step.request.type, step.criteria)
+                if key not in made:
+                    made[key] = _create_or_find(step, ctx)
+                meanings[step.entry.index] = made[key]
+        elif step.request.id is None and step.request.interaction == "update":
+            with at(step.expression):
+                _refuse_same_criteria(step, updated)
+                meanings[step.entry.index] = Found(_updated_id(step, ctx), None)
+        elif step.request.id is None and step.request.interaction == "patch":
+            with at(step.expression):
+                criteria = conditional.checked(step.request.parameters, "http.url")
+                meanings[step.entry.index] = Found(patch.meant_id(step.request.type or "", criteria, ctx), None)
+    for key in made.keys() & updated.keys():
+        raise _same_criteria(updated[key], "a conditional create")
+    return meanings
+
+
+def _refuse_same_criteria(step: Step, updated: dict[tuple[str | None, Criteria], Step]) -> None:
+    """Refuse two conditional updates with the same criteria: each would make a resource where nothing matches."""
+    first = updated.setdefault((step.request.type, step.request.parameters), step)
+    if first is not step:
+        raise _same_criteria(step, first.expression)
+
+
+def _same_criteria(step: Step, other: str) -> InvalidRequest:
+    return InvalidRequest(f"{step.expression} and {other} have the same search criteria: both mean one resource.",
+                          expression=f"{step.expression}.request.url")
+
+
+def _create_or_find(step: Step, ctx: Context) -> Found:
+    stored = conditional.existing(step.request.type or "", step.criteria, ctx)
+    return Found(step.new_id or "", None) if stored is None else Found(stored.id, stored)
+
+
+def _updated_id(step: Step, ctx: Context) -> str:
+    criteria = conditional.checked(step.request.parameters, "http.url")
+    id_ = update.meant_id(step.request.type or "", step.loaded()[0].get("id"), criteria, ctx)
+    if id_ is None:
+        step.new_id = step.new_id or ctx.new_id()  # the same one if the transaction must run again
+        id_ = step.new_id
+    return id_
+
+
+def targets(steps: list[Step], meanings: dict[int, Found]) -> Iterator[tuple[Step, str | None]]:
+    """Give each step with the id of the resource it means."""
+    for step in steps:
+        here = meanings.get(step.entry.index)
+        yield step, here.id if here is not None else step.new_id or step.request.id
+
+
+# ---- references ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What texts in the Bundle's resources come to mean: fullUrls, and conditional references."""
+
+    full_urls: dict[str, str]
+    conditional: dict[str, str]
+
+    def set_in(self, step: Step) -> Any:
+        """Return the step's resource with its links set."""
+        resource, links = step.loaded()
+        if links:
+            root = bundle_links.root_of(step.entry.full_url)
+            for link in links:
+                bundle_links.rewrite(link, self.full_urls, root, self.conditional)
+        return resource
+
+
+def links(plan: Plan, meanings: dict[int, Found], ctx: Context) -> Links:
+    """Find out what every link of the Bundle means."""
+    full_urls = _full_urls(plan)
+    return Links(full_urls, _references(plan, meanings, full_urls, ctx))
+
+
+def _full_urls(plan: Plan) -> dict[str, str]:
+    """Map each fullUrl to the Type/id under which its resource is or will be stored.
+
+    A reference to a version of another server's resource means the entry that brings this version, and here its first:
+    https://hl7.org/fhir/R4/bundle.html#references
+    """
+    mapping: dict[str, str] = {}
+    for step in plan.steps:
+        url = step.entry.full_url
+        if url is None or step.request.interaction not in KEEPS:
+            continue
+        target = mapping[url] = plan.targets[step.entry.index]
+        version = step.entry.version
+        if version is not None and step.request.interaction == "create" and bundle_links.root_of(url) is not None:
+            mapping[f"{url}/_history/{version}"] = f"{target}/_history/1"
+    return mapping
+
+
+def _references(
+    plan: Plan, meanings: dict[int, Found], full_urls: dict[str, str], ctx: Context
+) -> dict[str, str]:
+    """Search once for each distinct conditional reference; exactly one resource must match."""
+    resolved: dict[str, str] = {}
+    brought: dict[str, list[Unstored]] = {}
+    for text, (type_name, criteria) in plan.searches.items():
+        if type_name not in brought:
+            brought[type_name] = list(_brought(plan, type_name, meanings, Links(full_urls, {}), ctx))
+        with at("", lambda text=text: plan.steps[plan.mentions[text]].place(text)):
+            id_ = conditional.match_among(type_name, criteria, brought[type_name], ctx)
+            if id_ is None:
+                raise PreconditionFailed(f"No {type_name} matches the reference {text[:200]}, neither one that is "
+                                         "stored nor one of this Bundle; exactly one must.")
+        resolved[text] = f"{type_name}/{id_}"
+    return resolved
+
+
+def _brought(
+    plan: Plan, type_name: str, meanings: dict[int, Found], known: Links, ctx: Context
+) -> Iterator[Unstored]:
+    """Yield the resources of a type that this transaction stores, as a search would meet them afterwards."""
+    for step in plan.steps:
+        meaning = meanings.get(step.entry.index)
+        is_made = meaning is None or (meaning.stored is None and step.new_id in (None, meaning.id))
+        if step.request.type != type_name or step.request.interaction not in ("create", "update") or not is_made:
+            continue
+        id_ = plan.targets[step.entry.index].partition("/")[2]
+        resource = known.set_in(step)
+        try:
+            validated(resource, type_name)
+        except FhirError as error:
+            raise error.within(step.expression) from error
+        yield ctx.store.unstored(id_, resource)

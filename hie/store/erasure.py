@@ -1,0 +1,21 @@
+"""Erasing superseded versions for good: https://hl7.org/fhir/R5/http.html#delete-history (D5: docs/adr/0005)
+
+The content goes, the row stays as a mark: version numbers keep their meaning, and `hie check` still tells an erased
+version from a row that somebody removed.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, update
+
+from hie.store.models import ERASED, resource_history
+
+
+def erase(connection: Connection, tenant: int, type_name: str, id_: str, vid: int | None = None) -> int:
+    """Erase one superseded version, or all of them; return how many there were."""
+    table = resource_history.c
+    where = [table.tenant == tenant, table.type == type_name, table.id == id_, table.method != ERASED]
+    if vid is not None:
+        where.append(table.vid == vid)
+    statement = update(resource_history).where(*where).values(sealed=None, data_key=0, method=ERASED)
+    return int(connection.execute(statement).rowcount)
