@@ -135,7 +135,7 @@ def _taken_apart(
 ) -> tuple[Any, list[tuple[str, str]], list[tuple[str, Any]]]:
     """Take a Parameters resource apart into the one open resource, the plain values and the others."""
     rows = resource.get("parameter", [])
-    _refuse_unknown([row["name"] for row in rows], known, found)
+    _refuse_unknown([row.get("name", "") for row in rows], known, found)
     inner: Any = None
     values: list[tuple[str, str]] = []
     arguments: list[tuple[str, Any]] = []

@@ -88,8 +88,8 @@ def _property(system: CodeSystem, row: Json) -> Iterator[Json]:
     for name, found in row.items():
         if name.startswith("value"):
             yield {"name": "value", name: found}
-    told = next((one.get("description") for one in system.resource.get("property", []) if one["code"] == row["code"]),
-                None)
+    declared = system.resource.get("property", [])
+    told = next((one.get("description") for one in declared if one.get("code") == row["code"]), None)
     if told is not None:
         yield value("description", "String", told)
 

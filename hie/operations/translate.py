@@ -49,7 +49,7 @@ def _question(request: FhirRequest, coding: Coding) -> Question:
 
 
 def _dependency(rows: list[Json]) -> tuple[str, Json]:
-    found = {row["name"]: row for row in rows}
+    found = {row.get("name"): row for row in rows}
     element = found.get("element", {}).get("valueUri")
     concept = found.get("concept", {}).get("valueCodeableConcept")
     if element is None or concept is None:
@@ -130,6 +130,8 @@ def _match(match: Match) -> Iterator[Json]:
         told = {"system": match.system, "version": match.version, "code": match.code, "display": match.display}
         yield value("concept", "Coding", {name: text for name, text in told.items() if text is not None})
     for one in match.products:
+        if "property" not in one or "value" not in one:
+            continue  # an extension stands in its place
         coding = {"system": one.get("system"), "code": one["value"], "display": one.get("display")}
         yield parts("product", [
             value("element", "Uri", one["property"]),

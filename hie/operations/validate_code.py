@@ -142,10 +142,10 @@ def _folded(text: str) -> str:
 
 
 def _undecided(coding: Coding, service: Terminology) -> FhirError:
-    known = service.find("CodeSystem", coding.system or "", coding.version)
-    if known is not None and CodeSystem(known.resource).has_content:
+    known = service.known_system(coding.system or "", coding.version)
+    if known is not None and known.has_content:
         return Unprocessable(f"Whether {coding} is a code of it cannot be told: what is here of the code system is "
-                             f"marked {known.resource.get('content')}, and does not list it.", expression="code")
+                             f"marked {known.content}, and does not list it.", expression="code")
     if coding.system is not None:
         return service.absent(coding.system)
     return Unprocessable(f"Whether {coding.code[:200]} is in it cannot be told: the content of a code system is not "

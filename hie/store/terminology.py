@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hie.store.versions import StoredVersion
 
 Json = dict[str, Any]
+_Key = tuple[int, str, str, int, int]
 
 #: Versions of one canonical URL, supplements of one code system, maps between two.
 MOST_FOUND = 100
@@ -82,7 +83,8 @@ class StoredTerminology:
             return []
 
     def _known(self, version: StoredVersion) -> Known:
-        key = (self._store.tenant, version.type, version.id, version.vid)
+        # The content's hash tells two databases apart that one process opens.
+        key = (self._store.tenant, version.type, version.id, version.vid, hash(version.content))
         return Known(_PARSED.resource(key, version), key)
 
 
@@ -106,9 +108,9 @@ class _Parsed:
 
     def __init__(self, most_bytes: int) -> None:
         self._lock, self._most, self._size = threading.Lock(), most_bytes, 0
-        self._kept: OrderedDict[tuple[int, str, str, int], tuple[Json, int]] = OrderedDict()
+        self._kept: OrderedDict[_Key, tuple[Json, int]] = OrderedDict()
 
-    def resource(self, key: tuple[int, str, str, int], version: StoredVersion) -> Json:
+    def resource(self, key: _Key, version: StoredVersion) -> Json:
         """Return the parsed resource; nobody may change it."""
         with self._lock:
             if key in self._kept:

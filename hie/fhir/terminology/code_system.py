@@ -128,11 +128,15 @@ class CodeSystem:
         waiting = [(one, parent) for one in reversed(concepts)]
         while waiting:
             row, above = waiting.pop()
-            code = row["code"]
+            code = row.get("code")
+            if code is None:  # an extension may stand in its place
+                waiting += [(one, above) for one in reversed(row.get("concept", []))]
+                continue
             concept = self.concepts.get(code)
             if concept is None:
                 concept = self.concepts[code] = Concept(code, row.get("display"), row.get("definition"),
-                                                        row.get("property", []), row.get("designation", []))
+                                                        told(row.get("property", []), "code"),
+                                                        told(row.get("designation", []), "value"))
             if above is not None:
                 concept.parents[above] = None
             waiting += [(one, code) for one in reversed(row.get("concept", []))]
@@ -141,11 +145,11 @@ class CodeSystem:
         """Add designations and properties: https://hl7.org/fhir/R4/codesystem.html#supplements"""
         self._roles = {**roles, **self._roles}
         for row in _walk(concepts):
-            concept = self.concepts.get(row["code"])
+            concept = self.concepts.get(row.get("code", ""))
             if concept is None:
                 continue
-            concept.designations = [*concept.designations, *row.get("designation", [])]
-            concept.properties = [*concept.properties, *row.get("property", [])]
+            concept.designations = [*concept.designations, *told(row.get("designation", []), "value")]
+            concept.properties = [*concept.properties, *told(row.get("property", []), "code")]
             if "display" in row and row["display"] != concept.display:
                 concept.designations.append({"value": row["display"]})
 
@@ -153,7 +157,7 @@ class CodeSystem:
         """Read the hierarchy and the state of each concept out of its properties."""
         for concept in self.concepts.values():
             for one in concept.properties:
-                self._read(concept, self._roles.get(one.get("code", "")), value_of(one))
+                self._read(concept, self._roles.get(one["code"]), value_of(one))
         for concept in self.concepts.values():
             for parent in concept.parents:
                 above = self.concepts.get(parent)
@@ -161,8 +165,10 @@ class CodeSystem:
                     above.children[concept.code] = None
 
     def _read(self, concept: Concept, role: str | None, value: Any) -> None:
-        if role == "parent":
-            concept.parents[str(value)] = None
+        if isinstance(value, dict):
+            value = value.get("code")  # a Coding
+        if role == "parent" and value in self.concepts:
+            concept.parents[value] = None
         elif role == "child" and value in self.concepts:
             self.concepts[value].parents[concept.code] = None
         elif role == "notSelectable":
@@ -176,7 +182,7 @@ def _roles(resource: Json) -> dict[str, str]:
     roles = {name: name for name in _STANDARD} | {"subsumedBy": "parent", "abstract": "notSelectable"}
     for one in resource.get("property", []):
         name = str(one.get("uri", "")).removeprefix(_PROPERTIES)
-        if name != one.get("uri", "") and name in _STANDARD:
+        if name != one.get("uri", "") and name in _STANDARD and "code" in one:
             roles[one["code"]] = name
     return roles
 
@@ -187,6 +193,11 @@ def _walk(concepts: list[Json]) -> Iterator[Json]:
         row = waiting.pop()
         yield row
         waiting += reversed(row.get("concept", []))
+
+
+def told(rows: Iterable[Json], *names: str) -> list[Json]:
+    """Return the rows in which these elements have a value; R4 lets an extension stand in the place of one."""
+    return [row for row in rows if all(name in row for name in names)]
 
 
 def value_of(row: Json) -> Any:

@@ -68,7 +68,7 @@ def _mapped(group: Json, question: Question) -> Iterator[Match]:
         if element.get("code") == question.code:
             for target in element.get("target", []):
                 if _is_met(target.get("dependsOn", []), question.dependencies):
-                    yield Match(target["equivalence"], group.get("target"), target.get("code"),
+                    yield Match(target.get("equivalence"), group.get("target"), target.get("code"),
                                 group.get("targetVersion"), target.get("display"), tuple(target.get("product", [])))
 
 
@@ -76,8 +76,8 @@ def _reversed(group: Json, question: Question) -> Iterator[Match]:
     for element in group.get("element", []):
         for target in element.get("target", []):
             if target.get("code") == question.code and "code" in element:
-                equivalence = target["equivalence"]
-                yield Match(_REVERSED.get(equivalence, equivalence), group.get("source"), element["code"],
+                equivalence = target.get("equivalence", "")
+                yield Match(_REVERSED.get(equivalence, equivalence) or None, group.get("source"), element["code"],
                             group.get("sourceVersion"), element.get("display"))
 
 
@@ -87,12 +87,14 @@ def _is_listed(group: Json, code: str) -> bool:
 
 def _is_met(conditions: Sequence[Json], dependencies: Sequence[tuple[str, Json]]) -> bool:
     """Tell whether every dependsOn of a target has the value it asks for."""
-    return all(any(one["property"] == element and _is_value(one, concept) for element, concept in dependencies)
+    return all(any(one.get("property") == element and _is_value(one, concept) for element, concept in dependencies)
                for one in conditions)
 
 
 def _is_value(condition: Json, concept: Json) -> bool:
-    wanted, system = condition["value"], condition.get("system")
+    wanted, system = condition.get("value"), condition.get("system")
+    if wanted is None:
+        return False
     for coding in concept.get("coding", []):
         if coding.get("code") == wanted and system in (None, coding.get("system")):
             return True

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hie.errors import TooCostly
+from hie.errors import InvalidRequest, TooCostly
 from hie.fhir.instants import instant
 from hie.fhir.terminology.code_system import CodeSystem
 from hie.fhir.terminology.terminology import split_canonical
@@ -16,6 +16,9 @@ Json = dict[str, Any]
 
 #: Codes that one answer holds; more are to be asked for page by page.
 MOST_RETURNED = 10_000
+#: A code deeper below others than this stands on top of an expansion again.
+MOST_NESTED = 30
+_MOST_WORDS = 20
 _LANGUAGES = "urn:ietf:bcp:47"
 #: Elements of the definition that the expansion does not repeat.
 _DEFINITION = frozenset({"compose", "expansion", "text", "contained", "meta"})
@@ -106,6 +109,9 @@ def _is_wanted(member: Member, wishes: Wishes) -> bool:
 def _having(members: Iterable[Member], text: str) -> list[Member]:
     """Keep the codes of which code, display and designations hold every word of the text."""
     words = text.lower().split()
+    if len(words) > _MOST_WORDS:
+        raise InvalidRequest(f"filter has {len(words)} words; at most {_MOST_WORDS} are looked for.",
+                             expression="filter")
     return [one for one in members if _holds(one, words)]
 
 
@@ -156,28 +162,33 @@ def _systems_told(systems: Iterable[CodeSystem], used: set[str]) -> list[Json]:
 
 
 def _nested(rows: list[Json], members: list[Member], systems: dict[str, CodeSystem]) -> list[Json]:
-    """Put each code below the nearest one above it that is there too."""
+    """Put each code below the nearest one above it that is there too; what stands too deep, or in a circle, on top."""
     placed = {one.key: row for one, row in zip(members, rows, strict=True)}
+    above = {one.key: _nearest(one, systems.get(one.system), placed) for one in members}
     top: list[Json] = []
     for one in members:
-        above = _nearest(one, systems.get(one.system), placed)
-        holder = placed.get((one.system, above)) if above is not None else None
-        (top if holder is None else holder.setdefault("contains", [])).append(placed[one.key])
+        holder = above[one.key] if _depth(one.key, above) is not None else None
+        (top if holder is None else placed[holder].setdefault("contains", [])).append(placed[one.key])
     return top
 
 
-def _nearest(member: Member, system: CodeSystem | None, placed: Mapping[tuple[str, str], Json]) -> str | None:
-    if system is None:
-        return None
-    seen = {member.code}
+def _nearest(
+    member: Member, system: CodeSystem | None, placed: Mapping[tuple[str, str], Json]
+) -> tuple[str, str] | None:
     code: str | None = member.code
-    while code is not None:
-        concept = system.concepts.get(code)
+    for _ in range(MOST_NESTED):
+        concept = system.concepts.get(code) if system is not None and code is not None else None
         code = next(iter(concept.parents), None) if concept is not None else None
-        if code in seen:
-            return None  # the hierarchy goes in a circle
-        if code is not None and (member.system, code) in placed:
-            # A circle further up would make two codes contain one another.
-            return code if member.code not in system.ancestors(code) else None
-        seen.add(code or "")
+        if code is None or (member.system, code) in placed:
+            break
+    return None if code is None or (member.system, code) not in placed else (member.system, code)
+
+
+def _depth(key: tuple[str, str], above: Mapping[tuple[str, str], tuple[str, str] | None]) -> int | None:
+    """Count the codes above one; None where there are too many, which a circle has as well."""
+    at: tuple[str, str] | None = key
+    for depth in range(MOST_NESTED):
+        at = above[at] if at is not None else None
+        if at is None:
+            return depth
     return None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hie.errors import NotSupported
-from hie.fhir.terminology.code_system import CodeSystem, Concept
+from hie.fhir.terminology.code_system import CodeSystem, Concept, told
 from hie.fhir.terminology.patterns import pattern
 
 Json = dict[str, Any]
@@ -15,11 +15,13 @@ Test = Callable[[Concept], bool]
 _WHERE = "ValueSet.compose.include.filter"
 _HIERARCHY = ("is-a", "descendent-of", "is-not-a", "generalizes")
 #: Longer texts are matched by no regular expression (hie.fhir.terminology.patterns).
-_MOST_MATCHED = 256
+_MOST_MATCHED = 100
 
 
 def compiled(filter_: Json, system: CodeSystem) -> Test:
     """Return the test of one filter; NotSupported where the code system has no such property or the operator none."""
+    if not told([filter_], "property", "op", "value"):
+        raise NotSupported("A filter without property, op or value cannot be followed.", expression=_WHERE)
     name, op, value = filter_["property"], filter_["op"], filter_["value"]
     if op in _HIERARCHY:
         return _by_hierarchy(name, op, value, system)

@@ -116,6 +116,10 @@ class Terminology:
             raise NotFound(error.diagnostics, expression="system") from None
         return self.with_codes(system)
 
+    def known_system(self, url: str, version: str | None = None) -> CodeSystem | None:
+        """Return what is here of a code system, be it without codes; None where it is not known."""
+        return None if self.find("CodeSystem", url, version) is None else self._code_system(url, version, False, ())
+
     def with_codes(self, system: CodeSystem) -> CodeSystem:
         """Return the code system; the error says that it has no codes here."""
         url = system.url

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from hie.errors import FhirError, NotFound, TooCostly, Unprocessable
 from hie.fhir.terminology import filters
-from hie.fhir.terminology.code_system import CodeSystem, Concept
+from hie.fhir.terminology.code_system import CodeSystem, Concept, told
 from hie.fhir.terminology.grammars import GRAMMARS
 
 if TYPE_CHECKING:
     from hie.fhir.terminology.terminology import Terminology
 
 Json = dict[str, Any]
+
+#: What one regular expression may cost beside any other test (hie.fhir.terminology.patterns).
+_COST_OF_REGEX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +135,14 @@ class Part:
         self._system: CodeSystem | None = None
         if self.url:
             self._find_system(owner.resource, row.get("version"), supplements)
-        self._listed = {one["code"]: one for one in row["concept"]} if "concept" in row else None
+        self._listed = {one["code"]: one for one in told(row["concept"], "code")} if "concept" in row else None
+        self._folded = frozenset(map(str.lower, self._listed or ())) if self._tells_no_cases() else frozenset()
         self._filters = self._compiled(row.get("filter", []))
         self._imports: list[ValueSet] = []
         self._missing: NotFound | None = None
         for one in dict.fromkeys(row.get("valueSet", [])):
+            if one is None:  # an extension stands in its place
+                continue
             try:
                 self._imports.append(terminology.imported(one, owner))
             except NotFound as error:
@@ -157,7 +163,7 @@ class Part:
     def has(self, system: str | None, code: str) -> bool | None:
         """Tell whether the part takes a code."""
         self._terminology.spend(1)
-        found: bool | None = True
+        found: bool | None = bool(self.url or self._imports or self._missing)
         if self.url:
             found = self._has_own(code) if system in (None, self.url) else False
         for one in self._imports:
@@ -186,6 +192,8 @@ class Part:
         """Yield every code that the part takes."""
         if self._missing is not None:
             raise self._missing
+        if not self.url and not self._imports:
+            return
         if not self.url:
             first, *others = self._imports
             candidates: Iterable[Member] = first.members().values()
@@ -204,6 +212,9 @@ class Part:
                                 expression="ValueSet.compose.include.valueSet")
         return found
 
+    def _tells_no_cases(self) -> bool:
+        return self._system is not None and not self._system.is_case_sensitive
+
     def _find_system(self, resource: Json, version: str | None, supplements: list[str]) -> None:
         try:
             self._system = self._terminology.code_system_of(resource, self.url, version, supplements)
@@ -214,25 +225,20 @@ class Part:
         system = self._system
         if system is None or not system.has_content:
             return []
-        self._terminology.spend(len(system.concepts) // 10)
+        if rows:
+            self._terminology.spend(len(system.concepts) // 2)
         return [filters.compiled(one, system) for one in rows]
 
     def _has_own(self, code: str) -> bool | None:
         system = self._system
         if self._listed is not None:
-            return code in self._listed or self._is_listed_otherwise(code)
+            return code in self._listed or code.lower() in self._folded
         if system is None or not system.has_content:
             return GRAMMARS[self.url](code) if self.url in GRAMMARS and not self._row.get("filter") else None
         concept = system.get(code)
         if concept is None:
             return False if system.is_complete else None
         return all(test(concept) for test in self._filters)
-
-    def _is_listed_otherwise(self, code: str) -> bool:
-        """Tell whether a code is listed in another spelling, where its system does not tell cases apart."""
-        if self._system is None or self._system.is_case_sensitive or self._listed is None:
-            return False
-        return any(one.lower() == code.lower() for one in self._listed)
 
     def _own_members(self) -> Iterator[Member]:
         if self._listed is not None:
@@ -242,8 +248,9 @@ class Part:
         system = self._system
         if system is None or not system.has_content:
             raise self._undecided()
+        cost = _COST_OF_REGEX if any(one.get("op") == "regex" for one in self._row.get("filter", [])) else 1
         for concept in system.concepts.values():
-            self._terminology.spend(1)
+            self._terminology.spend(cost)
             if all(test(concept) for test in self._filters):
                 yield self._member(concept.code, concept)
 
@@ -255,7 +262,7 @@ class Part:
 
     def _member(self, code: str, concept: Concept | None) -> Member:
         listed = (self._listed or {}).get(code, {})
-        designations = listed.get("designation", [])
+        designations = told(listed.get("designation", []), "value")
         version, display = self._row.get("version"), listed.get("display")
         system = self._system
         if concept is None or system is None:
@@ -278,8 +285,9 @@ def _complete_expansion(resource: Json) -> dict[tuple[str, str], Member] | None:
     while waiting:
         row = waiting.pop()
         if "code" in row and "system" in row:
-            member = Member(row["system"], row["code"], row.get("version"), row.get("display"),
-                            tuple(row.get("designation", [])), row.get("abstract") is True, row.get("inactive") is True)
+            designations = tuple(told(row.get("designation", []), "value"))
+            member = Member(row["system"], row["code"], row.get("version"), row.get("display"), designations,
+                            row.get("abstract") is True, row.get("inactive") is True)
             found.setdefault(member.key, member)
         waiting += reversed(row.get("contains", []))
     return None if expansion.get("offset", 0) or expansion.get("total", 0) > len(found) else found

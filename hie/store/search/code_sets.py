@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hie.errors import FhirError, Forbidden, Gone, InvalidSearch, NotFound, NotSupported, TooCostly
-from hie.fhir.terminology.code_system import CodeSystem
 from hie.fhir.terminology.value_set import ValueSet
 from hie.store.search.syntax import split, unescape
 from hie.store.search.token import TokenValue, parse
@@ -95,11 +94,8 @@ def _tokens(value_set: ValueSet) -> list[TokenValue]:
 
 
 def _of_system(url: str, service: Terminology) -> list[TokenValue]:
-    known = service.find("CodeSystem", url)
-    if known is None:
-        return [TokenValue(url, None)]
-    system = CodeSystem(known.resource)
-    if not system.is_complete or len(system.concepts) > MOST_CODES:
+    system = service.known_system(url)
+    if system is None or not system.is_complete or len(system.concepts) > MOST_CODES:
         return [TokenValue(url, None)]
     return [TokenValue(url, code) for code in system.concepts]
 

@@ -14,6 +14,7 @@ from hie.errors import FhirError, NotFound, NotSupported, TooCostly, Unprocessab
 from hie.fhir import facts, generate_facts, generate_terminology
 from hie.fhir.terminology import Terminology, in_value_set, shipped
 from hie.fhir.terminology.code_system import CodeSystem
+from hie.fhir.terminology.expansion import MOST_NESTED, Wishes, expanded
 from hie.fhir.terminology.grammars import GRAMMARS
 from hie.fhir.terminology.patterns import pattern
 
@@ -277,3 +278,41 @@ def test_a_pattern_that_could_run_away_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["[A-Z]{3}", r"\d+-\d", "(a|b)c", r"[(*+]+\)", "LP.*"])
 def test_a_pattern_that_ends_soon_is_taken(text: str) -> None:
     pattern(text)
+
+
+# ---- what R4 allows and nobody expects -------------------------------------------------------------------------------
+
+
+def test_an_extension_in_the_place_of_a_code_is_passed_over() -> None:
+    extended = {"extension": [{"url": "http://example.org/unknown", "valueCode": "unknown"}]}
+    system = CodeSystem({"url": SYSTEM, "content": "complete", "property": [{"_code": extended, "type": "code"}],
+                         "concept": [{"_code": extended, "concept": [concept("dog", property=[
+                             {"_code": extended, "valueCode": "x"},
+                             {"code": "status", "valueCoding": {"code": "retired"}},
+                             {"code": "child", "valueCoding": {"display": "no code"}}],
+                             designation=[{"_value": extended}])]}]})
+    assert list(system.concepts) == ["dog"]
+    assert system.concepts["dog"].is_inactive
+    assert system.concepts["dog"].designations == []
+    listed = value_set({"system": SYSTEM, "concept": [{"_code": extended}, {"code": "dog"}]})
+    assert codes(listed) == ["dog"]
+    without = value_set({"system": SYSTEM, "filter": [{"property": "concept", "_op": extended, "value": "dog"}]})
+    with pytest.raises(NotSupported, match="A filter without"):
+        Terminology(given=[ANIMALS, without]).value_set(without["url"]).members()
+    nothing = value_set({"valueSet": [None], "_valueSet": [extended]})
+    assert codes(nothing) == []
+
+
+def test_a_long_chain_and_a_circle_can_be_nested() -> None:
+    chain = [{"code": f"c{n}", "property": [{"code": "parent", "valueCode": f"c{n - 1}"}]} for n in range(3_000)]
+    circle = [{"code": f"r{n}", "property": [{"code": "parent", "valueCode": f"r{(n + 1) % 3}"}]} for n in range(3)]
+    system = {"resourceType": "CodeSystem", "url": SYSTEM, "status": "active", "content": "complete",
+              "concept": chain + circle}
+    definition = value_set({"system": SYSTEM})
+    found = expanded(Terminology(given=[system, definition]).value_set(definition["url"]), Wishes(nested=True), "x", 0)
+
+    def count(rows: list[dict[str, Any]], depth: int) -> int:
+        assert not rows or depth <= MOST_NESTED
+        return sum(1 + count(row.get("contains", []), depth + 1) for row in rows)
+
+    assert count(found["expansion"]["contains"], 1) == 3_003
