@@ -75,13 +75,14 @@ def index_costs() -> None:
         "Observation": [observation(rng, number, 20) for number in range(2_000)],
         "Patient": [patient(rng, number) for number in range(300)],
     }
-    print(f"{'index_rows':<14}{'µs each':>9}{'tokens':>8}{'dates':>7}{'numbers':>9}")
+    print(f"{'index_rows':<14}{'µs each':>9}{'tokens':>8}{'dates':>7}{'numbers':>9}{'links':>7}")
     for name, resources in made.items():
         best = min(_timed(lambda resources=resources: [index_rows(one, blind) for one in resources]) for _ in range(5))
         rows = [index_rows(one, blind) for one in resources]
         each = len(rows)
         print(f"{name:<14}{best / each * 1e6:>9.1f}{sum(len(r.tokens) for r in rows) / each:>8.1f}"
-              f"{sum(len(r.dates) for r in rows) / each:>7.1f}{sum(len(r.numbers) for r in rows) / each:>9.1f}")
+              f"{sum(len(r.dates) for r in rows) / each:>7.1f}{sum(len(r.numbers) for r in rows) / each:>9.1f}"
+              f"{sum(len(r.links) for r in rows) / each:>7.1f}")
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -133,6 +134,21 @@ def searches(patients: int) -> dict[str, tuple[str, Callable[[random.Random], li
         "category:not": ("Observation", lambda rng: [someone(rng), ("category:not", "laboratory")]),
         "includes subject": ("Observation", lambda rng: [code(rng), ("_include", "Observation:subject"),
                                                          ("_total", "none")]),
+        "chain to identifier": ("Observation", lambda rng: [
+            ("subject:Patient.identifier", f"urn:mrn|MRN{rng.randrange(patients):09}")]),
+        "chain to family": ("Observation", lambda rng: [("patient.family", f"family{rng.randrange(2_000)}")]),
+        "chain to gender": ("Observation", lambda rng: [("patient.gender", "male")]),
+        "code and chain to gender": ("Observation", lambda rng: [code(rng), ("patient.gender", "male")]),
+        "chain to birthdate ge": ("Observation", lambda rng: [
+            ("patient.birthdate", f"ge{rng.randrange(1925, 2010)}-05-17")]),
+        "_has frequent code": ("Patient", lambda rng: [("_has:Observation:patient:code", code(rng)[1])]),
+        "_has rare code": ("Patient", lambda rng: [("_has:Observation:patient:code", code(rng, 40, 50)[1])]),
+        "_has code and value": ("Patient", lambda rng: [
+            ("_has:Observation:patient:code-value-quantity", f"{code(rng, 10, 20)[1]}$gt150")]),
+        "family and _has code": ("Patient", lambda rng: [("family", f"family{rng.randrange(2_000)}"),
+                                                         ("_has:Observation:patient:code", code(rng)[1])]),
+        "chain to _has rare code": ("Observation", lambda rng: [
+            ("patient._has:Observation:patient:code", code(rng, 50, 60)[1])]),
         "count only": ("Observation", lambda rng: [code(rng), ("_summary", "count")]),
     }
 

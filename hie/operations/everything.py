@@ -23,7 +23,8 @@ from hie.operations import surroundings
 from hie.operations.server_context import require
 from hie.registry import Operation, Parameter, standard_parameters
 from hie.store.search import criteria
-from hie.store.search.criteria import CareBetween, Criterion, InCompartment, InSomeCompartment, Place, Reading
+from hie.store.search.chain import Asked
+from hie.store.search.criteria import CareBetween, InCompartment, InSomeCompartment, Place, Reading
 from hie.store.search.query import SearchQuery
 from hie.store.versions import StoredVersion
 
@@ -94,7 +95,7 @@ def _of_visible_patients(matches: list[StoredVersion], ctx: Context) -> list[Sto
 
 
 def _query(request: FhirRequest, ctx: Context, place: Place, total: str) -> SearchQuery:
-    asked: list[Criterion | Place] = [place]
+    asked: list[Asked] = [place]
     since = _since(request)
     if since is not None:
         asked.append(criteria.parse("Resource", "_lastUpdated", f"ge{since}", Reading()))

@@ -13,7 +13,7 @@ from hie.errors import IntegrityFailure
 from hie.store import audit as audit_trail
 from hie.store import jobs, rows
 from hie.store.crypto import SealBroken, associated_data, open_
-from hie.store.models import date_index, job, number_index, resource, resource_history, token
+from hie.store.models import date_index, job, number_index, reference_index, resource, resource_history, token
 from hie.store.opening import open_versions, parsed
 from hie.store.search.index import IndexRows, index_rows
 from hie.store.store import Store
@@ -112,12 +112,14 @@ class _Indexed:
     tokens: dict[int, set[int]] | None  # None: SQLite, where they are looked up one by one
     dates: dict[int, set[tuple[Any, ...]]]
     numbers: dict[int, set[tuple[Any, ...]]]
+    links: dict[int, set[tuple[Any, ...]]]
 
     @classmethod
     def read(cls, connection: Connection, keys: list[int]) -> _Indexed:
         tokens: dict[int, set[int]] | None = None
         dates: dict[int, set[tuple[Any, ...]]] = {key: set() for key in keys}
         numbers: dict[int, set[tuple[Any, ...]]] = {key: set() for key in keys}
+        links: dict[int, set[tuple[Any, ...]]] = {key: set() for key in keys}
         if connection.dialect.name == "postgresql":
             statement = select(resource.c.key, resource.c.tokens).where(resource.c.key.in_(keys))
             tokens = {key: set(found or []) for key, found in connection.execute(statement)}
@@ -125,19 +127,21 @@ class _Indexed:
             dates[row.key].add(tuple(row)[1:])
         for row in connection.execute(select(number_index).where(number_index.c.key.in_(keys))):
             numbers[row.key].add(tuple(row)[1:])
-        return cls(tokens, dates, numbers)
+        for row in connection.execute(select(reference_index).where(reference_index.c.key.in_(keys))):
+            links[row.key].add(tuple(row)[1:])
+        return cls(tokens, dates, numbers, links)
 
     def compare(self, name: str, row: Any, index: IndexRows) -> Iterator[str]:
         tokens = set(index.tokens) if self.tokens is None else self.tokens[row.key]
         found = (
-            tokens, self.dates[row.key], self.numbers[row.key],
+            tokens, self.dates[row.key], self.numbers[row.key], self.links[row.key],
             (row.presence, row.date_low, row.date_high),
         )  # fmt: skip
         wanted = (
-            set(index.tokens), {tuple(r) for r in index.dates}, {tuple(r) for r in index.numbers},
+            set(index.tokens), {tuple(r) for r in index.dates}, {tuple(r) for r in index.numbers}, set(index.links),
             (index.presence, index.date_low, index.date_high),
         )  # fmt: skip
-        for kind, is_, should in zip(("token", "date", "number", "presence"), found, wanted, strict=True):
+        for kind, is_, should in zip(("token", "date", "number", "reference", "presence"), found, wanted, strict=True):
             if is_ != should:
                 yield f"The {kind} index of {name} does not match its content."
 
@@ -219,7 +223,7 @@ def _jobs(connection: Connection, tenant: Tenant, report: CheckReport) -> Iterat
 
 
 def _orphans(connection: Connection) -> Iterator[str]:
-    tables = [date_index, number_index] + ([token] if connection.dialect.name == "sqlite" else [])
+    tables = [date_index, number_index, reference_index] + ([token] if connection.dialect.name == "sqlite" else [])
     for table in tables:
         lonely = select(func.count()).select_from(table).where(
             ~select(resource.c.key).where(resource.c.key == table.c.key, resource.c.sealed.is_not(None)).exists()

@@ -161,6 +161,27 @@ number_index = Table(
     sqlite_with_rowid=False,
 )
 
+#: Who refers to whom, for chains and _has: `parameter` is the hash of a reference parameter, `target` that of Type/id.
+#: The row with parameter 0 (ITSELF) is the resource's own place; rows of those that refer to it have the same target.
+reference_index = Table(
+    "reference_index",
+    metadata,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("parameter", BigInteger, primary_key=True, autoincrement=False),
+    Column("target", BigInteger, primary_key=True, autoincrement=False),
+    Index("ix_reference_index_target", "target", "parameter", "key"),
+    sqlite_with_rowid=False,
+)
+ITSELF = 0
+
+#: What an upgrade left to be indexed anew: resources behind this key (hie.store.reindexing). Mostly empty.
+reindexing = Table(
+    "reindexing",
+    metadata,
+    Column("tenant", Integer, primary_key=True, autoincrement=False),
+    Column("after", BigInteger, nullable=False),
+)
+
 job = Table(
     "job",
     metadata,

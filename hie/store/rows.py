@@ -16,6 +16,7 @@ from hie.store.tenants import Tenant
 
 if TYPE_CHECKING:
     from hie.store.keys import NewKey
+    from hie.store.search.index import IndexRows
     from hie.store.unit_of_work import Written
 
 Target = tuple[str, str]
@@ -101,6 +102,10 @@ _RESOURCE_COLUMNS = "key, tenant, type, id, vid, method, updated, date_low, date
 _HISTORY_COLUMNS = "tenant, type, id, vid, method, updated, data_key, sealed"
 _DATE_COLUMNS = "key, parameter, low, high"
 _NUMBER_COLUMNS = "key, parameter, low, high, unit, code, text"
+_LINK_COLUMNS = "key, parameter, target"
+_INSERT_DATES = f"INSERT INTO date_index ({_DATE_COLUMNS}) VALUES (?,?,?,?)"
+_INSERT_NUMBERS = f"INSERT INTO number_index ({_NUMBER_COLUMNS}) VALUES (?,?,?,?,?,?,?)"
+_INSERT_LINKS = f"INSERT INTO reference_index ({_LINK_COLUMNS}) VALUES (?,?,?)"
 
 
 #: AUTOINCREMENT's own counter: a deleted key is never given again.
@@ -115,6 +120,7 @@ def _store_sqlite(
     tokens: list[tuple[int, int]] = []
     dates: list[tuple[int, ...]] = []
     numbers: list[tuple[Any, ...]] = []
+    links: list[tuple[int, ...]] = []
     if new:
         last = driver.execute(_LAST_KEY).fetchone()[0]
         resources = []
@@ -123,6 +129,7 @@ def _store_sqlite(
             tokens += [(hash_, key) for hash_ in w.index.tokens]
             dates += [(key, *row) for row in w.index.dates]
             numbers += [(key, *row) for row in w.index.numbers]
+            links += [(key, *row) for row in w.index.links]
         run(f"INSERT INTO resource ({_RESOURCE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", resources)
     if changed:
         run(
@@ -141,17 +148,21 @@ def _store_sqlite(
             tokens += [(hash_, row.key) for hash_ in set(w.index.tokens).difference(before)]
             dates += [(row.key, *values) for values in w.index.dates]
             numbers += [(row.key, *values) for values in w.index.numbers]
+            links += [(row.key, *values) for values in w.index.links]
         if gone:
             run("DELETE FROM token WHERE hash=? AND key=?", gone)
         run("DELETE FROM date_index WHERE key=?", [(row.key,) for _, row in changed])
         run("DELETE FROM number_index WHERE key=?", [(row.key,) for _, row in changed])
+        run("DELETE FROM reference_index WHERE key=?", [(row.key,) for _, row in changed])
     if tokens:
         tokens.sort()
         run("INSERT INTO token (hash, key) VALUES (?,?)", tokens)
     if dates:
-        run(f"INSERT INTO date_index ({_DATE_COLUMNS}) VALUES (?,?,?,?)", dates)
+        run(_INSERT_DATES, dates)
     if numbers:
-        run(f"INSERT INTO number_index ({_NUMBER_COLUMNS}) VALUES (?,?,?,?,?,?,?)", numbers)
+        run(_INSERT_NUMBERS, numbers)
+    if links:
+        run(_INSERT_LINKS, links)
 
 
 #: One resource in one round trip, which also tells which of its references' targets are there.
@@ -170,6 +181,9 @@ _INSERT_ONE = """
         SELECT r.key, u.* FROM r,
             unnest(CAST(%(np)s AS bigint[]), CAST(%(nl)s AS float8[]), CAST(%(nh)s AS float8[]),
                    CAST(%(nu)s AS bigint[]), CAST(%(nc)s AS bigint[]), CAST(%(nt)s AS bigint[])) u
+    ), l AS (
+        INSERT INTO reference_index (key, parameter, target)
+        SELECT r.key, u.* FROM r, unnest(CAST(%(lp)s AS bigint[]), CAST(%(lt)s AS bigint[])) u
     )
     SELECT type, id FROM resource JOIN unnest(%(tt)s::text[], %(ti)s::text[]) AS target (type, id) USING (type, id)
     WHERE tenant = %(tenant)s AND sealed IS NOT NULL
@@ -191,6 +205,7 @@ def insert_one(connection: Connection, tenant: int, w: Written, targets: Sequenc
     """PostgreSQL: store one new resource and return those of `targets` that exist and are not deleted."""
     dates = list(zip(*w.index.dates, strict=True)) or [()] * 3
     numbers = list(zip(*w.index.numbers, strict=True)) or [()] * 6
+    links = list(zip(*w.index.links, strict=True)) or [()] * 2
     v = w.version
     found = driver_of(connection).execute(
         _INSERT_ONE,
@@ -198,6 +213,7 @@ def insert_one(connection: Connection, tenant: int, w: Written, targets: Sequenc
             "tenant": tenant, "type": v.type, "id": v.id, "vid": v.vid, "method": v.method, "updated": v.updated,
             "date_low": w.index.date_low, "date_high": w.index.date_high, "presence": w.index.presence,
             "data_key": w.key_id, "sealed": w.sealed, "tokens": w.index.tokens,
+            "lp": list(links[0]), "lt": list(links[1]),
             **{name: list(values) for name, values in zip(("dp", "dl", "dh"), dates, strict=True)},
             **{name: list(values) for name, values in zip(("np", "nl", "nh", "nu", "nc", "nt"), numbers, strict=True)},
             "tt": [type_name for type_name, _ in targets], "ti": [id_ for _, id_ in targets],
@@ -215,20 +231,23 @@ def _copy_many(connection: Connection, tenant: int, new: list[Written]) -> None:
         connection, f"resource ({_RESOURCE_COLUMNS}, tokens)", [*types, "int8[]"],
         ((*_resource_values(tenant, key, w), w.index.tokens) for key, w in pairs),
     )  # fmt: skip
-    _copy_index(connection, pairs)
+    _copy_index(connection, [(key, w.index) for key, w in pairs])
 
 
 _KEYS = text("SELECT nextval('resource_key_seq') FROM generate_series(1, :n)")
 
 
-def _copy_index(connection: Connection, pairs: list[tuple[int, Written]]) -> None:
-    dates = [(key, *row) for key, w in pairs for row in w.index.dates]
-    numbers = [(key, *row) for key, w in pairs for row in w.index.numbers]
+def _copy_index(connection: Connection, pairs: Sequence[tuple[int, IndexRows]]) -> None:
+    dates = [(key, *row) for key, index in pairs for row in index.dates]
+    numbers = [(key, *row) for key, index in pairs for row in index.numbers]
+    links = [(key, *row) for key, index in pairs for row in index.links]
     if dates:
         _copy(connection, f"date_index ({_DATE_COLUMNS})", ["int8"] * 4, dates)
     if numbers:
         types = ["int8", "int8", "float8", "float8", "int8", "int8", "int8"]
         _copy(connection, f"number_index ({_NUMBER_COLUMNS})", types, numbers)
+    if links:
+        _copy(connection, f"reference_index ({_LINK_COLUMNS})", ["int8"] * 3, links)
 
 
 def _copy(connection: Connection, target: str, types: list[str], values: Iterable[tuple[Any, ...]]) -> None:
@@ -249,6 +268,7 @@ _INSERT_HISTORY = text(
 )
 _DELETE_DATES = text("DELETE FROM date_index WHERE key = ANY(:keys)")
 _DELETE_NUMBERS = text("DELETE FROM number_index WHERE key = ANY(:keys)")
+_DELETE_LINKS = text("DELETE FROM reference_index WHERE key = ANY(:keys)")
 
 
 def _change_postgres(connection: Connection, tenant: int, changed: list[tuple[Written, Current]]) -> None:
@@ -265,7 +285,37 @@ def _change_postgres(connection: Connection, tenant: int, changed: list[tuple[Wr
     keys = [row.key for _, row in changed]
     connection.execute(_DELETE_DATES, {"keys": keys})
     connection.execute(_DELETE_NUMBERS, {"keys": keys})
-    _copy_index(connection, [(row.key, w) for w, row in changed])
+    connection.execute(_DELETE_LINKS, {"keys": keys})
+    _copy_index(connection, [(row.key, w.index) for w, row in changed])
+
+
+# -- indexing anew -------------------------------------------------------------------------------------------------
+
+
+def replace_index(connection: Connection, indexed: Sequence[tuple[int, IndexRows]]) -> None:
+    """Write all index rows of resources, whose content stays, in place of those they have (hie.store.reindexing)."""
+    if not indexed:
+        return
+    columns = [
+        {"key": key, "presence": i.presence, "date_low": i.date_low, "date_high": i.date_high, "tokens": i.tokens}
+        for key, i in indexed
+    ]
+    sets = "presence=:presence, date_low=:date_low, date_high=:date_high"
+    on_sqlite = connection.dialect.name == "sqlite"
+    for table in ("date_index", "number_index", "reference_index"):
+        connection.execute(text(f"DELETE FROM {table} WHERE key=:key"), columns)
+    if not on_sqlite:
+        statement = text(f"UPDATE resource SET {sets}, tokens=:tokens WHERE key=:key")
+        connection.execute(statement.bindparams(bindparam("tokens", type_=ARRAY(BigInteger))), columns)
+        _copy_index(connection, indexed)
+        return
+    connection.execute(text(f"UPDATE resource SET {sets} WHERE key=:key"), columns)
+    run = driver_of(connection).executemany
+    tokens = sorted((hash_, key) for key, i in indexed for hash_ in i.tokens)
+    run("INSERT OR IGNORE INTO token (hash, key) VALUES (?,?)", tokens)
+    run(_INSERT_DATES, [(key, *row) for key, i in indexed for row in i.dates])
+    run(_INSERT_NUMBERS, [(key, *row) for key, i in indexed for row in i.numbers])
+    run(_INSERT_LINKS, [(key, *row) for key, i in indexed for row in i.links])
 
 
 # -- referential integrity -----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, insert
 
 from hie.fhir.scopes import Grant
 from hie.settings import Settings
-from hie.store import administration
+from hie.store import administration, reindexing
 from hie.store.audit import AuditEntry
 from hie.store.database import Database, engine_options, prepare_engine
 from hie.store.jobs import Jobs
@@ -62,6 +62,7 @@ class Store:
             database = Database(engine, audit_keys, settings.data_dir)
             _make_tenant(database, tenants[DEFAULT_TENANT], clock())
             database.settle_records()
+            reindexing.bring_up_to_date(database, tenants, settings.base_url)
         except (SchemaProblem, KeyProblem) as error:
             if database is not None:
                 database.close()

@@ -328,6 +328,41 @@ class Negation(Clause):
         return not self.part.holds(rows)
 
 
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One way to the other end: references by `parameters` (hashes), and what the resource there must match."""
+
+    type: str
+    """The type at the other end."""
+    parameters: tuple[int, ...]
+    clause: Clause
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Clause):
+    """A resource at the other end of a reference matches: one referred to, or, `reverse`, one that refers here.
+
+    `drives`: few enough match there to begin with them (hie.store.search.hops).
+    """
+
+    branches: tuple[Branch, ...]
+    reverse: bool
+    drives: bool
+    rank: int = WIDE
+
+    def shape(self) -> Shape:
+        ways = ((one.type, len(one.parameters), one.clause.shape()) for one in self.branches)
+        return ("joined", self.reverse, self.drives, *ways)
+
+    def values(self) -> Iterator[Any]:
+        for one in self.branches:
+            yield from one.parameters
+            yield from one.clause.values()
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.joined(self)
+
+
 EVERYTHING, NOTHING = Constant(True), Constant(False)
 
 
@@ -374,3 +409,18 @@ def negation(part: Clause) -> Clause:
     if isinstance(part, Constant):
         return NOTHING if part.value else EVERYTHING
     return part.part if isinstance(part, Negation) else Negation(part)
+
+
+class Shaped:
+    """A clause that equals another of the same shape: the key under which a statement is kept."""
+
+    __slots__ = ("clause", "shape")
+
+    def __init__(self, clause: Clause) -> None:
+        self.clause, self.shape = clause, clause.shape()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Shaped) and self.shape == other.shape
+
+    def __hash__(self) -> int:
+        return hash(self.shape)

@@ -145,7 +145,7 @@ def parse(type_name: str, name: str, text: str, reading: Reading) -> Criterion:
     """Read one criterion."""
     code, colon, modifier = name.partition(":")
     if code == "_has" or "." in name:
-        raise NotSupported(f"{name[:80]}: chained and reverse chained searches are not supported yet.", expression=name)
+        raise NotSupported(f"{name[:80]}: no chain can stand here.", expression=name[:80])
     parameter = parameter_of(type_name, code)
     if parameter.is_special:
         raise NotSupported(f"{code} is not supported yet.", expression=code)

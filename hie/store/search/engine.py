@@ -20,7 +20,8 @@ from hie.store.models import resource, token
 from hie.store.opening import parsed
 from hie.store.prepared import Prepared
 from hie.store.rows import Current
-from hie.store.search import criteria, grants, inclusion, ordering
+from hie.store.search import grants, hops, inclusion, ordering
+from hie.store.search.chain import Asked
 from hie.store.search.clauses import (
     CODE,
     EVERYTHING,
@@ -34,12 +35,13 @@ from hie.store.search.clauses import (
     Interval,
     NotDecidable,
     Number,
+    Shaped,
     Token,
     Types,
     both,
     either,
 )
-from hie.store.search.criteria import Criterion, Place, Verify
+from hie.store.search.criteria import Verify
 from hie.store.search.grants import check_scope, matches, restriction
 from hie.store.search.index import IndexRows
 from hie.store.search.ordering import Key, Phase, Position
@@ -155,24 +157,26 @@ class _Asked:
 def _asked(store: ResourceStore, query: SearchQuery) -> _Asked:
     if query.type is None:
         return _asked_over_types(store, query)
-    compiled = [criteria.compile_(one, store.blind, query.type) for one in query.criteria]
+    compiled = [hops.compile_(store, one, query.type) for one in query.criteria]
     parts = [one.clause for one in compiled]
     granted = grants.clause(store, query.type, "s")
     if granted is not None:
         parts.append(granted)
-    return _Asked(query.type, both(parts), tuple(one.verify for one in compiled if one.verify is not None))
+    verify = tuple(one.verify for one in compiled if one.verify is not None)
+    return _Asked(query.type, hops.settled(store, both(parts)), verify)
 
 
 def _asked_over_types(store: ResourceStore, query: SearchQuery) -> _Asked:
     names = sorted(store.grant.types("s"))
     parts = [_over_types(store, one, names) for one in query.criteria]
     granted = grants.over_types(store, "s")
-    return _Asked(None, both(parts if granted is None else [*parts, granted]), ())
+    whole = both(parts if granted is None else [*parts, granted])
+    return _Asked(None, hops.settled(store, whole), ())
 
 
-def _over_types(store: ResourceStore, criterion: Criterion | Place, names: list[str]) -> Clause:
+def _over_types(store: ResourceStore, criterion: Asked, names: list[str]) -> Clause:
     """Hashes are of one type each, so a search over types asks for those of every type."""
-    by_type = {name: criteria.compile_(criterion, store.blind, name).clause for name in names}
+    by_type = {name: hops.compile_(store, criterion, name).clause for name in names}
     if len(set(by_type.values())) == 1:
         return by_type[names[0]]
     if all(isinstance(clause, Token | AnyToken) or clause == NOTHING for clause in by_type.values()):
@@ -246,7 +250,7 @@ def _page(
     store: ResourceStore, asked: _Asked, phase: Phase, behind: Position | None, limit: int
 ) -> tuple[Prepared, dict[str, Any]]:
     statement, names = _page_statement(
-        store.database.dialect, _Shaped(phase.clause), asked.type is not None, tuple(k.shape for k in phase.keys),
+        store.database.dialect, Shaped(phase.clause), asked.type is not None, tuple(k.shape for k in phase.keys),
         phase.first_is_null, behind.nulls if behind else None, _Keys(phase.keys), _is_in_order(store, phase),
         _is_found_first(phase.clause),
     )  # fmt: skip
@@ -333,7 +337,7 @@ def _count(store: ResourceStore, asked: _Asked, limit: int | None) -> int:
 
 def _count_part(store: ResourceStore, asked: _Asked, clause: Clause, limit: int | None) -> int:
     statement, names = _count_statement(
-        store.database.dialect, _Shaped(clause), asked.type is not None, limit is not None
+        store.database.dialect, Shaped(clause), asked.type is not None, limit is not None
     )
     bound = dict(zip(names, clause.values(), strict=True))
     bound["tenant"] = store.tenant
@@ -347,21 +351,6 @@ def _count_part(store: ResourceStore, asked: _Asked, clause: Clause, limit: int 
 # ---- statements ------------------------------------------------------------------------------------------------------
 
 Statement = tuple[Prepared, tuple[str, ...]]
-
-
-class _Shaped:
-    """A clause that equals another of the same shape: the key under which a statement is kept."""
-
-    __slots__ = ("clause", "shape")
-
-    def __init__(self, clause: Clause) -> None:
-        self.clause, self.shape = clause, clause.shape()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Shaped) and self.shape == other.shape
-
-    def __hash__(self) -> int:
-        return hash(self.shape)
 
 
 class _Keys:
@@ -387,7 +376,7 @@ def _place(typed: bool) -> list[Any]:
 @lru_cache(maxsize=1024)
 def _page_statement(
     dialect: str,
-    shaped: _Shaped,
+    shaped: Shaped,
     typed: bool,
     _order: tuple[Any, ...],
     first_is_null: bool | None,
@@ -411,7 +400,7 @@ def _page_statement(
 
 
 @lru_cache(maxsize=512)
-def _count_statement(dialect: str, shaped: _Shaped, typed: bool, is_limited: bool) -> Statement:
+def _count_statement(dialect: str, shaped: Shaped, typed: bool, is_limited: bool) -> Statement:
     sql = sql_for(dialect)
     if dialect == "sqlite" and typed and _is_of_tokens(shaped.clause):
         # Tokens belong to one tenant and type, and to live resources only: their table alone can count.

@@ -21,6 +21,7 @@ from hie.fhir.search_values import (
 )
 from hie.fhir.search_walk import Node, Walk
 from hie.store.crypto import Blind
+from hie.store.models import ITSELF
 from hie.store.search import composite, date, number, quantity, reference, string, token, uri
 from hie.store.search.blinding import COMPARTMENT, REFERS, Hash, hash_of, presence_bits
 
@@ -42,6 +43,8 @@ class IndexRows:
     presence: int
     date_low: int | None
     date_high: int | None
+    links: tuple[tuple[int, int], ...] = ()
+    """(parameter, target) of references to resources here, and of the resource itself; in order, each once."""
     refers: frozenset[str] = frozenset()
     """The distinct texts of Reference.reference, those to this server relative; not stored, but known here first."""
 
@@ -51,6 +54,7 @@ def index_rows(resource: dict[str, Any], blind: Blind, base_url: str = "") -> In
     values = search_parameters.extract(resource)
     bound = _bound(blind, resource["resourceType"])
     tokens = set(_tokens(values, bound, base_url))
+    links = _links(resource, values, bound, base_url)
     refers = _literal_references(resource, base_url)
     tokens.update(_places(resource, refers, bound))
     dates: set[_DateRow] = set()
@@ -59,12 +63,17 @@ def index_rows(resource: dict[str, Any], blind: Blind, base_url: str = "") -> In
     _add_numbers(values, bound, numbers)
     for value in values.composites:
         _add_composite(value, bound, base_url, tokens, dates, numbers)
-    return IndexRows(sorted(tokens), sorted(dates), sorted(numbers), _presence(values, bound), low, high, refers)
+    return IndexRows(sorted(tokens), sorted(dates), sorted(numbers), _presence(values, bound), low, high, links, refers)
+
+
+def place(type_name: str, id_: str, blind: Blind) -> int:
+    """Return the target that references to Type/id have, in whatever parameter."""
+    return blind.hash(REFERS, f"{type_name}/{id_}")
 
 
 def reference_tokens(type_name: str, id_: str, blind: Blind) -> list[int]:
     """Return the tokens of which a resource carries one if it refers to Type/id, in whatever element."""
-    return [blind.hash(REFERS, f"{type_name}/{id_}")]
+    return [place(type_name, id_, blind)]
 
 
 def compartment_token(type_name: str, compartment: str, blind: Blind) -> int:
@@ -212,6 +221,7 @@ class _Bound:
         self.token_hashes = remember(self._token_hashes)
         self.reference_hashes = remember(self._reference_hashes)
         self.refers_hash = remember(self._refers_hash)
+        self.link = remember(self._link)
         self.quantity_row = remember(self._quantity_row)
         self.combined = remember(self._combined)
         self._units = hash_of(blind, type_name, "unit")
@@ -227,6 +237,11 @@ class _Bound:
             if to is not None and "://" not in to:
                 found.append(compartment_token(self.type, to, self.blind))
         return tuple(found)
+
+    def _link(self, value: ReferenceValue, base_url: str) -> tuple[int, int] | None:
+        """Return the parameter and the target of a reference to a resource here; None where it leads elsewhere."""
+        to = None if value[2] is None else reference.target(value, base_url)
+        return None if to is None or "://" in to else (self.hidden[value[0]], self.blind.hash(REFERS, to))
 
     def _refers_hash(self, text: str) -> int | None:
         parsed = references.parse(text)
@@ -268,6 +283,18 @@ def _tokens(values: IndexValues, bound: _Bound, base_url: str) -> Iterator[int]:
     for uri_value in values.uris:
         for form in uri.index(uri_value):
             yield hash_(type_name, uri_value[0], *form)
+
+
+def _links(
+    resource: dict[str, Any], values: IndexValues, bound: _Bound, base_url: str
+) -> tuple[tuple[int, int], ...]:
+    found = set()
+    if bound.type not in SELF_CONTAINED:
+        found = {link for value in values.references if (link := bound.link(value, base_url)) is not None}
+    id_ = resource.get("id")
+    if id_:
+        found.add((ITSELF, place(bound.type, id_, bound.blind)))
+    return tuple(sorted(found))
 
 
 def _places(resource: dict[str, Any], refers: frozenset[str], bound: _Bound) -> Iterator[int]:

@@ -11,8 +11,9 @@ from hie.fhir import search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.paging import CURSOR
 from hie.fhir.search_parameters import SearchParameter
-from hie.store.search import criteria, date
-from hie.store.search.criteria import Criterion, Place, Reading
+from hie.store.search import chain, criteria, date
+from hie.store.search.chain import Asked
+from hie.store.search.criteria import Reading
 
 if TYPE_CHECKING:
     from hie.fhir.terminology import Terminology
@@ -22,7 +23,7 @@ MOST_SORT_KEYS = 5
 #: They say how the answer looks; the search does not read them.
 RESULT_PARAMETERS = frozenset({"_format", "_pretty", "_summary", "_elements"})
 _LATER = frozenset(
-    {"_text", "_content", "_list", "_query", "_filter", "_contained", "_containedType", "_type", "_has", "_score"}
+    {"_text", "_content", "_list", "_query", "_filter", "_contained", "_containedType", "_type", "_score"}
 )
 T = TypeVar("T")
 _TOTALS = ("none", "estimate", "accurate")
@@ -52,7 +53,7 @@ class SearchQuery:
     """A search that was understood; `type` None: over all types."""
 
     type: str | None
-    criteria: tuple[Criterion | Place, ...] = ()
+    criteria: tuple[Asked, ...] = ()
     sort: tuple[SortKey, ...] = ()
     count: int = 20
     total: str | None = None
@@ -94,7 +95,7 @@ class _Reader:
     def __init__(self, type_name: str | None, lenient: bool, max_count: int, reading: Reading) -> None:
         self._type = type_name
         self._lenient, self._max_count, self._reading = lenient, max_count, reading
-        self._criteria: list[Criterion] = []
+        self._criteria: list[Asked] = []
         self._sort: list[SortKey] = []
         self._includes: list[Include] = []
         self._count: int | None = None
@@ -134,6 +135,8 @@ class _Reader:
             self._includes.append(self._include(code, modifier, text))
         elif code in _LATER:
             raise NotSupported(f"{code} is not supported yet.", expression=code)
+        elif chain.is_chain(name):
+            self._criteria.append(chain.parse(self._type or "Resource", name, text, self._reading))
         elif self._is_unknown(code) and self._lenient:
             self._ignored.append(name)
             return
@@ -142,8 +145,8 @@ class _Reader:
         self._self_link.append((name, text))
 
     def _is_unknown(self, code: str) -> bool:
-        """Tell whether lenient handling may leave a parameter out: never one that FHIR knows, such as a chain."""
-        return "." not in code and code not in search_parameters.for_type(self._type or "Resource")
+        """Tell whether lenient handling may leave a parameter out."""
+        return code not in search_parameters.for_type(self._type or "Resource")
 
     def _sort_keys(self, text: str) -> list[SortKey]:
         keys = [self._sort_key(part.strip()) for part in text.split(",")]

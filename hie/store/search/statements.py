@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     ARRAY,
@@ -19,6 +19,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
+    FromClause,
     Select,
     Text,
     and_,
@@ -41,7 +42,8 @@ from sqlalchemy.types import TypeEngine
 from hie.fhir.datatypes import MICROSECONDS_PER_DAY
 from hie.store.models import DELETED, date_index, number_index, resource, token
 from hie.store.prepared import Prepared
-from hie.store.search.clauses import AllTokens, AnyToken, Both, Clause, Either, Interval, Number, Token
+from hie.store.search import joins
+from hie.store.search.clauses import AllTokens, AnyToken, Both, Clause, Either, Interval, Joined, Number, Token
 
 Condition = ColumnElement[bool]
 Columns = Sequence[ColumnElement[Any]]
@@ -70,13 +72,20 @@ class JsonList(sqltypes.TypeDecorator[list[Any]]):
 
 @dataclass(slots=True)
 class Sql:
-    """What clauses need to become SQL; subclasses know one dialect. `key` is the column of the resource's row id."""
+    """What clauses need to become SQL; subclasses know one dialect.
+
+    `key` is the column of the resource's row id, `row` the table that its other columns are asked of: `resource`, or
+    an alias of it where a join (hie.store.search.joins) asks of the resource at its other end.
+    """
 
     key: ColumnElement[int] = field(default_factory=lambda: resource.c.key)
+    row: FromClause = resource
     prefix: str = "v"
     binds: list[BindParameter[Any]] = field(default_factory=list)
     #: Given a value, bind it instead of a name: for expressions that go into others' statements.
     supply: Callable[[], Any] | None = None
+    #: Where a dialect keeps a resource's tokens.
+    tokens_in_rows: ClassVar[bool] = False
 
     def bind(self, type_: TypeEngine[Any]) -> BindParameter[Any]:
         """Return the next bound value, in the order of Clause.values."""
@@ -95,11 +104,11 @@ class Sql:
 
     def presence(self) -> Condition:
         """Return whether a bit of `presence` is set."""
-        return resource.c.presence.bitwise_and(self.bind(BigInteger())) != literal_column("0")
+        return self.row.c.presence.bitwise_and(self.bind(BigInteger())) != literal_column("0")
 
     def one_id(self) -> Condition:
         """Return whether the id is one value."""
-        return resource.c.id == self.bind(Text())
+        return self.row.c.id == self.bind(Text())
 
     def interval(self, where: str, prefix: str, part: str) -> Condition:
         """Return whether a date stands to [low, high) as the prefix says."""
@@ -107,12 +116,12 @@ class Sql:
             return self.side(date_index, self.date_condition(prefix))
         low, high = self.bind(BigInteger()), self.bind(BigInteger())
         if where == "updated":
-            return _moment(prefix, resource.c.updated, low, high)
+            return _moment(prefix, self.row.c.updated, low, high)
         return self.date_of_row(prefix, low, high, part)
 
     def date_of_row(self, prefix: str, low: Any, high: Any, part: str) -> Condition:
         """Return the condition on the row's own date."""
-        start, end = resource.c.date_low, resource.c.date_high
+        start, end = self.row.c.date_low, self.row.c.date_high
         if part != "far":
             return _interval(prefix, start, end, low, high, part)
         return and_(end - start > _DAY, _interval(prefix, HIDDEN_DATE, end, low, high, part))
@@ -191,6 +200,14 @@ class Sql:
         """Return whether the type is in a list."""
         raise NotImplementedError
 
+    def joined(self, clause: Joined) -> Condition:
+        """Return whether a resource at the other end of a reference matches."""
+        return joins.exists_(self, clause)
+
+    def keys(self, clause: Clause) -> Any:
+        """Return a SELECT of the keys that match, from an index alone; None where the clause has none."""
+        return joins.keys(self, clause) if isinstance(clause, Joined) and clause.drives else None
+
     def token_rows(self, clause: Clause) -> Select[Any]:
         """Return one row for each resource that matches a clause of tokens alone, from the index of tokens alone."""
         raise NotImplementedError
@@ -216,17 +233,19 @@ class Sql:
 class PostgresSql(Sql):
     """Tokens are an array in the row."""
 
+    tokens_in_rows = True
+
     def one_token(self) -> Condition:
         return self._contains([self.bind(BigInteger())])
 
     def any_token(self) -> Condition:
-        return resource.c.tokens.op("&&", is_comparison=True)(self.bind(ARRAY(BigInteger())))
+        return self.row.c.tokens.op("&&", is_comparison=True)(self.bind(ARRAY(BigInteger())))
 
     def all_tokens(self, count: int) -> Condition:
         return self._contains([self.bind(BigInteger()) for _ in range(count)])
 
     def _contains(self, hashes: list[BindParameter[Any]]) -> Condition:
-        return resource.c.tokens.op("@>", is_comparison=True)(cast(array(hashes), ARRAY(BigInteger)))
+        return self.row.c.tokens.op("@>", is_comparison=True)(cast(array(hashes), ARRAY(BigInteger)))
 
     def both(self, parts: Sequence[Clause]) -> Condition:
         """AND; tokens are asked for in one array, that is in one scan of the index."""
@@ -240,13 +259,13 @@ class PostgresSql(Sql):
         return and_(*([self._contains(tokens)] if tokens else []), *conditions)
 
     def some_ids(self) -> Condition:
-        return resource.c.id == func.any(self.bind(ARRAY(Text())))
+        return self.row.c.id == func.any(self.bind(ARRAY(Text())))
 
     def types(self) -> Condition:
-        return resource.c.type == func.any(self.bind(ARRAY(Text())))
+        return self.row.c.type == func.any(self.bind(ARRAY(Text())))
 
     def side(self, table: Any, condition: Condition) -> Condition:
-        return resource.c.key.in_(select(table.c.key).where(condition))
+        return self.row.c.key.in_(select(table.c.key).where(condition))
 
     def page(
         self,
@@ -257,7 +276,7 @@ class PostgresSql(Sql):
         in_order: bool = False,
         is_selective: bool = False,
     ) -> Select[Any]:
-        found = select(*columns).where(*place, LIVE, clause.sql(self))
+        found = select(*columns).where(*place, LIVE, joins.begun(self, clause))
         if is_selective:
             # Ordered by an expression, rows are not looked for along the primary key. The planner likes to: it takes
             # matches for evenly spread, but a patient's lie together, and all rows before them would be read.
@@ -283,10 +302,10 @@ class SqliteSql(Sql):
         return and_(*(self.one_token() for _ in range(count)))
 
     def some_ids(self) -> Condition:
-        return resource.c.id.in_(self._listed())
+        return self.row.c.id.in_(self._listed())
 
     def types(self) -> Condition:
-        return resource.c.type.in_(self._listed())
+        return self.row.c.type.in_(self._listed())
 
     def _listed(self) -> Select[Any]:
         each = func.json_each(self.bind(JsonList())).table_valued("value")
@@ -305,7 +324,7 @@ class SqliteSql(Sql):
         first, rest = parts[0], parts[1:]
         if isinstance(first, Token | AllTokens) and not in_order:
             return self._by_token(columns, first, rest, place)
-        driver = None if in_order else self._keys(first)
+        driver = None if in_order else self.keys(first)
         if driver is None:
             return select(*columns).where(*place, LIVE, *(part.sql(self) for part in parts))
         others = [part.sql(self) for part in rest]
@@ -331,14 +350,14 @@ class SqliteSql(Sql):
             conditions += [self.one_token() for _ in first.hashes[1:]]
         return conditions + [part.sql(self) for part in rest]
 
-    def _keys(self, clause: Clause) -> Any:
+    def keys(self, clause: Clause) -> Any:
         """Return a SELECT of the keys that match, from an index alone; None where the clause has none."""
+        first = token.alias()
         if isinstance(clause, Token):
-            return select(token.c.key).where(token.c.hash == self.bind(BigInteger()))
+            return select(first.c.key).where(first.c.hash == self.bind(BigInteger()))
         if isinstance(clause, AnyToken):
-            return select(token.c.key).where(token.c.hash.in_(self._listed()))
+            return select(first.c.key).where(first.c.hash.in_(self._listed()))
         if isinstance(clause, AllTokens):
-            first = token.alias()
             outer, self.key = self.key, first.c.key
             conditions = [first.c.hash == self.bind(BigInteger()), *(self.one_token() for _ in clause.hashes[1:])]
             self.key = outer
@@ -347,13 +366,17 @@ class SqliteSql(Sql):
             return select(date_index.c.key).where(self.date_condition(clause.prefix))
         if isinstance(clause, Number) and clause.prefix != "ne":
             return select(number_index.c.key).where(self.number_condition(clause.prefix, clause.unit))
-        if isinstance(clause, Either) and all(_has_keys(part) for part in clause.parts):
-            return union(*(self._keys(part) for part in clause.parts))
+        if isinstance(clause, Joined) and clause.drives:
+            return joins.keys(self, clause)
+        if isinstance(clause, Either) and all(has_keys(part) for part in clause.parts):
+            return union(*(self.keys(part) for part in clause.parts))
         return None
 
 
-def _has_keys(clause: Clause) -> bool:
-    """Tell whether `_keys` gives a SELECT."""
+def has_keys(clause: Clause) -> bool:
+    """Tell whether `keys` gives a SELECT."""
+    if isinstance(clause, Joined):
+        return clause.drives
     if isinstance(clause, Interval):
         return clause.where == "index" and clause.prefix != "ne"
     if isinstance(clause, Number):

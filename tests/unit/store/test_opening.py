@@ -10,10 +10,16 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
+from hie.fhir.scopes import FULL_GRANT
 from hie.settings import Settings
+from hie.store.audit import AuditEntry
+from hie.store.check import check
 from hie.store.models import SQLITE_ONLY, metadata
+from hie.store.resources import ResourceStore
 from hie.store.schema import HEAD
+from hie.store.search import query
 from hie.store.store import Store, StoreProblem
+from tests.builders import observation, patient
 
 
 def _belongs(dialect: str, item: Any, name: str) -> bool:
@@ -105,3 +111,49 @@ def test_several_processes_may_start_first_on_an_empty_directory(
         process.join(timeout=60)
     if database_kind == "postgresql":
         server.drop(name)
+
+
+def test_a_store_from_before_the_index_of_references_is_indexed_when_it_is_opened(settings: Settings) -> None:
+    """Schema 0001 had no such table; the work goes on where an interrupted start left it."""
+    store = Store.open(settings)
+    fill(store)
+    forget_references(store)
+    store.close()
+    upgraded = Store.open(settings)
+    assert check(upgraded).problems == []
+    assert found_by_chain(upgraded) == ["o1", "o2"]
+    with upgraded.database.engine.begin() as connection:
+        connection.execute(text("INSERT INTO reindexing (tenant, after) VALUES (1, 1)"))
+        connection.execute(text("DELETE FROM reference_index WHERE key > 1"))
+    assert any("reference index" in problem for problem in check(upgraded).problems)
+    upgraded.close()
+    again = Store.open(settings)
+    assert check(again).problems == []
+    assert again.database.connection().execute(text("SELECT count(*) FROM reindexing")).scalar() == 0
+    again.close()
+
+
+def bound(store: Store) -> ResourceStore:
+    return store.bind(FULL_GRANT, AuditEntry(1, store.clock(), "request", "test", "client"))
+
+
+def fill(store: Store) -> None:
+    def unit(inside: ResourceStore) -> None:
+        inside.create("Patient", patient("Smith", id="p"), id="p")
+        for id_ in ("o1", "o2", "o3"):
+            inside.create("Observation", observation("Patient/p", id=id_), id=id_)
+
+    bound(store).transact(unit)
+    bound(store).transact(lambda inside: inside.delete("Observation", "o3"))
+
+
+def forget_references(store: Store) -> None:
+    with store.database.engine.begin() as connection:
+        connection.execute(text("DROP TABLE reference_index"))
+        connection.execute(text("DROP TABLE reindexing"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+
+
+def found_by_chain(store: Store) -> list[str]:
+    page = bound(store).search(query.parse("Observation", [("patient.family", "smith")]))
+    return [one.id for one in page.matches]

@@ -112,9 +112,6 @@ def test_what_cannot_be_read_is_refused_saying_what_would_be_right(
 @pytest.mark.parametrize(
     ("type_name", "name", "text"),
     [
-        ("Observation", "subject.name", "x"),
-        ("Observation", "subject:Patient.name", "x"),
-        ("Patient", "_has:Observation:patient:code", "x"),
         ("Observation", "code:text", "x"),
         ("Observation", "code:in", "http://vs"),
         ("Observation", "code:not-in", "http://vs"),

@@ -1,0 +1,84 @@
+"""Index what an upgrade left to be indexed anew: each resource is opened and its index rows are written again.
+
+A migration that changes what is indexed notes it in `reindexing`; opening the store does the work, in batches that
+commit alone, so that a start that was interrupted goes on where it stopped. What is written in place of old rows is
+everything but tokens of SQLite: these are added, so a migration that takes tokens away empties their table first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from hie.errors import IntegrityFailure
+from hie.store import rows
+from hie.store.database import Database
+from hie.store.models import reindexing, resource
+from hie.store.opening import open_versions, parsed
+from hie.store.search.index import IndexRows, index_rows
+from hie.store.tenants import Tenant
+
+log = logging.getLogger(__name__)
+BATCH = 500
+
+
+def bring_up_to_date(database: Database, tenants: dict[int, Tenant], base_url: str) -> None:
+    """Do what is noted; nothing where nothing is."""
+    for tenant in database.connection().execute(select(reindexing.c.tenant)).scalars().all():
+        if tenant in tenants:
+            _reindex(database, tenants[tenant], base_url)
+
+
+def _reindex(database: Database, tenant: Tenant, base_url: str) -> None:
+    log.warning("indexing anew after an upgrade", extra={"tenant": tenant.id, "resources": _size(database, tenant)})
+    while database.write(lambda connection: _batch(connection, tenant, base_url)):
+        pass
+    log.warning("indexed anew", extra={"tenant": tenant.id})
+
+
+def _size(database: Database, tenant: Tenant) -> int:
+    statement = select(func.count()).where(resource.c.tenant == tenant.id, resource.c.sealed.is_not(None))
+    return int(database.connection().execute(statement.select_from(resource)).scalar_one())
+
+
+def _batch(connection: Connection, tenant: Tenant, base_url: str) -> bool:
+    """Index some resources; tell whether there may be more. Processes that start together take turns."""
+    noted = reindexing.c.tenant == tenant.id
+    after = connection.execute(select(reindexing.c.after).where(noted).with_for_update()).scalar()
+    if after is None:
+        return False
+    found = list(connection.execute(_next(tenant, after)))
+    if not found:
+        connection.execute(delete(reindexing).where(noted))
+        return False
+    rows.replace_index(connection, list(_indexed(connection, tenant, base_url, found)))
+    connection.execute(update(reindexing).where(noted).values(after=found[-1].key))
+    return True
+
+
+def _indexed(
+    connection: Connection, tenant: Tenant, base_url: str, found: Sequence[Any]
+) -> Iterator[tuple[int, IndexRows]]:
+    for row in found:
+        try:
+            (version,) = open_versions(connection, tenant, [row])
+        except IntegrityFailure:
+            continue  # the alarm was raised; such a row must not keep all others from being served
+        if version.content is not None:
+            yield row.key, index_rows(parsed(version), tenant.blind, base_url)
+
+
+def _next(tenant: Tenant, after: int) -> Any:
+    return (
+        select(
+            resource.c.key, resource.c.type, resource.c.id, resource.c.vid, resource.c.method, resource.c.updated,
+            resource.c.data_key, resource.c.sealed,
+        )
+        .where(resource.c.tenant == tenant.id, resource.c.key > after)
+        .order_by(resource.c.key)
+        .limit(BATCH)
+        .with_for_update()
+    )  # fmt: skip

@@ -1,0 +1,164 @@
+"""Chained searches and `_has`, read: criteria on what a resource refers to, or on what refers to it, over any depth.
+
+`subject:Patient.name`, `patient.organization.name`, `_has:Observation:patient:code`, each within the other.
+https://hl7.org/fhir/R4/search.html#chaining, https://hl7.org/fhir/R4/search.html#has
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hie.errors import InvalidSearch, NotSupported
+from hie.fhir import search_parameters
+from hie.fhir.facts import RESOURCE_TYPES
+from hie.fhir.search_parameters import SearchParameter
+from hie.store.search import criteria
+from hie.store.search.criteria import Criterion, Place, Reading
+
+#: A statement nests where a chain branches, and SQLite's parser has a bound.
+MOST_BRANCHINGS = 3
+#: A chain may branch at each hop that names no type; so many ends are asked at most, as each lengthens the statement.
+MOST_ENDS = 50
+#: Bounds the nesting of one statement, far beyond what records nest.
+MOST_HOPS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The resource refers by `parameter` to one of the types, which matches what is asked of that type."""
+
+    parameter: SearchParameter
+    ends: tuple[tuple[str, Asked], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """A resource of type `source` refers here by `parameter`, and matches."""
+
+    source: str
+    parameter: SearchParameter
+    asked: Asked
+
+
+Asked = Criterion | Place | Chain | Has
+
+
+def is_chain(name: str) -> bool:
+    """Tell whether a parameter's name is that of a chain or of _has."""
+    return "." in name or name == "_has" or name.startswith("_has:")
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+
+def parse(type_name: str, name: str, text: str, reading: Reading) -> Asked:
+    """Read `reference[:Type].…=text` or `_has:Type:reference:…=text`, or at the end of these a criterion."""
+    return _Reader(name, text, reading).read(type_name, name, _Depth())
+
+
+@dataclass(frozen=True, slots=True)
+class _Depth:
+    hops: int = 0
+    branchings: int = 0
+
+    def further(self, *, branches: bool = False) -> _Depth:
+        return _Depth(self.hops + 1, self.branchings + branches)
+
+
+class _Reader:
+    """Reads one chain; hop by hop, the rest of the name belongs to the type at the other end."""
+
+    def __init__(self, name: str, text: str, reading: Reading) -> None:
+        self._whole, self._text, self._reading = name[:200], text, reading
+        self._ends = 0
+
+    def read(self, type_name: str, name: str, depth: _Depth) -> Asked:
+        if depth.hops > MOST_HOPS:
+            raise self._invalid(f"has more than {MOST_HOPS} hops")
+        if depth.branchings > MOST_BRANCHINGS:
+            raise self._invalid(f"branches more than {MOST_BRANCHINGS} times; name types, as in subject:Patient.name")
+        if name == "_has" or name.startswith("_has:"):
+            return self._has(type_name, name, depth)
+        head, dot, rest = name.partition(".")
+        if dot:
+            return self._chain(type_name, head, rest, depth)
+        self._ends += 1
+        if self._ends > MOST_ENDS:
+            raise self._invalid(f"may end in more than {MOST_ENDS} types; name the types, as in subject:Patient.name")
+        try:
+            return criteria.parse(type_name, name, self._text, self._reading)
+        except (InvalidSearch, NotSupported) as error:
+            raise type(error)(f"{self._whole}: {error.diagnostics}", expression=self._whole[:80]) from None
+
+    def _has(self, type_name: str, name: str, depth: _Depth) -> Has:
+        source, _, rest = name.removeprefix("_has").removeprefix(":").partition(":")
+        code, _, rest = rest.partition(":")
+        if not source or not code or not rest:
+            raise self._invalid("is written _has:Type:reference:parameter, as in _has:Observation:patient:code")
+        if source not in RESOURCE_TYPES:
+            raise self._invalid(f"names {source[:80]!r}, which is no resource type of FHIR R4")
+        parameter = self._reference(source, code)
+        if type_name != "Resource" and type_name not in targets(parameter):
+            raise self._invalid(f"asks for references by {code} of {source}, which cannot refer to a {type_name}")
+        return Has(source, parameter, self.read(source, rest, depth.further()))
+
+    def _chain(self, type_name: str, head: str, rest: str, depth: _Depth) -> Chain:
+        code, colon, wanted = head.partition(":")
+        if not rest or rest.startswith("."):
+            raise self._invalid("has nothing behind a '.', where a parameter of what is referred to belongs")
+        parameter = self._reference(type_name, code)
+        allowed = targets(parameter)
+        if colon and wanted not in allowed:
+            listed = ", ".join(sorted(allowed)[:12])
+            raise self._invalid(f"asks for a {wanted[:80]!r}, but {code} of {type_name} refers to {listed}")
+        if colon:
+            return Chain(parameter, ((wanted, self.read(wanted, rest, depth.further())),))
+        known = [one for one in sorted(allowed) if len(allowed) == 1 or _knows(one, rest)]
+        if not known:
+            first = rest.partition(".")[0].partition(":")[0]
+            raise self._invalid(f"asks for {first!r}, a parameter of none of {', '.join(sorted(allowed)[:12])}")
+        below = depth.further(branches=len(known) > 1)
+        return Chain(parameter, tuple((one, self.read(one, rest, below)) for one in known))
+
+    def _reference(self, type_name: str, code: str) -> SearchParameter:
+        try:
+            parameter = criteria.parameter_of(type_name, code)
+        except InvalidSearch as error:
+            raise InvalidSearch(f"{self._whole}: {error.diagnostics}", expression=self._whole[:80]) from None
+        if parameter.type != "reference":
+            raise self._invalid(f"chains by {code} of {type_name}, which is of type {parameter.type}: no reference")
+        if not is_chained(parameter):
+            raise NotSupported(
+                f"{self._whole}: {code} of {type_name} holds no references but canonical URLs, or a resource inside; "
+                "these are not chained.", expression=self._whole[:80])  # fmt: skip
+        return parameter
+
+    def _invalid(self, told: str) -> InvalidSearch:
+        return InvalidSearch(f"{self._whole} {told}.", expression=self._whole[:80])
+
+
+def targets(parameter: SearchParameter) -> frozenset[str]:
+    """Return the types that a reference parameter can lead to; those that name none lead to any."""
+    if parameter.restricts:
+        return frozenset({parameter.restricts[1]})
+    return parameter.targets or RESOURCE_TYPES
+
+
+def _knows(type_name: str, rest: str) -> bool:
+    """Tell whether a type has what the rest of a chain begins with: an untyped chain asks only those that have."""
+    if rest.startswith("_has:"):
+        source, _, behind = rest[5:].partition(":")
+        code = behind.partition(":")[0]
+        found = search_parameters.for_type(source).get(code) if source in RESOURCE_TYPES else None
+        return found is None or type_name in targets(found)  # what is unknown is refused where it is read
+    head, dot, _ = rest.partition(".")
+    code, _, wanted = head.partition(":")
+    parameter = search_parameters.for_type(type_name).get(code)
+    if not dot or parameter is None:
+        return parameter is not None
+    return is_chained(parameter) and (not wanted or wanted in targets(parameter))
+
+
+def is_chained(parameter: SearchParameter) -> bool:
+    """Tell whether a parameter refers by Type/id to resources here: canonical URLs and a Bundle's entries do not."""
+    return parameter.type == "reference" and "Reference" in parameter.element_types

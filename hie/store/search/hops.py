@@ -1,0 +1,147 @@
+"""What chains and `_has` ask of the index: joins over references, with the grant at every hop (D11).
+
+A resource that the token may not search is never at the other end of a join: neither found nor told apart through it.
+Why joins and not two searches, and what the index of references tells: docs/adr/0011.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, func, literal_column, select
+from sqlalchemy.types import BigInteger
+
+from hie.errors import Forbidden
+from hie.store.prepared import Prepared
+from hie.store.search import criteria, grants, joins, narrowed
+from hie.store.search.blinding import hash_of
+from hie.store.search.chain import Asked, Chain, Has
+from hie.store.search.clauses import (
+    ID,
+    IDENTIFIER,
+    NOTHING,
+    REFERENCE,
+    WIDE,
+    Both,
+    Branch,
+    Clause,
+    Joined,
+    Shaped,
+    both,
+    either,
+)
+from hie.store.search.criteria import Compiled
+from hie.store.search.index import answering, plan_of
+from hie.store.search.statements import has_keys, prepared, run, sql_for
+
+if TYPE_CHECKING:
+    from hie.store.database import Database
+    from hie.store.resources import ResourceStore
+
+#: Where a join finds so many, resources here are looked at one by one instead, until the page is full. To find them all
+#: first costs SQLite half a microsecond each, PostgreSQL two.
+FREQUENT = {"sqlite": 30_000, "postgresql": 6_000}
+
+
+
+def compile_(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
+    """Return what the index is asked for one criterion of a search for a type, chained or not."""
+    if isinstance(asked, Chain):
+        return Compiled(_forward(store, asked, type_name))
+    if isinstance(asked, Has):
+        return Compiled(_reverse(store, asked, type_name))
+    return criteria.compile_(asked, store.blind, type_name)
+
+
+def _forward(store: ResourceStore, chain: Chain, type_name: str) -> Clause:
+    open_ = [(one, asked) for one, asked in chain.ends if one in store.grant.types("s")]
+    if not open_:
+        wanted = ", ".join(one for one, _ in chain.ends[:5])
+        raise Forbidden(f"The token has no scope to search what the chain leads to: system/{wanted}.s is needed.")
+    parameters = tuple(_parameters(store, type_name, chain.parameter.code))
+    branches, known = [], []
+    for one, asked in open_:
+        compiled = _granted(store, asked, one)
+        if compiled.verify is not None:
+            ids = narrowed.ids(store, one, compiled)
+            known.append(narrowed.referring(store, type_name, chain.parameter.code, one, ids))
+        elif compiled.clause != NOTHING:
+            branches.append(Branch(one, parameters, compiled.clause))
+    return either([*known, _joined(branches, reverse=False)])
+
+
+def _reverse(store: ResourceStore, has: Has, type_name: str) -> Clause:
+    compiled = _granted(store, has.asked, has.source)
+    if compiled.verify is not None:
+        return narrowed.referred(store, has.source, has.parameter.code, type_name, compiled)
+    if compiled.clause == NOTHING:
+        return NOTHING
+    parameters = tuple(_parameters(store, has.source, has.parameter.code))
+    branch = Branch(has.source, parameters, compiled.clause)
+    return _joined([branch], reverse=True)
+
+
+def _granted(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
+    """Return a criterion of the type at the other end together with what the token may search of it."""
+    compiled = compile_(store, asked, type_name)
+    granted = grants.clause(store, type_name, "s")
+    return compiled if granted is None else Compiled(both([compiled.clause, granted]), compiled.verify)
+
+
+def _parameters(store: ResourceStore, type_name: str, code: str) -> Iterator[int]:
+    for one in answering(plan_of(type_name).parameters, code):
+        yield hash_of(store.blind, type_name, one)()
+
+
+def _joined(branches: list[Branch], *, reverse: bool) -> Clause:
+    """Return the join; each resource that matches there has a number of them here, so it lets through more."""
+    if not branches:
+        return NOTHING
+    rank = max(one.clause.rank for one in branches)
+    return Joined(tuple(branches), reverse, True, REFERENCE if rank <= IDENTIFIER else min(rank + 1, WIDE))
+
+
+# ---- where to begin --------------------------------------------------------------------------------------------------
+
+
+def settled(store: ResourceStore, clause: Clause) -> Clause:
+    """Return the clause so that no join drives it from whose other end very many resources would be found."""
+    while isinstance(first := joins.driver_of(clause), Joined) and first.drives:
+        if _is_rare(store, first):
+            return clause
+        rest = clause.parts[1:] if isinstance(clause, Both) else ()
+        clause = both([replace(first, drives=False, rank=WIDE), *rest])
+    return clause
+
+
+def _is_rare(store: ResourceStore, joined: Joined) -> bool:
+    minute = store.clock() // 60_000_000
+    for branch in joined.branches if store.database.dialect == "sqlite" else ():
+        first = joins.driver_of(branch.clause)
+        if isinstance(first, Joined):
+            if not _is_rare(store, first):
+                return False
+        elif first.rank > ID and (not has_keys(first) or _is_frequent(store.database, store.tenant, first, minute)):
+            return False
+    return not _is_frequent(store.database, store.tenant, joined, minute)
+
+
+@lru_cache(maxsize=1024)
+def _is_frequent(database: Database, tenant: int, clause: Clause, _minute: int) -> bool:
+    """Tell whether very many match; asked again each minute."""
+    most = FREQUENT[database.dialect]
+    statement, names = _counting(database.dialect, Shaped(clause))
+    bound: dict[str, Any] = dict(zip(names, clause.values(), strict=True))
+    bound |= {"tenant": tenant, "row_limit": most}
+    return int(run(database.connection(), statement, bound, is_selective=True)[0][0]) >= most
+
+
+@lru_cache(maxsize=256)
+def _counting(dialect: str, shaped: Shaped) -> tuple[Prepared, tuple[str, ...]]:
+    sql = sql_for(dialect)
+    found = sql.keys(shaped.clause).limit(bindparam("row_limit", type_=BigInteger())).subquery()
+    statement = select(func.count()).select_from(select(literal_column("1")).select_from(found).subquery())
+    return prepared(statement), tuple(bind.key for bind in sql.binds)

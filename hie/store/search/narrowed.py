@@ -1,0 +1,97 @@
+"""Ends of chains that the index only narrows, such as `:contains`: found first, by opening the candidates.
+
+What is found goes into the statement as ids or tokens. Nothing is cut in silence: where too many would have to be
+opened, the search is refused. https://hl7.org/fhir/R4/search.html#chaining
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, bindparam
+from sqlalchemy.types import BigInteger, Integer, Text
+
+from hie.errors import TooCostly
+from hie.fhir import references
+from hie.fhir.search_parameters import IndexValues, extract
+from hie.store.models import resource
+from hie.store.opening import parsed
+from hie.store.prepared import Prepared
+from hie.store.rows import Current
+from hie.store.search import reference
+from hie.store.search.blinding import hash_of
+from hie.store.search.clauses import NOTHING, REFERENCE, AnyToken, Clause, Ids, Shaped
+from hie.store.search.criteria import Compiled
+from hie.store.search.index import answering, plan_of, reference_walk
+from hie.store.search.statements import COLUMNS, prepared, run, sql_for
+from hie.store.versions import StoredVersion
+
+if TYPE_CHECKING:
+    from hie.store.resources import ResourceStore
+
+#: So many candidates are opened for one end of a chain, about 50 µs each.
+MOST_OPENED = 20_000
+_BATCH = 500
+
+
+def ids(store: ResourceStore, type_name: str, asked: Compiled) -> list[str]:
+    """Return the ids of the resources of a type that match."""
+    return [version.id for version, _ in _matches(store, type_name, asked)]
+
+
+def referring(store: ResourceStore, type_name: str, code: str, target: str, found: Sequence[str]) -> Clause:
+    """Return the resources of a type that refer by a parameter to one of the found."""
+    if not found:
+        return NOTHING
+    codes = answering(plan_of(type_name).parameters, code)
+    hashed = [hash_of(store.blind, type_name, one) for one in codes]
+    return AnyToken(tuple(hash_("to", f"{target}/{id_}") for hash_ in hashed for id_ in found), REFERENCE)
+
+
+def referred(store: ResourceStore, source: str, code: str, type_name: str, asked: Compiled) -> Clause:
+    """Return the resources of a type to which those of `source` that match refer by a parameter."""
+    walk, found = reference_walk(source, code), set()
+    for _, content in _matches(store, source, asked):
+        values = IndexValues(content)
+        walk(content, values)
+        for value in values.references:
+            to = references.parse(reference.target(value, store.base_url) or "")
+            if to.kind == "relative" and to.type == type_name and to.id is not None:
+                found.add(to.id)
+    return Ids(tuple(sorted(found))) if found else NOTHING
+
+
+def _matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[tuple[StoredVersion, dict[str, Any]]]:
+    statement, names = _statement(store.database.dialect, Shaped(asked.clause))
+    bound: dict[str, Any] = dict(zip(names, asked.clause.values(), strict=True))
+    bound |= {"tenant": store.tenant, "type": type_name, "row_limit": _BATCH, "behind": 0}
+    opened = 0
+    while True:
+        rows = run(store.connection(), statement, bound, is_selective=False)
+        for version in store.open([Current(*row) for row in rows]):
+            content = parsed(version)
+            if asked.verify is None or asked.verify(extract(content)):
+                yield version, content
+        if len(rows) < _BATCH:
+            return
+        opened += len(rows)
+        if opened >= MOST_OPENED:
+            raise TooCostly(
+                f"More than {MOST_OPENED} resources of type {type_name} would have to be opened for this chain; "
+                "narrow it, for example by a longer text, or by a beginning instead of :contains."
+            )
+        bound["behind"] = rows[-1].key
+
+
+@lru_cache(maxsize=256)
+def _statement(dialect: str, shaped: Shaped) -> tuple[Prepared, tuple[str, ...]]:
+    sql = sql_for(dialect)
+    place = [
+        resource.c.tenant == bindparam("tenant", type_=Integer()),
+        resource.c.type == bindparam("type", type_=Text()),
+    ]
+    statement: Select[Any] = sql.page(COLUMNS, shaped.clause, place)
+    statement = statement.where(sql.key > bindparam("behind", type_=BigInteger())).order_by(sql.key)
+    return prepared(statement.limit(bindparam("row_limit", type_=BigInteger()))), tuple(b.key for b in sql.binds)
