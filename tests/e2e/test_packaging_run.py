@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Every core runs tests.
+PYTEST = "python -m pytest --numprocesses auto --maxprocesses 8 --dist loadscope"
 
 #: Plays the interpreter of the system and that of the virtual environment.
 PYTHON = """#!/bin/sh
@@ -144,7 +146,7 @@ def test_a_python_of_another_age_is_refused(checkout: Checkout) -> None:
 def test_the_suite_gets_its_arguments_and_gives_its_exit_code(checkout: Checkout, script: str) -> None:
     done = checkout(*(["test", "-k", "a or b"] if script == "run" else []), script=script, FAKE_EXIT="5")
     assert done.returncode == 5
-    assert checkout.notes[-1] == ("python -m pytest -k a or b" if script == "run" else "python -m pytest")
+    assert checkout.notes[-1] == (f"{PYTEST} -k a or b" if script == "run" else PYTEST)
 
 
 def test_the_benchmarks_are_handed_over_to(checkout: Checkout) -> None:
