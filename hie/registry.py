@@ -195,7 +195,7 @@ def built_in() -> Registry:
     """Return what this package itself brings."""
     from hie.jobs import JOB_KINDS, TRIGGERS
     from hie.models import MODELS
-    from hie.operations import diagnose, everything, explain, fhirpath, lastn, recommend, terminology, validate
+    from hie.operations import diagnose, everything, explain, fhirpath, lastn, meta, recommend, terminology, validate
 
     operations = (
         *everything.OPERATIONS,
@@ -206,6 +206,7 @@ def built_in() -> Registry:
         diagnose.OPERATION,
         recommend.OPERATION,
         *terminology.OPERATIONS,
+        *meta.OPERATIONS,
     )
     return Registry(operations, TRIGGERS, JOB_KINDS, MODELS)
 
