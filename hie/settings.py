@@ -55,6 +55,7 @@ class Settings:
         "", "Origins of web pages that may call the FHIR API from a browser, separated by spaces, for example "
         "https://app.example.org; * for every page; empty: none."
     )
+    async_hours: int = _setting(24, "Hours after which the answer of an asynchronous request is removed.")
     token_cache_seconds: int = _setting(5, "Longest time a revoked token may still be answered from memory.")
     job_attempts: int = _setting(3, "Tries of a job before it has failed.")
     log_level: str = _setting("INFO", "Level of the structured log on standard error.")
@@ -64,7 +65,7 @@ class Settings:
             ("port", 0, 65_535), ("workers", 1, 256), ("threads", 1, 256), ("max_body_bytes", 1_000, 2**31),
             ("max_bundle_entries", 1, 1_000_000), ("max_conditional_deletes", 1, 10_000),
             ("max_cascade_deletes", 0, 100_000), ("default_page_size", 0, 1_000_000), ("max_page_size", 1, 1_000_000),
-            ("token_cache_seconds", 0, 3_600), ("job_attempts", 1, 100),
+            ("token_cache_seconds", 0, 3_600), ("job_attempts", 1, 100), ("async_hours", 1, 8_760),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:

@@ -106,7 +106,7 @@ def _type_interactions() -> list[str]:
 
 def _system_interactions() -> list[str]:
     codes = _codes(lambda route: not route.path.startswith("[type]"))
-    known = [code for code in codes if code not in ("capabilities", "operation")]
+    known = [code for code in codes if code not in ("capabilities", "operation", "async-status", "async-cancel")]
     return [*known, "batch"] if "transaction" in known else known
 
 

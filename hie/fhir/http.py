@@ -13,6 +13,7 @@ class Preferences:
 
     return_: str = "representation"  # minimal | representation | OperationOutcome
     handling: str = "strict"  # strict | lenient
+    respond_async: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ ROUTES: tuple[Route, ...] = (
     Route("capabilities", "GET", "metadata"),
     Route("transaction", "POST", ""),  # a Bundle of type batch makes it the batch interaction
     Route("history-system", "GET", "_history"),
+    Route("async-status", "GET", "_async/[id]"),
+    Route("async-cancel", "DELETE", "_async/[id]"),
     Route("search-type", "GET", "[type]"),
     Route("search-type", "POST", "[type]/_search"),
     Route("create", "POST", "[type]"),
@@ -156,6 +158,8 @@ def _place(path: str) -> tuple[str, str | None, str | None, str | None]:
     _refuse_tricks(path, parts)
     if first in ("metadata", "_history") and count == 1:
         return first, None, None, None
+    if first == "_async" and count == 2 and _ID.fullmatch(parts[1]) is not None:
+        return "_async/[id]", None, parts[1], None
     if first[0] == "$" and count == 1:
         return "$[operation]", None, None, _operation(first)
     if first[0] in "$_.*" or first == "metadata":

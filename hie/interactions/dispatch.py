@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from hie.context import Context
 from hie.fhir.http import FhirRequest, FhirResponse
+from hie.interactions import asynchronous
 from hie.interactions.batch import batch
 from hie.interactions.capabilities import capabilities
 from hie.interactions.create import create
@@ -21,6 +22,8 @@ from hie.interactions.update import update
 from hie.interactions.vread import vread
 
 INTERACTIONS: dict[str, Callable[[FhirRequest, Context], FhirResponse]] = {
+    "async-cancel": asynchronous.cancel,
+    "async-status": asynchronous.status,
     "batch": batch,
     "capabilities": capabilities,
     "create": create,

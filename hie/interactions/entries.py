@@ -18,6 +18,7 @@ from hie.fhir.json_format import Fragment
 from hie.fhir.resource import parse_json, validated
 from hie.fhir.routes import parse, parse_query
 
+_NOT_INSIDE = frozenset({"transaction", "capabilities", "delete-history", "async-status", "async-cancel"})
 _WITH_RESOURCE = frozenset({"create", "update", "patch"})
 _FORM = "application/x-www-form-urlencoded"
 _OUTCOME = b'{"resourceType":"OperationOutcome"'
@@ -48,7 +49,7 @@ def as_request(
         preferences=outer.preferences,
         new_id=new_id,
     )
-    if request.interaction in ("transaction", "capabilities", "delete-history"):
+    if request.interaction in _NOT_INSIDE:
         raise NotSupported(f"{method} {path or 'to the base'} is not supported inside a Bundle.",
                            expression="http.url")
     if request.interaction in _WITH_RESOURCE and entry.resource is None:

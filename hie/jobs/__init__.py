@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hie.jobs import diagnosis, triggers
+from hie.jobs import asynchronous, diagnosis, triggers
 
-JOB_KINDS = (diagnosis.KIND,)
+JOB_KINDS = (diagnosis.KIND, asynchronous.KIND, asynchronous.EXPIRY)
 TRIGGERS = (triggers.MEDIA, triggers.DICOM)

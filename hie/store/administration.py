@@ -56,6 +56,27 @@ def find_token(connection: Connection, token: str, now: int) -> TokenRow | None:
     return None if row is None else TokenRow(*row)
 
 
+_TOKEN_BY_ID = (
+    select(
+        access_token.c.id, access_token.c.client, client.c.name.label("client_name"), client.c.tenant,
+        access_token.c.scope, access_token.c.expires,
+    )
+    .join(client, client.c.id == access_token.c.client)
+    .where(access_token.c.id == bindparam("id"), access_token.c.revoked.is_(None), client.c.revoked.is_(None))
+)  # fmt: skip
+
+
+def find_token_by_id(connection: Connection, token_id: str) -> TokenRow | None:
+    """Return the row of a token whose work goes on after it has expired; None when it, or its client, was revoked."""
+    row = connection.execute(_TOKEN_BY_ID, {"id": token_id}).first()
+    return None if row is None else TokenRow(*row)
+
+
+def token_scope(connection: Connection, token_id: str) -> str | None:
+    """Return what a token grants or granted; None when there never was one of this id."""
+    return connection.execute(select(access_token.c.scope).where(access_token.c.id == token_id)).scalar()
+
+
 def add_tenant(connection: Connection, tenant_id: int, name: str, now: int) -> None:
     """Add a tenant."""
     connection.execute(insert(tenant), {"id": tenant_id, "name": name, "created": now})

@@ -10,10 +10,19 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from hie.errors import IntegrityFailure
+from hie.store import asynchronous, jobs, rows
 from hie.store import audit as audit_trail
-from hie.store import jobs, rows
 from hie.store.crypto import SealBroken, associated_data, open_
-from hie.store.models import date_index, job, number_index, reference_index, resource, resource_history, token
+from hie.store.models import (
+    async_request,
+    date_index,
+    job,
+    number_index,
+    reference_index,
+    resource,
+    resource_history,
+    token,
+)
 from hie.store.opening import open_versions, parsed
 from hie.store.search.index import IndexRows, index_rows
 from hie.store.store import Store
@@ -44,6 +53,7 @@ def check(store: Store) -> CheckReport:
         report.problems += _resources(connection, tenant, report, store.base_url)
         report.problems += _history(connection, tenant, report)
         report.problems += _jobs(connection, tenant, report)
+        report.problems += _async_requests(connection, tenant)
     report.problems += _surplus_tokens(connection, report)
     report.problems += _orphans(connection)
     report.problems += _strangers(connection, store.tenants)
@@ -220,6 +230,16 @@ def _jobs(connection: Connection, tenant: Tenant, report: CheckReport) -> Iterat
             open_(tenant.job_cipher, bytes(row.payload), associated_data("job", tenant.id, row.kind))
         except SealBroken:
             yield f"The payload of job {row.id} does not open."
+
+
+def _async_requests(connection: Connection, tenant: Tenant) -> Iterator[str]:
+    """Requests that are answered later, and their answers, must open."""
+    for row in connection.execute(select(async_request).where(async_request.c.tenant == tenant.id)):
+        for what in ("request", "result"):
+            try:
+                asynchronous.opened(tenant, what, row, getattr(row, what))
+            except IntegrityFailure:
+                yield f"The {what} of the asynchronous request {row.id} does not open."
 
 
 def _orphans(connection: Connection) -> Iterator[str]:

@@ -201,6 +201,23 @@ job = Table(
     sqlite_autoincrement=True,
 )
 
+#: Requests that are answered later (hie.store.asynchronous).
+async_request = Table(
+    "async_request",
+    metadata,
+    Column("id", Text, primary_key=True),  # random: the address of its status cannot be guessed
+    Column("tenant", Integer, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("token", Text, nullable=False),  # id of the token that asked
+    Column("request", LargeBinary),  # sealed JSON; NULL once it is done
+    Column("result", LargeBinary),  # sealed Bundle; NULL until it is done
+    Column("created", BigInteger, nullable=False),
+    Column("begun", BigInteger),
+    Column("finished", BigInteger),
+    Column("expires", BigInteger, nullable=False),
+    Index("ix_async_request_client", "client"),
+)
+
 client = Table(
     "client",
     metadata,

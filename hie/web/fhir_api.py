@@ -18,7 +18,7 @@ from hie.errors import FhirError, InvalidRequest
 from hie.fhir import binary, patching, resource, routes
 from hie.fhir.http import Conditions, FhirRequest
 from hie.fhir.scopes import Grant
-from hie.interactions import operation
+from hie.interactions import asynchronous, operation
 from hie.interactions.dispatch import dispatch
 from hie.web import body, compression, error_handlers, exchange, negotiation
 from hie.web.cors import Cors, is_preflight
@@ -97,6 +97,8 @@ def _answered(here: Exchange, path: str) -> Reply:
         if request.interaction == "search-type":  # the form may say _format, too
             accepted = negotiation.wants_fhir(accept, request.parameter("_format"))
     ctx = _context(here)
+    if request.preferences.respond_async and asynchronous.is_meant(request):
+        return respond(request, asynchronous.ask(request, ctx), ctx.base_url, accepted)
     return respond(request, dispatch(request, ctx), ctx.base_url, accepted)
 
 

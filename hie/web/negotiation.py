@@ -173,7 +173,7 @@ _HANDLINGS = ("strict", "lenient")
 @lru_cache(maxsize=256)
 def preferences(prefer: str | None, default_return: str) -> Preferences:
     """Read the Prefer header (RFC 7240); an unknown preference is ignored, as it must be, an unknown value is not."""
-    return_, handling = default_return, "strict"
+    return_, handling, respond_async = default_return, "strict", False
     for part in re.split("[,;]", prefer or ""):
         name, equals, value = (one.strip() for one in part.partition("="))
         value = value.strip('"')
@@ -182,9 +182,8 @@ def preferences(prefer: str | None, default_return: str) -> Preferences:
         elif name.lower() == "handling" and equals:
             handling = _one_of(_HANDLINGS, value, "handling")
         elif name.lower() == "respond-async":
-            raise InvalidRequest("Prefer: respond-async is not supported; the answer comes at once.",
-                                 expression="http.Prefer")
-    return Preferences(return_, handling)
+            respond_async = True
+    return Preferences(return_, handling, respond_async)
 
 
 def _one_of(known: tuple[str, ...], value: str, name: str) -> str:

@@ -28,6 +28,8 @@ from hie.web.negotiation import FHIR_JSON, FHIR_XML
 STATUSES: dict[str, tuple[int, ...]] = {
     "capabilities": (200, 400, 406),
     "transaction": (200, 400, 403, 404, 406, 409, 410, 412, 413, 415),
+    "async-status": (200, 202, 404, 406),
+    "async-cancel": (202, 404, 406),
     "history-system": (200, 400, 403, 406),
     "history-type": (200, 400, 403, 406),
     "history-instance": (200, 400, 403, 404, 406),
@@ -47,8 +49,9 @@ STATUSES: dict[str, tuple[int, ...]] = {
     "operation": (200, 400, 403, 404, 406, 410, 413, 415, 422),
 }
 MEANINGS = {
-    200: "Done.", 201: "Made.", 304: "Not modified.", 400: "The request is invalid.",
-    401: "No valid token.", 403: "The token's scopes do not allow it.", 404: "There is nothing there.",
+    200: "Done.", 201: "Made.", 202: "Accepted, to be answered later.", 304: "Not modified.",
+    400: "The request is invalid.", 401: "No valid token.", 403: "The token's scopes do not allow it.",
+    404: "There is nothing there.",
     406: "Only FHIR JSON and XML are offered.", 409: "It conflicts with what is stored.", 410: "It was deleted.",
     412: "A condition does not hold.", 413: "The body is too large.", 415: "The body is not in a format that is taken.",
     422: "It cannot be answered from what is here, or what would come out of it may not be stored.",
@@ -59,6 +62,8 @@ PUBLIC_PATHS = (
     "/fhir/.well-known/smart-configuration",
 )  # fmt: skip
 _SUMMARIES = {
+    "async-status": "How far a request is that is answered later, or its answer",
+    "async-cancel": "Cancel a request that is answered later, or remove its answer",
     "capabilities": "What this server can do", "transaction": "Transaction or batch",
     "history-system": "History of everything", "history-type": "History of a type",
     "history-instance": "History of a resource", "search-type": "Search", "search-form": "Search by a form",
@@ -146,6 +151,8 @@ def _fhir(registry: Registry) -> Iterator[_Entry]:
         elif route.interaction == "patch":
             takes = _PATCH_CONTENT
         answers = {status: _RESOURCE_CONTENT if status < 300 else None for status in STATUSES[key] if status < 400}
+        if key not in ("capabilities", "async-status", "async-cancel"):
+            answers[202] = _RESOURCE_CONTENT  # Prefer: respond-async
         refusals = [status for status in STATUSES[key] if status >= 400]
         if path not in PUBLIC_PATHS:
             refusals.append(401)
@@ -170,8 +177,8 @@ def _fhir_operation(operation: Operation) -> Iterator[_Entry]:
         for method in methods:
             takes = _RESOURCE_CONTENT if method == "POST" else None
             yield path, method, _operation(
-                path, f"${operation.code}", f"${operation.code}: {operation.definition}", {200: _RESOURCE_CONTENT},
-                refusals, takes,
+                path, f"${operation.code}", f"${operation.code}: {operation.definition}",
+                {200: _RESOURCE_CONTENT, 202: _RESOURCE_CONTENT}, refusals, takes,
             )  # fmt: skip
 
 

@@ -33,8 +33,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "hie.settings", "hie.store", "fhir_adapters", "ml",
     ),
     "hie.jobs": (
-        "hie.app", "hie.context", "hie.errors", "hie.fhir", "hie.jobs", "hie.models", "hie.operations",
-        "hie.registry", "hie.settings", "hie.store", "fhir_adapters", "ml",
+        "hie.app", "hie.context", "hie.errors", "hie.fhir", "hie.interactions", "hie.jobs", "hie.models",
+        "hie.operations", "hie.registry", "hie.settings", "hie.store", "fhir_adapters", "ml",
     ),
     "hie.models": ("hie.errors", "hie.registry", "hie.settings"),
     "hie.registry": ("hie.errors", "hie.fhir"),

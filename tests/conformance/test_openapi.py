@@ -14,6 +14,7 @@ from flask import Flask
 
 from hie.app import create_app
 from hie.fhir import routes
+from hie.interactions import asynchronous
 from hie.registry import Model, Registry, built_in, with_plugins
 from hie.settings import Settings
 from hie.store import administration
@@ -296,6 +297,17 @@ def admin_probes(client: str, token: str, job: int) -> list[Probe]:
     ]
 
 
+def async_probes(done: str, waiting: str) -> list[Probe]:
+    path = "/fhir/_async/{id}"
+    return [
+        (path, "GET", 200, {"path": f"/fhir/_async/{done}"}),
+        (path, "GET", 202, {"path": f"/fhir/_async/{waiting}"}),
+        (path, "GET", 404, {}),
+        (path, "DELETE", 202, {"path": f"/fhir/_async/{done}"}),
+        (path, "DELETE", 404, {"path": f"/fhir/_async/{done}"}),
+    ]
+
+
 def general_probes(document: dict[str, Any], too_large: bytes) -> list[Probe]:
     """Requests without a token, with the wrong one, with a wrong body, for a wrong format."""
     found: list[Probe] = []
@@ -308,8 +320,10 @@ def general_probes(document: dict[str, Any], too_large: bytes) -> list[Probe]:
         is_conditional = path == "/fhir/{type}" and method in ("PUT", "PATCH", "DELETE")
         criteria = {"query": "identifier=urn:x|none"} if is_conditional else {}
         found.append((path, method, 401, {"as": "nobody", **criteria}))
-        if "$" not in path:
+        if "$" not in path and "_async" not in path:
             found.append((path, method, 403, {"as": "stranger", **criteria, **body}))
+        if is_fhir and "_async" not in path:
+            found.append((path, method, 202, {"headers": {"Prefer": "respond-async"}, **criteria, **body}))
         if is_fhir:
             found.append((path, method, 406, {"headers": {"Accept": "text/plain"}, **criteria, **body}))
         elif path.startswith("/admin"):
@@ -384,7 +398,10 @@ def test_every_status_that_is_described_is_met_and_no_other(
     both = client("system/*.cruds", "admin")
     client_id, token_id, job = prepared(app)
     etag = fhir.get("Patient/t1").headers["ETag"]
+    later = [fhir.get("Patient", Prefer="respond-async").headers["Content-Location"].rpartition("/")[2] for _ in "ab"]
+    asynchronous.perform({"request": later[0]}, app.extensions["hie"].context())
     probes = [
+        *async_probes(*later),
         *general_probes(document, b" " * 100_001),
         *fhir_probes(etag),
         *admin_probes(client_id, token_id, job),

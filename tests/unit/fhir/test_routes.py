@@ -9,6 +9,8 @@ CASES = [
     ("GET", "metadata", "", ("capabilities", None, None)),
     ("POST", "", "", ("transaction", None, None)),
     ("GET", "_history", "", ("history-system", None, None)),
+    ("GET", "_async/0f1e", "", ("async-status", None, "0f1e")),
+    ("DELETE", "_async/0f1e", "", ("async-cancel", None, "0f1e")),
     ("GET", "Patient", "name=a", ("search-type", "Patient", None)),
     ("POST", "Patient/_search", "", ("search-type", "Patient", None)),
     ("POST", "Patient", "", ("create", "Patient", None)),

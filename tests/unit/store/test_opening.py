@@ -149,11 +149,28 @@ def fill(store: Store) -> None:
 
 def forget_references(store: Store) -> None:
     with store.database.engine.begin() as connection:
-        connection.execute(text("DROP TABLE reference_index"))
-        connection.execute(text("DROP TABLE reindexing"))
+        for later in ("reference_index", "reindexing", "async_request"):
+            connection.execute(text(f"DROP TABLE {later}"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
 
 
 def found_by_chain(store: Store) -> list[str]:
     page = bound(store).search(query.parse("Observation", [("patient.family", "smith")]))
     return [one.id for one in page.matches]
+
+
+def test_a_store_from_before_asynchronous_requests_is_upgraded_with_its_records(settings: Settings) -> None:
+    store = Store.open(settings)
+    fill(store)
+    with store.database.engine.begin() as connection:
+        connection.execute(text("DROP TABLE async_request"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    store.close()
+    upgraded = Store.open(settings)
+    with upgraded.database.engine.connect() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() >= "0003"
+        assert connection.execute(text("SELECT count(*) FROM async_request")).scalar() == 0
+        assert [one["name"] for one in inspect(connection).get_indexes("async_request")] == ["ix_async_request_client"]
+    assert check(upgraded).problems == []
+    assert found_by_chain(upgraded) == ["o1", "o2"]
+    upgraded.close()

@@ -123,9 +123,11 @@ def test_preferences_are_read_and_unknown_ones_ignored():
     found = preferences("return=minimal; handling=lenient, wait=10", "representation")
     assert (found.return_, found.handling) == ("minimal", "lenient")
     assert preferences(None, "representation").return_ == "representation"
+    prefers = (None, "respond-async", "return=minimal, Respond-Async")
+    assert [preferences(one, "minimal").respond_async for one in prefers] == [False, True, True]
 
 
-@pytest.mark.parametrize("prefer", ["return=everything", "handling=loose", "respond-async"])
+@pytest.mark.parametrize("prefer", ["return=everything", "handling=loose"])
 def test_a_preference_that_cannot_be_met_is_refused(prefer):
     with pytest.raises(InvalidRequest):
         preferences(prefer, "representation")

@@ -1,0 +1,229 @@
+"""Requests that are answered later, by `Prefer: respond-async`: https://hl7.org/fhir/R5/async-bundle.html
+
+The request is kept and a job does it: the same interaction function, under the grant of the token that asked. R4 knows
+the pattern for bulk data (https://hl7.org/fhir/R4/async.html), R5 for every interaction; the answer is R5's, a Bundle
+of type batch-response.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from dataclasses import asdict, replace
+from typing import Any
+
+from hie.context import Context
+from hie.errors import FhirError, NotFound, NotSupported, TooManyRequests, Unauthenticated
+from hie.fhir import bundle, json_format, outcome
+from hie.fhir.http import Conditions, FhirRequest, FhirResponse, Preferences
+from hie.fhir.instants import http_date, instant
+from hie.fhir.scopes import Grant, parse_grant
+from hie.interactions import entries
+from hie.store import administration, asynchronous
+from hie.store.asynchronous import Asked
+from hie.store.audit import AuditEntry
+from hie.store.resources import ResourceStore
+
+JOB, EXPIRY_JOB = "async", "async-expiry"
+#: Requests of one client that wait at the same time.
+MOST_WAITING = 100
+_HOUR = 3_600_000_000
+#: Interactions that are answered at once whatever is preferred.
+_AT_ONCE = frozenset({"capabilities", "async-status", "async-cancel"})
+#: Fields of a request that are plain text; its `arguments` are made of the resource when an operation begins.
+_PLAIN = ("interaction", "type", "id", "vid", "operation", "parameters", "content_type", "method")
+#: Interactions that write in one transaction, so that their answer joins it.
+_ONE_TRANSACTION = frozenset({"create", "update", "patch", "delete", "delete-history", "transaction"})
+
+
+def is_meant(request: FhirRequest) -> bool:
+    """Tell whether a request that prefers it is answered later; a preference may be ignored (RFC 7240 section 2)."""
+    return request.preferences.respond_async and request.interaction not in _AT_ONCE and request.method != "HEAD"
+
+
+# ---- asking ----------------------------------------------------------------------------------------------------------
+
+
+def ask(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Keep the request and the job that does it; answer 202 with the address of its status."""
+    if request.parameter("_outputFormat") is not None:
+        raise NotSupported("_outputFormat asks for bulk files; what is answered later here is a Bundle.",
+                           expression="_outputFormat")
+    id_, now = secrets.token_hex(16), ctx.clock()
+    expires = now + ctx.settings.async_hours * _HOUR
+    kept = {"request": _packed(request), "entry": _noted(ctx.store.entry), "base_url": ctx.base_url,
+            "request_id": ctx.request_id}  # fmt: skip
+
+    def unit(store: ResourceStore) -> FhirResponse:
+        client = ctx.principal.client_id
+        if asynchronous.waiting(store, client) >= MOST_WAITING:
+            raise TooManyRequests(f"{MOST_WAITING} requests of this client wait already; ask for their answers first.")
+        store.enqueue(JOB, {"request": id_})
+        store.enqueue(EXPIRY_JOB, {"request": id_}, run_after=expires)
+        asynchronous.add(store, id=id_, client=client, token=ctx.principal.token_id, request=kept, now=now,
+                         expires=expires)
+        address = f"{ctx.base_url}/_async/{id_}"
+        told = outcome.dump([outcome.information(f"Accepted; GET {address} tells how far it is, and then the answer.")])
+        return FhirResponse(202, told, headers={"Content-Location": address, "Preference-Applied": "respond-async"})
+
+    return ctx.store.transact(unit)
+
+
+def _packed(request: FhirRequest) -> dict[str, Any]:
+    """Return the request as plain JSON; the text of its resource keeps every digit."""
+    packed: dict[str, Any] = {name: getattr(request, name) for name in _PLAIN}
+    packed["resource"] = None if request.resource is None else json_format.dump(request.resource).decode()
+    packed["body"] = base64.b64encode(request.body).decode()
+    packed["conditions"], packed["preferences"] = asdict(request.conditions), asdict(request.preferences)
+    return packed
+
+
+def _unpacked(packed: dict[str, Any]) -> FhirRequest:
+    text = packed["resource"]
+    return FhirRequest(**packed | {
+        "resource": None if text is None else json_format.parse(text.encode()),
+        "body": base64.b64decode(packed["body"]),
+        "parameters": tuple((name, value) for name, value in packed["parameters"]),
+        "conditions": Conditions(**packed["conditions"]),
+        "preferences": replace(Preferences(**packed["preferences"]), respond_async=False),
+    })  # fmt: skip
+
+
+def _noted(entry: AuditEntry) -> dict[str, Any]:
+    """Return what the audit record of the doing says as that of the asking does."""
+    return {"interaction": entry.interaction, "type": entry.type, "id": entry.id, "patient": entry.patient,
+            "query": entry.query}  # fmt: skip
+
+
+# ---- how far it is, and taking it back -------------------------------------------------------------------------------
+
+
+def status(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Tell how far a request is (202), or answer it (200)."""
+    asked = _own(request, ctx)
+    if asked.result is not None:
+        return FhirResponse(200, asked.result, headers={"Expires": http_date(asked.expires)})
+    progress = "waiting" if asked.begun is None else f"in progress since {instant(asked.begun)}"
+    told = outcome.dump([outcome.information(f"The request is {progress}.")])
+    return FhirResponse(202, told, headers={"X-Progress": progress, "Retry-After": "1"})
+
+
+def cancel(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Forget a request that is not done, or its answer."""
+    asked = _own(request, ctx)
+    ctx.store.entry.status = 202
+    asynchronous.remove(ctx.store, asked.id)
+    return FhirResponse(202, outcome.dump([outcome.information(_cancelled(asked))]))
+
+
+def _cancelled(asked: Asked) -> str:
+    if asked.result is not None:
+        return "The answer was removed."
+    return "Cancelled; it was not begun." if asked.begun is None else "Cancelled; what is under way ends unanswered."
+
+
+def _own(request: FhirRequest, ctx: Context) -> Asked:
+    """Return the request that this client asked with this grant; any other is as good as none."""
+    principal = ctx.principal
+    asked = asynchronous.find(ctx.store, request.id or "")
+    if asked is None or asked.client != principal.client_id:
+        raise _unknown()
+    if asked.token != principal.token_id:
+        scope = administration.token_scope(ctx.store.connection(), asked.token)
+        if scope is None or not _are_same(parse_grant([scope]), principal.grant):
+            raise _unknown()
+    return asked
+
+
+def _are_same(one: Grant, other: Grant) -> bool:
+    return set(one.scopes) == set(other.scopes) and one.admin == other.admin
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such request of this client, or it has expired.", expression="http.url")
+
+
+# ---- doing: what the jobs call ---------------------------------------------------------------------------------------
+
+
+def perform(payload: dict[str, Any], ctx: Context) -> None:
+    """Do a kept request as its client, and keep the answer; what was cancelled, or is done, is left alone."""
+    asked = asynchronous.find(ctx.store, payload["request"])
+    kept = None if asked is None else asynchronous.request_of(ctx.store, asked)
+    if asked is None or kept is None:
+        return
+    request, mine = _unpacked(kept["request"]), _of_client(asked, kept, ctx)
+    once, is_first = _is_done_once(request, ctx), asynchronous.begin(ctx.store, asked)
+    try:
+        mine = _granted(asked, mine)
+        if once and not is_first:
+            raise FhirError("The server was stopped while it did this: some of it may be done, some not. Nothing was "
+                            "repeated.")
+        answer = _done(request, asked, mine)
+    except FhirError as refused:
+        if refused.status >= 500 and not once:
+            raise  # it is tried again; `gave_up` tells when no try is left
+        _refuse(asked, refused, mine)
+        return
+    if not mine.store.entry.recorded:  # otherwise the answer was kept with what was written
+        mine.store.entry.status = answer.status
+        asynchronous.finish(mine.store, asked, _content(entries.response(answer, mine), mine))
+
+
+def gave_up(payload: dict[str, Any], reason: str, ctx: Context) -> None:
+    """Answer a request that failed for good."""
+    asked = asynchronous.find(ctx.store, payload["request"])
+    kept = None if asked is None else asynchronous.request_of(ctx.store, asked)
+    if asked is not None and kept is not None:
+        _refuse(asked, FhirError(f"The request failed for good: {reason}"), _of_client(asked, kept, ctx))
+
+
+def expire(payload: dict[str, Any], ctx: Context) -> None:
+    """Remove a request and its answer."""
+    asynchronous.remove(ctx.store, payload["request"])
+
+
+def _done(request: FhirRequest, asked: Asked, ctx: Context) -> FhirResponse:
+    """Do it; an interaction that writes in one transaction keeps its answer there."""
+    if request.interaction not in _ONE_TRANSACTION:
+        return ctx.dispatch(request, ctx)
+
+    def content(answer: FhirResponse) -> bytes:
+        return _content(entries.response(answer, ctx), ctx)
+
+    return ctx.dispatch(request, replace(ctx, store=asynchronous.keeping(ctx.store, asked, content)))
+
+
+def _is_done_once(request: FhirRequest, ctx: Context) -> bool:
+    """Tell whether a second try could do things twice: a batch, and an operation that writes in steps of its own."""
+    if request.interaction == "batch":
+        return True
+    operation = ctx.registry.operation(request.operation, request.type) if request.operation else None
+    return operation is not None and operation.affects_state
+
+
+def _of_client(asked: Asked, kept: dict[str, Any], ctx: Context) -> Context:
+    """Return the job's context with the audit record and the addresses of the client's request."""
+    entry = AuditEntry(ctx.store.tenant, ctx.clock(), kept["request_id"], client=asked.client, **kept["entry"])
+    return replace(ctx, base_url=kept["base_url"], request_id=kept["request_id"], store=replace(ctx.store, entry=entry))
+
+
+def _granted(asked: Asked, ctx: Context) -> Context:
+    """Return the context with the grant of the token that asked; one that was revoked since grants nothing."""
+    row = administration.find_token_by_id(ctx.store.connection(), asked.token)
+    if row is None:
+        raise Unauthenticated("The token that asked was revoked meanwhile; nothing was done.")
+    grant = parse_grant([row.scope])
+    principal = replace(ctx.principal, client_id=row.client, client_name=row.client_name, token_id=row.id,
+                        tenant=row.tenant, grant=grant)
+    return replace(ctx, principal=principal, store=replace(ctx.store, grant=grant))
+
+
+def _refuse(asked: Asked, refused: FhirError, ctx: Context) -> None:
+    """Keep a refusal as the answer."""
+    ctx.store.entry.status = refused.status
+    asynchronous.finish(ctx.store, asked, _content(entries.refusal(refused.status, outcome.of_error(refused)), ctx))
+
+
+def _content(row: dict[str, Any], ctx: Context) -> bytes:
+    return bundle.listing("batch-response", ctx.new_id(), ctx.clock(), (), [row])

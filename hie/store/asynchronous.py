@@ -1,0 +1,130 @@
+"""Requests that are answered later, and their answers: sealed, bound to who asked, removed when they expire.
+
+The row is written in one transaction with the job that does the request, and the answer of an interaction that writes
+in one transaction with what it writes (`KeepingStore`): a worker that is lost in between neither repeats nor forgets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import bindparam, delete, func, insert, select, update
+
+from hie.errors import IntegrityFailure
+from hie.fhir.http import FhirResponse
+from hie.store.crypto import SealBroken, associated_data, open_, seal
+from hie.store.models import async_request
+from hie.store.resources import ResourceStore
+from hie.store.tenants import Tenant
+from hie.store.unit_of_work import UnitOfWork
+
+_TABLE = async_request.c
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request that is answered later; `result` None until it is done."""
+
+    id: str
+    client: str
+    token: str
+    expires: int
+    begun: int | None
+    result: bytes | None
+
+
+def add(
+    store: ResourceStore, *, id: str, client: str, token: str, request: dict[str, Any], now: int, expires: int
+) -> None:
+    """Add a request to the open transaction, in which something must have been written before."""
+    sealed = seal(store.keys.job_cipher, orjson.dumps(request), _place(store.keys, "request", id, client))
+    row = {
+        "id": id, "tenant": store.tenant, "client": client, "token": token, "request": sealed, "created": now,
+        "expires": expires,
+    }  # fmt: skip
+    store.connection().execute(insert(async_request), row)
+
+
+_FIND = select(_TABLE.id, _TABLE.client, _TABLE.token, _TABLE.expires, _TABLE.begun, _TABLE.result).where(
+    _TABLE.id == bindparam("id"), _TABLE.tenant == bindparam("tenant"), _TABLE.expires > bindparam("now")
+)
+
+
+def find(store: ResourceStore, id: str) -> Asked | None:
+    """Return a request; None where there is none of this id, or where it has expired."""
+    parameters = {"id": id, "tenant": store.tenant, "now": store.clock()}
+    row = store.connection().execute(_FIND, parameters).first()
+    return None if row is None else Asked(*row[:5], opened(store.keys, "result", row, row.result))
+
+
+def request_of(store: ResourceStore, asked: Asked) -> dict[str, Any] | None:
+    """Return what was asked; None once it is done or cancelled."""
+    sealed = store.connection().execute(select(_TABLE.request).where(_TABLE.id == asked.id)).scalar()
+    content = opened(store.keys, "request", asked, sealed)
+    return None if content is None else orjson.loads(content)
+
+
+def begin(store: ResourceStore, asked: Asked) -> bool:
+    """Mark a request as begun; False where it was before."""
+    statement = update(async_request).where(_TABLE.id == asked.id, _TABLE.begun.is_(None)).values(begun=store.clock())
+    return store.database.write(lambda connection: connection.execute(statement).rowcount > 0)
+
+
+def finish(store: ResourceStore, asked: Asked, result: bytes) -> None:
+    """Keep the answer, in one transaction with the audit record of what was done."""
+    store.database.write(lambda connection: connection.execute(_finished(store, asked, result)), store.entry)
+
+
+def remove(store: ResourceStore, id: str) -> None:
+    """Remove a request and its answer, in one transaction with the audit record."""
+    store.database.write(lambda connection: connection.execute(delete(async_request).where(_TABLE.id == id)),
+                         store.entry)
+
+
+def waiting(store: ResourceStore, client: str) -> int:
+    """Return how many requests of a client are not done."""
+    statement = select(func.count()).where(_TABLE.client == client, _TABLE.result.is_(None))
+    return int(store.connection().execute(statement).scalar_one())
+
+
+@dataclass(frozen=True, slots=True)
+class KeepingStore(ResourceStore):
+    """A store whose transaction keeps its answer, as `content` makes it of what the interaction says."""
+
+    asked: Asked | None = None
+    content: Callable[[FhirResponse], bytes] | None = None
+
+    def _fill_entry(self, unit: UnitOfWork, result: object) -> None:
+        ResourceStore._fill_entry(self, unit, result)  # super() does not know a dataclass with slots
+        if self.asked is not None and self.content is not None and isinstance(result, FhirResponse):
+            unit.writing().execute(_finished(self, self.asked, self.content(result)))
+
+
+def keeping(store: ResourceStore, asked: Asked, content: Callable[[FhirResponse], bytes]) -> KeepingStore:
+    """Return the store of the same request that keeps the answer with what is written, both or neither."""
+    return KeepingStore(store.database, store.keys, store.grant, store.entry, store.clock, store.base_url,
+                        asked=asked, content=content)
+
+
+def _finished(store: ResourceStore, asked: Asked, result: bytes) -> Any:
+    """Put the answer in place of the request; one that was cancelled meanwhile keeps nothing."""
+    sealed = seal(store.keys.job_cipher, result, _place(store.keys, "result", asked.id, asked.client))
+    statement = update(async_request).where(_TABLE.id == asked.id, _TABLE.result.is_(None))
+    return statement.values(request=None, result=sealed, finished=store.clock())
+
+
+def opened(tenant: Tenant, what: str, of: Any, sealed: Any) -> bytes | None:
+    """Open the `request` or `result` of a row; IntegrityFailure where it is not the one of this id and client."""
+    if sealed is None:
+        return None
+    try:
+        return open_(tenant.job_cipher, bytes(sealed), _place(tenant, what, of.id, of.client))
+    except SealBroken as error:
+        raise IntegrityFailure(f"The {what} of an asynchronous request does not open.") from error
+
+
+def _place(tenant: Tenant, what: str, id: str, client: str) -> bytes:
+    return associated_data("async", what, tenant.id, id, client)

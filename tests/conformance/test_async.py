@@ -1,0 +1,346 @@
+"""Answers that come later, by Prefer: respond-async: https://hl7.org/fhir/R5/async-bundle.html"""
+
+import dataclasses
+import json
+
+import pytest
+from sqlalchemy import select, update
+
+from hie.errors import Busy
+from hie.interactions import asynchronous
+from hie.interactions.dispatch import INTERACTIONS
+from hie.jobs.worker import Worker
+from hie.store import administration, audit
+from hie.store.check import check
+from hie.store.models import access_token, async_request
+from tests.builders import bundle, entry, observation, patient, post
+from tests.conformance.conftest import FHIR_XML, Fhir
+
+LATER = {"Prefer": "respond-async"}
+HOUR = 3600
+
+
+@pytest.fixture
+def application(app):
+    return app.extensions["hie"]
+
+
+@pytest.fixture
+def work(application):
+    """Do every job that is due."""
+    worker = Worker(application, "test")
+
+    def done():
+        while worker.step():
+            pass
+
+    return done
+
+
+def asked(fhir, method, url, body=None, **headers):
+    """Ask for a later answer; return the path of its status."""
+    answer = fhir(method, url, body, **LATER | headers)
+    assert answer.status == 202, answer.content
+    assert answer.headers["Preference-Applied"] == "respond-async"
+    assert answer.json["resourceType"] == "OperationOutcome"
+    return answer.headers["Content-Location"].removeprefix("http://localhost")
+
+
+def only_entry(answer):
+    assert (answer.status, answer.json["type"], len(answer.entries())) == (200, "batch-response", 1), answer.content
+    return answer.entries()[0]
+
+
+def rows(application):
+    return list(application.store.database.connection().execute(select(async_request)))
+
+
+def test_a_request_is_accepted_done_and_answered_as_a_bundle(fhir, application, work):
+    address = asked(fhir, "POST", "Patient", patient(family="Later"))
+    assert fhir.total("Patient") == 0
+    waiting = fhir.get(address)
+    assert (waiting.status, waiting.headers["X-Progress"], waiting.headers["Retry-After"]) == (202, "waiting", "1")
+    work()
+    answer = fhir.get(address)
+    row = only_entry(answer)
+    id_ = row["resource"]["id"]
+    assert (row["response"]["status"], row["response"]["etag"]) == ("201 Created", 'W/"1"')
+    assert row["response"]["location"] == f"http://localhost/fhir/Patient/{id_}/_history/1"
+    assert row["fullUrl"] == f"http://localhost/fhir/Patient/{id_}"
+    assert "Expires" in answer.headers
+    assert fhir.get(f"Patient/{id_}").json == row["resource"]
+    assert only_entry(fhir.get(address))["resource"]["id"] == id_, "an answer may be fetched again"
+    xml = fhir.get(address, Accept="application/fhir+xml")
+    assert (xml.headers["Content-Type"], only_entry(xml)) == (FHIR_XML, row)
+    assert check(application.store).problems == []
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_any_request_may_be_answered_later(fhir, work):
+    id_ = fhir.create(patient(family="Any"))["id"]
+    kept = fhir.create(patient(family="Kept"))["id"]
+    asks = {
+        "200 OK": [
+            ("GET", f"Patient/{id_}", None), ("GET", f"Patient/{id_}/_history/1", None),
+            ("GET", "Patient?family=any", None),
+            ("GET", f"Patient/{id_}/_history", None), ("GET", "Patient/_history", None), ("GET", "_history", None),
+            ("GET", f"Patient/{id_}/$everything", None), ("POST", "Patient/$validate", patient()),
+            ("PUT", f"Patient/{id_}", patient(id=id_, family="Any", active=True)),
+            ("POST", "", bundle(post(patient(family="One")))),
+            ("POST", "", bundle(entry("GET", f"Patient/{id_}"), post(patient(family="Two")), type_="batch")),
+            ("DELETE", f"Patient/{kept}", None),
+        ],
+        "404 Not Found": [("GET", "Patient/none", None), ("POST", "Patient/$unheard", None)],
+        "400 Bad Request": [("POST", "Patient", patient(gender="x")), ("GET", "Patient?colour=red", None)],
+        "412 Precondition Failed": [("PUT", f"Patient/{id_}", patient(id=id_))],
+    }  # fmt: skip
+    asked_for = []
+    for status, requests in asks.items():
+        for method, url, body in requests:
+            headers = {"If_Match": 'W/"7"'} if status.startswith("412") else {}
+            asked_for.append((status, method, url, asked(fhir, method, url, body, **headers)))
+    work()
+    for status, method, url, address in asked_for:
+        row = only_entry(fhir.get(address))
+        assert row["response"]["status"] == status, (method, url, row)
+        assert ("outcome" in row["response"]) == (status >= "4" or method == "DELETE" or "$validate" in url), (url, row)
+    assert fhir.total("Patient?family=one,two") == 2
+    assert fhir.get(f"Patient/{kept}").status == 410
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    address = asked(fhir, "POST", "Patient/_search", b"family=two", **form)
+    image = asked(fhir, "POST", "Binary", b"\x00\x01", Content_Type="image/png")
+    work()
+    assert only_entry(fhir.get(address))["resource"]["total"] == 1
+    assert only_entry(fhir.get(image))["resource"]["data"] == "AAE="
+
+
+def test_what_cannot_be_read_is_refused_at_once(fhir, nobody, application):
+    fhir.post("Patient", b"{", **LATER).refused(400, "structure")
+    fhir.get("Nothing", **LATER).refused(404, "not-supported")
+    fhir.get("Patient?_outputFormat=ndjson", **LATER).refused(400, "not-supported", "_outputFormat")
+    nobody.get("Patient", **LATER).refused(401, "login")
+    assert rows(application) == []
+    assert fhir.get("metadata", **LATER).status == 200
+    assert fhir("HEAD", "Patient", **LATER).status == 200
+    assert rows(application) == []
+
+
+def test_another_client_or_a_token_of_other_scopes_finds_nothing(client, fhir, app, application, work):
+    fhir.create(patient(family="Secret"))
+    address = asked(fhir, "GET", "Patient")
+    same_scopes = client("system/*.cruds", name="another client")
+
+    def more_tokens(connection):
+        id_ = connection.execute(select(access_token.c.client).order_by(access_token.c.created)).scalar()
+        now = application.clock()
+        return [administration.add_token(connection, 1, id_, scope, now, 2 * now)[1]
+                for scope in ("system/Observation.rs", "system/*.cruds")]
+
+    narrow, equal = (Fhir(app, token) for token in application.store.database.write(more_tokens))
+    for _ in ("waiting", "done"):
+        for stranger in (same_scopes, narrow):
+            stranger.get(address).refused(404, "not-found", "http.url")
+            stranger.delete(address).refused(404, "not-found", "http.url")
+        assert equal.get(address).status in (200, 202)
+        work()
+    assert only_entry(equal.get(address))["resource"]["total"] == 1
+    fhir.get("_async/" + "0" * 32).refused(404, "not-found")
+
+
+def test_a_request_is_done_under_the_grant_that_asked(client, fhir, work):
+    id_ = fhir.create(patient(family="Hidden"))["id"]
+    fhir.create(observation(f"Patient/{id_}"))
+    narrow = client("system/Observation.rs")
+    found = asked(narrow, "GET", "Observation?_include=Observation:subject")
+    refused = [asked(narrow, "GET", f"Patient/{id_}"), asked(narrow, "POST", "Patient", patient()),
+               asked(narrow, "POST", "", bundle(entry("GET", f"Patient/{id_}"))),
+               asked(narrow, "GET", "Observation?subject:Patient.family=hidden")]
+    work()
+    searchset = only_entry(narrow.get(found))["resource"]
+    assert [one["resource"]["resourceType"] for one in searchset["entry"]] == ["Observation"]
+    for address in refused:
+        row = only_entry(narrow.get(address))
+        assert row["response"]["status"][:3] in ("403", "400"), row
+        assert "Hidden" not in json.dumps(row)
+    assert fhir.total("Patient") == 1
+
+
+def test_a_revoked_token_does_nothing_any_more_and_an_expired_one_does(client, fhir, application, work, clock):
+    revoked, lasting = client("system/Patient.cruds", name="revoked"), client("system/Patient.cruds", name="lasting")
+    first, second = asked(revoked, "POST", "Patient", patient()), asked(lasting, "POST", "Patient", patient())
+
+    def change(connection):
+        now = application.clock()
+        for name, values in (("revoked", {"revoked": now}), ("lasting", {"expires": now - 1})):
+            id_ = administration.client_named(connection, 1, name)
+            connection.execute(update(access_token).where(access_token.c.client == id_).values(**values))
+
+    application.store.database.write(change)
+    work()
+    results = {}
+    for row in rows(application):
+        asked_ = asynchronous.asynchronous.find(application.context().store, row.id)
+        results[row.id] = json.loads(asked_.result)["entry"][0]["response"]
+    one, two = (results[address.rpartition("/")[2]] for address in (first, second))
+    assert (one["status"], one["outcome"]["issue"][0]["code"], two["status"]) == ("401 Unauthorized", "login",
+                                                                                  "201 Created")
+    assert fhir.total("Patient") == 1
+    clock.forward(10)
+    assert revoked.get(first).status == 401
+
+
+def test_request_and_answer_are_sealed_and_the_request_is_erased(fhir, application, work):
+    address = asked(fhir, "POST", "Patient", patient(family="Unreadable" * 30))
+    (before,) = rows(application)
+    work()
+    (after,) = rows(application)
+    assert (before.result, after.request) == (None, None)
+    for sealed in (before.request, after.result):
+        assert b"Unreadable" not in bytes(sealed)
+        assert b"Patient" not in bytes(sealed)
+    moved = update(async_request).values(client="somebody else")
+    application.store.database.write(lambda connection: connection.execute(moved))
+    assert any("does not open" in problem for problem in check(application.store).problems)
+    fhir.get(address).refused(500, "security")
+
+
+def test_a_request_can_be_cancelled_and_an_answer_removed(fhir, application, work):
+    waiting, done = asked(fhir, "POST", "Patient", patient()), asked(fhir, "GET", "Patient")
+    assert fhir.delete(waiting).status == 202
+    fhir.get(waiting).refused(404, "not-found")
+    work()
+    assert fhir.total("Patient") == 0
+    assert (fhir.get(done).status, fhir.delete(done).status, fhir.get(done).status) == (200, 202, 404)
+    fhir.delete(done).refused(404, "not-found")
+    assert rows(application) == []
+
+
+def test_an_answer_expires_and_is_removed(fhir, application, work, clock):
+    fhir.create(patient())
+    done, never = asked(fhir, "GET", "Patient"), asked(fhir, "GET", "Patient")
+    application.store.jobs.cancel(3, application.clock())
+    work()
+    clock.forward(9 * HOUR)
+    assert (fhir.get(done).status, fhir.get(never).status) == (200, 202)
+    clock.forward(15 * HOUR)
+    context = application.context()
+    for one in (done, never):
+        assert asynchronous.asynchronous.find(context.store, one.rpartition("/")[2]) is None
+    work()
+    assert rows(application) == []
+
+
+def records(application):
+    application.store.database.settle_records()
+    keys = application.store.tenants[1].audit_keys
+    return audit.find(application.store.database.connection(), keys, 1)
+
+
+def test_asking_and_doing_are_audited_under_one_request_id(fhir, application, work):
+    id_ = fhir.create(patient())["id"]
+    asked(fhir, "GET", f"Patient/{id_}?_pretty=true", X_Request_Id="later-1")
+    asked(fhir, "PUT", f"Patient/{id_}", patient(id=id_, active=True), X_Request_Id="later-2")
+    asked(fhir, "POST", "Patient", patient(gender="x"), X_Request_Id="later-3")
+    work()
+    found = {}
+    for record in reversed(records(application)):
+        found.setdefault(record["request"], []).append((record["interaction"], record["status"], record["client"]))
+    assert {key: [one[:2] for one in found[key]] for key in ("later-1", "later-2", "later-3")} == {
+        "later-1": [("read", 202), ("read", 200)], "later-2": [("update", 202), ("update", 200)],
+        "later-3": [("create", 202), ("create", 400)],
+    }  # fmt: skip
+    assert len({one[2] for key in ("later-1", "later-2", "later-3") for one in found[key]}) == 1
+
+
+# ---- workers that are lost -------------------------------------------------------------------------------------------
+
+
+class Lost(BaseException):
+    """The worker is killed."""
+
+
+def test_a_write_is_done_once_however_often_its_worker_is_lost(fhir, application, work, clock, monkeypatch):
+    address = asked(fhir, "POST", "", bundle(post(patient(family="Once"))))
+    payload = {"request": address.rpartition("/")[2]}
+    with monkeypatch.context() as patched:
+        patched.setattr(asynchronous.entries, "response", killed)  # while the answer joins the transaction
+        with pytest.raises(Lost):
+            asynchronous.perform(payload, application.context())
+    assert fhir.total("Patient") == 0
+    asynchronous.perform(payload, application.context())
+    asynchronous.perform(payload, application.context())
+    work()
+    assert fhir.total("Patient") == 1
+    assert only_entry(fhir.get(address))["response"]["status"] == "200 OK"
+
+
+def killed(*_):
+    raise Lost
+
+
+def test_a_batch_that_was_interrupted_is_not_repeated(fhir, application, work, monkeypatch):
+    address = asked(fhir, "POST", "", bundle(post(patient(family="Half")), type_="batch"))
+    with monkeypatch.context() as patched:
+        patched.setattr(asynchronous.asynchronous, "finish", killed)
+        with pytest.raises(Lost):
+            asynchronous.perform({"request": address.rpartition("/")[2]}, application.context())
+    assert fhir.get(address).headers["X-Progress"].startswith("in progress since 2026-")
+    work()
+    row = only_entry(fhir.get(address))
+    assert row["response"]["status"] == "500 Internal Server Error"
+    assert "Nothing was repeated" in row["response"]["outcome"]["issue"][0]["diagnostics"]
+    assert fhir.total("Patient") == 1
+
+
+@pytest.mark.parametrize("error", [Busy("The database is busy."), ValueError("a defect")], ids=["busy", "defect"])
+def test_what_fails_for_a_moment_is_tried_again_and_at_last_answered(fhir, work, clock, monkeypatch, error):
+    fhir.create(patient())
+    first, second = asked(fhir, "GET", "Patient"), asked(fhir, "GET", "Patient")
+    real, left = INTERACTIONS["search-type"], [1]
+
+    def failing(request, ctx):
+        if left[0] > 0:
+            left[0] -= 1
+            raise error
+        return real(request, ctx)
+
+    monkeypatch.setitem(INTERACTIONS, "search-type", failing)
+    work()
+    clock.forward(10)
+    work()
+    assert {only_entry(fhir.get(one))["response"]["status"] for one in (first, second)} == {"200 OK"}
+    third, left[0] = asked(fhir, "GET", "Patient"), 99
+    for _ in range(5):
+        work()
+        clock.forward(30)
+    row = only_entry(fhir.get(third))
+    assert row["response"]["status"] == "500 Internal Server Error"
+    assert "a defect" not in json.dumps(row)
+
+
+def test_a_client_has_not_too_many_requests_waiting(fhir, monkeypatch):
+    monkeypatch.setattr(asynchronous, "MOST_WAITING", 2)
+    asked(fhir, "GET", "Patient")
+    address = asked(fhir, "GET", "Patient")
+    fhir.get("Patient", **LATER).refused(429, "throttled")
+    fhir.delete(address)
+    asked(fhir, "GET", "Patient")
+
+
+def test_a_status_is_not_for_bundles(fhir):
+    address = asked(fhir, "GET", "Patient").removeprefix("/fhir/")
+    for method in ("GET", "DELETE"):
+        fhir.post("", bundle(entry(method, address))).refused(400, "not-supported", "Bundle.entry[0].request.url")
+    assert fhir.get(address).status == 202
+
+
+def test_every_part_of_a_request_is_kept():
+    request = asynchronous.FhirRequest(
+        "update", "Patient", "a", "1", "op", (("a", "b"), ("a", "ä")), {"n": [asynchronous.json_format.number("1.50")]},
+        b"\x00\xff", "image/png", asynchronous.Conditions("1", "2", "3", "4"),
+        asynchronous.Preferences("minimal", "lenient", True), "PUT")  # fmt: skip
+    kept = json.loads(json.dumps(asynchronous._packed(request)))
+    assert {one.name for one in dataclasses.fields(request)} - set(kept) == {"arguments"}, "made when it is done"
+    again = asynchronous._unpacked(kept)
+    assert again == dataclasses.replace(request, preferences=asynchronous.Preferences("minimal", "lenient", False))
+    assert str(again.resource["n"][0]) == "1.50"
