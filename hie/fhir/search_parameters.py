@@ -24,8 +24,9 @@ from hie.fhir.search_walk import Node, Walk
 
 __all__ = ["Component", "IndexValues", "SearchParameter", "extract", "for_type", "nearest"]
 
-# A parameter of the specification's example for SearchParameter itself, not one of the registry.
-_EXAMPLE_URL = "http://hl7.org/fhir/SearchParameter/example"
+# Parameters of the specification's examples for SearchParameter itself, not of the registry: they name codes of others.
+_EXAMPLE_URLS = frozenset({"http://hl7.org/fhir/SearchParameter/example",
+                           "http://hl7.org/fhir/SearchParameter/example-reference"})
 _SPECIAL = frozenset({"_text", "_content", "_query", "_filter"})
 _KINDS = {
     "token": "tokens",
@@ -144,7 +145,7 @@ def _defined(type_name: str) -> dict[str, _Definition]:
 def _rows(type_name: str) -> Iterable[dict[str, Any]]:
     bases = set(model.ancestors(type_name))
     for row in facts.SEARCH_PARAMETERS:
-        if bases.intersection(row.get("base", ())) and row["url"] != _EXAMPLE_URL:
+        if bases.intersection(row.get("base", ())) and row["url"] not in _EXAMPLE_URLS:
             expression = row.get("expression")
             # Without an expression there are drafts, and parameters that answer otherwise. One parameter of Patient
             # (part-agree) has an expression for another type only, so it can never find a Patient.

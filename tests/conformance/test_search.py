@@ -130,3 +130,11 @@ def test_the_parameters_that_are_named_are_those_that_are_answered(fhir):
     told = fhir.get("Patient?famly=x").json["issue"][0]["diagnostics"]
     assert "family" in told
     assert "_filter" not in told
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_conditions_are_found_by_their_subject(fhir):
+    subject = f"Patient/{fhir.create(patient())['id']}"
+    fhir.create({"resourceType": "Condition", "subject": {"reference": subject}})
+    assert fhir.total(f"Condition?subject={subject}") == 1
+    assert fhir.total("Condition?subject:Patient.gender=female") == 1
