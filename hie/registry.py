@@ -195,7 +195,18 @@ def built_in() -> Registry:
     """Return what this package itself brings."""
     from hie.jobs import JOB_KINDS, TRIGGERS
     from hie.models import MODELS
-    from hie.operations import diagnose, everything, explain, fhirpath, lastn, meta, recommend, terminology, validate
+    from hie.operations import (
+        diagnose,
+        everything,
+        explain,
+        fhirpath,
+        lastn,
+        meta,
+        recommend,
+        reindex,
+        terminology,
+        validate,
+    )
 
     operations = (
         *everything.OPERATIONS,
@@ -205,6 +216,7 @@ def built_in() -> Registry:
         fhirpath.OPERATION,
         diagnose.OPERATION,
         recommend.OPERATION,
+        reindex.OPERATION,
         *terminology.OPERATIONS,
         *meta.OPERATIONS,
     )

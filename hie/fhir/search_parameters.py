@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any
 
 from hie.fhir import facts
+from hie.fhir.fhirpath import FhirPathError, model, syntax
 from hie.fhir.fhirpath import compile as compile_expression
-from hie.fhir.fhirpath import model, syntax
 from hie.fhir.fhirpath.paths import Hop, Route, routes
 from hie.fhir.search_values import Emit, IndexValues, emitter, entry_emitter
 from hie.fhir.search_walk import Node, Walk
 
-__all__ = ["Component", "IndexValues", "SearchParameter", "extract", "for_type", "nearest"]
+__all__ = [
+    "Component", "CustomParameters", "IndexValues", "SearchParameter", "define", "extract", "for_type", "install",
+    "installed", "moving", "nearest", "same",
+]  # fmt: skip
 
 # Parameters of the specification's examples for SearchParameter itself, not of the registry: they name codes of others.
 _EXAMPLE_URLS = frozenset({"http://hl7.org/fhir/SearchParameter/example",
@@ -70,22 +73,34 @@ class SearchParameter:
     """Parameters whose values together are exactly this one's; then this one is not indexed."""
     restricts: tuple[str, str] | None = None
     """Parameter and target type whose references are exactly this one's; then this one is not indexed."""
+    state: str = ""
+    """Of a parameter that somebody defined here: indexing, ready or removing; of R4's own ones empty."""
 
     @property
     def is_indexed(self) -> bool:
         """Tell whether extract() gives values for this parameter."""
         return not (self.is_special or self.union_of or self.restricts)
 
+    @property
+    def is_searchable(self) -> bool:
+        """Tell whether every resource is found by it: of one that is still being indexed some would be missing."""
+        return self.state in ("", "ready")
 
-@cache
+
 def for_type(type_name: str) -> Mapping[str, SearchParameter]:
     """Give the parameters of a resource type by code, those of every resource included.
 
     "Resource" gives those alone: the ones a search over all types can use. KeyError for an unknown type.
     """
+    return _for_type(type_name, _installed.of(type_name))
+
+
+@lru_cache(maxsize=512)
+def _for_type(type_name: str, custom: _Customs) -> Mapping[str, SearchParameter]:
     if type_name != "Resource" and type_name not in facts.RESOURCE_TYPES:
         raise KeyError(type_name)
-    return MappingProxyType({one.parameter.code: one.parameter for one in _defined(type_name).values()})
+    own = {one.parameter.code: one.parameter for one in _defined(type_name).values()}
+    return MappingProxyType(own | {one.code: one for one in custom.indexed})
 
 
 def nearest(type_name: str, wrong_name: str) -> str | None:
@@ -111,6 +126,125 @@ def extract(resource: dict[str, Any]) -> IndexValues:
             walk = _compiled(type_name)
         walk(resource, values)
     return values
+
+
+def moving(resource: dict[str, Any]) -> IndexValues | None:
+    """Give the values by custom parameters that are not indexed everywhere yet, or are not removed everywhere yet.
+
+    None where there are none of them for the type.
+    """
+    custom = _installed.of(str(resource.get("resourceType")))
+    parameters = [one for one in custom.indexed if one.state == "indexing"] + list(custom.removing)
+    if not parameters:
+        return None
+    values = IndexValues(resource)
+    for parameter in parameters:
+        _walk_of_one(parameter)(resource, values)
+    return values
+
+
+# ---- parameters that are defined here: docs/adr/ ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Customs:
+    """The custom parameters of one type; equal to itself alone, so that caches tell one state from the next."""
+
+    indexed: tuple[SearchParameter, ...] = ()
+    removing: tuple[SearchParameter, ...] = ()
+
+
+_NO_CUSTOMS = _Customs()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CustomParameters:
+    """The custom parameters of a store as it is now; equal to itself alone."""
+
+    by_type: Mapping[str, _Customs] = field(default_factory=dict)
+
+    @classmethod
+    def of_all(cls, parameters: Iterable[SearchParameter]) -> CustomParameters:
+        """Sort parameters by their type and state."""
+        sorted_: dict[str, list[SearchParameter]] = {}
+        for one in parameters:
+            sorted_.setdefault(one.base_type, []).append(one)
+        return cls({
+            name: _Customs(
+                tuple(one for one in ones if one.state != "removing"),
+                tuple(one for one in ones if one.state == "removing"),
+            )
+            for name, ones in sorted_.items()
+        })  # fmt: skip
+
+    def of(self, type_name: str) -> _Customs:
+        """Return those of one type."""
+        return self.by_type.get(type_name, _NO_CUSTOMS)
+
+
+_installed = CustomParameters()
+
+
+def installed() -> CustomParameters:
+    """Return the custom parameters that this process works with."""
+    return _installed
+
+
+def install(custom: CustomParameters) -> None:
+    """Let this process work with other custom parameters from now on."""
+    global _installed
+    with _compiling:
+        _installed = custom
+        _walks.clear()
+
+
+@lru_cache(maxsize=1024)
+def define(
+    type_name: str, code: str, kind: str, expression: str, targets: frozenset[str], url: str, state: str
+) -> SearchParameter:
+    """Make a custom parameter of a type; ValueError says why it could find nothing, FhirPathError what is wrong."""
+    found = routes(expression, type_name)
+    if found == ():
+        raise ValueError(f"the expression leads to no element of {type_name}")
+    parameter = SearchParameter(
+        code, kind, type_name, expression, targets, (), url,
+        frozenset({_computed_type(expression, type_name)} if found is None else {route.type for route in found}),
+        is_special=False, state=state,
+    )  # fmt: skip
+    if not any(_is_comparable(kind, one) for one in parameter.element_types):
+        types = ", ".join(sorted(parameter.element_types))
+        raise ValueError(f"the expression leads to {types} of {type_name}, which no {kind} search compares")
+    _walk_of_one(parameter)  # what cannot be compiled says so now
+    return parameter
+
+
+def _is_comparable(kind: str, element_type: str) -> bool:
+    if element_type == "Extension":
+        return any(emitter(kind, one, "") is not None for _, one in model.children("Extension")["value"].forms)
+    return emitter(kind, element_type, "") is not None or (element_type == "Resource" and kind == "reference")
+
+
+def same(one: SearchParameter, other: SearchParameter) -> bool:
+    """Tell whether two parameters of a type find the same, as a profile's copy of one of R4's own does."""
+    if one.type != other.type:
+        return False
+    found, others = (routes(each.expression or "", one.base_type) for each in (one, other))
+    if found is None or others is None:
+        return one.expression == other.expression
+    return {(route.hops, route.type) for route in found} == {(route.hops, route.type) for route in others}
+
+
+def _computed_type(expression: str, type_name: str) -> str:
+    """Name the element type of what an expression computes."""
+    name = compile_expression(expression, type_name).type or "values of several types"
+    return {"System.String": "string", "System.Integer": "integer", "System.Decimal": "decimal"}.get(name, name)
+
+
+@lru_cache(maxsize=256)
+def _walk_of_one(parameter: SearchParameter) -> Walk:
+    root = Node()
+    _add(root, _Definition(parameter, routes(parameter.expression or "", parameter.base_type)))
+    return root.compiled()
 
 
 # ---- definitions -----------------------------------------------------------------------------------------------------
@@ -265,13 +399,15 @@ def _walk(type_name: str) -> Walk:
     for one in _defined(type_name).values():
         if one.parameter.is_indexed:
             _add(root, one)
+    for parameter in _installed.of(type_name).indexed:
+        _add(root, _Definition(parameter, routes(parameter.expression or "", type_name)))
     return root.compiled()
 
 
 def _add(root: Node, one: _Definition) -> None:
     parameter = one.parameter
     if one.routes is None:
-        root.add((), _computed(parameter))
+        root.add((), _computed_custom(parameter) if parameter.state else _computed(parameter))
         return
     for route in one.routes:
         if parameter.type == "composite":
@@ -312,6 +448,23 @@ def _computed(parameter: SearchParameter) -> Emit:
     def emit(resource: Any, out: IndexValues) -> None:
         for value in compiled.evaluate(resource):
             emit_value(value, out)
+
+    return emit
+
+
+def _computed_custom(parameter: SearchParameter) -> Emit:
+    """Index what somebody's expression computes; where it has no result on a resource, it finds it by nothing."""
+    compiled = compile_expression(parameter.expression or "", parameter.base_type)
+    emit_value = emitter(parameter.type, next(iter(parameter.element_types)), parameter.code)
+
+    def emit(resource: Any, out: IndexValues) -> None:
+        try:
+            values = compiled.evaluate(resource)
+        except FhirPathError:
+            return
+        for value in values:
+            if emit_value is not None:
+                emit_value(value, out)
 
     return emit
 

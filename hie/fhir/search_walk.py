@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hie.fhir import references
-from hie.fhir.fhirpath import compile_tree, syntax
+from hie.fhir.fhirpath import FhirPathError, compile_tree, syntax
 from hie.fhir.fhirpath.paths import Hop
 from hie.fhir.search_values import Emit, IndexValues
 
@@ -125,4 +125,11 @@ def predicate(criteria: syntax.Expression, owner: str) -> Predicate:
         case syntax.TypeTest("is", syntax.Call(None, "resolve", ()), wanted):
             return lambda reference: references.target_type(reference) == wanted
     compiled = compile_tree(criteria, owner)
-    return lambda element: compiled.evaluate(element) == [True]
+
+    def holds(element: Any) -> bool:
+        try:
+            return compiled.evaluate(element) == [True]
+        except FhirPathError:  # a criterion of somebody's own parameter that this element cannot answer
+            return False
+
+    return holds

@@ -24,11 +24,12 @@ def capabilities(request: FhirRequest, ctx: Context) -> FhirResponse:
     if mode not in (None, "full", "normative"):
         raise InvalidRequest(f"mode is {mode[:80]!r}; it must be full, normative or terminology.", expression="mode")
     started, cors = _started(ctx.registry, ctx.clock()), bool(ctx.settings.cors_origins)
-    return FhirResponse(200, _statement(ctx.base_url, ctx.registry.operations, started, cors))
+    known = search_parameters.installed()
+    return FhirResponse(200, _statement(ctx.base_url, ctx.registry.operations, started, cors, known))
 
 
 @lru_cache(maxsize=8)
-def _statement(base_url: str, operations: tuple[object, ...], at: int, cors: bool) -> bytes:
+def _statement(base_url: str, operations: tuple[object, ...], at: int, cors: bool, _custom: object) -> bytes:
     return json_format.dump(capability_statement(
         base_url=base_url, version=__version__, at=at, operations=operations,  # type: ignore[arg-type]
         parameters_of=offered_parameters, cors=cors,
@@ -50,4 +51,5 @@ def _started(registry: Registry, now: int) -> int:
 
 def offered_parameters(type_name: str) -> Mapping[str, SearchParameter]:
     """Return the search parameters of a type that the search engine answers."""
-    return {code: one for code, one in search_parameters.for_type(type_name).items() if not one.is_special}
+    known = search_parameters.for_type(type_name).items()
+    return {code: one for code, one in known if one.is_searchable and not one.is_special}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hie.jobs import asynchronous, diagnosis, triggers
+from hie.jobs import asynchronous, diagnosis, reindexing, triggers
 
-JOB_KINDS = (diagnosis.KIND, asynchronous.KIND, asynchronous.EXPIRY)
+JOB_KINDS = (diagnosis.KIND, asynchronous.KIND, asynchronous.EXPIRY, reindexing.KIND)
 TRIGGERS = (triggers.MEDIA, triggers.DICOM)

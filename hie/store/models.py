@@ -271,5 +271,43 @@ model = Table(
     Column("activated", BigInteger),
 )
 
+#: Search parameters that SearchParameter resources define (hie.store.custom_parameters).
+custom_parameter = Table(
+    "custom_parameter",
+    metadata,
+    Column("number", RowId, primary_key=True, autoincrement=True),
+    Column("tenant", Integer, nullable=False),
+    Column("id", Text, nullable=False),  # of the SearchParameter
+    Column("state", Text, nullable=False),  # indexing | ready | removing
+    Column("definition", Text, nullable=False),  # sealed JSON
+    Column("run", BigInteger, nullable=False),  # the index_run that ends the state
+    Index("ix_custom_parameter_tenant", "tenant"),
+    sqlite_autoincrement=True,
+)
+
+#: Raised with every change of custom_parameter; processes look at it to know of changes.
+custom_version = Table(
+    "custom_version",
+    metadata,
+    Column("tenant", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+)
+
+#: Resources whose index rows are written anew (hie.store.index_runs); `after` is the key of the last one.
+index_run = Table(
+    "index_run",
+    metadata,
+    Column("number", RowId, primary_key=True, autoincrement=True),
+    Column("tenant", Integer, nullable=False),
+    Column("types", Text, nullable=False),  # JSON list; empty: all
+    Column("state", Text, nullable=False),  # waiting | running | done
+    Column("after", BigInteger, nullable=False),
+    Column("total", BigInteger),
+    Column("done", BigInteger, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("finished", BigInteger),
+    sqlite_autoincrement=True,
+)
+
 #: Tables that only one dialect has.
 SQLITE_ONLY = frozenset({token.name})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +14,7 @@ from hie.fhir import json_format
 from hie.fhir.http import FhirResponse
 from hie.fhir.scopes import Grant
 from hie.fhir.search_parameters import extract
-from hie.store import erasure, jobs, rows
+from hie.store import erasure, index_runs, jobs, rows
 from hie.store.audit import AuditEntry
 from hie.store.database import WRITE_ATTEMPTS, Database, retry_pause, retryable
 from hie.store.history import HistoryPage, history_page
@@ -22,7 +22,7 @@ from hie.store.models import CREATED, DELETED, ERASED, UPDATED, resource, resour
 from hie.store.opening import open_versions, parsed
 from hie.store.prepared import Prepared
 from hie.store.search import engine as search_engine
-from hie.store.search.index import IndexRows, index_rows, reference_tokens
+from hie.store.search.index import IndexRows, index_rows, moving_rows, reference_tokens
 from hie.store.tenants import Tenant
 from hie.store.unit_of_work import UnitOfWork
 from hie.store.versions import StoredVersion, served
@@ -267,7 +267,7 @@ class ResourceStore:
         if row is None:
             return self._write_new(unit, type, id, content, UPDATED)
         before = self.open([row])[0]
-        before_index = EMPTY_INDEX if before.content is None else self._index(parsed(before))
+        before_index = EMPTY_INDEX if before.content is None else self._index_before(parsed(before))
         if before.content is not None:
             self._permit(type, "u", before_index)
             if json_format.dump(served(content, id, row.vid, row.updated)) == before.content:
@@ -297,7 +297,7 @@ class ResourceStore:
         if row is None or row.sealed is None:
             return None
         before = self.open([row])[0]
-        before_index = self._index(parsed(before))
+        before_index = self._index_before(parsed(before))
         self._permit(type, "d", before_index)
         version = StoredVersion(type, id, row.vid + 1, DELETED, max(unit.now, row.updated + 1000), None)
         unit.write(version, None, EMPTY_INDEX, row, before_index)
@@ -339,6 +339,13 @@ class ResourceStore:
         resource_ = served(content, id, 1, self._open_unit().now)
         return search_engine.Unstored(id, self._index(resource_), extract(resource_))
 
+    def _index_before(self, content: dict[str, Any]) -> IndexRows:
+        """Return what may stand in the index: also what search parameters left that are being removed."""
+        index, moving = self._index(content), moving_rows(content, self.blind, self.base_url)
+        if moving is not None:
+            index.tokens = sorted({*index.tokens, *moving.tokens})
+        return index
+
     def _index(self, content: dict[str, Any]) -> IndexRows:
         return index_rows(content, self.blind, self.base_url)
 
@@ -356,6 +363,23 @@ class ResourceStore:
         unit = self._open_unit()
         unit.wrote = True
         return jobs.add(unit.writing(), self.keys, kind, payload, unit.now, run_after)
+
+
+    def start_index_run(self, types: Sequence[str]) -> int:
+        """Add a run that indexes all resources of some types (none named: of all types) anew; its number."""
+        unit = self._open_unit()
+        unit.wrote = True
+        return index_runs.add(unit.writing(), self.keys, types, unit.now)
+
+    def index_anew(self, type: str, id: str) -> bool:
+        """Write the index rows of one resource anew; False where it is not there."""
+        unit = self._open_unit()
+        row = rows.current(unit.writing(), self.tenant, type, id, lock=True)
+        if row is None or row.sealed is None:
+            return False
+        unit.wrote = True
+        index_runs.one(unit.writing(), self.keys, type, id, self.base_url)
+        return True
 
 
 def _check_version(type_name: str, id_: str, if_match: int | None, row: rows.Current | None) -> None:

@@ -292,8 +292,13 @@ def _change_postgres(connection: Connection, tenant: int, changed: list[tuple[Wr
 # -- indexing anew -------------------------------------------------------------------------------------------------
 
 
-def replace_index(connection: Connection, indexed: Sequence[tuple[int, IndexRows]]) -> None:
-    """Write all index rows of resources, whose content stays, in place of those they have (hie.store.reindexing)."""
+def replace_index(
+    connection: Connection, indexed: Sequence[tuple[int, IndexRows]], gone: Sequence[tuple[int, int]] = ()
+) -> None:
+    """Write all index rows of resources, whose content stays, in place of those they have (hie.store.reindexing).
+
+    On SQLite tokens are added; `gone` names those that must go, by hash and key.
+    """
     if not indexed:
         return
     columns = [
@@ -311,6 +316,7 @@ def replace_index(connection: Connection, indexed: Sequence[tuple[int, IndexRows
         return
     connection.execute(text(f"UPDATE resource SET {sets} WHERE key=:key"), columns)
     run = driver_of(connection).executemany
+    run("DELETE FROM token WHERE hash=? AND key=?", gone)
     tokens = sorted((hash_, key) for key, i in indexed for hash_ in i.tokens)
     run("INSERT OR IGNORE INTO token (hash, key) VALUES (?,?)", tokens)
     run(_INSERT_DATES, [(key, *row) for key, i in indexed for row in i.dates])

@@ -62,6 +62,8 @@ class Store:
             database = Database(engine, audit_keys, settings.data_dir)
             _make_tenant(database, tenants[DEFAULT_TENANT], clock())
             database.settle_records()
+            for tenant in tenants.values():
+                tenant.parameters.fresh(database.connection, tenant)
             reindexing.bring_up_to_date(database, tenants, settings.base_url)
         except (SchemaProblem, KeyProblem) as error:
             if database is not None:
@@ -73,6 +75,7 @@ class Store:
     def bind(self, grant: Grant, entry: AuditEntry) -> ResourceStore:
         """Return the store as one request may use it."""
         keys = self.tenants[entry.tenant]
+        keys.parameters.fresh(self.database.connection, keys)
         return ResourceStore(self.database, keys, grant, entry, self.clock, self.base_url)
 
     def close(self) -> None:

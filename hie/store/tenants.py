@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hie.store.audit import AuditKeys
 from hie.store.crypto import NONCE, Blind, SealBroken
 from hie.store.keys import DataKeys, KeyManagement
+from hie.store.known_parameters import KnownParameters
 
 DEFAULT_TENANT = 1
 
@@ -26,6 +27,7 @@ class Tenant:
         self.audit_keys = AuditKeys(
             management.derive(tenant_id, "audit-sealing"), management.derive(tenant_id, "audit-chain"), self.blind
         )
+        self.parameters = KnownParameters()
         self._text_cipher = AESGCM(management.derive(tenant_id, "cursor"))
 
     def seal_text(self, text: str) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from hie.errors import BrokenReference, OutcomeIssue, Referenced
+from hie.fhir import search_parameters
 from hie.fhir.compartments import single_patient
 from hie.fhir.facts import RESOURCE_TYPES
-from hie.store import rows
+from hie.store import custom_parameters, rows
 from hie.store.audit import AuditEntry
 from hie.store.crypto import associated_data, seal
-from hie.store.database import Database, WriteTransaction
+from hie.store.database import Again, Database, WriteTransaction
 from hie.store.keys import NewKey
 from hie.store.search.index import IndexRows, reference_tokens
 from hie.store.tenants import Tenant
@@ -61,11 +62,15 @@ class UnitOfWork:
     _deleted: set[tuple[str, str]] = field(default_factory=set)
     touched: dict[tuple[str, str], None] = field(default_factory=dict)
     wrote: bool = False
+    #: SearchParameters that were written; None: deleted
+    parameters: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     patient: str | None = None  # the one patient of what was written; None when there are several, or none
     _patients: set[str] = field(default_factory=set)
+    _known: Any = None  # the custom search parameters that index rows were made with
 
     def __post_init__(self) -> None:
         self.now = self.clock() // 1000 * 1000
+        self._known = search_parameters.installed()
 
     def connection(self) -> Connection:
         """Return a connection on which everything written so far can be read."""
@@ -102,6 +107,8 @@ class UnitOfWork:
         self._pending[place] = Written(version, key_id, sealed, index, replaced, replaced_index)
         self.touched[place] = None
         self.wrote = True
+        if version.type == "SearchParameter":
+            self.parameters[version.id] = content
         if patient is not None:
             self._patients.add(patient)
             self.patient = patient if len(self._patients) == 1 else None
@@ -140,16 +147,27 @@ class UnitOfWork:
         """Flush, and check that what was written hangs together."""
         if not self.wrote:
             return
+        self._see_that_nothing_moved()
         if self.database.dialect == "postgresql" and self._is_one_new_resource():
             self._store_one()
             return
         connection = self.writing()
+        if self.parameters and not custom_parameters.apply(connection, self.tenant, self.parameters, self.now):
+            self.parameters.clear()
         self._check_references(connection)
         for type_name, id_ in sorted(self._deleted):
             self._check_unreferenced(connection, type_name, id_)
 
+    def _see_that_nothing_moved(self) -> None:
+        """Begin again where index rows were made with other custom search parameters than there are now."""
+        self.tenant.parameters.fresh(self.database.connection, self.tenant)
+        if search_parameters.installed() is not self._known:
+            raise Again("Search parameters changed since index rows were made.")
+
     def _is_one_new_resource(self) -> bool:
         if self._transaction is not None or self._new_keys or self._deleted or len(self._pending) != 1:
+            return False
+        if self.parameters:
             return False
         if len(self._references) > MOST_LOCKS_AT_ONCE:
             return False
@@ -171,6 +189,8 @@ class UnitOfWork:
             return
         self._transaction.commit(entry)
         self.database.wrote(len(self.touched))
+        if self.parameters:
+            self.tenant.parameters.expire()
         for key in self._stored_keys:
             self.tenant.data_keys.adopt(key)
 

@@ -27,7 +27,7 @@ def hash_of(blind: Blind, type_name: str, parameter: str) -> Hash:
 @lru_cache(maxsize=2048)
 def presence_bits(blind: Blind, type_name: str) -> dict[str, int]:
     """Give each parameter of a type its bit of resource.presence; which is whose only the tenant's key tells."""
-    codes = sorted(search_parameters.for_type(type_name))
+    codes = sorted(code for code, one in search_parameters.for_type(type_name).items() if not one.state)
     if len(codes) > _BITS:
         raise ValueError(f"{type_name} has {len(codes)} search parameters; a presence column holds {_BITS}.")
     places = sorted(range(_BITS), key=lambda place: blind.hash(type_name, "presence", str(place)))

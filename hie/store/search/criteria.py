@@ -34,7 +34,7 @@ from hie.store.search.clauses import (
     either,
     negation,
 )
-from hie.store.search.index import answering, compartment_token, plan_of
+from hie.store.search.index import CUSTOM_PRESENCE, answering, compartment_token, plan_of
 from hie.store.search.syntax import split, unescape
 
 if TYPE_CHECKING:
@@ -136,6 +136,11 @@ def parameter_of(type_name: str, code: str) -> SearchParameter:
             f"{type_name} has no search parameter {code[:80]!r}"
             + (f"; did you mean {near}?" if near else ".")
             + f" It has: {known}.",
+            expression=code[:80],
+        )
+    if not found.is_searchable:
+        raise InvalidSearch(
+            f"{type_name} is still being indexed for {code}; it can be searched by when that is done ($reindex tells).",
             expression=code[:80],
         )
     return found
@@ -310,6 +315,9 @@ def _missing(criterion: Criterion, blind: Blind, type_name: str) -> Clause:
     parameter = criterion.parameter
     if parameter.code in ("_id", "_lastUpdated"):
         return NOTHING if wanted else EVERYTHING
+    if parameter.state:
+        token_ = Token(hash_of(blind, type_name, parameter.code)(*CUSTOM_PRESENCE), CATEGORY)
+        return negation(token_) if wanted else token_
     bits = presence_bits(blind, type_name)
     codes = [one.code for one in _answers(type_name, parameter)] if parameter.union_of else [parameter.code]
     bit = 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import ColumnElement
 
 from hie.errors import FhirError, Forbidden
+from hie.fhir import search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.scopes import Grant, Scope, ScopeError, parse_grant
 from hie.store.crypto import Blind
@@ -111,8 +112,12 @@ def check_scope(scope: Scope) -> None:
             )
 
 
-@lru_cache(maxsize=1024)
 def _of_queries(blind: Blind, type_name: str, queries: tuple[Query, ...]) -> Clause:
+    return _compiled(blind, type_name, queries, search_parameters.installed().of(type_name))
+
+
+@lru_cache(maxsize=1024)
+def _compiled(blind: Blind, type_name: str, queries: tuple[Query, ...], _custom: object) -> Clause:
     return either([_of_query(blind, type_name, query) for query in queries])
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from hie.fhir import facts, references, search_parameters
 from hie.fhir.fhirpath.paths import routes
@@ -25,6 +25,7 @@ from hie.store.models import ITSELF
 from hie.store.search import composite, date, number, quantity, reference, string, token, uri
 from hie.store.search.blinding import COMPARTMENT, REFERS, Hash, hash_of, presence_bits
 
+T = TypeVar("T")
 _DateRow = tuple[int, int, int]
 _NumberRow = tuple[int, float, float, int, int, int]
 _Amount = tuple[float, float, int, int, int]
@@ -63,7 +64,22 @@ def index_rows(resource: dict[str, Any], blind: Blind, base_url: str = "") -> In
     _add_numbers(values, bound, numbers)
     for value in values.composites:
         _add_composite(value, bound, base_url, tokens, dates, numbers)
-    return IndexRows(sorted(tokens), sorted(dates), sorted(numbers), _presence(values, bound), low, high, links, refers)
+    presence = _presence(values, bound, tokens)
+    return IndexRows(sorted(tokens), sorted(dates), sorted(numbers), presence, low, high, links, refers)
+
+
+def moving_rows(resource: dict[str, Any], blind: Blind, base_url: str = "") -> IndexRows | None:
+    """Return the rows by custom parameters that some resources do not have yet, or still have; None: no such ones."""
+    values = search_parameters.moving(resource)
+    if values is None:
+        return None
+    bound = _bound(blind, resource["resourceType"])
+    tokens, dates, numbers = set(_tokens(values, bound, base_url)), set[_DateRow](), set[_NumberRow]()
+    tokens.update(bound.hashes[code](*CUSTOM_PRESENCE) for code in _present(values, bound))
+    _add_dates(values, bound, tokens, dates)
+    _add_numbers(values, bound, numbers)
+    links = {link for value in values.references if (link := bound.link(value, base_url)) is not None}
+    return IndexRows(sorted(tokens), sorted(dates), sorted(numbers), 0, None, None, tuple(sorted(links)))
 
 
 def place(type_name: str, id_: str, blind: Blind) -> int:
@@ -81,9 +97,13 @@ def compartment_token(type_name: str, compartment: str, blind: Blind) -> int:
     return blind.hash(type_name, COMPARTMENT, compartment)
 
 
-@cache
 def reference_walk(type_name: str, code: str) -> Walk:
     """Return the way to the references of one parameter alone, which is far shorter than extracting everything."""
+    return _reference_walk(type_name, code, search_parameters.installed().of(type_name))
+
+
+@lru_cache(maxsize=4096)
+def _reference_walk(type_name: str, code: str, _custom: object) -> Walk:
     root = Node()
     parameters = plan_of(type_name).parameters
     for answer in answering(parameters, code):
@@ -110,9 +130,13 @@ class Plan:
     """Composite parameter -> how it is indexed (hie.store.search.composite)."""
 
 
-@cache
 def plan_of(type_name: str) -> Plan:
-    """Return the plan of a type; made once a process."""
+    """Return the plan of a type; made once a process, and again when custom parameters change."""
+    return _plan_of(type_name, search_parameters.installed().of(type_name))
+
+
+@lru_cache(maxsize=512)
+def _plan_of(type_name: str, _custom: object) -> Plan:
     parameters = dict(search_parameters.for_type(type_name))
     aliases: dict[str, list[tuple[str, str]]] = {}
     for parameter in parameters.values():
@@ -142,7 +166,8 @@ def primary_date(type_name: str) -> str | None:
     single = [
         parameter.code
         for parameter in search_parameters.for_type(type_name).values()
-        if parameter.type == "date" and parameter.code != "_lastUpdated" and _is_single(parameter)
+        if parameter.type == "date" and parameter.code != "_lastUpdated" and not parameter.state
+        and _is_single(parameter)
     ]
     for code in PRIMARY_DATES:
         if code in single:
@@ -208,14 +233,26 @@ def answering(parameters: dict[str, SearchParameter], code: str) -> Iterator[str
 _REMEMBERED = 1_024
 
 
+class _Kept(dict[str, T]):
+    """What is computed for each parameter at its first use; custom parameters come and go."""
+
+    def __init__(self, compute: Callable[[str], T]) -> None:
+        super().__init__()
+        self._compute = compute
+
+    def __missing__(self, code: str) -> T:
+        value = self[code] = self._compute(code)
+        return value
+
+
 class _Bound:
     """A type's plan with one tenant's keys."""
 
     def __init__(self, blind: Blind, type_name: str) -> None:
         self.type, self.plan, self.blind = type_name, plan_of(type_name), blind
-        self.hashes: dict[str, Hash] = {code: hash_of(blind, type_name, code) for code in self.plan.parameters}
-        self.hidden = {code: hash_() for code, hash_ in self.hashes.items()}
-        self.ranges = {code: hash_("range") for code, hash_ in self.hashes.items()}
+        self.hashes: dict[str, Hash] = _Kept(lambda code: hash_of(blind, type_name, code))
+        self.hidden: dict[str, int] = _Kept(lambda code: self.hashes[code]())
+        self.ranges: dict[str, int] = _Kept(lambda code: self.hashes[code]("range"))
         self.bits = presence_bits(blind, type_name)
         remember = lru_cache(maxsize=_REMEMBERED)
         self.token_hashes = remember(self._token_hashes)
@@ -378,7 +415,12 @@ def _add_composite(
                 numbers.add((plain if row[0] == row[1] else ranges, *row))
 
 
-def _presence(values: IndexValues, bound: _Bound) -> int:
+#: Bits are for R4's own parameters: their places must not change. A custom parameter has a token that says it is there.
+CUSTOM_PRESENCE = ("custom", "present")
+
+
+def _present(values: IndexValues, bound: _Bound) -> set[str]:
+    """Return the parameters that have a value, or an element without one."""
     kinds = (
         values.tokens, values.references, values.strings, values.dates, values.numbers, values.quantities,
         values.uris, values.composites,
@@ -389,7 +431,16 @@ def _presence(values: IndexValues, bound: _Bound) -> int:
         for alias, type_name in bound.plan.aliases.get(value[0], ()):
             if value[1] == type_name:
                 present.add(alias)
+    return present
+
+
+def _presence(values: IndexValues, bound: _Bound, tokens: set[int]) -> int:
+    """Return the bits of what is present, and add the tokens of custom parameters."""
     bits, result = bound.bits, 0
-    for code in present:
-        result |= bits[code]
+    for code in _present(values, bound):
+        bit = bits.get(code)
+        if bit is None:
+            tokens.add(bound.hashes[code](*CUSTOM_PRESENCE))
+        else:
+            result |= bit
     return result

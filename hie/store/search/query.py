@@ -158,6 +158,8 @@ class _Reader:
         code = text.removeprefix("-")
         type_name = self._type or "Resource"
         known = search_parameters.for_type(type_name)
+        if code in known:
+            criteria.parameter_of(type_name, code)
         if code not in known or not is_sortable(known[code]):
             reason = "is no parameter of" if code not in known else "cannot be sorted by for"
             sortable = sorted(one.code for one in known.values() if is_sortable(one))

@@ -149,8 +149,9 @@ def fill(store: Store) -> None:
 
 def forget_references(store: Store) -> None:
     with store.database.engine.begin() as connection:
-        for later in ("reference_index", "reindexing", "async_request"):
-            connection.execute(text(f"DROP TABLE {later}"))
+        later = ("reference_index", "reindexing", "async_request", "custom_parameter", "custom_version", "index_run")
+        for table in later:
+            connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
 
 

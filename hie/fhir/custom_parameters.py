@@ -1,0 +1,135 @@
+"""A SearchParameter resource -> the search parameters that it defines: https://hl7.org/fhir/R4/searchparameter.html
+
+Only an active one defines any. One that repeats a parameter of R4 (its own definition, or a profile's copy) defines
+nothing new.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from hie.errors import FhirError, NotSupported, Unprocessable
+from hie.fhir import facts, search_parameters
+from hie.fhir.fhirpath import FhirPathError
+from hie.fhir.fhirpath.paths import routes
+from hie.fhir.search_parameters import SearchParameter
+
+KINDS = frozenset({"number", "date", "string", "token", "reference", "quantity", "uri"})
+LONGEST_EXPRESSION = 2_000
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9\-_]{0,63}", re.ASCII)
+#: What could take very long on somebody's resource, and that within their write.
+_COSTLY = re.compile(r"\b(matches|matchesFull|replaceMatches|repeat|aggregate)\s*\(")
+#: A person's dates are searched by blind parameters only: docs/adr/0006
+_PERSONAL_DATES = frozenset({"birthDate", "deceasedDateTime"})
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a SearchParameter defines, and nothing else of it: as long as this is the same, the index is."""
+
+    url: str
+    code: str
+    kind: str
+    expression: str
+    bases: tuple[str, ...]
+    targets: tuple[str, ...]
+
+    def json(self) -> dict[str, Any]:
+        """Return the plain form that is stored."""
+        return asdict(self)
+
+    @classmethod
+    def of_json(cls, value: dict[str, Any]) -> Definition:
+        """Return what `json` gave."""
+        return cls(**{**value, "bases": tuple(value["bases"]), "targets": tuple(value["targets"])})
+
+    def parameters(self, state: str) -> list[SearchParameter]:
+        """Return the parameter of each base type."""
+        targets = frozenset(self.targets)
+        return [search_parameters.define(base, self.code, self.kind, self.expression, targets, self.url, state)
+                for base in self.bases]
+
+
+def definition(resource: dict[str, Any]) -> Definition | None:
+    """Return what a valid SearchParameter defines; None: nothing. Unprocessable or NotSupported says why it cannot."""
+    if resource.get("status") != "active" or resource.get("url") in _own_urls():
+        return None
+    found = Definition(
+        str(resource["url"]), str(resource["code"]), str(resource["type"]), str(resource.get("expression") or ""),
+        tuple(dict.fromkeys(resource["base"])), _targets(resource),
+    )  # fmt: skip
+    _check(found)
+    model = str(resource.get("derivedFrom", "")).partition("|")[0]
+    new = tuple(base for base in found.bases if not _is_repetition(found, base, model))
+    if not new:
+        return None
+    if _CODE.fullmatch(found.code) is None:
+        raise _invalid("code", f"The code {found.code[:80]!r} cannot stand in a search; it begins with a letter and "
+                               "has letters, digits, - and _, 64 at most.")
+    return Definition(found.url, found.code, found.kind, found.expression, new, found.targets)
+
+
+@cache
+def _own_urls() -> frozenset[str]:
+    return frozenset(row["url"] for row in facts.SEARCH_PARAMETERS)
+
+
+def _targets(resource: dict[str, Any]) -> tuple[str, ...]:
+    if resource["type"] != "reference":
+        return ()
+    named = [one for one in resource.get("target", ()) if one in facts.RESOURCE_TYPES]
+    return tuple(sorted(named or facts.RESOURCE_TYPES))
+
+
+def _check(found: Definition) -> None:
+    if found.kind not in KINDS:
+        raise NotSupported(f"An active search parameter of type {found.kind} is not supported; supported are "
+                           f"{', '.join(sorted(KINDS))}. It can be stored as a draft.",
+                           expression="SearchParameter.type")
+    for base in found.bases:
+        if base not in facts.RESOURCE_TYPES:
+            raise NotSupported(f"An active search parameter of {base} is not supported; name each resource type.",
+                               expression="SearchParameter.base")
+    if not found.expression:
+        raise _invalid("expression", "An active search parameter needs an expression.")
+    if len(found.expression) > LONGEST_EXPRESSION:
+        raise _invalid("expression", f"The expression is longer than {LONGEST_EXPRESSION} characters.")
+    costly = _COSTLY.search(found.expression)
+    if costly is not None:
+        raise _invalid("expression", f"The function {costly[1]} is not accepted in search parameters: it could hold up "
+                                     "every write.")
+
+
+def _is_repetition(found: Definition, base: str, model: str) -> bool:
+    """Tell whether the parameter is R4's own of this type, or a profile's word on that; another meaning is refused."""
+    own = search_parameters.for_type(base).get(found.code)
+    if own is not None and not own.state and own.url == model:
+        return True
+    parameter = _defined(found, base)
+    if own is None or own.state:
+        return False
+    if not search_parameters.same(own, parameter):
+        raise _invalid("code", f"{base} has the search parameter {found.code} of FHIR R4, which finds something else "
+                               f"({str(own.expression)[:200]}); choose another code, or say derivedFrom {own.url}.")
+    return True
+
+
+def _defined(found: Definition, base: str) -> SearchParameter:
+    try:
+        parameter = search_parameters.define(
+            base, found.code, found.kind, found.expression, frozenset(found.targets), found.url, "indexing"
+        )
+        ways = routes(found.expression, base) or ()
+    except (FhirPathError, ValueError) as error:
+        raise _invalid("expression", f"The expression cannot be used for {base}: {str(error)[:500]}.") from error
+    if any(way.hops and way.hops[-1].property in _PERSONAL_DATES for way in ways) and found.kind == "date":
+        raise _invalid("expression", "Dates of birth and death are searched by birthdate and death-date only: any "
+                                     "other parameter would keep them readable in the index.")
+    return parameter
+
+
+def _invalid(element: str, told: str) -> FhirError:
+    return Unprocessable(told, expression=f"SearchParameter.{element}")

@@ -1,0 +1,102 @@
+"""What writes of SearchParameters change, and what a finished run over the index ends.
+
+hie.store.known_parameters says what the states mean.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, delete, insert, text, update
+
+from hie.errors import Conflict
+from hie.fhir import custom_parameters
+from hie.fhir.custom_parameters import Definition
+from hie.store import index_runs
+from hie.store.known_parameters import INDEXING, READY, REMOVING, ROWS, definition_of
+from hie.store.models import custom_parameter
+
+if TYPE_CHECKING:
+    from hie.store.tenants import Tenant
+
+#: From then on no write is under way that does not know of a change (known_parameters.REMEMBERED_SECONDS, and its
+#: commit); a run starts later than that.
+GRACE_MICROSECONDS = 5_000_000
+#: Of one type; each costs every write of it.
+MOST_OF_A_TYPE = 64
+
+
+def announce(connection: Connection, tenant: Tenant) -> None:
+    """Tell every process that something changed; until the transaction ends nobody else changes anything."""
+    connection.execute(_RAISE, {"tenant": tenant.id})
+
+
+_RAISE = text(
+    "INSERT INTO custom_version (tenant, number) VALUES (:tenant, 1) "
+    "ON CONFLICT (tenant) DO UPDATE SET number = custom_version.number + 1"
+)
+
+
+# ---- what a write of SearchParameters changes ------------------------------------------------------------------------
+
+
+def apply(
+    connection: Connection, tenant: Tenant, changed: Mapping[str, dict[str, Any] | None], now: int
+) -> bool:
+    """Make the SearchParameters of a transaction (None: deleted) count; tell whether the index must change."""
+    wanted = {id_: None if content is None else custom_parameters.definition(content)
+              for id_, content in changed.items()}
+    if not any(wanted.values()) and not connection.execute(ROWS, {"tenant": tenant.id}).first():
+        return False
+    announce(connection, tenant)
+    rows = {row.id: row for row in connection.execute(ROWS, {"tenant": tenant.id}) if row.state != REMOVING}
+    known = {id_: definition_of(row, tenant) for id_, row in rows.items()}
+    changes = {id_: one for id_, one in wanted.items() if known.get(id_) != one}
+    if not changes:
+        return False
+    after = {id_: one for id_, one in (known | changes).items() if one is not None}
+    _refuse_conflicts(after)
+    types = {base for id_ in changes for one in (known.get(id_), changes[id_]) if one is not None for base in one.bases}
+    run = index_runs.add(connection, tenant, sorted(types), now, run_after=now + GRACE_MICROSECONDS)
+    for id_, one in changes.items():
+        if id_ in rows:
+            number = custom_parameter.c.number == rows[id_].number
+            connection.execute(update(custom_parameter).where(number).values(state=REMOVING, run=run))
+        if one is not None:
+            sealed = tenant.seal_text(json.dumps(one.json()))
+            values = {"tenant": tenant.id, "id": id_, "state": INDEXING, "definition": sealed, "run": run}
+            connection.execute(insert(custom_parameter).values(values))
+    return True
+
+
+def _refuse_conflicts(after: Mapping[str, Definition]) -> None:
+    of_code: dict[tuple[str, str], str] = {}
+    of_type: dict[str, int] = {}
+    for id_, one in after.items():
+        for base in one.bases:
+            first = of_code.setdefault((base, one.code), id_)
+            if first != id_:
+                raise Conflict(f"{base} has the search parameter {one.code} already, by SearchParameter/{first}; there "
+                               "is one of a code at a time.", expression="SearchParameter.code")
+            of_type[base] = of_type.get(base, 0) + 1
+            if of_type[base] > MOST_OF_A_TYPE:
+                raise Conflict(f"{base} has {MOST_OF_A_TYPE} custom search parameters, which is the most.",
+                               expression="SearchParameter.base")
+
+
+def settle(connection: Connection, tenant: Tenant, run: int) -> None:
+    """End the states that a finished run was for."""
+    here = (custom_parameter.c.tenant == tenant.id) & (custom_parameter.c.run == run)
+    state = custom_parameter.c.state
+    ready = connection.execute(update(custom_parameter).where(here, state == INDEXING).values(state=READY))
+    removed = connection.execute(delete(custom_parameter).where(here, state == REMOVING))
+    if ready.rowcount or removed.rowcount:
+        announce(connection, tenant)
+
+
+def described(connection: Connection, tenant: Tenant, run: int) -> list[tuple[str, str, str]]:
+    """Return resource id, code and state of the parameters that a run is or was for."""
+    rows = connection.execute(ROWS, {"tenant": tenant.id})
+    return [(row.id, definition_of(row, tenant).code, row.state) for row in rows if row.run == run]

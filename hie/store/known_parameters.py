@@ -1,0 +1,82 @@
+"""The custom search parameters that a process works with: those of the database, looked at again every second.
+
+States: `indexing` (written with every resource, not yet searchable), `ready`, `removing` (no longer written; taken out
+of the rows that have it). hie.store.custom_parameters changes them. docs/adr/0013
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from hie.fhir import search_parameters
+from hie.fhir.custom_parameters import Definition
+from hie.fhir.search_parameters import CustomParameters, SearchParameter
+from hie.store.models import custom_parameter, custom_version
+
+if TYPE_CHECKING:
+    from hie.store.tenants import Tenant
+
+log = logging.getLogger(__name__)
+
+INDEXING, READY, REMOVING = "indexing", "ready", "removing"
+#: A process knows of a change after this time at the latest, and never commits with older knowledge.
+REMEMBERED_SECONDS = 1.0
+
+
+class KnownParameters:
+    """What one process knows of a tenant's custom parameters; shared by its threads."""
+
+    def __init__(self) -> None:
+        self._version = 0
+        self._known = CustomParameters()
+        self._read_again_at = 0.0
+
+    def fresh(self, connect: Callable[[], Connection], tenant: Tenant) -> None:
+        """Let the process work with what the database has, unless that was looked at just now."""
+        if search_parameters.installed() is not self._known:
+            search_parameters.install(self._known)  # another store of this process had its own
+        if time.monotonic() >= self._read_again_at:
+            self._read(connect(), tenant)
+
+    def expire(self) -> None:
+        """Look again at the next occasion: this process itself changed something."""
+        self._read_again_at = 0.0
+
+    def _read(self, connection: Connection, tenant: Tenant) -> None:
+        at = time.monotonic()
+        version = connection.execute(_VERSION, {"tenant": tenant.id}).scalar() or 0
+        if version != self._version:
+            self._known = CustomParameters.of_all(_all(connection, tenant))
+            self._version = version
+            search_parameters.install(self._known)
+        self._read_again_at = at + REMEMBERED_SECONDS
+
+
+_VERSION = select(custom_version.c.number).where(custom_version.c.tenant == bindparam("tenant"))
+
+ROWS = (
+    select(custom_parameter)
+    .where(custom_parameter.c.tenant == bindparam("tenant"))
+    .order_by(custom_parameter.c.number)
+)
+
+
+def _all(connection: Connection, tenant: Tenant) -> list[SearchParameter]:
+    found: list[SearchParameter] = []
+    for row in connection.execute(ROWS, {"tenant": tenant.id}):
+        try:
+            found += definition_of(row, tenant).parameters(row.state)
+        except Exception:
+            # Written by another version of this server; a parameter less must not keep all else from being served.
+            log.exception("a custom search parameter cannot be used", extra={"parameter": row.number})
+    return found
+
+
+def definition_of(row: Any, tenant: Tenant) -> Definition:
+    return Definition.of_json(json.loads(tenant.open_text(row.definition)))

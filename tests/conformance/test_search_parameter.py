@@ -1,0 +1,329 @@
+"""SearchParameter resources become search parameters: https://hl7.org/fhir/R4/searchparameter.html, docs/adr/0013"""
+
+from contextlib import closing
+
+import pytest
+
+from hie.app import create_app
+from hie.jobs.worker import Worker
+from hie.store import index_runs
+from hie.store.check import check
+from tests.builders import bundle, observation, patient, post
+
+EYES = "http://example.org/eyes"
+
+
+def eyed(colour, **more):
+    return patient(extension=[{"url": EYES, "valueCode": colour}], **more)
+
+
+def definition(**more):
+    return {
+        "resourceType": "SearchParameter", "url": "http://example.org/SearchParameter/eyes", "name": "eyes",
+        "status": "active", "description": "Colour of the eyes", "code": "eyes", "base": ["Patient"], "type": "token",
+        "expression": f"Patient.extension('{EYES}').value", **more,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def work(app, clock):
+    """Let all jobs that are due, some time later, be done."""
+
+    def done():
+        clock.forward(30)
+        while Worker(app.extensions["hie"], "test").step():
+            pass
+
+    return done
+
+
+@pytest.fixture
+def clean(app):
+    """Assert that the index is what the resources say."""
+    return lambda: check(app.extensions["hie"].store).problems == []
+
+
+def ids(answer):
+    assert answer.status == 200, answer.content
+    return {one["id"] for one in answer.resources()}
+
+
+def codes(fhir, type_name="Patient"):
+    rows = fhir.get("metadata").json["rest"][0]["resource"]
+    return {one["name"] for row in rows if row["type"] == type_name for one in row["searchParam"]}
+
+
+def test_a_parameter_is_searchable_when_all_resources_are_indexed_and_gone_when_deleted(fhir, work, clean):
+    before = fhir.create(eyed("blue"))["id"]
+    fhir.create(patient())
+    fhir.get("Patient?eyes=blue").refused(400, "invalid", "eyes", "has no search parameter")
+    made = fhir.create(definition())["id"]
+    fhir.get("Patient?eyes=blue").refused(400, "invalid", "eyes", "still being indexed")
+    fhir.get("Patient?eyes:missing=true").refused(400, "invalid", "eyes", "still being indexed")
+    during = fhir.create(eyed("blue"))["id"]
+    changed = fhir.create(eyed("brown"))["id"]
+    fhir.put(f"Patient/{changed}", {**eyed("blue"), "id": changed})
+    assert "eyes" not in codes(fhir)
+    assert clean()
+
+    work()
+    assert ids(fhir.get("Patient?eyes=blue")) == {before, during, changed}
+    assert fhir.total("Patient?eyes=brown") == 0
+    assert fhir.total("Patient?eyes:missing=true") == 1
+    assert fhir.total("Patient?eyes:missing=false&eyes:not=brown") == 3
+    assert "eyes" in codes(fhir)
+    assert clean()
+    after = fhir.create(eyed("green"))["id"]
+    assert ids(fhir.get("Patient?eyes=green,grey")) == {after}
+    fhir.put(f"Patient/{after}", {**eyed("grey"), "id": after})
+    fhir.delete(f"Patient/{before}")
+    assert (fhir.total("Patient?eyes=green"), fhir.total("Patient?eyes=blue")) == (0, 2)
+
+    fhir.delete(f"SearchParameter/{made}")
+    fhir.get("Patient?eyes=blue").refused(400, "invalid", "eyes", "has no search parameter")
+    assert "eyes" not in codes(fhir)
+    fhir.put(f"Patient/{after}", {**eyed("red"), "id": after})
+    assert clean()
+    work()
+    assert clean()
+    again = fhir.create(definition())["id"]
+    work()
+    assert fhir.total("Patient?eyes=red") == 1
+    assert again != made
+
+
+def test_another_expression_is_indexed_anew_and_another_description_is_not(fhir, work, clean, app):
+    colour = fhir.create(eyed("blue"))["id"]
+    other = fhir.create(patient(extension=[{"url": EYES + "2", "valueCode": "blue"}]))["id"]
+    made = fhir.create(definition())
+    work()
+    fhir.put(f"SearchParameter/{made['id']}", {**definition(description="Other words"), "id": made["id"]})
+    assert ids(fhir.get("Patient?eyes=blue")) == {colour}
+    fhir.put(f"SearchParameter/{made['id']}",
+             {**definition(expression=f"Patient.extension('{EYES}2').value"), "id": made["id"]})
+    fhir.get("Patient?eyes=blue").refused(400, "invalid", "eyes", "still being indexed")
+    fhir.put(f"Patient/{colour}", {**eyed("blue", birthDate="1980-01-01"), "id": colour})
+    assert clean()
+    work()
+    assert ids(fhir.get("Patient?eyes=blue")) == {other}
+    assert clean()
+    fhir.put(f"SearchParameter/{made['id']}", {**definition(status="retired"), "id": made["id"]})
+    fhir.get("Patient?eyes=blue").refused(400, "invalid", "eyes", "has no search parameter")
+    work()
+    assert clean()
+
+
+@pytest.mark.parametrize(("kind", "expression", "value", "searches"), [
+    ("date", "Patient.extension('{}').value", {"valueDate": "2024-03-01"}, ["ge2024", "2024-03", "lt2025"]),
+    ("number", "Patient.extension('{}').value", {"valueInteger": 7}, ["7", "gt6", "lt8"]),
+    ("quantity", "Patient.extension('{}').value",
+     {"valueQuantity": {"value": 5, "system": "http://unitsofmeasure.org", "code": "mg"}}, ["5||mg", "gt4"]),
+    ("string", "Patient.extension('{}').value", {"valueString": "Münster"}, ["munst", "M%C3%9CNSTER"]),
+    ("uri", "Patient.extension('{}').value", {"valueUri": "http://a.b/c"}, ["http://a.b/c"]),
+    ("token", "Patient.extension('{}').value.as(Coding)", {"valueCoding": {"system": "http://s", "code": "c"}},
+     ["c", "http://s|c", "http://s|"]),
+    ("string", "Patient.name.first().family", {"valueString": "x"}, ["smi"]),
+    ("token", "Patient.extension('{}').exists()", {"valueString": "x"}, ["true"]),
+])  # fmt: skip
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_every_type_of_parameter_is_searched(fhir, work, clean, kind, expression, value, searches):
+    wanted = fhir.create(patient(extension=[{"url": EYES, **value}]))["id"]
+    fhir.create(patient("Jones"))
+    fhir.create(definition(type=kind, expression=expression.format(EYES)))
+    work()
+    for text in searches:
+        assert ids(fhir.get(f"Patient?eyes={text}")) == {wanted}, text
+    if kind in ("date", "number", "quantity"):
+        assert fhir.get("Patient?_sort=eyes").resources()[0]["id"] == wanted
+    assert clean()
+
+
+def test_a_reference_is_searched_and_included(fhir, work, clean):
+    firm = fhir.create({"resourceType": "Organization", "name": "Firm"})["id"]
+    payer = {"url": EYES, "valueReference": {"reference": f"Organization/{firm}"}}
+    person = fhir.create(patient(extension=[payer]))["id"]
+    fhir.create(definition(type="reference", target=["Organization"], code="payer"))
+    fhir.get("Patient?_include=Patient:payer").refused(400, "invalid", text="still being indexed")
+    work()
+    assert ids(fhir.get(f"Patient?payer={firm}")) == {person}
+    assert ids(fhir.get(f"Patient?payer=Organization/{firm}&_include=Patient:payer")) == {person, firm}
+    assert ids(fhir.get("Patient?payer.name=firm")) == {person}
+    assert ids(fhir.get("Organization?_has:Patient:payer:gender=female")) == {firm}
+    assert ids(fhir.get("Organization?_revinclude=Patient:payer")) == {person, firm}
+    assert clean()
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize(("more", "status", "code", "element"), [
+    ({"expression": "Patient.extension("}, 422, "processing", "expression"),
+    ({"expression": "Patient.nothing"}, 422, "processing", "expression"),
+    ({"expression": "Observation.status"}, 422, "processing", "expression"),
+    ({"expression": "Patient.maritalStatus", "type": "date"}, 422, "processing", "expression"),
+    ({"expression": "Patient.name.where(family.matches('(a+)+'))", "type": "string"}, 422, "processing", "expression"),
+    ({"expression": "Patient.birthDate", "type": "date", "code": "born"}, 422, "processing", "expression"),
+    ({"code": "family"}, 422, "processing", "code"),
+    ({"code": "_eyes"}, 422, "processing", "code"),
+    ({"code": "eyes:colour"}, 422, "processing", "code"),
+    ({"base": ["Resource"]}, 400, "not-supported", "base"),
+    ({"type": "special"}, 400, "not-supported", "type"),
+])  # fmt: skip
+def test_what_cannot_be_a_parameter_is_refused_and_nothing_is_stored(fhir, more, status, code, element):
+    fhir.post("SearchParameter", definition(**more)).refused(status, code, f"SearchParameter.{element}")
+    assert fhir.total("SearchParameter") == 0
+    assert fhir.post("SearchParameter", definition(**more, status="draft")).status == 201, "a draft may be unfinished"
+
+
+def test_there_is_one_of_a_code_and_repetitions_of_r4_change_nothing(fhir, work, client):
+    first = fhir.create(definition())["id"]
+    fhir.post("SearchParameter", definition()).refused(409, "conflict", "SearchParameter.code", first)
+    fhir.create(definition(base=["Person"], expression="Person.name", type="string"))
+    own = {"url": "http://example.org/SearchParameter/us", "code": "gender", "expression": "Patient.gender"}
+    fhir.create(definition(**own))
+    copy = {"derivedFrom": "http://hl7.org/fhir/SearchParameter/individual-family", "code": "family", "type": "string"}
+    fhir.create(definition(**copy, expression="Patient.name.where(use='official').family"))
+    assert client("admin").get("$reindex").json["parameter"][1]["part"][2] == {"name": "type", "valueCode": "Patient"}
+    assert len(client("admin", name="other").get("$reindex").json["parameter"]) == 2
+    client("system/Patient.cruds").post("SearchParameter", definition(code="x")).refused(403, "forbidden")
+
+
+def test_parameters_come_with_a_transaction_and_take_part_in_conditions_and_scopes(fhir, work, client, clean):
+    assert fhir.post("", bundle(post(definition()), post(eyed("blue")))).status == 200
+    work()
+    assert fhir.post("Patient", eyed("blue"), If_None_Exist="eyes=blue").status == 200
+    fhir.create(eyed("brown"))
+    narrow = client("system/Patient.rs?eyes=blue")
+    assert narrow.total("Patient") == 1
+    made = fhir.get("SearchParameter?code=eyes").resources()[0]["id"]
+    fhir.delete(f"SearchParameter/{made}")
+    narrow.get("Patient").refused(403, "forbidden")
+    assert clean()
+
+
+# ---- other processes, races, and a kill ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def neighbour(settings, clock):
+    """Another process of the same store; here only another Application."""
+    with closing(create_app(settings, clock=clock).extensions["hie"]) as application:
+        yield application
+
+
+def write(application, resource):
+    context = application.context(interaction="create")
+    return context.store.transact(lambda store: store.create(resource["resourceType"], resource)).id
+
+
+def forget(application, seconds):
+    """Let what a process knows be of this age."""
+    application.store.tenants[1].parameters._read_again_at += seconds
+
+
+def test_a_process_that_does_not_know_yet_leaves_nothing_unindexed(fhir, work, clean, neighbour):
+    known = write(neighbour, eyed("blue"))
+    forget(neighbour, 1000)  # it looked just now, and will not look again
+    fhir.create(definition())
+    unknowing = write(neighbour, eyed("blue"))
+    assert clean()
+    work()
+    assert ids(fhir.get("Patient?eyes=blue")) == {known, unknowing}
+    forget(neighbour, -2000)
+    knowing = write(neighbour, eyed("blue"))
+    assert ids(fhir.get("Patient?eyes=blue")) == {known, unknowing, knowing}
+    assert clean()
+
+
+def test_a_write_that_began_before_a_parameter_runs_again_with_it(fhir, clean, neighbour):
+    attempts = []
+
+    def unit(store):
+        version = store.create("Patient", eyed("blue"))
+        attempts.append(version.id)
+        if len(attempts) == 1:
+            fhir.create(definition())
+            forget(neighbour, -1000)
+        return version
+
+    neighbour.context(interaction="create").store.transact(unit)
+    assert len(attempts) == 2
+    tokens = check(neighbour.store).counts["tokens"]
+    neighbour.store.database.write(lambda connection: index_runs.one(
+        connection, neighbour.store.tenants[1], "Patient", attempts[1], ""))
+    assert clean()
+    assert check(neighbour.store).counts["tokens"] == tokens
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(app, fhir, clock, monkeypatch, clean, client):
+    monkeypatch.setattr(index_runs, "BATCH", 3)
+    for number in range(8):
+        fhir.create(eyed("blue", birthDate=f"19{number + 10}-01-01"))
+    fhir.create(definition())
+    whole, seen = index_runs.batch, []
+
+    def dying(connection, tenant, number, base_url):
+        if len(seen) == 2:
+            raise KeyboardInterrupt  # as if the process ended here
+        seen.append(number)
+        return whole(connection, tenant, number, base_url)
+
+    monkeypatch.setattr(index_runs, "batch", dying)
+    clock.forward(30)
+    with pytest.raises(KeyboardInterrupt):
+        Worker(app.extensions["hie"], "first").step()
+    fhir.get("Patient?eyes=blue").refused(400, "invalid", "eyes", "still being indexed")
+    assert clean()
+    admin = client("admin")
+    (run,) = admin.get("$reindex").json["parameter"]
+    parts = {part["name"]: part for part in run["part"]}
+    assert (parts["done"]["valueInteger"], parts["total"]["valueInteger"]) == (6, 8)
+    assert parts["state"]["valueCode"] == "running"
+    assert parts["parameter"]["part"][1] == {"name": "state", "valueCode": "indexing"}
+
+    monkeypatch.setattr(index_runs, "batch", whole)
+    clock.forward(3600)
+    assert Worker(app.extensions["hie"], "second").step()
+    assert fhir.total("Patient?eyes=blue") == 8
+    (run,) = admin.get(f"$reindex?run={parts['number']['valueInteger']}").json["parameter"]
+    parts = {part["name"]: part for part in run["part"]}
+    assert (parts["done"]["valueInteger"], parts["state"]["valueCode"]) == (8, "done")
+    assert clean()
+
+
+# ---- $reindex --------------------------------------------------------------------------------------------------------
+
+
+def test_reindex_mends_what_is_missing_in_the_index(app, fhir, client, work, clean, database_kind):
+    person = fhir.create(patient())["id"]
+    fhir.create(observation(f"Patient/{person}"))
+    admin = client("admin")
+
+    def spoil():
+        spoiling = "DELETE FROM token" if database_kind == "sqlite" else "UPDATE resource SET tokens = '{}'"
+        store = app.extensions["hie"].store
+        store.database.write(lambda connection: connection.exec_driver_sql(spoiling))
+        store.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM number_index"))
+        assert not clean()
+
+    spoil()
+    started = admin.post("$reindex").json["parameter"][0]["part"]
+    assert started[1] == {"name": "state", "valueCode": "waiting"}
+    work()
+    assert clean()
+    spoil()
+    assert admin.post(f"Patient/{person}/$reindex").status == 200
+    assert fhir.total("Patient?family=smith") == 1
+    assert admin.post("Observation/$reindex").json["parameter"][0]["part"][2]["valueCode"] == "Observation"
+    work()
+    assert clean()
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_reindex_is_for_administrators(fhir, client):
+    admin = client("admin")
+    fhir.post("$reindex").refused(403, "forbidden")
+    fhir.get("Patient/$reindex").refused(403, "forbidden")
+    admin.post("Patient/nobody/$reindex").refused(404, "not-found")
+    admin.get("$reindex?run=1").refused(404, "not-found", "run")
+    admin.get("$reindex?run=x").refused(400, "invalid", "run")
+    admin.post("$reindex?run=1").refused(400, "invalid", "run")
+    assert "parameter" not in admin.get("$reindex").json
