@@ -18,11 +18,12 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A started server: its address, the process that was started, and how long the first answer took."""
+    """A started server: its address, the process that was started, how long the first answer took, its environment."""
 
     address: tuple[str, int]
     pid: int
     first_answer: float
+    environment: dict[str, str]
 
     def descendants(self) -> list[int]:
         """Return the pids of the process and everything below it."""
@@ -77,12 +78,13 @@ def free_port() -> int:
 def server(command: list[str], port: int, path: str, environment: dict[str, str] | None = None) -> Iterator[Running]:
     """Start `command`, wait until `path` answers, and end it (and nothing else) afterwards."""
     started = time.perf_counter()
+    whole = {**os.environ, **(environment or {})}
     process = subprocess.Popen(
-        command, env={**os.environ, **(environment or {})}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, env=whole, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         _await_answer(process, port, path, started)
-        yield Running(("127.0.0.1", port), process.pid, time.perf_counter() - started)
+        yield Running(("127.0.0.1", port), process.pid, time.perf_counter() - started, whole)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
