@@ -204,6 +204,7 @@ def built_in() -> Registry:
         meta,
         recommend,
         reindex,
+        stats,
         terminology,
         validate,
     )
@@ -212,6 +213,7 @@ def built_in() -> Registry:
         *everything.OPERATIONS,
         explain.OPERATION,
         lastn.OPERATION,
+        stats.OPERATION,
         validate.OPERATION,
         fhirpath.OPERATION,
         diagnose.OPERATION,
