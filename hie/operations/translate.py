@@ -28,14 +28,18 @@ def translate(request: FhirRequest, ctx: Context) -> FhirResponse:
     asked = inputs.codings(request)
     service = terminology(ctx.store)
     matches: list[Match] = []
+    missing: list[str] = []
     for one in asked:
         for concept_map in _maps(request, ctx, one, service):
-            matches += _followed(concept_map, _question(request, one), service)
+            found, unknown = _followed(concept_map, _question(request, one), service)
+            matches += found
+            missing += unknown
     is_found = any(one.code is not None and one.equivalence not in _NO_TRANSLATION for one in matches)
     rows = [value("result", "Boolean", is_found)]
     if not is_found:
         codes = ", ".join(str(one) for one in asked)
-        rows.append(value("message", "String", f"There is no translation of {codes[:500]} here."))
+        told = f" The map names {', '.join(missing)[:500]} for it, which is not known here." if missing else ""
+        rows.append(value("message", "String", f"There is no translation of {codes[:500]} here.{told}"))
     rows += [parts("match", list(_match(one))) for one in matches]
     return FhirResponse(200, json_format.dump(parameters(rows)))
 
@@ -106,9 +110,10 @@ def _is_from_to(concept_map: Json, request: FhirRequest) -> bool:
     return True
 
 
-def _followed(concept_map: Json, question: Question, service: Terminology) -> list[Match]:
-    """Translate by a map, and by those that it names for what it does not have."""
+def _followed(concept_map: Json, question: Question, service: Terminology) -> tuple[list[Match], list[str]]:
+    """Translate by a map, and by those that it names for what it does not have; return which of them are not known."""
     found: list[Match] = []
+    missing: list[str] = []
     waiting, seen = [concept_map], {str(concept_map.get("url"))}
     for _ in range(MOST_FORWARDED):
         others: list[str] = []
@@ -116,11 +121,17 @@ def _followed(concept_map: Json, question: Question, service: Terminology) -> li
             matches, named = translations(one, question)
             found += matches
             others += named
-        waiting = [_named(url, None, service) for url in dict.fromkeys(others) if url not in seen]
+        waiting = []
+        for url in dict.fromkeys(others):
+            known = service.find("ConceptMap", *split_canonical(url))
+            if known is None:
+                missing.append(url)
+            elif url not in seen:
+                waiting.append(known.resource)
         seen.update(others)
         if not waiting:
             break
-    return found
+    return found, missing
 
 
 def _match(match: Match) -> Iterator[Json]:

@@ -421,6 +421,7 @@ def test_unmapped_codes_go_on_to_another_map_even_in_a_circle(stored: Fhir) -> N
     group = {"source": COLOURS, "target": "http://example.org/rgb", "element": [{"code": "x", "target": []}]}
     for name, mode in (("a", {"mode": "other-map", "url": "http://example.org/b"}),
                        ("b", {"mode": "other-map", "url": "http://example.org/a"}),
+                       ("e", {"mode": "other-map", "url": "http://example.org/none"}),
                        ("c", {"mode": "provided"}), ("d", {"mode": "other-map", "url": "http://example.org/c"})):
         row = {key: value for key, value in group.items() if key != "element"} | {
             "unmapped": mode, "element": [{"code": "x", "target": [{"code": "y", "equivalence": "equal"}]}]}
@@ -428,6 +429,9 @@ def test_unmapped_codes_go_on_to_another_map_even_in_a_circle(stored: Fhir) -> N
                        "group": [row]})
     assert matches(stored.get("ConceptMap/$translate?url=http://example.org/d&code=red")) == [("equal", "red")]
     assert matches(stored.get("ConceptMap/$translate?url=http://example.org/a&code=red")) == []
+    missing = told(stored.get("ConceptMap/$translate?url=http://example.org/e&code=red"))
+    assert missing["result"] is False
+    assert "names http://example.org/none" in missing["message"]
 
 
 # ---- versions and the grant ------------------------------------------------------------------------------------------
