@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hie.app import create_app
+from hie.fhir import xml_format
 from hie.settings import Settings
 from hie.store import administration
 from tests.builders import bundle, encounter, observation, parameters, patient, post, put
@@ -46,7 +47,9 @@ HEADERS = st.dictionaries(
     st.sampled_from(["Accept", "Content-Type", "Prefer", "If-Match", "If-None-Match", "If-Modified-Since",
                      "If-None-Exist", "X-Request-Id", "X-Security-Context", "Host", "Content-Length"]),
     st.one_of(
-        st.sampled_from(["application/fhir+json", "application/json; charset=latin-1", "*/*", "image/png", 'W/"1"', "*",
+        st.sampled_from(["application/fhir+json", "application/fhir+xml", "application/json; charset=latin-1", "*/*",
+                         "image/png",
+                         'W/"1"', "*",
                          "return=minimal", "handling=lenient", "identifier=1", "Sun, 13 Sep 2020 12:26:40 GMT", "5",
                          "application/x-www-form-urlencoded", "application/dicom"]),
         st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20),
@@ -114,7 +117,9 @@ def answer(exchange: tuple[Any, str], method: str, path: str, query: str, header
     response = app.test_client().open("/fhir", method="POST", data=body, headers=sent, environ_overrides=environ)
     assert response.status_code < 500, (response.data, method, path, query, headers, body)
     if response.status_code >= 400 and method != "HEAD":
-        assert response.get_json(force=True)["resourceType"] == "OperationOutcome"
+        in_xml = response.headers["Content-Type"].startswith("application/fhir+xml")
+        found = xml_format.parse(response.data) if in_xml else response.get_json(force=True)
+        assert found["resourceType"] == "OperationOutcome"
     return response
 
 

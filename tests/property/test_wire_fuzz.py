@@ -7,6 +7,7 @@ parameter with its modifiers and prefixes, whole Bundles, operations, /admin and
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 import os
@@ -14,6 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
+import brotli
 import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given
@@ -21,11 +23,13 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from hie.app import create_app
-from hie.fhir import facts, json_format, search_parameters
+from hie.fhir import facts, json_format, search_parameters, xml_format
 from hie.fhir.validation import validate
+from hie.jobs.worker import Worker
 from hie.settings import Settings
 from hie.store import administration
 from hie.store.check import check
+from hie.web.compression import decoded
 from tests import pictures
 from tests.builders import SYSTEM, bundle, encounter, entry, observation, parameters, patient, post, practitioner, put
 
@@ -286,6 +290,8 @@ HEADERS = st.dictionaries(
             "Accept-Encoding",
             "Content-Encoding",
             "Range",
+            "Origin",
+            "Access-Control-Request-Method",
         ]
     ),
     st.one_of(
@@ -326,6 +332,9 @@ HEADERS = st.dictionaries(
                 "Bearer x",
                 "Basic eDp5",
                 "gzip",
+                "br",
+                "br;q=0, *",
+                "application/fhir+xml;q=0.5, application/fhir+json;q=0.4",
                 "bytes=0-1",
                 "Patient/a",
             ]
@@ -455,6 +464,13 @@ def files(draw: st.DrawFn) -> bytes:
 # ---- who catches it ---------------------------------------------------------------------------------------------------  # noqa: E501
 
 
+def read(answer: Any) -> Any:
+    """Read an answer in the format and the coding that it came in."""
+    content = decoded(answer.data, answer.headers.get("Content-Encoding", "identity"), 2**30)
+    in_xml = answer.headers["Content-Type"].startswith("application/fhir+xml")
+    return xml_format.parse(content) if in_xml else json_format.parse(content)
+
+
 class Target:
     """A server with some resources, asked as a WSGI server hands requests on."""
 
@@ -484,11 +500,11 @@ class Target:
         request = (method, path, query, headers, body[:2000])
         assert answer.status_code < 500, (answer.data[:600], request)
         if answer.status_code >= 400 and method != "HEAD":
-            outcome = json_format.parse(answer.data)
+            outcome = read(answer)
             assert outcome["resourceType"] == "OperationOutcome", (outcome, request)
             assert [issue for issue in validate(outcome) if issue.severity == "error"] == [], (outcome, request)
         elif answer.status_code == 200 and path in ("", "/fhir") and answer.data:
-            self._look_into(answer.get_json(force=True), request)
+            self._look_into(read(answer), request)
         return answer
 
     def _look_into(self, answer: Any, request: Any) -> None:
@@ -517,6 +533,8 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     assert report.problems == []
     assert answers == 200
 
+
+DOCUMENTS = [xml_format.dump(json_format.parse(json.dumps(one).encode())) for one in RESOURCES]
 
 # ---- attacks ----------------------------------------------------------------------------------------------------------  # noqa: E501
 
@@ -550,6 +568,46 @@ def test_mutated_resources(target: Target, data: st.DataObject) -> None:
         query=data.draw(st.sampled_from(["", "", "identifier=1", "_pretty=true", "_format=json"])),
         body=resource,
     )
+
+
+@anything
+@given(st.data())
+def test_mutated_xml(target: Target, data: st.DataObject) -> None:
+    text = bytearray(data.draw(st.sampled_from(DOCUMENTS)))
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.integers(0, len(text) - 1))
+        text[at : at + data.draw(st.integers(0, 4))] = data.draw(
+            st.sampled_from([b"", b"<", b">", b"/>", b'"', b"&", b"&#0;", b"\x00", b"\xff", b"<!DOCTYPE a>", b"id"])
+        )
+    body, headers = bytes(text), {"Content-Type": "application/fhir+xml"}
+    packed = {"gzip": gzip.compress, "br": brotli.compress}
+    if coding := data.draw(st.sampled_from([None, "gzip", "br", "zstd"])):
+        body, headers = packed.get(coding, bytes)(body), {**headers, "Content-Encoding": coding}
+        body = body[: data.draw(st.sampled_from([len(body), len(body) - 1]))]
+    place = data.draw(st.sampled_from(["/Patient", "", "/Patient/$validate", "/Binary", "/Basic", "/Bundle"]))
+    accepted = data.draw(st.sampled_from(["*/*", "application/fhir+xml"]))
+    target("POST", f"/fhir{place}", "", {"Accept": accepted, "Accept-Encoding": "br", **headers}, body)
+
+
+@anything
+@given(
+    method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
+    path=st.one_of(URLS, st.sampled_from(["", "Patient", "Patient/a", "Patient/$validate", "Media/m/$diagnose"])),
+    query=st.sampled_from(["", "identifier=1", "name=a", "_count=1"]),
+    resource=st.composite(lambda draw: mutated(draw, draw(st.sampled_from(RESOURCES))))(),
+)
+def test_answers_that_come_later(target: Target, method: str, path: str, query: str, resource: Any) -> None:
+    asked = target(method, f"/fhir/{path}".removesuffix("/"), query, {"Prefer": "respond-async"}, resource)
+    if asked.status_code != 202 or "Content-Location" not in asked.headers:
+        return
+    worker = Worker(target.application, "fuzz")
+    while worker.step():
+        pass
+    address = asked.headers["Content-Location"].removeprefix("http://localhost")
+    answer = target("GET", address)
+    assert answer.status_code == 200, answer.data
+    target._look_into(read(answer), (method, path, query, resource))
+    assert target("DELETE", address).status_code == 202
 
 
 @anything
