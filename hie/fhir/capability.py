@@ -54,7 +54,8 @@ def capability_statement(
     pointing = _pointing(parameters)
     rest: dict[str, Any] = {
         "mode": "server",
-        "documentation": "FHIR JSON and XML over HTTP. Writes are validated against R4, their references checked.",
+        "documentation": "FHIR JSON and XML over HTTP; Prefer: respond-async on any request. Writes are validated "
+                         "against R4, their references checked.",
         "security": _security(cors),
         "resource": [_resource(name, parameters[name], pointing.get(name, []), offered) for name in parameters],
         "interaction": [{"code": code} for code in _system_interactions()],

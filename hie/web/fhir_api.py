@@ -92,10 +92,10 @@ def _answered(here: Exchange, path: str) -> Reply:
         negotiation.refuse_unacceptable(accepted, accept)
     if request.method in ("POST", "PUT", "PATCH"):
         request = _with_body(here, request)
-    elif request.interaction == "delete" and "HTTP_X_CASCADE" in environ:
-        request = replace(request, parameters=(*request.parameters, ("_cascade", environ["HTTP_X_CASCADE"].strip())))
         if request.interaction == "search-type":  # the form may say _format, too
             accepted = negotiation.wants_fhir(accept, request.parameter("_format"))
+    elif request.interaction == "delete" and "HTTP_X_CASCADE" in environ:
+        request = replace(request, parameters=(*request.parameters, ("_cascade", environ["HTTP_X_CASCADE"].strip())))
     ctx = _context(here)
     if request.preferences.respond_async and asynchronous.is_meant(request):
         return respond(request, asynchronous.ask(request, ctx), ctx.base_url, accepted)

@@ -65,6 +65,12 @@ def test_everything_that_is_answered_comes_as_xml_when_asked(fhir, accept):
     assert (deleted.status, deleted.json["resourceType"]) == (200, "OperationOutcome")
 
 
+def test_the_capability_statement_names_both_formats(fhir):
+    statement = fhir.get("metadata", Accept=XML).json
+    assert statement["format"] == ["application/fhir+json", "json", XML, "xml"]
+    assert XML in statement["patchFormat"]
+
+
 def test_refusals_come_as_xml_when_asked(fhir, nobody):
     for one, method, url, body, headers, expected in (
         (fhir, "GET", "Patient/none", None, {"Accept": XML}, (404, "not-found")),
