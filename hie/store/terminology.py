@@ -126,4 +126,4 @@ class _Parsed:
         return resource
 
 
-_PARSED = _Parsed(8_000_000)
+_PARSED = _Parsed(4_000_000)

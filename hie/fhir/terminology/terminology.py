@@ -325,4 +325,4 @@ class _Kept:
         return made
 
 
-_KEPT = _Kept(100_000)
+_KEPT = _Kept(50_000)
