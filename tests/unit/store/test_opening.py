@@ -117,7 +117,7 @@ def test_a_store_from_before_the_index_of_references_is_indexed_when_it_is_opene
     """Schema 0001 had no such table; the work goes on where an interrupted start left it."""
     store = Store.open(settings)
     fill(store)
-    forget_references(store)
+    go_back(store, "0001")
     store.close()
     upgraded = Store.open(settings)
     assert check(upgraded).problems == []
@@ -147,12 +147,21 @@ def fill(store: Store) -> None:
     bound(store).transact(lambda inside: inside.delete("Observation", "o3"))
 
 
-def forget_references(store: Store) -> None:
+#: The tables that each revision added: a store from before it has none of them.
+ADDED = {
+    "0002": ("reference_index", "reindexing"),
+    "0003": ("async_request",),
+    "0004": ("custom_parameter", "custom_version", "index_run"),
+}
+
+
+def go_back(store: Store, revision: str) -> None:
+    """Make of the store one that an earlier version of the server left."""
+    assert max(ADDED) == HEAD, "a new revision stands in ADDED"
     with store.database.engine.begin() as connection:
-        later = ("reference_index", "reindexing", "async_request", "custom_parameter", "custom_version", "index_run")
-        for table in later:
-            connection.execute(text(f"DROP TABLE {table}"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        for added in (one for later, tables in ADDED.items() if later > revision for one in tables):
+            connection.execute(text(f"DROP TABLE {added}"))
+        connection.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
 
 
 def found_by_chain(store: Store) -> list[str]:
@@ -163,13 +172,11 @@ def found_by_chain(store: Store) -> list[str]:
 def test_a_store_from_before_asynchronous_requests_is_upgraded_with_its_records(settings: Settings) -> None:
     store = Store.open(settings)
     fill(store)
-    with store.database.engine.begin() as connection:
-        connection.execute(text("DROP TABLE async_request"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    go_back(store, "0002")
     store.close()
     upgraded = Store.open(settings)
     with upgraded.database.engine.connect() as connection:
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() >= "0003"
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
         assert connection.execute(text("SELECT count(*) FROM async_request")).scalar() == 0
         assert [one["name"] for one in inspect(connection).get_indexes("async_request")] == ["ix_async_request_client"]
     assert check(upgraded).problems == []
