@@ -52,6 +52,7 @@ setup(
         "Flask>=3.1,<4",
         "Flask-SQLAlchemy>=3.1,<4",
         "granian>=2.8,<3",
+        "graphql-core>=3.2,<3.3",
         "httpx>=0.28,<1",
         "numpy>=2.4,<3",
         "onnxruntime>=1.32,<2",

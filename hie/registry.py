@@ -55,6 +55,8 @@ class Operation:
     affects_state: bool = False
     takes_search: bool = False
     """Its parameters are search parameters, which the function reads itself: none is known to this record."""
+    takes_body: frozenset[str] = frozenset()
+    """Media types of bodies that the function reads itself, with its parameters."""
 
     def __post_init__(self) -> None:
         if not self.levels or not self.levels <= LEVELS:
@@ -200,6 +202,7 @@ def built_in() -> Registry:
         everything,
         explain,
         fhirpath,
+        graphql,
         lastn,
         meta,
         recommend,
@@ -216,6 +219,7 @@ def built_in() -> Registry:
         stats.OPERATION,
         validate.OPERATION,
         fhirpath.OPERATION,
+        graphql.OPERATION,
         diagnose.OPERATION,
         recommend.OPERATION,
         reindex.OPERATION,

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from hie.context import Context
 from hie.errors import FhirError, InvalidJson, InvalidRequest, NotSupported
-from hie.fhir import binary, bundle, patching
+from hie.fhir import binary, bundle, json_format, patching
 from hie.fhir.bundle import RequestEntry
 from hie.fhir.http import Conditions, FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
@@ -131,6 +131,9 @@ def _decoded(path: str) -> str:
 def response(answer: FhirResponse, ctx: Context) -> dict[str, Any]:
     """Build the entry of the response Bundle; an OperationOutcome goes beside the status, a resource in its place."""
     told = Fragment(answer.content) if answer.content is not None and answer.content.startswith(_OUTCOME) else None
+    if answer.content is not None and answer.content_type != "application/fhir+json":  # in its own format
+        carried = binary.wrapped(answer.content, answer.content_type, None, None)
+        answer = replace(answer, content=json_format.dump(carried), entity=None)
     full_url = f"{ctx.base_url}/{answer.entity[0]}/{answer.entity[1]}" if answer.entity and told is None else None
     return bundle.response_entry(answer, ctx.base_url, full_url=full_url, outcome=told)
 

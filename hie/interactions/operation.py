@@ -29,6 +29,8 @@ def operation(request: FhirRequest, ctx: Context) -> FhirResponse:
         error = MethodNotAllowed(f"${found.code} changes what is stored; send it by POST.", expression="http.method")
         error.headers["Allow"] = ", ".join(_CHANGING)
         raise error
+    if found.takes_body:
+        return found.function(request, ctx)
     return found.function(_with_search(request) if found.takes_search else _with_parameters(request, found), ctx)
 
 

@@ -193,6 +193,8 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
         return _with_form(here, request, content_type)
     if request.interaction == "patch" and (format_ := _patch_format(content_type)) is not None:
         return replace(request, resource=resource.parse_json(_some_body(here)), content_type=format_)
+    if request.interaction == "operation" and (name := _own_format(here, request, content_type)) is not None:
+        return replace(request, body=_whole(here), content_type=name)
     in_json = negotiation.is_json(content_type)
     is_binary = request.type == "Binary" and request.interaction in ("create", "update")
     in_xml = not in_json and negotiation.is_xml(content_type, is_binary=is_binary)
@@ -209,6 +211,13 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
         here.entry.interaction = "batch"
         return replace(request, interaction="batch", resource=parsed)
     return replace(request, resource=parsed)
+
+
+def _own_format(here: Exchange, request: FhirRequest, content_type: str | None) -> str | None:
+    """Return the media type of a body that the operation reads itself; None where it is read as any other."""
+    found = here.application.registry.operation(request.operation or "", request.type)
+    name = negotiation.media_type(content_type or "").name
+    return name if found is not None and name in found.takes_body else None
 
 
 def _patch_format(content_type: str | None) -> str | None:

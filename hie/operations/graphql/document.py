@@ -1,0 +1,166 @@
+"""The text of a query -> its selections, variables and fragments put in; pure. https://spec.graphql.org/October2021/"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLError, parse
+from graphql.language import ast
+
+from hie.errors import InvalidRequest, NotSupported, Unprocessable
+
+MOST_TOKENS = 10_000
+MOST_FIELDS = 2_000
+DEEPEST = 20
+DIRECTIVES = {"flatten": (), "first": (), "singleton": (), "slice": ("path",), "skip": ("if",), "include": ("if",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field; `key` is its name in the answer."""
+
+    name: str
+    key: str
+    arguments: Mapping[str, Any]
+    directives: Mapping[str, Mapping[str, Any]]
+    selections: tuple[Selection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class On:
+    """What is selected of one type only; `type` None: of every type."""
+
+    type: str | None
+    selections: tuple[Selection, ...]
+
+
+Selection = Field | On
+
+
+def read(text: str, variables: Mapping[str, Any], name: str | None) -> tuple[Selection, ...]:
+    """Return the selections of the operation of that name, or of the only one."""
+    try:
+        document = parse(text, no_location=True, max_tokens=MOST_TOKENS)
+    except GraphQLError as error:
+        raise InvalidRequest(f"The query is no GraphQL: {error.message[:500]}", expression="query") from None
+    except RecursionError:
+        raise Unprocessable(f"The query is nested more than {DEEPEST} deep.", expression="query") from None
+    operations = [one for one in document.definitions if isinstance(one, ast.OperationDefinitionNode)]
+    fragments = {one.name.value: one for one in document.definitions if isinstance(one, ast.FragmentDefinitionNode)}
+    if len(operations) + len(fragments) != len(document.definitions):
+        raise InvalidRequest("The query defines types; it may have operations and fragments.", expression="query")
+    chosen = _chosen(operations, name)
+    if chosen.operation is not ast.OperationType.QUERY:
+        raise NotSupported(f"A {chosen.operation.value} is not supported; a query is.", expression="query")
+    return _Reader(_values(chosen, variables), fragments).selections(chosen.selection_set, 1, ())
+
+
+def _chosen(operations: list[ast.OperationDefinitionNode], name: str | None) -> ast.OperationDefinitionNode:
+    named = [one for one in operations if name is None or (one.name is not None and one.name.value == name)]
+    if len(named) != 1:
+        told = "operationName names none of them" if name else "operationName must say which is meant"
+        raise InvalidRequest(f"The query has {len(operations)} operations; {told}.", expression="operationName")
+    return named[0]
+
+
+def _values(operation: ast.OperationDefinitionNode, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the value of every variable."""
+    values: dict[str, Any] = {}
+    for one in operation.variable_definitions or ():
+        name = one.variable.name.value
+        if name in given:
+            values[name] = given[name]
+        elif one.default_value is not None:
+            values[name] = _value(one.default_value, {})
+        else:
+            values[name] = None
+        if values[name] is None and isinstance(one.type, ast.NonNullTypeNode):
+            raise InvalidRequest(f"The variable ${name[:80]} needs a value.", expression="variables")
+    return values
+
+
+def _value(node: ast.ValueNode, variables: Mapping[str, Any]) -> Any:
+    match node:
+        case ast.VariableNode():
+            if node.name.value not in variables:
+                raise InvalidRequest(f"The variable ${node.name.value[:80]} is not defined.", expression="query")
+            return variables[node.name.value]
+        case ast.IntValueNode() | ast.FloatValueNode() | ast.StringValueNode() | ast.EnumValueNode():
+            return node.value  # search values and codes are texts, numbers too
+        case ast.BooleanValueNode():
+            return node.value
+        case ast.NullValueNode():
+            return None
+        case ast.ListValueNode():
+            return [_value(one, variables) for one in node.values]
+    raise InvalidRequest("An argument is an object; arguments here are plain values, or lists of them.",
+                         expression="query")
+
+
+class _Reader:
+    """Reads selections with their fragments in place, within bounds."""
+
+    def __init__(self, variables: Mapping[str, Any], fragments: Mapping[str, ast.FragmentDefinitionNode]) -> None:
+        self._variables, self._fragments, self._read = variables, fragments, 0
+
+    def selections(
+        self, node: ast.SelectionSetNode | None, depth: int, inside: tuple[str, ...]
+    ) -> tuple[Selection, ...]:
+        """Return the selections of a set, those of fragments in their place; `inside` names fragments around it."""
+        if node is None:
+            return ()
+        if depth > DEEPEST:
+            raise Unprocessable(f"The query is nested more than {DEEPEST} deep.", expression="query")
+        found = []
+        for one in node.selections:
+            self._read += 1
+            if self._read > MOST_FIELDS:
+                raise Unprocessable(f"The query has more than {MOST_FIELDS} fields.", expression="query")
+            directives = self._directives(one.directives)
+            if not self._is_skipped(directives):
+                found.append(self._selection(one, directives, depth, inside))
+        return tuple(found)
+
+    def _selection(
+        self, one: ast.SelectionNode, directives: dict[str, dict[str, Any]], depth: int, inside: tuple[str, ...]
+    ) -> Selection:
+        if isinstance(one, ast.FieldNode):
+            name = one.name.value
+            key = one.alias.value if one.alias is not None else name
+            arguments = {a.name.value: _value(a.value, self._variables) for a in one.arguments}
+            given = {name_: value for name_, value in arguments.items() if value is not None}
+            return Field(name, key, given, directives, self.selections(one.selection_set, depth + 1, inside))
+        if isinstance(one, ast.InlineFragmentNode):
+            type_name = one.type_condition.name.value if one.type_condition is not None else None
+            return On(type_name, self.selections(one.selection_set, depth, inside))
+        assert isinstance(one, ast.FragmentSpreadNode)  # noqa: S101 - GraphQL has no fourth kind
+        name = one.name.value
+        fragment = self._fragments.get(name)
+        if fragment is None or name in inside:
+            why = "is not defined" if fragment is None else "contains itself"
+            raise InvalidRequest(f"The fragment {name[:80]} {why}.", expression="query")
+        selections = self.selections(fragment.selection_set, depth, (*inside, name))
+        return On(fragment.type_condition.name.value, selections)
+
+    def _directives(self, nodes: tuple[ast.DirectiveNode, ...]) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for one in nodes:
+            name, arguments = one.name.value, {a.name.value: _value(a.value, self._variables) for a in one.arguments}
+            if name not in DIRECTIVES:
+                raise InvalidRequest(f"There is no directive @{name[:80]}; there are @{', @'.join(DIRECTIVES)}.",
+                                     expression="query")
+            if set(arguments) != set(DIRECTIVES[name]):
+                needs = f"needs {DIRECTIVES[name][0]}" if DIRECTIVES[name] else "takes no argument"
+                raise InvalidRequest(f"The directive @{name} {needs}.", expression="query")
+            found[name] = arguments
+        return found
+
+    @staticmethod
+    def _is_skipped(directives: Mapping[str, Mapping[str, Any]]) -> bool:
+        skip, include = directives.get("skip"), directives.get("include")
+        for one in (skip, include):
+            if one is not None and not isinstance(one["if"], bool):
+                raise InvalidRequest("The argument if of @skip and @include is true or false.", expression="query")
+        return (skip is not None and skip["if"]) or (include is not None and not include["if"])

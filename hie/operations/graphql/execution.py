@@ -1,0 +1,471 @@
+"""Answers a query level by level: what all parents of a level need of the store is asked for together.
+
+https://hl7.org/fhir/R4/graphql.html. Everything is fetched by ctx.store, so that grant and audit hold.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+from hie.context import Context
+from hie.errors import FhirError, Forbidden, Gone, InvalidRequest, NotFound, Unprocessable
+from hie.fhir import facts, json_format, references
+from hie.fhir.fhirpath import FhirPathError, model
+from hie.fhir.fhirpath import compile as compile_expression
+from hie.fhir.paging import CURSOR
+from hie.fhir.search_parameters import IndexValues
+from hie.operations.graphql.answer import Cell, Row, lift, place
+from hie.operations.graphql.document import Field, On, Selection
+from hie.store.search import query as search_query
+from hie.store.search.index import reference_walk
+from hie.store.search.query import SearchQuery
+from hie.store.search.reference import relative, target
+
+MOST_FETCHES = 100
+MOST_RESOURCES = 5_000
+MOST_VALUES = 200_000
+MOST_SECONDS = 10.0
+#: Parents whose referring resources one search asks for, and the most that it may find.
+PARENTS, REFERRING = 200, 1_000
+
+_CONNECTION = ("count", "offset", "pagesize", "edges", "first", "previous", "next", "last")
+Target = tuple[str, str]
+Errors = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value with its type, and the resource that it is in."""
+
+    type: str
+    value: Any
+    root: Mapping[str, Any]
+
+
+def resource_node(resource: Mapping[str, Any]) -> Node:
+    """Return the node of a whole resource."""
+    return Node(str(resource["resourceType"]), resource, resource)
+
+
+@cache
+def properties(type_name: str) -> dict[str, tuple[str, bool]]:
+    """Give the JSON properties of a type: each one's type, and whether it is a list."""
+    found: dict[str, tuple[str, bool]] = {}
+    for child in model.children(type_name).values():
+        for name, form in child.forms:
+            found[name] = (form, child.is_list)
+            if model.is_primitive(form):
+                found[f"_{name}"] = ("Element", child.is_list)
+    if model.is_resource(type_name):
+        found["resourceType"] = ("code", False)
+    return found
+
+
+@dataclass(slots=True)
+class Execution:
+    """One query on its way; `errors` are what is missing in the answer, and why."""
+
+    ctx: Context
+    errors: Errors = field(default_factory=list)
+    _fetches: int = 0
+    _resources: int = 0
+    _values: int = 0
+    _started: float = field(default_factory=time.monotonic)
+    _read: dict[Target, Any] = field(default_factory=dict)
+
+    # -- the roots -------------------------------------------------------------------------------------------------
+
+    def of_system(self, selections: Sequence[Selection]) -> Row:
+        """Answer a query of the system: reads and searches."""
+        row: Row = {}
+        for one in _merged("Query", selections):
+            self._put_cell(row, one, self._root(one))
+        return row
+
+    def of_resource(self, resource: Mapping[str, Any], selections: Sequence[Selection]) -> Row:
+        """Answer a query of one resource."""
+        return self._select([resource_node(resource)], selections)[0]
+
+    def _root(self, one: Field) -> Cell:
+        if one.name == "__typename":
+            return Cell(["Query"])
+        try:
+            if one.name in facts.RESOURCE_TYPES:
+                return Cell(self._select(self._one(one), one.selections))
+            type_name, kind = _searched(one.name)
+            if type_name is not None:
+                return self._searched(one, type_name, kind, ())
+        except (Forbidden, NotFound, Gone) as error:
+            self._missing(error, one.key)
+            return Cell()
+        raise _invalid(f"The system has no field {one.name[:80]}; it has each resource type, such as Patient(id: …), "
+                       "PatientList(…) and PatientConnection(…).")
+
+    def _one(self, one: Field) -> list[Node]:
+        id_ = one.arguments.get("id")
+        if set(one.arguments) != {"id"} or not isinstance(id_, str):
+            raise _invalid(f"{one.name} takes one argument, id; {one.name}List searches.")
+        self._fetch(1)
+        return [resource_node(json_format.parse(self.ctx.store.read(one.name, id_).content or b"{}"))]
+
+    def _missing(self, error: FhirError, *path: str) -> None:
+        self.errors.append({"message": error.diagnostics, "path": list(path)})
+
+    # -- selections ------------------------------------------------------------------------------------------------
+
+    def _select(self, nodes: Sequence[Node], selections: Sequence[Selection]) -> list[Row]:
+        """Return a row for each node; nodes of one type are answered together."""
+        rows: list[Row] = [{} for _ in nodes]
+        by_type: dict[str, list[int]] = {}
+        for number, node in enumerate(nodes):
+            by_type.setdefault(node.type, []).append(number)
+        for type_name, numbers in by_type.items():
+            some, their_rows = [nodes[n] for n in numbers], [rows[n] for n in numbers]
+            for one in _merged(type_name, selections):
+                self._fill(type_name, some, their_rows, one)
+        return rows
+
+    def _fill(self, type_name: str, nodes: list[Node], rows: list[Row], one: Field) -> None:
+        self._spend(len(nodes))
+        referring, kind = _searched(one.name)
+        if one.name == "__typename":
+            for row in rows:
+                place(row, one.key, Cell([type_name]))
+        elif one.name == "resource" and type_name == "Reference":
+            self._resolve(nodes, rows, one)
+        elif referring is not None and type_name in facts.RESOURCE_TYPES:
+            self._reverse(nodes, rows, one, referring, kind)
+        else:
+            self._elements(type_name, nodes, rows, one)
+
+    def _elements(self, type_name: str, nodes: list[Node], rows: list[Row], one: Field) -> None:
+        known = properties(type_name).get(one.name)
+        if known is None:
+            raise _invalid(f"{type_name} has no element {one.name[:80]}.")
+        form, is_list = known
+        plain = model.is_primitive(form) or form.startswith("System.") or form == "xhtml"
+        if plain == bool(one.selections):
+            told = "is a plain value and has no fields" if plain else "has fields, some of which must be selected"
+            raise _invalid(f"{type_name}.{one.name} {told}.")
+        found = [self._items(node, one, form, is_list=is_list) for node in nodes]
+        below = [Node(_type_of(item, form), item, node.root) for node, items in zip(nodes, found, strict=True)
+                 for item in items]
+        self._spend(len(below))
+        shown: list[Any] = [one_.value for one_ in below] if plain else list(self._select(below, one.selections))
+        start = 0
+        for row, items in zip(rows, found, strict=True):
+            self._put(row, one, items, shown[start : start + len(items)], form, is_list=is_list)
+            start += len(items)
+
+    def _put(self, row: Row, one: Field, items: list[Any], shown: list[Any], form: str, *, is_list: bool) -> None:
+        if "flatten" in one.directives:
+            for below in shown:
+                if not isinstance(below, dict):
+                    raise _invalid(f"@flatten stands at {one.name}, which has no fields to flatten.")
+                lift(row, below)
+            return
+        single = "singleton" in one.directives
+        if "slice" not in one.directives:
+            _check_single(one, shown)
+            place(row, one.key, Cell(shown, is_list and not single, single))
+            return
+        for number, (item, value) in enumerate(zip(items, shown, strict=True)):
+            path = str(one.directives["slice"]["path"])
+            name = str(number) if path == "$index" else self._first_text(path, form, item)
+            cell = row.setdefault(f"{one.key}.{name}", Cell(is_list=not single, single=single))
+            cell.items = [*cell.items, value]
+            _check_single(one, cell.items)
+
+    def _items(self, node: Node, one: Field, form: str, *, is_list: bool) -> list[Any]:
+        """Return the values of an element that its arguments and @first let through."""
+        value = node.value.get(one.name) if isinstance(node.value, Mapping) else None
+        items = [] if value is None else list(value) if isinstance(value, list) else [value]
+        if one.arguments and not is_list:
+            raise _invalid(f"{one.name} is no list, so it takes no arguments.")
+        items = [item for item in items if item is not None and self._holds(item, one, form)]
+        offset, count = _number(one, "_offset", 0), _number(one, "_count", len(items))
+        items = items[offset : offset + count]
+        return items[:1] if "first" in one.directives else items
+
+    def _holds(self, item: Any, one: Field, form: str) -> bool:
+        for name, value in one.arguments.items():
+            if name in ("_offset", "_count"):
+                continue
+            if name == "fhirpath":
+                self._spend(50)
+                try:
+                    if compile_expression(str(value), form).holds(item) is not True:
+                        return False
+                except FhirPathError as error:
+                    raise _invalid(f"fhirpath of {one.name}: {str(error)[:300]}.") from error
+                continue
+            if name not in properties(form):
+                raise _invalid(f"{one.name} takes fhirpath, _offset, _count and its own elements, not {name[:80]}.")
+            if not isinstance(item, Mapping) or _text(item.get(name)) != _text(value):
+                return False
+        return True
+
+    def _first_text(self, path: str, form: str, item: Any) -> str:
+        self._spend(50)
+        try:
+            found = compile_expression(path, form).evaluate(item)
+        except FhirPathError as error:
+            raise _invalid(f"path of @slice: {str(error)[:300]}.") from error
+        return _text(found[0]) if found else ""
+
+    # -- references, both ways -------------------------------------------------------------------------------------
+
+    def _resolve(self, nodes: list[Node], rows: list[Row], one: Field) -> None:
+        """Read what the references of a level refer to, with one call of the store."""
+        if not set(one.arguments) <= {"optional", "type"}:
+            raise _invalid("resource of a Reference takes optional and type.")
+        only = one.arguments.get("type")
+        targets = [self._target(node) for node in nodes]
+        self._read_all(to for to in targets if isinstance(to, tuple) and only in (None, to[0]))
+        found: list[tuple[Row, Node]] = []
+        for node, row, to in zip(nodes, rows, targets, strict=True):
+            place(row, one.key, Cell())
+            there = to[0] if isinstance(to, tuple) else to["resourceType"] if to is not None else None
+            if only not in (None, there):
+                continue
+            resource = self._read.get(to) if isinstance(to, tuple) else to
+            if resource is not None:
+                # What is contained refers to what its container holds.
+                root = node.root if isinstance(to, Mapping) else resource
+                found.append((row, Node(str(resource["resourceType"]), resource, root)))
+            elif one.arguments.get("optional") not in (True, "true"):
+                told = str(node.value.get("reference", "no literal reference"))[:200]
+                self.errors.append({"message": f"The reference ({told}) cannot be resolved.", "path": [one.key]})
+        for (row, _), below in zip(found, self._select([node for _, node in found], one.selections), strict=True):
+            if "flatten" in one.directives:
+                row.pop(one.key, None)
+                lift(row, below)
+            else:
+                row[one.key].items.append(below)
+
+    def _target(self, node: Node) -> Target | Mapping[str, Any] | None:
+        """Return where a reference leads: Type and id here, a contained resource, or nowhere that can be read."""
+        text = node.value.get("reference")
+        if not isinstance(text, str):
+            return None
+        to = references.parse(relative(relative(text, self.ctx.store.base_url), self.ctx.base_url))
+        if to.kind == "relative" and to.type is not None and to.id is not None:
+            return to.type, to.id
+        if to.kind == "fragment":
+            held = node.root.get("contained", ())
+            return next((one for one in held if one.get("id") == to.id), None)
+        return None
+
+    def _read_all(self, targets: Iterable[Target]) -> None:
+        wanted = [to for to in dict.fromkeys(targets) if to not in self._read]
+        if not wanted:
+            return
+        self._fetch(len(wanted))
+        found = self.ctx.store.read_many(wanted)
+        for to in wanted:
+            version = found.get(to)
+            self._read[to] = None if version is None else json_format.parse(version.content or b"{}")
+
+    def _reverse(self, nodes: list[Node], rows: list[Row], one: Field, type_name: str, kind: str) -> None:
+        """Find what refers to the resources of a level, with one search for many of them."""
+        code = one.arguments.get("_reference")
+        if not isinstance(code, str):
+            raise _invalid(f"{one.name} inside of a resource needs _reference: the search parameter that refers to it.")
+        code = _parameter_name(code)
+        rest = replace(one, arguments={name: v for name, v in one.arguments.items() if name != "_reference"})
+        places = [f"{node.type}/{node.value.get('id')}" for node in nodes]
+        if kind == "Connection":
+            for row, place_ in zip(rows, places, strict=True):
+                self._connect(row, rest, type_name, (code, place_))
+            return
+        for start in range(0, len(nodes), PARENTS):
+            some = places[start : start + PARENTS]
+            some_rows = rows[start : start + PARENTS]
+            try:
+                cells = self._referring(rest, type_name, code, some)
+            except Forbidden as error:
+                self._missing(error, one.key)
+                cells = [Cell(is_list=True) for _ in some]
+            for row, cell in zip(some_rows, cells, strict=True):
+                self._put_cell(row, one, cell)
+
+    def _referring(self, one: Field, type_name: str, code: str, places: list[str]) -> list[Cell]:
+        """Return for each place the resources that refer to it, in the order of the search."""
+        each = _number(one, "_count", REFERRING)
+        arguments = {name: value for name, value in one.arguments.items() if name != "_count"}
+        query = self._query(replace(one, arguments=arguments), type_name, ((code, ",".join(dict.fromkeys(places))),))
+        page = self.ctx.store.search(replace(query, count=REFERRING, total="none"))
+        if page.next_cursor is not None:
+            raise Unprocessable(f"{one.name}: more than {REFERRING} resources refer to what was found; ask of "
+                                "fewer, or with more criteria.", expression="query")
+        self._fetch(len(page.matches))
+        resources = [json_format.parse(version.content or b"{}") for version in page.matches]
+        chosen: list[list[int]] = [[] for _ in places]
+        for number, resource in enumerate(resources):
+            to = self._references(resource, type_name, code)
+            for place_, numbers in zip(places, chosen, strict=True):
+                if place_ in to and len(numbers) < each:
+                    numbers.append(number)
+        shown = self._select([resource_node(one_) for one_ in resources], one.selections)
+        return [Cell([shown[number] for number in numbers], is_list=True, found=True) for numbers in chosen]
+
+    def _references(self, resource: dict[str, Any], type_name: str, code: str) -> set[str]:
+        values = IndexValues(resource)
+        reference_walk(type_name, code)(resource, values)
+        return {to for value in values.references if (to := target(value, self.ctx.store.base_url)) is not None}
+
+    def _connect(self, row: Row, one: Field, type_name: str, criterion: tuple[str, str]) -> None:
+        try:
+            self._put_cell(row, one, self._searched(one, type_name, "Connection", (criterion,)))
+        except Forbidden as error:
+            self._missing(error, one.key)
+            place(row, one.key, Cell())
+
+    def _put_cell(self, row: Row, one: Field, cell: Cell) -> None:
+        if "first" in one.directives:
+            cell.items = cell.items[:1]
+        if "flatten" in one.directives:
+            for below in cell.items:
+                lift(row, below)
+            return
+        _check_single(one, cell.items)
+        if "singleton" in one.directives:
+            cell = Cell(cell.items, single=True)
+        place(row, one.key, cell)
+
+    # -- searches --------------------------------------------------------------------------------------------------
+
+    def _searched(self, one: Field, type_name: str, kind: str, more: tuple[tuple[str, str], ...]) -> Cell:
+        query = self._query(one, type_name, more)
+        wants_count = kind == "Connection" and any(f.name == "count" for f in _merged(one.name, one.selections))
+        page = self.ctx.store.search(replace(query, total="accurate" if wants_count else "none"))
+        self._fetch(len(page.matches))
+        nodes = [resource_node(json_format.parse(version.content or b"{}")) for version in page.matches]
+        if kind == "List":
+            return Cell(list(self._select(nodes, one.selections)), is_list=True, found=True)
+        return Cell([self._connection(one, nodes, query.count, page.total, page.next_cursor)])
+
+    def _query(self, one: Field, type_name: str, more: tuple[tuple[str, str], ...]) -> SearchQuery:
+        parameters = list(more)
+        for name, value in one.arguments.items():
+            text = ",".join(map(_text, value)) if isinstance(value, list) else _text(value)
+            if name != CURSOR or text:
+                parameters.append((_parameter_name(name), text))
+        query = search_query.parse(
+            type_name, parameters, default_count=self.ctx.settings.default_page_size,
+            max_count=self.ctx.settings.max_page_size, base_url=self.ctx.base_url, now=self.ctx.clock(),
+        )  # fmt: skip
+        if query.includes or query.result:
+            raise _invalid(f"{one.name} takes search criteria, _count, _sort and _cursor; what else is wanted, its "
+                           "fields say.")
+        return query
+
+    def _connection(
+        self, one: Field, nodes: list[Node], size: int, total: int | None, following: str | None
+    ) -> Row:
+        row: Row = {}
+        plain = {"count": total, "offset": None, "pagesize": size, "first": "", "previous": None, "next": following,
+                 "last": None, "__typename": one.name}
+        for part in _merged(one.name, one.selections):
+            if part.name == "edges":
+                edges: list[Row] = [{} for _ in nodes]
+                for each in _merged("Edge", part.selections):
+                    self._edges(each, nodes, edges)
+                place(row, part.key, Cell(list(edges), is_list=True, found=True))
+            elif part.name in plain:
+                value = plain[part.name]
+                place(row, part.key, Cell([] if value is None else [value]))
+            else:
+                raise _invalid(f"{one.name} has no field {part.name[:80]}; it has {', '.join(_CONNECTION)}.")
+        return row
+
+    def _edges(self, each: Field, nodes: list[Node], edges: list[Row]) -> None:
+        if each.name == "resource":
+            for row, below in zip(edges, self._select(nodes, each.selections), strict=True):
+                place(row, each.key, Cell([below]))
+        elif each.name in ("mode", "score"):
+            for row in edges:
+                place(row, each.key, Cell(["match"] if each.name == "mode" else []))
+        else:
+            raise _invalid(f"edges has no field {each.name[:80]}; it has mode, score and resource.")
+
+    # -- bounds ----------------------------------------------------------------------------------------------------
+
+    def _fetch(self, resources: int) -> None:
+        self._fetches += 1
+        self._resources += resources
+        if self._fetches > MOST_FETCHES or self._resources > MOST_RESOURCES:
+            raise Unprocessable(f"The query needs more than {MOST_FETCHES} reads and searches, or more than "
+                                f"{MOST_RESOURCES} resources; ask for less at a time.", expression="query")
+
+    def _spend(self, values: int) -> None:
+        self._values += values
+        if self._values > MOST_VALUES or time.monotonic() - self._started > MOST_SECONDS:
+            raise Unprocessable(f"The query gives more than {MOST_VALUES} values, or takes more than "
+                                f"{MOST_SECONDS:.0f} seconds; ask for less at a time.", expression="query")
+
+
+def _check_single(one: Field, items: Sequence[Any]) -> None:
+    if "singleton" in one.directives and len(items) > 1:
+        raise _invalid(f"{one.key} has @singleton, and more than one value.")
+
+
+def _merged(type_name: str, selections: Sequence[Selection]) -> list[Field]:
+    """Return the fields that are meant for a type, those of one key together; GraphQL section 5.3.2"""
+    found: dict[str, Field] = {}
+    for one in _meant(type_name, selections):
+        before = found.get(one.key)
+        if before is None:
+            found[one.key] = one
+        elif (before.name, before.arguments, before.directives) != (one.name, one.arguments, one.directives):
+            raise _invalid(f"{one.key[:80]} is asked for twice with different meanings; give one of them an alias.")
+        else:
+            found[one.key] = replace(before, selections=(*before.selections, *one.selections))
+    return list(found.values())
+
+
+def _meant(type_name: str, selections: Sequence[Selection]) -> Iterable[Field]:
+    for one in selections:
+        if isinstance(one, Field):
+            yield one
+        elif isinstance(one, On) and (one.type is None or model.is_a(type_name, one.type) or one.type == type_name):
+            yield from _meant(type_name, one.selections)
+
+
+def _type_of(item: Any, form: str) -> str:
+    return str(item.get("resourceType", form)) if form == "Resource" and isinstance(item, Mapping) else form
+
+
+def _searched(name: str) -> tuple[str | None, str]:
+    """Take PatientList and PatientConnection apart."""
+    for kind in ("List", "Connection"):
+        type_name = name.removesuffix(kind)
+        if type_name != name and type_name in facts.RESOURCE_TYPES:
+            return type_name, kind
+    return None, ""
+
+
+def _parameter_name(name: str) -> str:
+    """GraphQL names have no hyphens: value_quantity is value-quantity; _id keeps its first mark."""
+    return name[0] + name[1:].replace("_", "-")
+
+
+def _number(one: Field, name: str, default: int) -> int:
+    text = _text(one.arguments.get(name, default))
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise _invalid(f"{name} of {one.name} is {text[:80]!r}; it must be a whole number from 0.")
+    return int(text)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def _invalid(told: str) -> InvalidRequest:
+    return InvalidRequest(told, expression="query")

@@ -1,0 +1,116 @@
+"""What a client sends to $graphql, and what it is answered: https://hl7.org/fhir/R4/graphql.html#service"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hie.context import Context
+from hie.errors import InvalidJson, InvalidRequest
+from hie.fhir import json_format
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.json_format import JsonError
+from hie.interactions.conditional import ANSWER_PARAMETERS
+from hie.operations.graphql import document
+from hie.operations.graphql.answer import written
+from hie.operations.graphql.execution import Execution
+from hie.registry import Operation, standard_parameters
+
+JSON, GRAPHQL = "application/json", "application/graphql"
+LONGEST = 100_000
+#: So much of a query that came in a body goes into the audit record.
+_AUDITED = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A query as it was sent."""
+
+    query: str
+    variables: dict[str, Any]
+    operation: str | None
+
+
+def graphql(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Answer a query on the system, or on one resource."""
+    sent = _sent(request)
+    if len(sent.query) > LONGEST:
+        raise InvalidRequest(f"The query is longer than {LONGEST} characters.", expression="query")
+    ctx.store.entry.query = ctx.store.entry.query or sent.query[:_AUDITED]
+    selections = document.read(sent.query, sent.variables, sent.operation)
+    execution = Execution(ctx)
+    if request.id is None:
+        row = execution.of_system(selections)
+    else:
+        stored = ctx.store.read(request.type or "", request.id)
+        row = execution.of_resource(json_format.parse(stored.content or b"{}"), selections)
+    answer: dict[str, Any] = {"data": written(row)}
+    if execution.errors:
+        answer["errors"] = execution.errors
+    entity = (request.type or "", request.id) if request.id is not None else None
+    pretty = request.parameter("_pretty") == "true"
+    return FhirResponse(200, json_format.dump(answer, pretty=pretty), content_type=JSON, entity=entity)
+
+
+def _sent(request: FhirRequest) -> _Sent:
+    """Read the query from the URL, a body of its own format, JSON, or a Parameters resource."""
+    given = {name: value for name, value in request.parameters if name not in ANSWER_PARAMETERS}
+    if request.resource is not None:  # an entry of a Bundle
+        given |= _of_parameters(request.resource)
+    elif request.content_type == GRAPHQL:
+        given["query"] = _decoded(request.body)
+    elif request.body:
+        given |= _of_json(request.body)
+    unknown = set(given) - {"query", "variables", "operationName"}
+    if unknown:
+        raise InvalidRequest(f"$graphql has no parameter {min(unknown)[:80]!r}; it has query, variables and "
+                             "operationName.", expression=min(unknown)[:80])
+    query, variables, name = given.get("query"), given.get("variables"), given.get("operationName")
+    if not isinstance(query, str) or not query.strip():
+        raise InvalidRequest("$graphql needs a query.", expression="query")
+    if isinstance(variables, str) and variables:
+        variables = _json(variables.encode(), "variables")
+    if not isinstance(variables, dict | None):
+        raise InvalidRequest("variables is an object of names and values.", expression="variables")
+    if not isinstance(name, str | None):
+        raise InvalidRequest("operationName is a name.", expression="operationName")
+    return _Sent(query, variables or {}, name or None)
+
+
+def _of_json(body: bytes) -> dict[str, Any]:
+    content = _json(body, "query")
+    if not isinstance(content, dict):
+        raise InvalidRequest("The body is an object with query, variables and operationName.", expression="query")
+    return _of_parameters(content) if "resourceType" in content else content
+
+
+def _of_parameters(resource: Any) -> dict[str, Any]:
+    rows = resource.get("parameter") if isinstance(resource, dict) else None
+    if not isinstance(rows, list) or resource.get("resourceType") != "Parameters":
+        raise InvalidRequest("$graphql takes its query in the URL, as application/graphql, as JSON, or in a "
+                             "Parameters resource.", expression="query")
+    return {str(row.get("name")): row.get("valueString") for row in rows if isinstance(row, dict)}
+
+
+def _json(text: bytes, expression: str) -> Any:
+    try:
+        return json_format.parse(text)
+    except JsonError as error:
+        raise InvalidJson(str(error), expression=expression) from error
+
+
+def _decoded(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise InvalidRequest("The query is not UTF-8.", expression="query") from None
+
+
+OPERATION = Operation(
+    code="graphql",
+    levels=frozenset({"system", "instance"}),
+    function=graphql,
+    definition="http://hl7.org/fhir/OperationDefinition/Resource-graphql",
+    parameters=standard_parameters("graphql@Resource"),
+    takes_body=frozenset({JSON, GRAPHQL, "application/fhir+json"}),
+)

@@ -1,0 +1,226 @@
+"""$graphql: https://hl7.org/fhir/R4/graphql.html"""
+
+from urllib.parse import quote, urlencode
+
+import pytest
+from sqlalchemy import event
+
+from tests.builders import bundle, entry, observation, patient, practitioner
+
+
+@pytest.fixture
+def record(fhir):
+    """Anna with two names, a doctor, three Observations; and Otto with one."""
+    doctor = fhir.create(practitioner())["id"]
+    names = [{"use": "official", "family": "Smith", "given": ["Anna", "Maria"]}, {"use": "nickname", "given": ["Anni"]}]
+    anna = fhir.create({
+        "resourceType": "Patient", "name": names, "birthDate": "1970-05-01", "gender": "female",
+        "telecom": [{"system": "phone", "value": "1"}, {"system": "email", "value": "a@b"}],
+        "generalPractitioner": [{"reference": f"Practitioner/{doctor}"}],
+        "contained": [{"resourceType": "Organization", "id": "o", "name": "Inside"}],
+        "managingOrganization": {"reference": "#o"}, "multipleBirthInteger": 2,
+    })["id"]  # fmt: skip
+    otto = fhir.create(patient("Brown", "Otto", gender="male"))["id"]
+    for value in (1, 2, 3):
+        fhir.create(observation(f"Patient/{anna}", value, performer=[{"reference": f"Practitioner/{doctor}"}]))
+    fhir.create(observation(f"Patient/{otto}", 9, performer=[{"reference": f"Practitioner/{doctor}"}]))
+    return {"anna": anna, "otto": otto, "doctor": doctor}
+
+
+def ask(client, query, at="", **more):
+    answer = client.get(f"{at}$graphql?{urlencode({'query': query, **more})}")
+    assert answer.status == 200, answer.content
+    assert answer.headers["Content-Type"] == "application/json"
+    return answer.json
+
+
+def data(client, query, at="", **more):
+    found = ask(client, query, at, **more)
+    assert "errors" not in found, found["errors"]
+    return found["data"]
+
+
+def test_fields_of_one_resource(fhir, record):
+    here = f"Patient/{record['anna']}/"
+    assert data(fhir, "{ id birthDate name { use given family } multipleBirthInteger deceasedBoolean }", here) == {
+        "id": record["anna"], "birthDate": "1970-05-01", "multipleBirthInteger": 2, "deceasedBoolean": None,
+        "name": [{"use": "official", "given": ["Anna", "Maria"], "family": "Smith"},
+                 {"use": "nickname", "given": ["Anni"], "family": None}],
+    }  # fmt: skip
+    assert data(fhir, "{ resourceType __typename who: gender }", here) == {
+        "resourceType": "Patient", "__typename": "Patient", "who": "female"}
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize(("query", "expected"), [
+    ("{ name(use: official) { family } }", {"name": [{"family": "Smith"}]}),
+    ('{ name(fhirpath: "given.count() = 1") { given } }', {"name": [{"given": ["Anni"]}]}),
+    ("{ name(_offset: 1) { given } }", {"name": [{"given": ["Anni"]}]}),
+    ("{ name(_count: 1) { given } }", {"name": [{"given": ["Anna", "Maria"]}]}),
+    ("{ name @first { given @first } }", {"name": [{"given": ["Anna"]}]}),
+    ("{ name @first @singleton { given @first @singleton } }", {"name": {"given": "Anna"}}),
+    ("{ name @flatten { given family use } }",
+     {"given": ["Anna", "Maria", "Anni"], "family": ["Smith"], "use": ["official", "nickname"]}),
+    ("{ name(use: official) @flatten { family @singleton } }", {"family": "Smith"}),
+    ('{ telecom @slice(path: "system") { value } }',
+     {"telecom.phone": [{"value": "1"}], "telecom.email": [{"value": "a@b"}]}),
+    ('{ telecom @slice(path: "$index") @singleton { value } }',
+     {"telecom.0": {"value": "1"}, "telecom.1": {"value": "a@b"}}),
+    ("{ id @include(if: false) gender @skip(if: false) }", {"gender": "female"}),
+    ("query Q($u: String = official) { name(use: $u) { ...N } } fragment N on HumanName { use }",
+     {"name": [{"use": "official"}]}),
+    ("{ ... on Patient { gender } ... on Observation { status } }", {"gender": "female"}),
+    ("{ managingOrganization { resource { ... on Organization { name } } } }",
+     {"managingOrganization": {"resource": {"name": "Inside"}}}),
+    ("{ contained { resourceType ... on Organization { name } } }",
+     {"contained": [{"resourceType": "Organization", "name": "Inside"}]}),
+    ("{ name { family } name { use } }", {"name": [{"family": "Smith", "use": "official"}, {"family": None,
+                                                                                           "use": "nickname"}]}),
+])  # fmt: skip
+def test_arguments_directives_and_fragments(fhir, record, query, expected):
+    assert data(fhir, query, f"Patient/{record['anna']}/") == expected
+
+
+def test_the_system_reads_and_searches(fhir, record):
+    anna = record["anna"]
+    assert data(fhir, f'{{ Patient(id: "{anna}") {{ gender }} }}') == {"Patient": {"gender": "female"}}
+    found = data(fhir, '{ PatientList(name: "smith", gender: female) { id } none: PatientList(name: "x") { id } }')
+    assert found == {"PatientList": [{"id": anna}], "none": []}
+    assert len(data(fhir, "{ PatientList(gender: [male, female]) { id } }")["PatientList"]) == 2
+    quantities = data(fhir, '{ ObservationList(value_quantity: "gt2", _sort: "-value-quantity") '
+                            "{ valueQuantity { value } } }")
+    assert [one["valueQuantity"]["value"] for one in quantities["ObservationList"]] == [9, 3]
+    assert data(fhir, "query ($n: String!) { PatientList(name: $n) { id } }", variables='{"n": "smith"}') == {
+        "PatientList": [{"id": anna}]}
+
+
+def test_connections_page_with_cursors(fhir, record):
+    seen, cursor = [], ""
+    while cursor is not None:
+        query = ('query ($c: String) { ObservationConnection(_count: 3, _cursor: $c) '
+                 '{ count pagesize next edges { mode resource { id } } } }')
+        page = data(fhir, query, variables=f'{{"c": "{cursor}"}}')["ObservationConnection"]
+        assert (page["count"], page["pagesize"]) == (4, 3)
+        seen += [edge["resource"]["id"] for edge in page["edges"]]
+        cursor = page["next"]
+    assert len(seen) == len(set(seen)) == 4
+
+
+def test_references_are_followed_both_ways_with_a_query_for_each_level(fhir, record, app):
+    query = """{ PatientList(_sort: "-_id") { id
+        generalPractitioner { resource { ... on Practitioner { name { family } } } }
+        ObservationList(_reference: patient) {
+            valueQuantity { value } performer { resource { id: resourceType } } } } }"""
+    statements = []
+
+    def count(*arguments):
+        statements.append(arguments[2])
+
+    engine = app.extensions["hie"].store.database.engine
+    event.listen(engine, "before_cursor_execute", count)
+    found = {one["id"]: one for one in data(fhir, query)["PatientList"]}
+    few = len(statements)
+    assert sorted(o["valueQuantity"]["value"] for o in found[record["anna"]]["ObservationList"]) == [1, 2, 3]
+    assert found[record["otto"]]["ObservationList"][0]["valueQuantity"]["value"] == 9
+    assert found[record["anna"]]["generalPractitioner"][0]["resource"]["name"] == [{"family": "Jones"}]
+    assert found[record["otto"]]["ObservationList"][0]["performer"] == [{"resource": {"id": "Practitioner"}}]
+    for number in range(10):
+        person = fhir.create(patient("More", generalPractitioner=[{"reference": f"Practitioner/{record['doctor']}"}]))
+        fhir.create(observation(f"Patient/{person['id']}", number))
+    statements.clear()
+    assert len(data(fhir, query)["PatientList"]) == 12
+    event.remove(engine, "before_cursor_execute", count)
+    assert len(statements) <= few
+
+
+def test_referring_resources_may_be_counted_and_narrowed(fhir, record):
+    here = f"Patient/{record['anna']}/"
+    found = data(fhir, '{ ObservationList(_reference: patient, value_quantity: "gt1", _count: 1) { id } '
+                       "all: ObservationConnection(_reference: subject, _count: 2) { count } }", here)
+    assert (len(found["ObservationList"]), found["all"]["count"]) == (1, 3)
+    lifted = data(fhir, "{ ObservationList(_reference: patient) @flatten { status } }", here)
+    assert lifted == {"status": ["final"] * 3}
+
+
+def test_what_the_token_may_not_see_is_null_and_said(client, fhir, record):
+    here = f"Patient/{record['anna']}/"
+    narrow = client("system/Patient.rs system/Observation.rs?value-quantity:missing=true")
+    query = ("{ generalPractitioner { resource { ... on Practitioner { id } } } "
+             "ObservationList(_reference: patient) { id } }")
+    found = ask(narrow, query, here)
+    assert found["data"] == {"generalPractitioner": [{"resource": None}], "ObservationList": []}
+    assert found["errors"][0]["path"] == ["resource"]
+    optional = "{ generalPractitioner { resource(optional: true) { ... on Practitioner { id } } } }"
+    assert data(narrow, optional, here) == {"generalPractitioner": [{"resource": None}]}
+    typed = "{ generalPractitioner { resource(type: Organization) { ... on Organization { id } } } }"
+    assert data(fhir, typed, here) == {"generalPractitioner": [{"resource": None}]}
+    system = ask(client("system/Patient.rs"), '{ ObservationList(code: "x") { id } PatientList { gender } }')
+    assert system["data"]["ObservationList"] is None
+    assert len(system["data"]["PatientList"]) == 2
+    assert system["errors"][0]["path"] == ["ObservationList"]
+    missing = ask(fhir, '{ Patient(id: "nobody") { id } }')
+    assert missing["data"] == {"Patient": None}
+    client("system/Observation.rs").get(f"{here}$graphql?query=%7Bid%7D").refused(403, "forbidden")
+    fhir.get("Patient/nobody/$graphql?query=%7Bid%7D").refused(404, "not-found")
+
+
+def test_queries_come_in_bodies_too(fhir, record):
+    query = "query A { PatientList(gender: male) { gender } } query B { PatientList(gender: female) { gender } }"
+    body = {"query": query, "operationName": "A"}
+    for kind in ("application/json", "application/fhir+json"):
+        assert fhir.post("$graphql", body, Content_Type=kind).json["data"] == {"PatientList": [{"gender": "male"}]}
+    raw = fhir.post(f"Patient/{record['otto']}/$graphql", b"{ gender }", Content_Type="application/graphql")
+    assert raw.json == {"data": {"gender": "male"}}
+    parameters = {"resourceType": "Parameters", "parameter": [{"name": "query", "valueString": "{ gender }"}]}
+    assert fhir.post(f"Patient/{record['otto']}/$graphql", parameters).json == {"data": {"gender": "male"}}
+    answer = fhir.post("", bundle(entry("GET", f"Patient/{record['otto']}/$graphql?query={quote('{ gender }')}"),
+                                  type_="batch"))
+    (carried,) = answer.resources()
+    assert (carried["resourceType"], carried["contentType"]) == ("Binary", "application/json")
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize(("query", "status", "code", "text"), [
+    ("", 400, "invalid", "needs a query"),
+    ("{ id", 400, "invalid", "no GraphQL"),
+    ("mutation { id }", 400, "not-supported", "mutation"),
+    ("type A { b: C }", 400, "invalid", "types"),
+    ("{ nothing }", 400, "invalid", "no element nothing"),
+    ("{ name }", 400, "invalid", "has fields"),
+    ("{ gender { x } }", 400, "invalid", "plain value"),
+    ("{ gender(x: 1) }", 400, "invalid", "no list"),
+    ("{ name(colour: red) { use } }", 400, "invalid", "colour"),
+    ('{ name(fhirpath: "((") { use } }', 400, "invalid", "fhirpath"),
+    ("{ name @upper { use } }", 400, "invalid", "@upper"),
+    ("{ name @slice { use } }", 400, "invalid", "path"),
+    ("{ name @singleton { use } }", 400, "invalid", "more than one"),
+    ("{ gender @flatten }", 400, "invalid", "flatten"),
+    ("{ ...A } fragment A on Patient { ...A }", 400, "invalid", "contains itself"),
+    ("{ ...A }", 400, "invalid", "not defined"),
+    ("query ($a: String!) { id }", 400, "invalid", "needs a value"),
+    ("{ a: gender a: id }", 400, "invalid", "twice"),
+    ("{ ObservationList { id } }", 400, "invalid", "_reference"),
+    ("{ ObservationList(_reference: nothing) { id } }", 400, "invalid", "nothing"),
+    ("{ ObservationList(_reference: patient, _include: \"Observation:subject\") { id } }", 400, "invalid", "criteria"),
+    ("{ " + "contact { extension " * 25 + "{ url }" + "}" * 26, 422, "processing", "nested"),
+    ("{ " + "id " * 2100 + "}", 422, "processing", "fields"),
+    ("{ " + "{" * 5000, 400, "invalid", "no GraphQL"),
+])  # fmt: skip
+def test_what_cannot_be_answered_is_refused(fhir, query, status, code, text):
+    person = fhir.create(patient(name=[{"use": "usual"}, {"use": "old"}]))["id"]
+    fhir.get(f"Patient/{person}/$graphql?query={quote(query)}").refused(status, code, text=text)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_bounds_hold(fhir, monkeypatch):
+    from hie.operations.graphql import execution
+
+    monkeypatch.setattr(execution, "MOST_FETCHES", 2)
+    many = "{ a: PatientList { id } b: PatientList { id } c: PatientList { id } }"
+    fhir.get(f"$graphql?query={quote(many)}").refused(422, "processing", text="reads and searches")
+    fhir.get("$graphql?query=%7B%20x%20%7D").refused(400, "invalid", "query")
+    fhir.get("$graphql?query=x&other=1").refused(400, "invalid", "other")
+    fhir.get("$graphql?query=x&variables=%7B").refused(400, "structure", "variables")
+    fhir.post("$graphql", b"\xff", Content_Type="application/graphql").refused(400, "invalid", "query")
+    fhir.post("$graphql", [1], Content_Type="application/json").refused(400, "invalid", "query")
+    fhir.get("Patient/$graphql?query=x").refused(404, "not-found", "http.url")
