@@ -62,7 +62,7 @@ setup(
         "pydicom>=3.0.2,<4",
         "pylibjpeg>=2.1,<3",
         "pylibjpeg-openjpeg>=2.6,<3",
-        "regex>=2026.11.19",
+        "regex>=2026.11.19,<2027",
         "SQLAlchemy>=2.1,<2.2",
         "Werkzeug>=3.1,<4",
         "zstandard>=0.25,<1",

@@ -297,5 +297,6 @@ def test_a_patch_is_audited_under_its_own_name(app, fhir, send):
     send(f"Patient/{id_}", {"active": True})
     send(f"Patient/{id_}", {"gender": "x"})
     store = app.extensions["hie"].store
+    store.database.settle_records()
     found = audit.find(store.database.connection(), store.tenants[1].audit_keys, 1, interaction="patch")
     assert [(row["status"], row["id"], row["patient"]) for row in found] == [(422, id_, id_), (200, id_, id_)]
