@@ -13,6 +13,7 @@ from tests.builders import patient
 from tests.conformance.conftest import Fhir
 
 ORIGIN = "https://app.example.org"
+pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])  # nothing here asks the database
 
 
 def test_head_answers_what_get_does_without_the_body(fhir):

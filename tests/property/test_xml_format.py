@@ -109,7 +109,7 @@ def _resources(depth: int) -> st.SearchStrategy[dict[str, Any]]:
     return types.flatmap(lambda name: objects(name, depth).map(lambda value: {"resourceType": name, **value}))
 
 
-@examples(max_examples=80, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@examples(max_examples=50, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(_resources(3), st.booleans())
 def test_any_resource_is_the_same_after_xml(resource: dict[str, Any], pretty: bool) -> None:
     again = xml_format.parse(xml_format.dump(resource, pretty=pretty))

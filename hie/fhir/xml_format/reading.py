@@ -21,11 +21,13 @@ from hie.fhir.xml_format.tables import FHIR, XHTML, Kind, Slot, XmlError, resour
 MAX_DIV_DEPTH = 100
 """As deep as the rules of narratives allow, see hie.fhir.validation.narrative."""
 MAX_NAMESPACES = 100
-"""Declarations of namespaces in one document; a resource needs two."""
+"""Declarations, in one document, of namespaces that FHIR does not know."""
 MAX_ATTRIBUTES = 64
 """Attributes of one tag; no element of FHIR has more than three, none of XHTML more than a dozen."""
-_SCHEMA_LOCATION = "http://www.w3.org/2001/XMLSchema-instance schemaLocation"
+_SCHEMAS = "http://www.w3.org/2001/XMLSchema-instance"
+_SCHEMA_LOCATION = f"{_SCHEMAS} schemaLocation"
 """A hint for schema processors that published examples carry: it is ignored."""
+_KNOWN = frozenset({FHIR, XHTML, _SCHEMAS})
 _XML = "http://www.w3.org/XML/1998/namespace "
 _SPACE = " \t\r\n"
 #: Elements of XHTML without content; others keep their end tag, as readers of HTML want it.
@@ -115,9 +117,10 @@ class _Reader:
         self._refuse("A document type declaration is not taken: FHIR XML has no entities but those of XML itself.")
 
     def _namespace(self, prefix: str | None, uri: str | None) -> None:
-        self.namespaces += 1
-        if self.namespaces > MAX_NAMESPACES and (prefix is not None or uri not in (XHTML, FHIR)):
-            self._refuse(f"More than {MAX_NAMESPACES} namespaces are declared.")
+        if uri not in _KNOWN:  # those that mean something may stand on every entry of a Bundle
+            self.namespaces += 1
+            if self.namespaces > MAX_NAMESPACES:
+                self._refuse(f"More than {MAX_NAMESPACES} namespaces are declared that FHIR does not know.")
         if uri == XHTML and prefix is not None:
             self.is_prefixed = True
 

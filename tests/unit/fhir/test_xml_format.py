@@ -87,6 +87,8 @@ def test_elements_are_written_in_the_order_of_their_definitions() -> None:
 def test_comments_processing_instructions_and_hints_of_schemas_are_ignored() -> None:
     hint = b' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="http://hl7.org/fhir x.xsd"'
     assert of_patient(b'<!-- a --><?b c?>\n<id value="a"><!-- d --></id>', hint) == {"id": "a"}
+    entries = b"<entry><resource><Basic" + hint + b"/></resource></entry>"
+    assert len(parse(b"<Bundle" + NS + b">" + entries * 500 + b"</Bundle>")["entry"]) == 500
     document = (b'\xef\xbb\xbf<?xml version="1.0" encoding="utf-8" standalone="yes"?><?a b?>'
                 b'<f:Patient xmlns:f="http://hl7.org/fhir"><f:id value="a"/></f:Patient><!-- c -->')
     assert parse(document) == {"resourceType": "Patient", "id": "a"}
