@@ -10,6 +10,7 @@ from hie.web import openapi
 #: interaction -> letter of the scope that it asks for
 _LETTERS = {
     "read": "r", "vread": "r", "history-instance": "r", "history-type": "r", "history-system": "r", "search-type": "s",
+    "search-system": "s", "search-compartment": "s", "search-compartment-form": "s",
     "search-form": "s", "create": "c", "update": "u", "conditional-update": "u", "delete": "d",
     "conditional-delete": "d",
 }  # fmt: skip

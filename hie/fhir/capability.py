@@ -13,6 +13,7 @@ from hie.fhir.instants import instant
 from hie.fhir.routes import ROUTES, Route
 
 _DEFINITION = "http://hl7.org/fhir/StructureDefinition/"
+_COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/"
 _SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 #: What every type of reference becomes here: https://hl7.org/fhir/R4/valueset-reference-handling-policy.html
 _REFERENCE_POLICY = ["literal", "logical", "enforced"]
@@ -59,6 +60,8 @@ def capability_statement(
         "security": _security(cors),
         "resource": [_resource(name, parameters[name], pointing.get(name, []), offered) for name in parameters],
         "interaction": [{"code": code} for code in _system_interactions()],
+        "searchParam": _search_parameters(parameters_of("Resource")),
+        "compartment": [_COMPARTMENT + name.lower() for name in facts.COMPARTMENTS],
     }
     operations_of_system = _operations(offered, None)
     if operations_of_system:
@@ -106,7 +109,7 @@ def _type_interactions() -> list[str]:
 
 
 def _system_interactions() -> list[str]:
-    codes = _codes(lambda route: not route.path.startswith("[type]"))
+    codes = _codes(lambda route: not route.path.startswith("["))
     known = [code for code in codes if code not in ("capabilities", "operation", "async-status", "async-cancel")]
     return [*known, "batch"] if "transaction" in known else known
 
@@ -133,16 +136,19 @@ def _resource(
     }
     includes = [f"{type_name}:{one.code}" for one in parameters.values() if one.type == "reference"]
     if includes:
-        row["searchInclude"] = includes
+        row["searchInclude"] = ["*", f"{type_name}:*", *includes]
     if pointing:
-        row["searchRevInclude"] = pointing
+        row["searchRevInclude"] = ["*", *pointing]
     if parameters:
-        row["searchParam"] = [{"name": one.code, "definition": one.url, "type": one.type}
-                              for one in parameters.values()]
+        row["searchParam"] = _search_parameters(parameters)
     offered = _operations(operations, type_name)
     if offered:
         row["operation"] = offered
     return row
+
+
+def _search_parameters(parameters: Mapping[str, OfferedParameter]) -> list[dict[str, str]]:
+    return [{"name": one.code, "definition": one.url, "type": one.type} for one in parameters.values()]
 
 
 def _operations(operations: list[OfferedOperation], type_name: str | None) -> list[dict[str, str]]:

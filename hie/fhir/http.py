@@ -49,6 +49,8 @@ class FhirRequest:
     preferences: Preferences = field(default_factory=Preferences)
     method: str = "GET"
     arguments: tuple[tuple[str, Any], ...] = ()
+    compartment: tuple[str, str] | None = None
+    """Type and id of the compartment that a search is held to: http.html#search"""
 
     @property
     def instance(self) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from hie.errors import InvalidRequest, MethodNotAllowed, NotFound, NotSupported, UnknownType
+from hie.errors import InvalidRequest, MethodNotAllowed, NotFound, UnknownType
 from hie.fhir import facts
 from hie.fhir.http import Conditions, FhirRequest, Preferences
 
@@ -32,6 +32,8 @@ ROUTES: tuple[Route, ...] = (
     Route("history-system", "GET", "_history"),
     Route("async-status", "GET", "_async/[id]"),
     Route("async-cancel", "DELETE", "_async/[id]"),
+    Route("search-system", "GET", ""),
+    Route("search-system", "POST", "_search"),
     Route("search-type", "GET", "[type]"),
     Route("search-type", "POST", "[type]/_search"),
     Route("create", "POST", "[type]"),
@@ -47,6 +49,10 @@ ROUTES: tuple[Route, ...] = (
     Route("delete-history", "DELETE", "[type]/[id]/_history"),
     Route("vread", "GET", "[type]/[id]/_history/[vid]"),
     Route("delete-history", "DELETE", "[type]/[id]/_history/[vid]"),
+    Route("search-type", "GET", "[compartment]/[id]/[type]"),
+    Route("search-type", "POST", "[compartment]/[id]/[type]/_search"),
+    Route("search-system", "GET", "[compartment]/[id]/*"),
+    Route("search-system", "POST", "[compartment]/[id]/_search"),
     Route("operation", "GET", "$[operation]"),
     Route("operation", "POST", "$[operation]"),
     Route("operation", "GET", "[type]/$[operation]"),
@@ -56,6 +62,7 @@ ROUTES: tuple[Route, ...] = (
 )
 
 #: OPTIONS is answered everywhere: it tells which of the others are (RFC 9110 section 9.3.7).
+SEARCHES = frozenset({"search-type", "search-system"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 #: Far above what a search needs; a longer list is an attack on the parser.
 MOST_PARAMETERS = 1_000
@@ -99,7 +106,7 @@ def parse(
     return FhirRequest(
         route.interaction,
         type=type_name,
-        id=new_id if route.interaction == "create" else id_,
+        id=new_id if route.interaction == "create" else None if route.interaction in SEARCHES else id_,
         vid=last if route.path.endswith("[vid]") else None,
         operation=last if route.interaction == "operation" else None,
         parameters=parse_query(query) if query else (),
@@ -109,6 +116,7 @@ def parse(
         conditions=conditions or _NO_CONDITIONS,
         preferences=preferences or _NO_PREFERENCES,
         method=method,
+        compartment=(last, id_) if last and id_ and route.interaction in SEARCHES else None,
     )
 
 
@@ -147,7 +155,7 @@ def paths(type_name: str) -> Iterator[tuple[str, str]]:
 
 
 def _place(path: str) -> tuple[str, str | None, str | None, str | None]:
-    """Return the path's template, type, id, and its last part where that is a version id or an operation's code."""
+    """Return the path's template, type, id, and what else it says: a version id, operation's code or compartment."""
     parts = path.split("/")
     count = len(parts)
     first = parts[0]
@@ -156,7 +164,7 @@ def _place(path: str) -> tuple[str, str | None, str | None, str | None]:
     if path == "":
         return "", None, None, None
     _refuse_tricks(path, parts)
-    if first in ("metadata", "_history") and count == 1:
+    if first in ("metadata", "_history", "_search") and count == 1:
         return first, None, None, None
     if first == "_async" and count == 2 and _ID.fullmatch(parts[1]) is not None:
         return "_async/[id]", None, parts[1], None
@@ -187,10 +195,31 @@ def _place_in_type(path: str, type_name: str, parts: list[str]) -> tuple[str, st
             return "[type]/[id]/$[operation]", type_name, checked_id(id_, type_name), _operation(last)
         case [id_, "_history", vid]:
             return "[type]/[id]/_history/[vid]", type_name, checked_id(id_, type_name), _checked_vid(vid, path)
-        case [id_, other, *_] if other == "*" or other in facts.RESOURCE_TYPES:
-            raise NotSupported(
-                f"Compartment search ({type_name}/[id]/{other}) is not supported; search {other} by a reference, or "
-                "use Patient/[id]/$everything.", expression="http.url")
+        case [id_, *below] if below[-1:] == ["_search"] or below == ["*"] or below[0] in facts.RESOURCE_TYPES:
+            return _place_in_compartment(path, type_name, checked_id(id_, type_name), below)
+    raise NotFound(f"{_shown(path)} is no address of the FHIR API.", expression="http.url")
+
+
+def _place_in_compartment(
+    path: str, compartment: str, id_: str, below: list[str]
+) -> tuple[str, str | None, str | None, str | None]:
+    """Read `[Compartment]/[id]/[type]`, or `*` for every type: https://hl7.org/fhir/R4/http.html#search"""
+    if compartment not in facts.COMPARTMENTS:
+        raise NotFound(
+            f"{_shown(path)}: {compartment} makes no compartment; {', '.join(sorted(facts.COMPARTMENTS))} do.",
+            expression="http.url",
+        )
+    match below:
+        case ["*"]:
+            return "[compartment]/[id]/*", None, id_, compartment
+        case ["_search"]:
+            return "[compartment]/[id]/_search", None, id_, compartment
+        case [type_name, *rest] if rest in ([], ["_search"]) and type_name in facts.RESOURCE_TYPES:
+            if type_name not in facts.COMPARTMENTS[compartment] and type_name != compartment:
+                raise NotFound(f"{_shown(path)}: no {type_name} is in the compartment of a {compartment}.",
+                               expression="http.url")
+            template = "[compartment]/[id]/[type]"
+            return template + ("/_search" if rest else ""), type_name, id_, compartment
     raise NotFound(f"{_shown(path)} is no address of the FHIR API.", expression="http.url")
 
 

@@ -35,6 +35,7 @@ INTERACTIONS: dict[str, Callable[[FhirRequest, Context], FhirResponse]] = {
     "operation": operation,
     "patch": patch,
     "read": read,
+    "search-system": search,
     "search-type": search,
     "transaction": transaction,
     "update": update,

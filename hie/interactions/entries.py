@@ -16,7 +16,7 @@ from hie.fhir.bundle import RequestEntry
 from hie.fhir.http import Conditions, FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
 from hie.fhir.resource import parse_json, validated
-from hie.fhir.routes import parse, parse_query
+from hie.fhir.routes import SEARCHES, parse, parse_query
 
 _NOT_INSIDE = frozenset({"transaction", "capabilities", "delete-history", "async-status", "async-cancel"})
 _WITH_RESOURCE = frozenset({"create", "update", "patch"})
@@ -56,7 +56,7 @@ def as_request(
         raise InvalidRequest(f"The entry has no resource; {method} needs one.", expression=f"{request.type}")
     if request.interaction == "patch":
         request = _with_patch(request)
-    elif request.interaction == "search-type" and entry.resource is not None:
+    elif request.interaction in SEARCHES and entry.resource is not None:
         request = _with_form(request)
     elif request.interaction == "read" and entry.resource is not None:
         request = replace(request, resource=None)

@@ -33,6 +33,7 @@ def search(request: FhirRequest, ctx: Context) -> FhirResponse:
         base_url=ctx.base_url,
         now=ctx.clock(),
         terminology=Later(ctx.store),
+        compartment=request.compartment,
     )
     page = ctx.store.search(query)
     rows = list(_entries(page, query, selection, ctx.base_url))
@@ -68,14 +69,15 @@ def _ignored(query: SearchQuery) -> Iterator[OutcomeIssue]:
 def _cut(page: SearchPage) -> Iterator[OutcomeIssue]:
     if page.is_cut:
         told = (
-            f"More resources would be included than the {len(page.included)} of this page; a smaller _count shows all "
-            "of them over more pages."
+            f"More resources would be included than the {len(page.included)} of this page (1,000 at most, and :iterate "
+            "goes on 10 times); a smaller _count shows all of them over more pages."
         )
         yield OutcomeIssue("incomplete", told, "_include", "warning")
 
 
 def _links(query: SearchQuery, page: SearchPage, base_url: str) -> list[tuple[str, str]]:
-    address = f"{base_url}/{query.type}" if query.type else base_url
+    below = query.type if query.address is None else query.address
+    address = f"{base_url}/{below}" if below else base_url
     cursor = ((CURSOR, query.cursor),) if query.cursor else ()
     links = [("self", _url(address, query.self_link + cursor))]
     if page.next_cursor is not None:

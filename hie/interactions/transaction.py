@@ -14,6 +14,7 @@ from hie.errors import FhirError
 from hie.fhir import bundle, json_format
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
+from hie.fhir.routes import SEARCHES
 from hie.interactions import answers, delete, entries, integrity, resolving, steps
 from hie.interactions.resolving import Found, Links
 from hie.interactions.steps import Plan, Step, at
@@ -52,7 +53,7 @@ def _run(plan: Plan, ctx: Context) -> FhirResponse:
 
 
 def _order(step: Step) -> int:
-    return _SEARCH if step.request.interaction == "search-type" else _ORDER[step.request.method]
+    return _SEARCH if step.request.interaction in SEARCHES else _ORDER[step.request.method]
 
 
 def _row(step: Step, row: dict[str, Any]) -> Any:

@@ -74,7 +74,7 @@ def _grant(query: SearchQuery, ctx: Context) -> str:
 
 def _includes(query: SearchQuery) -> list[str]:
     return [
-        f"{'_revinclude' if one.reverse else '_include'} {one.source}:{one.parameter.code}: one more statement for the "
+        f"{'_revinclude' if one.reverse else '_include'} {one.text}: one more statement for the "
         "page, under the grant of the included type."
         for one in query.includes
     ]

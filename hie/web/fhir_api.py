@@ -92,7 +92,7 @@ def _answered(here: Exchange, path: str) -> Reply:
         negotiation.refuse_unacceptable(accepted, accept)
     if request.method in ("POST", "PUT", "PATCH"):
         request = _with_body(here, request)
-        if request.interaction == "search-type":  # the form may say _format, too
+        if request.interaction in routes.SEARCHES:  # the form may say _format, too
             accepted = negotiation.wants_fhir(accept, request.parameter("_format"))
     elif request.interaction == "delete" and "HTTP_X_CASCADE" in environ:
         request = replace(request, parameters=(*request.parameters, ("_cascade", environ["HTTP_X_CASCADE"].strip())))
@@ -144,7 +144,9 @@ def _note(here: Exchange, request: FhirRequest) -> None:
     entry.interaction, entry.type, entry.id = request.interaction, request.type, request.id
     if request.operation is not None:
         entry.interaction = f"${request.operation}"
-    if request.type == "Patient":
+    if request.compartment is not None and request.compartment[0] == "Patient":
+        entry.patient = request.compartment[1]
+    elif request.type == "Patient":
         entry.patient = request.id
     elif request.parameters:
         entry.patient = next((value.removeprefix("Patient/") for name, value in request.parameters
@@ -189,7 +191,7 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
     """Return the request with what its body says."""
     environ = here.environ
     content_type = environ.get("CONTENT_TYPE") or None
-    if request.interaction == "search-type":
+    if request.interaction in routes.SEARCHES:
         return _with_form(here, request, content_type)
     if request.interaction == "patch" and (format_ := _patch_format(content_type)) is not None:
         return replace(request, resource=resource.parse_json(_some_body(here)), content_type=format_)

@@ -33,8 +33,11 @@ STATUSES: dict[str, tuple[int, ...]] = {
     "history-system": (200, 400, 403, 406),
     "history-type": (200, 400, 403, 406),
     "history-instance": (200, 400, 403, 404, 406),
+    "search-system": (200, 400, 403, 406),
     "search-type": (200, 400, 403, 406),
+    "search-compartment": (200, 400, 403, 404, 406),
     "search-form": (200, 400, 403, 406, 413, 415),
+    "search-compartment-form": (200, 400, 403, 404, 406, 413, 415),
     "create": (200, 201, 400, 403, 406, 412, 413, 415),
     "update": (200, 201, 400, 403, 406, 412, 413, 415),
     "conditional-update": (200, 201, 400, 403, 406, 412, 413, 415),
@@ -67,6 +70,8 @@ _SUMMARIES = {
     "capabilities": "What this server can do", "transaction": "Transaction or batch",
     "history-system": "History of everything", "history-type": "History of a type",
     "history-instance": "History of a resource", "search-type": "Search", "search-form": "Search by a form",
+    "search-system": "Search over all types", "search-compartment": "Search in a compartment",
+    "search-compartment-form": "Search in a compartment by a form",
     "create": "Create (conditional by If-None-Exist)", "update": "Update, or create by update",
     "conditional-update": "Conditional update", "patch": "Patch",
     "conditional-patch": "Conditional patch", "delete": "Delete",
@@ -86,6 +91,7 @@ _PATCH_CONTENT: dict[str, Any] = {
 }
 _REFUSAL = {FHIR_JSON: {"schema": reference("OperationOutcome")}, **_XML}
 _TEMPLATES: dict[str, Schema] = {
+    "compartment": {"type": "string", "enum": sorted(facts.COMPARTMENTS)},
     "type": {"type": "string", "enum": sorted(facts.RESOURCE_TYPES)},
     "id": {"type": "string", "pattern": r"^[A-Za-z0-9\-.]{1,64}$"},
     "vid": {"type": "string", "pattern": r"^[1-9][0-9]{0,9}$"},
@@ -144,7 +150,7 @@ def _fhir(registry: Registry) -> Iterator[_Entry]:
         key = _key(route)
         path = _path(route.path)
         takes = None
-        if key == "search-form":
+        if route.path.endswith("_search"):
             takes = {_FORM: {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}}
         elif key in _TAKES_RESOURCE:
             takes = _RESOURCE_CONTENT
@@ -167,7 +173,10 @@ def _key(route: Route) -> str:
         return f"conditional-{route.interaction}"
     if route.interaction == "delete-history" and route.path.endswith("[vid]"):
         return "delete-history-version"
-    return "search-form" if route.path.endswith("_search") else route.interaction
+    key = "search-compartment" if route.path.startswith("[compartment]") else route.interaction
+    if not route.path.endswith("_search"):
+        return key
+    return "search-compartment-form" if key == "search-compartment" else "search-form"
 
 
 def _fhir_operation(operation: Operation) -> Iterator[_Entry]:

@@ -40,7 +40,7 @@ def _addresses(app: Flask) -> set[str]:
 def _fhir_paths() -> Iterator[str]:
     for route in routes.ROUTES:
         for operation in ("everything", "validate", "diagnose", "unheard-of"):
-            path = route.path.replace("[operation]", operation)
+            path = route.path.replace("[operation]", operation).replace("[compartment]", "Patient")
             yield path.replace("[type]", "Patient").replace("[id]", "one").replace("[vid]", "1")
 
 

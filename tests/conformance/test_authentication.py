@@ -22,7 +22,8 @@ def urls(app):
         for method in sorted((rule.methods or set()) - {"OPTIONS"}):
             yield method, path
     for route in ROUTES:
-        path = route.path.replace("[type]", "Patient").replace("[id]", "1").replace("[vid]", "1")
+        path = route.path.replace("[compartment]", "Patient").replace("[type]", "Patient")
+        path = path.replace("[id]", "1").replace("[vid]", "1")
         yield route.method, f"/fhir/{path.replace('[operation]', 'everything')}".rstrip("/")
 
 

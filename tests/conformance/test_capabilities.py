@@ -35,8 +35,7 @@ def test_what_belongs_to_later_is_absent(nobody):
     rest = statement(nobody)["rest"][0]
     codes = {one["code"] for row in rest["resource"] for one in row["interaction"]}
     assert "search-system" not in codes
-    assert "compartment" not in rest
-    assert {one["code"] for one in rest["interaction"]} == {"transaction", "batch", "history-system"}
+    assert {one["code"] for one in rest["interaction"]} == {"transaction", "batch", "history-system", "search-system"}
     assert not any(name.startswith(("_text", "_content", "_filter", "_query", "_has", "_list"))
                    for row in rest["resource"] for name in [one["name"] for one in row["searchParam"]])
 

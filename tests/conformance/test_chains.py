@@ -200,5 +200,5 @@ def test_pages_of_a_chain_follow_each_other(records):
 def test_a_chain_that_would_open_too_much_is_refused_not_cut(records, monkeypatch):
     monkeypatch.setattr("hie.store.search.narrowed._BATCH", 1)
     monkeypatch.setattr("hie.store.search.narrowed.MOST_OPENED", 2)
-    records.get("Observation?patient.name:contains=nna").refused(422, "too-costly", text="More than 2 resources")
+    records.get("Observation?patient.name:contains=nna").refused(400, "too-costly", text="More than 2 resources")
     assert ids(records.get("Observation?patient.name:contains=mith")) == ["pulse-smith"]

@@ -23,7 +23,8 @@ from hie.web import openapi
 PATIENT = {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "1"}]}
 TEMPLATED = re.compile(r"\{[a-z]+\}")
 #: values for the templates of a path
-SAMPLE = {"{type}": "Patient", "{id}": "one", "{vid}": "1", "{client}": "none", "{token}": "none", "{model}": "none",
+SAMPLE = {"{type}": "Patient", "{compartment}": "Patient",
+          "{id}": "one", "{vid}": "1", "{client}": "none", "{token}": "none", "{model}": "none",
           "{job}": "999999"}  # fmt: skip
 
 Probe = tuple[str, str, int, dict[str, Any]]
@@ -167,6 +168,7 @@ def fhir_probes(etag: str) -> list[Probe]:
         (single + "/_history", "GET", 200, {}),
         (single + "/_history", "GET", 400, {"query": "_count=x"}),
         (single + "/_history", "GET", 404, {"path": "/fhir/Patient/none/_history"}),
+        *search_probes(),
         (typed, "GET", 200, {}),
         (typed, "GET", 400, {"query": "colour=red"}),
         (typed + "/_search", "POST", 200, {"data": {}}),
@@ -203,6 +205,27 @@ def fhir_probes(etag: str) -> list[Probe]:
         (single, "DELETE", 409, {"path": "/fhir/Patient/held"}),
         (single, "DELETE", 412, {"headers": {"If-Match": 'W/"99"'}}),
         (single, "DELETE", 200, {"path": "/fhir/Patient/fresh"}),
+    ]
+
+
+def search_probes() -> list[Probe]:
+    """Searches over all types, and in a compartment."""
+    place, basic = "/fhir/{compartment}/{id}", "/fhir/Basic/one"
+    every, form = place + "/*", place + "/_search"
+    typed, typed_form = place + "/{type}", place + "/{type}/_search"
+    return [
+        (BUNDLE, "GET", 200, {}),
+        (BUNDLE, "GET", 400, {"query": "colour=red"}),
+        ("/fhir/_search", "POST", 200, {"data": {}}),
+        ("/fhir/_search", "POST", 400, {"data": {"colour": "red"}}),
+        *((path, "GET", 200, {}) for path in (every, typed)),
+        *((path, "GET", 400, {"query": "colour=red"}) for path in (every, typed)),
+        *((path, "POST", 200, {"data": {}}) for path in (form, typed_form)),
+        *((path, "POST", 400, {"data": {"colour": "red"}}) for path in (form, typed_form)),
+        (every, "GET", 404, {"path": basic + "/*"}),
+        (typed, "GET", 404, {"path": basic + "/Patient"}),
+        (form, "POST", 404, {"path": basic + "/_search"}),
+        (typed_form, "POST", 404, {"path": basic + "/Patient/_search"}),
     ]
 
 
@@ -337,10 +360,10 @@ def general_probes(document: dict[str, Any], too_large: bytes) -> list[Probe]:
 
 def _body(path: str, method: str) -> dict[str, Any]:
     """A valid body for a route that takes one."""
-    if path == "/fhir":
+    if path == "/fhir" and method == "POST":
         return {"json": bundle(("POST", "Patient", PATIENT))}
     if path.endswith("_search"):
-        return {"data": {"name": "x"}}
+        return {"data": {"_id": "x"}}
     if path.startswith("/fhir/{type}") and method in ("POST", "PUT"):
         return {"json": {**PATIENT, "id": "one"}}
     if path.startswith("/fhir/{type}") and method == "PATCH":

@@ -532,14 +532,18 @@ def store_all(store: ResourceStore, found: list[Json]) -> None:
     store.transact(unit)
 
 
-def pages(store: ResourceStore, type_name: str, parameters: list[tuple[str, str]]) -> tuple[list[str], set[int | None]]:
+def pages(
+    store: ResourceStore, type_name: str, parameters: list[tuple[str, str]], compartment: tuple[str, str] | None = None
+) -> tuple[list[str], set[int | None]]:
     """Follow the next links; return the ids in order, and the totals that the pages gave."""
     ids: list[str] = []
     totals: set[int | None] = set()
     cursor: str | None = None
     for _ in range(200):
         more = [] if cursor is None else [("_cursor", cursor)]
-        asked = query.parse(type_name, [*parameters, *more], now=int(NOW.timestamp()) * 1_000_000)
+        asked = query.parse(
+            type_name, [*parameters, *more], now=int(NOW.timestamp()) * 1_000_000, compartment=compartment
+        )
         page = engine.search(store, asked)
         ids += [one.id for one in page.matches]
         totals.add(page.total)

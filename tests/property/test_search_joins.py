@@ -169,6 +169,15 @@ def has(draw: st.DrawFn, here: World, type_name: str, hops_left: int) -> Asked:
     return f"_has:{source}:{code}:{name}", text, matches
 
 
+def is_in_compartment(record: Json, patient: str) -> bool:
+    """https://hl7.org/fhir/R4/compartmentdefinition-patient.html, for what the records have."""
+    if record["resourceType"] == "Patient":
+        others = [one["other"]["reference"] for one in listed(record.get("link"))]
+        return record["id"] == patient or f"Patient/{patient}" in others
+    subject = record.get("subject", {}).get("reference")
+    return record["resourceType"] in ("Observation", "Encounter") and subject == f"Patient/{patient}"
+
+
 @pytest.mark.parametrize(("seed", "frequent"), [(1, None), (2, 1)], ids=["from the other end", "one by one"])
 def test_joins_find_what_a_plain_walk_finds(
     bind: Callable[..., ResourceStore], monkeypatch: pytest.MonkeyPatch, seed: int, frequent: int | None
@@ -192,8 +201,12 @@ def test_joins_find_what_a_plain_walk_finds(
             if one["resourceType"] == type_name and here.visible(one) and all(meaning(one) for _, _, meaning in asked)
         }  # fmt: skip
         parameters = [(name, text) for name, text, _ in asked]
+        within = data.draw(st.sampled_from([None, None, None, "p0", "p1"])) if type_name != "Organization" else None
+        if within is not None:
+            expected &= {one["id"] for one in here.found if is_in_compartment(one, within)}
         size = data.draw(st.sampled_from(["7", "1000"]))
-        ids, totals = plain.pages(store, type_name, [*parameters, ("_count", size), ("_total", "accurate")])
+        asked_for = [*parameters, ("_count", size), ("_total", "accurate")]
+        ids, totals = plain.pages(store, type_name, asked_for, ("Patient", within) if within else None)
         assert set(ids) == expected, parameters
         assert len(ids) == len(expected), f"{parameters}: a resource came twice"
         assert totals == {len(expected)}, parameters

@@ -40,19 +40,28 @@ class Has:
     asked: Asked
 
 
-Asked = Criterion | Place | Chain | Has
+@dataclass(frozen=True, slots=True)
+class PerType:
+    """One criterion of a search over several types, read for each of them."""
+
+    by_type: tuple[tuple[str, Asked], ...]
+
+
+Asked = Criterion | Place | Chain | Has | PerType
 
 
 def is_chain(name: str) -> bool:
     """Tell whether a parameter's name is that of a chain or of _has."""
-    return "." in name or name == "_has" or name.startswith("_has:")
+    return "." in name or name.partition(":")[0] in ("_has", "_list")
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
 def parse(type_name: str, name: str, text: str, reading: Reading) -> Asked:
-    """Read `reference[:Type].…=text` or `_has:Type:reference:…=text`, or at the end of these a criterion."""
+    """Read a criterion, `reference[:Type].…=text` or `_has:Type:reference:…=text`."""
+    if not is_chain(name):
+        return criteria.parse(type_name, name, text, reading)
     return _Reader(name, text, reading).read(type_name, name, _Depth())
 
 
@@ -79,6 +88,8 @@ class _Reader:
             raise self._invalid(f"branches more than {MOST_BRANCHINGS} times; name types, as in subject:Patient.name")
         if name == "_has" or name.startswith("_has:"):
             return self._has(type_name, name, depth)
+        if name.partition(":")[0] == "_list":
+            return self._list(name)
         head, dot, rest = name.partition(".")
         if dot:
             return self._chain(type_name, head, rest, depth)
@@ -101,6 +112,18 @@ class _Reader:
         if type_name != "Resource" and type_name not in targets(parameter):
             raise self._invalid(f"asks for references by {code} of {source}, which cannot refer to a {type_name}")
         return Has(source, parameter, self.read(source, rest, depth.further()))
+
+    def _list(self, name: str) -> Has:
+        """Read `_list=id`: what a List has as an item, so the List is searched for. search.html#list"""
+        if name != "_list":
+            raise self._invalid("has no modifiers")
+        if self._text.startswith("$"):
+            raise NotSupported(
+                f"{self._whole}={self._text[:80]}: functional lists are not supported; name a List by its id.",
+                expression="_list",
+            )
+        parameter = criteria.parameter_of("List", "item")
+        return Has("List", parameter, criteria.parse("List", "_id", self._text, self._reading))
 
     def _chain(self, type_name: str, head: str, rest: str, depth: _Depth) -> Chain:
         code, colon, wanted = head.partition(":")
@@ -151,6 +174,8 @@ def _knows(type_name: str, rest: str) -> bool:
         code = behind.partition(":")[0]
         found = search_parameters.for_type(source).get(code) if source in RESOURCE_TYPES else None
         return found is None or type_name in targets(found)  # what is unknown is refused where it is read
+    if rest.startswith("_list"):
+        return True
     head, dot, _ = rest.partition(".")
     code, _, wanted = head.partition(":")
     parameter = search_parameters.for_type(type_name).get(code)

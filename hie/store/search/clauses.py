@@ -329,6 +329,23 @@ class Negation(Clause):
 
 
 @dataclass(frozen=True, slots=True)
+class Linked(Clause):
+    """The resource refers to one of these places, by whatever search parameter."""
+
+    targets: tuple[int, ...]
+    rank: int = REFERENCE
+
+    def shape(self) -> Shape:
+        return ("linked",)
+
+    def values(self) -> Iterator[Any]:
+        yield list(self.targets)
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.linked()
+
+
+@dataclass(frozen=True, slots=True)
 class Branch:
     """One way to the other end: references by `parameters` (hashes), and what the resource there must match."""
 

@@ -21,7 +21,6 @@ from hie.store.opening import parsed
 from hie.store.prepared import Prepared
 from hie.store.rows import Current
 from hie.store.search import grants, hops, inclusion, ordering
-from hie.store.search.chain import Asked
 from hie.store.search.clauses import (
     CODE,
     EVERYTHING,
@@ -41,7 +40,7 @@ from hie.store.search.clauses import (
     both,
     either,
 )
-from hie.store.search.criteria import Verify
+from hie.store.search.criteria import Compiled, Verify
 from hie.store.search.grants import check_scope, matches, restriction
 from hie.store.search.index import IndexRows
 from hie.store.search.ordering import Key, Phase, Position
@@ -167,16 +166,27 @@ def _asked(store: ResourceStore, query: SearchQuery) -> _Asked:
 
 
 def _asked_over_types(store: ResourceStore, query: SearchQuery) -> _Asked:
-    names = sorted(store.grant.types("s"))
-    parts = [_over_types(store, one, names) for one in query.criteria]
-    granted = grants.over_types(store, "s")
+    granted = grants.over_types(store, "s", query.types)
+    names = sorted(query.types or store.grant.types("s"))
+    compiled = [{name: hops.compile_(store, one, name) for name in names} for one in query.criteria]
+    parts = [_over_types({name: one.clause for name, one in each.items()}, names) for each in compiled]
     whole = both(parts if granted is None else [*parts, granted])
-    return _Asked(None, hops.settled(store, whole), ())
+    verify = tuple(_by_type(each) for each in compiled if any(one.verify for one in each.values()))
+    return _Asked(None, hops.settled(store, whole), verify)
 
 
-def _over_types(store: ResourceStore, criterion: Asked, names: list[str]) -> Clause:
+def _by_type(compiled: dict[str, Compiled]) -> Verify:
+    """Return the test of resources of several types; of a type that the index decides, all pass."""
+
+    def verify(found: IndexValues) -> bool:
+        test = compiled[found.root["resourceType"]].verify
+        return test is None or test(found)
+
+    return verify
+
+
+def _over_types(by_type: dict[str, Clause], names: list[str]) -> Clause:
     """Hashes are of one type each, so a search over types asks for those of every type."""
-    by_type = {name: hops.compile_(store, criterion, name).clause for name in names}
     if len(set(by_type.values())) == 1:
         return by_type[names[0]]
     if all(isinstance(clause, Token | AnyToken) or clause == NOTHING for clause in by_type.values()):

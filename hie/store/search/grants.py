@@ -54,11 +54,16 @@ def clause(store: ResourceStore, type_name: str, letter: str) -> Clause | None:
     return _of_queries(store.blind, type_name, queries)
 
 
-def over_types(store: ResourceStore, letter: str) -> Clause | None:
-    """Return what resources of any type must match; None: no restriction."""
+def over_types(store: ResourceStore, letter: str, wanted: frozenset[str] | None = None) -> Clause | None:
+    """Return what resources of any of the wanted types must match; None: no restriction."""
     allowed = store.grant.types(letter)
     if not allowed:
         raise Forbidden(f"The token has no scope to search over types: system/*.{letter} is needed.")
+    if wanted is not None:
+        if not wanted <= allowed:
+            closed = ", ".join(f"system/{name}.{letter}" for name in sorted(wanted - allowed))
+            raise Forbidden(f"The token has no scope for all of the types: {closed} is needed.")
+        allowed = wanted
     bound = sorted(name for name in allowed if store.grant.queries(name, letter) is not None)
     free = tuple(sorted(allowed.difference(bound)))
     if len(free) == len(RESOURCE_TYPES):

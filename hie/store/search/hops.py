@@ -18,7 +18,7 @@ from hie.errors import Forbidden
 from hie.store.prepared import Prepared
 from hie.store.search import criteria, grants, joins, narrowed
 from hie.store.search.blinding import hash_of
-from hie.store.search.chain import Asked, Chain, Has
+from hie.store.search.chain import Asked, Chain, Has, PerType
 from hie.store.search.clauses import (
     ID,
     IDENTIFIER,
@@ -53,6 +53,8 @@ def compile_(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
         return Compiled(_forward(store, asked, type_name))
     if isinstance(asked, Has):
         return Compiled(_reverse(store, asked, type_name))
+    if isinstance(asked, PerType):
+        return compile_(store, dict(asked.by_type)[type_name], type_name)
     return criteria.compile_(asked, store.blind, type_name)
 
 

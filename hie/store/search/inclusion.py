@@ -15,13 +15,14 @@ from sqlalchemy.types import BigInteger, Integer, Text
 
 from hie.errors import Forbidden
 from hie.fhir import references
+from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import IndexValues
 from hie.store.models import resource
 from hie.store.rows import Current
-from hie.store.search import grants, reference
+from hie.store.search import chain, grants, reference
 from hie.store.search.blinding import hash_of
-from hie.store.search.clauses import AnyToken, Clause, both
-from hie.store.search.index import answering, plan_of, reference_walk
+from hie.store.search.clauses import AnyToken, Clause, Linked, both
+from hie.store.search.index import answering, place, plan_of, reference_walk
 from hie.store.search.query import Include
 from hie.store.search.statements import COLUMNS, sql_for
 from hie.store.versions import StoredVersion
@@ -29,8 +30,9 @@ from hie.store.versions import StoredVersion
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
 
-#: One answer includes at most so many resources.
+#: One answer includes at most so many resources, and :iterate goes on from included ones so many times.
 MOST_INCLUDED = 1_000
+MOST_ROUNDS = 10
 
 Target = tuple[str, str]
 
@@ -39,19 +41,59 @@ def included(
     store: ResourceStore, includes: Sequence[Include], page: Sequence[StoredVersion]
 ) -> tuple[list[StoredVersion], bool]:
     """Return what the directives add to the page's matches, each resource once, and whether more was left out."""
-    matched = {(one.type, one.id) for one in page}
-    forward = [one for one in includes if not one.reverse]
-    targets = dict.fromkeys(_targets(store, forward, page)) if forward else {}
-    wanted = [target for target in targets if target not in matched]
-    found = store.read_many(wanted[:MOST_INCLUDED])
-    result = [found[target] for target in wanted if target in found]
-    for directive in includes:
-        if directive.reverse:
-            room = MOST_INCLUDED + 1 - len(result)
-            known = matched.union((one.type, one.id) for one in result)
-            result += [one for one in _referring(store, directive, page, room) if (one.type, one.id) not in known]
-    is_cut = len(wanted) > MOST_INCLUDED or len(result) > MOST_INCLUDED
-    return result[:MOST_INCLUDED], is_cut
+    adding = _Adding(store, {(one.type, one.id) for one in page})
+    adding.add(includes, page)
+    again = [one for one in includes if one.iterate]
+    before = 0
+    for _ in range(MOST_ROUNDS if again else 0):
+        fresh, before = adding.result[before:], len(adding.result)
+        if not fresh or adding.is_cut:
+            break
+        adding.add(again, fresh)
+    result = adding.result[:MOST_INCLUDED]
+    is_cut = adding.is_cut or (bool(again) and adding.would_go_on(again, adding.result[before:]))
+    return result, is_cut
+
+
+class _Adding:
+    """What is included so far; what is known already is never included again, so circles end."""
+
+    def __init__(self, store: ResourceStore, known: set[Target]) -> None:
+        self._store, self._known = store, known
+        self.result: list[StoredVersion] = []
+        self.is_cut = False
+
+    def add(self, includes: Sequence[Include], sources: Sequence[StoredVersion]) -> None:
+        """Include what the directives find from some resources."""
+        forward = [one for one in includes if not one.reverse]
+        if forward:
+            self._keep(self._pointed(forward, sources))
+        for directive in includes:
+            if directive.reverse and not self.is_cut:
+                room = MOST_INCLUDED + 1 - len(self.result) + len(self._known)
+                self._keep(_referring(self._store, directive, sources, room))
+
+    def would_go_on(self, includes: Sequence[Include], sources: Sequence[StoredVersion]) -> bool:
+        """Tell whether a further round would find something."""
+        before = len(self.result)
+        if sources and not self.is_cut:
+            self.add(includes, sources)
+        return len(self.result) > before
+
+    def _pointed(self, includes: Sequence[Include], sources: Sequence[StoredVersion]) -> list[StoredVersion]:
+        targets = dict.fromkeys(_targets(self._store, includes, sources))
+        wanted = [target for target in targets if target not in self._known]
+        room = MOST_INCLUDED - len(self.result)
+        self.is_cut = self.is_cut or len(wanted) > room
+        found = self._store.read_many(wanted[:room])
+        return [found[target] for target in wanted[:room] if target in found]
+
+    def _keep(self, found: Sequence[StoredVersion]) -> None:
+        for one in found:
+            if (one.type, one.id) not in self._known:
+                self._known.add((one.type, one.id))
+                self.result.append(one)
+        self.is_cut = self.is_cut or len(self.result) > MOST_INCLUDED
 
 
 # ---- _include --------------------------------------------------------------------------------------------------------
@@ -60,7 +102,7 @@ def included(
 def _targets(store: ResourceStore, includes: Sequence[Include], page: Sequence[StoredVersion]) -> Iterator[Target]:
     for version in page:
         for directive in includes:
-            if directive.source == version.type:
+            if directive.source in (version.type, "*"):
                 yield from _referred(directive, version, store.base_url)
 
 
@@ -68,7 +110,8 @@ def _referred(directive: Include, version: StoredVersion, base_url: str) -> Iter
     allowed = _allowed(directive)
     resource_ = orjson.loads(version.content or b"{}")  # references need no decimal's digits
     values = IndexValues(resource_)
-    reference_walk(version.type, directive.parameter.code)(resource_, values)
+    code = directive.parameter.code if directive.parameter else None
+    reference_walk(version.type, code)(resource_, values)
     for value in values.references:
         to = references.parse(reference.target(value, base_url) or "")
         if to.kind == "relative" and to.type in allowed and to.id is not None:
@@ -78,8 +121,7 @@ def _referred(directive: Include, version: StoredVersion, base_url: str) -> Iter
 def _allowed(directive: Include) -> frozenset[str]:
     if directive.target:
         return frozenset({directive.target})
-    restricts = directive.parameter.restricts
-    return frozenset({restricts[1]}) if restricts else directive.parameter.targets
+    return RESOURCE_TYPES if directive.parameter is None else chain.targets(directive.parameter)
 
 
 # ---- _revinclude -----------------------------------------------------------------------------------------------------
@@ -88,33 +130,36 @@ def _allowed(directive: Include) -> frozenset[str]:
 def _referring(
     store: ResourceStore, directive: Include, page: Sequence[StoredVersion], room: int
 ) -> list[StoredVersion]:
+    typed = directive.source != "*"
     try:
-        granted = grants.clause(store, directive.source, "s")
+        granted = grants.clause(store, directive.source, "s") if typed else grants.over_types(store, "s")
     except Forbidden:
         return []
     allowed = _allowed(directive)
-    names = [f"{one.type}/{one.id}" for one in page if one.type in allowed]
-    if not names or room <= 0:
+    targets = [one for one in page if one.type in allowed]
+    if not targets or room <= 0:
         return []
-    hashes = tuple(
-        hash_of(store.blind, directive.source, code)("to", name)
-        for code in answering(plan_of(directive.source).parameters, directive.parameter.code)
-        for name in names
-    )
-    asked: Clause = AnyToken(hashes)
+    asked = _pointing(store, directive, targets)
     if granted is not None:
         asked = both([asked, granted])
     sql = sql_for(store.database.dialect)
-    statement = _statement(sql, asked)
+    statement = _statement(sql, asked, typed)
     bound: dict[str, Any] = dict(zip((bind.key for bind in sql.binds), asked.values(), strict=True))
-    bound |= {"tenant": store.tenant, "type": directive.source, "row_limit": room}
+    bound |= {"tenant": store.tenant, "row_limit": room, **({"type": directive.source} if typed else {})}
     return store.open([Current(*row) for row in store.connection().execute(statement, bound)])
 
 
-def _statement(sql: Any, asked: Clause) -> Select[Any]:
-    place = [
-        resource.c.tenant == bindparam("tenant", type_=Integer()),
-        resource.c.type == bindparam("type", type_=Text()),
-    ]
-    statement: Select[Any] = sql.page(COLUMNS, asked, place)
+def _pointing(store: ResourceStore, directive: Include, targets: Sequence[StoredVersion]) -> Clause:
+    if directive.parameter is None:
+        return Linked(tuple(place(one.type, one.id, store.blind) for one in targets))
+    codes = answering(plan_of(directive.source).parameters, directive.parameter.code)
+    hashed = [hash_of(store.blind, directive.source, code) for code in codes]
+    return AnyToken(tuple(hash_("to", f"{one.type}/{one.id}") for hash_ in hashed for one in targets))
+
+
+def _statement(sql: Any, asked: Clause, typed: bool) -> Select[Any]:
+    within = [resource.c.tenant == bindparam("tenant", type_=Integer())]
+    if typed:
+        within.append(resource.c.type == bindparam("type", type_=Text()))
+    statement: Select[Any] = sql.page(COLUMNS, asked, within)
     return statement.order_by(sql.key).limit(bindparam("row_limit", type_=BigInteger()))

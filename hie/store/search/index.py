@@ -97,16 +97,17 @@ def compartment_token(type_name: str, compartment: str, blind: Blind) -> int:
     return blind.hash(type_name, COMPARTMENT, compartment)
 
 
-def reference_walk(type_name: str, code: str) -> Walk:
-    """Return the way to the references of one parameter alone, which is far shorter than extracting everything."""
+def reference_walk(type_name: str, code: str | None) -> Walk:
+    """Return the way to the references of one parameter alone (None: of all), shorter than extracting everything."""
     return _reference_walk(type_name, code, search_parameters.installed().of(type_name))
 
 
 @lru_cache(maxsize=4096)
-def _reference_walk(type_name: str, code: str, _custom: object) -> Walk:
+def _reference_walk(type_name: str, code: str | None, _custom: object) -> Walk:
     root = Node()
     parameters = plan_of(type_name).parameters
-    for answer in answering(parameters, code):
+    every = (one.code for one in parameters.values() if one.type == "reference" and type_name not in SELF_CONTAINED)
+    for answer in dict.fromkeys(one for each in ([code] if code else every) for one in answering(parameters, each)):
         for route in routes(parameters[answer].expression or "", type_name) or ():
             emit = emitter("reference", route.type, answer) or entry_emitter(answer, parameters[answer].targets)
             root.add(route.hops, emit)

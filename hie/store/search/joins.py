@@ -51,6 +51,12 @@ def keys(sql: Sql, clause: Joined) -> Any:
     return found[0] if len(found) == 1 else union_all(*found)
 
 
+def linked(among: Condition) -> Select[Any]:
+    """Return a SELECT of the keys of all resources whose references lead to some places."""
+    c = reference_index.c
+    return select(c.key).where(among, c.parameter != _ITSELF)
+
+
 # ---- one resource: does somebody at its other end match? -------------------------------------------------------------
 
 

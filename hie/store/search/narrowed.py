@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, bindparam
 from sqlalchemy.types import BigInteger, Integer, Text
 
-from hie.errors import TooCostly
+from hie.errors import InvalidSearch
 from hie.fhir import references
 from hie.fhir.search_parameters import IndexValues, extract
 from hie.store.models import resource
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 #: So many candidates are opened for one end of a chain, about 50 µs each.
 MOST_OPENED = 20_000
 _BATCH = 500
+
+
+class _TooMany(InvalidSearch):
+    code = "too-costly"
 
 
 def ids(store: ResourceStore, type_name: str, asked: Compiled) -> list[str]:
@@ -78,7 +82,7 @@ def _matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[
             return
         opened += len(rows)
         if opened >= MOST_OPENED:
-            raise TooCostly(
+            raise _TooMany(
                 f"More than {MOST_OPENED} resources of type {type_name} would have to be opened for this chain; "
                 "narrow it, for example by a longer text, or by a beginning instead of :contains."
             )

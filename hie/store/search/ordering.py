@@ -222,7 +222,7 @@ _FREE = frozenset({"_count", "_total", "_format", "_pretty", "_summary", "_eleme
 def _mark(query: SearchQuery, blind: Blind) -> int:
     """Return what ties a cursor to its search; how the answer looks may change from page to page."""
     kept = [part for pair in query.self_link if pair[0] not in _FREE for part in pair]
-    return blind.hash("cursor", query.type or "", *kept)
+    return blind.hash("cursor", query.address or query.type or "", *kept)
 
 
 def seal(store: Any, query: SearchQuery, position: Position) -> str:

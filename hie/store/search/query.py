@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from hie.errors import InvalidSearch, NotSupported
-from hie.fhir import search_parameters
+from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.paging import CURSOR
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.search import chain, criteria, date
 from hie.store.search.chain import Asked
-from hie.store.search.criteria import Reading
+from hie.store.search.criteria import InCompartment, Reading
 
 if TYPE_CHECKING:
     from hie.fhir.terminology import Terminology
@@ -23,7 +23,7 @@ MOST_SORT_KEYS = 5
 #: They say how the answer looks; the search does not read them.
 RESULT_PARAMETERS = frozenset({"_format", "_pretty", "_summary", "_elements"})
 _LATER = frozenset(
-    {"_text", "_content", "_list", "_query", "_filter", "_contained", "_containedType", "_type", "_score"}
+    {"_text", "_content", "_query", "_filter", "_contained", "_containedType", "_score"}
 )
 T = TypeVar("T")
 _TOTALS = ("none", "estimate", "accurate")
@@ -40,12 +40,24 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True)
 class Include:
-    """One _include or, `reverse`, _revinclude: the references of `source` by `parameter`, to `target` only if said."""
+    """One _include or, `reverse`, _revinclude: the references of `source` by `parameter`, to `target` only if said.
+
+    `source` "*": of every type; `parameter` None: by every parameter; `iterate`: of what is included, too.
+    """
 
     source: str
-    parameter: SearchParameter
+    parameter: SearchParameter | None
     target: str | None
     reverse: bool
+    iterate: bool = False
+
+    @property
+    def text(self) -> str:
+        """The directive as it was written."""
+        if self.source == "*":
+            return "*"
+        name = f"{self.source}:{self.parameter.code if self.parameter else '*'}"
+        return f"{name}:{self.target}" if self.target else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,7 @@ class SearchQuery:
     """A search that was understood; `type` None: over all types."""
 
     type: str | None
+    """The one type searched; None: `types`, or every type."""
     criteria: tuple[Asked, ...] = ()
     sort: tuple[SortKey, ...] = ()
     count: int = 20
@@ -64,6 +77,9 @@ class SearchQuery:
     """_format, _pretty, _summary, _elements as they were given."""
     ignored: tuple[str, ...] = ()
     """Unknown parameters that Prefer: handling=lenient left out."""
+    types: frozenset[str] | None = None
+    address: str | None = None
+    """Where the search was sent, below the base; None: to its type."""
     self_link: tuple[tuple[str, str], ...] = ()
     """The parameters as they were understood: without ignored ones, _count as it was cut, without the cursor."""
 
@@ -78,6 +94,7 @@ def parse(
     base_url: str = "",
     now: int = 0,
     terminology: Callable[[], Terminology] | None = None,
+    compartment: tuple[str, str] | None = None,
 ) -> SearchQuery:
     """Read the parameters of a search. InvalidSearch or NotSupported says which parameter cannot be answered.
 
@@ -86,7 +103,17 @@ def parse(
     if len(parameters) > MOST_PARAMETERS:
         raise InvalidSearch(f"The search has {len(parameters)} parameters; at most {MOST_PARAMETERS} are accepted.")
     reading = Reading(base_url, now, terminology)
-    return _Reader(type_name, handling == "lenient", max_count, reading).read(parameters, default_count)
+    read = _Reader(type_name, handling == "lenient", max_count, reading).read(parameters, default_count)
+    if type_name is None:
+        read = replace(read, address="")
+    return read if compartment is None else _within(read, type_name, compartment)
+
+
+def _within(query: SearchQuery, type_name: str | None, compartment: tuple[str, str]) -> SearchQuery:
+    """Hold a search to a compartment: https://hl7.org/fhir/R4/http.html#search"""
+    kind, id_ = compartment
+    place = InCompartment(f"{kind}/{id_}", frozenset(compartments.members(kind)) | {kind})
+    return replace(query, criteria=(place, *query.criteria), address=f"{kind}/{id_}/{type_name or '*'}")
 
 
 class _Reader:
@@ -94,6 +121,7 @@ class _Reader:
 
     def __init__(self, type_name: str | None, lenient: bool, max_count: int, reading: Reading) -> None:
         self._type = type_name
+        self._types = [type_name] if type_name else []
         self._lenient, self._max_count, self._reading = lenient, max_count, reading
         self._criteria: list[Asked] = []
         self._sort: list[SortKey] = []
@@ -106,15 +134,17 @@ class _Reader:
         self._self_link: list[tuple[str, str]] = []
 
     def read(self, parameters: Sequence[tuple[str, str]], default_count: int) -> SearchQuery:
+        self._read_types(parameters)
         for name, text in parameters:
             self._read_one(name, text)
         count = default_count if self._count is None else self._count
         if ("_summary", "count") in self._result:
             count = 0
+        only = self._types[0] if len(self._types) == 1 else None
         return SearchQuery(
-            self._type, tuple(self._criteria), tuple(self._sort), count, self._total,
+            only, tuple(self._criteria), tuple(self._sort), count, self._total,
             tuple(dict.fromkeys(self._includes)), self._cursor, tuple(self._result), tuple(self._ignored),
-            tuple(self._self_link),
+            frozenset(self._types) if len(self._types) > 1 else None, None, tuple(self._self_link),
         )  # fmt: skip
 
     def _read_one(self, name: str, text: str) -> None:
@@ -135,18 +165,43 @@ class _Reader:
             self._includes.append(self._include(code, modifier, text))
         elif code in _LATER:
             raise NotSupported(f"{code} is not supported yet.", expression=code)
-        elif chain.is_chain(name):
-            self._criteria.append(chain.parse(self._type or "Resource", name, text, self._reading))
-        elif self._is_unknown(code) and self._lenient:
+        elif name == "_type":
+            pass  # read before all others, which depend on it
+        elif self._lenient and self._is_unknown(name):
             self._ignored.append(name)
             return
         else:
-            self._criteria.append(criteria.parse(self._type or "Resource", name, text, self._reading))
+            self._criteria.append(self._criterion(name, text))
         self._self_link.append((name, text))
 
-    def _is_unknown(self, code: str) -> bool:
-        """Tell whether lenient handling may leave a parameter out."""
-        return code not in search_parameters.for_type(self._type or "Resource")
+    def _read_types(self, parameters: Sequence[tuple[str, str]]) -> None:
+        """Read _type, which names what a search over all types is for: search.html#all"""
+        found: str | None = None
+        for name, text in parameters:
+            if name.partition(":")[0] == "_type":
+                if name != "_type" or self._type is not None:
+                    raise InvalidSearch("_type takes no modifier, and only a search over all types takes it.",
+                                        expression="_type")
+                found = _once(name, found, text)
+        if found is None:
+            return
+        self._types = list(dict.fromkeys(part.strip() for part in found.split(",")))
+        for one in self._types:
+            if one not in RESOURCE_TYPES:
+                raise InvalidSearch(f"_type names {one[:80]!r}, which is no resource type of FHIR R4.",
+                                    expression="_type")
+
+    def _criterion(self, name: str, text: str) -> Asked:
+        """Read one criterion; of several types each must have its parameter."""
+        names = self._types or ["Resource"]
+        read = [(one, chain.parse(one, name, text, self._reading)) for one in names]
+        return read[0][1] if len(read) == 1 else chain.PerType(tuple(read))
+
+    def _is_unknown(self, name: str) -> bool:
+        """Tell whether lenient handling may leave a parameter out: never a chain."""
+        code = name.partition(":")[0]
+        names = self._types or ["Resource"]
+        return not chain.is_chain(name) and any(code not in search_parameters.for_type(one) for one in names)
 
     def _sort_keys(self, text: str) -> list[SortKey]:
         keys = [self._sort_key(part.strip()) for part in text.split(",")]
@@ -156,7 +211,7 @@ class _Reader:
 
     def _sort_key(self, text: str) -> SortKey:
         code = text.removeprefix("-")
-        type_name = self._type or "Resource"
+        type_name = self._types[0] if len(self._types) == 1 else "Resource"
         known = search_parameters.for_type(type_name)
         if code in known:
             criteria.parameter_of(type_name, code)
@@ -170,47 +225,50 @@ class _Reader:
         return SortKey(known[code], text.startswith("-"))
 
     def _include(self, code: str, modifier: str, text: str) -> Include:
-        name = f"{code}:{modifier}" if modifier else code
-        if modifier in ("iterate", "recurse"):
-            raise NotSupported(f"{name} is not supported yet; {code} without it is.", expression=name)
-        if modifier:
-            raise InvalidSearch(f"{code} has no modifier :{modifier[:80]}.", expression=code)
+        """Read one directive: https://hl7.org/fhir/R4/search.html#revinclude"""
+        if modifier not in ("", "iterate"):
+            hint = "; R4 calls it :iterate" if modifier == "recurse" else "; it has :iterate"
+            raise InvalidSearch(f"{code} has no modifier :{modifier[:80]}{hint}.", expression=code)
+        reverse, iterate = code == "_revinclude", modifier == "iterate"
+        if text == "*":
+            return Include("*", None, None, reverse, iterate)
         source, _, rest = text.partition(":")
         wanted, colon, target = rest.partition(":")
-        if text == "*" or wanted == "*":
-            raise NotSupported(f"{code}={text[:80]}: * is not supported; name each parameter.", expression=code)
-        if source not in RESOURCE_TYPES or not wanted:
+        if source not in RESOURCE_TYPES or not wanted or (colon and target not in RESOURCE_TYPES):
             raise InvalidSearch(
                 f"{code}={text[:80]}: written as Type:parameter or Type:parameter:TargetType, for example "
-                "Observation:subject:Patient.",
+                "Observation:subject:Patient; Type:* for all parameters, * for all of all types.",
                 expression=code,
             )
-        parameter = self._named(code, source, wanted)
-        if parameter.type != "reference":
-            raise InvalidSearch(f"{code}={text[:80]}: {wanted} of {source} is no reference.", expression=code)
-        targets = frozenset({parameter.restricts[1]}) if parameter.restricts else parameter.targets
-        if colon and target not in targets:
+        parameter = None if wanted == "*" else self._referring(code, text, source, wanted)
+        allowed = RESOURCE_TYPES if parameter is None else chain.targets(parameter)
+        if colon and target not in allowed:
             raise InvalidSearch(
-                f"{code}={text[:80]}: {wanted} of {source} refers to {', '.join(sorted(targets))}.", expression=code
+                f"{code}={text[:80]}: {wanted} of {source} refers to {', '.join(sorted(allowed))}.", expression=code
             )
-        self._check_include(code, text, source, targets, target)
-        return Include(source, parameter, target or None, code == "_revinclude")
+        if not iterate:  # what is included may be of any type
+            self._check_include(code, text, source, frozenset({target}) if target else allowed)
+        return Include(source, parameter, target or None, reverse, iterate)
 
-    def _named(self, code: str, source: str, wanted: str) -> SearchParameter:
+    def _referring(self, code: str, text: str, source: str, wanted: str) -> SearchParameter:
         try:
-            return criteria.parameter_of(source, wanted)
+            parameter = criteria.parameter_of(source, wanted)
         except InvalidSearch as error:
             raise InvalidSearch(f"{code}: {error.diagnostics}", expression=code) from None
+        if parameter.type != "reference":
+            raise InvalidSearch(f"{code}={text[:80]}: {wanted} of {source} is no reference.", expression=code)
+        return parameter
 
-    def _check_include(self, code: str, text: str, source: str, targets: frozenset[str], target: str) -> None:
-        if self._type is None:
+    def _check_include(self, code: str, text: str, source: str, targets: frozenset[str]) -> None:
+        if not self._types:
             return
-        if code == "_include" and source != self._type:
+        if code == "_include" and source not in self._types:
             raise InvalidSearch(
-                f"{code}={text[:80]}: the search is for {self._type}, whose references are meant.", expression=code
-            )
-        if code == "_revinclude" and self._type not in ({target} if target else targets):
-            raise InvalidSearch(f"{code}={text[:80]}: this cannot refer to a {self._type}.", expression=code)
+                f"{code}={text[:80]}: the search is for {', '.join(self._types)}, whose references are meant; "
+                "with :iterate also those of what is included.", expression=code,
+            )  # fmt: skip
+        if code == "_revinclude" and targets.isdisjoint(self._types):
+            raise InvalidSearch(f"{code}={text[:80]}: this cannot refer to a {self._types[0]}.", expression=code)
 
 
 def is_sortable(parameter: SearchParameter) -> bool:

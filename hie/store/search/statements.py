@@ -40,10 +40,10 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.types import TypeEngine
 
 from hie.fhir.datatypes import MICROSECONDS_PER_DAY
-from hie.store.models import DELETED, date_index, number_index, resource, token
+from hie.store.models import DELETED, date_index, number_index, reference_index, resource, token
 from hie.store.prepared import Prepared
 from hie.store.search import joins
-from hie.store.search.clauses import AllTokens, AnyToken, Both, Clause, Either, Interval, Joined, Number, Token
+from hie.store.search.clauses import AllTokens, AnyToken, Both, Clause, Either, Interval, Joined, Linked, Number, Token
 
 Condition = ColumnElement[bool]
 Columns = Sequence[ColumnElement[Any]]
@@ -204,6 +204,14 @@ class Sql:
         """Return whether a resource at the other end of a reference matches."""
         return joins.exists_(self, clause)
 
+    def linked(self) -> Condition:
+        """Return whether the resource refers to one of a list of places."""
+        return self.row.c.key.in_(joins.linked(self.among(reference_index.c.target)))
+
+    def among(self, column: ColumnElement[Any]) -> Condition:
+        """Return whether a column holds one of a list of hashes."""
+        raise NotImplementedError
+
     def keys(self, clause: Clause) -> Any:
         """Return a SELECT of the keys that match, from an index alone; None where the clause has none."""
         return joins.keys(self, clause) if isinstance(clause, Joined) and clause.drives else None
@@ -234,6 +242,9 @@ class PostgresSql(Sql):
     """Tokens are an array in the row."""
 
     tokens_in_rows = True
+
+    def among(self, column: ColumnElement[Any]) -> Condition:
+        return column == func.any(self.bind(ARRAY(BigInteger())))
 
     def one_token(self) -> Condition:
         return self._contains([self.bind(BigInteger())])
@@ -287,6 +298,9 @@ class PostgresSql(Sql):
 @dataclass(slots=True)
 class SqliteSql(Sql):
     """Tokens are a table of their own, sorted by (hash, key)."""
+
+    def among(self, column: ColumnElement[Any]) -> Condition:
+        return column.in_(self._listed())
 
     def one_token(self) -> Condition:
         hash_ = self.bind(BigInteger())
@@ -368,6 +382,8 @@ class SqliteSql(Sql):
             return select(number_index.c.key).where(self.number_condition(clause.prefix, clause.unit))
         if isinstance(clause, Joined) and clause.drives:
             return joins.keys(self, clause)
+        if isinstance(clause, Linked):
+            return joins.linked(self.among(reference_index.c.target))
         if isinstance(clause, Either) and all(has_keys(part) for part in clause.parts):
             return union(*(self.keys(part) for part in clause.parts))
         return None
@@ -381,7 +397,7 @@ def has_keys(clause: Clause) -> bool:
         return clause.where == "index" and clause.prefix != "ne"
     if isinstance(clause, Number):
         return clause.prefix != "ne"
-    return isinstance(clause, Token | AnyToken | AllTokens)
+    return isinstance(clause, Token | AnyToken | AllTokens | Linked)
 
 
 def _unindexed(condition: Condition) -> Condition:

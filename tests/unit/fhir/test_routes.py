@@ -2,7 +2,7 @@
 
 import pytest
 
-from hie.errors import InvalidRequest, MethodNotAllowed, NotFound, NotSupported, UnknownType
+from hie.errors import InvalidRequest, MethodNotAllowed, NotFound, UnknownType
 from hie.fhir.routes import ROUTES, parse, parse_query
 
 CASES = [
@@ -11,6 +11,12 @@ CASES = [
     ("GET", "_history", "", ("history-system", None, None)),
     ("GET", "_async/0f1e", "", ("async-status", None, "0f1e")),
     ("DELETE", "_async/0f1e", "", ("async-cancel", None, "0f1e")),
+    ("GET", "", "_type=Patient", ("search-system", None, None)),
+    ("POST", "_search", "", ("search-system", None, None)),
+    ("GET", "Patient/1/Observation", "code=a", ("search-type", "Observation", None)),
+    ("POST", "Patient/1/Observation/_search", "", ("search-type", "Observation", None)),
+    ("GET", "Device/1/*", "", ("search-system", None, None)),
+    ("POST", "Encounter/1/_search", "", ("search-system", None, None)),
     ("GET", "Patient", "name=a", ("search-type", "Patient", None)),
     ("POST", "Patient/_search", "", ("search-type", "Patient", None)),
     ("POST", "Patient", "", ("create", "Patient", None)),
@@ -88,9 +94,12 @@ def test_a_wrong_method_names_those_that_are_allowed():
     assert "Allowed: DELETE, GET, HEAD, OPTIONS, PATCH, PUT" in caught.value.diagnostics
 
 
-def test_compartment_search_is_refused_as_not_supported():
-    for path in ("Patient/1/Observation", "Patient/1/*"):
-        with pytest.raises(NotSupported):
+def test_a_compartment_is_read_from_the_address():
+    assert parse("GET", "Patient/1/Observation").compartment == ("Patient", "1")
+    assert parse("POST", "Patient/1/_search").compartment == ("Patient", "1")
+    assert parse("GET", "Patient/1").compartment is None
+    for path in ("Medication/1/Observation", "Patient/1/Medication", "Patient/1/*/_search", "Patient/1/Observation/x"):
+        with pytest.raises(NotFound):
             parse("GET", path)
 
 
