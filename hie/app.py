@@ -16,6 +16,7 @@ from hie.security.authentication import Authenticator, Principal
 from hie.settings import Settings
 from hie.store.active_models import ActiveModels
 from hie.store.audit import AuditEntry
+from hie.store.packages import Profiles
 from hie.store.store import Clock, Store, now
 from hie.store.tenants import DEFAULT_TENANT
 
@@ -41,6 +42,7 @@ class Application:
     models: Models
     authenticator: Authenticator
     clock: Clock
+    profiles: Profiles
 
     @classmethod
     def open(
@@ -53,7 +55,7 @@ class Application:
         active = ActiveModels(store.database, clock)
         models = Models(registry.models, settings, active)
         active.know(models.at_hand())
-        return cls(settings, store, registry, models, authenticator, clock)
+        return cls(settings, store, registry, models, authenticator, clock, Profiles(store.database, clock))
 
     @property
     def base_url(self) -> str:
@@ -86,6 +88,7 @@ class Application:
             request_id=request_id,
             dispatch=dispatch,
             models=self.models,
+            profiles=self.profiles,
         )
 
     def close(self) -> None:

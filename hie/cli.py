@@ -222,6 +222,51 @@ def evaluate(model: str, data: tuple[Path, ...], model_dir: Path | None, as_json
     _print(evaluate(model, data, model_dir, as_json=as_json))
 
 
+@main.group()
+def package() -> None:
+    """Packages of profiles, and whether writes are judged by them."""
+
+
+@package.command("install")
+@click.argument("files", nargs=-1, required=True, type=EXISTING)
+@data_dir_option
+def package_install(files: tuple[Path, ...], data_dir: Path | None) -> None:
+    """Install the packages in FILES (.tgz): profiles, extensions, value sets and code systems."""
+    from hie.commands.package import install
+
+    _print(install(_settings(data_dir=data_dir), files))
+
+
+@package.command("list")
+@data_dir_option
+def package_list(data_dir: Path | None) -> None:
+    """List the installed packages, and how declared profiles are treated on write."""
+    from hie.commands.package import listing
+
+    _print(listing(_settings(data_dir=data_dir)))
+
+
+@package.command("remove")
+@click.argument("name")
+@click.option("--version", help="Only this version; every version unless given.")
+@data_dir_option
+def package_remove(name: str, version: str | None, data_dir: Path | None) -> None:
+    """Remove the package NAME."""
+    from hie.commands.package import remove
+
+    _print(remove(_settings(data_dir=data_dir), name, version))
+
+
+@package.command("validation")
+@click.argument("mode", type=click.Choice(["off", "warn", "reject"]))
+@data_dir_option
+def package_validation(mode: str, data_dir: Path | None) -> None:
+    """Judge what is written by the profiles it declares: off, warn or reject."""
+    from hie.commands.package import validation
+
+    _print(validation(_settings(data_dir=data_dir), mode))
+
+
 @main.command()
 @data_dir_option
 def check(data_dir: Path | None) -> None:

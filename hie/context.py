@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hie.registry import Registry
     from hie.security.authentication import Principal
     from hie.settings import Settings
+    from hie.store.packages import Profiles
     from hie.store.resources import ResourceStore
 
 
@@ -31,6 +32,7 @@ class Context:
     request_id: str
     dispatch: Callable[[FhirRequest, Context], FhirResponse]
     models: Any  # hie.registry.Models: name -> runtime
+    profiles: Profiles
 
     def within(self, store: ResourceStore) -> Context:
         """Return the same context on another store: the one inside an open transaction."""

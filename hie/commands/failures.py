@@ -10,6 +10,7 @@ EXPECTED = frozenset({
     "hie.commands.failures.CommandError",
     "hie.commands.loading.exchange.ExchangeError",
     "hie.commands.loading.journal.JournalError",
+    "hie.fhir.profiles.package.PackageError",
     "hie.fhir.scopes.ScopeError",
     "hie.registry.RegistryError",
     "hie.settings.SettingsError",

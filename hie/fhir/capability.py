@@ -5,7 +5,7 @@ Computed from the route table, the search parameters and the registered operatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from hie.fhir import facts, patching
@@ -47,7 +47,7 @@ ParametersOf = Callable[[str], Mapping[str, OfferedParameter]]
 
 def capability_statement(
     *, base_url: str, version: str, at: int, operations: Iterable[OfferedOperation], parameters_of: ParametersOf,
-    cors: bool = False,
+    cors: bool = False, profiles: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Build the statement of this server at `base_url`."""
     offered = list(operations)
@@ -58,7 +58,8 @@ def capability_statement(
         "documentation": "FHIR JSON and XML over HTTP; Prefer: respond-async on any request. Writes are validated "
                          "against R4, their references checked.",
         "security": _security(cors),
-        "resource": [_resource(name, parameters[name], pointing.get(name, []), offered) for name in parameters],
+        "resource": [_profiled(_resource(name, parameters[name], pointing.get(name, []), offered), profiles or {})
+                     for name in parameters],
         "interaction": [{"code": code} for code in _system_interactions()],
         "searchParam": _search_parameters(parameters_of("Resource")),
         "compartment": [_COMPARTMENT + name.lower() for name in facts.COMPARTMENTS],
@@ -149,6 +150,12 @@ def _resource(
 
 def _search_parameters(parameters: Mapping[str, OfferedParameter]) -> list[dict[str, str]]:
     return [{"name": one.code, "definition": one.url, "type": one.type} for one in parameters.values()]
+
+
+def _profiled(row: dict[str, Any], profiles: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Add the installed profiles of a type."""
+    supported = profiles.get(row["type"])
+    return row | {"supportedProfile": list(supported)} if supported else row
 
 
 def _operations(operations: list[OfferedOperation], type_name: str | None) -> list[dict[str, str]]:

@@ -24,15 +24,21 @@ def capabilities(request: FhirRequest, ctx: Context) -> FhirResponse:
     if mode not in (None, "full", "normative"):
         raise InvalidRequest(f"mode is {mode[:80]!r}; it must be full, normative or terminology.", expression="mode")
     started, cors = _started(ctx.registry, ctx.clock()), bool(ctx.settings.cors_origins)
-    known = search_parameters.installed()
-    return FhirResponse(200, _statement(ctx.base_url, ctx.registry.operations, started, cors, known))
+    known, profiles = search_parameters.installed(), ctx.profiles.supported()
+    return FhirResponse(200, _statement(ctx.base_url, ctx.registry.operations, started, cors, known, profiles))
+
+
+Supported = tuple[tuple[str, tuple[str, ...]], ...]
+"""The profiles of each type, as a value that can be compared."""
 
 
 @lru_cache(maxsize=8)
-def _statement(base_url: str, operations: tuple[object, ...], at: int, cors: bool, _custom: object) -> bytes:
+def _statement(
+    base_url: str, operations: tuple[object, ...], at: int, cors: bool, _custom: object, profiles: Supported
+) -> bytes:
     return json_format.dump(capability_statement(
         base_url=base_url, version=__version__, at=at, operations=operations,  # type: ignore[arg-type]
-        parameters_of=offered_parameters, cors=cors,
+        parameters_of=offered_parameters, cors=cors, profiles=dict(profiles),
     ))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hie.context import Context
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.fhir.resource import validated
 from hie.interactions import answers, conditional, integrity
+from hie.interactions.accepting import accepted
 from hie.store.resources import ResourceStore
 
 
@@ -16,7 +16,7 @@ def create(request: FhirRequest, ctx: Context) -> FhirResponse:
     before it stores the first.
     """
     type_name = request.type or ""
-    issues = validated(request.resource, type_name)
+    issues = accepted(request.resource, type_name, ctx)
     if_none_exist = request.conditions.if_none_exist
     criteria = conditional.criteria(type_name, if_none_exist, "http.If-None-Exist") if if_none_exist is not None else ()
 

@@ -10,8 +10,9 @@ from hie.fhir import json_format, patching
 from hie.fhir.conditions import wanted_version
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.patching import Patch
-from hie.fhir.resource import check_id, validated
+from hie.fhir.resource import check_id
 from hie.interactions import answers, conditional, integrity
+from hie.interactions.accepting import accepted
 from hie.store.opening import parsed
 from hie.store.resources import ResourceStore
 
@@ -61,7 +62,7 @@ def _patched(
     data = _data(resource)
     result = change.applied(resource)
     try:
-        issues = validated(result, type_name)
+        issues = accepted(result, type_name, ctx)
         check_id(result, id_)
     except InvalidRequest as refused:
         told = "The patched resource would not be valid: " + refused.diagnostics

@@ -8,16 +8,17 @@ from hie.context import Context
 from hie.errors import Conflict, InvalidRequest, NotSupported, PreconditionFailed
 from hie.fhir.conditions import wanted_version
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.fhir.resource import check_id, validated
+from hie.fhir.resource import check_id
 from hie.fhir.routes import checked_id
 from hie.interactions import answers, conditional, integrity
+from hie.interactions.accepting import accepted
 from hie.store.resources import ResourceStore
 
 
 def update(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Store a new version of a resource, or the first one under an id that the client chose."""
     type_name = request.type or ""
-    issues = validated(request.resource, type_name)
+    issues = accepted(request.resource, type_name, ctx)
     if request.conditions.if_none_match is not None:
         raise NotSupported("If-None-Match is not supported for an update; use If-Match, or create with If-None-Exist.",
                            expression="http.If-None-Match")

@@ -9,6 +9,8 @@ from hie.errors import FhirError, InvalidRequest, NotSupported, OutcomeIssue
 from hie.fhir import json_format, outcome, resource
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.outcome import information
+from hie.fhir.profiles.checking import is_base
+from hie.interactions.accepting import profile_issues
 from hie.registry import Operation, standard_parameters
 
 _MODES = ("create", "update", "delete", "profile")
@@ -19,12 +21,16 @@ def validate(request: FhirRequest, ctx: Context) -> FhirResponse:
     mode = request.parameter("mode")
     if mode is not None and mode not in _MODES:
         raise InvalidRequest(f"mode is {mode[:80]!r}; it must be one of {', '.join(_MODES)}.", expression="mode")
-    if request.parameter("profile") is not None or mode == "profile":
-        raise NotSupported("Validation against a profile is not supported; leave profile out to validate against R4.",
-                           expression="profile")
+    profile = request.parameter("profile")
+    if mode == "profile" and (profile is None or request.id is None or request.resource is not None):
+        raise InvalidRequest("mode=profile asks whether a stored resource, [type]/[id]/$validate, conforms to the "
+                             "profile that is named.", expression="mode")
+    if profile is not None and ctx.profiles.library().find(profile) is None and not is_base(profile):
+        raise NotSupported(f"No installed package has the profile {profile[:300]!r}; the CapabilityStatement names "
+                           "those there are.", expression="profile")
     if mode == "delete":
         return _answer(_deletable(request, ctx))
-    return _answer(_issues(_subject(request, ctx), request, mode))
+    return _answer(_issues(_subject(request, ctx), request, mode, profile, ctx))
 
 
 def _answer(issues: list[OutcomeIssue]) -> FhirResponse:
@@ -41,14 +47,18 @@ def _subject(request: FhirRequest, ctx: Context) -> Any:
     return json_format.parse(ctx.store.read(request.type or "", request.id).content or b"{}")
 
 
-def _issues(subject: Any, request: FhirRequest, mode: str | None) -> list[OutcomeIssue]:
+def _issues(
+    subject: Any, request: FhirRequest, mode: str | None, profile: str | None, ctx: Context
+) -> list[OutcomeIssue]:
+    """Judge by R4, and where that finds no error by the profile named and those declared."""
     try:
         issues = resource.validated(subject, request.type or "")
         if request.id is not None or mode == "update":
             _check_update(subject, request)
     except FhirError as error:
         return list(error.issues)
-    return issues
+    wanted = () if profile is None else (profile,)
+    return [*profile_issues(subject, wanted, ctx, with_support=True), *issues]
 
 
 def _check_update(subject: dict[str, Any], request: FhirRequest) -> None:

@@ -309,5 +309,26 @@ index_run = Table(
     sqlite_autoincrement=True,
 )
 
+#: Definitions that others publish: nothing of a record, so it lies in clear.
+package = Table(
+    "package",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("canonical", Text, nullable=False),
+    Column("digest", Text, nullable=False),  # SHA-256 of the file it came in
+    Column("profiles", Text, nullable=False),  # JSON: resource type -> canonical URLs of its profiles
+    Column("content", LargeBinary, nullable=False),  # JSON of what is kept, compressed
+    Column("installed", BigInteger, nullable=False),
+)
+
+profile_validation = Table(
+    "profile_validation",
+    metadata,
+    Column("tenant", Integer, primary_key=True, autoincrement=False),
+    Column("mode", Text, nullable=False),  # off, warn, reject; no row: off
+)
+
 #: Tables that only one dialect has.
 SQLITE_ONLY = frozenset({token.name})

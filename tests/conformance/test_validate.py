@@ -52,10 +52,6 @@ def test_a_deletion_is_validated(fhir):
     fhir.get("Patient/$validate?mode=delete").refused(400, "invalid", "mode")
 
 
-def test_profiles_are_refused_until_they_are_evaluated(fhir):
-    fhir.post("Patient/$validate?profile=http://example.org/p", patient()).refused(400, "not-supported", "profile")
-
-
 def test_what_the_operation_does_not_take_is_refused(fhir):
     fhir.post("Patient/$validate?nonsense=1", patient()).refused(400, "invalid", "nonsense")
     fhir.post("Patient/$validate?mode=x", patient()).refused(400, "invalid", "mode")

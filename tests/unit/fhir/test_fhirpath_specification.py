@@ -61,6 +61,13 @@ BOUNDS = [
     ("1.58700.precision()", [5]), ("12.precision()", [0]), ("@2014.precision()", [4]), ("@T10:30.precision()", [4]),
     ("@2014-01-05T10:30:00.000-05:00.precision()", [17]), ("{}.precision()", E),
 ]  # fmt: skip
+MEMBERS = [
+    ("gender.memberOf('http://hl7.org/fhir/ValueSet/administrative-gender')", T),
+    ("name.first().use.memberOf('http://hl7.org/fhir/ValueSet/administrative-gender')", F),
+    ("'DE'.memberOf('http://hl7.org/fhir/ValueSet/iso3166-1-2')", T),
+    ("'ZZZ'.memberOf('http://hl7.org/fhir/ValueSet/iso3166-1-2')", F),
+    ("'1'.memberOf('http://loinc.org/vs')", E), ("'1'.memberOf('http://example.org/none')", E),
+]  # fmt: skip
 UNITS = [
     ("1 'cm'.comparable(1 '[in_i]')", T), ("1 'cm'.comparable(1 's')", F), ("1 '[in_i]' = 2.54 'cm'", T),
     ("1 '[lb_av]' < 1 'kg'", T), ("2.0 'cm' * 2.0 'm' = 0.04 'm2'", T), ("4.0 'g' / 2.0 'm' = 2 'g/m'", T),
@@ -92,7 +99,7 @@ SORTED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("expression", "expected"), TYPES + BOUNDS + UNITS + DATES + TEXT + SORTED)
+@pytest.mark.parametrize(("expression", "expected"), TYPES + BOUNDS + MEMBERS + UNITS + DATES + TEXT + SORTED)
 def test_an_expression_has_the_result_its_specification_says(expression: str, expected: list[Any]) -> None:
     assert fhirpath.compile(expression, "Patient").evaluate(PATIENT) == expected
 

@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, inspect, text
 
 from hie.fhir.scopes import FULL_GRANT
 from hie.settings import Settings
+from hie.store import packages
 from hie.store.audit import AuditEntry
 from hie.store.check import check
 from hie.store.models import SQLITE_ONLY, metadata
@@ -152,6 +153,7 @@ ADDED = {
     "0002": ("reference_index", "reindexing"),
     "0003": ("async_request",),
     "0004": ("custom_parameter", "custom_version", "index_run"),
+    "0005": ("package", "profile_validation"),
 }
 
 
@@ -181,4 +183,16 @@ def test_a_store_from_before_asynchronous_requests_is_upgraded_with_its_records(
         assert [one["name"] for one in inspect(connection).get_indexes("async_request")] == ["ix_async_request_client"]
     assert check(upgraded).problems == []
     assert found_by_chain(upgraded) == ["o1", "o2"]
+    upgraded.close()
+
+
+def test_a_store_from_before_packages_gets_their_tables(settings: Settings) -> None:
+    store = Store.open(settings)
+    fill(store)
+    go_back(store, "0004")
+    store.close()
+    upgraded = Store.open(settings)
+    connection = upgraded.database.connection()
+    assert (packages.packages(connection), packages.mode_of(connection, 1)) == ([], "off")
+    assert check(upgraded).problems == []
     upgraded.close()

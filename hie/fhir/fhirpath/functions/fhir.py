@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from hie.fhir import facts
@@ -121,9 +122,9 @@ def _member_of(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]
         case Literal(str(url), "String"):
             systems = facts.required_codes(url) or facts.required_codes(f"{url}|4.0.1")
         case _:
-            systems = None
+            raise FhirPathUnsupported("memberOf() takes the address of a value set, written as a literal.")
     if systems is None:
-        raise FhirPathUnsupported("memberOf() is supported for value sets that R4 requires somewhere.")
+        return on_items("memberOf", partial(_in_shipped, url), "System.Boolean").compile(compiler, base, ())
     codes = {(system, code) for system, members in systems.items() for code in members}
     known = {code for _, code in codes}
 
@@ -138,6 +139,20 @@ def _member_of(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]
         return boolean(holds(items[0])) if len(items) == 1 else []
 
     return on_items("memberOf", apply, "System.Boolean").compile(compiler, base, ())
+
+
+def _in_shipped(url: str, items: Items, _: str | None) -> Items:
+    """Ask the terminology that ships with R4; empty where it cannot tell."""
+    from hie.fhir.terminology import in_value_set  # reads the archive of R4's terminology
+
+    if len(items) != 1:
+        return []
+    value = unboxed(items[0])
+    if type(value) is str:
+        return boolean(in_value_set(url, None, value))
+    rows = _dicts(value.get("coding")) if type(value) is dict and "coding" in value else _dicts([value])
+    answers = [in_value_set(url, row.get("system"), row["code"]) for row in rows if isinstance(row.get("code"), str)]
+    return boolean(True if True in answers else None if None in answers or not answers else False)
 
 
 FUNCTIONS = (

@@ -1,0 +1,332 @@
+"""Whether values are as a profile's elements say: https://hl7.org/fhir/R4/profiling.html
+
+The base rules of R4 are not repeated here: what profiles add is checked, on a resource that is valid without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hie.fhir import json_format
+from hie.fhir.fhirpath import model
+from hie.fhir.primitives import shown
+from hie.fhir.validation.issue import Issue, Severity
+
+from . import bindings, constraints, extensions, matching, references, slicing
+from .library import Definition, Library
+from .place import Place
+from .tree import Node
+
+MAX_DEEP = 40
+"""Profiles that lead to one another: a Bundle's entries refer in circles."""
+MAX_CHECKS = 200_000
+MAX_ISSUES = 500
+
+InValueSet = Callable[[str, "str | None", str], "bool | None"]
+"""Asks the terminology: canonical of the value set, system, code."""
+_BASE = "http://hl7.org/fhir/StructureDefinition/"
+
+
+class Check:
+    """One validation: what it found, and what it may ask."""
+
+    def __init__(self, library: Library, terminology: Callable[[Definition], InValueSet]) -> None:
+        self.library = library
+        self.issues: list[Issue] = []
+        self._terminology = terminology
+        self._open: set[tuple[int, str]] = set()
+        self._known: dict[tuple[int, str], bool | None] = {}
+        self._checks = 0
+        self._quiet = 0
+        self._failed = False
+        self.unknown: set[str] = set()
+        self.is_cut = False
+        """The resource was too large to be looked at whole."""
+
+    # ---- telling -----------------------------------------------------------------------------------------------------
+
+    def tell(self, severity: Severity, code: str, text: str, path: str) -> None:
+        """Note an issue; while somebody only asks whether a value conforms, errors count and nothing is noted."""
+        if severity in ("error", "fatal"):
+            self._failed = True
+        if not self._quiet and len(self.issues) < MAX_ISSUES:
+            self.issues.append(Issue(severity, code, text, path))
+
+    @property
+    def is_quiet(self) -> bool:
+        """Tell whether the answer alone is wanted, so that a first error is enough."""
+        return self._quiet > 0 and self._failed
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        outer = self._failed
+        self._quiet, self._failed = self._quiet + 1, False
+        try:
+            yield
+        finally:
+            self._quiet, self._failed = self._quiet - 1, outer
+
+    # ---- profiles ----------------------------------------------------------------------------------------------------
+
+    def against(self, place: Place, definition: Definition) -> None:
+        """Check a value against a whole profile."""
+        mark = (id(place.value), definition.canonical)
+        if mark in self._open or len(self._open) >= MAX_DEEP:
+            return  # it is being checked already, further up
+        if not model.is_a(place.type, definition.type) and definition.type != "Resource":
+            text = f"{place.type} is found; {definition.canonical} is for {definition.type}."
+            self.tell("error", "structure", text, place.path)
+            return
+        self._open.add(mark)
+        try:
+            if definition.type == "Extension":
+                extensions.check_context(self, place, definition)
+            self.element(definition.root, place, definition)
+        finally:
+            self._open.discard(mark)
+
+    def find(self, canonical: str, owner: Definition | None) -> Definition | None:
+        """Find a profile as another one names it; one that no package has is remembered, to be told once."""
+        found = self.library.find(canonical, owner.package if owner else None)
+        if found is None and not is_base(canonical):
+            self.unknown.add(canonical)
+        return found
+
+    def has_profile(self, place: Place, canonicals: Iterable[str], owner: Definition) -> bool | None:
+        """Tell whether a value conforms to one of several profiles; None where one of them is not known."""
+        answer: bool | None = False
+        for canonical in canonicals:
+            if is_base(canonical):
+                found: bool | None = model.is_a(place.type, canonical.removeprefix(_BASE))
+            else:
+                definition = self.find(canonical, owner)
+                found = None if definition is None else self.conforms(place, definition)
+            if found:
+                return True
+            answer = None if found is None else answer
+        return answer
+
+    def conforms(self, place: Place, definition: Definition) -> bool | None:
+        """Tell whether a value conforms, without noting what is wrong; the answer is kept."""
+        mark = (id(place.value), definition.canonical)
+        if mark in self._open:
+            return None
+        if mark not in self._known:
+            with self._asking():
+                self.against(place, definition)
+                self._known[mark] = not self._failed
+        return self._known[mark]
+
+    def silently(self, node: Node, place: Place, owner: Definition) -> bool:
+        """Tell whether a value is as an element of a profile says."""
+        with self._asking():
+            self.element(node, place, owner)
+            return not self._failed
+
+    def profile_root(self, canonicals: list[str], owner: Definition) -> tuple[Node | None, Definition]:
+        """Give the definition of a value that has exactly one profile."""
+        definition = self.find(canonicals[0], owner) if len(canonicals) == 1 else None
+        return (None, owner) if definition is None else (definition.root, definition)
+
+    def is_of(self, type_name: str, code: str) -> bool:
+        """Tell whether a value's type is the one that is meant."""
+        return is_of(type_name, code)
+
+    def type_behind(self, canonical: str, owner: Definition | None) -> str | None:
+        """Name the type that a profile is on; None where it is not known."""
+        if is_base(canonical):
+            return canonical.removeprefix(_BASE)
+        found = self.find(canonical, owner)
+        return None if found is None else found.type
+
+    # ---- elements ----------------------------------------------------------------------------------------------------
+
+    def element(self, node: Node, place: Place, owner: Definition) -> None:
+        """Check one value against one element: itself, then what lies below."""
+        self._checks += 1
+        if self._checks > MAX_CHECKS:
+            self.is_cut = True
+            return
+        self._value(node, place)
+        if self.is_quiet:
+            return
+        self._types(node, place, owner)
+        bindings.check(self, node, place, owner)
+        constraints.check(self, node, place)
+        if self.is_quiet:
+            return
+        for child in self._children_of(node, owner).values():
+            self.children(child, place, owner)
+            if self.is_quiet:
+                return
+
+    def _children_of(self, node: Node, owner: Definition) -> dict[str, Node]:
+        if node.children:
+            return node.children
+        if node.slice_name and node.parent is not None and (sliced := node.parent.children[node.name]).children:
+            return sliced.children
+        reference = node.definition.get("contentReference")
+        target = owner.node(str(reference).rpartition("#")[2]) if reference else None
+        return target.children if target is not None else {}
+
+    def _value(self, node: Node, place: Place) -> None:
+        fixed, pattern = node.value_of(matching.FIXED), node.value_of(matching.PATTERN)
+        if fixed is not None and not matching.is_fixed(place.value, fixed):
+            self.tell("error", "value", f"{_shown(place.value)} is found; {_shown(fixed)} is meant.", place.path)
+        if pattern is not None and not matching.has_pattern(place.value, pattern):
+            text = f"{_shown(place.value)} is found; it has to have {_shown(pattern)}."
+            self.tell("error", "value", text, place.path)
+        longest = node.definition.get("maxLength")
+        if isinstance(longest, int) and isinstance(place.value, str) and len(place.value) > longest:
+            self.tell("error", "too-long", f"{len(place.value)} characters are found; at most {longest} are allowed.",
+                      place.path)
+
+    def _types(self, node: Node, place: Place, owner: Definition) -> None:
+        rows = node.types
+        if not rows or node.parent is None:
+            return
+        fitting = [row for row in rows if _is_of(place.type, row)]
+        if not fitting:
+            if place.type in _codes(rows) or "." in place.type:
+                return
+            wanted = ", ".join(str(row.get("code")) for row in rows)
+            self.tell("error", "structure", f"{place.type} is found; allowed here: {wanted}.", place.path)
+            return
+        profiles = [url for row in fitting for url in row.get("profile", ())]
+        if profiles:
+            self._profiled(place, profiles, owner)
+        if place.type == "Reference":
+            references.check(self, place, [url for row in fitting for url in row.get("targetProfile", ())], owner)
+
+    def _profiled(self, place: Place, profiles: list[str], owner: Definition) -> None:
+        """Check a value against the profiles of its type, of which one is enough."""
+        if len(profiles) == 1:
+            definition = None if is_base(profiles[0]) else self.find(profiles[0], owner)
+            if definition is not None:
+                self.against(place, definition)
+            return
+        if self.has_profile(place, profiles, owner) is False:
+            self.tell("error", "structure", f"It conforms to none of {', '.join(profiles)}.", place.path)
+
+    # ---- lists and slices --------------------------------------------------------------------------------------------
+
+    def children(self, node: Node, parent: Place, owner: Definition) -> None:
+        """Check all values of one element: their number, their slices, each of them."""
+        places = parent.children(node.name)
+        path = f"{parent.path}.{node.name}"
+        self._number(node, len(places), path, owner)
+        if not places and not node.slices:
+            return
+        sliced_as = self._sliced(node, places, path, owner) if node.slices else [None] * len(places)
+        for place, slice_ in zip(places, sliced_as, strict=True):
+            # What a slice says is the element's own definition and more.
+            self.element(slice_ or node, place, owner)
+            if self.is_quiet:
+                return
+
+    def _number(self, node: Node, count: int, path: str, owner: Definition) -> None:
+        name = f" (slice {node.slice_name})" if node.slice_name else ""
+        if count < node.min:
+            self.tell("error", "required", f"At least {node.min} here{name}; found {count} ({owner.canonical}).", path)
+        if node.max is not None and count > node.max:
+            self.tell("error", "structure", f"At most {node.max} here{name}; found {count} ({owner.canonical}).", path)
+
+    def _sliced(self, node: Node, places: list[Place], path: str, owner: Definition) -> list[Node | None]:
+        """Find the slice of each value, and check the slices' numbers, their order, and that nothing is left over."""
+        slices = list(node.slices.values())
+        found: list[Node | None] = []
+        undecided: set[str] = set()
+        for place in places:
+            answers = {one.slice_name: slicing.belongs(self, node, one, place, owner) for one in slices}
+            of = next((one for one in slices if answers[one.slice_name] is True), None)
+            if of is None:
+                undecided |= {str(name) for name, answer in answers.items() if answer is None}
+            found.append(of)
+        rules = node.definition.get("slicing", {})
+        for one in slices:
+            count = sum(of is one for of in found)
+            if count < one.min and one.slice_name in undecided:
+                self.tell("information", "informational", f"Whether the slice {one.slice_name} is there cannot be "
+                          "told from what is at hand.", path)
+                continue
+            self._number(one, count, path, owner)
+        self._left_over(rules, found, undecided, places, owner)
+        return [self._resliced(of, place, owner) if of is not None else None
+                for of, place in zip(found, places, strict=True)]
+
+    def _resliced(self, of: Node, place: Place, owner: Definition) -> Node:
+        """Find the slice of a slice."""
+        for one in of.slices.values():
+            if slicing.belongs(self, of, one, place, owner):
+                return self._resliced(one, place, owner)
+        return of
+
+    def _left_over(
+        self, rules: dict[str, Any], found: list[Node | None], undecided: set[str], places: list[Place],
+        owner: Definition,
+    ) -> None:
+        if rules.get("rules") == "closed" and not undecided:
+            for place, of in zip(places, found, strict=True):
+                if of is None:
+                    self.tell("error", "structure", f"It is in none of the slices that {owner.canonical} allows here.",
+                              place.path)
+        if rules.get("rules") == "openAtEnd" and not undecided:
+            last = max((at for at, of in enumerate(found) if of is not None), default=-1)
+            for at, of in enumerate(found[: last + 1]):
+                if of is None:
+                    text = "What is in no slice has to come after all that is."
+                    self.tell("error", "structure", text, places[at].path)
+        if rules.get("ordered"):
+            self._order(found, places)
+
+    def _order(self, found: list[Node | None], places: list[Place]) -> None:
+        highest = -1
+        for place, of in zip(places, found, strict=True):
+            if of is None or of.parent is None:
+                continue
+            at = list(of.parent.children[of.name].slices.values()).index(of)
+            if at < highest:
+                self.tell("error", "structure", f"The slice {of.slice_name} has to come earlier.", place.path)
+            highest = max(highest, at)
+
+    # ---- terminology -------------------------------------------------------------------------------------------------
+
+    def in_value_set(self, url: str, system: str | None, code: str, owner: Definition) -> bool | None:
+        """Ask whether a code is in a value set, as the package of a profile knows it."""
+        return self._terminology(owner)(url, system, code)
+
+    def is_bound(self, node: Node, place: Place, owner: Definition) -> bool | None:
+        """Tell whether a value has a code of the value set it is bound to."""
+        return bindings.is_bound(self, node, place, owner)
+
+
+def is_base(canonical: str) -> bool:
+    """Tell whether a canonical names a type of R4 itself rather than a profile."""
+    return canonical.startswith(_BASE) and model.is_type(canonical.removeprefix(_BASE).partition("|")[0])
+
+
+def _is_of(type_name: str, row: dict[str, Any]) -> bool:
+    return is_of(type_name, str(row.get("code", "")))
+
+
+def is_of(type_name: str, code: str) -> bool:
+    """Tell whether a value's type is the one that is meant: valueCode is no valueString, though codes are strings."""
+    if code.startswith("http://hl7.org/fhirpath/"):
+        return True
+    return type_name == code or (code in _ABSTRACT and model.is_a(type_name, code))
+
+
+_ABSTRACT = frozenset({"Resource", "DomainResource", "Element", "BackboneElement"})
+
+
+def _codes(rows: list[dict[str, Any]]) -> set[str]:
+    return {str(row.get("code")) for row in rows}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict | list):
+        text = json_format.dump(value).decode()
+        return text if len(text) <= 200 else text[:199] + "…"
+    return shown(value)

@@ -1,0 +1,53 @@
+"""The invariants that profiles add: https://hl7.org/fhir/R4/conformance-rules.html#constraints"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from hie.fhir import facts, fhirpath
+
+from .place import Place
+from .tree import Node
+
+if TYPE_CHECKING:
+    from .checking import Check
+
+Json = dict[str, Any]
+
+
+def check(check: Check, node: Node, place: Place) -> None:
+    """Evaluate the invariants of an element; those of R4 itself have been asked already."""
+    rows: list[Json] = node.kept("constraints", _of)
+    if not rows or (place.value is None and not place.item.extra):
+        return
+    focus = place.value if type(place.value) is dict else place.item
+    for row in rows:
+        holds = _holds(check, row, focus, place)
+        if holds is False:
+            severity = "error" if row.get("severity") == "error" else "warning"
+            text = f"{str(row.get('human', row['key'])).rstrip('.')} ({row['key']})."
+            check.tell(severity, "invariant", text, place.path)  # type: ignore[arg-type]
+
+
+def _holds(check: Check, row: Json, focus: Any, place: Place) -> bool | None:
+    try:
+        compiled = fhirpath.compile(str(row["expression"]), place.type)
+        return compiled.holds(focus, resource=place.around.resource, root_resource=place.around.root)
+    except fhirpath.FhirPathError as error:
+        check.tell("information", "informational", f"{row['key']} could not be evaluated: {error}", place.path)
+        return None
+
+
+def _of(node: Node) -> list[Json]:
+    rows = node.definition.get("constraint", ())
+    return [one for one in rows if isinstance(one, dict) and "expression" in one and _is_added(one)]
+
+
+def _is_added(row: Json) -> bool:
+    return str(row.get("key")) not in _of_r4()
+
+
+@cache
+def _of_r4() -> frozenset[str]:
+    return frozenset(key for rows in facts.load()["invariants"].values() for key in rows)

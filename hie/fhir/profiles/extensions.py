@@ -1,0 +1,84 @@
+"""Extensions by their own definitions: https://hl7.org/fhir/R4/defining-extensions.html"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from hie.fhir.fhirpath import model
+
+from .library import Definition
+from .place import Place
+
+if TYPE_CHECKING:
+    from .checking import Check
+
+
+def check_all(check: Check, place: Place) -> None:
+    """Check every extension below a value by its own definition, whether a profile speaks of it or not."""
+    for name in _present(place):
+        for one in place.children(name):
+            if one.type == "Extension":
+                _check(check, one)
+            check_all(check, one)
+
+
+def _present(place: Place) -> list[str]:
+    """Name the elements of which a value has something: where extensions can be."""
+    holder = place.value if isinstance(place.value, dict) else place.item.extra
+    if not isinstance(holder, dict):
+        return []
+    elements = _elements(place.type)
+    return list(dict.fromkeys(elements[key] for key in holder if key in elements))
+
+
+@cache
+def _elements(type_name: str) -> dict[str, str]:
+    """Give the element of each JSON property of a type that is an object, or has one beside it."""
+    names: dict[str, str] = {}
+    for child in model.children(type_name).values():
+        for property_, kind in child.forms:
+            names["_" + property_ if model.is_primitive(kind) else property_] = child.name
+    return names
+
+
+def _check(check: Check, place: Place) -> None:
+    url = place.value.get("url") if isinstance(place.value, dict) else None
+    if not isinstance(url, str) or ":" not in url:
+        return  # a part of a complex extension
+    definition = check.library.find(url)
+    if definition is not None and definition.type == "Extension":
+        check.against(place, definition)
+    elif place.name == "modifierExtension":
+        text = f"The modifier extension {url[:200]} is not defined by an installed package."
+        check.tell("warning", "extension", text, place.path)
+    else:
+        check.unknown.add(url)
+
+
+def check_context(check: Check, place: Place, definition: Definition) -> None:
+    """Check that an extension stands where its definition lets it."""
+    rows = definition.resource.get("context")
+    if place.parent is None or not isinstance(rows, list) or not rows:
+        return
+    if not any(_allows(row, place.parent) for row in rows if isinstance(row, dict)):
+        allowed = ", ".join(str(row.get("expression")) for row in rows if isinstance(row, dict))
+        check.tell("error", "extension", f"The extension {definition.url} is for {allowed}; it stands in "
+                   f"{place.parent.type}.", place.path)
+
+
+def _allows(row: dict[str, Any], parent: Place) -> bool:
+    expression = str(row.get("expression", "")).removesuffix("[x]")
+    kind = row.get("type")
+    if kind == "extension":
+        return isinstance(parent.value, dict) and parent.value.get("url") == expression
+    if kind != "element" or ":" in expression:
+        return True  # by FHIRPath, or of a profile's element: not decided here
+    if expression == "CanonicalResource":  # R5's word in definitions made for several versions
+        return model.children(parent.type).get("url") is not None
+    return model.is_a(parent.type, expression) or _path(parent) == expression
+
+
+def _path(place: Place) -> str:
+    """Name the element that a value is of: `Patient.name`."""
+    return f"{place.parent.type}.{place.name}" if place.parent is not None else place.type

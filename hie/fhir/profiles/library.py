@@ -1,0 +1,96 @@
+"""The profiles of all installed packages, found by canonical URL: https://hl7.org/fhir/R4/references.html#canonical"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from .package import Package
+from .tree import Node, build
+
+Json = dict[str, Any]
+
+
+class Definition:
+    """A profile or extension of one package; its tree is made when it is first asked for."""
+
+    __slots__ = ("_tree", "package", "resource", "type", "url", "version")
+
+    def __init__(self, resource: Json, package: str) -> None:
+        self.resource = resource
+        self.package = package
+        self.url: str = resource["url"]
+        self.version = str(resource.get("version", ""))
+        self.type: str = resource.get("type", "")
+        self._tree: tuple[Node, dict[str, Node]] | None = None
+
+    @property
+    def root(self) -> Node:
+        """The definition of the resource or value itself."""
+        return self._built()[0]
+
+    def node(self, identifier: str) -> Node | None:
+        """Give the element with an id, as contentReference names it."""
+        return self._built()[1].get(identifier)
+
+    def _built(self) -> tuple[Node, dict[str, Node]]:
+        if self._tree is None:
+            self._tree = build(self.resource["snapshot"]["element"])
+        return self._tree
+
+    @property
+    def canonical(self) -> str:
+        """URL and version, as a message names the profile."""
+        return f"{self.url}|{self.version}" if self.version else self.url
+
+
+class Library:
+    """What packages define. A name without version means the asking package's own, else the highest there is."""
+
+    def __init__(self, packages: Iterable[Package] = ()) -> None:
+        self._definitions: dict[str, list[Definition]] = {}
+        self._terminology: dict[tuple[str, str], list[tuple[str, Json]]] = {}
+        self.packages = {one.key: one for one in packages}
+        self._digests = {one.key: (one.key, one.digest) for one in self.packages.values()}
+        for one in self.packages.values():
+            for resource in one.resources:
+                if resource["resourceType"] == "StructureDefinition":
+                    found = Definition(resource, one.key)
+                    self._definitions.setdefault(found.url, []).append(found)
+                else:
+                    place = (resource["resourceType"], resource["url"])
+                    self._terminology.setdefault(place, []).append((one.key, resource))
+        for rows in self._terminology.values():
+            rows.sort(key=lambda row: version_order(str(row[1].get("version", ""))), reverse=True)
+        for ones in self._definitions.values():
+            ones.sort(key=lambda one: version_order(one.version), reverse=True)
+
+    def find(self, canonical: str, asking: str | None = None) -> Definition | None:
+        """Find a definition; None where no package has it, or not in the version that is asked for."""
+        url, _, version = canonical.partition("|")
+        ones = self._definitions.get(url, ())
+        if version:
+            return next((one for one in ones if one.version == version), None)
+        return next((one for one in ones if one.package == asking), ones[0] if ones else None)
+
+    def profiles_of(self, type_name: str) -> list[str]:
+        """Name the profiles on a resource type, for the CapabilityStatement."""
+        return sorted(
+            url
+            for url, ones in self._definitions.items()
+            if any(one.type == type_name and one.resource.get("kind") == "resource" for one in ones)
+        )
+
+    def terminology(
+        self, type_name: str, url: str, version: str | None, asking: str
+    ) -> tuple[tuple[str, ...], Json] | None:
+        """Find a value set or code system, the asking package's own first; with a name for this version of it."""
+        rows = [one for one in self._terminology.get((type_name, url), ()) if version in (None, one[1].get("version"))]
+        found = next((one for one in rows if one[0] == asking), rows[0] if rows else None)
+        return None if found is None else ((*self._digests[found[0]], type_name, url), found[1])
+
+
+def version_order(version: str) -> list[tuple[int, int | str]]:
+    """Order versions by their numbers; a word such as ballot goes before every number."""
+    return [(1, int(part)) if part.isdigit() else (0, part) for part in re.findall(r"[0-9]+|[A-Za-z]+", version)]

@@ -1,0 +1,162 @@
+"""A package of definitions, an npm tarball: https://confluence.hl7.org/display/FHIR/NPM+Package+Specification
+
+Read defensively: it comes from outside. Nothing is ever written to a path that an archive names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import tarfile
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from hie.fhir import json_format
+
+MAX_ARCHIVE = 64 * 1024 * 1024
+MAX_UNPACKED = 256 * 1024 * 1024
+MAX_FILE = 32 * 1024 * 1024
+MAX_FILES = 20_000
+#: What is kept of a package; examples, pages and schemas are not.
+KEPT_TYPES = frozenset({"StructureDefinition", "ValueSet", "CodeSystem"})
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
+_R4 = re.compile(r"4\.0(?:\.\d+)?")
+
+Json = dict[str, Any]
+
+
+class PackageError(Exception):
+    """A file that is no package this server can use; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package's name, version and the definitions that are kept of it."""
+
+    name: str
+    version: str
+    title: str = ""
+    canonical: str = ""
+    resources: tuple[Json, ...] = field(default=(), repr=False)
+    digest: str = ""
+    """SHA-256 of the archive: another file under the same name and version is another package."""
+
+    @property
+    def key(self) -> str:
+        """`name#version`, as packages are cited."""
+        return f"{self.name}#{self.version}"
+
+
+def read(content: bytes) -> Package:
+    """Read a package's tarball; PackageError says what is wrong with it."""
+    if len(content) > MAX_ARCHIVE:
+        raise PackageError(f"The file has {len(content)} bytes; a package has at most {MAX_ARCHIVE}.")
+    try:
+        manifest, resources = _contents(content)
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise PackageError(f"The file is no gzip-compressed tar archive, or is damaged: {error}") from None
+    if manifest is None:
+        raise PackageError("The archive has no package/package.json: it is no FHIR package.")
+    return _package(manifest, resources, hashlib.sha256(content).hexdigest())
+
+
+def _contents(content: bytes) -> tuple[Json | None, list[Json]]:
+    """Read the JSON files directly under package/, in memory, while counting what the archive unpacks to."""
+    manifest: Json | None = None
+    resources: list[Json] = []
+    unpacked = files = 0
+    with tarfile.open(fileobj=io.BytesIO(_unpacked(content)), mode="r:") as archive:
+        for member in archive:
+            files += 1
+            unpacked += member.size
+            if files > MAX_FILES or unpacked > MAX_UNPACKED:
+                raise PackageError(f"The archive unpacks to more than {MAX_FILES} files or {MAX_UNPACKED} bytes.")
+            folder, _, name = member.name.removeprefix("./").partition("/")
+            if not member.isreg() or folder != "package" or "/" in name or not name.endswith(".json"):
+                continue
+            if member.size > MAX_FILE:
+                raise PackageError(f"{member.name[:100]!r} has {member.size} bytes; a file has at most {MAX_FILE}.")
+            found = _json(archive, member)
+            if name == "package.json":
+                manifest = found
+            elif isinstance(found, dict) and found.get("resourceType") in KEPT_TYPES:
+                resources.append(found)
+    return manifest, resources
+
+
+def _unpacked(content: bytes) -> bytes:
+    """Decompress as much as a package may have; one that ends too early is damaged."""
+    decompressor = zlib.decompressobj(wbits=31)
+    unpacked = decompressor.decompress(content, MAX_UNPACKED)
+    if decompressor.unconsumed_tail:
+        raise PackageError(f"The archive unpacks to more than {MAX_FILES} files or {MAX_UNPACKED} bytes.")
+    if not decompressor.eof:
+        raise PackageError("The file is damaged: it ends too early.")
+    return unpacked
+
+
+def _json(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
+    file = archive.extractfile(member)
+    content = file.read(MAX_FILE + 1) if file is not None else b""
+    try:
+        return json_format.parse(content)
+    except json_format.JsonError as error:
+        raise PackageError(f"{member.name[:100]!r} is no JSON: {error}") from None
+
+
+def _package(manifest: Any, resources: list[Json], digest: str) -> Package:
+    if not isinstance(manifest, dict):
+        raise PackageError("package.json is no JSON object.")
+    name, version = manifest.get("name"), manifest.get("version")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise PackageError(f"package.json names {str(name)[:100]!r}; a name such as hl7.fhir.us.core is meant.")
+    if not isinstance(version, str) or not _VERSION.fullmatch(version):
+        raise PackageError(f"package.json gives the version {str(version)[:100]!r}; one such as 6.1.0 is meant.")
+    fhir = manifest.get("fhirVersions") or manifest.get("fhir-version-list") or ["4.0.1"]
+    if not isinstance(fhir, list) or not any(_R4.fullmatch(str(one)) for one in fhir):
+        raise PackageError(f"The package is for FHIR {', '.join(map(str, fhir))[:100]}; this server speaks R4 (4.0.1).")
+    usable = tuple(_slim(one) for one in resources if isinstance(one.get("url"), str) and _is_usable(one, name))
+    if not any(one["resourceType"] == "StructureDefinition" for one in usable):
+        raise PackageError("The package has no profile or extension with a snapshot.")
+    title, canonical = str(manifest.get("title", ""))[:200], str(manifest.get("canonical", ""))[:500]
+    return Package(name, version, title, canonical, usable, digest)
+
+
+def _is_usable(resource: Json, package: str) -> bool:
+    """Keep profiles and extensions that have a snapshot; R4's own types and codes the server knows already."""
+    if resource["resourceType"] != "StructureDefinition":
+        return package != "hl7.fhir.r4.core"
+    snapshot = resource.get("snapshot")
+    elements = snapshot.get("element") if isinstance(snapshot, dict) else None
+    return (
+        resource.get("derivation") == "constraint"
+        and resource.get("kind") in ("resource", "complex-type")
+        and isinstance(resource.get("type"), str)
+        and isinstance(elements, list)
+        and bool(elements)
+        and all(isinstance(one, dict) and isinstance(one.get("id"), str) for one in elements)
+    )
+
+
+_OF_ELEMENTS = frozenset(
+    {"id", "min", "max", "type", "binding", "constraint", "slicing", "contentReference", "mustSupport", "maxLength"}
+)
+_OF_DEFINITIONS = frozenset({"resourceType", "url", "version", "name", "type", "kind", "derivation", "context"})
+_WORDS = frozenset({"text", "description", "purpose", "copyright", "contact", "useContext", "jurisdiction", "mapping"})
+
+
+def _slim(resource: Json) -> Json:
+    """Leave out what is only for people to read, most of a package by far."""
+    if resource["resourceType"] != "StructureDefinition":
+        return {name: value for name, value in resource.items() if name not in _WORDS}
+    kept = {name: value for name, value in resource.items() if name in _OF_DEFINITIONS}
+    return kept | {"snapshot": {"element": [_slim_element(one) for one in resource["snapshot"]["element"]]}}
+
+
+def _slim_element(element: Json) -> Json:
+    return {
+        name: value for name, value in element.items() if name in _OF_ELEMENTS or name.startswith(("fixed", "pattern"))
+    }

@@ -1,0 +1,48 @@
+"""Whether a resource is stored: by the rules of R4, and where the tenant asks for it by the profiles it declares.
+
+https://hl7.org/fhir/R4/profiling.html#resources
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from hie.context import Context
+from hie.errors import OutcomeIssue, Unprocessable
+from hie.fhir.resource import validated
+
+logger = logging.getLogger(__name__)
+
+
+def accepted(resource: Any, type_name: str, ctx: Context) -> list[OutcomeIssue]:
+    """Return the warnings of a resource that may be stored; InvalidResource or Unprocessable with all issues."""
+    issues = validated(resource, type_name)
+    mode = ctx.profiles.mode(ctx.store.tenant)
+    if mode == "off" or ("meta" not in resource and type_name != "Bundle"):
+        return issues
+    found = profile_issues(resource, (), ctx, with_support=False)
+    wrong = [one for one in found if one.severity == "error"]
+    if wrong and mode == "reject":
+        raise Unprocessable(wrong[0].diagnostics, issues=[*found, *issues])
+    if wrong:
+        logger.warning("stored, though not as its profiles say", extra={"type": type_name, "issues": len(wrong)})
+    return [*(replace(one, severity="warning") if one.severity == "error" else one for one in found), *issues]
+
+
+def profile_issues(
+    resource: dict[str, Any], profiles: Iterable[str], ctx: Context, *, with_support: bool
+) -> list[OutcomeIssue]:
+    """Return what is not as the profiles say, those named and those declared, seen with the token's terminology."""
+    from hie.fhir.profiles import conformance
+    from hie.fhir.profiles.terminology import asked_by
+    from hie.store.terminology import StoredTerminology
+
+    library = ctx.profiles.library()
+    asked = asked_by(library, StoredTerminology(ctx.store))
+    return [
+        OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity)
+        for one in conformance(resource, profiles, library, asked, with_support=with_support)
+    ]

@@ -1,0 +1,146 @@
+"""Installed packages of profiles, for every process that shares the database.
+
+https://hl7.org/fhir/R4/profiling.html
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import zstandard
+from sqlalchemy import Connection, delete, insert, select
+
+from hie.errors import Conflict, InvalidRequest, NotFound
+from hie.fhir import json_format
+from hie.fhir.profiles import Library, Package
+from hie.store.database import Database
+from hie.store.models import package, profile_validation
+
+MODES = ("off", "warn", "reject")
+#: How long a process may go on with what it knew before.
+REMEMBERED_MICROSECONDS = 2_000_000
+_MAX_CONTENT = 512 * 1024 * 1024
+
+_LISTED = (
+    package.c.name, package.c.version, package.c.title, package.c.canonical, package.c.digest, package.c.profiles,
+    package.c.installed,
+)  # fmt: skip
+
+
+def packages(connection: Connection) -> list[dict[str, Any]]:
+    """Return every installed package, without its content."""
+    rows = connection.execute(select(*_LISTED).order_by(package.c.name, package.c.version))
+    return [{**row._asdict(), "profiles": json.loads(row.profiles)} for row in rows]
+
+
+def add(connection: Connection, found: Package, now: int) -> None:
+    """Install a package; Conflict where another file of this name and version is installed."""
+    known = select(package.c.digest).where(package.c.name == found.name, package.c.version == found.version)
+    digest = connection.execute(known).scalar()
+    if digest == found.digest:
+        return
+    if digest is not None:
+        raise Conflict(f"{found.key} is installed already, from another file; remove it first.")
+    content = zstandard.ZstdCompressor(level=10).compress(json_format.dump(list(found.resources)))
+    row = {
+        "name": found.name, "version": found.version, "title": found.title, "canonical": found.canonical,
+        "digest": found.digest, "profiles": json.dumps(_profiles(found)), "content": content, "installed": now,
+    }  # fmt: skip
+    connection.execute(insert(package), row)
+
+
+def remove(connection: Connection, name: str, version: str | None) -> list[str]:
+    """Remove a package in one version, or in all; NotFound where there is none."""
+    wanted = [package.c.name == name, *([package.c.version == version] if version is not None else [])]
+    found = connection.execute(select(package.c.version).where(*wanted)).scalars().all()
+    if not found:
+        raise NotFound(f"There is no package {name}{'#' + version if version else ''}; `hie package list` names them.")
+    connection.execute(delete(package).where(*wanted))
+    return sorted(f"{name}#{one}" for one in found)
+
+
+def mode_of(connection: Connection, tenant: int) -> str:
+    """Return whether a tenant's writes are judged by the profiles they declare."""
+    statement = select(profile_validation.c.mode).where(profile_validation.c.tenant == tenant)
+    return str(connection.execute(statement).scalar() or "off")
+
+
+def set_mode(connection: Connection, tenant: int, mode: str) -> None:
+    """Judge a tenant's writes from now on: off, warn or reject."""
+    if mode not in MODES:
+        raise InvalidRequest(f"The mode is {mode[:80]!r}; it must be one of {', '.join(MODES)}.", expression="mode")
+    connection.execute(delete(profile_validation).where(profile_validation.c.tenant == tenant))
+    if mode != "off":
+        connection.execute(insert(profile_validation), {"tenant": tenant, "mode": mode})
+
+
+def _profiles(found: Package) -> dict[str, list[str]]:
+    by_type: dict[str, set[str]] = {}
+    for one in found.resources:
+        if one["resourceType"] == "StructureDefinition" and one["kind"] == "resource":
+            by_type.setdefault(one["type"], set()).add(one["url"])
+    return {name: sorted(urls) for name, urls in sorted(by_type.items())}
+
+
+class Profiles:
+    """What is installed, as the tables have it, looked up again when what is remembered has aged."""
+
+    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+        self._database, self._clock = database, clock
+        self._lock = threading.Lock()
+        self._read_at: int | None = None
+        self._installed: tuple[tuple[str, str, str], ...] = ()
+        self._supported: tuple[tuple[str, tuple[str, ...]], ...] = ()
+        self._modes: dict[int, str] = {}
+        self._library = Library()
+        self._loaded: tuple[tuple[str, str, str], ...] = ()
+
+    def mode(self, tenant: int) -> str:
+        """Return whether a tenant's writes are judged by the profiles they declare: off, warn or reject."""
+        self._look()
+        return self._modes.get(tenant, "off")
+
+    def supported(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return the canonical URLs of the installed profiles of each resource type."""
+        self._look()
+        return self._supported
+
+    def library(self) -> Library:
+        """Return the definitions of all installed packages; read when they are first asked for."""
+        self._look()
+        with self._lock:
+            if self._loaded != self._installed:
+                self._library, self._loaded = self._read()
+        return self._library
+
+    def _look(self) -> None:
+        now = self._clock()
+        if self._read_at is not None and now - self._read_at <= REMEMBERED_MICROSECONDS:
+            return
+        connection = self._database.connection()
+        rows = packages(connection)
+        self._installed = tuple((row["name"], row["version"], row["digest"]) for row in rows)
+        self._supported = _supported([row["profiles"] for row in rows])
+        self._modes = {row.tenant: row.mode for row in connection.execute(select(profile_validation))}
+        self._read_at = now
+
+    def _read(self) -> tuple[Library, tuple[tuple[str, str, str], ...]]:
+        rows = self._database.connection().execute(select(*_LISTED, package.c.content).order_by(package.c.name)).all()
+        found = [Package(row.name, row.version, row.title, row.canonical, _content(row.content), row.digest)
+                 for row in rows]
+        return Library(found), tuple(sorted((row.name, row.version, row.digest) for row in rows))
+
+
+def _content(content: bytes) -> tuple[dict[str, Any], ...]:
+    return tuple(json_format.parse(zstandard.ZstdDecompressor().decompress(content, max_output_size=_MAX_CONTENT)))
+
+
+def _supported(rows: list[Mapping[str, list[str]]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    by_type: dict[str, set[str]] = {}
+    for one in rows:
+        for name, urls in one.items():
+            by_type.setdefault(name, set()).update(urls)
+    return tuple((name, tuple(sorted(urls))) for name, urls in sorted(by_type.items()))

@@ -1,0 +1,322 @@
+"""Profiles: cardinality, values, types, slices, extensions, bindings, invariants, references, must-support.
+
+https://hl7.org/fhir/R4/profiling.html, https://hl7.org/fhir/R4/elementdefinition.html
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hie.fhir.profiles import Library, Package, conformance
+from hie.fhir.profiles.terminology import asked_by
+from tests.builders import observation, patient
+from tests.packages import BASE, Json, element, profile, slicing
+
+LOINC = "http://loinc.org"
+COLOURS = "http://example.org/colours"
+CODES: Json = {
+    "resourceType": "CodeSystem", "url": COLOURS, "status": "active", "content": "complete",
+    "concept": [{"code": "red"}, {"code": "green"}],
+}  # fmt: skip
+COLOURED: Json = {
+    "resourceType": "ValueSet", "url": COLOURS + "/vs", "status": "active",
+    "compose": {"include": [{"system": COLOURS}]},
+}  # fmt: skip
+UNKNOWN: Json = {
+    "resourceType": "ValueSet", "url": "http://example.org/snomed", "status": "active",
+    "compose": {"include": [{"system": "http://snomed.info/sct",
+                             "filter": [{"property": "concept", "op": "is-a", "value": "1"}]}]},
+}  # fmt: skip
+
+
+def coding(code: str, system: str = LOINC) -> Json:
+    return {"coding": [{"system": system, "code": code}]}
+
+
+def component(code: str, **more: Any) -> Json:
+    return {"code": coding(code), **more}
+
+
+def told(resource: Json, *definitions: Json, support: bool = False) -> list[tuple[str, str, str]]:
+    """Validate against the first definition; give severity, code and expression of every issue."""
+    package = Package("example", "1.0.0", resources=(*definitions, CODES, COLOURED, UNKNOWN), digest="x")
+    library = Library([package])
+    found = conformance(resource, [definitions[0]["url"]], library, asked_by(library), with_support=support)
+    return [(one.severity, one.code, one.expression) for one in found]
+
+
+def on_component(*more: Json, **sliced: Any) -> Json:
+    """A profile that slices Observation.component into systolic (exactly one) and diastolic (at most one)."""
+    return profile(
+        "bp", "Observation",
+        element("Observation.component", **sliced),
+        element("Observation.component:systolic", sliceName="systolic", min=1, max="1"),
+        element("Observation.component:systolic.code", min=1, max="1", patternCodeableConcept=coding("8480-6")),
+        element("Observation.component:systolic.value[x]", min=1, max="1", types="Quantity"),
+        element("Observation.component:diastolic", sliceName="diastolic", max="1"),
+        element("Observation.component:diastolic.code", min=1, max="1", patternCodeableConcept=coding("8462-4")),
+        *more,
+    )  # fmt: skip
+
+
+SYSTOLIC, DIASTOLIC = component("8480-6", valueQuantity={"value": 1}), component("8462-4", valueQuantity={"value": 1})
+OTHER = component("1-1", valueString="x")
+BY_CODE = slicing(("pattern", "code"))
+CLOSED, AT_END = slicing(("value", "code.coding.code"), rules="closed"), slicing(("value", "code"), rules="openAtEnd")
+ORDERED = slicing(("pattern", "code"), ordered=True)
+SLICED: list[tuple[str, Json, list[Json], list[tuple[str, str, str]]]] = [
+    ("right", BY_CODE, [SYSTOLIC, DIASTOLIC, OTHER], []),
+    ("missing", BY_CODE, [DIASTOLIC], [("error", "required", "Observation.component")]),
+    ("too many", BY_CODE, [SYSTOLIC, SYSTOLIC], [("error", "structure", "Observation.component")]),
+    ("wrong type in a slice", BY_CODE, [component("8480-6", valueString="x")],
+     [("error", "structure", "Observation.component[0].value")]),
+    ("missing in a slice", BY_CODE, [component("8480-6")], [("error", "required", "Observation.component[0].value")]),
+    ("by a nested value, right", CLOSED, [SYSTOLIC, DIASTOLIC], []),
+    ("closed", CLOSED, [SYSTOLIC, OTHER], [("error", "structure", "Observation.component[1]")]),
+    ("open at the end, right", AT_END, [SYSTOLIC, OTHER], []),
+    ("open at the end", AT_END, [OTHER, SYSTOLIC], [("error", "structure", "Observation.component[0]")]),
+    ("ordered, right", ORDERED, [SYSTOLIC, OTHER, DIASTOLIC], []),
+    ("ordered", ORDERED, [DIASTOLIC, SYSTOLIC], [("error", "structure", "Observation.component[1]")]),
+]
+
+
+@pytest.mark.parametrize(
+    ("rules", "components", "expected"), [row[1:] for row in SLICED], ids=[row[0] for row in SLICED]
+)
+def test_slices(rules: Json, components: list[Json], expected: list[tuple[str, str, str]]) -> None:
+    assert told(observation(component=components), on_component(slicing=rules)) == expected
+
+
+Elements = tuple[Json, ...]
+
+
+def bound(strength: str, value_set: Json) -> Json:
+    return element("Patient.maritalStatus", binding={"strength": strength, "valueSet": value_set["url"]})
+
+
+CASES: list[tuple[str, Elements, Callable[[Json], Any], list[tuple[str, str, str]]]] = [
+    ("min", (element("Patient.telecom", min=1),), lambda p: None, [("error", "required", "Patient.telecom")]),
+    ("max", (element("Patient.name", max="1"),), lambda p: p["name"].append({"text": "x"}),
+     [("error", "structure", "Patient.name")]),
+    ("prohibited", (element("Patient.gender", max="0"),), lambda p: None, [("error", "structure", "Patient.gender")]),
+    ("an extension stands for a primitive", (element("Patient.gender", min=1),),
+     lambda p: p.update(_gender={"extension": [{"url": "urn:x", "valueCode": "y"}]}) or p.pop("gender"),
+     [("information", "informational", "Patient")]),
+    ("min below a list", (element("Patient.name"), element("Patient.name.given", min=2)), lambda p: None,
+     [("error", "required", "Patient.name[0].given")]),
+    ("fixed", (element("Patient.gender", fixedCode="male"),), lambda p: None, [("error", "value", "Patient.gender")]),
+    ("fixed, complex", (element("Patient.name", fixedHumanName={"family": "Smith"}),), lambda p: None,
+     [("error", "value", "Patient.name[0]")]),
+    ("pattern", (element("Patient.name", patternHumanName={"family": "Smith", "given": ["Anna"]}),),
+     lambda p: p["name"][0]["given"].append("B"), []),
+    ("pattern missed", (element("Patient.name", patternHumanName={"given": ["Bea"]}),), lambda p: None,
+     [("error", "value", "Patient.name[0]")]),
+    ("maxLength", (element("Patient.name"), element("Patient.name.family", maxLength=3)), lambda p: None,
+     [("error", "too-long", "Patient.name[0].family")]),
+    ("type of a choice", (element("Patient.deceased[x]", types="boolean"),),
+     lambda p: p.update(deceasedDateTime="2020"), [("error", "structure", "Patient.deceased")]),
+    ("invariant", (element("Patient.name", constraint=[{"key": "x-1", "severity": "error", "human": "Given.",
+                                                        "expression": "given.count() > 1"}]),),
+     lambda p: None, [("error", "invariant", "Patient.name[0]")]),
+    ("invariant as a warning", (element("Patient.name", constraint=[
+        {"key": "x-1", "severity": "warning", "human": "W", "expression": "%resource.active"}]),),
+     lambda p: p.update(active=False), [("warning", "invariant", "Patient.name[0]")]),
+    ("invariant that cannot be evaluated", (element("Patient.name", constraint=[
+        {"key": "x-1", "severity": "error", "human": "W", "expression": "nothing()"}]),),
+     lambda p: None, [("information", "informational", "Patient.name[0]")]),
+    ("required binding", (bound("required", COLOURED),),
+     lambda p: p.update(maritalStatus=coding("blue", COLOURS)), [("error", "code-invalid", "Patient.maritalStatus")]),
+    ("required binding, right", (bound("required", COLOURED),),
+     lambda p: p.update(maritalStatus=coding("red", COLOURS)), []),
+    ("required binding, text alone", (bound("required", COLOURED),),
+     lambda p: p.update(maritalStatus={"text": "x"}), [("error", "code-invalid", "Patient.maritalStatus")]),
+    ("extensible binding", (bound("extensible", COLOURED),),
+     lambda p: p.update(maritalStatus=coding("blue", COLOURS)), [("warning", "code-invalid", "Patient.maritalStatus")]),
+    ("preferred binding", (bound("preferred", COLOURED),),
+     lambda p: p.update(maritalStatus=coding("blue", COLOURS)),
+     [("information", "code-invalid", "Patient.maritalStatus")]),
+    ("undecided binding", (bound("required", UNKNOWN),),
+     lambda p: p.update(maritalStatus=coding("1", "http://snomed.info/sct")),
+     [("information", "informational", "Patient.maritalStatus")]),
+    ("largest binding", (element("Patient.maritalStatus", binding={"strength": "example", "extension": [
+        {"url": "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet",
+         "valueCanonical": COLOURED["url"]}]}),),
+     lambda p: p.update(maritalStatus=coding("blue", COLOURS)), [("error", "code-invalid", "Patient.maritalStatus")]),
+    ("type of a reference", (element("Patient.generalPractitioner", type=[
+        {"code": "Reference", "targetProfile": ["http://hl7.org/fhir/StructureDefinition/Organization"]}]),),
+     lambda p: p.update(generalPractitioner=[{"reference": "Practitioner/1"}]),
+     [("error", "value", "Patient.generalPractitioner[0]")]),
+    ("slices by type", (element("Patient.multipleBirth[x]", slicing=slicing(("type", "$this"), rules="closed")),
+                        element("Patient.multipleBirth[x]:multipleBirthBoolean", sliceName="multipleBirthBoolean",
+                                max="1", types="boolean", fixedBoolean=True)),
+     lambda p: p.update(multipleBirthInteger=2), [("error", "structure", "Patient.multipleBirth")]),
+    ("a slice by type has its rules", (element("Patient.multipleBirth[x]", slicing=slicing(("type", "$this"))),
+                                       element("Patient.multipleBirth[x]:multipleBirthBoolean", fixedBoolean=True,
+                                               sliceName="multipleBirthBoolean", types="boolean")),
+     lambda p: p.update(multipleBirthBoolean=False), [("error", "value", "Patient.multipleBirth")]),
+    ("slices by existence", (element("Patient.telecom", slicing=slicing(("exists", "period"))),
+                             element("Patient.telecom:old", sliceName="old", max="1"),
+                             element("Patient.telecom:old.period", min=1)),
+     lambda p: p.update(telecom=[{"value": "1", "period": {}}, {"value": "2", "period": {}}, {"value": "3"}]),
+     [("error", "structure", "Patient.telecom")]),
+    ("slices of slices", (element("Patient.identifier", slicing=slicing(("value", "system"))),
+                          element("Patient.identifier:mrn", sliceName="mrn", slicing=slicing(("value", "use"))),
+                          element("Patient.identifier:mrn.system", min=1, fixedUri="urn:m"),
+                          element("Patient.identifier:mrn/old", sliceName="mrn/old", max="1"),
+                          element("Patient.identifier:mrn/old.system", min=1, fixedUri="urn:m"),
+                          element("Patient.identifier:mrn/old.use", min=1, fixedCode="old"),
+                          element("Patient.identifier:mrn/old.period", min=1)),
+     lambda p: p.update(identifier=[{"system": "urn:m", "use": "old"}, {"system": "urn:m", "use": "usual"}]),
+     [("error", "required", "Patient.identifier[0].period")]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("elements", "change", "expected"), [row[1:] for row in CASES], ids=[row[0] for row in CASES])
+def test_elements(elements: Elements, change: Callable[[Json], Any], expected: list[tuple[str, str, str]]) -> None:
+    resource = patient()
+    change(resource)
+    assert told(resource, profile("p", "Patient", *elements)) == expected
+
+
+RACE = profile(
+    "race", "Extension",
+    element("Extension.url", min=1, max="1", fixedUri=BASE + "race"),
+    element("Extension.value[x]", min=1, max="1", types="string"),
+    context=[{"type": "element", "expression": "Patient"}],
+)  # fmt: skip
+WITH_RACE = profile(
+    "p", "Patient",
+    element("Patient.extension", slicing=slicing(("value", "url"))),
+    element("Patient.extension:race", sliceName="race", min=1, max="1",
+            type=[{"code": "Extension", "profile": [BASE + "race"]}]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("extension", "expected"),
+    [
+        ([{"url": BASE + "race", "valueString": "x"}], []),
+        ([], [("error", "required", "Patient.extension")]),
+        ([{"url": BASE + "race", "valueCode": "x"}], [("error", "structure", "Patient.extension[0].value")]),
+        ([{"url": BASE + "race"}], [("error", "required", "Patient.extension[0].value")]),
+        ([{"url": BASE + "race", "valueString": "x"}, {"url": "urn:nobody", "valueString": "x"}],
+         [("information", "informational", "Patient")]),
+    ],
+)  # fmt: skip
+def test_extensions_by_their_own_profiles(extension: list[Json], expected: list[tuple[str, str, str]]) -> None:
+    assert told(patient(extension=extension), WITH_RACE, RACE) == expected
+
+
+def test_an_extension_stands_where_its_definition_lets_it_sliced_or_not() -> None:
+    resource = patient(extension=[{"url": BASE + "race", "valueString": "x"}])
+    resource["name"][0]["extension"] = [{"url": BASE + "race", "valueString": "x"}]
+    nobody = profile("q", "Patient", element("Patient.name"), element("Patient.name.extension"))
+    assert told(resource, nobody, RACE) == [("error", "extension", "Patient.name[0].extension[0]")]
+
+
+def test_a_modifier_extension_that_nobody_defines_is_a_warning() -> None:
+    resource = patient(modifierExtension=[{"url": "urn:nobody", "valueBoolean": True}])
+    plain = profile("q", "Patient", element("Patient.modifierExtension"))
+    assert told(resource, plain) == [("warning", "extension", "Patient.modifierExtension[0]")]
+
+
+DOCUMENT = profile(
+    "document", "Bundle",
+    element("Bundle.entry", slicing=slicing(("profile", "resource"))),
+    element("Bundle.entry:patient", sliceName="patient", min=1, max="1"),
+    element("Bundle.entry:patient.resource", min=1, max="1", type=[{"code": "Patient", "profile": [BASE + "named"]}]),
+    element("Bundle.entry:vitals", sliceName="vitals"),
+    element("Bundle.entry:vitals.resource", min=1, max="1",
+            type=[{"code": "Observation", "profile": [BASE + "about"]}]),
+)  # fmt: skip
+NAMED = profile("named", "Patient", element("Patient.name", min=1))
+ABOUT = profile("about", "Observation", element("Observation.subject", min=1, max="1", type=[
+    {"code": "Reference", "targetProfile": [BASE + "named"]}]))  # fmt: skip
+
+
+def bundle(*resources: Json) -> Json:
+    rows = [{"fullUrl": f"urn:uuid:{at}", "resource": one} for at, one in enumerate(resources)]
+    return {"resourceType": "Bundle", "type": "collection", "entry": rows}
+
+
+def test_slices_by_profile_look_at_what_entries_hold() -> None:
+    anna, nameless = patient(id="a"), {"resourceType": "Patient", "id": "b"}
+    definitions = (DOCUMENT, NAMED, ABOUT)
+    assert told(bundle(anna, observation("urn:uuid:0")), *definitions) == []
+    assert told(bundle(nameless), *definitions) == [("error", "required", "Bundle.entry")]
+    assert told(bundle(anna, anna), *definitions) == [("error", "structure", "Bundle.entry")]
+
+
+def test_the_target_of_a_reference_is_checked_where_it_is_at_hand() -> None:
+    definitions = (profile("b", "Bundle", element("Bundle.entry"), element("Bundle.entry.resource", type=[
+        {"code": "Resource", "profile": [BASE + "about", BASE + "named", BASE + "any"]}])),
+        ABOUT, NAMED, profile("any", "Device"))  # fmt: skip
+    assert told(bundle(patient(), observation("urn:uuid:0")), *definitions) == []
+    nameless = bundle({"resourceType": "Patient"}, observation("urn:uuid:0"))
+    assert [one[2] for one in told(nameless, *definitions)] == ["Bundle.entry[0].resource", "Bundle.entry[1].resource"]
+
+
+def test_slices_behind_references_that_are_not_at_hand_are_undecided() -> None:
+    by_target = profile(
+        "r", "Observation",
+        element("Observation.performer", slicing=slicing(("profile", "resolve()"), rules="closed")),
+        element("Observation.performer:named", sliceName="named", min=1,
+                type=[{"code": "Reference", "targetProfile": [BASE + "named"]}]),
+    )  # fmt: skip
+    there = observation(performer=[{"reference": "#p"}], contained=[patient(id="p")])
+    assert told(there, by_target, NAMED) == []
+    elsewhere = observation(performer=[{"reference": "Patient/1"}])
+    assert told(elsewhere, by_target, NAMED) == [("information", "informational", "Observation.performer")]
+    another = observation(performer=[{"reference": "Device/1"}])
+    assert [one[1] for one in told(another, by_target, NAMED)] == ["required", "structure"]
+
+
+def test_what_must_be_supported_and_is_absent_is_told() -> None:
+    definition = profile("s", "Patient", element("Patient.telecom", mustSupport=True), element("Patient.name"),
+                         element("Patient.name.suffix", mustSupport=True), element("Patient.gender", mustSupport=True))
+    package = Package("example", "1.0.0", resources=(definition,))
+    library = Library([package])
+    (issue,) = conformance(patient(), [definition["url"]], library, asked_by(library))
+    assert issue.severity == "information"
+    assert "no Patient.telecom, Patient.name.suffix." in issue.diagnostics
+
+
+def test_declared_profiles_are_asked_also_of_what_a_bundle_carries() -> None:
+    library = Library([Package("example", "1.0.0", resources=(NAMED,))])
+    nameless = {"resourceType": "Patient", "meta": {"profile": [BASE + "named", "http://nobody/p"]}}
+    found = conformance(bundle(nameless), [], library, asked_by(library), with_support=False)
+    assert [(one.severity, one.code, one.expression) for one in found] == [
+        ("error", "required", "Bundle.entry[0].resource.name"), ("warning", "not-found", "Bundle.entry[0].resource"),
+    ]  # fmt: skip
+
+
+def test_a_package_means_its_own_version_and_a_name_alone_the_newest() -> None:
+    old = profile("named", "Patient", element("Patient.name", min=1), version="1.9.0")
+    new = profile("named", "Patient", element("Patient.name", min=2), version="1.10.0")
+    library = Library([Package("a", "1.10.0", resources=(new,)), Package("a", "1.9.0", resources=(old,))])
+    assert library.find(BASE + "named").version == "1.10.0"  # type: ignore[union-attr]
+    assert library.find(BASE + "named", "a#1.9.0").version == "1.9.0"  # type: ignore[union-attr]
+    assert library.find(BASE + "named|1.9.0").version == "1.9.0"  # type: ignore[union-attr]
+    assert library.find(BASE + "named|2.0.0") is None
+
+
+def test_references_in_circles_and_large_bundles_come_to_an_end() -> None:
+    circle = profile("c", "Observation", element("Observation.hasMember", type=[
+        {"code": "Reference", "targetProfile": [BASE + "c"]}]))  # fmt: skip
+    rows = [observation(hasMember=[{"reference": f"urn:uuid:{(at + 1) % 300}"}]) for at in range(300)]
+    holds = profile("b", "Bundle", element("Bundle.entry"), element("Bundle.entry.resource", type=[
+        {"code": "Observation", "profile": [BASE + "c"]}]))  # fmt: skip
+    assert told(bundle(*rows), holds, circle) == []
+
+
+@pytest.mark.parametrize(
+    "broken", [{"name": "x"}, {"name": [1, None]}, {"extension": {"url": 1}}, {"identifier": [[]]}]
+)
+def test_a_resource_of_the_wrong_structure_breaks_nothing(broken: Json) -> None:
+    resource = copy.deepcopy(patient()) | broken
+    elements = (element("Patient.name"), element("Patient.name.given", min=1), element("Patient.identifier.system"))
+    assert isinstance(told(resource, profile("p", "Patient", *elements), RACE), list)
