@@ -31,7 +31,7 @@ _HOUR = 3_600_000_000
 #: Interactions that are answered at once whatever is preferred.
 _AT_ONCE = frozenset({"capabilities", "async-status", "async-cancel"})
 #: Fields of a request that are plain text; its `arguments` are made of the resource when an operation begins.
-_PLAIN = ("interaction", "type", "id", "vid", "operation", "parameters", "content_type", "method")
+_PLAIN = ("interaction", "type", "id", "vid", "operation", "parameters", "content_type", "method", "compartment")
 #: Interactions that write in one transaction, so that their answer joins it.
 _ONE_TRANSACTION = frozenset({"create", "update", "patch", "delete", "delete-history", "transaction"})
 
@@ -84,6 +84,7 @@ def _unpacked(packed: dict[str, Any]) -> FhirRequest:
         "resource": None if text is None else json_format.parse(text.encode()),
         "body": base64.b64decode(packed["body"]),
         "parameters": tuple((name, value) for name, value in packed["parameters"]),
+        "compartment": tuple(packed["compartment"]) if packed.get("compartment") else None,
         "conditions": Conditions(**packed["conditions"]),
         "preferences": replace(Preferences(**packed["preferences"]), respond_async=False),
     })  # fmt: skip

@@ -344,3 +344,15 @@ def test_every_part_of_a_request_is_kept():
     again = asynchronous._unpacked(kept)
     assert again == dataclasses.replace(request, preferences=asynchronous.Preferences("minimal", "lenient", False))
     assert str(again.resource["n"][0]) == "1.50"
+
+
+def test_a_search_that_is_held_to_a_compartment_stays_in_it(fhir, work):
+    ids = [fhir.create(patient(family=name))["id"] for name in ("Smith", "Jones")]
+    for id_ in ids:
+        fhir.create(observation(f"Patient/{id_}"))
+    addresses = [asked(fhir, "GET", f"Patient/{ids[0]}/{kind}") for kind in ("Observation", "*?_type=Observation")]
+    work()
+    for address in addresses:
+        found = only_entry(fhir.get(address))["resource"]
+        subjects = [row["resource"]["subject"]["reference"] for row in found["entry"]]
+        assert subjects == [f"Patient/{ids[0]}"]
