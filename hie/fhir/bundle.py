@@ -120,11 +120,12 @@ def request_entries(bundle: dict[str, Any], type_: str, most_entries: int) -> li
     if len(entries) > most_entries:
         raise TooLarge(f"The Bundle has {len(entries)} entries; at most {most_entries} are taken at once.",
                        expression="Bundle.entry")
-    _validate_envelope(bundle, entries)
-    return [_request_entry(index, entry) for index, entry in enumerate(entries)]
+    validate_envelope(bundle, entries)
+    return [request_entry(index, entry) for index, entry in enumerate(entries)]
 
 
-def _request_entry(index: int, entry: dict[str, Any]) -> RequestEntry:
+def request_entry(index: int, entry: dict[str, Any]) -> RequestEntry:
+    """Read one entry, which has been checked around its resource."""
     request = entry.get("request")
     if request is None:
         raise InvalidRequest("The entry has no request; batch and transaction need request.method and request.url.",
@@ -139,7 +140,7 @@ def _version_of(resource: Any) -> str | None:
     return version if isinstance(version, str) else None
 
 
-def _validate_envelope(bundle: dict[str, Any], entries: list[Any]) -> None:
+def validate_envelope(bundle: dict[str, Any], entries: list[Any]) -> None:
     """Validate the Bundle without its resources."""
     bare: list[Any] = []
     for entry in entries:

@@ -23,6 +23,8 @@ DEFAULT_MAX_DEPTH = 64
 
 MAX_NUMBER_LENGTH = 4300
 """Python's own bound for integers; no measurement has so many digits."""
+KEPT_AS_WRITTEN = 32_768
+"""Longer texts are answers on their way out: copying them would save nothing."""
 MAX_EXPONENT = 999
 """1e999999999 is short to send and fills the memory of whoever makes an integer of it."""
 
@@ -90,11 +92,32 @@ def parse(data: bytes, *, max_depth: int = DEFAULT_MAX_DEPTH) -> Any:
     return value
 
 
+def scan(text: str, start: int) -> tuple[Any, int] | None:
+    """Read the value that begins at `start`, and tell where it ends; None where the text ends first, or is no JSON.
+
+    What is read has still to be asked for `is_strict`.
+    """
+    try:
+        value, end = _scan(text, start)
+    except (_Refused, StopIteration, ValueError, RecursionError):
+        return None
+    return value, end
+
+
+def is_strict(data: bytes, max_depth: int) -> bool:
+    """Tell whether a value that could be read nests no deeper than allowed and holds no half characters."""
+    if data.count(b"{") + data.count(b"[") > max_depth and _is_deeper(data, max_depth):
+        return False
+    return not ((b"\\ud" in data or b"\\uD" in data) and _has_lone_surrogate(data.decode()))
+
+
 def dump(value: Any, *, pretty: bool = False) -> bytes:
     """Write JSON; decimals as they were read, properties in their order."""
     option = orjson.OPT_INDENT_2 if pretty else 0
     try:
-        return orjson.dumps(value, _write_other, option)
+        written = orjson.dumps(value, _write_other, option)
+        # orjson's result keeps the room it was written in: 4 kB at least, up to twice its length
+        return bytes(memoryview(written)) if len(written) < KEPT_AS_WRITTEN else written
     except orjson.JSONEncodeError as error:
         if "64-bit" not in str(error):
             raise

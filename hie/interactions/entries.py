@@ -5,13 +5,14 @@ https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.request
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
 from hie.context import Context
 from hie.errors import FhirError, InvalidJson, InvalidRequest, NotSupported
-from hie.fhir import binary, bundle, json_format, patching
+from hie.fhir import binary, bundle, bundle_stream, json_format, patching
 from hie.fhir.bundle import RequestEntry
 from hie.fhir.http import Conditions, FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
@@ -24,8 +25,14 @@ _FORM = "application/x-www-form-urlencoded"
 _OUTCOME = b'{"resourceType":"OperationOutcome"'
 
 
-def read(request: FhirRequest, ctx: Context) -> list[RequestEntry]:
-    """Return the entries of a batch or transaction whose Bundle is sound around their resources."""
+def read(request: FhirRequest, ctx: Context) -> Iterable[RequestEntry]:
+    """Return the entries of a batch or transaction whose Bundle is sound around their resources.
+
+    Those of a large one come one by one, and NotStreamed may still say that it must be read whole.
+    """
+    entries = request.resource.get("entry")
+    if isinstance(entries, bundle_stream.Entries):
+        return entries.requests(ctx.settings.max_bundle_entries)
     return bundle.request_entries(request.resource, request.interaction, ctx.settings.max_bundle_entries)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from hie.errors import FhirError, OutcomeIssue
 from hie.fhir.bundle_links import path_of_reference
 
-#: Type/id -> where in the request the resource stands (empty: it is the body), and the resource
-Sources = Mapping[str, tuple[str, Any]]
+
+class Sources(Protocol):
+    """Type/id -> where in the request the resource stands (empty: it is the body), and the resource."""
+
+    def get(self, key: str, /) -> tuple[str, Any] | None:
+        """Return what is known of Type/id."""
 
 
 @contextmanager

@@ -12,16 +12,20 @@ from typing import Any
 
 from hie.context import Context
 from hie.errors import BrokenReference, FhirError, InvalidRequest
-from hie.fhir import bundle_links
+from hie.fhir import bundle_links, bundle_stream
 from hie.fhir.bundle import RequestEntry
 from hie.fhir.bundle_links import Link
 from hie.fhir.http import FhirRequest
+from hie.fhir.resource import parse
 from hie.interactions import conditional, entries
 
 #: Interactions after which there is a resource that a fullUrl may name
 KEEPS = frozenset({"create", "update", "patch"})
 #: Interactions of which only one may mean a resource
 CHANGES = frozenset({"update", "patch", "delete"})
+
+#: In place of the request of a large Bundle's entry, once it was read.
+_PASSED: dict[str, Any] = {}
 
 Criteria = tuple[tuple[str, str], ...]
 
@@ -72,6 +76,15 @@ class Plan:
 
 def planned(request: FhirRequest, ctx: Context) -> Plan:
     """Settle everything that needs no store."""
+    entries_ = request.resource.get("entry")
+    try:
+        return _planned(request, ctx)
+    except bundle_stream.NotStreamed:
+        assert isinstance(entries_, bundle_stream.Entries)  # noqa: S101 - nothing else raises it
+        return _planned(replace(request, resource=parse(entries_.body)), ctx)
+
+
+def _planned(request: FhirRequest, ctx: Context) -> Plan:
     mentions: dict[str, int] = {}
     steps = [_step(entry, request, mentions, ctx) for entry in entries.read(request, ctx)]
     _refuse_same_full_urls(steps)
@@ -98,7 +111,7 @@ def _step(entry: RequestEntry, outer: FhirRequest, mentions: dict[str, int], ctx
         raise error.within(entry.expression) from error
     if entry.stretch is not None:
         step.request, step.links = replace(request, resource=None), []
-        step.entry = replace(entry, resource=None)
+        step.entry = replace(entry, resource=None, request=_PASSED)
     return step
 
 

@@ -32,7 +32,7 @@ def transaction(request: FhirRequest, ctx: Context) -> FhirResponse:
     def unit(store: ResourceStore) -> FhirResponse:
         return _run(plan, ctx.within(store))
 
-    with integrity.named(lambda: _sources(plan)):
+    with integrity.named(lambda: _Sources(plan)):
         return ctx.store.transact(unit)
 
 
@@ -112,11 +112,16 @@ def _answered(step: Step, request: FhirRequest, ctx: Context) -> dict[str, Any]:
         raise entries.refused(error, step.entry, request) from error
 
 
-def _sources(plan: Plan) -> integrity.Sources:
-    """Return where each resource of the Bundle stands, once something is wrong with one of them."""
-    sources = {}
-    for step in plan.steps:
-        resource = step.loaded()[0]
-        sources[plan.targets.get(step.entry.index, "")] = (
-            step.expression, resource if isinstance(resource, dict) else None)
-    return sources
+class _Sources:
+    """Where each resource of the Bundle stands, looked up once something is wrong with one of them."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def get(self, key: str, /) -> tuple[str, Any] | None:
+        """Return the entry's place and its resource."""
+        for step in self._plan.steps:
+            if self._plan.targets.get(step.entry.index, "") == key:
+                resource = step.loaded()[0]
+                return step.expression, resource if isinstance(resource, dict) else None
+        return None

@@ -19,6 +19,7 @@ from hie.store.crypto import associated_data, seal
 from hie.store.database import Again, Database, WriteTransaction
 from hie.store.keys import NewKey
 from hie.store.search.index import IndexRows, reference_tokens
+from hie.store.spool import Spool
 from hie.store.tenants import Tenant
 from hie.store.versions import StoredVersion
 
@@ -26,6 +27,10 @@ from hie.store.versions import StoredVersion
 MOST_LOCKS_AT_ONCE = 20
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?", re.ASCII)
 _LITERAL = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?", re.ASCII)
+
+
+#: New versions beyond so many wait in a file.
+MANY = 2_000
 
 
 @dataclass(slots=True)
@@ -55,6 +60,7 @@ class UnitOfWork:
     now: int = 0
     _transaction: WriteTransaction | None = None
     _pending: dict[tuple[str, str], Written] = field(default_factory=dict)
+    _spool: Spool | None = None  # new versions beyond MANY; only while there are pending ones
     _new_keys: dict[str, NewKey] = field(default_factory=dict)
     _stored_keys: list[NewKey] = field(default_factory=list)
     _references: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
@@ -104,7 +110,12 @@ class UnitOfWork:
             key_id, cipher = self._data_key(patient)
             aad = associated_data("resource", self.tenant.id, version.type, version.id, version.vid, key_id)
             sealed = seal(cipher, version.content, aad)
-        self._pending[place] = Written(version, key_id, sealed, index, replaced, replaced_index)
+        written = Written(version, key_id, sealed, index, replaced, replaced_index)
+        if len(self._pending) < MANY or replaced is not None:
+            self._pending[place] = written
+        else:
+            self._spool = self._spool or Spool()
+            self._spool.add(written)
         self.touched[place] = None
         self.wrote = True
         if version.type == "SearchParameter":
@@ -140,6 +151,10 @@ class UnitOfWork:
         self._stored_keys += keys
         written, self._pending = list(self._pending.values()), {}
         rows.store(connection, self.tenant.id, written)
+        if self._spool is not None:
+            spool, self._spool = self._spool, None
+            for some in spool.drain(Written):
+                rows.store(connection, self.tenant.id, some)
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -196,6 +211,8 @@ class UnitOfWork:
 
     def rollback(self) -> None:
         """Forget everything."""
+        if self._spool is not None:
+            self._spool.discard()
         if self._transaction is not None:
             self._transaction.rollback()
 

@@ -15,7 +15,7 @@ from typing import Any
 from hie.app import Application
 from hie.context import Context
 from hie.errors import FhirError, InvalidRequest
-from hie.fhir import binary, patching, resource, routes
+from hie.fhir import binary, bundle_stream, patching, resource, routes
 from hie.fhir.http import Conditions, FhirRequest
 from hie.fhir.scopes import Grant
 from hie.interactions import asynchronous, operation
@@ -208,7 +208,10 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
         return request
     if content and not in_json and not in_xml:
         raise (patching if request.interaction == "patch" else negotiation).unsupported(content_type)
-    parsed = resource.parse_xml(content) if in_xml else resource.parse(content)
+    if request.interaction == "transaction" and in_json and len(content) >= bundle_stream.LARGE:
+        parsed = bundle_stream.begin(content) or resource.parse(content)
+    else:
+        parsed = resource.parse_xml(content) if in_xml else resource.parse(content)
     if request.interaction == "transaction" and parsed.get("type") == "batch":
         here.entry.interaction = "batch"
         return replace(request, interaction="batch", resource=parsed)
