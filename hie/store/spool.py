@@ -8,6 +8,7 @@ from __future__ import annotations
 import marshal
 import tempfile
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from hie.store.search.index import IndexRows
@@ -16,6 +17,8 @@ from hie.store.versions import StoredVersion
 if TYPE_CHECKING:
     from hie.store.unit_of_work import Written
 
+#: What is kept of the index rows: all but the texts of references, which were looked at already.
+_INDEX = tuple(field.name for field in fields(IndexRows) if field.name != "refers")
 #: So many are read back and stored at once.
 AT_ONCE = 2_000
 
@@ -30,8 +33,8 @@ class Spool:
     def add(self, written: Written) -> None:
         """Keep a version that replaces none."""
         v, index = written.version, written.index
-        row = (v.type, v.id, v.vid, v.method, v.updated, written.key_id, written.sealed, list(index.tokens),
-               index.dates, index.numbers, index.presence, index.date_low, index.date_high)
+        row = (v.type, v.id, v.vid, v.method, v.updated, written.key_id, written.sealed,
+               *(getattr(index, name) for name in _INDEX))
         self._file.write(marshal.dumps(row))
         self._count += 1
 
@@ -48,7 +51,8 @@ class Spool:
         row: tuple[Any, ...] = marshal.load(self._file)  # noqa: S302 - this process wrote it, and nobody else can
         type_name, id_, vid, method, updated, key_id, sealed, *index = row
         version = StoredVersion(type_name, id_, vid, method, updated, None)
-        return of(version, key_id, sealed, IndexRows(*index), None, None)
+        rows = IndexRows(**dict(zip(_INDEX, index, strict=True)))
+        return of(version, key_id, sealed, rows, None, None)
 
     def discard(self) -> None:
         """Close the file, which ends it."""

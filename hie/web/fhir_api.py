@@ -208,7 +208,8 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
         return request
     if content and not in_json and not in_xml:
         raise (patching if request.interaction == "patch" else negotiation).unsupported(content_type)
-    if request.interaction == "transaction" and in_json and len(content) >= bundle_stream.LARGE:
+    is_large = request.interaction == "transaction" and in_json and len(content) >= bundle_stream.LARGE
+    if is_large and not request.preferences.respond_async:  # a job is given the whole resource
         parsed = bundle_stream.begin(content) or resource.parse(content)
     else:
         parsed = resource.parse_xml(content) if in_xml else resource.parse(content)

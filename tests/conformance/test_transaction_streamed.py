@@ -81,6 +81,11 @@ def test_layouts_and_breaks_are_told_as_of_a_small_body(fhir, monkeypatch, tail,
         assert whole.json["issue"] == streamed.json["issue"]
 
 
+def test_a_large_body_for_later_is_read_whole(fhir, streamed):
+    assert fhir.post("", (HEAD + ENTRY + "]}").encode(), Prefer="respond-async").status == 202
+    assert streamed == []
+
+
 def test_a_type_behind_the_entries_and_other_text_are_read_whole(fhir, streamed):
     late = '{"resourceType":"Bundle","entry":[' + ENTRY + '],"type":"transaction"}'
     assert fhir.post("", late.encode()).status == 200
