@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Shape = tuple[Any, ...]
 
+#: From so many alternatives on the database looks them up before it looks at rows: what value sets stand for.
+LONG = 64
+
 #: How many resources a criterion lets through, from few to most; the first of an AND drives the SQLite statement.
 ID, IDENTIFIER, REFERENCE, CODE, STRING, RANGE, CATEGORY, WIDE = range(8)
 
@@ -95,14 +98,19 @@ class AnyToken(Clause):
     hashes: tuple[int, ...]
     rank: int = CODE
 
+    @property
+    def is_long(self) -> bool:
+        """Tell whether asking a row for each of them costs more than looking all of them up."""
+        return len(self.hashes) > LONG
+
     def shape(self) -> Shape:
-        return ("any",)
+        return ("any", self.is_long)
 
     def values(self) -> Iterator[Any]:
         yield list(self.hashes)
 
     def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.any_token()
+        return sql.many_tokens() if self.is_long else sql.any_token()
 
     def holds(self, rows: IndexRows) -> bool:
         return not set(self.hashes).isdisjoint(rows.tokens)

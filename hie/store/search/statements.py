@@ -43,7 +43,19 @@ from hie.fhir.datatypes import MICROSECONDS_PER_DAY
 from hie.store.models import DELETED, date_index, number_index, reference_index, resource, token
 from hie.store.prepared import Prepared
 from hie.store.search import joins
-from hie.store.search.clauses import AllTokens, AnyToken, Both, Clause, Either, Interval, Joined, Linked, Number, Token
+from hie.store.search.clauses import (
+    REFERENCE,
+    AllTokens,
+    AnyToken,
+    Both,
+    Clause,
+    Either,
+    Interval,
+    Joined,
+    Linked,
+    Number,
+    Token,
+)
 
 Condition = ColumnElement[bool]
 Columns = Sequence[ColumnElement[Any]]
@@ -84,6 +96,8 @@ class Sql:
     binds: list[BindParameter[Any]] = field(default_factory=list)
     #: Given a value, bind it instead of a name: for expressions that go into others' statements.
     supply: Callable[[], Any] | None = None
+    #: Whether the rows of a whole type may have to be looked at: no part of the search leaves but a few.
+    is_wide: bool = False
     #: Where a dialect keeps a resource's tokens.
     tokens_in_rows: ClassVar[bool] = False
 
@@ -188,6 +202,10 @@ class Sql:
         """Return whether the resource has one of a list of tokens."""
         raise NotImplementedError
 
+    def many_tokens(self) -> Condition:
+        """Return whether the resource has one of a long list of tokens."""
+        return self.any_token()
+
     def all_tokens(self, count: int) -> Condition:
         """Return whether the resource has every one of `count` tokens."""
         raise NotImplementedError
@@ -252,6 +270,25 @@ class PostgresSql(Sql):
     def any_token(self) -> Condition:
         return self.row.c.tokens.op("&&", is_comparison=True)(self.bind(ARRAY(BigInteger())))
 
+    def many_tokens(self) -> Condition:
+        """Look the tokens up once. Rows compare their tokens with all of a list one by one, which took 0.03 ms each."""
+        if not self.is_wide or self.row is not resource:
+            return self.any_token()
+        return self.key == func.any(func.array(self._keys_of_many().scalar_subquery()))
+
+    def negation(self, part: Clause) -> Condition:
+        if self.is_wide and self.row is resource and isinstance(part, AnyToken) and part.is_long:
+            return self.key.not_in(self._keys_of_many())
+        return not_(part.sql(self))
+
+    def _keys_of_many(self) -> Select[Any]:
+        """Return the keys of rows with one of the tokens, each looked up in the index: OFFSET keeps to that."""
+        each = func.unnest(self.bind(ARRAY(BigInteger()))).table_valued("hash").render_derived()
+        other = resource.alias()
+        has = other.c.tokens.op("@>", is_comparison=True)(cast(array([each.c.hash]), ARRAY(BigInteger)))
+        found = select(other.c.key).where(has).offset(literal_column("0")).lateral()
+        return select(found.c.key).distinct().select_from(each).join(found, true())
+
     def all_tokens(self, count: int) -> Condition:
         return self._contains([self.bind(BigInteger()) for _ in range(count)])
 
@@ -287,6 +324,7 @@ class PostgresSql(Sql):
         in_order: bool = False,
         is_selective: bool = False,
     ) -> Select[Any]:
+        self.is_wide = clause.rank > REFERENCE
         found = select(*columns).where(*place, LIVE, joins.begun(self, clause))
         if is_selective:
             # Ordered by an expression, rows are not looked for along the primary key. The planner likes to: it takes
@@ -312,6 +350,12 @@ class SqliteSql(Sql):
         hashes = self._listed()
         return exists(select(literal_column("1")).where(other.c.hash.in_(hashes), other.c.key == self.key))
 
+    def negation(self, part: Clause) -> Condition:
+        """Look a long list up once; short ones are asked of each row, as a page needs but a few of these."""
+        if self.is_wide and isinstance(part, AnyToken) and part.is_long:
+            return self.key.not_in(self.keys(part))
+        return not_(part.sql(self))
+
     def all_tokens(self, count: int) -> Condition:
         return and_(*(self.one_token() for _ in range(count)))
 
@@ -334,6 +378,7 @@ class SqliteSql(Sql):
         in_order: bool = False,
         is_selective: bool = False,
     ) -> Select[Any]:
+        self.is_wide = clause.rank > REFERENCE
         parts = clause.parts if isinstance(clause, Both) else (clause,)
         first, rest = parts[0], parts[1:]
         if isinstance(first, Token | AllTokens) and not in_order:
@@ -353,6 +398,7 @@ class SqliteSql(Sql):
 
     def token_rows(self, clause: Clause) -> Select[Any]:
         """Return one row for each resource that matches a clause of tokens alone; the first must be one token."""
+        self.is_wide = clause.rank > REFERENCE
         parts = clause.parts if isinstance(clause, Both) else (clause,)
         return select(literal_column("1")).select_from(token).where(*self._token_conditions(parts[0], parts[1:]))
 
