@@ -71,7 +71,8 @@ def mode_of(connection: Connection, tenant: int) -> str:
 def set_mode(connection: Connection, tenant: int, mode: str) -> None:
     """Judge a tenant's writes from now on: off, warn or reject."""
     if mode not in MODES:
-        raise InvalidRequest(f"The mode is {mode[:80]!r}; it must be one of {', '.join(MODES)}.", expression="mode")
+        text = f"The mode is {mode[:80]!r}; it must be one of {', '.join(MODES)}."
+        raise InvalidRequest(text, expression="validation")
     connection.execute(delete(profile_validation).where(profile_validation.c.tenant == tenant))
     if mode != "off":
         connection.execute(insert(profile_validation), {"tenant": tenant, "mode": mode})

@@ -14,14 +14,16 @@ from werkzeug.test import TestResponse
 
 from hie.app import Application, create_app
 from hie.fhir import validation
+from hie.fhir.profiles import read
 from hie.settings import Settings
-from hie.store import administration
+from hie.store import administration, packages
 from hie.store.tenants import DEFAULT_TENANT
 from hie.web import openapi
 from hie.web.admin.blueprint import PREFIX
 from hie.web.admin.routes import ROUTES
 from ml.recommender import History, Item
 from ml.recommender.train import train
+from tests.packages import BASE, element, profile, tarball
 
 DAY = 86_400_000_000
 
@@ -239,6 +241,29 @@ def test_every_route_asks_for_the_scope_admin(app: Flask, application: Applicati
 def test_the_scope_admin_opens_nothing_of_the_record(app: Flask, application: Application) -> None:
     headers = {"Authorization": f"Bearer {make_token(application, 'admin')}"}
     assert app.test_client().get("/fhir/Patient/one", headers=headers).status_code == 403
+
+
+# ---- packages --------------------------------------------------------------------------------------------------------
+
+
+def test_packages_are_told_and_removed_and_declared_profiles_are_switched(
+    admin: Admin, application: Application, clock: Any
+) -> None:
+    profile_ = profile("named", "Patient", element("Patient.name", min=1))
+    application.store.database.write(lambda c: packages.add(c, read(tarball(profile_)), 7))
+    found = admin.ok("GET", "/packages")
+    assert found["validation"] == "off"
+    assert [(one["name"], one["version"], one["profiles"]) for one in found["packages"]] == [
+        ("example.profiles", "1.0.0", {"Patient": [BASE + "named"]})
+    ]
+    assert admin.ok("POST", "/packages/validation", json={"validation": "reject"})["validation"] == "reject"
+    clock.forward(3)
+    assert application.profiles.mode(DEFAULT_TENANT) == "reject"
+    assert application.profiles.mode(DEFAULT_TENANT + 1) == "off"
+    refused = admin.refused("POST", "/packages/validation", json={"validation": "perhaps"})
+    assert refused == (400, "invalid", "validation")
+    assert admin.ok("DELETE", "/packages/example.profiles/1.0.0")["packages"] == []
+    assert admin.refused("DELETE", "/packages/example.profiles/1.0.0") == (404, "not-found", "")
 
 
 # ---- models ----------------------------------------------------------------------------------------------------------

@@ -14,18 +14,20 @@ from flask import Flask
 
 from hie.app import create_app
 from hie.fhir import routes
+from hie.fhir.profiles import read
 from hie.interactions import asynchronous
 from hie.registry import Model, Registry, built_in, with_plugins
 from hie.settings import Settings
-from hie.store import administration
+from hie.store import administration, packages
 from hie.web import openapi
+from tests.packages import element, profile, tarball
 
 PATIENT = {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "1"}]}
 TEMPLATED = re.compile(r"\{[a-z]+\}")
 #: values for the templates of a path
 SAMPLE = {"{type}": "Patient", "{compartment}": "Patient",
           "{id}": "one", "{vid}": "1", "{client}": "none", "{token}": "none", "{model}": "none",
-          "{job}": "999999"}  # fmt: skip
+          "{job}": "999999", "{package}": "none", "{version}": "1"}  # fmt: skip
 
 Probe = tuple[str, str, int, dict[str, Any]]
 
@@ -276,6 +278,7 @@ def admin_probes(client: str, token: str, job: int) -> list[Probe]:
     one, tokens = f"/admin/clients/{client}", f"/admin/clients/{client}/tokens"
     model, retry, cancel = "/admin/models/{model}", "/admin/jobs/{job}/retry", "/admin/jobs/{job}/cancel"
     named = {"path": "/admin/models/example/activate"}
+    package = "/admin/packages/{package}/{version}"
     return [
         ("/admin/status", "GET", 200, {}),
         ("/admin/clients", "GET", 200, {}),
@@ -299,6 +302,11 @@ def admin_probes(client: str, token: str, job: int) -> list[Probe]:
         (f"{model}/activate", "POST", 200, {"json": {"version": "1"}, **named}),
         (f"{model}/activate", "POST", 400, {"json": {}, **named}),
         (f"{model}/activate", "POST", 404, {"json": {"version": "1"}}),
+        ("/admin/packages", "GET", 200, {}),
+        ("/admin/packages/validation", "POST", 200, {"json": {"validation": "warn"}}),
+        ("/admin/packages/validation", "POST", 400, {"json": {"validation": "x"}}),
+        (package, "DELETE", 200, {"path": "/admin/packages/example.profiles/1.0.0"}),
+        (package, "DELETE", 404, {}),
         ("/admin/jobs", "GET", 200, {}),
         ("/admin/jobs", "GET", 400, {"query": "state=lost"}),
         ("/admin/jobs/{job}", "GET", 200, {"path": f"/admin/jobs/{job}"}),
@@ -391,6 +399,7 @@ def prepared(app: Flask) -> tuple[str, str, int]:
     def administer(connection: Any) -> tuple[str, str]:
         now = application.clock()
         administration.add_model(connection, "example", "1", now)
+        packages.add(connection, read(tarball(profile("named", "Patient", element("Patient.name")))), now)
         client_id = administration.add_client(connection, 1, "probed", now)
         return client_id, administration.add_token(connection, 1, client_id, "admin", now, 2 * now)[0]
 

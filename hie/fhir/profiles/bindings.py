@@ -89,7 +89,16 @@ def _codes(place: Place) -> Codes | None:
         return None
     if place.type == "CodeableConcept":
         rows = value.get("coding", ())
-        return [(one.get("system"), one["code"]) for one in rows if isinstance(one, dict) and "code" in one]
+        return [code for one in rows if (code := _code(one)) is not None] if isinstance(rows, list | tuple) else []
     if place.type in ("Coding", "Quantity"):
-        return [(value.get("system"), value["code"])] if "code" in value else []
+        code = _code(value)
+        return [] if code is None else [code]
     return None
+
+
+def _code(row: Any) -> tuple[str | None, str] | None:
+    """Read a Coding; None where it has no code, or something else stands there."""
+    if not isinstance(row, dict) or not isinstance(row.get("code"), str):
+        return None
+    system = row.get("system")
+    return system if isinstance(system, str) else None, row["code"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from hie.store.jobs import STATES
-from hie.web.admin import audit, clients, inputs, jobs, models, status
+from hie.web.admin import audit, clients, inputs, jobs, models, packages, status
 from hie.web.admin.request import AdminRequest, AdminResponse
 
 
@@ -67,6 +67,11 @@ ROUTES: tuple[AdminRoute, ...] = (
     AdminRoute("admin-manifest", "GET", "/models/{model}/manifest", models.read_manifest, "Manifest", refusals=(404,)),
     AdminRoute("model-activate", "POST", "/models/{model}/activate", models.activate_model, "Model", 200, "Activation",
                refusals=(404, 413, 415)),
+    AdminRoute("admin-packages", "GET", "/packages", packages.list_packages, "Packages"),
+    AdminRoute("package-validation", "POST", "/packages/validation", packages.set_validation, "Packages", 200,
+               "ProfileValidation", refusals=(413, 415)),
+    AdminRoute("package-remove", "DELETE", "/packages/{package}/{version}", packages.remove_package, "Packages",
+               refusals=(404,)),
     AdminRoute("admin-jobs", "GET", "/jobs", jobs.list_jobs, "Jobs", parameters=_JOB_FILTERS),
     AdminRoute("admin-job", "GET", "/jobs/{job}", jobs.read_job, "Job", refusals=(404,)),
     AdminRoute("job-retry", "POST", "/jobs/{job}/retry", jobs.retry_job, "Job", refusals=(404, 409)),

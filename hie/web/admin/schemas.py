@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hie.store.jobs import STATES
+from hie.store.packages import MODES
 from hie.web.admin.clients import LONGEST_NAME, LONGEST_SCOPE, MOST_DAYS
 from hie.web.admin.models import LONGEST_VERSION
 
@@ -96,6 +97,28 @@ SCHEMAS: dict[str, Schema] = {
         "description": "What the model was made from and how it measured; members differ from model to model.",
     },
     "Activation": _object({"version": {**_TEXT, "minLength": 1, "maxLength": LONGEST_VERSION}}),
+    "Packages": _object(
+        {
+            "validation": {"enum": list(MODES)},
+            "packages": _list(
+                _object(
+                    {
+                        "name": _TEXT,
+                        "version": _TEXT,
+                        "title": _TEXT,
+                        "canonical": _TEXT,
+                        "profiles": {
+                            "type": "object",
+                            "additionalProperties": _list(_TEXT),
+                            "description": "Resource type: canonical URLs of its profiles.",
+                        },
+                        "installed": _MOMENT,
+                    }
+                )
+            ),
+        }
+    ),
+    "ProfileValidation": _object({"validation": {"enum": list(MODES)}}),
     "Job": _object(
         {
             "id": {"type": "integer", "minimum": 1},
