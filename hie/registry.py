@@ -198,7 +198,10 @@ def built_in() -> Registry:
     from hie.jobs import JOB_KINDS, TRIGGERS
     from hie.models import MODELS
     from hie.operations import (
+        convert,
         diagnose,
+        diff,
+        document,
         everything,
         explain,
         fhirpath,
@@ -210,10 +213,15 @@ def built_in() -> Registry:
         stats,
         terminology,
         validate,
+        versions,
     )
 
     operations = (
         *everything.OPERATIONS,
+        convert.OPERATION,
+        diff.OPERATION,
+        document.OPERATION,
+        versions.OPERATION,
         explain.OPERATION,
         lastn.OPERATION,
         stats.OPERATION,

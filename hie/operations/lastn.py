@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from hie.context import Context
-from hie.errors import InvalidRequest, InvalidSearch, Unprocessable
+from hie.errors import InvalidRequest, InvalidSearch, TooCostly
 from hie.fhir import bundle, json_format, search_parameters, summary
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.operations import scanning
@@ -112,7 +112,7 @@ class Groups:
             group.kept.append((when, stored))
             self._kept += 1
         if self._kept > MOST:
-            raise Unprocessable(f"More than {MOST} Observations would be answered; ask for a smaller max, a category, "
+            raise TooCostly(f"More than {MOST} Observations would be answered; ask for a smaller max, a category, "
                                 "a code or a date.", expression="max")
 
     def members(self) -> Iterator[StoredVersion]:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from hie.context import Context
-from hie.errors import Unprocessable
+from hie.errors import TooCostly, Unprocessable
 from hie.fhir import references, search_parameters
 from hie.fhir.fhirpath import units
 from hie.store.search.reference import relative
@@ -137,7 +137,7 @@ class Measurements:
                 continue
             self._taken.add(place)
             if len(self._taken) > MOST:
-                raise Unprocessable(f"There are more than {MOST} measurements; ask for a shorter period.",
+                raise TooCostly(f"There are more than {MOST} measurements; ask for a shorter period.",
                                     expression="period")
             shown = self._wanted.get(_code(coding), coding)
             self._series.setdefault(_code(coding), Series(shown)).add(when, element, is_modified)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hie.context import Context
-from hie.errors import Unprocessable
+from hie.errors import TooCostly
 from hie.store.search.query import SearchQuery
 from hie.store.versions import StoredVersion
 
@@ -16,14 +16,14 @@ MOST = 100_000
 
 
 def pages(query: SearchQuery, ctx: Context, hint: str) -> Iterator[list[StoredVersion]]:
-    """Yield the matches; Unprocessable with the hint how to ask for less where there are more than MOST."""
+    """Yield the matches; TooCostly with the hint how to ask for less where there are more than MOST."""
     query = replace(query, count=PAGE, total="none", cursor=None)
     seen = 0
     while True:
         page = ctx.store.search(query)
         seen += len(page.matches)
         if seen > MOST:
-            raise Unprocessable(f"More than {MOST} resources match, which is too many for one request; {hint}")
+            raise TooCostly(f"More than {MOST} resources match, which is too many for one request; {hint}")
         yield page.matches
         if page.next_cursor is None:
             return

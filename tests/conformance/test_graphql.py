@@ -202,8 +202,8 @@ def test_queries_come_in_bodies_too(fhir, record):
     ("{ ObservationList { id } }", 400, "invalid", "_reference"),
     ("{ ObservationList(_reference: nothing) { id } }", 400, "invalid", "nothing"),
     ("{ ObservationList(_reference: patient, _include: \"Observation:subject\") { id } }", 400, "invalid", "criteria"),
-    ("{ " + "contact { extension " * 25 + "{ url }" + "}" * 26, 422, "processing", "nested"),
-    ("{ " + "id " * 2100 + "}", 422, "processing", "fields"),
+    ("{ " + "contact { extension " * 25 + "{ url }" + "}" * 26, 422, "too-costly", "nested"),
+    ("{ " + "id " * 2100 + "}", 422, "too-costly", "fields"),
     ("{ " + "{" * 5000, 400, "invalid", "no GraphQL"),
 ])  # fmt: skip
 def test_what_cannot_be_answered_is_refused(fhir, query, status, code, text):
@@ -217,7 +217,7 @@ def test_bounds_hold(fhir, monkeypatch):
 
     monkeypatch.setattr(execution, "MOST_FETCHES", 2)
     many = "{ a: PatientList { id } b: PatientList { id } c: PatientList { id } }"
-    fhir.get(f"$graphql?query={quote(many)}").refused(422, "processing", text="reads and searches")
+    fhir.get(f"$graphql?query={quote(many)}").refused(422, "too-costly", text="reads and searches")
     fhir.get("$graphql?query=%7B%20x%20%7D").refused(400, "invalid", "query")
     fhir.get("$graphql?query=x&other=1").refused(400, "invalid", "other")
     fhir.get("$graphql?query=x&variables=%7B").refused(400, "structure", "variables")

@@ -48,9 +48,10 @@ def _type_of(suffix: str) -> str:
 def _fitting(child: Child, type_name: str) -> tuple[str, str] | None:
     """Find the form that takes a type: the type itself, one it specialises, or one that specialises it.
 
-    A string may so stand for a code or a uri's like: the validator judges the text.
+    A string may so stand for a code or a uri's like, and for xhtml, which has no value[x]: the validator judges the
+    text.
     """
-    exact = [form for form in child.forms if form[1] == type_name]
+    exact = [form for form in child.forms if form[1] == type_name or (form[1], type_name) == ("xhtml", "string")]
     related = [form for form in child.forms if model.is_a(type_name, form[1]) or model.is_a(form[1], type_name)]
     found = exact or [form for form in related if form[1] not in ("Element", "Resource")]
     return found[0] if found else None

@@ -9,7 +9,7 @@ from typing import Any
 from graphql import GraphQLError, parse
 from graphql.language import ast
 
-from hie.errors import InvalidRequest, NotSupported, Unprocessable
+from hie.errors import InvalidRequest, NotSupported, TooCostly
 
 MOST_TOKENS = 10_000
 MOST_FIELDS = 2_000
@@ -46,7 +46,7 @@ def read(text: str, variables: Mapping[str, Any], name: str | None) -> tuple[Sel
     except GraphQLError as error:
         raise InvalidRequest(f"The query is no GraphQL: {error.message[:500]}", expression="query") from None
     except RecursionError:
-        raise Unprocessable(f"The query is nested more than {DEEPEST} deep.", expression="query") from None
+        raise TooCostly(f"The query is nested more than {DEEPEST} deep.", expression="query") from None
     operations = [one for one in document.definitions if isinstance(one, ast.OperationDefinitionNode)]
     fragments = {one.name.value: one for one in document.definitions if isinstance(one, ast.FragmentDefinitionNode)}
     if len(operations) + len(fragments) != len(document.definitions):
@@ -112,12 +112,12 @@ class _Reader:
         if node is None:
             return ()
         if depth > DEEPEST:
-            raise Unprocessable(f"The query is nested more than {DEEPEST} deep.", expression="query")
+            raise TooCostly(f"The query is nested more than {DEEPEST} deep.", expression="query")
         found = []
         for one in node.selections:
             self._read += 1
             if self._read > MOST_FIELDS:
-                raise Unprocessable(f"The query has more than {MOST_FIELDS} fields.", expression="query")
+                raise TooCostly(f"The query has more than {MOST_FIELDS} fields.", expression="query")
             directives = self._directives(one.directives)
             if not self._is_skipped(directives):
                 found.append(self._selection(one, directives, depth, inside))

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from hie.context import Context
-from hie.errors import FhirError, Forbidden, Gone, InvalidRequest, NotFound, Unprocessable
+from hie.errors import FhirError, Forbidden, Gone, InvalidRequest, NotFound, TooCostly
 from hie.fhir import facts, json_format, references
 from hie.fhir.fhirpath import FhirPathError, model
 from hie.fhir.fhirpath import compile as compile_expression
@@ -300,7 +300,7 @@ class Execution:
         query = self._query(replace(one, arguments=arguments), type_name, ((code, ",".join(dict.fromkeys(places))),))
         page = self.ctx.store.search(replace(query, count=REFERRING, total="none"))
         if page.next_cursor is not None:
-            raise Unprocessable(f"{one.name}: more than {REFERRING} resources refer to what was found; ask of "
+            raise TooCostly(f"{one.name}: more than {REFERRING} resources refer to what was found; ask of "
                                 "fewer, or with more criteria.", expression="query")
         self._fetch(len(page.matches))
         resources = [json_format.parse(version.content or b"{}") for version in page.matches]
@@ -399,13 +399,13 @@ class Execution:
         self._fetches += 1
         self._resources += resources
         if self._fetches > MOST_FETCHES or self._resources > MOST_RESOURCES:
-            raise Unprocessable(f"The query needs more than {MOST_FETCHES} reads and searches, or more than "
+            raise TooCostly(f"The query needs more than {MOST_FETCHES} reads and searches, or more than "
                                 f"{MOST_RESOURCES} resources; ask for less at a time.", expression="query")
 
     def _spend(self, values: int) -> None:
         self._values += values
         if self._values > MOST_VALUES or time.monotonic() - self._started > MOST_SECONDS:
-            raise Unprocessable(f"The query gives more than {MOST_VALUES} values, or takes more than "
+            raise TooCostly(f"The query gives more than {MOST_VALUES} values, or takes more than "
                                 f"{MOST_SECONDS:.0f} seconds; ask for less at a time.", expression="query")
 
 

@@ -1,0 +1,112 @@
+"""Composition/$document: https://hl7.org/fhir/R4/composition-operation-document.html, documents.html
+
+A document is the Composition with all that it refers to, directly or not. One that would lack what the Composition
+itself names is not made.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hie.context import Context
+from hie.errors import InvalidRequest, MethodNotAllowed, NotSupported, TooCostly, Unprocessable
+from hie.fhir import compartments, json_format, references
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.instants import instant
+from hie.fhir.json_format import Fragment
+from hie.fhir.routes import checked_id
+from hie.operations import surroundings
+from hie.registry import Operation, standard_parameters
+from hie.store.search.reference import relative
+from hie.store.versions import StoredVersion
+
+
+def document(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Make the document of a Composition; with persist store it as a Bundle too."""
+    if request.parameter("graph") is not None:
+        raise NotSupported("graph is not supported: a document holds what its Composition refers to.",
+                           expression="graph")
+    persist = _persist(request)
+    id_ = _id(request, ctx)
+    stored = ctx.store.read("Composition", id_)
+    composition = json_format.parse(stored.content or b"{}")
+    bundle = _bundle(stored, _contents(stored, composition, ctx), ctx)
+    if not persist:
+        return FhirResponse(200, json_format.dump(bundle), entity=("Composition", id_))
+    made = json_format.parse(json_format.dump(bundle))  # the parts as JSON, for the Bundle's own validation
+    answer = ctx.dispatch(FhirRequest("create", "Bundle", resource=made, method="POST"), ctx)
+    return FhirResponse(200, answer.content, answer.version_id, answer.last_modified, location=answer.location,
+                        entity=("Composition", id_))
+
+
+def _persist(request: FhirRequest) -> bool:
+    text = request.parameter("persist")
+    if text not in (None, "true", "false"):
+        raise InvalidRequest(f"persist is {str(text)[:80]!r}; it must be true or false.", expression="persist")
+    if text == "true" and request.method in ("GET", "HEAD"):
+        error = MethodNotAllowed("$document with persist=true stores a Bundle; send it by POST.",
+                                 expression="http.method")
+        error.headers["Allow"] = "POST"
+        raise error
+    return text == "true"
+
+
+def _id(request: FhirRequest, ctx: Context) -> str:
+    """Return the Composition's id: of the URL, or of the parameter id, which may be a URL of this server."""
+    text = request.parameter("id")
+    if request.id is not None:
+        if text is not None:
+            raise InvalidRequest("id is for Composition/$document; here the URL names the Composition.",
+                                 expression="id")
+        return request.id
+    if text is None:
+        raise InvalidRequest("Composition/$document needs the parameter id; or use Composition/[id]/$document.",
+                             expression="id")
+    here = relative(relative(text, ctx.store.base_url), ctx.base_url)
+    if "://" in here:
+        raise NotSupported("Documents are made of this server's own Compositions only.", expression="id")
+    return checked_id(here.removeprefix("Composition/"), "Composition")
+
+
+def _contents(stored: StoredVersion, composition: dict[str, Any], ctx: Context) -> list[StoredVersion]:
+    """Return what the document holds beside its Composition; nothing of the record of somebody else."""
+    patients = set(compartments.patient_of(composition))
+
+    def of_others(resource: dict[str, Any]) -> bool:
+        owners = set(compartments.patient_of(resource))
+        return bool(owners) and owners.isdisjoint(patients)
+
+    found, is_cut = surroundings.around([stored], of_others, ctx)
+    if is_cut:
+        raise TooCostly(f"The Composition refers to more than {surroundings.MOST} resources.")
+    there = {(one.type, one.id) for one in (stored, *found)}
+    for path, reference in references.iterate(composition):
+        to = references.parse(relative(str(reference.get("reference", "")), ctx.store.base_url))
+        if to.kind == "relative" and (to.type, to.id) not in there:
+            raise Unprocessable(f"The document would be incomplete: {to.type}/{to.id} cannot be part of it.",
+                                expression=path)
+    return found
+
+
+def _bundle(stored: StoredVersion, found: list[StoredVersion], ctx: Context) -> dict[str, Any]:
+    now = instant(ctx.clock())
+    return {
+        "resourceType": "Bundle",
+        "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{ctx.new_id()}"},
+        "type": "document",
+        "timestamp": now,
+        "entry": [
+            {"fullUrl": f"{ctx.base_url}/{one.type}/{one.id}", "resource": Fragment(one.content or b"{}")}
+            for one in (stored, *found)
+        ],
+    }
+
+
+OPERATION = Operation(
+    code="document",
+    levels=frozenset({"type", "instance"}),
+    types=frozenset({"Composition"}),
+    function=document,
+    definition="http://hl7.org/fhir/OperationDefinition/Composition-document",
+    parameters=standard_parameters("document@Composition"),
+)

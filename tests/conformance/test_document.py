@@ -1,0 +1,80 @@
+"""Composition/$document: https://hl7.org/fhir/R4/composition-operation-document.html"""
+
+import pytest
+
+from tests.builders import observation, parameters, patient, practitioner
+
+
+@pytest.fixture
+def note(fhir):
+    """A Composition about Anna by a doctor, with one Observation that another doctor performed."""
+    person = f"Patient/{fhir.create(patient())['id']}"
+    author = f"Practitioner/{fhir.create(practitioner('1'))['id']}"
+    firm = f"Organization/{fhir.create({'resourceType': 'Organization', 'name': 'Firm'})['id']}"
+    performer = fhir.create({"resourceType": "PractitionerRole", "practitioner": {"reference": author},
+                             "organization": {"reference": firm}})["id"]
+    value = fhir.create(observation(person, 1, performer=[{"reference": f"PractitionerRole/{performer}"}]))["id"]
+    return fhir.create({
+        "resourceType": "Composition", "status": "final", "type": {"text": "Note"}, "date": "2024-03-01",
+        "title": "Note", "subject": {"reference": person}, "author": [{"reference": author}],
+        "section": [{"title": "Findings", "entry": [{"reference": f"Observation/{value}"}]}],
+    })  # fmt: skip
+
+
+def test_a_document_is_the_composition_with_all_that_it_refers_to(fhir, note):
+    answer = fhir.get(f"Composition/{note['id']}/$document")
+    assert answer.status == 200
+    made = answer.json
+    assert (made["type"], made["identifier"]["system"]) == ("document", "urn:ietf:rfc:3986")
+    assert made["timestamp"]
+    assert answer.resources()[0]["resourceType"] == "Composition"
+    assert sorted(one["resourceType"] for one in answer.resources()) == [
+        "Composition", "Observation", "Organization", "Patient", "Practitioner", "PractitionerRole"]
+    assert all(row["fullUrl"].endswith(f"{row['resource']['resourceType']}/{row['resource']['id']}")
+               for row in answer.entries())
+    assert {one["severity"] for one in fhir.post("Bundle/$validate", made).json["issue"]} <= {"warning", "information"}
+    assert fhir.total("Bundle") == 0
+    by_id = fhir.get(f"Composition/$document?id={note['id']}")
+    assert len(by_id.entries()) == 6
+    assert len(fhir.get(f"Composition/$document?id=http://localhost/fhir/Composition/{note['id']}").entries()) == 6
+
+
+def test_a_document_is_stored_where_that_is_asked_for(fhir, client, note):
+    url = f"Composition/{note['id']}/$document"
+    answer = fhir.post(url, parameters(persist=("Boolean", True)))
+    assert answer.status == 200
+    stored = fhir.get(answer.headers["Location"])
+    assert stored.json == answer.json
+    assert stored.json["type"] == "document"
+    fhir.get(f"{url}?persist=true").refused(405, "not-supported", "http.method")
+    reader = client("system/*.rs")
+    assert reader.get(url).status == 200
+    reader.post(f"{url}?persist=true").refused(403, "forbidden")
+    assert fhir.total("Bundle") == 1
+
+
+def test_a_document_that_would_lack_something_is_not_made(fhir, client, note):
+    url = f"Composition/{note['id']}/$document"
+    narrow = client("system/Composition.rs system/Patient.rs system/Observation.rs")
+    narrow.get(url).refused(422, "processing", "Composition.author[0]", "incomplete")
+    client("system/Patient.rs").get(url).refused(403, "forbidden")
+    other = f"Patient/{fhir.create(patient('Other'))['id']}"
+    theirs = fhir.create(observation(other, 5))["id"]
+    section = [{"title": "x", "entry": [{"reference": f"Observation/{theirs}"}]}]
+    fhir.put(f"Composition/{note['id']}", {**note, "section": section})
+    fhir.get(url).refused(422, "processing", "Composition.section[0].entry[0]")
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize(("url", "status", "code", "expression"), [
+    ("Composition/nobody/$document", 404, "not-found", None),
+    ("Composition/$document", 400, "invalid", "id"),
+    ("Composition/x/$document?id=x", 400, "invalid", "id"),
+    ("Composition/$document?id=http://example.org/fhir/Composition/1", 400, "not-supported", "id"),
+    ("Composition/$document?id=a_b", 400, "invalid", "Composition.id"),
+    ("Composition/x/$document?graph=http://example.org/g", 400, "not-supported", "graph"),
+    ("Composition/x/$document?persist=maybe", 400, "invalid", "persist"),
+    ("Patient/x/$document", 404, "not-found", "http.url"),
+])  # fmt: skip
+def test_what_cannot_be_made_is_refused(fhir, url, status, code, expression):
+    fhir.get(url).refused(status, code, expression)
