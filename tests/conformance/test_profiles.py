@@ -119,6 +119,10 @@ def test_reject_refuses_every_way_of_writing(fhir, installed, treat):
     patched = fhir("PATCH", f"Patient/{id_}", [{"op": "remove", "path": "/telecom"}],
                    Content_Type="application/json-patch+json")
     patched.refused(422, "required", "Patient.telecom")
+    plain = fhir.create(patient())["id"]
+    meta = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"profile": [NAMED]}}]}
+    fhir.post(f"Patient/{plain}/$meta-add", meta).refused(422, "required", "Patient.telecom")
+    fhir.delete(f"Patient/{plain}")
     together = bundle(entry("POST", "Patient", GOOD), entry("POST", "Patient", BAD))
     fhir.post("", together).refused(422, "required", "Bundle.entry[1].resource.telecom")
     assert fhir.total("Patient") == 1
