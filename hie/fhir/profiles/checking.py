@@ -98,8 +98,9 @@ class Check:
         """Tell whether a value conforms to one of several profiles; None where one of them is not known."""
         answer: bool | None = False
         for canonical in canonicals:
-            if is_base(canonical):
-                found: bool | None = model.is_a(place.type, canonical.removeprefix(_BASE))
+            base = base_type(canonical)
+            if base is not None:
+                found: bool | None = model.is_a(place.type, base)
             else:
                 definition = self.find(canonical, owner)
                 found = None if definition is None else self.conforms(place, definition)
@@ -136,8 +137,9 @@ class Check:
 
     def type_behind(self, canonical: str, owner: Definition | None) -> str | None:
         """Name the type that a profile is on; None where it is not known."""
-        if is_base(canonical):
-            return canonical.removeprefix(_BASE)
+        base = base_type(canonical)
+        if base is not None:
+            return base
         found = self.find(canonical, owner)
         return None if found is None else found.type
 
@@ -203,6 +205,9 @@ class Check:
     def _profiled(self, place: Place, profiles: list[str], owner: Definition) -> None:
         """Check a value against the profiles of its type, of which one is enough."""
         if len(profiles) == 1:
+            if profiles[0].partition("|")[0] == f"{_BASE}SimpleQuantity" and "comparator" in (place.value or ()):
+                text = "A SimpleQuantity has no comparator (sqty-1)."
+                self.tell("error", "structure", text, f"{place.path}.comparator")
             definition = None if is_base(profiles[0]) else self.find(profiles[0], owner)
             if definition is not None:
                 self.against(place, definition)
@@ -304,7 +309,18 @@ class Check:
 
 def is_base(canonical: str) -> bool:
     """Tell whether a canonical names a type of R4 itself rather than a profile."""
-    return canonical.startswith(_BASE) and model.is_type(canonical.removeprefix(_BASE).partition("|")[0])
+    return base_type(canonical) is not None
+
+
+def base_type(canonical: str) -> str | None:
+    """Give the type of R4 that a canonical names; R4 counts its two profiles of Quantity among its types."""
+    name = canonical.removeprefix(_BASE).partition("|")[0]
+    if not canonical.startswith(_BASE):
+        return None
+    return name if model.is_type(name) else "Quantity" if name in _QUANTITIES else None
+
+
+_QUANTITIES = frozenset({"SimpleQuantity", "MoneyQuantity"})
 
 
 def _is_of(type_name: str, row: dict[str, Any]) -> bool:

@@ -119,6 +119,10 @@ CASES: list[tuple[str, Elements, Callable[[Json], Any], list[tuple[str, str, str
      [("error", "too-long", "Patient.name[0].family")]),
     ("type of a choice", (element("Patient.deceased[x]", types="boolean"),),
      lambda p: p.update(deceasedDateTime="2020"), [("error", "structure", "Patient.deceased")]),
+    ("a SimpleQuantity has no comparator", (element("Patient.extension"), element("Patient.extension.value[x]", type=[
+        {"code": "Quantity", "profile": ["http://hl7.org/fhir/StructureDefinition/SimpleQuantity"]}])),
+     lambda p: p.update(extension=[{"url": "x", "valueQuantity": {"value": 1, "comparator": "<"}}]),
+     [("error", "structure", "Patient.extension[0].value.comparator")]),
     ("invariant", (element("Patient.name", constraint=[{"key": "x-1", "severity": "error", "human": "Given.",
                                                         "expression": "given.count() > 1"}]),),
      lambda p: None, [("error", "invariant", "Patient.name[0]")]),
