@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 #: Where a join finds so many, resources here are looked at one by one instead, until the page is full. To find them all
 #: first costs SQLite half a microsecond each, PostgreSQL two.
 FREQUENT = {"sqlite": 30_000, "postgresql": 6_000}
+#: A join that finds fewer drives the statement, before a code or a word.
+FEW = 2_000
 
 
 
@@ -110,35 +112,49 @@ def _joined(branches: list[Branch], *, reverse: bool) -> Clause:
 
 
 def settled(store: ResourceStore, clause: Clause) -> Clause:
-    """Return the clause so that no join drives it from whose other end very many resources would be found."""
-    while isinstance(first := joins.driver_of(clause), Joined) and first.drives:
-        if _is_rare(store, first):
-            return clause
-        rest = clause.parts[1:] if isinstance(clause, Both) else ()
-        clause = both([replace(first, drives=False, rank=WIDE), *rest])
-    return clause
+    """Return the clause so that a join that finds few drives it, and one that finds very many does not."""
+    parts = clause.parts if isinstance(clause, Both) else (clause,)
+    if not any(isinstance(part, Joined) for part in parts):
+        return clause
+    if parts[0].rank <= REFERENCE and not isinstance(parts[0], Joined):
+        return clause
+    most = FREQUENT[store.database.dialect] if isinstance(parts[0], Joined) else FEW
+    return both([_ranked(store, part, most) for part in parts])
 
 
-def _is_rare(store: ResourceStore, joined: Joined) -> bool:
+def _ranked(store: ResourceStore, part: Clause, most: int) -> Clause:
+    """Return a join ranked by what it finds, counted up to `most`; any other clause as it is."""
+    if not isinstance(part, Joined) or not part.drives:
+        return part
+    found = _found(store, part, most)
+    if found >= FREQUENT[store.database.dialect]:
+        return replace(part, drives=False, rank=WIDE)
+    return replace(part, rank=REFERENCE) if found < FEW else part
+
+
+def _found(store: ResourceStore, joined: Joined, most: int) -> int:
+    """Count what a join finds; where the other end alone has as many as `most`, that says enough."""
     minute = store.clock() // 60_000_000
     for branch in joined.branches if store.database.dialect == "sqlite" else ():
         first = joins.driver_of(branch.clause)
         if isinstance(first, Joined):
-            if not _is_rare(store, first):
-                return False
-        elif first.rank > ID and (not has_keys(first) or _is_frequent(store.database, store.tenant, first, minute)):
-            return False
-    return not _is_frequent(store.database, store.tenant, joined, minute)
+            at_other_end = _found(store, first, most)
+        elif has_keys(first):
+            at_other_end = _counted(store.database, store.tenant, first, most, minute)
+        else:
+            at_other_end = 0 if first.rank == ID else most
+        if at_other_end >= most:
+            return most
+    return _counted(store.database, store.tenant, joined, most, minute)
 
 
 @lru_cache(maxsize=1024)
-def _is_frequent(database: Database, tenant: int, clause: Clause, _minute: int) -> bool:
-    """Tell whether very many match; asked again each minute."""
-    most = FREQUENT[database.dialect]
+def _counted(database: Database, tenant: int, clause: Clause, most: int, _minute: int) -> int:
+    """Count the matches of a clause, up to `most`; asked again each minute."""
     statement, names = _counting(database.dialect, Shaped(clause))
     bound: dict[str, Any] = dict(zip(names, clause.values(), strict=True))
     bound |= {"tenant": tenant, "row_limit": most}
-    return int(run(database.connection(), statement, bound, is_selective=True)[0][0]) >= most
+    return int(run(database.connection(), statement, bound, is_selective=True)[0][0])
 
 
 @lru_cache(maxsize=256)
