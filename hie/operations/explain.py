@@ -10,58 +10,70 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from hie.context import Context
-from hie.errors import InvalidRequest, UnknownType
-from hie.fhir import facts
+from hie.errors import FhirError, InvalidRequest
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import dump
-from hie.fhir.routes import parse_query
+from hie.fhir.routes import parse
 from hie.registry import Operation
 from hie.store.search import explanation, grants
 from hie.store.search import query as search_query
 from hie.store.search.query import SearchQuery
+from hie.store.terminology import Later
 
 Row = dict[str, Any]
 
 
 def explain(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Tell how a search would be answered."""
+    meant = _search(request)
     query = search_query.parse(
-        *_search(request),
+        meant.type,
+        meant.parameters,
         handling=request.preferences.handling,
         default_count=ctx.settings.default_page_size,
         max_count=ctx.settings.max_page_size,
         base_url=ctx.base_url,
         now=ctx.clock(),
+        terminology=Later(ctx.store),
+        compartment=meant.compartment,
     )
     restricted = _grant(query, ctx)
     asked = urlencode(query.self_link, safe=":|,/$", quote_via=quote)
-    rows: list[Row] = [_text("search", f"{query.type or ''}?{asked}"), _text("grant", restricted)]
+    path = "/".join(filter(None, (*(meant.compartment or ()), query.type)))
+    rows: list[Row] = [_text("search", f"{path}?{asked}"), _text("grant", restricted)]
     for question in explanation.questions(ctx.store, query):
         rows.append({"name": "criterion", "part": [
             _text("parameter", question.name), _text("index", question.words),
             {"name": "verified", "valueBoolean": question.verify},
         ]})  # fmt: skip
     rows += [_text("includes", told) for told in _includes(query)]
-    if ctx.store.grant.admin:
-        rows += [_statement(one) for one in explanation.planned(ctx.store, query)]
     growth = explanation.growth(ctx.store, query)
+    if ctx.store.grant.admin:
+        planned = explanation.planned(ctx.store, query)
+        rows += [_statement(one) for one in planned]
+        if any(one.sorts and (one.rows is None or one.rows > query.count) for one in planned):
+            growth.append("By this plan all matches are sorted before the first is given.")
     rows += [_text("growth", told) for told in growth or ["Nothing: a page costs its own rows."]]
     return FhirResponse(200, dump({"resourceType": "Parameters", "parameter": rows}))
 
 
-def _search(request: FhirRequest) -> tuple[str | None, tuple[tuple[str, str], ...]]:
-    """Return the type and the parameters of the search that is meant."""
+def _search(request: FhirRequest) -> FhirRequest:
+    """Return the search that is meant, read through the route table as any other."""
     if request.type is not None:
-        return request.type, request.parameters
+        return request
     given = [value for name, value in request.parameters if name == "search"]
     if len(given) != 1 or len(request.parameters) != 1:
         raise InvalidRequest("$explain of the system takes one parameter, search, such as "
                              "search=Observation%3Fpatient%3D1; or use [type]/$explain.", expression="search")
-    type_name, _, query = given[0].removeprefix("/").partition("?")
-    if type_name and type_name not in facts.RESOURCE_TYPES:
-        raise UnknownType(f"search names {type_name[:80]!r}, which is not a resource type of FHIR R4.",
-                          expression="search")
-    return type_name or None, parse_query(query)
+    path, _, query = given[0].removeprefix("/").partition("?")
+    try:
+        meant = parse("GET", path, query)
+    except FhirError as error:
+        raise type(error)(error.diagnostics, expression="search") from None
+    if not meant.interaction.startswith("search"):
+        raise InvalidRequest(f"search is {given[0][:80]!r}, which is no search but a {meant.interaction}.",
+                             expression="search")
+    return meant
 
 
 def _grant(query: SearchQuery, ctx: Context) -> str:

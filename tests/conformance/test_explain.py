@@ -50,6 +50,13 @@ def test_rows_are_expected_by_what_leads(admin, database_kind):
     (rows,) = told(admin.get(f"Observation/$explain?patient={person}&status=final"), "rows")
     assert rows == 20 if database_kind == "sqlite" else rows >= 0
     assert told(admin.get("$explain?search=%3F_lastUpdated%3Dgt2020"), "sql")
+    within = admin.get(f"$explain?search=Patient/{person}/Observation%3Fstatus%3Dfinal")
+    assert told(within, "search") == [f"Patient/{person}/Observation?status=final"]
+    assert len(told(within, "parameter")) == 2
+    chained = admin.get("Observation/$explain?patient.name=smith")
+    assert told(chained, "parameter") == ["chain"]
+    assert "far end" in told(chained, "growth")[0]
+    assert told(admin.get("Observation/$explain?code:in=http://hl7.org/fhir/ValueSet/observation-status"), "sql")
 
 
 def test_what_grows_is_said(admin):
@@ -83,3 +90,4 @@ def test_what_cannot_be_explained_is_refused_as_the_search_is(admin):
     admin.get("$explain?search=Patient&x=1").refused(400, "invalid", "search")
     admin.get("$explain?search=Paciente%3Fname%3Dx").refused(404, "not-supported", "search")
     admin.get("Patient/1/$explain").refused(404, "not-found", "http.url")
+    admin.get("$explain?search=Patient/1").refused(400, "invalid", "search")

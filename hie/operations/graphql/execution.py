@@ -24,6 +24,7 @@ from hie.store.search import query as search_query
 from hie.store.search.index import reference_walk
 from hie.store.search.query import SearchQuery
 from hie.store.search.reference import relative, target
+from hie.store.terminology import Later
 
 MOST_FETCHES = 100
 MOST_RESOURCES = 5_000
@@ -358,6 +359,7 @@ class Execution:
         query = search_query.parse(
             type_name, parameters, default_count=self.ctx.settings.default_page_size,
             max_count=self.ctx.settings.max_page_size, base_url=self.ctx.base_url, now=self.ctx.clock(),
+            terminology=Later(self.ctx.store),
         )  # fmt: skip
         if query.includes or query.result:
             raise _invalid(f"{one.name} takes search criteria, _count, _sort and _cursor; what else is wanted, its "

@@ -64,6 +64,11 @@ class Planned:
     plan: list[str]
     rows: int | None
 
+    @property
+    def sorts(self) -> bool:
+        """Tell whether all matches are sorted, rather than read in their order."""
+        return any("FOR ORDER BY" in line or line.strip() == "Sort" for line in self.plan)
+
 
 # ---- in words, from the search alone ---------------------------------------------------------------------------------
 
@@ -75,7 +80,7 @@ def questions(store: ResourceStore, query: SearchQuery) -> list[Question]:
 
 def _question(store: ResourceStore, query: SearchQuery, one: Any) -> Question:
     if not isinstance(one, Criterion):
-        told = "references are followed from resource to resource, each hop under the grant"
+        told = (type(one).__doc__ or "").strip().splitlines()[0]
         return Question(type(one).__name__.lower(), told, False)
     parameter, number = one.parameter, len(one.values)
     name = f"{parameter.code}:{one.modifier}" if one.modifier else parameter.code
@@ -107,6 +112,8 @@ def _growth(asked: list[Question], query: SearchQuery) -> Iterator[str]:
         yield "No criterion has an index that leads to its matches: resources are read until the page is full."
     if len(query.criteria) > 1:
         yield "The matches of the most selective criterion are looked at until the page is full."
+    if not all(isinstance(one, Criterion) for one in query.criteria):
+        yield "Chains and _has ask for all that matches at their far end, each hop under the grant."
     for one in asked:
         if one.verify:
             yield f"{one.name} only narrows: candidates are opened and tested until the page is full."
