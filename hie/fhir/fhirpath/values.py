@@ -18,6 +18,8 @@ from hie.fhir.datatypes import DatatypeError, Precision, parse_date, parse_time
 from . import model, units
 from .errors import FhirPathError
 
+MAX_PAIRS = 1_000_000
+"""Items without order are compared each with each."""
 _WIDEST_ZONE = 14 * 3600 * 1_000_000
 _HOUR = 3600 * 1_000_000
 _HOURS = 2 * Precision.MINUTE - 1
@@ -177,6 +179,8 @@ def equivalent(left: Any, right: Any) -> bool:
 
 def equivalent_collections(left: list[Any], right: list[Any]) -> bool:
     """Tell whether two collections hold equivalent items, in whatever order."""
+    if len(left) * len(right) > MAX_PAIRS:
+        raise FhirPathError(f"~ compares at most {MAX_PAIRS} pairs of items.")
     rest = list(right)
     for item in left:
         for at, other in enumerate(rest):

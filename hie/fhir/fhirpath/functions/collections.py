@@ -50,8 +50,6 @@ def _projected(projection: Run, frame: Frame, items: Items) -> Items:
     for at, item in enumerate(items):
         frame.index = at
         found.extend(projection(frame, [item]))
-        if frame.watch is not None:
-            frame.watch.spend(len(found))
     return found
 
 
@@ -63,17 +61,16 @@ def _repeat(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -
         found: Items = []
         seen = set()
         waiting = start.run(frame, focus)
+        follow = projection if frame.watch is None else frame.watch.over(projection)
         while waiting:
             further: Items = []
             for item in waiting:
-                for one in projection(frame, [item]):
+                for one in follow(frame, [item]):
                     mark = key(to_system(one, None))
                     if mark not in seen:
                         seen.add(mark)
                         further.append(one)
             found.extend(further)
-            if frame.watch is not None:
-                frame.watch.spend(len(waiting) + len(further))
             if len(found) > MAX_REPEATED:
                 raise FhirPathError(f"repeat() found more than {MAX_REPEATED} items.")
             waiting = further

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..compiler import EMPTY, FALSE, TRUE, Compiler, Frame, Items, Part, Run, singleton
+from ..errors import FhirPathError
+from ..operators import MAX_TEXT
 from ..syntax import Expression
 
 Compile = Callable[[Compiler, Part, tuple[Expression, ...]], Part]
@@ -57,6 +59,8 @@ def on_value(
                 if None in values:
                     return EMPTY
                 result = apply(value, *values)
+            if type(result) is str and len(result) > MAX_TEXT:
+                raise FhirPathError(f"{name}() would make a text of more than {MAX_TEXT} characters.")
             return TRUE if result is True else FALSE if result is False else EMPTY if result is None else [result]
 
         return Part(run, type_name)
@@ -79,10 +83,8 @@ def each_item(name: str, gather: Gather, type_name: str | None = "") -> Function
 
         def run(frame: Frame, focus: Items) -> Items:
             items = own(frame, focus)
-            if frame.watch is not None:
-                frame.watch.spend(len(items))
             outer = frame.index
-            found = gather(criterion, frame, items)
+            found = gather(criterion if frame.watch is None else frame.watch.over(criterion), frame, items)
             frame.index = outer
             return found
 
