@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import IO
 
 SENT, STORED, REFUSED = "sent", "stored", "refused"
+_STATES = frozenset({SENT, STORED, REFUSED})
 
 
 class JournalError(Exception):
@@ -28,7 +29,7 @@ class Journal:
         self._lock = threading.Lock()
         self._states: dict[str, str] = {}
         try:
-            self._file: IO[str] = path.open("a+", encoding="utf-8")
+            self._file: IO[str] = path.open("a+", encoding="utf-8", errors="replace")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
@@ -45,10 +46,10 @@ class Journal:
             whole = line.endswith("\n")
             try:
                 entry = json.loads(line)
-                if entry["server"] == self._server:
+                if entry["server"] == self._server and entry["state"] in _STATES:
                     self._states[entry["digest"]] = entry["state"]
-            except (ValueError, KeyError, TypeError):
-                continue  # the line that was being written when an earlier load was killed
+            except (ValueError, KeyError, TypeError, RecursionError):
+                continue  # cut off when an earlier load was killed, or spoiled by somebody
         if not whole:
             self._file.write("\n")
 

@@ -38,6 +38,21 @@ def test_a_line_that_was_cut_off_is_passed_over_and_ended(tmp_path: Path) -> Non
         assert (journal.state("a"), journal.state("b")) == (STORED, STORED)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [b"\xff\xfe\x00", b"[1, 2]", b'"text"', b'{"server": "http://one/fhir", "digest": ["a"], "state": "stored"}',
+     b'{"server": "http://one/fhir", "digest": "a", "state": "unheard-of"}', b"[" * 100_000],
+    ids=["no text", "a list", "a string", "a digest that is none", "a state that is none", "too deep"],
+)  # fmt: skip
+def test_a_line_that_somebody_spoiled_is_passed_over(tmp_path: Path, line: bytes) -> None:
+    with Journal(tmp_path / "j", SERVER) as journal:
+        journal.write(["b"], STORED)
+    with (tmp_path / "j").open("ab") as file:
+        file.write(line + b"\n")
+    with Journal(tmp_path / "j", SERVER) as journal:
+        assert (journal.state("a"), journal.state("b")) == (None, STORED)
+
+
 def test_two_loads_do_not_share_a_journal(tmp_path: Path) -> None:
     with Journal(tmp_path / "j", SERVER), pytest.raises(JournalError, match="Another"):
         Journal(tmp_path / "j", SERVER)
