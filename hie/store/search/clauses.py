@@ -365,9 +365,10 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Joined(Clause):
-    """A resource at the other end of a reference matches: one referred to, or, `reverse`, one that refers here.
+    """Some resource at the other end of a reference matches.
 
-    `drives`: few enough match there to begin with them (hie.store.search.hops).
+    It is one referred to, or, `reverse`, one that refers here. `drives`: few enough match there to begin with them
+    (hie.store.search.hops).
     """
 
     branches: tuple[Branch, ...]

@@ -16,6 +16,7 @@ from sqlalchemy.sql.expression import ClauseElement, Executable
 
 from hie.store.models import resource, token
 from hie.store.search import criteria, engine
+from hie.store.search.chain import PerType
 from hie.store.search.clauses import (
     NOTHING,
     AllTokens,
@@ -79,6 +80,8 @@ def questions(store: ResourceStore, query: SearchQuery) -> list[Question]:
 
 
 def _question(store: ResourceStore, query: SearchQuery, one: Any) -> Question:
+    if isinstance(one, PerType):
+        return _question(store, query, one.by_type[0][1])
     if not isinstance(one, Criterion):
         told = (type(one).__doc__ or "").strip().splitlines()[0]
         return Question(type(one).__name__.lower(), told, False)
