@@ -162,10 +162,13 @@ class UnitOfWork:
         """Flush, and check that what was written hangs together."""
         if not self.wrote:
             return
-        self._see_that_nothing_moved()
         if self.database.dialect == "postgresql" and self._is_one_new_resource():
             self._store_one()
-            return
+        else:
+            self._store_all()
+        self._see_that_nothing_moved()
+
+    def _store_all(self) -> None:
         connection = self.writing()
         if self.parameters and not custom_parameters.apply(connection, self.tenant, self.parameters, self.now):
             self.parameters.clear()
@@ -174,7 +177,10 @@ class UnitOfWork:
             self._check_unreferenced(connection, type_name, id_)
 
     def _see_that_nothing_moved(self) -> None:
-        """Begin again where index rows were made with other custom search parameters than there are now."""
+        """Begin again where index rows were made with other custom search parameters than there are now.
+
+        Asked last, when the rows are written: a run for a change that is not known here yet will wait for them.
+        """
         self.tenant.parameters.fresh(self.database.connection, self.tenant)
         if search_parameters.installed() is not self._known:
             raise Again("Search parameters changed since index rows were made.")
