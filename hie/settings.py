@@ -56,6 +56,9 @@ class Settings:
         "https://app.example.org; * for every page; empty: none."
     )
     async_hours: int = _setting(24, "Hours after which the answer of an asynchronous request is removed.")
+    content_search: bool = _setting(
+        False, "Whether `_content` is answered: every word of every string is indexed, about 100 µs more for a create."
+    )
     token_cache_seconds: int = _setting(5, "Longest time a revoked token may still be answered from memory.")
     job_attempts: int = _setting(3, "Tries of a job before it has failed.")
     log_level: str = _setting("INFO", "Level of the structured log on standard error.")

@@ -18,6 +18,8 @@ TokenValue = tuple[str, str | None, str]
 """parameter, system, code. The system is "" where the element could say one and does not, None where it cannot."""
 TypedIdentifierValue = tuple[str, str, str, str]
 """parameter, system and code of Identifier.type, Identifier.value; for the modifier :of-type."""
+TextValue = tuple[str, str]
+"""parameter, CodeableConcept.text, Coding.display or Identifier.type.text; for the modifier :text."""
 ReferenceValue = tuple[str, str | None, str | None, str | None, tuple[str, str] | None, str | None]
 """parameter, target type, target id, url, identifier (system or "", value), version.
 
@@ -53,6 +55,7 @@ class IndexValues:
         "references",
         "root",
         "strings",
+        "texts",
         "tokens",
         "uris",
     )
@@ -61,6 +64,7 @@ class IndexValues:
         self.root = root
         self.tokens: list[TokenValue] = []
         self.identifier_types: list[TypedIdentifierValue] = []
+        self.texts: list[TextValue] = []
         self.references: list[ReferenceValue] = []
         self.strings: list[StringValue] = []
         self.dates: list[DateValue] = []
@@ -78,6 +82,7 @@ class IndexValues:
         self.root = root
         self.present = []
         self.identifier_types = []
+        self.texts = []
         setattr(self, kind, [])
         return self
 
@@ -101,6 +106,9 @@ def _coding(parameter: str, _: str | None) -> Emit:
     def emit(coding: Any, out: IndexValues) -> None:
         if type(coding) is not dict:
             return
+        display = coding.get("display")
+        if type(display) is str:
+            out.texts.append((parameter, display))
         code = coding.get("code")
         if type(code) is str:
             system = coding.get("system")
@@ -115,12 +123,18 @@ def _codeable_concept(parameter: str, _: str | None) -> Emit:
     def emit(concept: Any, out: IndexValues) -> None:
         if type(concept) is not dict:
             return
+        texts, text = out.texts, concept.get("text")
+        if type(text) is str:
+            texts.append((parameter, text))
         codings = concept.get("coding")
         if type(codings) is list:
             tokens = out.tokens
             before = len(tokens)
             for coding in codings:
                 if type(coding) is dict:
+                    display = coding.get("display")
+                    if type(display) is str:
+                        texts.append((parameter, display))
                     code = coding.get("code")
                     if type(code) is str:
                         system = coding.get("system")
@@ -144,6 +158,9 @@ def _identifier(parameter: str, _: str | None) -> Emit:
         out.tokens.append((parameter, system if type(system) is str else "", value))
         kind = identifier.get("type")
         if type(kind) is dict:
+            text = kind.get("text")
+            if type(text) is str:
+                out.texts.append((parameter, text))
             for coding in kind.get("coding") or ():
                 if type(coding) is dict and type(coding.get("code")) is str:
                     kind_system = coding.get("system")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from hie import __version__
 from hie.context import Context
@@ -25,7 +25,10 @@ def capabilities(request: FhirRequest, ctx: Context) -> FhirResponse:
         raise InvalidRequest(f"mode is {mode[:80]!r}; it must be full, normative or terminology.", expression="mode")
     started, cors = _started(ctx.registry, ctx.clock()), bool(ctx.settings.cors_origins)
     known, profiles = search_parameters.installed(), ctx.profiles.supported()
-    return FhirResponse(200, _statement(ctx.base_url, ctx.registry.operations, started, cors, known, profiles))
+    content = ctx.settings.content_search
+    return FhirResponse(
+        200, _statement(ctx.base_url, ctx.registry.operations, started, cors, content, known, profiles)
+    )
 
 
 Supported = tuple[tuple[str, tuple[str, ...]], ...]
@@ -34,11 +37,12 @@ Supported = tuple[tuple[str, tuple[str, ...]], ...]
 
 @lru_cache(maxsize=8)
 def _statement(
-    base_url: str, operations: tuple[object, ...], at: int, cors: bool, _custom: object, profiles: Supported
-) -> bytes:
+    base_url: str, operations: tuple[object, ...], at: int, cors: bool, content_search: bool, _custom: object,
+    profiles: Supported,
+) -> bytes:  # fmt: skip
     return json_format.dump(capability_statement(
         base_url=base_url, version=__version__, at=at, operations=operations,  # type: ignore[arg-type]
-        parameters_of=offered_parameters, cors=cors, profiles=dict(profiles),
+        parameters_of=partial(offered_parameters, content_search), cors=cors, profiles=dict(profiles),
     ))
 
 
@@ -55,7 +59,8 @@ def _started(registry: Registry, now: int) -> int:
     return _started_at.setdefault(id(registry), now)
 
 
-def offered_parameters(type_name: str) -> Mapping[str, SearchParameter]:
+def offered_parameters(content_search: bool, type_name: str) -> Mapping[str, SearchParameter]:
     """Return the search parameters of a type that the search engine answers."""
     known = search_parameters.for_type(type_name).items()
-    return {code: one for code, one in known if one.is_searchable and not one.is_special}
+    special = ("_text", "_content", "_filter", "near") if content_search else ("_text", "_filter", "near")
+    return {code: one for code, one in known if code in special or (one.is_searchable and not one.is_special)}

@@ -48,9 +48,12 @@ def _entries(
     warnings = [*_ignored(query), *_cut(page)]
     if warnings:
         yield bundle.outcome_entry(outcome.outcome(warnings))
-    for mode, versions in (("match", page.matches), ("include", page.included)):
-        for stored in versions:
-            yield bundle.match_entry(base_url, stored.type, stored.id, _shown(stored, selection), mode)
+    for mode, versions, told in (("match", page.matches, page.told), ("include", page.included, ())):
+        for number, stored in enumerate(versions):
+            entry = bundle.match_entry(base_url, stored.type, stored.id, _shown(stored, selection), mode)
+            if told:
+                entry["search"] |= told[number]
+            yield entry
 
 
 def _shown(stored: StoredVersion, selection: Selection | None) -> bytes | dict[str, Any]:

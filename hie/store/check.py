@@ -97,7 +97,7 @@ def _resources(connection: Connection, tenant: Tenant, report: CheckReport, base
             if version.content is not None:
                 content = parsed(version)
                 moving = moving_rows(content, tenant.blind, base_url)
-                index = index_rows(content, tenant.blind, base_url)
+                index = index_rows(content, tenant.blind, base_url, content_words=tenant.content_words)
                 targets.update((target, name) for target in literal_targets(index.refers))
                 yield from _meta(name, content, row)
             needed = set(index.tokens) if moving is None else set(index.tokens).difference(moving.tokens)

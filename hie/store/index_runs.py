@@ -162,7 +162,8 @@ def _replace(connection: Connection, tenant: Tenant, base_url: str, found: Seque
         except IntegrityFailure:
             continue  # the alarm was raised; one row must not keep all others from being found
         content = parsed(version)
-        index, moving = index_rows(content, tenant.blind, base_url), moving_rows(content, tenant.blind, base_url)
+        index = index_rows(content, tenant.blind, base_url, content_words=tenant.content_words)
+        moving = moving_rows(content, tenant.blind, base_url)
         indexed.append((row.key, index))
         if moving is not None:
             gone += [(hash_, row.key) for hash_ in set(moving.tokens).difference(index.tokens)]

@@ -182,6 +182,14 @@ reindexing = Table(
     Column("after", BigInteger, nullable=False),
 )
 
+#: How a tenant's resources are indexed now; a start with another setting indexes them anew (hie.store.reindexing).
+index_setting = Table(
+    "index_setting",
+    metadata,
+    Column("tenant", Integer, primary_key=True, autoincrement=False),
+    Column("content_words", Boolean, nullable=False),
+)
+
 job = Table(
     "job",
     metadata,

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from hie.errors import IntegrityFailure
 from hie.store import rows
 from hie.store.database import Database
-from hie.store.models import reindexing, resource
+from hie.store.models import index_setting, reindexing, resource, token
 from hie.store.opening import open_versions, parsed
 from hie.store.search.index import IndexRows, index_rows
 from hie.store.tenants import Tenant
@@ -26,10 +27,31 @@ BATCH = 500
 
 
 def bring_up_to_date(database: Database, tenants: dict[int, Tenant], base_url: str) -> None:
-    """Do what is noted; nothing where nothing is."""
+    """Do what is noted, and what a changed setting asks for; nothing where nothing is."""
+    known = {row.tenant: row.content_words for row in database.connection().execute(select(index_setting))}
+    for tenant in tenants.values():
+        if known.get(tenant.id) != tenant.content_words:
+            database.write(partial(_settle, tenant))
     for tenant in database.connection().execute(select(reindexing.c.tenant)).scalars().all():
         if tenant in tenants:
             _reindex(database, tenants[tenant], base_url)
+
+
+def _settle(tenant: Tenant, connection: Connection) -> None:
+    """Write down the setting, and where it was another one that everything must be indexed anew."""
+    its = index_setting.c.tenant == tenant.id
+    before = connection.execute(select(index_setting.c.content_words).where(its).with_for_update()).scalar()
+    if before == tenant.content_words:
+        return
+    connection.execute(delete(index_setting).where(its))
+    connection.execute(insert(index_setting), {"tenant": tenant.id, "content_words": tenant.content_words})
+    if before is None:
+        return  # a new store, or one that the upgrade has indexed anew
+    if connection.dialect.name == "sqlite" and before:
+        keys = select(resource.c.key).where(resource.c.tenant == tenant.id)
+        connection.execute(delete(token).where(token.c.key.in_(keys)))
+    connection.execute(delete(reindexing).where(reindexing.c.tenant == tenant.id))
+    connection.execute(insert(reindexing), {"tenant": tenant.id, "after": 0})
 
 
 def _reindex(database: Database, tenant: Tenant, base_url: str) -> None:
@@ -68,7 +90,8 @@ def _indexed(
         except IntegrityFailure:
             continue  # the alarm was raised; such a row must not keep all others from being served
         if version.content is not None:
-            yield row.key, index_rows(parsed(version), tenant.blind, base_url)
+            content = parsed(version)
+            yield row.key, index_rows(content, tenant.blind, base_url, content_words=tenant.content_words)
 
 
 def _next(tenant: Tenant, after: int) -> Any:

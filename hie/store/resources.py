@@ -347,7 +347,7 @@ class ResourceStore:
         return index
 
     def _index(self, content: dict[str, Any]) -> IndexRows:
-        return index_rows(content, self.blind, self.base_url)
+        return index_rows(content, self.blind, self.base_url, content_words=self.keys.content_words)
 
     def _permit(self, type_name: str, letter: str, index: IndexRows | None) -> None:
         queries = self.grant.queries(type_name, letter)

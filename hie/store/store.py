@@ -57,7 +57,8 @@ class Store:
             key_file = settings.root_key_file
             bring_up_to_date(engine, settings.data_dir, lambda: key_file.exists() or FileKeys.create(key_file))
             management = _keys(key_file)
-            tenants = {DEFAULT_TENANT: Tenant(DEFAULT_TENANT, "default", management)}
+            tenant = Tenant(DEFAULT_TENANT, "default", management, content_words=settings.content_search)
+            tenants = {DEFAULT_TENANT: tenant}
             audit_keys = {number: tenant.audit_keys for number, tenant in tenants.items()}
             database = Database(engine, audit_keys, settings.data_dir)
             _make_tenant(database, tenants[DEFAULT_TENANT], clock())

@@ -17,10 +17,13 @@ DEFAULT_TENANT = 1
 
 
 class Tenant:
-    """The keys of one tenant; shared by the threads of a process."""
+    """The keys of one tenant, and how it is indexed; shared by the threads of a process.
 
-    def __init__(self, tenant_id: int, name: str, management: KeyManagement) -> None:
-        self.id, self.name = tenant_id, name
+    `content_words`: every string can be searched by its words (`_content`), not the narrative alone.
+    """
+
+    def __init__(self, tenant_id: int, name: str, management: KeyManagement, *, content_words: bool = False) -> None:
+        self.id, self.name, self.content_words = tenant_id, name, content_words
         self.blind = Blind(management.derive(tenant_id, "blind-index"))
         self.data_keys = DataKeys(management, tenant_id)
         self.job_cipher = AESGCM(management.derive(tenant_id, "job"))

@@ -36,7 +36,7 @@ def test_what_belongs_to_later_is_absent(nobody):
     codes = {one["code"] for row in rest["resource"] for one in row["interaction"]}
     assert "search-system" not in codes
     assert {one["code"] for one in rest["interaction"]} == {"transaction", "batch", "history-system", "search-system"}
-    assert not any(name.startswith(("_text", "_content", "_filter", "_query", "_has", "_list"))
+    assert not any(name.startswith(("_content", "_query", "_has", "_list"))
                    for row in rest["resource"] for name in [one["name"] for one in row["searchParam"]])
 
 
@@ -46,12 +46,23 @@ def test_no_search_parameter_is_promised_that_the_search_refuses(nobody, fhir):
         if row["type"] not in ("Patient", "Observation", "Location"):
             continue
         for one in row["searchParam"]:
-            query = f"{one['name']}=x" if one["name"] == "_id" else f"{one['name']}:missing=true"
+            query = {"_id": "_id=x", "_text": "_text=x", "_filter": "_filter=_id eq x"}.get(
+                one["name"], f"{one['name']}:missing=true"
+            )
             assert fhir.get(f"{row['type']}?{query}&_count=1").status == 200, one["name"]
         for name in row.get("searchInclude", []):
             assert fhir.get(f"{row['type']}?_include={name}").status == 200, name
         for name in row.get("searchRevInclude", [])[:20]:
             assert fhir.get(f"{row['type']}?_revinclude={name}").status == 200, name
+
+
+def test_search_beyond_plain_parameters_stands_where_it_is_offered(nobody):
+    rows = {row["type"]: {one["name"] for one in row["searchParam"]}
+            for row in statement(nobody)["rest"][0]["resource"]}
+    assert {"_text", "_filter"} <= rows["Patient"]
+    assert {"_text", "_filter", "near"} <= rows["Location"]
+    assert "_text" not in rows["Bundle"]
+    assert "near" not in rows["Patient"]
 
 
 def test_operations_stand_with_their_definitions(nobody):

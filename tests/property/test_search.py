@@ -6,11 +6,15 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
+import json
+import math
 import random
+import re
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -26,12 +30,40 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LOINC, UCUM, LOCAL = "http://loinc.org", "http://unitsofmeasure.org", "urn:local"
 CODES = [(LOINC, "8302-2"), (LOINC, "8480-6"), (LOCAL, "8302-2"), ("", "8480-6"), (LOCAL, "x,y"), (LOCAL, "a|b$c")]
 FAMILIES = ["Müller", "MULLER", "Muller-Lüdenscheidt", "O'Neil", "Øster", "de la Cruz " + "x" * 80, "李", "Mu"]
+WORDS = ["Body height", "Body  Weight", "BÖDY", "Bo", "Systolic blood pressure", "systolic blood", "Øre, rød", "O"]
+URLS = [
+    "http://p/a", "http://p/a/", "http://p/a/b", "http://p/a/b/c", "http://p/ab", "http://p", "http://P/a", "urn:p:a",
+    "http://p/a/b|2", "http://q/" + "x/" * 14 + "y", "http://q/" + "x/" * 14 + "z", "http://q/" + "x/" * 12, "q//r/s",
+    "http://p//a/b",
+]  # fmt: skip
+SAID = [
+    "pain", "Pain", "knee", "k<b>n</b>ee", "J\u00f6int", "joint;", "joint-pain", "no", "<i>H</i>2O", "&lt;5",
+    "\u6771\u4eac", "\u6771",
+]  # fmt: skip
+PLACES = [
+    (47.37, 8.54), (47.38, 8.55), (0.0, 179.999), (0.0, -179.99), (-0.01, 179.9), (89.7, 10.0), (89.69, -170.0),
+    (-60.0, 0.0),
+]  # fmt: skip
+DISTANCES = [
+    (1, "km"), (2, ""), (40, "km"), (30, "[mi_i]"), (5000, "m"), (900, "km"), (9e3, "km"), (19e3, "km"),
+]  # fmt: skip
 DATES = [
     "1980", "1980-05", "1980-05-12", "1979-12-31", "1981-01-01", "1980-06", "2015-02-14", "2015-02-14T13:42:00+10:00",
     "2015-02-14T03:42:00Z", "2015-02-14T03:42:00.5Z", "2015-02-13T23:59:59-05:00", "1999", "2000-02-29", "1980-05-13",
 ]  # fmt: skip
-NUMBERS = ["5", "5.4", "5.40", "5.35", "5.45", "-3", "0", "100", "99.5", "100.5", "1e2", "0.001", "5.4000001"]
-UNITS = [(UCUM, "mg", "mg"), (UCUM, "g", "gram"), ("", "", "mg"), ("", "", "")]
+NUMBERS = [
+    "5", "5.4", "5.40", "5.35", "5.45", "-3", "0", "100", "99.5", "100.5", "1e2", "0.001", "5.4000001", "5000", "0.005",
+    "37", "98.6", "98.60",
+]  # fmt: skip
+UNITS = [
+    (UCUM, "mg", "mg"), (UCUM, "g", "gram"), (UCUM, "kg", "kg"), (UCUM, "Cel", "C"), (UCUM, "[degF]", "F"),
+    (UCUM, "[pH]", "pH"), (UCUM, "pills", "mg"), (LOCAL, "mg", "mg"), ("", "", "mg"), ("", "", ""),
+]  # fmt: skip
+#: unit -> kind, size, zero: what a number of it is in grams or kelvins.
+SIZES = {
+    "mg": ("mass", Fraction(1, 1000), 0), "g": ("mass", Fraction(1), 0), "kg": ("mass", Fraction(1000), 0),
+    "Cel": ("heat", Fraction(1), Fraction("273.15")), "[degF]": ("heat", Fraction(5, 9), Fraction("459.67")),
+}  # fmt: skip
 
 
 # ---- resources -------------------------------------------------------------------------------------------------------
@@ -41,7 +73,11 @@ def concept(rng: random.Random) -> Json:
     codings = []
     for system, code in rng.sample(CODES, rng.choice([0, 1, 1, 2])):
         codings.append({"code": code, **({"system": system} if system else {})})
-    return {"coding": codings} if codings else {"text": "words"}
+        if rng.random() < 0.5:
+            codings[-1]["display"] = rng.choice(WORDS)
+    if codings and rng.random() < 0.5:
+        return {"coding": codings}
+    return {"text": rng.choice(WORDS), **({"coding": codings} if codings else {})}
 
 
 def quantity(rng: random.Random) -> Json:
@@ -83,16 +119,41 @@ def patient(rng: random.Random, number: int) -> Json:
         found["identifier"] = [identifier(rng)]
     if rng.random() < 0.5:
         found["address"] = [{"city": rng.choice(["Bern", "Berne", "Ulm"]), "line": ["Main 1"]}]
-    return found | meta(rng)
+    return found | narrative(rng) | meta(rng)
+
+
+def narrative(rng: random.Random) -> Json:
+    if rng.random() < 0.3:
+        return {}
+    said = " ".join(rng.choices(SAID, k=rng.choice([1, 2, 3, 6])))
+    return {"text": {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{said}</p></div>'}}
+
+
+def location(rng: random.Random, number: int) -> Json:
+    found: Json = {"resourceType": "Location", "id": f"l{number}", "name": rng.choice(WORDS), "status": "active"}
+    if number:
+        latitude, longitude = rng.choice(PLACES)
+        at = {"latitude": str(latitude + rng.choice([0, 0.01, -0.3])), "longitude": str(longitude)}
+        found["position"] = {name: json_format.JsonDecimal(text) for name, text in at.items()}
+    return found | narrative(rng) | meta(rng)
 
 
 def identifier(rng: random.Random) -> Json:
-    return rng.choice([{"system": LOCAL, "value": "1"}, {"value": "1"}, {"system": LOCAL, "value": "2|3"}])
+    found = rng.choice([{"system": LOCAL, "value": "1"}, {"value": "1"}, {"system": LOCAL, "value": "2|3"}])
+    kind = rng.choice([concept(rng), {"coding": [{"system": LOCAL, "code": "MR"}], "text": "Body number"}])
+    return {**found, **({"type": kind} if rng.random() < 0.7 else {})}
 
 
 def meta(rng: random.Random) -> Json:
     tags = [{"code": code, **({"system": system} if system else {})} for system, code in rng.sample(CODES, 1)]
-    return {"meta": {"tag": tags, "profile": [rng.choice(["http://p/a", "http://p/a|1", "http://p/b"])]}}
+    if rng.random() < 0.3:
+        tags[0]["display"] = rng.choice(WORDS)
+    return {"meta": {"tag": tags, "profile": [rng.choice(["http://p/a", "http://p/a|1", "http://p/b", *URLS])]}}
+
+
+def value_set(rng: random.Random, number: int) -> Json:
+    found = {"resourceType": "ValueSet", "id": f"v{number}", "status": "active"}
+    return found | ({"url": rng.choice(URLS)} if number else {}) | meta(rng)
 
 
 def subject(rng: random.Random) -> Json:
@@ -151,6 +212,8 @@ def records(seed: int) -> list[Json]:
     found = [{"resourceType": "Group", "id": "g0", "type": "person", "actual": True}]
     found += [patient(rng, number) for number in range(30)]
     found += [observation(rng, number) for number in range(70)]
+    found += [value_set(rng, number) for number in range(20)]
+    found += [location(rng, number) for number in range(25)]
     return found + [encounter(rng, number) for number in range(30)]
 
 
@@ -207,27 +270,31 @@ def date_is(prefix: str, text: str, start: datetime, end: datetime) -> bool:
     }[prefix]
 
 
-def number_is(prefix: str, text: str, value: Json) -> bool:
+def number_is(prefix: str, text: str, value: Json, asked: str = "") -> bool:
     """Whether a Quantity stands so to the number; `comparator` makes it every number below or above its value."""
-    number, stored = Decimal(text), Decimal(str(value["value"]))
-    infinite = Decimal("Infinity")
+    number, stored = Fraction(text), Fraction(str(value["value"]))
+    if asked and asked != value["code"]:
+        _, size, zero = SIZES[value["code"]]
+        _, asked_size, asked_zero = SIZES[asked]
+        stored = (stored + zero) * size / asked_size - asked_zero
+    infinite: Any = float("inf")
     comparator = value.get("comparator", "")
     least = -infinite if "<" in comparator else stored
     most = infinite if ">" in comparator else stored
     is_open = comparator in ("<", ">")
 
-    def some_above(bound: Decimal, inclusive: bool) -> bool:
+    def some_above(bound: Fraction, inclusive: bool) -> bool:
         """Some possible value of the stored quantity lies above the bound."""
         if comparator == "<":  # values below `stored` only
             return stored > bound
         return most >= bound if inclusive else most > bound
 
-    def some_below(bound: Decimal, inclusive: bool) -> bool:
+    def some_below(bound: Fraction, inclusive: bool) -> bool:
         if comparator == ">":
             return stored < bound
         return least <= bound if inclusive else least < bound
 
-    def within(low: Decimal, high: Decimal) -> bool:
+    def within(low: Fraction, high: Fraction) -> bool:
         return least >= low and most < high and not (is_open and (least == -infinite or most == infinite))
 
     if prefix in ("eq", "ne"):
@@ -248,11 +315,11 @@ def number_is(prefix: str, text: str, value: Json) -> bool:
     }[prefix]
 
 
-def implicit(text: str) -> tuple[Decimal, Decimal]:
+def implicit(text: str) -> tuple[Fraction, Fraction]:
     if text == "1e2":  # the specification's own example
-        return Decimal(95), Decimal(105)
-    half = Decimal(1).scaleb(Decimal(text).as_tuple().exponent) / 2  # type: ignore[arg-type]
-    return Decimal(text) - half, Decimal(text) + half
+        return Fraction(95), Fraction(105)
+    half = Fraction(Decimal(1).scaleb(Decimal(text).as_tuple().exponent)) / 2  # type: ignore[arg-type]
+    return Fraction(text) - half, Fraction(text) + half
 
 
 def plain(text: str) -> str:
@@ -263,6 +330,36 @@ def plain(text: str) -> str:
 
 def listed(value: Any) -> list[Any]:
     return [] if value is None else value if isinstance(value, list) else [value]
+
+
+def texts(value: Json) -> list[str]:
+    """What is written beside the codes of a concept, a coding or, of its type alone, an identifier."""
+    if "value" in value:
+        return listed(value.get("type", {}).get("text"))
+    displayed = (one["display"] for one in (value, *value.get("coding", [])) if "display" in one)
+    return [*listed(value.get("text")), *displayed]
+
+
+def kinds_of(value: Json) -> list[tuple[str, str, str]]:
+    """System and code of the types of an identifier, and its value."""
+    return [(one.get("system", ""), one["code"], value["value"]) for one in value.get("type", {}).get("coding", [])]
+
+
+def parts_of(url: str) -> list[str]:
+    return url.rstrip("/").split("/")
+
+
+def uri_is(modifier: str, asked: str, stored: str) -> bool:
+    """Whether one URI is, is below or is above another; a stored canonical is meant with and without its version."""
+    for one in {stored, stored.partition("|")[0]}:
+        if modifier not in (":below", ":above"):
+            if one == asked:
+                return True
+            continue
+        below, above = (one, asked) if modifier == ":below" else (asked, one)
+        if "://" in one and parts_of(below)[: len(parts_of(above))] == parts_of(above):
+            return True
+    return False
 
 
 def codings(value: Any) -> list[tuple[str | None, str]]:
@@ -318,6 +415,8 @@ GET: dict[str, dict[str, Callable[[Json], list[Any]]]] = {
             one["valueQuantity"] for one in (r, *listed(r.get("component"))) if "valueQuantity" in one
         ],
     },
+    "Location": {"name": lambda r: [r["name"]], "status": lambda r: [r["status"]]},
+    "ValueSet": {"url": lambda r: listed(r.get("url")), "status": lambda r: [r["status"]]},
     "Encounter": {
         "date": lambda r: listed(r.get("period")),
         "location-period": lambda r: [one["period"] for one in listed(r.get("location"))],
@@ -326,11 +425,13 @@ GET: dict[str, dict[str, Callable[[Json], list[Any]]]] = {
         "class": lambda r: listed(r.get("class")),
     },
 }
+TEXTED = frozenset({"code", "category", "value-concept", "component-code", "combo-code"})
 KINDS = {
     **dict.fromkeys(("name", "family", "address-city", "value-string"), "string"),
     **dict.fromkeys(("birthdate", "death-date", "date", "value-date", "location-period"), "date"),
     **dict.fromkeys(("value-quantity", "combo-value-quantity", "length"), "quantity"),
     "subject": "reference",
+    "url": "uri",
 }
 COMPOSITES: dict[str, tuple[str, Callable[[Json], list[Json]]]] = {
     "code-value-quantity": ("quantity", lambda r: [r]),
@@ -369,14 +470,18 @@ def token_value(draw: st.DrawFn, pairs: list[tuple[str | None, str]]) -> tuple[s
 @st.composite
 def quantity_value(draw: st.DrawFn) -> tuple[str, Callable[[Json], bool]]:
     prefix, text = draw(st.sampled_from(PREFIXES)), draw(st.sampled_from(NUMBERS))
-    unit = draw(st.sampled_from(["", f"|{UCUM}|mg", "||mg", "||gram", f"|{UCUM}|g"]))
+    unit = draw(st.sampled_from([
+        "", f"|{UCUM}|mg", "||mg", "||gram", f"|{UCUM}|g", f"|{UCUM}|Cel", f"|{UCUM}|[degF]", f"|{UCUM}|[pH]",
+        f"|{LOCAL}|mg",
+    ]))  # fmt: skip
 
     def meaning(value: Json) -> bool:
         _, system, code = ([*unit.split("|"), "", "", ""])[:3]
-        if code and system:
-            same = (value.get("system"), value.get("code")) == (system, code)
-        else:
-            same = not code or code in (value.get("code"), value.get("unit"))
+        its = (value.get("system"), value.get("code"))
+        if system == UCUM and code in SIZES:
+            same = its[0] == UCUM and its[1] in SIZES and SIZES[its[1]][0] == SIZES[code][0]
+            return same and number_is(prefix or "eq", text, value, code)
+        same = its == (system, code) if code and system else not code or code in (its[1], value.get("unit"))
         return same and number_is(prefix or "eq", text, value)
 
     return f"{prefix}{text}{unit}", meaning
@@ -420,15 +525,48 @@ def reference_value(draw: st.DrawFn, modifier: str) -> tuple[str, Callable[[Json
 
 
 @st.composite
+def uri_value(draw: st.DrawFn, modifier: str) -> tuple[str, Callable[[str], bool]]:
+    choices = [url for url in URLS if "://" in url] if modifier in (":below", ":above") else URLS
+    text = draw(st.sampled_from([*choices, "http://q", "http://p/a/b/", "http://q/" + "x/" * 13 + "x"]))
+    return escaped(text), lambda value: uri_is(modifier, text, value)
+
+
+@st.composite
+def text_value(draw: st.DrawFn) -> tuple[str, Callable[[Json], bool]]:
+    source = draw(st.sampled_from(WORDS))
+    length = draw(st.sampled_from([1, 2, 3, 5, 8, 10, 12, 30]))
+    text = draw(st.sampled_from([str.upper, str.lower, str]))(source[:length])
+    return escaped(text), lambda value: any(plain(one).startswith(plain(text)) for one in texts(value))
+
+
+@st.composite
+def typed_value(draw: st.DrawFn) -> tuple[str, Callable[[Json], bool]]:
+    system, code = draw(st.sampled_from([(LOCAL, "MR"), (LOCAL, "MR"), (LOINC, "8302-2"), (LOCAL, "a|b$c")]))
+    value = draw(st.sampled_from(["1", "2|3"]))
+    text = "|".join(escaped(part) for part in (system, code, value))
+    return text, lambda stored: (system, code, value) in kinds_of(stored)
+
+
+@st.composite
 def plain_criterion(draw: st.DrawFn, type_name: str) -> Asked:
     name = draw(st.sampled_from(sorted(GET[type_name])))
     get, kind = GET[type_name][name], KINDS.get(name, "token")
-    modifiers = {"string": ["", ":exact", ":contains"], "token": ["", ":not"],
+    modifiers = {"string": ["", ":exact", ":contains"], "token": ["", ":not"], "uri": ["", ":not", ":above", ":below"],
                  "reference": ["", ":not", ":identifier", ":Patient"]}.get(kind, [""])  # fmt: skip
+    if name == "identifier":
+        modifiers = [*modifiers, ":of-type", ":text"]
+    elif name in TEXTED:
+        modifiers = [*modifiers, ":text"]
     modifier = draw(st.sampled_from(modifiers))
     values: list[tuple[str, Callable[[Any], bool]]] = []
     for _ in range(draw(st.sampled_from([1, 1, 2]))):
-        if kind == "token":
+        if modifier == ":text":
+            values.append(draw(text_value()))
+        elif modifier == ":of-type":
+            values.append(draw(typed_value()))
+        elif kind == "uri":
+            values.append(draw(uri_value(modifier)))
+        elif kind == "token":
             pairs = {
                 "gender": [(None, "male"), (None, "female")], "active": [(None, "true"), (None, "false")],
                 "status": [(None, "final"), (None, "amended")], "class": [("", "AMB")],
@@ -450,6 +588,146 @@ def plain_criterion(draw: st.DrawFn, type_name: str) -> Asked:
         return matched is not (modifier == ":not")
 
     return name + modifier, ",".join(text for text, _ in values), meaning
+
+
+def said_words(text: str) -> list[str]:
+    """Words of a narrative, from its markup, for the few kinds of words that the records hold."""
+    bare = text.replace("<b>", "").replace("</b>", "").replace("<i>", "").replace("</i>", "").replace("&lt;", "<")
+    found, word = [], ""
+    for sign in plain(re.sub("</?(p|div)[^>]*>", " ", bare)) + " ":
+        if sign in "\u6771\u4eac":
+            found += [one for one in (word, sign) if one]
+            word = ""
+        elif sign.isalnum():
+            word += sign
+        elif word:
+            found.append(word)
+            word = ""
+    return found
+
+
+def has_run(said: list[str], run: list[str]) -> bool:
+    return any(said[start : start + len(run)] == run for start in range(len(said)))
+
+
+@st.composite
+def text_expression(draw: st.DrawFn, depth: int = 0) -> tuple[str, Callable[[list[str]], bool]]:
+    form = draw(st.sampled_from(["word", "word", "phrase", "and", "or", "not", "open"] if depth < 2 else ["word"]))
+    if form in ("and", "or"):
+        (left, one), (right, two) = draw(text_expression(depth + 1)), draw(text_expression(depth + 1))
+        if form == "and":
+            word = draw(st.sampled_from(["", "AND", "and"]))
+            return f"({left}) {word} ({right})", lambda said: one(said) and two(said)
+        word = draw(st.sampled_from(["OR", "or", "|", ","]))
+        return f"({left}) {word} ({right})", lambda said: one(said) or two(said)
+    if form == "not":
+        text, one = draw(text_expression(2))
+        return f"{draw(st.sampled_from(['NOT ', '-']))}{text}", lambda said: not one(said)
+    if form == "phrase":
+        signs = st.sampled_from(["pain", "knee", "joint", "h2o", "\u6771", "\u4eac"])
+        run = draw(st.lists(signs, min_size=2, max_size=3))
+        return f'"{" ".join(run)}"', lambda said: has_run(said, run)
+    word = draw(st.sampled_from(["PAIN", "knee", "j\u00f6int", "no", "h2o", "5", "absent", "\u6771\u4eac", "\u6771"]))
+    run = said_words(word)
+    if form == "open":
+        return f"{word} kn*", lambda said: has_run(said, run) and any(one.startswith("kn") for one in said)
+    return word, lambda said: has_run(said, run)
+
+
+@st.composite
+def text_criterion(draw: st.DrawFn) -> Asked:
+    text, holds = draw(text_expression())
+    return "_text", text, lambda record: holds(said_words(record.get("text", {}).get("div", "")))
+
+
+def kilometres(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """By the law of cosines in space: the angle between two points seen from the middle of the Earth."""
+    (x, y, z), (u, v, w) = (
+        (math.cos(a) * math.cos(b), math.cos(a) * math.sin(b), math.sin(a))
+        for a, b in ((math.radians(lat), math.radians(long)) for lat, long in (one, other))
+    )
+    cross = math.dist((0, 0, 0), (y * w - z * v, z * u - x * w, x * v - y * u))
+    return 6371.0088 * math.atan2(cross, x * u + y * v + z * w)
+
+
+@st.composite
+def near_criterion(draw: st.DrawFn) -> Asked:
+    latitude, longitude = draw(st.sampled_from([*PLACES, (90.0, 0.0), (0.0, 180.0), (0.0, -180.0), (10.0, 20.0)]))
+    amount, unit = draw(st.sampled_from(DISTANCES))
+    most = amount * {"[mi_i]": 1.609344, "m": 0.001}.get(unit, 1)
+
+    def meaning(record: Json) -> bool:
+        at = record.get("position")
+        return bool(at) and kilometres((float(at["latitude"]), float(at["longitude"])), (latitude, longitude)) <= most
+
+    return "near", f"{latitude}|{longitude}|{amount}" + (f"|{unit}" if unit else ""), meaning
+
+
+@st.composite
+def comparison(draw: st.DrawFn, type_name: str) -> tuple[str, Meaning]:
+    name = draw(st.sampled_from(sorted(GET[type_name])))
+    get, kind = GET[type_name][name], KINDS.get(name, "token")
+    if draw(st.sampled_from([True, *[False] * 6])):
+        wanted = draw(st.booleans())
+        return f"{name} pr {str(wanted).lower()}", lambda record: bool(get(record)) is wanted
+    differs = False
+    holds: Callable[[Any], bool]
+    if kind == "string":
+        operator = draw(st.sampled_from(["eq", "ne", "co", "sw", "ew"]))
+        source = draw(st.sampled_from([*FAMILIES, "Anna"]))
+        text = {"sw": source[:4], "ew": source[-4:], "co": source[1:5]}.get(operator, source)
+        text = text if len(plain(text)) >= 3 else "ann"
+        asked, differs = plain(text), operator == "ne"
+        holds = {
+            "eq": lambda value: plain(value) == asked, "ne": lambda value: plain(value) == asked,
+            "co": lambda value: asked in plain(value), "sw": lambda value: plain(value).startswith(asked),
+            "ew": lambda value: plain(value).endswith(asked),
+        }[operator]  # fmt: skip
+        value = json.dumps(text)
+    elif kind in ("date", "quantity"):
+        value, holds = draw(date_value() if kind == "date" else quantity_value())
+        operator = value[:2] if value[:2] in PREFIXES else "eq"
+        value = value.removeprefix(operator)
+    else:
+        operator = draw(st.sampled_from(["eq", "ne", "re"] if kind == "reference" else ["eq", "ne"]))
+        differs = operator == "ne"
+        if kind == "uri":
+            value, holds = draw(uri_value(""))
+        elif kind == "reference":
+            value, holds = draw(reference_value(""))
+        else:
+            few = {"gender": [(None, "male")], "active": [(None, "true")], "status": [(None, "final")]}
+            value, pair = draw(token_value(few.get(name, CODES)))  # type: ignore[arg-type]
+            if differs:  # each coding is an item of the set
+                return f"{name} ne {json.dumps(value)}", lambda record: any(
+                    not token_is(pair, one) for found in get(record) for one in codings(found)
+                )
+            holds = lambda found: any(token_is(pair, one) for one in codings(found))  # noqa: E731
+        value = json.dumps(value)
+    return f"{name} {operator} {value}", lambda record: any(holds(found) is not differs for found in get(record))
+
+
+@st.composite
+def filter_expression(draw: st.DrawFn, type_name: str, depth: int = 0) -> tuple[str, Meaning]:
+    form = draw(st.sampled_from(["leaf", "and", "or", "not", "flat"] if depth < 2 else ["leaf"]))
+    if form == "leaf":
+        return draw(comparison(type_name))
+    text, one = draw(filter_expression(type_name, depth + 1))
+    if form == "not":
+        return f"not ({text})", lambda record: not one(record)
+    other, two = draw(filter_expression(type_name, depth + 1))
+    if form == "and":
+        return f"({text}) and ({other})", lambda record: one(record) and two(record)
+    if form == "or":
+        return f"({text}) or ({other})", lambda record: one(record) or two(record)
+    last, three = draw(comparison(type_name))
+    return f"({text}) or ({other}) and {last}", lambda record: (one(record) or two(record)) and three(record)
+
+
+@st.composite
+def filter_criterion(draw: st.DrawFn, type_name: str) -> Asked:
+    text, meaning = draw(filter_expression(type_name))
+    return "_filter", text, meaning
 
 
 @st.composite
@@ -482,19 +760,24 @@ def composite_criterion(draw: st.DrawFn) -> Asked:
 
 @st.composite
 def common_criterion(draw: st.DrawFn, type_name: str) -> Asked:
-    name = draw(st.sampled_from(["_id", "_id:not", "_tag", "_tag:not", "_profile", "missing"]))
+    name = draw(st.sampled_from(
+        ["_id", "_id:not", "_tag", "_tag:not", "_tag:text", "_profile", "_profile:below", "_profile:above", "missing"]
+    ))
     if name.startswith("_id"):
         ids = draw(st.lists(st.sampled_from(["p1", "o1", "o2", "e3", "zz"]), min_size=1, max_size=2))
         return name, ",".join(ids), lambda record: (record["id"] in ids) is (name == "_id")
-    if name.startswith("_tag"):
+    if name in ("_tag", "_tag:not"):
         text, asked = draw(token_value(CODES))  # type: ignore[arg-type]
         return name, text, lambda record: any(
             token_is(asked, one) for one in codings(record["meta"]["tag"])
         ) is (name == "_tag")  # fmt: skip
-    if name == "_profile":
-        url = draw(st.sampled_from(["http://p/a", "http://p/a|1", "http://p/b", "http://p/c"]))
+    if name == "_tag:text":
+        text, words = draw(text_value())
+        return name, text, lambda record: any(words(tag) for tag in record["meta"]["tag"])
+    if name.startswith("_profile"):
+        url = draw(st.sampled_from(["http://p/a", "http://p/a|1", "http://p/b", "http://p/c", "http://p", "http://q/x"]))
         return name, url, lambda record: any(
-            url in (profile, profile.partition("|")[0]) for profile in record["meta"]["profile"]
+            uri_is(name.removeprefix("_profile"), url, profile) for profile in record["meta"]["profile"]
         )  # fmt: skip
     code = draw(st.sampled_from(sorted(GET[type_name])))
     wanted = draw(st.booleans())
@@ -504,8 +787,13 @@ def common_criterion(draw: st.DrawFn, type_name: str) -> Asked:
 
 @st.composite
 def searches(draw: st.DrawFn) -> tuple[str, list[Asked], list[tuple[str, str]]]:
-    type_name = draw(st.sampled_from(["Patient", "Observation", "Observation", "Encounter"]))
+    type_name = draw(st.sampled_from(["Patient", "Observation", "Observation", "Encounter", "ValueSet", "Location"]))
     kinds = [plain_criterion(type_name), plain_criterion(type_name), common_criterion(type_name)]
+    kinds.append(filter_criterion(type_name))
+    if type_name in ("Patient", "Location"):
+        kinds.append(text_criterion())
+    if type_name == "Location":
+        kinds += [near_criterion()] * 3
     if type_name == "Observation":
         kinds.append(composite_criterion())
     asked = [draw(draw(st.sampled_from(kinds))) for _ in range(draw(st.sampled_from([1, 1, 2, 3])))]
@@ -517,6 +805,8 @@ def searches(draw: st.DrawFn) -> tuple[str, list[Asked], list[tuple[str, str]]]:
 SORTS = {
     "Patient": ["", "_id", "-_id", "_lastUpdated", "-_lastUpdated,_id"],
     "Observation": ["", "date", "-date", "value-quantity", "-value-quantity,date", "-value-date,-_id"],
+    "ValueSet": ["", "-_id"],
+    "Location": ["", "_id"],
     "Encounter": ["", "date", "-date", "location-period", "-length", "length,-date"],
 }
 

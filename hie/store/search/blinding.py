@@ -24,6 +24,11 @@ def hash_of(blind: Blind, type_name: str, parameter: str) -> Hash:
     return partial(blind.hash, type_name, parameter)
 
 
+def word_hash(blind: Blind, type_name: str, parameter: str, word: str) -> int:
+    """Return the token of a word of the narrative (_text) or of other strings (_content)."""
+    return blind.hash(type_name, parameter, "word", word)
+
+
 @lru_cache(maxsize=2048)
 def presence_bits(blind: Blind, type_name: str) -> dict[str, int]:
     """Give each parameter of a type its bit of resource.presence; which is whose only the tenant's key tells."""

@@ -14,6 +14,7 @@ from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.search import criteria
 from hie.store.search.criteria import Criterion, Place, Reading
+from hie.store.search.logic import Logic
 
 #: A statement nests where a chain branches, and SQLite's parser has a bound.
 MOST_BRANCHINGS = 3
@@ -47,7 +48,7 @@ class PerType:
     by_type: tuple[tuple[str, Asked], ...]
 
 
-Asked = Criterion | Place | Chain | Has | PerType
+Asked = Criterion | Place | Chain | Has | PerType | Logic
 
 
 def is_chain(name: str) -> bool:

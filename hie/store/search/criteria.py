@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import InvalidSearch, NotSupported
@@ -14,8 +15,8 @@ from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import IndexValues, SearchParameter
 from hie.store.crypto import Blind
-from hie.store.search import code_sets, composite, date, number, quantity, reference, string, token, uri
-from hie.store.search.blinding import hash_of, presence_bits
+from hie.store.search import code_sets, composite, date, near, number, quantity, reference, string, token, uri, words
+from hie.store.search.blinding import hash_of, presence_bits, word_hash
 from hie.store.search.clauses import (
     CATEGORY,
     CODE,
@@ -41,12 +42,14 @@ if TYPE_CHECKING:
     from hie.fhir.terminology import Terminology
 
 MOST_ALTERNATIVES = 500
-_LATER_MODIFIERS = frozenset({"text", "of-type", "ofType", "iterate"})
+#: Parameters without an expression of their own that a search can ask.
+SPECIAL = frozenset({*words.PARAMETERS, near.PARAMETER})
+_LATER_MODIFIERS = {"reference": frozenset({"above", "below"})}
 _MODIFIERS = {
     "string": ("exact", "contains"),
-    "token": ("not", "in", "not-in", "above", "below"),
+    "token": ("not", "text", "of-type", "in", "not-in", "above", "below"),
     "reference": ("not", "identifier"),
-    "uri": ("not",),
+    "uri": ("not", "above", "below"),
 }
 #: Token parameters whose few values are shared by very many resources.
 _COARSE = frozenset(
@@ -55,8 +58,9 @@ _COARSE = frozenset(
 )
 
 Value = (
-    token.TokenValue | string.StringValue | reference.ReferenceValue | date.DateValue | number.NumberValue
-    | quantity.QuantityValue | uri.UriValue | composite.CompositeValue | str
+    token.TokenValue | token.TypedIdentifier | token.Words | string.StringValue | reference.ReferenceValue
+    | date.DateValue | number.NumberValue | quantity.QuantityValue | uri.UriValue | composite.CompositeValue
+    | words.FullText | near.Near | str
 )  # fmt: skip
 Verify = Callable[[IndexValues], bool]
 
@@ -152,7 +156,7 @@ def parse(type_name: str, name: str, text: str, reading: Reading) -> Criterion:
     if code == "_has" or "." in name:
         raise NotSupported(f"{name[:80]}: no chain can stand here.", expression=name[:80])
     parameter = parameter_of(type_name, code)
-    if parameter.is_special:
+    if parameter.is_special and code not in SPECIAL:
         raise NotSupported(f"{code} is not supported yet.", expression=code)
     if colon:
         _check_modifier(parameter, modifier, name)
@@ -166,11 +170,15 @@ def parse(type_name: str, name: str, text: str, reading: Reading) -> Criterion:
 
 
 def _check_modifier(parameter: SearchParameter, modifier: str, name: str) -> None:
-    if modifier in _LATER_MODIFIERS:
+    if modifier in _LATER_MODIFIERS.get(parameter.type, ()):
         raise NotSupported(f"{name[:80]}: the modifier :{modifier} is not supported yet.", expression=name[:80])
     allowed = ("missing", *_MODIFIERS.get(parameter.type, ()))
     if parameter.code == "_id":
         allowed = ("missing", "not")
+    elif parameter.code in words.PARAMETERS:
+        allowed = ()
+    elif "Identifier" not in parameter.element_types:
+        allowed = tuple(one for one in allowed if one != "of-type")
     if modifier in allowed:
         return
     if parameter.type == "reference" and modifier in RESOURCE_TYPES:
@@ -181,8 +189,9 @@ def _check_modifier(parameter: SearchParameter, modifier: str, name: str) -> Non
                             expression=name[:80])
     if parameter.type == "reference":
         allowed = (*allowed, "[type]")
+    its = f"its modifiers are :{', :'.join(allowed)}" if allowed else "it has no modifiers"
     raise InvalidSearch(
-        f"{name[:80]}: {parameter.code} is of type {parameter.type}; its modifiers are :{', :'.join(allowed)}.",
+        f"{name[:80]}: {parameter.code} is of type {parameter.type}; {its}.",
         expression=name[:80],
     )
 
@@ -198,6 +207,8 @@ def _values(
         if text not in ("true", "false"):
             raise InvalidSearch(f"{name}={text[:80]}: :missing is true or false.")
         return (text,)
+    if parameter.code in words.PARAMETERS:
+        return (words.parse(text, name),)
     alternatives = split(text, ",")
     if len(alternatives) > MOST_ALTERNATIVES:
         raise InvalidSearch(f"{name} has {len(alternatives)} alternatives; at most {MOST_ALTERNATIVES} are accepted.")
@@ -209,6 +220,8 @@ def _values(
 def _value(parameter: SearchParameter, modifier: str, name: str, text: str, reading: Reading) -> Value:
     if parameter.code == "_id":
         return _id(text, name)
+    if parameter.code == near.PARAMETER:
+        return near.parse(text, name)
     if parameter.type == "composite":
         return _composite(parameter, name, text, reading)
     types = frozenset({modifier}) if modifier in RESOURCE_TYPES else _targets(parameter)
@@ -220,7 +233,7 @@ def _plain(
 ) -> Any:
     match type_name:
         case "token":
-            return token.parse(text, name)
+            return _token(modifier, name, text)
         case "string":
             return string.parse(text, modifier, name)
         case "reference":
@@ -232,8 +245,14 @@ def _plain(
         case "quantity":
             return quantity.parse(text, name)
         case "uri":
-            return uri.parse(text, name)
+            return uri.parse(text, modifier, name)
     raise NotSupported(f"{name} is not supported yet.", expression=name)
+
+
+def _token(modifier: str, name: str, text: str) -> token.TokenValue | token.TypedIdentifier | token.Words:
+    if modifier == "of-type":
+        return token.parse_typed(text, name)
+    return token.parse_text(text, name) if modifier == "text" else token.parse(text, name)
 
 
 def _id(text: str, name: str) -> str:
@@ -310,6 +329,11 @@ def _answers(type_name: str, parameter: SearchParameter) -> list[SearchParameter
     return [known.get(parameter.code, parameter)]
 
 
+def present(parameter: SearchParameter, blind: Blind, type_name: str) -> Clause:
+    """Return the resources in which a parameter has a value."""
+    return _missing(Criterion(parameter, "missing", ("false",)), blind, type_name)
+
+
 def _missing(criterion: Criterion, blind: Blind, type_name: str) -> Clause:
     wanted = criterion.values == ("true",)
     parameter = criterion.parameter
@@ -329,9 +353,13 @@ def _missing(criterion: Criterion, blind: Blind, type_name: str) -> Clause:
 def _one(parameter: SearchParameter, value: Any, blind: Blind, type_name: str) -> Compiled:
     """Return what one alternative asks of one indexed parameter."""
     hash_ = hash_of(blind, type_name, parameter.code)
+    if isinstance(value, words.FullText):
+        return full_text(value, blind, [type_name])
+    if isinstance(value, near.Near):
+        return Compiled(near.where(value, hash_, presence_bits(blind, type_name)[parameter.code]), _anything)
     match parameter.type:
         case "token":
-            return Compiled(token.where(value, hash_, _token_rank(parameter.code)))
+            return _one_token(parameter, value, blind, type_name)
         case "string":
             return Compiled(string.where(value, hash_), _anything if value.needs_verification else None)
         case "reference":
@@ -345,8 +373,25 @@ def _one(parameter: SearchParameter, value: Any, blind: Blind, type_name: str) -
         case "quantity":
             return Compiled(quantity.where(value, hash_, hash_of(blind, type_name, "unit")))
         case "uri":
-            return Compiled(uri.where(value, hash_))
+            clause = uri.where(value, parameter.code, hash_)
+            return Compiled(clause, None if uri.is_exact(value, parameter.code) else _anything)
     return _one_composite(parameter, value, blind, type_name)
+
+
+def full_text(value: words.FullText, blind: Blind, type_names: Iterable[str]) -> Compiled:
+    """Return what words ask of resources of one type, or of several."""
+    clause = words.where(value, [partial(word_hash, blind, one) for one in type_names])
+    return Compiled(clause, None if words.is_exact(value) else lambda found: words.matches(value, found.root))
+
+
+def _one_token(parameter: SearchParameter, value: Any, blind: Blind, type_name: str) -> Compiled:
+    hash_ = hash_of(blind, type_name, parameter.code)
+    if isinstance(value, token.TypedIdentifier):
+        return Compiled(token.where_typed(value, hash_))
+    if isinstance(value, token.Words):
+        clause = token.where_text(value, hash_, presence_bits(blind, type_name)[parameter.code])
+        return Compiled(clause, None if token.is_exact(value) else _anything)
+    return Compiled(token.where(value, hash_, _token_rank(parameter.code)))
 
 
 def _one_composite(
@@ -385,7 +430,9 @@ def _anything(_: IndexValues) -> bool:
     return True
 
 
-_MATCHES: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+#: How a value asked for is found among those extracted from a resource, by the parameter's type, and of tokens by what
+#: a modifier made of the value.
+_MATCHES: dict[str | type, tuple[str, Callable[[Any, Any], bool]]] = {
     "token": ("tokens", token.matches),
     "string": ("strings", string.matches),
     "reference": ("references", reference.matches),
@@ -393,7 +440,49 @@ _MATCHES: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "number": ("numbers", number.matches),
     "quantity": ("quantities", quantity.matches),
     "uri": ("uris", uri.matches),
+    token.TypedIdentifier: ("identifier_types", token.matches_typed),
+    token.Words: ("texts", token.matches_text),
 }
+
+
+def holds(criterion: Criterion, type_name: str, found: IndexValues) -> bool:
+    """Tell from the values of an opened resource whether it is what a criterion asks for."""
+    parameter = criterion.parameter
+    if criterion.modifier == "missing":
+        return _is_present(parameter, type_name, found) is (criterion.values == ("false",))
+    if parameter.code == "_id":
+        return (found.root.get("id") in criterion.values) is not (criterion.modifier == "not")
+    answers = _answers(type_name, parameter)
+    matched = any(_has(answer, value, found) for answer in answers for value in criterion.values)
+    return matched is not (criterion.modifier == "not")
+
+
+def has_another(criterion: Criterion, type_name: str, found: IndexValues) -> bool:
+    """Tell whether a parameter has a value besides those that a criterion asks for."""
+    if criterion.parameter.code == "_id":
+        return found.root.get("id") not in criterion.values
+    for answer in _answers(type_name, criterion.parameter):
+        kind, matches = _MATCHES[answer.type]
+        stored = [one for one in getattr(found, kind) if one[0] == answer.code and _is_of(criterion.parameter, one)]
+        if not all(any(matches(value, one) for value in criterion.values) for one in stored):
+            return True
+    return False
+
+
+def _is_present(parameter: SearchParameter, type_name: str, found: IndexValues) -> bool:
+    if parameter.code in ("_id", "_lastUpdated"):
+        return True
+    codes = {one.code for one in _answers(type_name, parameter)}
+    if parameter.restricts:
+        return any(stored[0] in codes and _is_of(parameter, stored) for stored in found.references)
+    kinds = (found.tokens, found.references, found.strings, found.dates, found.numbers, found.quantities, found.uris,
+             found.composites)  # fmt: skip
+    return not codes.isdisjoint(found.present) or any(stored[0] in codes for kind in kinds for stored in kind)
+
+
+def _is_of(parameter: SearchParameter, stored: Any) -> bool:
+    """Tell whether a value is one of a parameter that looks at references to one type alone."""
+    return not parameter.restricts or stored[1] == parameter.restricts[1]
 
 
 def _any_of(parameters: list[SearchParameter], values: tuple[Value, ...]) -> Verify:
@@ -406,11 +495,15 @@ def _any_of(parameters: list[SearchParameter], values: tuple[Value, ...]) -> Ver
 
 
 def _has(parameter: SearchParameter, value: Any, found: IndexValues) -> bool:
+    if isinstance(value, words.FullText):
+        return words.matches(value, found.root)
+    if isinstance(value, near.Near):
+        return near.matches(value, found.root)
     if parameter.type == "composite":
         return any(
             stored[0] == parameter.code and _has_all(parameter, value, stored[1]) for stored in found.composites
         )
-    kind, matches = _MATCHES[parameter.type]
+    kind, matches = _MATCHES.get(type(value)) or _MATCHES[parameter.type]
     return any(stored[0] == parameter.code and matches(value, stored) for stored in getattr(found, kind))
 
 

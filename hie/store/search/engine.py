@@ -20,7 +20,8 @@ from hie.store.models import resource, token
 from hie.store.opening import parsed
 from hie.store.prepared import Prepared
 from hie.store.rows import Current
-from hie.store.search import grants, hops, inclusion, ordering
+from hie.store.search import criteria, grants, hops, inclusion, ordering, relevance
+from hie.store.search.chain import Asked, PerType
 from hie.store.search.clauses import (
     CODE,
     EVERYTHING,
@@ -40,12 +41,13 @@ from hie.store.search.clauses import (
     both,
     either,
 )
-from hie.store.search.criteria import Compiled, Verify
+from hie.store.search.criteria import Compiled, Criterion, Verify
 from hie.store.search.grants import check_scope, matches, restriction
 from hie.store.search.index import IndexRows
 from hie.store.search.ordering import Key, Phase, Position
 from hie.store.search.query import SearchQuery, parse
 from hie.store.search.statements import COLUMNS, prepared, run, sql_for
+from hie.store.search.words import FullText
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -72,6 +74,8 @@ class SearchPage:
     next_cursor: str | None
     is_cut: bool = False
     """More would have been included than one answer holds (inclusion.MOST_INCLUDED)."""
+    told: tuple[dict[str, Any], ...] = ()
+    """What else is told of each match (hie.store.search.relevance); empty where nothing is."""
 
 
 def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
@@ -93,7 +97,7 @@ def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
         values = tuple(last[len(COLUMNS) :])
         following = ordering.seal(store, query, Position(phase, values, last.key, total))
     included, is_cut = inclusion.included(store, query.includes, page) if query.includes else ([], False)
-    return SearchPage(page, included, total, following, is_cut)
+    return SearchPage(page, included, total, following, is_cut, relevance.told(query, page))
 
 
 def match(
@@ -168,11 +172,22 @@ def _asked(store: ResourceStore, query: SearchQuery) -> _Asked:
 def _asked_over_types(store: ResourceStore, query: SearchQuery) -> _Asked:
     granted = grants.over_types(store, "s", query.types)
     names = sorted(query.types or store.grant.types("s"))
-    compiled = [{name: hops.compile_(store, one, name) for name in names} for one in query.criteria]
-    parts = [_over_types({name: one.clause for name, one in each.items()}, names) for each in compiled]
+    compiled = [_of_each(store, one, names) for one in query.criteria]
+    parts = [one.clause for one in compiled]
     whole = both(parts if granted is None else [*parts, granted])
-    verify = tuple(_by_type(each) for each in compiled if any(one.verify for one in each.values()))
+    verify = tuple(one.verify for one in compiled if one.verify is not None)
     return _Asked(None, hops.settled(store, whole), verify)
+
+
+def _of_each(store: ResourceStore, criterion: Asked, names: list[str]) -> Compiled:
+    """Return what one criterion asks of several types."""
+    first = criterion.by_type[0][1] if isinstance(criterion, PerType) else criterion
+    if isinstance(first, Criterion) and first.values and isinstance(first.values[0], FullText):
+        hops.refuse_unindexed(store, first)
+        return criteria.full_text(first.values[0], store.blind, names)
+    compiled = {name: hops.compile_(store, criterion, name) for name in names}
+    verify = _by_type(compiled) if any(one.verify for one in compiled.values()) else None
+    return Compiled(_over_types({name: one.clause for name, one in compiled.items()}, names), verify)
 
 
 def _by_type(compiled: dict[str, Compiled]) -> Verify:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, func, literal_column, select
 from sqlalchemy.types import BigInteger
 
-from hie.errors import Forbidden
+from hie.errors import Forbidden, NotSupported
 from hie.store.prepared import Prepared
-from hie.store.search import criteria, grants, joins, narrowed
+from hie.store.search import criteria, grants, joins, logic, narrowed
 from hie.store.search.blinding import hash_of
 from hie.store.search.chain import Asked, Chain, Has, PerType
 from hie.store.search.clauses import (
@@ -33,8 +33,9 @@ from hie.store.search.clauses import (
     both,
     either,
 )
-from hie.store.search.criteria import Compiled
+from hie.store.search.criteria import Compiled, Criterion
 from hie.store.search.index import answering, plan_of
+from hie.store.search.logic import LOGIC
 from hie.store.search.statements import has_keys, prepared, run, sql_for
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ FREQUENT = {"sqlite": 30_000, "postgresql": 6_000}
 FEW = 2_000
 
 
-
 def compile_(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
     """Return what the index is asked for one criterion of a search for a type, chained or not."""
     if isinstance(asked, Chain):
@@ -57,7 +57,25 @@ def compile_(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
         return Compiled(_reverse(store, asked, type_name))
     if isinstance(asked, PerType):
         return compile_(store, dict(asked.by_type)[type_name], type_name)
+    if isinstance(asked, LOGIC):
+        return logic.compile_(
+            asked, store.blind, type_name,
+            lambda part: compile_(store, part, type_name),
+            lambda part: narrowed.ids(store, type_name, _within_grant(store, part, type_name)),
+        )  # fmt: skip
+    if isinstance(asked, Criterion):
+        refuse_unindexed(store, asked)
     return criteria.compile_(asked, store.blind, type_name)
+
+
+def refuse_unindexed(store: ResourceStore, criterion: Criterion) -> None:
+    """Refuse to ask for what the tenant's index does not hold."""
+    if criterion.parameter.code == "_content" and not store.keys.content_words:
+        raise NotSupported(
+            "_content is not offered here: only words of narratives are indexed, for _text; HIE_CONTENT_SEARCH=true "
+            "indexes those of every string.",
+            expression="_content",
+        )
 
 
 def _forward(store: ResourceStore, chain: Chain, type_name: str) -> Clause:
@@ -90,7 +108,10 @@ def _reverse(store: ResourceStore, has: Has, type_name: str) -> Clause:
 
 def _granted(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
     """Return a criterion of the type at the other end together with what the token may search of it."""
-    compiled = compile_(store, asked, type_name)
+    return _within_grant(store, compile_(store, asked, type_name), type_name)
+
+
+def _within_grant(store: ResourceStore, compiled: Compiled, type_name: str) -> Compiled:
     granted = grants.clause(store, type_name, "s")
     return compiled if granted is None else Compiled(both([compiled.clause, granted]), compiled.verify)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
-from hie.fhir import facts, references, search_parameters
+from hie.fhir import facts, references, search_parameters, texts
 from hie.fhir.fhirpath.paths import routes
 from hie.fhir.search_parameters import IndexValues, SearchParameter
 from hie.fhir.search_values import (
@@ -15,6 +15,7 @@ from hie.fhir.search_values import (
     NumberValue,
     QuantityValue,
     ReferenceValue,
+    TextValue,
     TokenValue,
     emitter,
     entry_emitter,
@@ -22,8 +23,8 @@ from hie.fhir.search_values import (
 from hie.fhir.search_walk import Node, Walk
 from hie.store.crypto import Blind
 from hie.store.models import ITSELF
-from hie.store.search import composite, date, number, quantity, reference, string, token, uri
-from hie.store.search.blinding import COMPARTMENT, REFERS, Hash, hash_of, presence_bits
+from hie.store.search import composite, date, near, number, quantity, reference, string, token, uri
+from hie.store.search.blinding import COMPARTMENT, REFERS, Form, Hash, hash_of, presence_bits, word_hash
 
 T = TypeVar("T")
 _DateRow = tuple[int, int, int]
@@ -50,14 +51,20 @@ class IndexRows:
     """The distinct texts of Reference.reference, those to this server relative; not stored, but known here first."""
 
 
-def index_rows(resource: dict[str, Any], blind: Blind, base_url: str = "") -> IndexRows:
-    """Return the rows of a resource; `base_url` makes absolute references to this server relative."""
+def index_rows(
+    resource: dict[str, Any], blind: Blind, base_url: str = "", *, content_words: bool = False
+) -> IndexRows:
+    """Return the rows of a resource; `base_url` makes absolute references to this server relative.
+
+    `content_words`: every string is to be found by its words (`_content`), not the narrative alone.
+    """
     values = search_parameters.extract(resource)
     bound = _bound(blind, resource["resourceType"])
     tokens = set(_tokens(values, bound, base_url))
     links = _links(resource, values, bound, base_url)
     refers = _literal_references(resource, base_url)
     tokens.update(_places(resource, refers, bound))
+    tokens.update(_words(resource, bound, content_words))
     dates: set[_DateRow] = set()
     numbers: set[_NumberRow] = set()
     low, high = _add_dates(values, bound, tokens, dates)
@@ -257,15 +264,24 @@ class _Bound:
         self.bits = presence_bits(blind, type_name)
         remember = lru_cache(maxsize=_REMEMBERED)
         self.token_hashes = remember(self._token_hashes)
+        self.word_hashes = remember(self._word_hashes)
+        self.text_hashes = remember(self._text_hashes)
         self.reference_hashes = remember(self._reference_hashes)
         self.refers_hash = remember(self._refers_hash)
         self.link = remember(self._link)
         self.quantity_row = remember(self._quantity_row)
+        self.canonical = remember(self._canonical)
         self.combined = remember(self._combined)
         self._units = hash_of(blind, type_name, "unit")
 
     def _token_hashes(self, value: TokenValue) -> tuple[int, ...]:
         return tuple(self.blind.hash(self.type, value[0], *form) for form in token.index(value))
+
+    def _word_hashes(self, text: str) -> tuple[int, ...]:
+        return tuple(word_hash(self.blind, self.type, "_content", word) for word in set(texts.words(text)))
+
+    def _text_hashes(self, value: TextValue) -> tuple[int, ...]:
+        return tuple(self.blind.hash(self.type, value[0], *form) for form in token.index_text(value))
 
     def _reference_hashes(self, value: ReferenceValue, base_url: str) -> tuple[int, ...]:
         """Return the tokens of one reference: its own, and the compartment that it puts the resource in."""
@@ -285,8 +301,13 @@ class _Bound:
         parsed = references.parse(text)
         return self.blind.hash(REFERS, f"{parsed.type}/{parsed.id}") if parsed.kind == "relative" else None
 
-    def _quantity_row(self, amount: QuantityValue) -> _Amount:
-        return quantity.index(amount, self._units)
+    def _quantity_row(self, amount: QuantityValue) -> tuple[_Amount, quantity.Converted | None]:
+        return quantity.index(amount, self._units), quantity.converted(amount)
+
+    def _canonical(self, code: str, form: Form, unit: str) -> tuple[int, int]:
+        """Return the parameters of numbers and of ranges in a canonical unit."""
+        hash_, parts = self.hashes[code], (*form, *quantity.canonical_form(unit))
+        return hash_(*parts), hash_(*parts, "range")
 
     def number_row(self, value: NumberValue) -> _Amount:
         """Return low, high and no unit."""
@@ -294,11 +315,11 @@ class _Bound:
 
     def _combined(
         self, code: str, equal: tuple[tuple[tuple[Any, ...], ...], ...], base_url: str
-    ) -> tuple[tuple[int, int], ...]:
+    ) -> tuple[tuple[int, int, Form], ...]:
         """Return for each form of the equality components its hash, and the one under which ranges stand apart."""
         hash_ = self.hashes[code]
         forms = composite.equal_forms(self.plan.parameters[code], equal, base_url)
-        return tuple((hash_(*form), hash_(*form, "range")) for form in forms)
+        return tuple((hash_(*form), hash_(*form, "range"), form) for form in forms)
 
 
 @lru_cache(maxsize=2048)
@@ -312,6 +333,10 @@ def _bound(blind: Blind, type_name: str) -> _Bound:
 def _tokens(values: IndexValues, bound: _Bound, base_url: str) -> Iterator[int]:
     for token_value in values.tokens:
         yield from bound.token_hashes(token_value)
+    for typed_identifier in values.identifier_types:
+        yield bound.blind.hash(bound.type, typed_identifier[0], *token.index_typed(typed_identifier))
+    for text_value in values.texts:
+        yield from bound.text_hashes(text_value)
     for reference_value in values.references:
         yield from bound.reference_hashes(reference_value, base_url)
     hash_, type_name = bound.blind.hash, bound.type
@@ -335,8 +360,21 @@ def _links(
     return tuple(sorted(found))
 
 
+def _words(resource: dict[str, Any], bound: _Bound, content_words: bool) -> Iterator[int]:
+    """Yield the tokens of the words of the narrative, and of other strings where these are to be searched."""
+    narrative = texts.narrative(resource)
+    if narrative:
+        for word in set(texts.words(narrative)):
+            yield word_hash(bound.blind, bound.type, "_text", word)
+    if content_words:
+        for text in texts.strings(resource):
+            yield from bound.word_hashes(text)
+
+
 def _places(resource: dict[str, Any], refers: frozenset[str], bound: _Bound) -> Iterator[int]:
     """Yield the token of the compartment that the resource itself names, and of every literal reference in it."""
+    for form in near.index(resource):
+        yield bound.hashes[near.PARAMETER](*form)
     id_ = resource.get("id")
     if bound.type in facts.COMPARTMENTS and id_:
         yield compartment_token(bound.type, f"{bound.type}/{id_}", bound.blind)
@@ -385,10 +423,26 @@ def _add_dates(
 
 
 def _add_numbers(values: IndexValues, bound: _Bound, numbers: set[_NumberRow]) -> None:
-    rows = [(value[0], bound.number_row(value)) for value in values.numbers]
-    rows += [(value[0], bound.quantity_row(value)) for value in values.quantities]
-    for code, row in rows:
-        numbers.add((bound.hidden[code] if row[0] == row[1] else bound.ranges[code], *row))
+    for value in values.numbers:
+        _add_number((bound.hidden[value[0]], bound.ranges[value[0]]), bound.number_row(value), numbers)
+    for amount in values.quantities:
+        code = amount[0]
+        _add_quantity(code, (), amount, (bound.hidden[code], bound.ranges[code]), bound, numbers)
+
+
+def _add_number(parameters: tuple[int, int], row: _Amount, numbers: set[_NumberRow]) -> None:
+    numbers.add((parameters[0] if row[0] == row[1] else parameters[1], *row))
+
+
+def _add_quantity(
+    code: str, form: Form, amount: QuantityValue, parameters: tuple[int, int], bound: _Bound, numbers: set[_NumberRow]
+) -> None:
+    """Add a quantity as it is written, and in the canonical unit of its kind."""
+    row, converted = bound.quantity_row(amount)
+    _add_number(parameters, row, numbers)
+    if converted is not None:
+        unit, low, high = converted
+        _add_number(bound.canonical(code, form, unit), (low, high, 0, 0, 0), numbers)
 
 
 def _add_composite(
@@ -404,16 +458,17 @@ def _add_composite(
     if not kind:
         return
     equal = parts if kind == "token" else parts[:-1]
-    for plain, ranges in bound.combined(code, tuple([tuple(items) for items in equal]), base_url):
+    for plain, ranges, form in bound.combined(code, tuple([tuple(items) for items in equal]), base_url):
         if kind == "token":
             tokens.add(plain)
             continue
         for item in parts[-1]:
             if kind == "date":
                 dates.add((plain, item[0], item[1]))
+            elif kind == "quantity":
+                _add_quantity(code, form, (code, *item), (plain, ranges), bound, numbers)
             else:
-                row = bound.quantity_row((code, *item)) if kind == "quantity" else bound.number_row((code, *item))
-                numbers.add((plain if row[0] == row[1] else ranges, *row))
+                _add_number((plain, ranges), bound.number_row((code, *item)), numbers)
 
 
 #: Bits are for R4's own parameters: their places must not change. A custom parameter has a token that says it is there.
@@ -428,6 +483,8 @@ def _present(values: IndexValues, bound: _Bound) -> set[str]:
     )  # fmt: skip
     present = {value[0] for kind in kinds for value in kind}
     present.update(values.present)
+    if near.position(values.root) is not None:
+        present.add(near.PARAMETER)
     for value in values.references:
         for alias, type_name in bound.plan.aliases.get(value[0], ()):
             if value[1] == type_name:

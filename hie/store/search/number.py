@@ -6,6 +6,7 @@ compared as IEEE 754 doubles: 15 significant digits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from math import inf, nextafter
@@ -32,21 +33,24 @@ class NumberValue:
     high: float
 
 
-def bounds(low: Decimal | None, high: Decimal | None) -> tuple[float, float]:
-    """Return a stored number's ends as doubles; an open end is infinite."""
+def bounds(
+    low: Decimal | None, high: Decimal | None, scale: Callable[[Decimal], float] = float
+) -> tuple[float, float]:
+    """Return a stored number's ends as doubles, on another scale if one is given; an open end is infinite."""
     if low is not None and high is not None:
-        return float(low), float(high)
+        start = scale(low)
+        return start, start if high is low else scale(high)
     return (
-        -inf if low is None else _end(low, inf),
-        inf if high is None else _end(high, -inf),
+        -inf if low is None else _end(low, inf, scale),
+        inf if high is None else _end(high, -inf, scale),
     )
 
 
-def _end(end: Decimal, inside: float) -> float:
+def _end(end: Decimal, inside: float, scale: Callable[[Decimal], float]) -> float:
     is_open = len(end.as_tuple().digits) > _DIGITS_OF_AN_OPEN_END or (
         end != 0 and end.adjusted() < _EXPONENT_OF_AN_OPEN_END
     )
-    return nextafter(float(end), inside) if is_open else float(end)
+    return nextafter(scale(end), inside) if is_open else scale(end)
 
 
 def index(value: Stored) -> tuple[float, float]:
@@ -56,19 +60,28 @@ def index(value: Stored) -> tuple[float, float]:
 
 def parse(text: str, name: str) -> NumberValue:
     """Read one alternative."""
+    return scaled(*read(text, name))
+
+
+def read(text: str, name: str) -> tuple[str, Decimal]:
+    """Read prefix and number of one alternative."""
     prefix, rest = prefixed(text.strip(), name)
     try:
-        number = datatypes.parse_number(rest)
+        return prefix, datatypes.parse_number(rest)
     except datatypes.DatatypeError:
         raise InvalidSearch(
             f"{name}={text[:80]}: no number; a number is such as 5, 5.40 or 1e-3, after an optional prefix such as gt."
         ) from None
+
+
+def scaled(prefix: str, number: Decimal, scale: Callable[[Decimal], float] = float) -> NumberValue:
+    """Return what is asked for: the range is that of the number as it was written, whatever scale it is put on."""
     if prefix == "ap":  # within a tenth: search.html#prefix
         width = abs(number) / 10
-        low, high = float(number - width), nextafter(float(number + width), inf)
+        low, high = scale(number - width), nextafter(scale(number + width), inf)
     else:
-        low, high = (float(end) for end in datatypes.implicit_range(number))
-    return NumberValue(prefix, float(number), low, high)
+        low, high = (scale(end) for end in datatypes.implicit_range(number))
+    return NumberValue(prefix, scale(number), low, high)
 
 
 def where(value: NumberValue, hash_: Hash) -> Clause:

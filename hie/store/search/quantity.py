@@ -1,16 +1,21 @@
 """Quantity search: a number, with or without its unit. https://hl7.org/fhir/R4/search.html#quantity
 
-`5.4`, `5.4|http://unitsofmeasure.org|mg`, `5.4||mg` (the code, or the unit as people read it). Units are not converted.
+`5.4`, `5.4|http://unitsofmeasure.org|mg`, `5.4||mg` (the code, or the unit as people read it). With the UCUM system,
+`5|…|g` also finds 5000 mg: such quantities are indexed a second time in the canonical unit of their kind, under a
+parameter of that kind. The digits that are asked for count in the unit that is asked for. A unit that is no
+convertible UCUM unit (hie.fhir.ucum) is compared as it is written.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hie.errors import InvalidSearch
+from hie.fhir import ucum
 from hie.fhir.search_values import QuantityValue as Stored
 from hie.store.search import number
-from hie.store.search.blinding import Hash
+from hie.store.search.blinding import Form, Hash
 from hie.store.search.clauses import Clause, Number
 from hie.store.search.syntax import split, unescape
 
@@ -22,6 +27,16 @@ class QuantityValue:
     number: number.NumberValue
     system: str = ""
     code: str = ""
+    canonical: str = ""
+    """The unit that `number` is converted to; empty: it is in the unit asked for."""
+
+
+class Converted(NamedTuple):
+    """A stored quantity in the canonical unit of its kind."""
+
+    unit: str
+    low: float
+    high: float
 
 
 def index(value: Stored, hash_: Hash) -> tuple[float, float, int, int, int]:
@@ -35,17 +50,39 @@ def index(value: Stored, hash_: Hash) -> tuple[float, float, int, int, int]:
     )
 
 
+def converted(value: Stored) -> Converted | None:
+    """Return a quantity in the canonical unit of its kind; None where its unit cannot be converted."""
+    _, low, high, system, code, _ = value
+    unit = ucum.unit(code) if code and system == ucum.SYSTEM else None
+    if unit is None:
+        return None
+    return Converted(unit.canonical, *number.bounds(low, high, unit.convert))
+
+
+def canonical_form(unit: str) -> Form:
+    """Return the parts under which quantities of a canonical unit stand, behind those of their parameter."""
+    return "canonical", unit
+
+
 def parse(text: str, name: str) -> QuantityValue:
     """Read one alternative."""
     parts = [unescape(part).strip() for part in split(text, "|")]
     if len(parts) not in (1, 3) or (len(parts) == 3 and not parts[2]):
         raise InvalidSearch(f"{name}={text[:80]}: a quantity is number, number|system|code or number||code.")
-    return QuantityValue(number.parse(parts[0], name), *parts[1:])
+    prefix, value = number.read(parts[0], name)
+    system, code = parts[1:] or ("", "")
+    unit = ucum.unit(code) if system == ucum.SYSTEM else None
+    if unit is None:
+        return QuantityValue(number.scaled(prefix, value), system, code)
+    return QuantityValue(number.scaled(prefix, value, unit.convert), system, code, unit.canonical)
 
 
 def where(value: QuantityValue, hash_: Hash, unit_hash: Hash) -> Clause:
     """Return the resources with such a quantity."""
     n = value.number
+    if value.canonical:
+        form = canonical_form(value.canonical)
+        return Number(hash_(*form), hash_(*form, "range"), n.prefix, n.value, n.low, n.high)
     unit = ("unit" if value.system else "code") if value.code else ""
     named = unit_hash("unit", *filter(None, (value.system, value.code))) if unit else 0
     return Number(hash_(), hash_("range"), n.prefix, n.value, n.low, n.high, unit, named)
@@ -54,6 +91,9 @@ def where(value: QuantityValue, hash_: Hash, unit_hash: Hash) -> Clause:
 def matches(value: QuantityValue, stored: Stored) -> bool:
     """Tell whether one quantity of the resource is asked for."""
     _, low, high, system, code, unit = stored
+    if value.canonical:
+        its = converted(stored)
+        return its is not None and its.unit == value.canonical and number.stands(value.number, its.low, its.high)
     if value.code and value.system:
         if (value.system, value.code) != (system, code):
             return False

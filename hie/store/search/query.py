@@ -11,7 +11,7 @@ from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.paging import CURSOR
 from hie.fhir.search_parameters import SearchParameter
-from hie.store.search import chain, criteria, date
+from hie.store.search import chain, criteria, date, filter
 from hie.store.search.chain import Asked
 from hie.store.search.criteria import InCompartment, Reading
 
@@ -23,7 +23,7 @@ MOST_SORT_KEYS = 5
 #: They say how the answer looks; the search does not read them.
 RESULT_PARAMETERS = frozenset({"_format", "_pretty", "_summary", "_elements"})
 _LATER = frozenset(
-    {"_text", "_content", "_query", "_filter", "_contained", "_containedType", "_score"}
+    {"_query", "_contained", "_containedType", "_score"}
 )
 T = TypeVar("T")
 _TOTALS = ("none", "estimate", "accurate")
@@ -194,7 +194,8 @@ class _Reader:
     def _criterion(self, name: str, text: str) -> Asked:
         """Read one criterion; of several types each must have its parameter."""
         names = self._types or ["Resource"]
-        read = [(one, chain.parse(one, name, text, self._reading)) for one in names]
+        parse_ = _filter if name.partition(":")[0] == "_filter" else chain.parse
+        read = [(one, parse_(one, name, text, self._reading)) for one in names]
         return read[0][1] if len(read) == 1 else chain.PerType(tuple(read))
 
     def _is_unknown(self, name: str) -> bool:
@@ -269,6 +270,13 @@ class _Reader:
             )  # fmt: skip
         if code == "_revinclude" and targets.isdisjoint(self._types):
             raise InvalidSearch(f"{code}={text[:80]}: this cannot refer to a {self._types[0]}.", expression=code)
+
+
+def _filter(type_name: str, name: str, text: str, reading: Reading) -> Asked:
+    if name != "_filter":
+        raise InvalidSearch(f"{name[:80]}: _filter has no modifiers.", expression="_filter")
+    asked: Asked = filter.parse(type_name, text, reading)
+    return asked
 
 
 def is_sortable(parameter: SearchParameter) -> bool:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     ColumnElement,
+    CompoundSelect,
     Connection,
     Double,
     FromClause,
@@ -53,6 +54,7 @@ from hie.store.search.clauses import (
     Interval,
     Joined,
     Linked,
+    Negation,
     Number,
     Token,
 )
@@ -189,8 +191,9 @@ class Sql:
         return or_(*(part.sql(self) for part in parts))
 
     def negation(self, part: Clause) -> Condition:
-        """NOT; a clause is never NULL, as dates without a value are handled where they stand."""
-        return not_(part.sql(self))
+        """NOT; a date of the row may be NULL, and what is asked of it then does not hold."""
+        condition = part.sql(self)
+        return not_(func.coalesce(condition, false()) if _asks_row_date(part) else condition)
 
     # -- tokens, and what drives a statement: by dialect ------------------------------------------------------------
 
@@ -279,7 +282,7 @@ class PostgresSql(Sql):
     def negation(self, part: Clause) -> Condition:
         if self.is_wide and self.row is resource and isinstance(part, AnyToken) and part.is_long:
             return self.key.not_in(self._keys_of_many())
-        return not_(part.sql(self))
+        return Sql.negation(self, part)
 
     def _keys_of_many(self) -> Select[Any]:
         """Return the keys of rows with one of the tokens, each looked up in the index: OFFSET keeps to that."""
@@ -354,7 +357,7 @@ class SqliteSql(Sql):
         """Look a long list up once; short ones are asked of each row, as a page needs but a few of these."""
         if self.is_wide and isinstance(part, AnyToken) and part.is_long:
             return self.key.not_in(self.keys(part))
-        return not_(part.sql(self))
+        return Sql.negation(self, part)
 
     def all_tokens(self, count: int) -> Condition:
         return and_(*(self.one_token() for _ in range(count)))
@@ -431,7 +434,7 @@ class SqliteSql(Sql):
         if isinstance(clause, Linked):
             return joins.linked(self.among(reference_index.c.target))
         if isinstance(clause, Either) and all(has_keys(part) for part in clause.parts):
-            return union(*(self.keys(part) for part in clause.parts))
+            return union(*(_bare(self.keys(part)) for part in clause.parts))
         return None
 
 
@@ -452,6 +455,22 @@ def _unindexed(condition: Condition) -> Condition:
     if left is resource.c.tenant or left is resource.c.type:
         return literal_column(f"+resource.{left.name}", left.type) == condition.right
     return condition
+
+
+def _bare(keys: Any) -> Any:
+    """Return a SELECT that can stand in a UNION; SQLite takes no UNION in another."""
+    if not isinstance(keys, CompoundSelect):
+        return keys
+    inner = keys.subquery()
+    return select(*inner.c)
+
+
+def _asks_row_date(clause: Clause) -> bool:
+    if isinstance(clause, Both | Either):
+        return any(_asks_row_date(part) for part in clause.parts)
+    if isinstance(clause, Negation):
+        return _asks_row_date(clause.part)
+    return isinstance(clause, Interval) and clause.where == "date"
 
 
 def sql_for(dialect: str, **options: Any) -> Sql:

@@ -24,7 +24,10 @@ TRIGRAM_TEXT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class StringValue:
-    """One alternative of a string search; `text` is normalised unless exact."""
+    """One alternative of a string search; `text` is normalised unless exact.
+
+    `modifier` may also be what _filter asks for: the whole text ("whole"), or how it ends ("ends").
+    """
 
     text: str
     modifier: str = ""
@@ -32,7 +35,7 @@ class StringValue:
     @property
     def needs_verification(self) -> bool:
         """Tell whether the index gives candidates only."""
-        return self.modifier == "contains" or (self.modifier == "" and len(self.text) > PREFIX)
+        return self.modifier in ("contains", "whole", "ends") or (self.modifier == "" and len(self.text) > PREFIX)
 
 
 def index(value: Stored) -> Iterator[Form]:
@@ -75,7 +78,7 @@ def where(value: StringValue, hash_: Hash) -> Clause:
     """Return the candidates; exact unless the value needs verification."""
     if value.modifier == "exact":
         return Token(hash_("exact", value.text), STRING)
-    if value.modifier == "contains":
+    if value.modifier in ("contains", "ends"):
         trigrams = AllTokens(tuple(hash_("holds", trigram) for trigram in _trigrams(value.text)))
         return either([trigrams, Token(hash_("long"), STRING)])
     return Token(hash_("begins", value.text[:PREFIX]), STRING)
@@ -86,4 +89,8 @@ def matches(value: StringValue, stored: Stored) -> bool:
     if value.modifier == "exact":
         return stored[1] == value.text
     normal = normalize_string(stored[1])
+    if value.modifier == "whole":
+        return normal == value.text
+    if value.modifier == "ends":
+        return normal.endswith(value.text)
     return value.text in normal if value.modifier == "contains" else normal.startswith(value.text)

@@ -1,6 +1,7 @@
-"""URI search: the whole URI, literally. https://hl7.org/fhir/R4/search.html#uri
+"""URI search: the whole URI, literally, or with `:below` and `:above` a URL's place in a hierarchy.
 
-A canonical (`_profile`) is found by its URL with or without the version it was written with.
+A canonical (`_profile`) is found by its URL with or without the version it was written with. Hierarchies go by what
+stands between slashes: https://hl7.org/fhir/R4/search.html#uri
 """
 
 from __future__ import annotations
@@ -11,8 +12,13 @@ from dataclasses import dataclass
 from hie.errors import InvalidSearch
 from hie.fhir.search_values import UriValue as Stored
 from hie.store.search.blinding import Form, Hash
-from hie.store.search.clauses import CODE, Clause, Token
+from hie.store.search.clauses import CODE, Clause, Token, either
 from hie.store.search.syntax import unescape
+
+#: So many of a URL's beginnings are hashed. Parameters of every resource keep the server's name alone: there would
+#: else be five tokens for each profile.
+LEVELS, LEVELS_OF_COMMON = 12, 1
+_COMMON = frozenset({"_profile", "_source"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,7 @@ class UriValue:
     """One alternative."""
 
     uri: str
+    modifier: str = ""
 
 
 def index(value: Stored) -> Iterator[Form]:
@@ -29,21 +36,66 @@ def index(value: Stored) -> Iterator[Form]:
     url, bar, _ = uri.partition("|")
     if bar and url:
         yield "uri", url
+    for above in list(_beginnings(url))[: _levels(value[0])]:
+        yield "below", above
 
 
-def parse(text: str, name: str) -> UriValue:
+def _levels(parameter: str) -> int:
+    return LEVELS_OF_COMMON if parameter in _COMMON else LEVELS
+
+
+def _beginnings(url: str) -> Iterator[str]:
+    """Yield the URLs above one, from the server's name on, without it; nothing for a URN."""
+    scheme, separator, _ = url.partition("://")
+    if separator:
+        place = len(scheme) + 3
+        while (slash := url.find("/", place)) > 0 and slash + 1 < len(url):
+            if url[slash - 1] != "/":
+                yield url[:slash]
+            place = slash + 1
+
+
+def parse(text: str, modifier: str, name: str) -> UriValue:
     """Read one alternative."""
     uri = unescape(text).strip()
     if not uri:
         raise InvalidSearch(f"{name} has an empty value.")
-    return UriValue(uri)
+    if modifier not in ("above", "below"):
+        return UriValue(uri)
+    url = uri.rstrip("/")
+    if "://" not in url:
+        raise InvalidSearch(
+            f"{name}={text[:200]}: :{modifier} is for URLs such as http://example.org/fhir, not for URNs."
+        )
+    return UriValue(url, modifier)
 
 
-def where(value: UriValue, hash_: Hash) -> Clause:
-    """Return the resources with this URI."""
+def where(value: UriValue, parameter: str, hash_: Hash) -> Clause:
+    """Return the resources with this URI; candidates where `is_exact` says so."""
+    if value.modifier == "above":
+        return either([Token(hash_("uri", url), CODE) for url in _above(value.uri)])
+    if value.modifier == "below":
+        itself = [Token(hash_("uri", url), CODE) for url in (value.uri, value.uri + "/")]
+        indexed = [*_beginnings(value.uri), value.uri][: _levels(parameter)][-1]
+        return either([*itself, Token(hash_("below", indexed), CODE)])
     return Token(hash_("uri", value.uri), CODE)
+
+
+def _above(url: str) -> list[str]:
+    return [written for one in (url, *_beginnings(url)) for written in (one, one + "/")]
+
+
+def is_exact(value: UriValue, parameter: str) -> bool:
+    """Tell whether the index decides."""
+    return value.modifier != "below" or len(list(_beginnings(value.uri))) < _levels(parameter)
 
 
 def matches(value: UriValue, stored: Stored) -> bool:
     """Tell whether one URI of the resource is asked for."""
-    return ("uri", value.uri) in index(stored)
+    uri = stored[1]
+    url = uri.partition("|")[0]
+    if value.modifier == "below":
+        return any(one == value.uri or one.startswith(value.uri + "/") for one in (uri, url))
+    if value.modifier == "above":
+        return not {uri, url}.isdisjoint(_above(value.uri))
+    return value.uri in (uri, url)

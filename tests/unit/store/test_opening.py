@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
+from hie.errors import NotSupported
 from hie.fhir.scopes import FULL_GRANT
 from hie.settings import Settings
 from hie.store import packages
@@ -154,6 +155,7 @@ ADDED = {
     "0003": ("async_request",),
     "0004": ("custom_parameter", "custom_version", "index_run"),
     "0005": ("package", "profile_validation"),
+    "0006": ("index_setting",),
 }
 
 
@@ -196,3 +198,37 @@ def test_a_store_from_before_packages_gets_their_tables(settings: Settings) -> N
     assert (packages.packages(connection), packages.mode_of(connection, 1)) == ([], "off")
     assert check(upgraded).problems == []
     upgraded.close()
+
+
+def test_a_store_from_before_words_and_units_is_indexed_when_it_is_opened(settings: Settings) -> None:
+    """Schema 0005 had none of these rows."""
+    store = Store.open(settings)
+    fill(store)
+    with store.database.engine.begin() as connection:
+        connection.execute(text("DELETE FROM number_index WHERE unit = 0"))
+    go_back(store, "0005")
+    assert found(store, "value-quantity", "80|http://unitsofmeasure.org|{beats}/min") == []
+    store.close()
+    upgraded = Store.open(settings)
+    assert check(upgraded).problems == []
+    assert found(upgraded, "value-quantity", "80|http://unitsofmeasure.org|{beats}/min") == ["o1", "o2"]
+    upgraded.close()
+
+
+def test_another_setting_of_content_search_indexes_the_store_anew(settings: Settings) -> None:
+    store = Store.open(settings)
+    fill(store)
+    with pytest.raises(NotSupported, match="HIE_CONTENT_SEARCH"):
+        found(store, "_content", "heart")
+    store.close()
+    for content_search in (True, False):
+        opened = Store.open(replace(settings, content_search=content_search))
+        assert check(opened).problems == []
+        assert found_by_chain(opened) == ["o1", "o2"]
+        if content_search:
+            assert found(opened, "_content", "heart rate") == ["o1", "o2"]
+        opened.close()
+
+
+def found(store: Store, name: str, value: str) -> list[str]:
+    return [one.id for one in bound(store).search(query.parse("Observation", [(name, value)])).matches]

@@ -68,8 +68,9 @@ def test_the_primary_date_stands_in_the_row() -> None:
 def test_a_quantity_is_indexed_alone_and_under_each_form_of_its_code() -> None:
     rows = index_rows(OBSERVATION, BLIND)
     unit = BLIND.hash("Observation", "unit", "unit", "http://unitsofmeasure.org", "mm[Hg]")
-    assert len(rows.numbers) == 3
-    assert {(low, high, unit_) for _, low, high, unit_, _, _ in rows.numbers} == {(120.0, 120.0, unit)}
+    assert len(rows.numbers) == 6
+    pascal = 120.0 * 133322  # in g/(m.s2)
+    assert {row[1:4] for row in rows.numbers} == {(120.0, 120.0, unit), (pascal, pascal, 0)}
 
 
 @pytest.mark.parametrize("value", ["5", "5.4", "0", "-3", "100", "0.0001"])

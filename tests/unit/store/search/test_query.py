@@ -112,19 +112,13 @@ def test_what_cannot_be_read_is_refused_saying_what_would_be_right(
 @pytest.mark.parametrize(
     ("type_name", "name", "text"),
     [
-        ("Observation", "code:text", "x"),
         ("Observation", "code:in", "http://vs"),
         ("Observation", "code:not-in", "http://vs"),
         ("Observation", "code:above", "x"),
         ("Observation", "code:below", "x"),
-        ("Patient", "identifier:of-type", "a|b|c"),
-        ("Patient", "_filter", "name eq x"),
-        ("Patient", "_text", "x"),
-        ("Patient", "_content", "x"),
         ("Patient", "_list", "$current-problems"),
         ("Patient", "_query", "x"),
         ("Patient", "_contained", "true"),
-        ("Location", "near", "1|2|3"),
     ],
 )
 def test_what_comes_later_is_refused_by_name_even_when_lenient(
