@@ -48,7 +48,7 @@ class Settings:
     max_body_bytes: int = _setting(32_000_000, "Largest request body that is read, in bytes.")
     max_bundle_entries: int = _setting(5_000, "Most entries of one batch or transaction Bundle.")
     max_conditional_deletes: int = _setting(100, "Most matches that one conditional delete may delete (`_count`).")
-    max_cascade_deletes: int = _setting(500, "Most resources that `_cascade=delete` takes along.")
+    max_cascade_deletes: int = _setting(3_000, "Most resources that `_cascade=delete` takes along.")
     default_page_size: int = _setting(20, "_count where the client names none.")
     max_page_size: int = _setting(1_000, "Largest page of a search or history.")
     cors_origins: str = _setting(

@@ -12,22 +12,16 @@ from hie.errors import Conflict, Forbidden
 
 def delete_referring(deleted: list[tuple[str, str]], ctx: Context) -> list[str]:
     """Delete what refers to the deleted, what refers to that, and so on; return what was deleted."""
-    seen, queue = set(deleted), list(deleted)
-    found: list[str] = []
-    most = ctx.settings.max_cascade_deletes
-    while queue:
-        target = queue.pop()
-        for place in ctx.store.referring(*target):
-            if place in seen:
-                continue
-            if len(found) == most:
-                raise Conflict(f"More than {most} resources refer to what is to be deleted; nothing was deleted. "
-                               "Delete some of them first.", expression="http.url")
-            seen.add(place)
-            queue.append(place)
+    seen, level, most = set(deleted), list(deleted), ctx.settings.max_cascade_deletes
+    while level:
+        level = sorted(set(ctx.store.referring(level)) - seen)
+        seen.update(level)
+        if len(seen) - len(deleted) > most:
+            raise Conflict(f"More than {most} resources refer to what is to be deleted; nothing was deleted. "
+                           "Delete some of them first.", expression="http.url")
+        for place in level:
             _delete(place, ctx)
-            found.append("/".join(place))
-    return found
+    return sorted("/".join(place) for place in seen.difference(deleted))
 
 
 def _delete(place: tuple[str, str], ctx: Context) -> None:

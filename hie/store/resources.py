@@ -292,11 +292,12 @@ class ResourceStore:
         """Store the deletion as a version of its own; None where there is nothing to delete."""
         unit = self._open_unit()
         self._permit(type, "d", None)
-        row = rows.current(unit.writing(), self.tenant, type, id, lock=True)
+        connection = unit.writing() if (type, id) in unit.touched else unit.beginning()
+        row = rows.current(connection, self.tenant, type, id, lock=True)
         _check_version(type, id, if_match, row)
         if row is None or row.sealed is None:
             return None
-        before = self.open([row])[0]
+        before = open_versions(connection, self.keys, [row])[0]
         before_index = self._index_before(parsed(before))
         self._permit(type, "d", before_index)
         version = StoredVersion(type, id, row.vid + 1, DELETED, max(unit.now, row.updated + 1000), None)
@@ -323,12 +324,11 @@ class ResourceStore:
         unit.touched[(type, id)] = None
         return erased
 
-    def referring(self, type: str, id: str) -> list[tuple[str, str]]:
-        """Return what refers to Type/id, whether or not the token may see it: for deleting, never for showing."""
-        tokens = reference_tokens(type, id, self.blind)
+    def referring(self, targets: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return what refers to the targets, whether or not the token may see it: for deleting, never for showing."""
+        tokens = [token for target in targets for token in reference_tokens(*target, self.blind)]
         found = rows.referring(self._open_unit().writing(), self.tenant, tokens)
-        places = [(row.type, row.id) for row in found if row.type not in rows.WITNESSES]
-        return [place for place in places if place != (type, id)]
+        return [(row.type, row.id) for row in found if row.type not in rows.WITNESSES]
 
     def touched(self) -> frozenset[tuple[str, str]]:
         """Return what the open transaction has written or deleted so far."""

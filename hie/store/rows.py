@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, select, text
 
 from hie.store.database import Again
-from hie.store.models import data_key, resource, token
+from hie.store.models import data_key, resource
 from hie.store.prepared import Prepared, driver_of, insert_or_ignore
 from hie.store.tenants import Tenant
 
@@ -355,6 +355,7 @@ def live(connection: Connection, tenant: int, targets: Sequence[Target]) -> set[
 
 
 _LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(h) FROM unnest(%s::bigint[]) AS h"
+_LOCK_ALL = text("SELECT pg_advisory_xact_lock(h) FROM unnest(CAST(:hashes AS bigint[])) AS h")
 _LOCK = text("SELECT pg_advisory_xact_lock(:hash)")
 
 
@@ -369,10 +370,11 @@ def shared_locks(tenant: Tenant, targets: Iterable[Target]) -> list[int]:
     return sorted(_lock_hash(tenant, target) for target in targets)
 
 
-def own_target(connection: Connection, tenant: Tenant, target: Target) -> None:
-    """Keep anybody else from referring to `target` until this transaction ends."""
+def own_targets(connection: Connection, tenant: Tenant, targets: Iterable[Target]) -> None:
+    """Keep anybody else from referring to `targets` until this transaction ends."""
     if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK, {"hash": _lock_hash(tenant, target)})
+        hashes = sorted(_lock_hash(tenant, target) for target in targets)  # in one order: nobody waits in a circle
+        connection.execute(_LOCK_ALL, {"hashes": hashes})
 
 
 def lock(connection: Connection, tenant: Tenant, *parts: str) -> None:
@@ -385,22 +387,26 @@ def _lock_hash(tenant: Tenant, target: Target) -> int:
     return tenant.blind.hash("lock", "target", *target)
 
 
-_REFERRING_SQLITE = (
-    select(resource.c.type, resource.c.id)
-    .join(token, token.c.key == resource.c.key)
-    .where(token.c.hash.in_(bindparam("tokens", expanding=True)), resource.c.tenant == bindparam("tenant"))
+#: CROSS JOIN: SQLite keeps this order, else it may go through all resources of the tenant.
+_REFERRING_SQLITE = text(
+    "SELECT resource.type, resource.id FROM json_each(:tokens) AS wanted CROSS JOIN token ON token.hash = wanted.value "
+    "CROSS JOIN resource ON resource.key = token.key WHERE resource.tenant = :tenant"
 )
 _REFERRING_POSTGRES = text(
     "SELECT type, id FROM resource WHERE tokens && CAST(:tokens AS bigint[]) AND tenant = :tenant "
     "AND sealed IS NOT NULL"
 )
+#: One look into the index for each token: comparing arrays with a long one would take their product.
+_REFERRING_TO_MANY = text(
+    "SELECT DISTINCT found.type, found.id FROM unnest(CAST(:tokens AS bigint[])) AS wanted (hash) CROSS JOIN LATERAL "
+    "(SELECT type, id FROM resource WHERE tokens @> ARRAY[wanted.hash] AND tenant = :tenant AND sealed IS NOT NULL "
+    "OFFSET 0) AS found"
+)
 
 
 def referring(connection: Connection, tenant: int, tokens: Sequence[int]) -> Iterable[Any]:
-    """Yield (type, id) of live resources that carry one of `tokens`, few of them at a time."""
+    """Return (type, id) of live resources that carry one of `tokens`."""
     if connection.dialect.name == "postgresql":
-        yield from connection.execute(_REFERRING_POSTGRES, {"tokens": list(tokens), "tenant": tenant})
-        return
-    for start in range(0, len(tokens), 500):
-        parameters = {"tokens": list(tokens[start : start + 500]), "tenant": tenant}
-        yield from connection.execute(_REFERRING_SQLITE, parameters)
+        statement = _REFERRING_POSTGRES if len(tokens) == 1 else _REFERRING_TO_MANY
+        return connection.execute(statement, {"tokens": list(tokens), "tenant": tenant})
+    return connection.execute(_REFERRING_SQLITE, {"tokens": json.dumps(list(tokens)), "tenant": tenant})

@@ -86,10 +86,15 @@ class UnitOfWork:
 
     def writing(self) -> Connection:
         """Return the transaction's connection; from now on, on SQLite, nobody else writes."""
-        if self._transaction is None:
-            self._transaction = self.database.begin()
+        connection = self.beginning()
         if self._pending or self._new_keys:
             self._flush()
+        return connection
+
+    def beginning(self) -> Connection:
+        """Return the same connection before what is buffered is stored: for reading what this unit has not touched."""
+        if self._transaction is None:
+            self._transaction = self.database.begin()
         return self._transaction.connection
 
     # -- writing ---------------------------------------------------------------------------------------------------
@@ -173,8 +178,8 @@ class UnitOfWork:
         if self.parameters and not custom_parameters.apply(connection, self.tenant, self.parameters, self.now):
             self.parameters.clear()
         self._check_references(connection)
-        for type_name, id_ in sorted(self._deleted):
-            self._check_unreferenced(connection, type_name, id_)
+        if self._deleted:
+            self._check_unreferenced(connection, sorted(self._deleted))
 
     def _see_that_nothing_moved(self) -> None:
         """Begin again where index rows were made with other custom search parameters than there are now.
@@ -259,8 +264,17 @@ class UnitOfWork:
             target=f"{target[0]}/{target[1]}",
         )
 
-    def _check_unreferenced(self, connection: Connection, type_name: str, id_: str) -> None:
-        rows.own_target(connection, self.tenant, (type_name, id_))
+    def _check_unreferenced(self, connection: Connection, deleted: list[tuple[str, str]]) -> None:
+        rows.own_targets(connection, self.tenant, deleted)
+        for target in deleted if self._refers(connection, deleted) else ():
+            self._refuse_referenced(connection, *target)
+
+    def _refers(self, connection: Connection, targets: list[tuple[str, str]]) -> bool:
+        """Tell by one question for all whether anything refers to one of the targets."""
+        tokens = [token for target in targets for token in reference_tokens(*target, self.tenant.blind)]
+        return any(row.type not in rows.WITNESSES for row in rows.referring(connection, self.tenant.id, tokens))
+
+    def _refuse_referenced(self, connection: Connection, type_name: str, id_: str) -> None:
         tokens = reference_tokens(type_name, id_, self.tenant.blind)
         for row in rows.referring(connection, self.tenant.id, tokens):
             if row.type not in rows.WITNESSES and (row.type, row.id) != (type_name, id_):

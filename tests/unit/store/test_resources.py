@@ -20,6 +20,7 @@ from hie.errors import (
     Referenced,
 )
 from hie.fhir import json_format
+from hie.store import rows
 from hie.store.check import check
 from hie.store.models import DELETED, UPDATED, data_key, resource, resource_history
 from hie.store.resources import ResourceStore
@@ -370,3 +371,12 @@ def test_the_check_finds_index_rows_that_do_not_match(bind: Bind, store: Store) 
 def test_a_write_outside_a_transaction_is_a_programming_error(bind: Bind) -> None:
     with pytest.raises(RuntimeError, match="transact"):
         bind().create("Patient", patient())
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_who_refers_is_looked_up_from_the_tokens(store):
+    """A plan that began with the resources of the tenant made every deletion as slow as the store is large."""
+    statement = rows._REFERRING_SQLITE.text.replace(":tokens", "'[1,2]'").replace(":tenant", "1")
+    plan = [row[3] for row in store.database.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
+    assert plan[1].startswith("SEARCH token")
+    assert plan[2].startswith("SEARCH resource USING INTEGER PRIMARY KEY")
