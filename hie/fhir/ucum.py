@@ -86,6 +86,20 @@ def unit(code: str) -> Unit | None:
     return Unit(_written(powers), factor) if factor > 0 else None
 
 
+def is_unit(code: str) -> bool:
+    """Tell whether a code is one of UCUM, be it a special unit (pH, decibel), which no factor converts."""
+    if unit(code) is not None:
+        return True
+    token = code.partition("{")[0] if code.endswith("}") else code
+    prefixes, _, units = _table()
+    for length in (0, 1, 2):
+        rest = token[length:]
+        is_metric = token[:length] in prefixes and rest[:1].isalpha()  # Cel, Np, B; none of those in brackets
+        if rest in units and "s" in units[rest][2] and (length == 0 or is_metric):
+            return True
+    return False
+
+
 def _written(powers: _Powers) -> str:
     return ".".join(f"{base}{power}" for base, power in sorted(powers.items()) if power) or "1"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hie.errors import FhirError, NotFound, TooCostly, Unprocessable
 from hie.fhir.terminology import filters
 from hie.fhir.terminology.code_system import CodeSystem, Concept, told
-from hie.fhir.terminology.grammars import GRAMMARS
+from hie.fhir.terminology.grammars import GRAMMARS, judged
 
 if TYPE_CHECKING:
     from hie.fhir.terminology.terminology import Terminology
@@ -234,7 +234,7 @@ class Part:
         if self._listed is not None:
             return code in self._listed or code.lower() in self._folded
         if system is None or not system.has_content:
-            return GRAMMARS[self.url](code) if self.url in GRAMMARS and not self._row.get("filter") else None
+            return judged(self.url, self._row.get("filter", []), code)
         concept = system.get(code)
         if concept is None:
             return False if system.is_complete else None

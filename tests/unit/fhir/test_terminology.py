@@ -113,6 +113,11 @@ def test_most_value_sets_of_the_specification_can_be_listed() -> None:
     ("all-languages", "urn:ietf:bcp:47", "tlh", True),
     ("all-languages", "urn:ietf:bcp:47", "x y", False),
     ("mimetypes", "urn:ietf:bcp:13", "image/png", True),
+    ("ucum-units", "http://unitsofmeasure.org", "mmol/L", True),
+    ("ucum-units", "http://unitsofmeasure.org", "furlong per fortnight", False),
+    ("all-time-units", "http://unitsofmeasure.org", "min", True),
+    ("all-time-units", "http://unitsofmeasure.org", "mg", False),
+    ("all-distance-units", "http://unitsofmeasure.org", "[in_i]", True),
     ("inactive", THO + "v3-ActMood", "RSK", True),
     ("inactive", THO + "v3-ActMood", "_ActMoodPredicate", False),
     ("does-not-exist", None, "x", None),
@@ -264,6 +269,9 @@ def test_a_supplement_adds_designations_and_properties() -> None:
     ("urn:ietf:bcp:47", "en_US", False), ("urn:ietf:bcp:47", "e", False), ("urn:ietf:bcp:47", "", False),
     ("urn:ietf:bcp:47", "x-klingon", True), ("urn:ietf:bcp:13", "application/fhir+json", True),
     ("urn:ietf:bcp:13", "text/plain; charset=utf-8", True), ("urn:ietf:bcp:13", "pdf", False),
+    ("http://unitsofmeasure.org", "mg/dL", True), ("http://unitsofmeasure.org", "[pH]", True),
+    ("http://unitsofmeasure.org", "dB", True), ("http://unitsofmeasure.org", "mg%%", False),
+    ("http://unitsofmeasure.org", "{cells}", True), ("http://unitsofmeasure.org", "", False),
     ("urn:ietf:rfc:3986", "urn:oid:1.2", True), ("urn:ietf:rfc:3986", "no uri", False),
 ])  # fmt: skip
 def test_grammars(system: str, code: str, expected: bool) -> None:
