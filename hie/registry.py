@@ -57,6 +57,8 @@ class Operation:
     """Its parameters are search parameters, which the function reads itself: none is known to this record."""
     takes_body: frozenset[str] = frozenset()
     """Media types of bodies that the function reads itself, with its parameters."""
+    answers_in: str = "application/fhir+json"
+    """The media type of its answers: that of resources, which are written as XML too, or one of its own."""
 
     def __post_init__(self) -> None:
         if not self.levels or not self.levels <= LEVELS:

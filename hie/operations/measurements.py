@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
+from fractions import Fraction
 from math import isfinite
 from typing import Any
 
@@ -15,15 +15,12 @@ import orjson
 
 from hie.context import Context
 from hie.errors import TooCostly, Unprocessable
-from hie.fhir import references, search_parameters
-from hie.fhir.fhirpath import units
+from hie.fhir import references, search_parameters, ucum
 from hie.store.search.reference import relative
 from hie.store.versions import StoredVersion
 
 #: So many measurements are held at once, 16 bytes or so each.
 MOST = 500_000
-
-UCUM = "http://unitsofmeasure.org"
 
 Code = tuple[str, str]
 """System and code."""
@@ -49,19 +46,19 @@ class Series:
         number, unit = quantity.get("value"), quantity.get("code")
         if isinstance(number, bool) or not isinstance(number, int | float) or not isfinite(number):
             return
-        if quantity.get("system") != UCUM or not unit:
+        if quantity.get("system") != ucum.SYSTEM or not unit:
             return
         self.unit = self.unit or unit
         self.points.append((when, float(number) if unit == self.unit else self._converted(number, unit)))
 
     def _converted(self, number: float, unit: str) -> float:
-        factor = units.factor(unit, self.unit or "")
-        if factor is None:
+        here, there = ucum.unit(unit), ucum.unit(self.unit or "")
+        if here is None or there is None or here.canonical != there.canonical:
             raise Unprocessable(
                 f"Observations of {self.coding['code']} are in {self.unit} and in {unit}, which cannot be "
                 "converted into each other; ask for a period in which there is one of them.", expression="code",
             )  # fmt: skip
-        return float(Decimal(str(number)) * factor)
+        return float((Fraction(str(number)) + here.offset) * here.factor / there.factor - there.offset)
 
 
 class Measurements:

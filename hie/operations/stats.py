@@ -9,12 +9,12 @@ from typing import Any
 
 from hie.context import Context
 from hie.errors import InvalidRequest
-from hie.fhir import datatypes, search_parameters
+from hie.fhir import datatypes, search_parameters, ucum
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import instant
 from hie.fhir.json_format import Fragment, dump
 from hie.operations import scanning, statistic_codes
-from hie.operations.measurements import UCUM, Measurements, Series
+from hie.operations.measurements import Measurements, Series
 from hie.registry import Operation, standard_parameters
 from hie.store.search import criteria
 from hie.store.search.criteria import Reading
@@ -203,7 +203,7 @@ def _component(code: str, value: float | None, unit: str, text: str | None = Non
         absent = {"coding": [{"system": _ABSENT, "code": "not-applicable"}], "text": "not defined for these values"}
         return component | {"dataAbsentReason": absent}
     number = value if isinstance(value, int) else float(f"{value:.12g}")
-    quantity = {"value": number, "unit": unit, "system": UCUM, "code": unit}
+    quantity = {"value": number, "unit": unit, "system": ucum.SYSTEM, "code": unit}
     return component | {"valueQuantity": quantity}
 
 

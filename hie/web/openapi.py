@@ -184,11 +184,23 @@ def _fhir_operation(operation: Operation) -> Iterator[_Entry]:
     refusals = [status for status in STATUSES["operation"] if status >= 400] + [401]
     for path in operation_paths(operation):
         for method in methods:
-            takes = _RESOURCE_CONTENT if method == "POST" else None
+            takes = {**_RESOURCE_CONTENT, **_own_bodies(operation)} if method == "POST" else None
             yield path, method, _operation(
                 path, f"${operation.code}", f"${operation.code}: {operation.definition}",
-                {200: _RESOURCE_CONTENT, 202: _RESOURCE_CONTENT}, refusals, takes,
+                {200: _answers_of(operation), 202: _RESOURCE_CONTENT}, refusals, takes,
             )  # fmt: skip
+
+
+def _own_bodies(operation: Operation) -> dict[str, Any]:
+    """The bodies that an operation reads itself: objects in JSON, any other as a text."""
+    return {name: {"schema": {"type": "object" if name.endswith("json") else "string"}}
+            for name in sorted(operation.takes_body)}
+
+
+def _answers_of(operation: Operation) -> dict[str, Any]:
+    if operation.answers_in == FHIR_JSON:
+        return _RESOURCE_CONTENT
+    return {operation.answers_in: {"schema": {"type": "object"}}}
 
 
 def operation_paths(operation: Operation) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -428,6 +429,7 @@ def test_every_status_that_is_described_is_met_and_no_other(
 ) -> None:
     fhir, admin = client("system/*.cruds"), client("admin")
     both = client("system/*.cruds", "admin")
+    patient = itertools.cycle(client("system/*.cruds", name=f"later {n}") for n in range(4))  # each may wait for 100
     client_id, token_id, job = prepared(app)
     etag = fhir.get("Patient/t1").headers["ETag"]
     later = [fhir.get("Patient", Prefer="respond-async").headers["Content-Location"].rpartition("/")[2] for _ in "ab"]
@@ -443,6 +445,8 @@ def test_every_status_that_is_described_is_met_and_no_other(
     for path, method, status, given in probes:
         given = dict(given)
         right, other = (fhir, admin) if _is_fhir(path) else (admin, fhir)
+        if "Prefer" in given.get("headers", ()):
+            right = next(patient)
         token = {"nobody": None, "stranger": other.token, "both": both.token}.get(given.pop("as", ""), right.token)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         content = given.pop("json", None)

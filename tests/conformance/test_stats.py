@@ -110,7 +110,10 @@ def test_only_valid_measurements_count(fhir, person):
 def test_units_are_converted_where_they_can_be_and_never_mixed(fhir, person):
     fhir.create(observation(person, code="g", valueQuantity=quantity(1, "g/L"), effectiveDateTime="2024-01-01"))
     fhir.create(observation(person, code="g", valueQuantity=quantity(50, "mg/dL"), effectiveDateTime="2024-01-02"))
+    fhir.create(observation(person, code="t", valueQuantity=quantity(37, "Cel"), effectiveDateTime="2024-01-02"))
+    fhir.create(observation(person, code="t", valueQuantity=quantity(98.6, "[degF]"), effectiveDateTime="2024-01-01"))
     assert ask(fhir, person, "sum", code=f"code=g&system={L}")["g"] == {"sum": (150, "mg/dL")}
+    assert ask(fhir, person, "max", code=f"code=t&system={L}")["t"] == {"maximum": (37, "Cel")}
     fhir.create(observation(person, code="g", valueQuantity=quantity(5, "mmol/L")))
     url = f"Observation/$stats?subject={person}&code=g&system={L}&statistic=sum"
     fhir.get(url).refused(422, "processing", "code", "mmol/L")

@@ -113,4 +113,5 @@ OPERATION = Operation(
     definition="http://hl7.org/fhir/OperationDefinition/Resource-graphql",
     parameters=standard_parameters("graphql@Resource"),
     takes_body=frozenset({JSON, GRAPHQL, "application/fhir+json"}),
+    answers_in=JSON,
 )
