@@ -37,7 +37,7 @@ class Selection:
                 return resource  # only elements of other types are asked for
             kept = wanted | _mandatory(type_name)
         elif self.summary == "true":
-            kept = _summary(type_name)
+            return _marked(_summarised(resource, type_name, _ALWAYS))
         elif self.summary == "text":
             kept = frozenset({"text"}) | _mandatory(type_name)
         elif self.summary == "data":
@@ -103,8 +103,6 @@ def _names(type_name: str, which: str) -> frozenset[str]:
 
 
 def _wanted(element: facts.Element, which: str) -> bool:
-    if which == "summary":
-        return element.is_summary
     if which == "mandatory":
         return element.min > 0 or element.is_modifier
     return element.name != "text"
@@ -118,8 +116,54 @@ def _json_names(element: facts.Element) -> Iterable[str]:
     return tuple(stem + one[0].upper() + one[1:] for one in types)
 
 
-def _summary(type_name: str) -> frozenset[str]:
-    return _names(type_name, "summary") | _names(type_name, "mandatory")
+#: Inside an element these stay, as what they say may change the meaning of the rest.
+_INSIDE = frozenset({"id", "extension", "modifierExtension"})
+
+
+def _summarised(element: dict[str, Any], path: str, always: frozenset[str]) -> dict[str, Any]:
+    """Return the summary elements at every depth, and those that are mandatory or modify the others."""
+    table = _summary_table(path)
+    part = {}
+    for name, value in element.items():
+        below = table.get(name.removeprefix("_"))
+        if name in always or below == "" or (below is not None and name.startswith("_")):
+            part[name] = value
+        elif below is not None:
+            part[name] = (
+                [_inner(one, below) for one in value] if isinstance(value, list) else _inner(value, below)
+            )
+    return part
+
+
+def _inner(value: Any, path: str) -> Any:
+    return _summarised(value, path, _INSIDE) if isinstance(value, dict) else value
+
+
+@cache
+def _summary_table(path: str) -> dict[str, str]:
+    """Name the properties that stay, each with the path of its own elements where some of these do not stay."""
+    table: dict[str, str] = {}
+    for element in facts.children(path):
+        if element.is_summary or element.min > 0 or element.is_modifier:
+            for name, type_name in zip(_json_names(element), _types_of(element), strict=True):
+                table[name] = _below(element, type_name)
+    return table
+
+
+def _types_of(element: facts.Element) -> Iterable[str]:
+    if not element.is_choice:
+        return (element.types[0] if element.types else "",)
+    return element.types if element.types != ("*",) else tuple(facts.DATA_TYPES | facts.PRIMITIVE_TYPES)
+
+
+def _below(element: facts.Element, type_name: str) -> str:
+    if element.content_reference is not None:
+        return element.content_reference
+    if facts.children(element.path):
+        return element.path
+    # A type without any summary element, such as Extension or Narrative, stays whole.
+    is_cut = type_name in facts.DATA_TYPES and any(one.is_summary for one in facts.children(type_name))
+    return type_name if is_cut else ""
 
 
 def _mandatory(type_name: str) -> frozenset[str]:

@@ -140,6 +140,7 @@ REFUSED = [
     ("Patient?_filter=_text eq x", "invalid", "_filter", "cannot stand in a filter"),
     ("Patient?_filter=gender in urn:none", "not-found", "_filter", "character 11"),
     ("Patient?_contained=true", "not-supported", "_contained", ""),
+    ("Patient?_summary=text&_include=Patient:organization", "invalid", "_summary", "_include"),
     ("Patient?_sort=_score", "invalid", "_sort", ""),
 ]  # fmt: skip
 

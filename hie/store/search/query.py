@@ -140,6 +140,8 @@ class _Reader:
         count = default_count if self._count is None else self._count
         if ("_summary", "count") in self._result:
             count = 0
+        if self._includes and ("_summary", "text") in self._result:
+            raise InvalidSearch("_include and _revinclude cannot be asked with _summary=text.", expression="_summary")
         only = self._types[0] if len(self._types) == 1 else None
         return SearchQuery(
             only, tuple(self._criteria), tuple(self._sort), count, self._total,

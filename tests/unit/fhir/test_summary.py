@@ -1,8 +1,12 @@
 """_summary and _elements cut a resource without making it mean something else."""
 
+import tarfile
+from pathlib import Path
+
 import pytest
 
 from hie.errors import InvalidSearch
+from hie.fhir import json_format, validation
 from hie.fhir.summary import parse
 
 PATIENT = {
@@ -21,6 +25,41 @@ def test_true_keeps_summary_elements_and_marks_the_rest_as_missing():
     assert found["meta"]["tag"][0]["code"] == "SUBSETTED"
     assert found["meta"]["versionId"] == "3"
     assert "tag" not in PATIENT["meta"]
+
+
+def test_true_leaves_out_what_is_no_summary_at_any_depth():
+    document = {
+        "resourceType": "DocumentReference", "id": "1", "status": "current",
+        "content": [{"attachment": {"id": "a", "contentType": "text/plain", "data": "QUJD", "title": "x", "extension": [
+            {"url": "http://example.org/e", "valueString": "kept"}]}, "format": {"code": "f"}}],
+        "context": {"sourcePatientInfo": {"reference": "Patient/1"}, "period": {"start": "2020"}},
+    }  # fmt: skip
+    (content,) = parse([("_summary", "true")]).of(document)["content"]
+    assert set(content["attachment"]) == {"id", "contentType", "title", "extension"}
+    assert content["format"] == {"code": "f"}
+    tree = {"resourceType": "CapabilityStatement", "rest": [
+        {"mode": "server", "documentation": "long", "resource": [{"type": "Patient", "documentation": "long"}]}]}
+    (rest,) = parse([("_summary", "true")]).of(tree)["rest"]
+    assert rest == {"mode": "server", "resource": [{"type": "Patient"}]}
+
+
+@pytest.mark.parametrize("form", ["true", "text", "data"])
+def test_a_cut_keeps_every_example_of_the_specification_valid(form: str, shared_data: Path) -> None:
+    """Mandatory elements stay at every depth: what is left of a valid resource breaks no cardinality."""
+    selection, cut = parse([("_summary", form)]), 0
+    assert selection is not None
+    with tarfile.open(shared_data / "definitions" / "r4-examples.tar.xz") as archive:
+        for number, member in enumerate(archive):
+            if number % 20 or not member.name.endswith(".json"):
+                continue
+            resource = json_format.parse(archive.extractfile(member).read())  # type: ignore[union-attr]
+            found = selection.of(resource)
+            before, after = ({one.expression for one in validation.validate(each) if one.code == "required"}
+                             for each in (resource, found))
+            assert after <= before, member.name
+            assert found["meta"]["tag"][-1]["code"] == "SUBSETTED"
+            cut += 1
+    assert cut > 100
 
 
 def test_text_keeps_the_narrative_and_mandatory_elements():
