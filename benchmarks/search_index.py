@@ -145,6 +145,8 @@ def searches(patients: int) -> dict[str, tuple[str, Callable[[random.Random], li
         "_has rare code": ("Patient", lambda rng: [("_has:Observation:patient:code", code(rng, 40, 50)[1])]),
         "_has code and value": ("Patient", lambda rng: [
             ("_has:Observation:patient:code-value-quantity", f"{code(rng, 10, 20)[1]}$gt150")]),
+        "_has date ge, newest days": ("Patient", lambda rng: [
+            ("_has:Observation:patient:date", f"ge2025-12-{rng.randrange(22, 28)}")]),
         "family and _has code": ("Patient", lambda rng: [("family", f"family{rng.randrange(2_000)}"),
                                                          ("_has:Observation:patient:code", code(rng)[1])]),
         "chain to _has rare code": ("Observation", lambda rng: [

@@ -16,7 +16,7 @@ from sqlalchemy.types import BigInteger
 
 from hie.errors import Forbidden, NotSupported
 from hie.store.prepared import Prepared
-from hie.store.search import criteria, grants, joins, logic, narrowed
+from hie.store.search import criteria, grants, joins, logic, narrowed, ordering
 from hie.store.search.blinding import hash_of
 from hie.store.search.chain import Asked, Chain, Has, PerType
 from hie.store.search.clauses import (
@@ -28,6 +28,8 @@ from hie.store.search.clauses import (
     Both,
     Branch,
     Clause,
+    Either,
+    Interval,
     Joined,
     Shaped,
     both,
@@ -113,7 +115,15 @@ def _granted(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
 
 def _within_grant(store: ResourceStore, compiled: Compiled, type_name: str) -> Compiled:
     granted = grants.clause(store, type_name, "s")
-    return compiled if granted is None else Compiled(both([compiled.clause, granted]), compiled.verify)
+    clause = _by_indexes(compiled.clause)
+    return Compiled(clause if granted is None else both([clause, granted]), compiled.verify)
+
+
+def _by_indexes(clause: Clause) -> Clause:
+    """Take an open-ended date of the row apart where two indexes answer it, as hie.store.search.ordering does."""
+    if isinstance(clause, Interval) and clause.where == "date" and clause.prefix in ordering.OPEN_ENDED:
+        return either([replace(clause, part=part) for part in ("near", "far")])
+    return clause
 
 
 def _parameters(store: ResourceStore, type_name: str, code: str) -> Iterator[int]:
@@ -160,8 +170,8 @@ def _found(store: ResourceStore, joined: Joined, most: int) -> int:
         first = joins.driver_of(branch.clause)
         if isinstance(first, Joined):
             at_other_end = _found(store, first, most)
-        elif has_keys(first):
-            at_other_end = _counted(store.database, store.tenant, first, most, minute)
+        elif has_keys(first) or _is_of_row(first):
+            at_other_end = _counted(store.database, store.tenant, first, most, minute, branch.type)
         else:
             at_other_end = 0 if first.rank == ID else most
         if at_other_end >= most:
@@ -169,18 +179,27 @@ def _found(store: ResourceStore, joined: Joined, most: int) -> int:
     return _counted(store.database, store.tenant, joined, most, minute)
 
 
+def _is_of_row(clause: Clause) -> bool:
+    """Tell whether a date of the row itself is asked, which an index of the type's rows answers."""
+    parts = clause.parts if isinstance(clause, Either) else (clause,)
+    return all(isinstance(part, Interval) and part.where != "index" and part.prefix != "ne" for part in parts)
+
+
 @lru_cache(maxsize=1024)
-def _counted(database: Database, tenant: int, clause: Clause, most: int, _minute: int) -> int:
+def _counted(
+    database: Database, tenant: int, clause: Clause, most: int, _minute: int, type_name: str | None = None
+) -> int:
     """Count the matches of a clause, up to `most`; asked again each minute."""
-    statement, names = _counting(database.dialect, Shaped(clause))
+    statement, names = _counting(database.dialect, Shaped(clause), type_name)
     bound: dict[str, Any] = dict(zip(names, clause.values(), strict=True))
     bound |= {"tenant": tenant, "row_limit": most}
     return int(run(database.connection(), statement, bound, is_selective=True)[0][0])
 
 
 @lru_cache(maxsize=256)
-def _counting(dialect: str, shaped: Shaped) -> tuple[Prepared, tuple[str, ...]]:
+def _counting(dialect: str, shaped: Shaped, type_name: str | None) -> tuple[Prepared, tuple[str, ...]]:
     sql = sql_for(dialect)
-    found = sql.keys(shaped.clause).limit(bindparam("row_limit", type_=BigInteger())).subquery()
+    keys = sql.keys(shaped.clause) if type_name is None else joins.matches(sql, type_name, shaped.clause)
+    found = keys.limit(bindparam("row_limit", type_=BigInteger())).subquery()
     statement = select(func.count()).select_from(select(literal_column("1")).select_from(found).subquery())
     return prepared(statement), tuple(bind.key for bind in sql.binds)

@@ -144,21 +144,21 @@ def _keys_of_tables(sql: Sql, branch: Branch, reverse: bool) -> Select[Any]:
     here, there = reference_index.alias(), reference_index.alias()
     outgoing, place = (there, here) if reverse else (here, there)
     by, itself = _by(sql, outgoing, branch), place.c.parameter == _ITSELF
-    matches = _matches(sql, branch).cte()
-    targets = select(there.c.target).where(by if reverse else itself, there.c.key.in_(select(matches.c.key))).cte()
+    found = matches(sql, branch.type, branch.clause).cte()
+    targets = select(there.c.target).where(by if reverse else itself, there.c.key.in_(select(found.c.key))).cte()
     return select(here.c.key).where(here.c.target.in_(select(targets.c.target)), itself if reverse else by)
 
 
-def _matches(sql: Sql, branch: Branch) -> Any:
-    """Select the keys of live resources of the type that match, beginning with the most selective part."""
-    parts = _parts(branch.clause)
+def matches(sql: Sql, type_name: str, clause: Clause) -> Any:
+    """Select the keys of live resources of a type that match, beginning with the most selective part (SQLite)."""
+    parts = _parts(clause)
     driver = sql.keys(parts[0])
-    if driver is not None and len(parts) == 1 and is_of_tokens(branch.clause):
+    if driver is not None and len(parts) == 1 and is_of_tokens(clause):
         return driver
     other = resource.alias()
     with _at(sql, other, other.c.key):
         rest = [part.sql(sql) for part in (parts if driver is None else parts[1:])]
-    found = select(other.c.key).where(*_live(other, branch.type, hidden=driver is not None), *rest)
+    found = select(other.c.key).where(*_live(other, type_name, hidden=driver is not None), *rest)
     if driver is None:
         return found
     first = driver.cte()

@@ -24,7 +24,7 @@ from hie.store.search.index import plan_of
 from hie.store.search.query import SearchQuery, SortKey
 from hie.store.search.statements import HIDDEN_DATE
 
-_OPEN_ENDED = frozenset({"gt", "ge", "ap"})
+OPEN_ENDED = frozenset({"gt", "ge", "ap"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _near_and_far(clause: Clause, *, descending: bool) -> list[Clause]:
     """Take a driving date criterion apart where two indexes answer it; far ones start before all near ones."""
     first = _driving(clause)
     assert isinstance(first, Interval)  # noqa: S101 - _driven_by_date said so
-    if first.prefix not in _OPEN_ENDED:
+    if first.prefix not in OPEN_ENDED:
         return [clause]
     rest = clause.parts[1:] if isinstance(clause, Both) else ()
     near, far = (both([replace(first, part=part), *rest]) for part in ("near", "far"))

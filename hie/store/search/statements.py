@@ -140,7 +140,7 @@ class Sql:
         start, end = self.row.c.date_low, self.row.c.date_high
         if part != "far":
             return _interval(prefix, start, end, low, high, part)
-        return and_(end - start > _DAY, _interval(prefix, HIDDEN_DATE, end, low, high, part))
+        return and_(end - start > _DAY, _interval(prefix, start + literal_column("0"), end, low, high, part))
 
     def care_date(self) -> Condition:
         """Return whether the row's own date overlaps [low, high), or there is none."""
