@@ -26,7 +26,7 @@ from hie.store.versions import StoredVersion
 #: So many locks are taken with the BEGIN itself; more go by one statement of their own.
 MOST_LOCKS_AT_ONCE = 20
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?", re.ASCII)
-_LITERAL = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?", re.ASCII)
+_LITERAL = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?", re.ASCII)
 
 
 #: New versions beyond so many wait in a file.
@@ -64,6 +64,7 @@ class UnitOfWork:
     _new_keys: dict[str, NewKey] = field(default_factory=dict)
     _stored_keys: list[NewKey] = field(default_factory=list)
     _references: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    _versions: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
     _live: set[tuple[str, str]] = field(default_factory=set)
     _deleted: set[tuple[str, str]] = field(default_factory=set)
     touched: dict[tuple[str, str], None] = field(default_factory=dict)
@@ -178,6 +179,7 @@ class UnitOfWork:
         if self.parameters and not custom_parameters.apply(connection, self.tenant, self.parameters, self.now):
             self.parameters.clear()
         self._check_references(connection)
+        self._check_versions(connection)
         if self._deleted:
             self._check_unreferenced(connection, sorted(self._deleted))
 
@@ -193,7 +195,7 @@ class UnitOfWork:
     def _is_one_new_resource(self) -> bool:
         if self._transaction is not None or self._new_keys or self._deleted or len(self._pending) != 1:
             return False
-        if self.parameters:
+        if self.parameters or self._versions:
             return False
         if len(self._references) > MOST_LOCKS_AT_ONCE:
             return False
@@ -234,6 +236,8 @@ class UnitOfWork:
             match = _LITERAL.fullmatch(text)
             if match is not None and match[1] in RESOURCE_TYPES:
                 self._references.setdefault((match[1], match[2]), place)
+                if match[3] is not None:
+                    self._versions.setdefault((match[1], match[2], match[3]), place)
             elif _CONDITIONAL.match(text):
                 raise _unresolved(place, text)
 
@@ -242,6 +246,17 @@ class UnitOfWork:
         if targets:
             rows.share_targets(connection, self.tenant, targets)
             self._refuse_missing(targets, rows.live(connection, self.tenant.id, targets))
+
+    def _check_versions(self, connection: Connection) -> None:
+        """See to it that a version that is referred to has been: versions are the numbers up to the current one."""
+        for (type_name, id_, version), place in self._versions.items():
+            row = rows.current(connection, self.tenant.id, type_name, id_)
+            last = 0 if row is None else row.vid
+            if not version.isascii() or not version.isdigit() or not 1 <= int(version) <= last:
+                target, source = f"{type_name}/{id_}/_history/{version}", "/".join(place)
+                told = f"{source} refers to {target}, but {type_name}/{id_} has the versions 1 to {last}."
+                raise BrokenReference(told, issues=[
+                    OutcomeIssue("not-found", told, place[0], source=source, target=target)])
 
     def _targets_outside(self) -> list[tuple[str, str]]:
         return [target for target in self._references if target not in self._live]

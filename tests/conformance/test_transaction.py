@@ -177,6 +177,20 @@ def test_references_to_versions_of_resources_of_the_bundle_become_versions_here(
     assert kept.resources()[0]["subject"]["reference"] == f"Patient/{made['id']}/_history/1"
 
 
+def test_a_version_that_is_referred_to_must_be_there(fhir):
+    fhir.put("Patient/a", patient("One", id="a"))
+    fhir.put("Patient/a", patient("Two", id="a"))
+    for version in ("1", "2"):
+        assert fhir.post("Observation", observation(f"Patient/a/_history/{version}")).status == 201
+    for version in ("3", "0", "x", "9" * 60):
+        fhir.post("Observation", observation(f"Patient/a/_history/{version}")).refused(
+            400, "not-found", "Observation.subject.reference", "versions 1 to 2")
+    third = put(patient("Three", id="a"))
+    place = "Bundle.entry[1].resource.subject.reference"
+    fhir.post("", bundle(third, post(observation("Patient/a/_history/4")))).refused(400, "not-found", place)
+    assert fhir.post("", bundle(third, post(observation("Patient/a/_history/3")))).status == 200
+
+
 def test_searches_by_post_work_inside_and_come_last(fhir):
     import base64
 
