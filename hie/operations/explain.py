@@ -1,7 +1,8 @@
 """$explain: what a search will ask of the database, before it is asked; an operation of this server's own.
 
-`[type]/$explain?<search>`, or `$explain?search=Type%3F<search>`. Whoever may search the type is told in words; SQL, the
-plan and the expected rows follow from what others have stored, so they are for a token that has the scope `admin` too.
+`[type]/$explain?<search>`, `$explain?<search>` over all types, or `$explain?search=Type%3F<search>`. Whoever may search
+the type is told in words; SQL, the plan and the expected rows follow from what others have stored, so they are for a
+token that has the scope `admin` too.
 """
 
 from __future__ import annotations
@@ -59,9 +60,9 @@ def explain(request: FhirRequest, ctx: Context) -> FhirResponse:
 
 def _search(request: FhirRequest) -> FhirRequest:
     """Return the search that is meant, read through the route table as any other."""
-    if request.type is not None:
-        return request
     given = [value for name, value in request.parameters if name == "search"]
+    if request.type is not None or (request.parameters and not given):
+        return request
     if len(given) != 1 or len(request.parameters) != 1:
         raise InvalidRequest("$explain of the system takes one parameter, search, such as "
                              "search=Observation%3Fpatient%3D1; or use [type]/$explain.", expression="search")

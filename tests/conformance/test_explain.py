@@ -50,6 +50,8 @@ def test_rows_are_expected_by_what_leads(admin, database_kind):
     (rows,) = told(admin.get(f"Observation/$explain?patient={person}&status=final"), "rows")
     assert rows == 20 if database_kind == "sqlite" else rows >= 0
     assert told(admin.get("$explain?search=%3F_lastUpdated%3Dgt2020"), "sql")
+    over_types = admin.get("$explain?_lastUpdated=gt2020&_type=Patient,Observation")
+    assert told(over_types, "search") == ["?_lastUpdated=gt2020&_type=Patient,Observation"]
     within = admin.get(f"$explain?search=Patient/{person}/Observation%3Fstatus%3Dfinal")
     assert told(within, "search") == [f"Patient/{person}/Observation?status=final"]
     assert len(told(within, "parameter")) == 2
