@@ -47,6 +47,15 @@ _INDEXED = {
 }
 
 
+_WORDS = "one keyed hash for each word"
+#: What is not told by the type of the parameter.
+_BY_CODE = {"_text": _WORDS, "_content": _WORDS, "near": "keyed hashes of the areas that lie around a place"}
+_BY_MODIFIER = {
+    "text": _WORDS,
+    **dict.fromkeys(("in", "not-in", "above", "below"), "the codes of the value set or hierarchy, one keyed hash each"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One criterion in words; `verify`: matches of the index are opened and tested, as it only narrows."""
@@ -94,7 +103,8 @@ def _question(store: ResourceStore, query: SearchQuery, one: Any) -> Question:
     elif parameter.code == "_lastUpdated":
         told = "the time of the last change, a column of the row"
     else:
-        told = _INDEXED.get(parameter.type, "the index of the parameter")
+        by_type = _INDEXED.get(parameter.type, "the index of the parameter")
+        told = _BY_CODE.get(parameter.code) or _BY_MODIFIER.get(one.modifier, by_type)
     told = f"{told}; {number} values, any of them" if number > 1 else told
     if one.modifier == "not":
         return Question(name, f"none of: {told}; no index leads to what lacks a value", False)
