@@ -97,6 +97,7 @@ REFUSED = [
     ("Observation?" + "has-member." * 13 + "code=x", "invalid", "more than 12 hops"),
     ("Provenance?target.subject._id=x", "invalid", "50 types"),
     ("Observation?focus.focus.focus.focus.focus._id=x", "invalid", "name "),
+    ("Observation?focus._list=x", "invalid", "50 types"),
 ]
 
 

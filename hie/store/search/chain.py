@@ -89,14 +89,14 @@ class _Reader:
             raise self._invalid(f"branches more than {MOST_BRANCHINGS} times; name types, as in subject:Patient.name")
         if name == "_has" or name.startswith("_has:"):
             return self._has(type_name, name, depth)
-        if name.partition(":")[0] == "_list":
-            return self._list(name)
         head, dot, rest = name.partition(".")
         if dot:
             return self._chain(type_name, head, rest, depth)
         self._ends += 1
         if self._ends > MOST_ENDS:
             raise self._invalid(f"may end in more than {MOST_ENDS} types; name the types, as in subject:Patient.name")
+        if name.partition(":")[0] == "_list":
+            return self._list(name)
         try:
             return criteria.parse(type_name, name, self._text, self._reading)
         except (InvalidSearch, NotSupported) as error:
