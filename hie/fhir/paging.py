@@ -9,6 +9,8 @@ from hie.fhir.http import FhirRequest
 
 #: Where a next link carries on; its value is sealed by the store and means nothing to anyone else.
 CURSOR = "_cursor"
+#: The record as it was: an instant, for read, search and $everything. A parameter of this server's own.
+AS_OF = "_asOf"
 
 
 class PageSizes(Protocol):

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache, lru_cache
@@ -128,13 +128,22 @@ def extract(resource: dict[str, Any]) -> IndexValues:
     return values
 
 
+def defined_here(resource: dict[str, Any]) -> IndexValues | None:
+    """Give the values by custom parameters, in whatever state; None where there are none of them for the type."""
+    custom = _installed.of(str(resource.get("resourceType")))
+    return _values_of(resource, [*custom.indexed, *custom.removing])
+
+
 def moving(resource: dict[str, Any]) -> IndexValues | None:
     """Give the values by custom parameters that are not indexed everywhere yet, or are not removed everywhere yet.
 
     None where there are none of them for the type.
     """
     custom = _installed.of(str(resource.get("resourceType")))
-    parameters = [one for one in custom.indexed if one.state == "indexing"] + list(custom.removing)
+    return _values_of(resource, [one for one in custom.indexed if one.state == "indexing"] + list(custom.removing))
+
+
+def _values_of(resource: dict[str, Any], parameters: Sequence[SearchParameter]) -> IndexValues | None:
     if not parameters:
         return None
     values = IndexValues(resource)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from hie.context import Context
 from hie.fhir.conditions import unchanged
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.interactions import answers
+from hie.interactions import answers, as_of
 from hie.store.versions import StoredVersion
 
 
 def read(request: FhirRequest, ctx: Context) -> FhirResponse:
-    """Return the current version of a resource."""
-    return if_changed(request, ctx.store.read(*request.instance))
+    """Return the current version of a resource, or the one that was so at _asOf."""
+    return if_changed(request, as_of.context(request, ctx).store.read(*request.instance))
 
 
 def if_changed(request: FhirRequest, stored: StoredVersion) -> FhirResponse:

@@ -12,6 +12,7 @@ from hie.fhir import bundle, json_format, outcome, search_parameters, summary
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.paging import CURSOR
 from hie.fhir.summary import Selection
+from hie.interactions import as_of
 from hie.store.search import query as search_query
 from hie.store.search.query import SearchQuery
 from hie.store.terminology import Later
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 def search(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return a page of what matches, with what it includes."""
+    ctx = as_of.context(request, ctx)
     selection = summary.parse(request.parameters)
     query = search_query.parse(
         request.type,
@@ -34,6 +36,7 @@ def search(request: FhirRequest, ctx: Context) -> FhirResponse:
         now=ctx.clock(),
         terminology=Later(ctx.store),
         compartment=request.compartment,
+        at=ctx.store.at,
     )
     page = ctx.store.search(query)
     rows = list(_entries(page, query, selection, ctx.base_url))

@@ -18,7 +18,8 @@ from hie.context import Context
 from hie.errors import InvalidRequest, InvalidSearch, OutcomeIssue
 from hie.fhir import bundle, compartments, datatypes, facts, outcome
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.fhir.paging import CURSOR, page_size
+from hie.fhir.paging import AS_OF, CURSOR, page_size
+from hie.interactions import as_of
 from hie.operations import surroundings
 from hie.operations.server_context import require
 from hie.registry import Operation, Parameter, standard_parameters
@@ -36,6 +37,7 @@ Page = tuple[list[StoredVersion], str | None, int | None]
 
 def patient(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return a page of one patient's record, or of the records of all patients that the token sees."""
+    ctx = as_of.context(request, ctx)
     if request.id is None:
         return _all_patients(request, ctx)
     ctx.store.read("Patient", request.id)
@@ -44,6 +46,7 @@ def patient(request: FhirRequest, ctx: Context) -> FhirResponse:
 
 def encounter(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return a page of what belongs to an encounter."""
+    ctx = as_of.context(request, ctx)
     met = orjson.loads(ctx.store.read("Encounter", request.id or "").content or b"{}")
     own, patients = ("Encounter", request.id), set(compartments.patient_of(met))
 
@@ -200,6 +203,9 @@ def _url(address: str, parameters: tuple[tuple[str, str], ...]) -> str:
     return f"{address}?{urlencode(parameters, safe=',:', quote_via=quote)}" if parameters else address
 
 
+#: Parameters of this server's own.
+_PAGES = (Parameter(CURSOR, "string"), Parameter(AS_OF, "instant"))
+
 OPERATIONS = (
     Operation(
         code="everything",
@@ -207,7 +213,7 @@ OPERATIONS = (
         types=frozenset({"Patient"}),
         function=patient,
         definition="http://hl7.org/fhir/OperationDefinition/Patient-everything",
-        parameters=(*standard_parameters("everything@Patient"), Parameter(CURSOR, "string")),
+        parameters=(*standard_parameters("everything@Patient"), *_PAGES),
     ),
     Operation(
         code="everything",
@@ -215,6 +221,6 @@ OPERATIONS = (
         types=frozenset({"Encounter"}),
         function=encounter,
         definition="http://hl7.org/fhir/OperationDefinition/Encounter-everything",
-        parameters=(*standard_parameters("everything@Encounter"), Parameter(CURSOR, "string")),
+        parameters=(*standard_parameters("everything@Encounter"), *_PAGES),
     ),
 )

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from hie.errors import IntegrityFailure
-from hie.store import asynchronous, jobs, rows
+from hie.store import asynchronous, jobs, past_check, rows
 from hie.store import audit as audit_trail
 from hie.store.crypto import SealBroken, associated_data, open_
 from hie.store.models import (
@@ -53,6 +53,7 @@ def check(store: Store) -> CheckReport:
         tenant.parameters.fresh(store.database.connection, tenant)
         report.problems += _resources(connection, tenant, report, store.base_url)
         report.problems += _history(connection, tenant, report)
+        report.problems += past_check.problems(connection, tenant, store.base_url)
         report.problems += _jobs(connection, tenant, report)
         report.problems += _async_requests(connection, tenant)
     report.problems += _surplus_tokens(connection, report)

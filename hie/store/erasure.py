@@ -1,13 +1,14 @@
 """Erasing superseded versions for good: https://hl7.org/fhir/R5/http.html#delete-history (D5: docs/adr/0005)
 
-The content goes, the row stays as a mark: version numbers keep their meaning, and `hie check` still tells an erased
-version from a row that somebody removed.
+The content goes, and what it was found by; the row stays as a mark: version numbers keep their meaning, and `hie check`
+still tells an erased version from a row that somebody removed.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import Connection, update
 
+from hie.store import past
 from hie.store.models import ERASED, resource_history
 
 
@@ -18,4 +19,5 @@ def erase(connection: Connection, tenant: int, type_name: str, id_: str, vid: in
     if vid is not None:
         where.append(table.vid == vid)
     statement = update(resource_history).where(*where).values(sealed=None, data_key=0, method=ERASED)
+    past.forget(connection, tenant, type_name, id_, vid)
     return int(connection.execute(statement).rowcount)

@@ -174,6 +174,71 @@ reference_index = Table(
 )
 ITSELF = 0
 
+#: Past versions as searches see them (hie.store.past): what `resource` and the index tables said of a superseded
+#: version from `updated` until it was replaced. What was deleted or erased has no row. Keys are those of `resource`.
+past_version = Table(
+    "past_version",
+    metadata,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("vid", Integer, primary_key=True, autoincrement=False),
+    Column("tenant", Integer, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("method", SmallInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("date_low", BigInteger),
+    Column("date_high", BigInteger),
+    Column("presence", BigInteger, nullable=False),
+    Column("tokens", Tokens),
+    Index("ix_past_version_id", "tenant", "type", "id"),
+    Index("ix_past_version_until", "tenant", "type", "until"),
+    Index(
+        "ix_past_version_tokens",
+        "tokens",
+        postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": 256},
+    ).ddl_if(dialect="postgresql"),
+    sqlite_with_rowid=False,
+)
+
+#: SQLite only, as `token`.
+token_past = Table(
+    "token_past",
+    metadata,
+    Column("hash", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("vid", Integer, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+date_past = Table(
+    "date_past",
+    metadata,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("vid", Integer, primary_key=True, autoincrement=False),
+    Column("parameter", BigInteger, primary_key=True, autoincrement=False),
+    Column("low", BigInteger, primary_key=True, autoincrement=False),
+    Column("high", BigInteger, primary_key=True, autoincrement=False),
+    Index("ix_date_past_parameter", "parameter", "low", "high", "key", "vid"),
+    sqlite_with_rowid=False,
+)
+
+number_past = Table(
+    "number_past",
+    metadata,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("vid", Integer, primary_key=True, autoincrement=False),
+    Column("parameter", BigInteger, primary_key=True, autoincrement=False),
+    Column("low", Double, primary_key=True, autoincrement=False),
+    Column("high", Double, primary_key=True, autoincrement=False),
+    Column("unit", BigInteger, primary_key=True, autoincrement=False),
+    Column("code", BigInteger, primary_key=True, autoincrement=False),
+    Column("text", BigInteger, primary_key=True, autoincrement=False),
+    Index("ix_number_past_parameter", "parameter", "low", "high", "key", "vid"),
+    sqlite_with_rowid=False,
+)
+
 #: What an upgrade left to be indexed anew: resources behind this key (hie.store.reindexing). Mostly empty.
 reindexing = Table(
     "reindexing",
@@ -339,4 +404,4 @@ profile_validation = Table(
 )
 
 #: Tables that only one dialect has.
-SQLITE_ONLY = frozenset({token.name})
+SQLITE_ONLY = frozenset({token.name, token_past.name})

@@ -15,11 +15,11 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from hie.errors import IntegrityFailure
-from hie.store import rows
+from hie.store import past, rows
 from hie.store.database import Database
 from hie.store.models import index_setting, reindexing, resource, token
 from hie.store.opening import open_versions, parsed
-from hie.store.search.index import IndexRows, index_rows
+from hie.store.search.index import IndexRows, index_rows, lasting_rows
 from hie.store.tenants import Tenant
 
 log = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ def _batch(connection: Connection, tenant: Tenant, base_url: str) -> bool:
         connection.execute(delete(reindexing).where(noted))
         return False
     rows.replace_index(connection, list(_indexed(connection, tenant, base_url, found)))
+    past.write_anew(connection, tenant, [row.key for row in found], partial(lasting, tenant, base_url))
     connection.execute(update(reindexing).where(noted).values(after=found[-1].key))
     return True
 
@@ -92,6 +93,11 @@ def _indexed(
         if version.content is not None:
             content = parsed(version)
             yield row.key, index_rows(content, tenant.blind, base_url, content_words=tenant.content_words)
+
+
+def lasting(tenant: Tenant, base_url: str, content: dict[str, Any]) -> IndexRows:
+    """Return what the past keeps of a version."""
+    return lasting_rows(content, index_rows(content, tenant.blind, base_url), tenant.blind, base_url)
 
 
 def _next(tenant: Tenant, after: int) -> Any:

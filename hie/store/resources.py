@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, func, select
@@ -22,7 +22,8 @@ from hie.store.models import CREATED, DELETED, ERASED, UPDATED, resource, resour
 from hie.store.opening import open_versions, parsed
 from hie.store.prepared import Prepared
 from hie.store.search import engine as search_engine
-from hie.store.search.index import IndexRows, index_rows, moving_rows, reference_tokens
+from hie.store.search import instant
+from hie.store.search.index import IndexRows, index_rows, lasting_rows, moving_rows, reference_tokens
 from hie.store.tenants import Tenant
 from hie.store.unit_of_work import UnitOfWork
 from hie.store.versions import StoredVersion, served
@@ -66,6 +67,8 @@ class ResourceStore:
     clock: Callable[[], int]
     base_url: str = ""
     unit: UnitOfWork | None = None
+    at: int | None = None
+    """The instant (microseconds) as of which everything is read; None: as it is now."""
 
     @property
     def tenant(self) -> int:
@@ -98,10 +101,17 @@ class ResourceStore:
         """Open rows that were selected with all columns of a version."""
         return open_versions(self.connection(), self.keys, found)
 
+    def as_of(self, at: int) -> ResourceStore:
+        """Return the store as it was at an instant, for reading; Forbidden where the grant cannot be decided then."""
+        instant.check_grant(self.grant)
+        return replace(self, at=at)
+
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def read(self, type: str, id: str) -> StoredVersion:
-        """Return the current version. NotFound, Gone, Forbidden."""
+        """Return the current version, or the one that was so at the store's instant. NotFound, Gone, Forbidden."""
+        if self.at is not None:
+            return self.open([instant.row_of(self, type, id)])[0]
         version = self._current(type, id)
         if version.content is None:
             raise Gone(f"{type}/{id} was deleted; its versions are in {type}/{id}/_history.", expression=type)
@@ -139,6 +149,8 @@ class ResourceStore:
 
     def read_many(self, targets: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredVersion]:
         """Return those of `targets` that exist and that the grant lets through; one statement for each type."""
+        if self.at is not None:
+            return {(one.type, one.id): one for one in self.open(instant.rows_of(self, targets))}
         by_type: dict[str, list[str]] = {}
         for type_name, id_ in targets:
             by_type.setdefault(type_name, []).append(id_)
@@ -188,6 +200,8 @@ class ResourceStore:
 
         Inside an open transaction this only calls `work`. After a conflict with a neighbour `work` runs again.
         """
+        if self.at is not None:
+            raise RuntimeError("The past is read, not written.")
         if self.unit is not None:
             return work(self)
         for attempt in range(WRITE_ATTEMPTS):
@@ -267,8 +281,9 @@ class ResourceStore:
         if row is None:
             return self._write_new(unit, type, id, content, UPDATED)
         before = self.open([row])[0]
-        before_index = EMPTY_INDEX if before.content is None else self._index_before(parsed(before))
+        before_index = past_index = EMPTY_INDEX
         if before.content is not None:
+            before_index, past_index = self._index_before(parsed(before))
             self._permit(type, "u", before_index)
             if json_format.dump(served(content, id, row.vid, row.updated)) == before.content:
                 return before
@@ -278,7 +293,7 @@ class ResourceStore:
         self._permit(type, "u", index)
         dumped, new = json_format.dump(resource_), before.content is None
         version = StoredVersion(type, id, row.vid + 1, UPDATED, now, dumped, came_into_being=new)
-        unit.write(version, resource_, index, row, before_index)
+        unit.write(version, resource_, index, row, before_index, past_index)
         return version
 
     def read_to_change(self, type: str, id: str, *, if_match: int | None = None) -> StoredVersion:
@@ -298,10 +313,10 @@ class ResourceStore:
         if row is None or row.sealed is None:
             return None
         before = open_versions(connection, self.keys, [row])[0]
-        before_index = self._index_before(parsed(before))
+        before_index, past_index = self._index_before(parsed(before))
         self._permit(type, "d", before_index)
         version = StoredVersion(type, id, row.vid + 1, DELETED, max(unit.now, row.updated + 1000), None)
-        unit.write(version, None, EMPTY_INDEX, row, before_index)
+        unit.write(version, None, EMPTY_INDEX, row, before_index, past_index)
         return version
 
     def erase_history(self, type: str, id: str, vid: int | None = None) -> int:
@@ -339,12 +354,13 @@ class ResourceStore:
         resource_ = served(content, id, 1, self._open_unit().now)
         return search_engine.Unstored(id, self._index(resource_), extract(resource_))
 
-    def _index_before(self, content: dict[str, Any]) -> IndexRows:
-        """Return what may stand in the index: also what search parameters left that are being removed."""
+    def _index_before(self, content: dict[str, Any]) -> tuple[IndexRows, IndexRows]:
+        """Return what may stand in the index, also what parameters left that are being removed; and what is kept."""
         index, moving = self._index(content), moving_rows(content, self.blind, self.base_url)
+        past_index = lasting_rows(content, index, self.blind, self.base_url)
         if moving is not None:
-            index.tokens = sorted({*index.tokens, *moving.tokens})
-        return index
+            index = replace(index, tokens=sorted({*index.tokens, *moving.tokens}))
+        return index, past_index
 
     def _index(self, content: dict[str, Any]) -> IndexRows:
         return index_rows(content, self.blind, self.base_url, content_words=self.keys.content_words)

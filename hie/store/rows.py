@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, select, text
 
+from hie.store import past
 from hie.store.database import Again
 from hie.store.models import data_key, resource
 from hie.store.prepared import Prepared, driver_of, insert_or_ignore
@@ -80,6 +81,8 @@ def store(connection: Connection, tenant: int, written: Sequence[Written]) -> No
     """Write new versions, the versions they replace, and their index rows."""
     new = [w for w in written if w.replaced is None]
     changed = [(w, w.replaced) for w in written if w.replaced is not None]
+    if changed:
+        past.keep(connection, [_past(tenant, w, row) for w, row in changed])
     if connection.dialect.name == "sqlite":
         _store_sqlite(connection, tenant, new, changed)
     else:
@@ -92,6 +95,12 @@ def _resource_values(tenant: int, key: int, w: Written) -> tuple[Any, ...]:
         key, tenant, v.type, v.id, v.vid, v.method, v.updated, index.date_low, index.date_high, index.presence,
         w.key_id, w.sealed,
     )  # fmt: skip
+
+
+def _past(tenant: int, w: Written, row: Current) -> past.Past:
+    assert w.past_index is not None  # noqa: S101 - whoever replaces a version says what was found by it
+    until = w.version.updated
+    return past.Past(row.key, tenant, row.type, row.id, row.vid, row.method, row.updated, until, w.past_index)
 
 
 def _history_values(tenant: int, row: Current) -> tuple[Any, ...]:

@@ -43,6 +43,7 @@ class Written:
     index: IndexRows
     replaced: rows.Current | None  # the row that was there before
     replaced_index: IndexRows | None
+    past_index: IndexRows | None = None  # what the past keeps of it (hie.store.past)
 
 
 @dataclass(slots=True)
@@ -107,6 +108,7 @@ class UnitOfWork:
         index: IndexRows,
         replaced: rows.Current | None,
         replaced_index: IndexRows | None,
+        past_index: IndexRows | None = None,
     ) -> None:
         """Buffer one version; `content` None deletes."""
         patient = None if content is None else single_patient(content)
@@ -116,7 +118,7 @@ class UnitOfWork:
             key_id, cipher = self._data_key(patient)
             aad = associated_data("resource", self.tenant.id, version.type, version.id, version.vid, key_id)
             sealed = seal(cipher, version.content, aad)
-        written = Written(version, key_id, sealed, index, replaced, replaced_index)
+        written = Written(version, key_id, sealed, index, replaced, replaced_index, past_index)
         if len(self._pending) < MANY or replaced is not None:
             self._pending[place] = written
         else:

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Executable, bindparam, func, literal_column, select
-from sqlalchemy.types import BigInteger, Integer, Text
+from sqlalchemy import Executable, Select, bindparam, func, literal_column, select
+from sqlalchemy.types import BigInteger
 
 from hie.errors import InvalidSearch, NotSupported
 from hie.fhir.search_parameters import IndexValues, extract
-from hie.store.models import resource, token
+from hie.store.models import token
 from hie.store.opening import parsed
 from hie.store.prepared import Prepared
 from hie.store.rows import Current
-from hie.store.search import criteria, grants, hops, inclusion, ordering, relevance
+from hie.store.search import criteria, grants, hops, inclusion, instant, ordering, relevance
 from hie.store.search.chain import Asked, PerType
 from hie.store.search.clauses import (
     CODE,
@@ -46,7 +46,8 @@ from hie.store.search.grants import check_scope, matches, restriction
 from hie.store.search.index import IndexRows
 from hie.store.search.ordering import Key, Phase, Position
 from hie.store.search.query import SearchQuery, parse
-from hie.store.search.statements import COLUMNS, prepared, run, sql_for
+from hie.store.search.statements import Sql, at_instant, prepared, run, sql_for
+from hie.store.search.tables import COLUMNS, place
 from hie.store.search.words import FullText
 from hie.store.versions import StoredVersion
 
@@ -158,6 +159,8 @@ class _Asked:
 
 
 def _asked(store: ResourceStore, query: SearchQuery) -> _Asked:
+    if store.at is not None:
+        instant.check(query)
     if query.type is None:
         return _asked_over_types(store, query)
     compiled = [hops.compile_(store, one, query.type) for one in query.criteria]
@@ -277,10 +280,12 @@ def _page(
     statement, names = _page_statement(
         store.database.dialect, Shaped(phase.clause), asked.type is not None, tuple(k.shape for k in phase.keys),
         phase.first_is_null, behind.nulls if behind else None, _Keys(phase.keys), _is_in_order(store, phase),
-        _is_found_first(phase.clause),
+        _is_found_first(phase.clause), store.at is not None,
     )  # fmt: skip
     bound = dict(zip(names, phase.clause.values(), strict=True))
     bound["tenant"], bound["row_limit"] = store.tenant, limit
+    if store.at is not None:
+        bound["as_of"] = store.at
     if asked.type is not None:
         bound["type"] = asked.type
     if phase.keys:
@@ -362,10 +367,12 @@ def _count(store: ResourceStore, asked: _Asked, limit: int | None) -> int:
 
 def _count_part(store: ResourceStore, asked: _Asked, clause: Clause, limit: int | None) -> int:
     statement, names = _count_statement(
-        store.database.dialect, Shaped(clause), asked.type is not None, limit is not None
+        store.database.dialect, Shaped(clause), asked.type is not None, limit is not None, store.at is not None
     )
     bound = dict(zip(names, clause.values(), strict=True))
     bound["tenant"] = store.tenant
+    if store.at is not None:
+        bound["as_of"] = store.at
     if asked.type is not None:
         bound["type"] = asked.type
     if limit is not None:
@@ -393,11 +400,6 @@ class _Keys:
         return 0
 
 
-def _place(typed: bool) -> list[Any]:
-    place = [resource.c.tenant == bindparam("tenant", type_=Integer())]
-    return [*place, resource.c.type == bindparam("type", type_=Text())] if typed else place
-
-
 @lru_cache(maxsize=1024)
 def _page_statement(
     dialect: str,
@@ -409,31 +411,47 @@ def _page_statement(
     keys: _Keys,
     in_order: bool,
     is_selective: bool,
+    as_of: bool,
 ) -> Statement:
-    sql = sql_for(dialect)
     is_far = ordering.is_far(shaped.clause)
-    values = [ordering.expression(key, number, is_far=is_far) for number, key in enumerate(keys.keys)]
-    columns = [*COLUMNS, *(value.label(f"sort{number}") for number, value in enumerate(values))]
-    statement = sql.page(columns, shaped.clause, _place(typed), in_order=in_order, is_selective=is_selective)
-    if first_is_null is not None:
-        statement = statement.where(values[0].is_(None) if first_is_null else values[0].is_not(None))
-    if nulls is not None:
-        statement = statement.where(ordering.after(keys.keys, values, first_is_null, sql.key, nulls))
-    statement = statement.order_by(*ordering.order_by(keys.keys, values, first_is_null, sql.key))
-    limited = statement.limit(bindparam("row_limit", type_=BigInteger()))
-    return prepared(limited), tuple(bind.key for bind in sql.binds)
+    most = bindparam("row_limit", type_=BigInteger())
+
+    def arm(sql: Sql) -> Select[Any]:
+        values = [ordering.expression(key, number, sql, is_far=is_far) for number, key in enumerate(keys.keys)]
+        columns = [*sql.tables.columns, *(value.label(f"sort{number}") for number, value in enumerate(values))]
+        at = place(sql.tables, typed)
+        statement = sql.page(columns, shaped.clause, at, in_order=in_order, is_selective=is_selective)
+        if first_is_null is not None:
+            statement = statement.where(values[0].is_(None) if first_is_null else values[0].is_not(None))
+        if nulls is not None:
+            statement = statement.where(ordering.after(keys.keys, values, first_is_null, sql.key, nulls))
+        return statement.order_by(*ordering.order_by(keys.keys, values, first_is_null, sql.key)).limit(most)
+
+    if not as_of:
+        sql = sql_for(dialect)
+        return prepared(arm(sql)), tuple(bind.key for bind in sql.binds)
+    found, names = at_instant(dialect, arm)
+    sorted_by = [found.c[f"sort{number}"] for number in range(len(keys.keys))]
+    order = ordering.order_by(keys.keys, sorted_by, first_is_null, found.c.key)
+    return prepared(select(found).order_by(*order).limit(most)), names
 
 
 @lru_cache(maxsize=512)
-def _count_statement(dialect: str, shaped: Shaped, typed: bool, is_limited: bool) -> Statement:
+def _count_statement(dialect: str, shaped: Shaped, typed: bool, is_limited: bool, as_of: bool) -> Statement:
+    one: list[Any] = [literal_column("1").label("one")]
+    most = bindparam("row_limit", type_=BigInteger())
+    if as_of:
+        found, names = at_instant(dialect, lambda sql: sql.page(one, shaped.clause, place(sql.tables, typed)))
+        limited = select(found).limit(most) if is_limited else select(found)
+        return prepared(select(func.count()).select_from(limited.subquery())), names
     sql = sql_for(dialect)
     if dialect == "sqlite" and typed and _is_of_tokens(shaped.clause):
         # Tokens belong to one tenant and type, and to live resources only: their table alone can count.
         rows = sql.token_rows(shaped.clause)
     else:
-        rows = sql.page([literal_column("1")], shaped.clause, _place(typed))
+        rows = sql.page(one, shaped.clause, place(sql.tables, typed))
     if is_limited:
-        rows = rows.limit(bindparam("row_limit", type_=BigInteger()))
+        rows = rows.limit(most)
     counted = select(func.count()).select_from(rows.subquery())
     return prepared(counted), tuple(bind.key for bind in sql.binds)
 

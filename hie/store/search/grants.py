@@ -35,6 +35,7 @@ from hie.store.search.clauses import (
 from hie.store.search.criteria import Reading
 from hie.store.search.index import IndexRows
 from hie.store.search.statements import sql_for
+from hie.store.search.tables import CURRENT, Tables
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
@@ -74,13 +75,15 @@ def over_types(store: ResourceStore, letter: str, wanted: frozenset[str] | None 
     return either(parts)
 
 
-def restriction(store: ResourceStore, type_name: str, letter: str) -> ColumnElement[bool] | None:
-    """Return the grant's WHERE for rows of `resource` of one type; None: no restriction."""
+def restriction(
+    store: ResourceStore, type_name: str, letter: str, tables: Tables = CURRENT
+) -> ColumnElement[bool] | None:
+    """Return the grant's WHERE for rows of `resource` (or of the past) of one type; None: no restriction."""
     asked = clause(store, type_name, letter)
     if asked is None:
         return None
     values = asked.values()
-    return asked.sql(sql_for(store.database.dialect, supply=lambda: next(values)))
+    return asked.sql(sql_for(store.database.dialect, tables=tables, supply=lambda: next(values)))
 
 
 def matches(store: ResourceStore, type_name: str, rows: IndexRows, queries: Sequence[Query]) -> bool:

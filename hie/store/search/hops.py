@@ -89,7 +89,7 @@ def _forward(store: ResourceStore, chain: Chain, type_name: str) -> Clause:
     branches, known = [], []
     for one, asked in open_:
         compiled = _granted(store, asked, one)
-        if compiled.verify is not None:
+        if compiled.verify is not None or store.at is not None:
             ids = narrowed.ids(store, one, compiled)
             known.append(narrowed.referring(store, type_name, chain.parameter.code, one, ids))
         elif compiled.clause != NOTHING:
@@ -99,7 +99,7 @@ def _forward(store: ResourceStore, chain: Chain, type_name: str) -> Clause:
 
 def _reverse(store: ResourceStore, has: Has, type_name: str) -> Clause:
     compiled = _granted(store, has.asked, has.source)
-    if compiled.verify is not None:
+    if compiled.verify is not None or store.at is not None:
         return narrowed.referred(store, has.source, has.parameter.code, type_name, compiled)
     if compiled.clause == NOTHING:
         return NOTHING

@@ -10,21 +10,22 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import Select, bindparam
-from sqlalchemy.types import BigInteger, Integer, Text
+from sqlalchemy import Select, bindparam, select
+from sqlalchemy.types import BigInteger
 
 from hie.errors import Forbidden
 from hie.fhir import references
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import IndexValues
-from hie.store.models import resource
 from hie.store.rows import Current
 from hie.store.search import chain, grants, reference
 from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import AnyToken, Clause, Linked, both
-from hie.store.search.index import answering, place, plan_of, reference_walk
+from hie.store.search.index import answering, plan_of, reference_walk
+from hie.store.search.index import place as place_of
 from hie.store.search.query import Include
-from hie.store.search.statements import COLUMNS, sql_for
+from hie.store.search.statements import Sql, at_instant, sql_for
+from hie.store.search.tables import place
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -142,24 +143,37 @@ def _referring(
     asked = _pointing(store, directive, targets)
     if granted is not None:
         asked = both([asked, granted])
-    sql = sql_for(store.database.dialect)
-    statement = _statement(sql, asked, typed)
-    bound: dict[str, Any] = dict(zip((bind.key for bind in sql.binds), asked.values(), strict=True))
+    statement, names = _statement(store, asked, typed)
+    bound: dict[str, Any] = dict(zip(names, asked.values(), strict=True))
     bound |= {"tenant": store.tenant, "row_limit": room, **({"type": directive.source} if typed else {})}
+    if store.at is not None:
+        bound["as_of"] = store.at
     return store.open([Current(*row) for row in store.connection().execute(statement, bound)])
 
 
 def _pointing(store: ResourceStore, directive: Include, targets: Sequence[StoredVersion]) -> Clause:
-    if directive.parameter is None:
-        return Linked(tuple(place(one.type, one.id, store.blind) for one in targets))
-    codes = answering(plan_of(directive.source).parameters, directive.parameter.code)
-    hashed = [hash_of(store.blind, directive.source, code) for code in codes]
+    if directive.parameter is None and store.at is None:
+        return Linked(tuple(place_of(one.type, one.id, store.blind) for one in targets))
+    if directive.parameter is None:  # the past has no index of references: each parameter is asked
+        types = sorted(store.grant.types("s")) if directive.source == "*" else [directive.source]
+        pairs = [(one, code) for one in types for code, p in plan_of(one).parameters.items() if chain.is_chained(p)]
+    else:
+        pairs = [(directive.source, directive.parameter.code)]
+    codes = {(one, base) for one, code in pairs for base in answering(plan_of(one).parameters, code)}
+    hashed = [hash_of(store.blind, *one) for one in sorted(codes)]
     return AnyToken(tuple(hash_("to", f"{one.type}/{one.id}") for hash_ in hashed for one in targets))
 
 
-def _statement(sql: Any, asked: Clause, typed: bool) -> Select[Any]:
-    within = [resource.c.tenant == bindparam("tenant", type_=Integer())]
-    if typed:
-        within.append(resource.c.type == bindparam("type", type_=Text()))
-    statement: Select[Any] = sql.page(COLUMNS, asked, within)
-    return statement.order_by(sql.key).limit(bindparam("row_limit", type_=BigInteger()))
+def _statement(store: ResourceStore, asked: Clause, typed: bool) -> tuple[Select[Any], tuple[str, ...]]:
+    most = bindparam("row_limit", type_=BigInteger())
+
+    def arm(sql: Sql) -> Select[Any]:
+        found = sql.page(sql.tables.columns, asked, place(sql.tables, typed))
+        return found.order_by(sql.key).limit(most)
+
+    dialect = store.database.dialect
+    if store.at is not None:
+        both_of_them, names = at_instant(dialect, arm)
+        return select(both_of_them).order_by(both_of_them.c.key).limit(most), names
+    sql = sql_for(dialect)
+    return arm(sql), tuple(bind.key for bind in sql.binds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
@@ -77,7 +77,24 @@ def index_rows(
 
 def moving_rows(resource: dict[str, Any], blind: Blind, base_url: str = "") -> IndexRows | None:
     """Return the rows by custom parameters that some resources do not have yet, or still have; None: no such ones."""
-    values = search_parameters.moving(resource)
+    return _rows_of(resource, search_parameters.moving(resource), blind, base_url)
+
+
+def lasting_rows(resource: dict[str, Any], index: IndexRows, blind: Blind, base_url: str = "") -> IndexRows:
+    """Return of a resource's rows those by R4's own parameters, which its past keeps; custom ones come and go."""
+    custom = _rows_of(resource, search_parameters.defined_here(resource), blind, base_url)
+    if custom is None:
+        return index
+    return replace(
+        index, tokens=sorted(set(index.tokens).difference(custom.tokens)),
+        dates=sorted(set(index.dates).difference(custom.dates)),
+        numbers=sorted(set(index.numbers).difference(custom.numbers)),
+    )  # fmt: skip
+
+
+def _rows_of(
+    resource: dict[str, Any], values: IndexValues | None, blind: Blind, base_url: str
+) -> IndexRows | None:
     if values is None:
         return None
     bound = _bound(blind, resource["resourceType"])

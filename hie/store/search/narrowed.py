@@ -10,13 +10,12 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, bindparam
-from sqlalchemy.types import BigInteger, Integer, Text
+from sqlalchemy import Select, bindparam, select
+from sqlalchemy.types import BigInteger
 
 from hie.errors import InvalidSearch
 from hie.fhir import references
 from hie.fhir.search_parameters import IndexValues, extract
-from hie.store.models import resource
 from hie.store.opening import parsed
 from hie.store.prepared import Prepared
 from hie.store.rows import Current
@@ -25,7 +24,8 @@ from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import NOTHING, REFERENCE, AnyToken, Clause, Ids, Shaped
 from hie.store.search.criteria import Compiled
 from hie.store.search.index import answering, plan_of, reference_walk
-from hie.store.search.statements import COLUMNS, prepared, run, sql_for
+from hie.store.search.statements import Sql, at_instant, prepared, run, sql_for
+from hie.store.search.tables import place
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -68,9 +68,11 @@ def referred(store: ResourceStore, source: str, code: str, type_name: str, asked
 
 
 def _matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[tuple[StoredVersion, dict[str, Any]]]:
-    statement, names = _statement(store.database.dialect, Shaped(asked.clause))
+    statement, names = _statement(store.database.dialect, Shaped(asked.clause), store.at is not None)
     bound: dict[str, Any] = dict(zip(names, asked.clause.values(), strict=True))
     bound |= {"tenant": store.tenant, "type": type_name, "row_limit": _BATCH, "behind": 0}
+    if store.at is not None:
+        bound["as_of"] = store.at
     opened = 0
     while True:
         rows = run(store.connection(), statement, bound, is_selective=False)
@@ -90,12 +92,15 @@ def _matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[
 
 
 @lru_cache(maxsize=256)
-def _statement(dialect: str, shaped: Shaped) -> tuple[Prepared, tuple[str, ...]]:
+def _statement(dialect: str, shaped: Shaped, as_of: bool) -> tuple[Prepared, tuple[str, ...]]:
+    most = bindparam("row_limit", type_=BigInteger())
+
+    def arm(sql: Sql) -> Select[Any]:
+        found = sql.page(sql.tables.columns, shaped.clause, place(sql.tables, typed=True))
+        return found.where(sql.key > bindparam("behind", type_=BigInteger())).order_by(sql.key).limit(most)
+
+    if as_of:
+        both, names = at_instant(dialect, arm)
+        return prepared(select(both).order_by(both.c.key).limit(most)), names
     sql = sql_for(dialect)
-    place = [
-        resource.c.tenant == bindparam("tenant", type_=Integer()),
-        resource.c.type == bindparam("type", type_=Text()),
-    ]
-    statement: Select[Any] = sql.page(COLUMNS, shaped.clause, place)
-    statement = statement.where(sql.key > bindparam("behind", type_=BigInteger())).order_by(sql.key)
-    return prepared(statement.limit(bindparam("row_limit", type_=BigInteger()))), tuple(b.key for b in sql.binds)
+    return prepared(arm(sql)), tuple(bind.key for bind in sql.binds)

@@ -17,12 +17,12 @@ from sqlalchemy.types import BigInteger, Double, Text
 
 from hie.errors import InvalidSearch
 from hie.store.crypto import Blind, SealBroken
-from hie.store.models import date_index, number_index, resource
 from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import RANGE, Both, Clause, Interval, both
 from hie.store.search.index import plan_of
 from hie.store.search.query import SearchQuery, SortKey
-from hie.store.search.statements import HIDDEN_DATE
+from hie.store.search.statements import Sql
+from hie.store.search.tables import hidden_date
 
 OPEN_ENDED = frozenset({"gt", "ge", "ap"})
 
@@ -118,21 +118,20 @@ def is_far(clause: Clause) -> bool:
 # ---- SQL -------------------------------------------------------------------------------------------------------------
 
 
-def expression(key: Key, number: int, *, is_far: bool) -> ColumnElement[Any]:
+def expression(key: Key, number: int, sql: Sql, *, is_far: bool) -> ColumnElement[Any]:
     """Return the value that a key sorts by; `is_far` in the phase of long periods, which have their own index."""
+    tables, row = sql.tables, sql.tables.row
     match key.place:
         case "updated":
-            return resource.c.updated
+            return row.c.updated
         case "id":
-            return resource.c.id
+            return row.c.id
         case "date":
-            return HIDDEN_DATE if is_far else resource.c.date_low
-    table, column = (date_index, date_index.c.low) if key.place == "dates" else (number_index, number_index.c.low)
+            return hidden_date(row) if is_far else row.c.date_low
+    table = tables.dates if key.place == "dates" else tables.numbers
     hashes = [bindparam(f"o{number}_{i}", type_=BigInteger()) for i in range(len(key.hashes))]
-    value = func.max(column) if key.descending else func.min(column)
-    return (
-        select(value).where(table.c.key == resource.c.key, table.c.parameter.in_(hashes)).scalar_subquery()
-    )
+    value = func.max(table.c.low) if key.descending else func.min(table.c.low)
+    return select(value).where(*sql.same(table, row), table.c.parameter.in_(hashes)).scalar_subquery()
 
 
 def order_by(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from hie.errors import InvalidSearch, NotSupported
 from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
-from hie.fhir.paging import CURSOR
+from hie.fhir.paging import AS_OF, CURSOR
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.search import chain, criteria, date, filter
 from hie.store.search.chain import Asked
@@ -95,14 +95,18 @@ def parse(
     now: int = 0,
     terminology: Callable[[], Terminology] | None = None,
     compartment: tuple[str, str] | None = None,
+    at: int | None = None,
 ) -> SearchQuery:
     """Read the parameters of a search. InvalidSearch or NotSupported says which parameter cannot be answered.
 
-    `now` (microseconds) is what the prefix ap measures from; `terminology` is asked by modifiers such as :in.
+    `now` (microseconds) is what the prefix ap measures from; `terminology` is asked by modifiers such as :in. `at` is
+    the instant that _asOf names, for those who answer as of it: others must not leave it unheard.
     """
     if len(parameters) > MOST_PARAMETERS:
         raise InvalidSearch(f"The search has {len(parameters)} parameters; at most {MOST_PARAMETERS} are accepted.")
     reading = Reading(base_url, now, terminology)
+    if at is None and any(name == AS_OF for name, _ in parameters):
+        raise NotSupported(f"{AS_OF} is for read, search and $everything; not for this.", expression=AS_OF)
     read = _Reader(type_name, handling == "lenient", max_count, reading).read(parameters, default_count)
     if type_name is None:
         read = replace(read, address="")
@@ -167,7 +171,7 @@ class _Reader:
             self._includes.append(self._include(code, modifier, text))
         elif code in _LATER:
             raise NotSupported(f"{code} is not supported yet.", expression=code)
-        elif name == "_type":
+        elif name in ("_type", AS_OF):
             pass  # read before all others, which depend on it
         elif self._lenient and self._is_unknown(name):
             self._ignored.append(name)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Double,
     FromClause,
     Select,
+    Subquery,
     Text,
     and_,
     bindparam,
@@ -34,14 +35,16 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    tuple_,
     union,
+    union_all,
 )
 from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.types import TypeEngine
 
 from hie.fhir.datatypes import MICROSECONDS_PER_DAY
-from hie.store.models import DELETED, date_index, number_index, reference_index, resource, token
+from hie.store.models import reference_index, resource
 from hie.store.prepared import Prepared
 from hie.store.search import joins
 from hie.store.search.clauses import (
@@ -58,19 +61,12 @@ from hie.store.search.clauses import (
     Number,
     Token,
 )
+from hie.store.search.tables import CURRENT, PAST, Tables, hidden_date, valid
 
 Condition = ColumnElement[bool]
 Columns = Sequence[ColumnElement[Any]]
 
-COLUMNS = (
-    resource.c.key, resource.c.type, resource.c.id, resource.c.vid, resource.c.method, resource.c.updated,
-    resource.c.data_key, resource.c.sealed,
-)  # fmt: skip
 _DAY: ColumnElement[int] = literal_column(str(MICROSECONDS_PER_DAY))
-#: The row's date where it must not choose the index: of long periods that would be the one of all dates, read from its
-#: beginning, rather than the partial index of the long ones.
-HIDDEN_DATE: ColumnElement[int] = resource.c.date_low + literal_column("0")
-LIVE: Condition = resource.c.method != literal_column(str(DELETED))
 
 
 class JsonList(sqltypes.TypeDecorator[list[Any]]):
@@ -88,12 +84,15 @@ class JsonList(sqltypes.TypeDecorator[list[Any]]):
 class Sql:
     """What clauses need to become SQL; subclasses know one dialect.
 
-    `key` is the column of the resource's row id, `row` the table that its other columns are asked of: `resource`, or
-    an alias of it where a join (hie.store.search.joins) asks of the resource at its other end.
+    `tables` are asked. `key` is the column of the resource's row id (and `vid` of the version's number, in the past),
+    `row` the table that its other columns are asked of: that of `tables`, or an alias of it where a join
+    (hie.store.search.joins) asks of the resource at its other end.
     """
 
-    key: ColumnElement[int] = field(default_factory=lambda: resource.c.key)
-    row: FromClause = resource
+    tables: Tables = CURRENT
+    key: ColumnElement[int] = field(init=False)
+    vid: ColumnElement[int] | None = field(init=False)
+    row: FromClause = field(init=False)
     prefix: str = "v"
     binds: list[BindParameter[Any]] = field(default_factory=list)
     #: Given a value, bind it instead of a name: for expressions that go into others' statements.
@@ -102,6 +101,32 @@ class Sql:
     is_wide: bool = False
     #: Where a dialect keeps a resource's tokens.
     tokens_in_rows: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        self.row = self.tables.row
+        self._ask(self.row)
+
+    def _ask(self, table: FromClause) -> None:
+        """Let clauses ask of the keys of a table."""
+        self.key, self.vid = table.c.key, (table.c.vid if self.tables.is_past else None)
+
+    def own(self, table: FromClause) -> Condition:
+        """Return whether a row of an index table is one of the resource (of the past: of the version)."""
+        same: Condition = table.c.key == self.key
+        return same if self.vid is None else and_(same, table.c.vid == self.vid)
+
+    def identity(self, table: FromClause) -> list[ColumnElement[Any]]:
+        """Return the columns that say whose row an index row is."""
+        return [table.c.key, table.c.vid] if self.tables.is_past else [table.c.key]
+
+    def same(self, one: FromClause, other: FromClause) -> list[Condition]:
+        """Return that two rows belong to one resource (of the past: to one version)."""
+        return [left == right for left, right in zip(self.identity(one), self.identity(other), strict=True)]
+
+    def within(self, keys: Any) -> Condition:
+        """Return whether the row is among the keys of a SELECT of `identity`."""
+        row = self.row.c
+        return tuple_(row.key, row.vid).in_(keys) if self.tables.is_past else row.key.in_(keys)
 
     def bind(self, type_: TypeEngine[Any]) -> BindParameter[Any]:
         """Return the next bound value, in the order of Clause.values."""
@@ -129,7 +154,7 @@ class Sql:
     def interval(self, where: str, prefix: str, part: str) -> Condition:
         """Return whether a date stands to [low, high) as the prefix says."""
         if where == "index":
-            return self.side(date_index, self.date_condition(prefix))
+            return self.side(self.tables.dates, self.date_condition(prefix))
         low, high = self.bind(BigInteger()), self.bind(BigInteger())
         if where == "updated":
             return _moment(prefix, self.row.c.updated, low, high)
@@ -145,16 +170,16 @@ class Sql:
     def care_date(self) -> Condition:
         """Return whether the row's own date overlaps [low, high), or there is none."""
         low, high = self.bind(BigInteger()), self.bind(BigInteger())
-        overlapping = and_(resource.c.date_high > low, resource.c.date_low < high)
-        return or_(resource.c.date_low.is_(None), overlapping)
+        overlapping = and_(self.row.c.date_high > low, self.row.c.date_low < high)
+        return or_(self.row.c.date_low.is_(None), overlapping)
 
     def number(self, prefix: str, unit: str) -> Condition:
         """Return whether a number or quantity stands to the value as the prefix says."""
-        return self.side(number_index, self.number_condition(prefix, unit))
+        return self.side(self.tables.numbers, self.number_condition(prefix, unit))
 
     def number_condition(self, prefix: str, unit: str) -> Condition:
         """Return the condition on number_index alone."""
-        c = number_index.c
+        c = self.tables.numbers.c
         points, ranges = self.bind(BigInteger()), self.bind(BigInteger())
         low = self.bind(Double())
         high = self.bind(Double()) if prefix in ("eq", "ne", "ap") else low
@@ -167,7 +192,7 @@ class Sql:
 
     def date_condition(self, prefix: str) -> Condition:
         """Return the condition on date_index alone."""
-        c = date_index.c
+        c = self.tables.dates.c
         parameter, low, high = (self.bind(BigInteger()) for _ in range(3))
         if prefix not in ("gt", "ge", "ap"):
             return and_(c.parameter == parameter, _interval(prefix, c.low, c.high, low, high, ""))
@@ -178,7 +203,7 @@ class Sql:
 
     def side(self, table: Any, condition: Condition) -> Condition:
         """Return whether the resource has a row in a side table."""
-        return exists(select(literal_column("1")).where(table.c.key == self.key, condition))
+        return exists(select(literal_column("1")).where(self.own(table), condition))
 
     # -- logic ----------------------------------------------------------------------------------------------------
 
@@ -316,7 +341,7 @@ class PostgresSql(Sql):
         return self.row.c.type == func.any(self.bind(ARRAY(Text())))
 
     def side(self, table: Any, condition: Condition) -> Condition:
-        return self.row.c.key.in_(select(table.c.key).where(condition))
+        return self.within(select(*self.identity(table)).where(condition))
 
     def page(
         self,
@@ -328,11 +353,11 @@ class PostgresSql(Sql):
         is_selective: bool = False,
     ) -> Select[Any]:
         self.is_wide = clause.rank > REFERENCE
-        found = select(*columns).where(*place, LIVE, joins.begun(self, clause))
+        found = select(*columns).where(*place, *self.tables.live, joins.begun(self, clause))
         if is_selective:
             # Ordered by an expression, rows are not looked for along the primary key. The planner likes to: it takes
             # matches for evenly spread, but a patient's lie together, and all rows before them would be read.
-            self.key = resource.c.key + literal_column("0")
+            self.key = self.row.c.key + literal_column("0")
         return found
 
 
@@ -345,17 +370,17 @@ class SqliteSql(Sql):
 
     def one_token(self) -> Condition:
         hash_ = self.bind(BigInteger())
-        other = token.alias()
-        return exists(select(literal_column("1")).where(other.c.hash == hash_, other.c.key == self.key))
+        other = self.tables.token.alias()
+        return exists(select(literal_column("1")).where(other.c.hash == hash_, self.own(other)))
 
     def any_token(self) -> Condition:
-        other = token.alias()
+        other = self.tables.token.alias()
         hashes = self._listed()
-        return exists(select(literal_column("1")).where(other.c.hash.in_(hashes), other.c.key == self.key))
+        return exists(select(literal_column("1")).where(other.c.hash.in_(hashes), self.own(other)))
 
     def negation(self, part: Clause) -> Condition:
         """Look a long list up once; short ones are asked of each row, as a page needs but a few of these."""
-        if self.is_wide and isinstance(part, AnyToken) and part.is_long:
+        if self.is_wide and self.row is resource and isinstance(part, AnyToken) and part.is_long:
             return self.key.not_in(self.keys(part))
         return Sql.negation(self, part)
 
@@ -388,47 +413,50 @@ class SqliteSql(Sql):
             return self._by_token(columns, first, rest, place)
         driver = None if in_order else self.keys(first)
         if driver is None:
-            return select(*columns).where(*place, LIVE, *(part.sql(self) for part in parts))
+            return select(*columns).where(*place, *self.tables.live, *(part.sql(self) for part in parts))
         others = [part.sql(self) for part in rest]
-        return select(*columns).where(resource.c.key.in_(driver), *map(_unindexed, place), LIVE, *others)
+        return select(*columns).where(self.within(driver), *map(_unindexed, place), *self.tables.live, *others)
 
     def _by_token(
         self, columns: Columns, first: Clause, rest: Sequence[Clause], place: Sequence[Condition]
     ) -> Select[Any]:
         conditions = self._token_conditions(first, rest)
-        joined = token.join(resource, resource.c.key == token.c.key)
-        return select(*columns).select_from(joined).where(*conditions, *map(_unindexed, place), LIVE)
+        joined = self.tables.token.join(self.row, and_(*self.same(self.row, self.tables.token)))
+        return select(*columns).select_from(joined).where(*conditions, *map(_unindexed, place), *self.tables.live)
 
     def token_rows(self, clause: Clause) -> Select[Any]:
         """Return one row for each resource that matches a clause of tokens alone; the first must be one token."""
         self.is_wide = clause.rank > REFERENCE
         parts = clause.parts if isinstance(clause, Both) else (clause,)
-        return select(literal_column("1")).select_from(token).where(*self._token_conditions(parts[0], parts[1:]))
+        conditions = self._token_conditions(parts[0], parts[1:])
+        return select(literal_column("1")).select_from(self.tables.token).where(*conditions)
 
     def _token_conditions(self, first: Clause, rest: Sequence[Clause]) -> list[Condition]:
         """Let the rows of one token drive; whatever else is asked is asked of their keys."""
-        self.key = token.c.key
-        conditions = [token.c.hash == self.bind(BigInteger())]
+        self._ask(self.tables.token)
+        conditions = [self.tables.token.c.hash == self.bind(BigInteger())]
         if isinstance(first, AllTokens):
             conditions += [self.one_token() for _ in first.hashes[1:]]
         return conditions + [part.sql(self) for part in rest]
 
     def keys(self, clause: Clause) -> Any:
         """Return a SELECT of the keys that match, from an index alone; None where the clause has none."""
-        first = token.alias()
+        first = self.tables.token.alias()
+        found = select(*self.identity(first))
         if isinstance(clause, Token):
-            return select(first.c.key).where(first.c.hash == self.bind(BigInteger()))
+            return found.where(first.c.hash == self.bind(BigInteger()))
         if isinstance(clause, AnyToken):
-            return select(first.c.key).where(first.c.hash.in_(self._listed()))
+            return found.where(first.c.hash.in_(self._listed()))
         if isinstance(clause, AllTokens):
-            outer, self.key = self.key, first.c.key
+            outer = self.key, self.vid
+            self._ask(first)
             conditions = [first.c.hash == self.bind(BigInteger()), *(self.one_token() for _ in clause.hashes[1:])]
-            self.key = outer
-            return select(first.c.key).where(*conditions)
+            self.key, self.vid = outer
+            return found.where(*conditions)
         if isinstance(clause, Interval) and clause.where == "index" and clause.prefix != "ne":
-            return select(date_index.c.key).where(self.date_condition(clause.prefix))
+            return select(*self.identity(self.tables.dates)).where(self.date_condition(clause.prefix))
         if isinstance(clause, Number) and clause.prefix != "ne":
-            return select(number_index.c.key).where(self.number_condition(clause.prefix, clause.unit))
+            return select(*self.identity(self.tables.numbers)).where(self.number_condition(clause.prefix, clause.unit))
         if isinstance(clause, Joined) and clause.drives:
             return joins.keys(self, clause)
         if isinstance(clause, Linked):
@@ -452,8 +480,9 @@ def has_keys(clause: Clause) -> bool:
 def _unindexed(condition: Condition) -> Condition:
     """Keep SQLite from using an index for this comparison: it would drive the statement by the type."""
     left = getattr(condition, "left", None)
-    if left is resource.c.tenant or left is resource.c.type:
-        return literal_column(f"+resource.{left.name}", left.type) == condition.right
+    for tables in (CURRENT, PAST):
+        if left is tables.row.c.tenant or left is tables.row.c.type:
+            return literal_column(f"+{tables.row.name}.{left.name}", left.type) == condition.right
     return condition
 
 
@@ -476,6 +505,16 @@ def _asks_row_date(clause: Clause) -> bool:
 def sql_for(dialect: str, **options: Any) -> Sql:
     """Return the SQL of a dialect."""
     return SqliteSql(**options) if dialect == "sqlite" else PostgresSql(**options)
+
+
+def at_instant(dialect: str, arm: Callable[[Sql], Select[Any]]) -> tuple[Subquery, tuple[str, ...]]:
+    """Return the rows of an arm over what is current and over what is past, those valid then (hie.store.search.tables).
+
+    Both ask the same clauses, so the names of their bound values, which come second, are those of one.
+    """
+    asked = [sql_for(dialect, tables=tables) for tables in (CURRENT, PAST)]
+    arms = [select(arm(sql).where(valid(sql.tables)).subquery()) for sql in asked]
+    return union_all(*arms).subquery(), tuple(bind.key for bind in asked[0].binds)
 
 
 def run(connection: Connection, statement: Prepared, values: dict[str, Any], *, is_selective: bool) -> list[Any]:

@@ -1,0 +1,29 @@
+"""`_asOf=<instant>`: the record as it was, for read, search and $everything; a parameter of this server's own.
+
+R4 has `_at` for history alone: https://hl7.org/fhir/R4/http.html#history. What is promised: docs/adr/0020.
+"""
+
+from __future__ import annotations
+
+from hie.context import Context
+from hie.errors import InvalidSearch
+from hie.fhir.http import FhirRequest
+from hie.fhir.instants import instant, parse_instant
+from hie.fhir.paging import AS_OF
+
+
+def context(request: FhirRequest, ctx: Context) -> Context:
+    """Return the context whose store is the record as of the instant that the request names, if it names one."""
+    given = [text for name, text in request.parameters if name == AS_OF]
+    if not given:
+        return ctx
+    if len(set(given)) > 1:
+        raise InvalidSearch(f"{AS_OF} is given twice.", expression=AS_OF)
+    at = parse_instant(given[0].replace(" ", "+"))  # a bare + in a URL means a space
+    if at is None:
+        raise InvalidSearch(
+            f"{AS_OF} is {given[0][:80]!r}; it is an instant, such as 2024-05-17T10:30:00.123Z.", expression=AS_OF)
+    if at > ctx.clock():
+        raise InvalidSearch(
+            f"{AS_OF} is {instant(at)}, which is yet to come; it is {instant(ctx.clock())} here.", expression=AS_OF)
+    return ctx.within(ctx.store.as_of(at))

@@ -1,0 +1,165 @@
+"""The index of past versions, for searches as of an instant: docs/adr/0020-record-as-of-an-instant.md
+
+A version that is replaced or deleted takes its index rows with it, from the tables of what is current into those of
+what is past, with the time at which it ceased to be current. A deletion has no index rows; an erased version loses its
+own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Connection, Table, and_, delete, select
+
+from hie.errors import IntegrityFailure
+from hie.store.models import DELETED, date_past, number_past, past_version, resource, resource_history, token_past
+from hie.store.opening import open_versions, parsed
+from hie.store.prepared import driver_of
+
+if TYPE_CHECKING:
+    from hie.store.search.index import IndexRows
+    from hie.store.tenants import Tenant
+
+Index = Callable[[dict[str, Any]], "IndexRows"]
+
+
+class Past(NamedTuple):
+    """A version that is no longer current: what it was, until when, and what it was found by."""
+
+    key: int
+    tenant: int
+    type: str
+    id: str
+    vid: int
+    method: int
+    updated: int
+    until: int
+    found_by: IndexRows
+
+
+_COLUMNS = "key, vid, tenant, type, id, method, updated, until, date_low, date_high, presence"
+_DATES = "key, vid, parameter, low, high"
+_NUMBERS = "key, vid, parameter, low, high, unit, code, text"
+
+
+def keep(connection: Connection, versions: Sequence[Past], *, again: bool = False) -> None:
+    """Write the index rows of versions that are replaced; `again`: tokens of SQLite may be there already."""
+    live = [one for one in versions if one.method < DELETED]
+    if not live:
+        return
+    dates = [(one.key, one.vid, *row) for one in live for row in one.found_by.dates]
+    numbers = [(one.key, one.vid, *row) for one in live for row in one.found_by.numbers]
+    if connection.dialect.name == "sqlite":
+        _keep_sqlite(connection, live, dates, numbers, "OR IGNORE" if again else "")
+    else:
+        _keep_postgres(connection, live, dates, numbers)
+
+
+def _values(one: Past) -> tuple[Any, ...]:
+    index = one.found_by
+    return (
+        one.key, one.vid, one.tenant, one.type, one.id, one.method, one.updated, one.until, index.date_low,
+        index.date_high, index.presence,
+    )  # fmt: skip
+
+
+def _keep_sqlite(
+    connection: Connection, live: list[Past], dates: list[Any], numbers: list[Any], conflict: str
+) -> None:
+    run = driver_of(connection).executemany
+    run(_insert("past_version", _COLUMNS, "?"), [_values(one) for one in live])
+    tokens = [(hash_, one.key, one.vid) for one in live for hash_ in one.found_by.tokens]
+    tokens.sort()
+    run(f"INSERT {conflict} INTO token_past (hash, key, vid) VALUES (?,?,?)", tokens)
+    if dates:
+        run(_insert("date_past", _DATES, "?"), dates)
+    if numbers:
+        run(_insert("number_past", _NUMBERS, "?"), numbers)
+
+
+def _keep_postgres(connection: Connection, live: list[Past], dates: list[Any], numbers: list[Any]) -> None:
+    driver = driver_of(connection)
+    with driver.cursor() as cursor:
+        cursor.executemany(
+            _insert("past_version", f"{_COLUMNS}, tokens", "%s"), [(*_values(one), one.found_by.tokens) for one in live]
+        )
+        if dates:
+            cursor.executemany(_insert("date_past", _DATES, "%s"), dates)
+        if numbers:
+            cursor.executemany(_insert("number_past", _NUMBERS, "%s"), numbers)
+
+
+def _insert(table: str, columns: str, mark: str) -> str:
+    marks = ",".join([mark] * len(columns.split(",")))
+    return f"INSERT INTO {table} ({columns}) VALUES ({marks})"
+
+
+# -- taking away, and writing anew ---------------------------------------------------------------------------------
+
+
+def forget(connection: Connection, tenant: int, type_name: str, id_: str, vid: int | None = None) -> None:
+    """Take away what a version that is erased was found by, or all versions of a resource."""
+    here = (past_version.c.tenant == tenant, past_version.c.type == type_name, past_version.c.id == id_)
+    which = here if vid is None else (*here, past_version.c.vid == vid)
+    for key, number in connection.execute(select(past_version.c.key, past_version.c.vid).where(*which)).all():
+        for table in _tables(connection):  # tokens are not sorted by key: this reads all of them, as erasing is rare
+            connection.execute(delete(table).where(table.c.key == key, table.c.vid == number))
+
+
+def write_anew(connection: Connection, tenant: Tenant, keys: Sequence[int], index_of: Index) -> None:
+    """Write the rows of all superseded versions of some resources again; tokens of SQLite are added to those there."""
+    for table in (past_version, date_past, number_past):
+        connection.execute(delete(table).where(table.c.key.in_(keys)))
+    found = []
+    for row in superseded(connection, tenant, keys):
+        try:
+            one = derived(connection, tenant, row, index_of)
+        except IntegrityFailure:
+            continue  # the alarm was raised; such a row must not keep all others from being found
+        if one is not None:
+            found.append(one)
+    keep(connection, found, again=True)
+
+
+class Superseded(NamedTuple):
+    """A row of resource_history with its resource's key, and when its version ceased to be current."""
+
+    key: int
+    tenant: int
+    type: str
+    id: str
+    vid: int
+    method: int
+    updated: int
+    data_key: int
+    sealed: bytes | None
+    until: int
+
+
+def superseded(connection: Connection, tenant: Tenant, keys: Sequence[int]) -> list[Superseded]:
+    """Return the superseded versions of resources, in order."""
+    old, now = resource_history.c, resource.c
+    here = (now.tenant == tenant.id, now.key.in_(keys))
+    joined = resource.join(resource_history, and_(old.tenant == now.tenant, old.type == now.type, old.id == now.id))
+    statement = select(now.key, *resource_history.c).select_from(joined).where(*here).order_by(now.key, old.vid)
+    found = connection.execute(statement).all()
+    current = connection.execute(select(now.key, now.vid, now.updated).where(*here))
+    began = {(row.key, row.vid): row.updated for row in (*found, *current)}
+    return [
+        Superseded._make((*row, began[row.key, row.vid + 1])) for row in found if (row.key, row.vid + 1) in began
+    ]
+
+
+def derived(connection: Connection, tenant: Tenant, row: Superseded, index_of: Index) -> Past | None:
+    """Return what should be kept of a superseded version; None of one without content. IntegrityFailure."""
+    if row.sealed is None:
+        return None
+    (version,) = open_versions(connection, tenant, [row])
+    content = parsed(version)
+    return Past(row.key, row.tenant, row.type, row.id, row.vid, row.method, row.updated, row.until, index_of(content))
+
+
+def _tables(connection: Connection) -> list[Table]:
+    tables = [past_version, date_past, number_past]
+    return [*tables, token_past] if connection.dialect.name == "sqlite" else tables

@@ -1,0 +1,110 @@
+"""`hie check` of the past: each superseded version is found by what its content says, and by nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from hie.errors import IntegrityFailure
+from hie.store import past
+from hie.store.models import date_past, number_past, past_version, resource, token_past
+from hie.store.reindexing import lasting
+from hie.store.tenants import Tenant
+
+BATCH = 200
+Place = tuple[int, int]
+
+
+def problems(connection: Connection, tenant: Tenant, base_url: str) -> Iterator[str]:
+    """Yield a sentence for each thing that is wrong."""
+    after, tokens = 0, 0
+    while True:
+        statement = select(resource.c.key).where(resource.c.tenant == tenant.id, resource.c.key > after)
+        keys = connection.execute(statement.order_by(resource.c.key).limit(BATCH)).scalars().all()
+        if not keys:
+            break
+        kept = _Kept(connection, keys)
+        for row in past.superseded(connection, tenant, keys):
+            try:
+                wanted = past.derived(connection, tenant, row, partial(lasting, tenant, base_url))
+            except IntegrityFailure:
+                kept.skip((row.key, row.vid))  # told of where versions are opened
+                continue
+            if wanted is not None:
+                tokens += len(wanted.found_by.tokens)
+                yield from kept.compare(wanted)
+        yield from kept.left()
+        after = keys[-1]
+    yield from _strangers(connection, tenant)
+    if connection.dialect.name == "sqlite":
+        mine = select(past_version.c.key).where(past_version.c.tenant == tenant.id)
+        found = select(func.count()).select_from(token_past).where(token_past.c.key.in_(mine))
+        if (number := connection.execute(found).scalar_one()) > tokens:
+            yield f"The token index of the past holds {number - tokens} rows that no content asks for."
+
+
+class _Kept:
+    """The rows of the past of some resources as they stand."""
+
+    def __init__(self, connection: Connection, keys: Sequence[int]) -> None:
+        self._connection = connection
+        rows = connection.execute(select(past_version).where(past_version.c.key.in_(keys)))
+        self._versions: dict[Place, Any] = {(row.key, row.vid): row for row in rows}
+        self._dates = self._of(date_past, keys)
+        self._numbers = self._of(number_past, keys)
+
+    def _of(self, table: Any, keys: Sequence[int]) -> dict[Place, set[tuple[Any, ...]]]:
+        found: dict[Place, set[tuple[Any, ...]]] = {}
+        for row in self._connection.execute(select(table).where(table.c.key.in_(keys))):
+            found.setdefault((row.key, row.vid), set()).add(tuple(row)[2:])
+        return found
+
+    def skip(self, place: Place) -> None:
+        """Say nothing of a version."""
+        for kept in (self._versions, self._dates, self._numbers):
+            kept.pop(place, None)
+
+    def compare(self, wanted: past.Past) -> Iterator[str]:
+        """Compare what is kept of a version with what should be."""
+        name, place = f"{wanted.type}/{wanted.id} version {wanted.vid}", (wanted.key, wanted.vid)
+        row, by = self._versions.pop(place, None), wanted.found_by
+        dates, numbers = self._dates.pop(place, set()), self._numbers.pop(place, set())
+        if row is None:
+            yield f"The index of the past lacks {name}."
+            return
+        pairs = {
+            "time": ((row.updated, row.until, row.method), (wanted.updated, wanted.until, wanted.method)),
+            "place": ((row.tenant, row.type, row.id), (wanted.tenant, wanted.type, wanted.id)),
+            "presence": ((row.presence, row.date_low, row.date_high), (by.presence, by.date_low, by.date_high)),
+            "token": (self._tokens(row, by.tokens), set(by.tokens)),
+            "date": (dates, {tuple(one) for one in by.dates}),
+            "number": (numbers, {tuple(one) for one in by.numbers}),
+        }
+        for kind, (is_, should) in pairs.items():
+            if is_ != should:
+                yield f"The {kind} index of {name} does not match its content."
+
+    def _tokens(self, row: Any, wanted: Sequence[int]) -> set[int]:
+        """Return its tokens; on SQLite, where they are sorted by hash, those that it should have and has."""
+        if self._connection.dialect.name != "sqlite":
+            return set(row.tokens or ())
+        c = token_past.c
+        found = select(c.hash).where(c.hash.in_(list(wanted)), c.key == row.key, c.vid == row.vid)
+        return set(self._connection.execute(found).scalars())
+
+    def left(self) -> Iterator[str]:
+        """Yield what belongs to no superseded version with content."""
+        for key, vid in sorted({*self._versions, *self._dates, *self._numbers}):
+            yield f"The index of the past holds version {vid} of the resource with key {key}, which is not kept."
+
+
+def _strangers(connection: Connection, tenant: Tenant) -> Iterator[str]:
+    tables = [date_past, number_past] + ([token_past] if connection.dialect.name == "sqlite" else [])
+    for table in tables:
+        known = select(past_version.c.key).where(past_version.c.key == table.c.key, past_version.c.vid == table.c.vid)
+        number = connection.execute(select(func.count()).select_from(table).where(~known.exists())).scalar_one()
+        if number:
+            yield f"{number} rows of {table.name} belong to no superseded version."

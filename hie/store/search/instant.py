@@ -1,0 +1,128 @@
+"""The record as of an instant: versions read as they were then, and what cannot be asked of the past.
+
+docs/adr/0020-record-as-of-an-instant.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, bindparam, select, union_all
+
+from hie.errors import Forbidden, Gone, NotFound, NotSupported
+from hie.fhir import search_parameters
+from hie.fhir.scopes import Grant
+from hie.store.models import ERASED, resource, resource_history
+from hie.store.search import grants
+from hie.store.search.chain import Asked, Chain, Has, PerType
+from hie.store.search.criteria import Criterion
+from hie.store.search.tables import CURRENT, PAST, Tables, place, valid
+
+if TYPE_CHECKING:
+    from hie.fhir.search_parameters import SearchParameter
+    from hie.store.resources import ResourceStore
+    from hie.store.search.query import SearchQuery
+
+Target = tuple[str, str]
+
+# ---- what the past is asked for --------------------------------------------------------------------------------------
+
+
+def check(query: SearchQuery) -> None:
+    """Refuse parameters that SearchParameter resources define: the past is not indexed by them. NotSupported."""
+    asked = [one for criterion in query.criteria for one in _parameters(criterion)]
+    asked += [one.parameter for one in query.sort]
+    asked += [one.parameter for one in query.includes if one.reverse and one.parameter is not None]
+    for one in asked:
+        if one.state:
+            raise NotSupported(
+                f"{one.code} is defined by a SearchParameter here; of the past only R4's own parameters can be asked.",
+                expression=one.code,
+            )
+
+
+def _parameters(asked: Asked) -> Iterator[SearchParameter]:
+    match asked:
+        case Criterion(parameter):
+            yield parameter
+        case Chain(parameter, ends):
+            yield parameter
+            for _, one in ends:
+                yield from _parameters(one)
+        case Has(_, parameter, one):
+            yield parameter
+            yield from _parameters(one)
+        case PerType(by_type):
+            for _, one in by_type:
+                yield from _parameters(one)
+
+
+def check_grant(grant: Grant) -> None:
+    """Refuse a token whose conditions ask what the past is not indexed by. Forbidden."""
+    for scope in grant.scopes:
+        known = search_parameters.for_type("Resource" if scope.type == "*" else scope.type)
+        for name, _ in scope.query or ():
+            found = known.get(name.partition(":")[0])
+            if found is not None and found.state:
+                raise Forbidden(f"The token's condition {name} cannot be decided of the past.")
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+_ID: Any = bindparam("id")
+_NAMES = ("type", "id", "vid", "method", "updated", "data_key", "sealed")
+
+
+def _until(table: Any) -> Select[Any]:
+    mine = (table.c.tenant == bindparam("tenant"), table.c.type == bindparam("type"), table.c.id == _ID)
+    return select(*(table.c[name] for name in _NAMES)).where(*mine, table.c.updated <= bindparam("as_of"))
+
+
+_EACH = union_all(_until(resource), _until(resource_history)).subquery()
+_LATEST = select(_EACH).order_by(_EACH.c.vid.desc()).limit(1)
+
+
+def row_of(store: ResourceStore, type_name: str, id_: str) -> Any:
+    """Return the version that was current then, if the grant covers it. NotFound, Gone, Forbidden."""
+    bound = {"tenant": store.tenant, "type": type_name, "as_of": store.at}
+    if grants.clause(store, type_name, "r") is None:
+        row = store.connection().execute(_LATEST, {**bound, "id": id_}).first()
+    else:
+        row = next(iter(_rows(store, type_name, [id_])), None)
+    if row is None:
+        raise NotFound(f"{type_name}/{id_} was not known here at that time.", expression=type_name)
+    if row.method == ERASED:
+        raise Gone(f"Version {row.vid} of {type_name}/{id_}, of that time, was erased for good.", expression=type_name)
+    if row.sealed is None:
+        raise Gone(f"{type_name}/{id_} was deleted at that time.", expression=type_name)
+    return row
+
+
+def rows_of(store: ResourceStore, targets: Iterable[Target]) -> list[Any]:
+    """Return the versions of those that were there then and that the grant lets through."""
+    by_type: dict[str, list[str]] = {}
+    for type_name, id_ in targets:
+        by_type.setdefault(type_name, []).append(id_)
+    found: list[Any] = []
+    for type_name, ids in by_type.items():
+        try:
+            for start in range(0, len(ids), 500):
+                found += _rows(store, type_name, ids[start : start + 500])
+        except Forbidden:
+            continue
+    return found
+
+
+def _rows(store: ResourceStore, type_name: str, ids: Sequence[str]) -> list[Any]:
+    bound = {"tenant": store.tenant, "type": type_name, "as_of": store.at, "ids": ids}
+    statement = union_all(*(_among(store, type_name, tables) for tables in (CURRENT, PAST)))
+    return list(store.connection().execute(statement, bound))
+
+
+def _among(store: ResourceStore, type_name: str, tables: Tables) -> Select[Any]:
+    restriction = grants.restriction(store, type_name, "r", tables)
+    wanted = (*tables.live, *place(tables, typed=True), valid(tables))
+    among = tables.row.c.id.in_(bindparam("ids", expanding=True))
+    found = select(*tables.columns).where(*wanted, among)
+    return found if restriction is None else found.where(restriction)

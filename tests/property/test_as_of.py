@@ -1,0 +1,140 @@
+"""A search as of an instant finds what a plain walk finds over the versions that were valid then, whatever the token.
+
+The history is random: resources are created, changed, deleted and made again; each instant's world is kept as JSON.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hie.errors import BrokenReference, Gone, NotFound, Referenced
+from hie.fhir import json_format
+from hie.store.check import check
+from hie.store.resources import ResourceStore
+from hie.store.store import Store
+from hie.store.versions import StoredVersion
+from tests.property import test_search as plain
+from tests.property.test_search import Json
+from tests.property.test_search_joins import GRANTS, World, criterion, is_in_compartment, world
+
+Place = tuple[str, str]
+
+
+class History:
+    """What was written, and when: the naive record as of an instant."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[int, Place, Json | None]] = []
+
+    def at(self, instant: int) -> dict[Place, Json | None]:
+        found: dict[Place, Json | None] = {}
+        for when, place, record in self.events:
+            if when <= instant:
+                found[place] = record
+        return found
+
+
+def live_through(bind: Callable[..., ResourceStore], seed: int, changes: int) -> History:
+    """Store the joined records and change them at random; what refers and is referred to stays whole."""
+    rng, history = random.Random(seed), History()
+    others = {(one["resourceType"], one["id"]): one for one in world(seed + 100)}
+
+    def created(inside: ResourceStore) -> None:
+        for record in world(seed):
+            version = inside.create(record["resourceType"], record, id=record["id"])
+            history.events.append((version.updated, (version.type, version.id), record))
+
+    bind().transact(created)
+    for _ in range(changes):
+        place = rng.choice(sorted(others))
+        record = None
+        if rng.random() > 0.3:
+            record = {**others[rng.choice([one for one in others if one[0] == place[0]])], "id": place[1]}
+        try:
+            version = bind().transact(partial(changed, place, record))
+        except (Referenced, BrokenReference):
+            continue
+        if version is not None:
+            history.events.append((version.updated, place, record))
+    return history
+
+
+def changed(place: Place, record: Json | None, inside: ResourceStore) -> StoredVersion | None:
+    return inside.delete(*place) if record is None else inside.update(*place, record)
+
+
+@pytest.fixture
+def lived(bind: Callable[..., ResourceStore]) -> tuple[History, Callable[..., ResourceStore]]:
+    return live_through(bind, 5, 260), bind
+
+
+def test_a_search_as_of_an_instant_finds_what_was_there_then(
+    lived: tuple[History, Callable[..., ResourceStore]], store: Store
+) -> None:
+    history, bind = lived
+    times = [when for when, _, _ in history.events]
+    bound = [(bind(*scopes), visible) for scopes, visible in GRANTS]
+    assert check(store).problems == []
+
+    @settings(max_examples=250, deadline=None, database=None, derandomize=True,
+              suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])  # fmt: skip
+    @given(st.data())
+    def law(data: st.DataObject) -> None:
+        at = data.draw(st.sampled_from(times)) + data.draw(st.sampled_from([-1, 0, 0, 500_000]))
+        here = World([record for record in history.at(at).values() if record is not None])
+        now, here.visible = data.draw(st.sampled_from(bound))
+        then = now.as_of(at)
+        type_name = data.draw(st.sampled_from(["Patient", "Observation", "Observation", "Encounter", "Organization"]))
+        if data.draw(st.booleans()) and type_name != "Organization":
+            hops: tuple[int, ...] = ()
+            _, asked, result = data.draw(plain.searches().filter(lambda one: one[0] == type_name))
+        else:
+            hops = data.draw(st.sampled_from([(0,), (1,), (2,), (1, 0)]))
+            asked, result = [data.draw(criterion(here, type_name, left)) for left in hops], []
+        expected = {
+            one["id"] for one in here.found
+            if one["resourceType"] == type_name and here.visible(one) and all(meaning(one) for _, _, meaning in asked)
+        }  # fmt: skip
+        within = data.draw(st.sampled_from([None, None, "p0", "p1"])) if type_name != "Organization" else None
+        if within is not None:
+            expected &= {one["id"] for one in here.found if is_in_compartment(one, within)}
+        parameters = [(name, text) for name, text, _ in asked]
+        result = result or [("_count", data.draw(st.sampled_from(["7", "1000"]))), ("_total", "accurate")]
+        ids, totals = plain.pages(then, type_name, [*parameters, *result], ("Patient", within) if within else None)
+        assert set(ids) == expected, parameters
+        assert len(ids) == len(expected), f"{parameters}: a resource came twice"
+        assert totals == {len(expected)}, parameters
+
+    law()
+
+
+def test_a_resource_is_read_as_of_an_instant(lived: tuple[History, Callable[..., ResourceStore]]) -> None:
+    history, bind = lived
+    rng = random.Random(1)
+    for number, (when, changed_then, _) in enumerate(rng.sample(history.events, 40)):
+        when -= number % 2  # the last moment of a version, or the first
+        world_then = history.at(when)
+        for scopes, visible in GRANTS:
+            then = bind(*scopes).as_of(when)
+            for place in [changed_then, *rng.sample(sorted({place for _, place, _ in history.events}), 5)]:
+                record = world_then.get(place)
+                many = then.read_many([place])
+                found, _ = plain.pages(then, place[0], [("_id", place[1]), ("_total", "accurate")])
+                assert found == [id_ for _, id_ in many]
+                if record is not None and visible(record):
+                    assert many.keys() == {place}
+                    shown = json_format.parse(then.read(*place).content or b"")
+                    assert {**shown, "meta": 0} == {**record, "meta": 0}
+                    continue
+                assert many == {}
+                with pytest.raises((Gone, NotFound)):
+                    then.read(*place)
+                if record is not None:  # there, but not for this token: as if it had never been
+                    with pytest.raises(NotFound):
+                        then.read(*place)
