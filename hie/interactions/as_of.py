@@ -18,7 +18,7 @@ def context(request: FhirRequest, ctx: Context) -> Context:
     if not given:
         return ctx
     if len(set(given)) > 1:
-        raise InvalidSearch(f"{AS_OF} is given twice.", expression=AS_OF)
+        raise InvalidSearch(f"{AS_OF} is given more than once.", expression=AS_OF)
     at = parse_instant(given[0].replace(" ", "+"))  # a bare + in a URL means a space
     if at is None:
         raise InvalidSearch(

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from hie.errors import IntegrityFailure
 from hie.store import past, rows
 from hie.store.database import Database
-from hie.store.models import index_setting, reindexing, resource, token
+from hie.store.models import index_setting, reindexing, resource, token, token_past
 from hie.store.opening import open_versions, parsed
 from hie.store.search.index import IndexRows, index_rows, lasting_rows
 from hie.store.tenants import Tenant
@@ -49,7 +49,8 @@ def _settle(tenant: Tenant, connection: Connection) -> None:
         return  # a new store, or one that the upgrade has indexed anew
     if connection.dialect.name == "sqlite" and before:
         keys = select(resource.c.key).where(resource.c.tenant == tenant.id)
-        connection.execute(delete(token).where(token.c.key.in_(keys)))
+        for table in (token, token_past):
+            connection.execute(delete(table).where(table.c.key.in_(keys)))
     connection.execute(delete(reindexing).where(reindexing.c.tenant == tenant.id))
     connection.execute(insert(reindexing), {"tenant": tenant.id, "after": 0})
 
@@ -97,7 +98,8 @@ def _indexed(
 
 def lasting(tenant: Tenant, base_url: str, content: dict[str, Any]) -> IndexRows:
     """Return what the past keeps of a version."""
-    return lasting_rows(content, index_rows(content, tenant.blind, base_url), tenant.blind, base_url)
+    index = index_rows(content, tenant.blind, base_url, content_words=tenant.content_words)
+    return lasting_rows(content, index, tenant.blind, base_url)
 
 
 def _next(tenant: Tenant, after: int) -> Any:
