@@ -1,6 +1,6 @@
 """`_asOf=<instant>`: the record as it was, for read, search and $everything; a parameter of this server's own.
 
-R4 has `_at` for history alone: https://hl7.org/fhir/R4/http.html#history. What is promised: docs/adr/0020.
+R4 has `_at` for history alone: https://hl7.org/fhir/R4/http.html#history. What is promised: docs/adr/0018.
 """
 
 from __future__ import annotations

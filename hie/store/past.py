@@ -1,4 +1,4 @@
-"""The index of past versions, for searches as of an instant: docs/adr/0020-record-as-of-an-instant.md
+"""The index of past versions, for searches as of an instant: docs/adr/0018-record-as-of-an-instant.md
 
 A version that is replaced or deleted takes its index rows with it, from the tables of what is current into those of
 what is past, with the time at which it ceased to be current. A deletion has no index rows; an erased version loses its

@@ -1,4 +1,4 @@
-"""`_asOf`: the record as it was at an instant, for read, search and $everything. docs/adr/0020"""
+"""`_asOf`: the record as it was at an instant, for read, search and $everything. docs/adr/0018"""
 
 import pytest
 

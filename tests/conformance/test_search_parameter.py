@@ -327,3 +327,22 @@ def test_reindex_is_for_administrators(fhir, client):
     admin.get("$reindex?run=x").refused(400, "invalid", "run")
     admin.post("$reindex?run=1").refused(400, "invalid", "run")
     assert "parameter" not in admin.get("$reindex").json
+
+
+def test_the_past_is_not_asked_by_a_parameter_that_is_defined_here(fhir, client, work, clean):
+    first = fhir.create(eyed("blue"))
+    made = fhir.create(definition())["id"]
+    fhir.put(f"Patient/{first['id']}", {**first, "gender": "male"})  # while it is indexed
+    clean()
+    work()
+    changed = fhir.put(f"Patient/{first['id']}", {**first, "gender": "other"}).json
+    fhir.delete(f"Patient/{first['id']}")
+    at = changed["meta"]["lastUpdated"]
+    for search in ("Patient?eyes:not=x", "Observation?patient.eyes=x", "Patient?_filter=not (eyes eq x)"):
+        fhir.get(f"{search}&_asOf={at}").refused(400, "not-supported", text="is defined by a SearchParameter here")
+    client("system/Patient.rs?eyes:not=blue").get(f"Patient?_asOf={at}").refused(403, "forbidden")
+    assert ids(fhir.get(f"Patient?gender=other&_asOf={at}")) == {first["id"]}
+    clean()
+    fhir.delete(f"SearchParameter/{made}")
+    work()
+    clean()

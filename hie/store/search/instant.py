@@ -1,11 +1,12 @@
 """The record as of an instant: versions read as they were then, and what cannot be asked of the past.
 
-docs/adr/0020-record-as-of-an-instant.md
+docs/adr/0018-record-as-of-an-instant.md
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, bindparam, select, union_all
@@ -13,14 +14,12 @@ from sqlalchemy import Select, bindparam, select, union_all
 from hie.errors import Forbidden, Gone, NotFound, NotSupported
 from hie.fhir import search_parameters
 from hie.fhir.scopes import Grant
+from hie.fhir.search_parameters import SearchParameter
 from hie.store.models import ERASED, resource, resource_history
 from hie.store.search import grants
-from hie.store.search.chain import Asked, Chain, Has, PerType
-from hie.store.search.criteria import Criterion
 from hie.store.search.tables import CURRENT, PAST, Tables, place, valid
 
 if TYPE_CHECKING:
-    from hie.fhir.search_parameters import SearchParameter
     from hie.store.resources import ResourceStore
     from hie.store.search.query import SearchQuery
 
@@ -31,7 +30,7 @@ Target = tuple[str, str]
 
 def check(query: SearchQuery) -> None:
     """Refuse parameters that SearchParameter resources define: the past is not indexed by them. NotSupported."""
-    asked = [one for criterion in query.criteria for one in _parameters(criterion)]
+    asked = list(_parameters(query.criteria))
     asked += [one.parameter for one in query.sort]
     asked += [one.parameter for one in query.includes if one.reverse and one.parameter is not None]
     for one in asked:
@@ -42,20 +41,16 @@ def check(query: SearchQuery) -> None:
             )
 
 
-def _parameters(asked: Asked) -> Iterator[SearchParameter]:
-    match asked:
-        case Criterion(parameter):
-            yield parameter
-        case Chain(parameter, ends):
-            yield parameter
-            for _, one in ends:
-                yield from _parameters(one)
-        case Has(_, parameter, one):
-            yield parameter
-            yield from _parameters(one)
-        case PerType(by_type):
-            for _, one in by_type:
-                yield from _parameters(one)
+def _parameters(asked: Any) -> Iterator[SearchParameter]:
+    """Yield every search parameter of a criterion, whatever it is made of."""
+    if isinstance(asked, SearchParameter):
+        yield asked
+    elif isinstance(asked, tuple):
+        for part in asked:
+            yield from _parameters(part)
+    elif is_dataclass(asked):
+        for field in fields(asked):
+            yield from _parameters(getattr(asked, field.name))
 
 
 def check_grant(grant: Grant) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, or_, select, tuple_
 from sqlalchemy.types import BigInteger, Double, Text
 
 from hie.errors import InvalidSearch
@@ -22,7 +22,6 @@ from hie.store.search.clauses import RANGE, Both, Clause, Interval, both
 from hie.store.search.index import plan_of
 from hie.store.search.query import SearchQuery, SortKey
 from hie.store.search.statements import Sql
-from hie.store.search.tables import hidden_date
 
 OPEN_ENDED = frozenset({"gt", "ge", "ap"})
 
@@ -127,7 +126,7 @@ def expression(key: Key, number: int, sql: Sql, *, is_far: bool) -> ColumnElemen
         case "id":
             return row.c.id
         case "date":
-            return hidden_date(row) if is_far else row.c.date_low
+            return row.c.date_low + literal_column("0") if is_far else row.c.date_low
     table = tables.dates if key.place == "dates" else tables.numbers
     hashes = [bindparam(f"o{number}_{i}", type_=BigInteger()) for i in range(len(key.hashes))]
     value = func.max(table.c.low) if key.descending else func.min(table.c.low)

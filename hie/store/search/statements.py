@@ -61,7 +61,7 @@ from hie.store.search.clauses import (
     Number,
     Token,
 )
-from hie.store.search.tables import CURRENT, PAST, Tables, hidden_date, valid
+from hie.store.search.tables import CURRENT, PAST, Tables, valid
 
 Condition = ColumnElement[bool]
 Columns = Sequence[ColumnElement[Any]]
@@ -165,6 +165,8 @@ class Sql:
         start, end = self.row.c.date_low, self.row.c.date_high
         if part != "far":
             return _interval(prefix, start, end, low, high, part)
+        # An expression, so that it does not choose the index: of long periods that would be the one of all dates, read
+        # from its beginning, rather than the partial index of the long ones.
         return and_(end - start > _DAY, _interval(prefix, start + literal_column("0"), end, low, high, part))
 
     def care_date(self) -> Condition:

@@ -1,7 +1,7 @@
 """The tables that a search asks: those of what is current, or those of what is past (hie.store.past).
 
 A search as of an instant is the same clauses over both, each with the condition that says which of its versions were
-valid then; of a resource that is exactly one, or none. docs/adr/0020-record-as-of-an-instant.md
+valid then; of a resource that is exactly one, or none. docs/adr/0018-record-as-of-an-instant.md
 """
 
 from __future__ import annotations
@@ -71,11 +71,3 @@ def place(tables: Tables, typed: bool) -> list[Condition]:
     row = tables.row.c
     within: list[Condition] = [row.tenant == bindparam("tenant", type_=Integer())]
     return [*within, row.type == bindparam("type", type_=Text())] if typed else within
-
-
-def hidden_date(row: Any) -> ColumnElement[int]:
-    """Return the row's date where it must not choose the index: of long periods that would be the one of all dates,
-    read from its beginning, rather than the partial index of the long ones.
-    """
-    hidden: ColumnElement[int] = row.c.date_low + literal_column("0")
-    return hidden
