@@ -46,11 +46,12 @@ class Application:
 
     @classmethod
     def open(
-        cls, settings: Settings, *, engine: Engine | None = None, registry: Registry | None = None, clock: Clock = now
-    ) -> Application:
+        cls, settings: Settings, *, engine: Engine | None = None, registry: Registry | None = None, clock: Clock = now,
+        decides_index: bool = False,
+    ) -> Application:  # fmt: skip
         """Open the store and join the parts; StoreProblem and RegistryError say why this cannot be."""
         registry = with_plugins(built_in()) if registry is None else registry
-        store = Store.open(settings, engine=engine, clock=clock)
+        store = Store.open(settings, engine=engine, clock=clock, decides_index=decides_index)
         authenticator = Authenticator(store.database, clock, settings.token_cache_seconds)
         active = ActiveModels(store.database, clock)
         models = Models(registry.models, settings, active)

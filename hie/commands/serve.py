@@ -125,7 +125,7 @@ def _prepare(settings: Settings) -> None:
     import hie.app  # noqa: F401 - web processes are forked from this one and find it imported
     from hie.store.store import Store
 
-    Store.open(settings).close()
+    Store.open(settings, decides_index=True).close()
 
 
 def _add_up_metrics(settings: Settings) -> None:

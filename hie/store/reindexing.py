@@ -26,11 +26,16 @@ log = logging.getLogger(__name__)
 BATCH = 500
 
 
-def bring_up_to_date(database: Database, tenants: dict[int, Tenant], base_url: str) -> None:
-    """Do what is noted, and what a changed setting asks for; nothing where nothing is."""
+def bring_up_to_date(database: Database, tenants: dict[int, Tenant], base_url: str, *, decides: bool) -> None:
+    """Do what is noted, and, where this process decides, what a changed setting asks for; nothing where nothing is.
+
+    Others, such as a command in a shell without the server's environment, take the store as it is indexed.
+    """
     known = {row.tenant: row.content_words for row in database.connection().execute(select(index_setting))}
     for tenant in tenants.values():
-        if known.get(tenant.id) != tenant.content_words:
+        if tenant.id in known and not decides:
+            tenant.content_words = known[tenant.id]
+        elif known.get(tenant.id) != tenant.content_words:
             database.write(partial(_settle, tenant))
     for tenant in database.connection().execute(select(reindexing.c.tenant)).scalars().all():
         if tenant in tenants:

@@ -44,8 +44,13 @@ class Store:
     base_url: str  # the configured one: what the index knows as ours must not depend on a request
 
     @classmethod
-    def open(cls, settings: Settings, *, engine: Engine | None = None, clock: Clock = now) -> Store:
-        """Open, and make or upgrade where needed, the database and key file that the settings name."""
+    def open(
+        cls, settings: Settings, *, engine: Engine | None = None, clock: Clock = now, decides_index: bool = False
+    ) -> Store:
+        """Open, and make or upgrade where needed, the database and key file that the settings name.
+
+        `decides_index`: how resources are indexed is what these settings say, not what it was (hie.store.reindexing).
+        """
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -65,7 +70,7 @@ class Store:
             database.settle_records()
             for tenant in tenants.values():
                 tenant.parameters.fresh(database.connection, tenant)
-            reindexing.bring_up_to_date(database, tenants, settings.base_url)
+            reindexing.bring_up_to_date(database, tenants, settings.base_url, decides=decides_index)
         except (SchemaProblem, KeyProblem) as error:
             if database is not None:
                 database.close()

@@ -22,7 +22,9 @@ def make(settings: Settings, *, registry: Registry | None, clock: Clock) -> Flas
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    application = Application.open(settings, engine=engine_of(app, settings), registry=registry, clock=clock)
+    application = Application.open(
+        settings, engine=engine_of(app, settings), registry=registry, clock=clock, decides_index=True
+    )
     app.extensions["hie"] = application
     exchange.install(app, application)
     error_handlers.install(app)

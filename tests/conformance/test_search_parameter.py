@@ -138,6 +138,26 @@ def test_every_type_of_parameter_is_searched(fhir, work, clean, kind, expression
     assert clean()
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_words_units_and_filters_reach_a_parameter_of_ones_own(fhir, work, clean):
+    concept = {"coding": [{"system": "http://s", "code": "c", "display": "Blue eyes"}]}
+    wanted = fhir.create(patient(extension=[{"url": EYES, "valueCodeableConcept": concept}]))["id"]
+    place = {"resourceType": "Location", "position": {"latitude": 1, "longitude": 2}}
+    fhir.create(place)
+    fhir.create(definition(expression=f"Patient.extension('{EYES}').value.as(CodeableConcept)"))
+    fhir.create(definition(code="tall", type="quantity", base=["Location"], url="http://example.org/tall",
+                           expression=f"Location.extension('{EYES}').value"))
+    fhir.create({**place, "extension": [
+        {"url": EYES, "valueQuantity": {"value": 2, "system": "http://unitsofmeasure.org", "code": "m"}}]})
+    assert clean()
+    work()
+    for search in ("eyes:text=b", "eyes:text=BLUE", "eyes:text=blue%20e", "_filter=eyes%20pr%20true",
+                   "_filter=eyes%20eq%20c%20or%20gender%20eq%20x", "_filter=not%20(eyes%20pr%20false)"):
+        assert ids(fhir.get(f"Patient?{search}")) == {wanted}, search
+    assert fhir.get("Location?tall=200|http://unitsofmeasure.org|cm").json["total"] == 1
+    assert clean()
+
+
 def test_a_reference_is_searched_and_included(fhir, work, clean):
     firm = fhir.create({"resourceType": "Organization", "name": "Firm"})["id"]
     payer = {"url": EYES, "valueReference": {"reference": f"Organization/{firm}"}}

@@ -389,7 +389,7 @@ def _one_token(parameter: SearchParameter, value: Any, blind: Blind, type_name: 
     if isinstance(value, token.TypedIdentifier):
         return Compiled(token.where_typed(value, hash_))
     if isinstance(value, token.Words):
-        clause = token.where_text(value, hash_, presence_bits(blind, type_name)[parameter.code])
+        clause = token.where_text(value, hash_) or present(parameter, blind, type_name)
         return Compiled(clause, None if token.is_exact(value) else _anything)
     return Compiled(token.where(value, hash_, _token_rank(parameter.code)))
 

@@ -26,6 +26,8 @@ from hie.store.search.logic import AllOf, AnyOf, Differs, NotOf
 from hie.store.search.string import StringValue
 
 LONGEST, MOST_COMPARISONS, DEEPEST = 10_000, 100, 20
+#: SQLite's parser takes no statement that nests a hundred deep.
+MOST_NESTED = 40
 _ORDERED = ("eq", "ne", "gt", "lt", "ge", "le", "ap", "sa", "eb")
 #: Which comparisons each type of parameter takes; `pr` is for all.
 OPERATORS = {
@@ -70,6 +72,8 @@ class _Reader:
         found = self._filter(type_name, 0, 0)
         if self._at < len(self._text):
             raise self._wrong("and, or, or the end is expected here")
+        if _depth(found) > MOST_NESTED:
+            raise self._wrong(f"and, or, not and paths stand in each other more than {MOST_NESTED} deep", 0)
         return found
 
     # -- text --------------------------------------------------------------------------------------------------------
@@ -243,6 +247,19 @@ class _Reader:
             return ask(*arguments)
         except FhirError as error:
             raise self._wrong(error.diagnostics.rstrip("."), at, type(error)) from None
+
+
+def _depth(asked: Any, around: type | None = None) -> int:
+    """Return how deep a statement nests; what is joined by and alone, or by or alone, is flat."""
+    match asked:
+        case AllOf(parts) | AnyOf(parts):
+            deeper = type(asked) is not around
+            return deeper + max(_depth(part, type(asked)) for part in parts)
+        case NotOf(part):
+            return 1 + _depth(part)
+        case Chain(_, ends):
+            return 1 + max(_depth(end) for _, end in ends)
+    return 0
 
 
 def _string(operator: str, value: str) -> StringValue:

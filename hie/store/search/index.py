@@ -500,8 +500,6 @@ def _present(values: IndexValues, bound: _Bound) -> set[str]:
     )  # fmt: skip
     present = {value[0] for kind in kinds for value in kind}
     present.update(values.present)
-    if near.position(values.root) is not None:
-        present.add(near.PARAMETER)
     for value in values.references:
         for alias, type_name in bound.plan.aliases.get(value[0], ()):
             if value[1] == type_name:
@@ -512,6 +510,8 @@ def _present(values: IndexValues, bound: _Bound) -> set[str]:
 def _presence(values: IndexValues, bound: _Bound, tokens: set[int]) -> int:
     """Return the bits of what is present, and add the tokens of custom parameters."""
     bits, result = bound.bits, 0
+    if near.position(values.root) is not None:
+        result |= bits[near.PARAMETER]
     for code in _present(values, bound):
         bit = bits.get(code)
         if bit is None:

@@ -15,7 +15,7 @@ from hie.fhir.datatypes import normalize_string
 from hie.fhir.search_values import TextValue, TypedIdentifierValue
 from hie.fhir.search_values import TokenValue as Stored
 from hie.store.search.blinding import Form, Hash
-from hie.store.search.clauses import IDENTIFIER, STRING, Clause, Present, Token
+from hie.store.search.clauses import IDENTIFIER, STRING, Clause, Token
 from hie.store.search.syntax import split, unescape
 
 #: How long the beginning of a text is that is hashed: one only, as there are two texts beside most codes and a token
@@ -139,10 +139,10 @@ def parse_text(text: str, name: str) -> Words:
     return Words(normal)
 
 
-def where_text(value: Words, hash_: Hash, bit: int) -> Clause:
-    """Return the candidates; fewer letters leave all resources in which the parameter (`bit`) is present."""
+def where_text(value: Words, hash_: Hash) -> Clause | None:
+    """Return the candidates; None for fewer letters, of which the index knows nothing."""
     if len(value.text) < TEXT_BEGINNING:
-        return Present(bit)
+        return None
     return Token(hash_("text", value.text[:TEXT_BEGINNING]), STRING)
 
 

@@ -228,7 +228,12 @@ def test_another_setting_of_content_search_indexes_the_store_anew(settings: Sett
         lambda inside: inside.update("Observation", "o1", observation("Patient/p", value=1)))
     store_again.close()
     for content_search in (True, False):
-        opened = Store.open(replace(settings, content_search=content_search))
+        changed = replace(settings, content_search=content_search)
+        before = Store.open(changed)  # a command: it takes the store as it is
+        assert before.tenants[1].content_words is not content_search
+        assert check(before).problems == []
+        before.close()
+        opened = Store.open(changed, decides_index=True)
         assert check(opened).problems == []
         assert found_by_chain(opened) == ["o1", "o2"]
         if content_search:
