@@ -46,6 +46,13 @@ def patch(request: FhirRequest, ctx: Context) -> FhirResponse:
         return ctx.store.transact(unit)
 
 
+def outcome(request: FhirRequest, ctx: Context) -> dict[str, Any]:
+    """Return what a patch will make of the resource, inside the transaction that will apply it."""
+    type_name, id_ = request.instance
+    before = ctx.store.read_to_change(type_name, id_, if_match=wanted_version(request.conditions))
+    return _patched(patching.parse(request.content_type, request.resource), parsed(before), id_, ctx)[0]
+
+
 def meant_id(type_name: str, criteria: tuple[tuple[str, str], ...], ctx: Context) -> str:
     """Return the id of the one match; a patch has nothing to make a new resource of."""
     found = conditional.existing(type_name, criteria, ctx)

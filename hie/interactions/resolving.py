@@ -7,14 +7,14 @@ Bundle as well, wherever these stand.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hie.context import Context
 from hie.errors import FhirError, InvalidRequest, PreconditionFailed
 from hie.fhir import bundle_links
 from hie.fhir.resource import validated
-from hie.interactions import conditional, patch, update
+from hie.interactions import conditional, entries, patch, update
 from hie.interactions.steps import KEEPS, Criteria, Plan, Step, at
 from hie.store.search.engine import Unstored
 from hie.store.versions import StoredVersion
@@ -158,12 +158,15 @@ def _brought(
     for step in plan.steps:
         meaning = meanings.get(step.entry.index)
         is_made = meaning is None or (meaning.stored is None and step.new_id in (None, meaning.id))
-        if step.request.type != type_name or step.request.interaction not in ("create", "update") or not is_made:
+        if step.request.type != type_name or step.request.interaction not in KEEPS or not is_made:
             continue
         id_ = plan.targets[step.entry.index].partition("/")[2]
         resource = known.set_in(step)
         try:
-            validated(resource, type_name)
+            if step.request.interaction == "patch":
+                resource = patch.outcome(replace(step.request, id=id_, resource=resource), ctx)
+            else:
+                validated(resource, type_name)
         except FhirError as error:
-            raise error.within(step.expression) from error
+            raise entries.refused(error, step.entry, step.request) from error
         yield ctx.store.unstored(id_, resource)

@@ -136,6 +136,13 @@ def test_a_conditional_reference_means_what_is_there_after_the_transaction(fhir)
     fhir.post("", bundle(refers, put(practitioner("7", id="old")))).refused(412, "multiple-matches", place)
     fhir.post("", bundle(refers, post(practitioner("7")))).refused(412, "multiple-matches", place)
     fhir.post("", bundle(refers, put(practitioner("8", id="gone")))).refused(412, "conflict", place)
+    change = {"name": "operation", "part": [
+        {"name": "type", "valueCode": "replace"}, {"name": "path", "valueString": "Practitioner.identifier.value"},
+        {"name": "value", "valueString": "7"}]}
+    patched = entry("PATCH", "Practitioner/old", {"resourceType": "Parameters", "parameter": [change]})
+    fhir.post("", bundle(refers, patched)).refused(412, "multiple-matches", place)
+    refused = {**patched, "resource": {"resourceType": "Parameters", "parameter": [{"name": "x"}]}}
+    fhir.post("", bundle(refers, refused)).refused(400, "invariant", "Bundle.entry[1].resource.parameter[0]")
     answer = fhir.post("", bundle(refers, put(practitioner("7", id="old")), entry("DELETE", "Practitioner/gone")),
                        Prefer="return=representation")
     assert answer.entries()[0]["resource"]["generalPractitioner"][0]["reference"] == "Practitioner/old"
