@@ -32,6 +32,11 @@ def shared_data() -> Path:
     pytest.skip("needs the shared data folder (HIE_TEST_DATA, or ../shared/data beside the repository)")
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name binary cases by their argument: compressed bytes hold the time, but all processes must see one name."""
+    return argname if isinstance(val, bytes) and not val.isascii() else None
+
+
 # -- databases -----------------------------------------------------------------------------------------------------
 
 
