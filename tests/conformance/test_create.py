@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import SYSTEM, observation, patient
+from tests.builders import SYSTEM, bundle, entry, observation, patient
 
 
 def test_create_answers_the_new_resource_and_where_it_is(fhir):
@@ -39,7 +39,25 @@ def test_return_operation_outcome_tells_of_warnings(fhir):
     assert answer.status == 201
     assert answer.json["resourceType"] == "OperationOutcome"
     assert {one["severity"] for one in answer.json["issue"]} <= {"warning", "information"}
-    assert fhir.post("Patient", patient(), Prefer="return=all").status == 400
+
+
+def test_an_unknown_value_of_prefer_is_ignored_as_rfc_7240_asks(fhir):
+    answer = fhir.post("Patient", patient(), Prefer="return=presentation")
+    assert (answer.status, answer.json["resourceType"]) == (201, "Patient")
+
+
+@pytest.mark.parametrize("as_", ["request", "batch", "transaction"])
+def test_criteria_in_the_url_of_a_create_are_refused_not_passed_over(fhir, as_):
+    """Some clients send conditional creates so; passed over, each would make one more."""
+    url = "Patient?identifier=http://example.org/mrn|7"
+    if as_ == "request":
+        fhir.post(url, patient(identifier="7")).refused(400, "invalid", "http.url", text="If-None-Exist")
+    else:
+        answer = fhir.post("", bundle(entry("POST", url, patient(identifier="7")), type_=as_))
+        outcome = answer.json if as_ == "transaction" else answer.entries()[0]["response"]["outcome"]
+        assert "ifNoneExist" in outcome["issue"][0]["diagnostics"]
+    assert fhir.total("Patient") == 0
+    assert fhir.post("Patient?_format=json&_pretty=true&_elements=name", patient()).status == 201
 
 
 INVALID = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hie.errors import InvalidRequest, NotAcceptable, UnsupportedMediaType
+from hie.errors import NotAcceptable, UnsupportedMediaType
 from hie.web.negotiation import accepted, is_json, is_xml, of_refusal, preferences, refuse_unacceptable, wants_fhir
 
 
@@ -127,7 +127,7 @@ def test_preferences_are_read_and_unknown_ones_ignored():
     assert [preferences(one, "minimal").respond_async for one in prefers] == [False, True, True]
 
 
-@pytest.mark.parametrize("prefer", ["return=everything", "handling=loose"])
-def test_a_preference_that_cannot_be_met_is_refused(prefer):
-    with pytest.raises(InvalidRequest):
-        preferences(prefer, "representation")
+@pytest.mark.parametrize("prefer", ["return=everything", "return=", "handling=loose", "return=a; handling=b"])
+def test_values_of_preferences_that_are_not_known_are_ignored(prefer):
+    assert preferences(prefer, "minimal") == preferences(None, "minimal")
+    assert preferences(f"return=OperationOutcome, {prefer}", "minimal").return_ == "OperationOutcome"
