@@ -17,8 +17,11 @@ from hie.fhir.search_walk import Node, Walk
 _OWNERS = ("patient", "subject", "beneficiary", "individual")
 
 
-def compartment_values(resource: dict[str, Any]) -> list[tuple[str, str]]:
-    """Give every (compartment, id) the resource belongs to: its own, and those its references put it in."""
+def compartment_values(resource: dict[str, Any], base_url: str = "") -> list[tuple[str, str]]:
+    """Give every (compartment, id) the resource belongs to: its own, and those its references put it in.
+
+    An absolute reference counts where it lies below `base_url`, this server's own; else it is another server's.
+    """
     type_name = resource.get("resourceType")
     if not isinstance(type_name, str) or type_name not in facts.RESOURCE_TYPES:
         return []
@@ -29,18 +32,24 @@ def compartment_values(resource: dict[str, Any]) -> list[tuple[str, str]]:
     values = IndexValues(resource)
     _walk(type_name)(resource, values)
     for compartment, target, id_, url, *_ in values.references:
-        # An absolute URL is another server's resource; whoever knows their own base has made it relative before.
-        if target == compartment and id_ is not None and url is None:
+        if target == compartment and id_ is not None and _is_here(url, base_url, target, id_):
             found.append((compartment, id_))
     return list(dict.fromkeys(found))
 
 
-def patient_of(resource: dict[str, Any]) -> list[str]:
+def _is_here(url: str | None, base_url: str, type_name: str, id_: str) -> bool:
+    if url is None:
+        return True
+    here = f"{base_url}/{type_name}/{id_}"
+    return bool(base_url) and (url == here or url.startswith(f"{here}/_history/"))
+
+
+def patient_of(resource: dict[str, Any], base_url: str = "") -> list[str]:
     """Give the ids of the patients in whose compartments the resource is."""
-    return [id_ for compartment, id_ in compartment_values(resource) if compartment == "Patient"]
+    return [id_ for compartment, id_ in compartment_values(resource, base_url) if compartment == "Patient"]
 
 
-def single_patient(resource: dict[str, Any]) -> str | None:
+def single_patient(resource: dict[str, Any], base_url: str = "") -> str | None:
     """Give the one patient whose record this is; None for a resource of no patient or of several.
 
     A Patient's own id, else what `patient`, `subject` or the like says. Only where no such parameter exists do the
@@ -54,7 +63,10 @@ def single_patient(resource: dict[str, Any]) -> str | None:
         return None
     values = IndexValues(resource)
     _owner_walk(type_name)(resource, values)
-    found = {id_ for _, target, id_, url, *_ in values.references if target == "Patient" and url is None}
+    found = {
+        id_ for _, target, id_, url, *_ in values.references
+        if target == "Patient" and id_ is not None and _is_here(url, base_url, target, id_)
+    }  # fmt: skip
     return found.pop() if len(found) == 1 else None
 
 

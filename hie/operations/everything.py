@@ -41,17 +41,17 @@ def patient(request: FhirRequest, ctx: Context) -> FhirResponse:
     if request.id is None:
         return _all_patients(request, ctx)
     ctx.store.read("Patient", request.id)
-    return _record(request, ctx, lambda resource: bool(compartments.patient_of(resource)))
+    return _record(request, ctx, lambda resource: bool(_patients(resource, ctx)))
 
 
 def encounter(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return a page of what belongs to an encounter."""
     ctx = as_of.context(request, ctx)
     met = orjson.loads(ctx.store.read("Encounter", request.id or "").content or b"{}")
-    own, patients = ("Encounter", request.id), set(compartments.patient_of(met))
+    own, patients = ("Encounter", request.id), set(_patients(met, ctx))
 
     def skipped(resource: dict[str, Any]) -> bool:
-        places = compartments.compartment_values(resource)
+        places = compartments.compartment_values(resource, ctx.store.base_url)
         owners = {id_ for kind, id_ in places if kind == "Patient"}
         return own in places or (bool(owners) and owners.isdisjoint(patients))
 
@@ -71,7 +71,7 @@ def _all_patients(request: FhirRequest, ctx: Context) -> FhirResponse:
     types = _types(request)
     query = _query(request, ctx, InSomeCompartment("Patient", _members("Patient", types)), "none")
     page = _filled(query, ctx)
-    return _answer(request, ctx, types, page, lambda resource: bool(compartments.patient_of(resource)), None)
+    return _answer(request, ctx, types, page, lambda resource: bool(_patients(resource, ctx)), None)
 
 
 def _filled(query: SearchQuery, ctx: Context) -> Page:
@@ -87,8 +87,12 @@ def _filled(query: SearchQuery, ctx: Context) -> Page:
     return matches, cursor, None
 
 
+def _patients(resource: dict[str, Any], ctx: Context) -> list[str]:
+    return compartments.patient_of(resource, ctx.store.base_url)
+
+
 def _of_visible_patients(matches: list[StoredVersion], ctx: Context) -> list[StoredVersion]:
-    owners = [compartments.patient_of(orjson.loads(one.content or b"{}")) for one in matches]
+    owners = [_patients(orjson.loads(one.content or b"{}"), ctx) for one in matches]
     asked = dict.fromkeys(("Patient", id_) for found in owners for id_ in found)
     visible = {id_ for _, id_ in ctx.store.read_many(asked)}
     return [one for one, found in zip(matches, owners, strict=True) if not visible.isdisjoint(found)]

@@ -205,7 +205,7 @@ class ResourceStore:
         if self.unit is not None:
             return work(self)
         for attempt in range(WRITE_ATTEMPTS):
-            unit = UnitOfWork(self.database, self.keys, self.clock)
+            unit = UnitOfWork(self.database, self.keys, self.clock, self.base_url)
             try:
                 result = work(self._within(unit))
                 self._finish(unit)

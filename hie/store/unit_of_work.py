@@ -58,6 +58,7 @@ class UnitOfWork:
     database: Database
     tenant: Tenant
     clock: Callable[[], int]
+    base_url: str = ""
     now: int = 0
     _transaction: WriteTransaction | None = None
     _pending: dict[tuple[str, str], Written] = field(default_factory=dict)
@@ -111,7 +112,7 @@ class UnitOfWork:
         past_index: IndexRows | None = None,
     ) -> None:
         """Buffer one version; `content` None deletes."""
-        patient = None if content is None else single_patient(content)
+        patient = None if content is None else single_patient(content, self.base_url)
         place = (version.type, version.id)
         key_id, sealed = 0, None
         if version.content is not None:

@@ -82,6 +82,27 @@ def test_a_resource_belongs_to_one_patient_or_to_none(given: dict[str, Any], pat
     assert compartments.single_patient(given) == patient
 
 
+BASE = "https://here.org/fhir"
+
+
+@pytest.mark.parametrize(
+    ("url", "patient"),
+    [
+        (f"{BASE}/Patient/1", "1"),
+        (f"{BASE}/Patient/1/_history/2", "1"),
+        (f"{BASE}x/Patient/1", None),
+        (f"{BASE}/more/Patient/1", None),
+        ("https://elsewhere.org/fhir/Patient/1", None),
+        ("Patient/1", "1"),
+    ],
+)
+def test_an_absolute_reference_below_our_own_base_is_a_reference_to_us(url: str, patient: str | None) -> None:
+    given = resource("Observation", subject={"reference": url})
+    assert compartments.single_patient(given, BASE) == patient
+    assert compartments.patient_of(given, BASE) == ([patient] if patient else [])
+    assert compartments.single_patient(given) == (patient if url == "Patient/1" else None)
+
+
 def test_every_parameter_of_the_definitions_is_known() -> None:
     for compartment, rows in facts.COMPARTMENTS.items():
         for name, codes in rows.items():
