@@ -127,6 +127,13 @@ def searches(patients: int) -> dict[str, tuple[str, Callable[[random.Random], li
         "category, newest": ("Observation", lambda rng: [("category", "laboratory"), ("_sort", "-date")]),
         "last updated, newest": ("Observation", lambda rng: [("_sort", "-_lastUpdated")]),
         "value gt 150": ("Observation", lambda rng: [("value-quantity", f"gt{rng.randrange(150, 160)}||mg/dL")]),
+        "value in another unit": ("Observation", lambda rng: [
+            ("value-quantity", f"gt1.5{rng.randrange(10)}|http://unitsofmeasure.org|g/L")]),
+        "code:text": ("Observation", lambda rng: [("code:text", f"measurement {rng.randrange(10, 60)}")]),
+        "filter": ("Observation", lambda rng: [
+            ("_filter", f"code eq {code(rng)[1]} and (date ge 2015 or not (category eq laboratory))")]),
+        "filter with a path": ("Observation", lambda rng: [
+            ("_filter", f"subject:Patient.family sw family{rng.randrange(2_000)} and status eq final")]),
         "code and value": ("Observation", lambda rng: [
             ("code-value-quantity", f"{code(rng)[1]}$gt{rng.randrange(130, 150)}")]),
         "rare code and value": ("Observation", lambda rng: [

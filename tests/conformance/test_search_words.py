@@ -189,3 +189,21 @@ def test_content_is_refused_where_it_is_not_indexed(settings: Settings, clock: A
         assert application.store.tenants[1].content_words is False
     finally:
         application.close()
+
+
+def test_words_units_filters_and_places_are_searched_as_of_an_instant(stored: Fhir, clock: Any) -> None:
+    then = stored.get("Location/fiji").json["meta"]["lastUpdated"]
+    clock.forward(10)
+    for one in (patient("Other", id="a"), weighed("o1", 1, "kg"), {**place("zurich", 0, 0)}):
+        assert stored.put(f"{one['resourceType']}/{one['id']}", one).status == 200
+    for search, before, now in (
+        ("Patient?_text=severe", ["a"], []),
+        ("Patient?_filter=name co peters", ["a"], []),
+        ("Observation?_filter=subject.name co peters and value-quantity gt 0", ["o1", "o3", "o4"], []),
+        (f"Observation?value-quantity=5|{UCUM}|g", ["o1", "o2"], ["o2"]),
+        ("Patient?identifier:text=medical", ["a"], []),
+        ("Location?near=47.4|8.5|10|km", ["zurich"], []),
+    ):
+        search = quote(search, safe="?&=:|/$,-")
+        assert sorted(ids(stored.get(search))) == now, search
+        assert sorted(ids(stored.get(f"{search}&_asOf={quote(then)}"))) == before, search
