@@ -13,7 +13,7 @@
     ├── NotAcceptable 406 not-supported
     ├── Timeout 408 timeout
     ├── Conflict 409 conflict ── Referenced 409 conflict
-    ├── Gone 410 deleted
+    ├── Gone 410 deleted, Expired 410 expired
     ├── PreconditionFailed 412 conflict ── MultipleMatches 412 multiple-matches
     ├── TooLarge 413 too-long
     ├── UnsupportedMediaType 415 not-supported
@@ -145,6 +145,10 @@ class Referenced(Conflict):
 
 class Gone(FhirError):
     status, code = 410, "deleted"
+
+
+class Expired(FhirError):
+    status, code = 410, "expired"
 
 
 class PreconditionFailed(FhirError):

@@ -199,6 +199,11 @@ def installed() -> CustomParameters:
     return _installed
 
 
+def has_custom() -> bool:
+    """Tell whether any parameter is defined here, in whatever state."""
+    return bool(_installed.by_type)
+
+
 def install(custom: CustomParameters) -> None:
     """Let this process work with other custom parameters from now on."""
     global _installed

@@ -192,7 +192,7 @@ past_version = Table(
     Column("presence", BigInteger, nullable=False),
     Column("tokens", Tokens),
     Index("ix_past_version_id", "tenant", "type", "id"),
-    Index("ix_past_version_until", "tenant", "type", "until"),
+    Index("ix_past_version_until", "tenant", "until"),
     Index(
         "ix_past_version_tokens",
         "tokens",

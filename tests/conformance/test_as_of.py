@@ -127,3 +127,23 @@ def test_the_instant_is_taken_in_entries_and_forms_and_refused_where_it_means_no
     fhir.post("", bundle(post(patient())))
     fhir.put(f"Patient?name=jones&_asOf={at}", patient("Jones")).refused(400, "not-supported", "_asOf")
     fhir.get("Patient?_asof=2024-01-01T00:00:00Z").refused(400, "invalid", "_asof")
+
+
+def test_pages_are_of_one_moment_for_one_grant_and_for_a_day(fhir, client, clock):
+    people = [fhir.create(patient(family)) for family in "ABCDE"]
+    first = fhir.get("Patient?_count=2&_sort=_lastUpdated&_total=accurate")
+    fhir.put(f"Patient/{people[0]['id']}", {**people[0], "gender": "male"})  # would come again, at the end
+    fhir.put(f"Patient/{people[2]['id']}", {**people[2], "gender": "male"})
+    fhir.delete(f"Patient/{people[3]['id']}")
+    fhir.create(patient("F"))
+    second = fhir.get(first.link("next"))
+    third = fhir.get(second.link("next"))
+    assert [*first.resources(), *second.resources(), *third.resources()] == people
+    assert {one.json["total"] for one in (first, second, third)} == {5}
+    assert third.link("next") is None
+    again = client("system/*.cruds", name="again").get(first.link("next"))
+    assert again.resources() == second.resources()
+    client("system/Patient.rs?gender=male").get(first.link("next")).refused(400, "invalid", "_cursor")
+    clock.forward(25 * 3600)
+    fhir2 = client("system/*.cruds", name="later")
+    fhir2.get(first.link("next")).refused(410, "expired", "_cursor", "24 hours")

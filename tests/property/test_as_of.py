@@ -13,12 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hie.errors import BrokenReference, Gone, NotFound, Referenced
+from hie.errors import BrokenReference, Expired, Gone, NotFound, Referenced
 from hie.fhir import json_format
 from hie.store.check import check
 from hie.store.resources import ResourceStore
+from hie.store.search import query
 from hie.store.store import Store
 from hie.store.versions import StoredVersion
+from tests.conftest import Clock
 from tests.property import test_search as plain
 from tests.property.test_search import Json
 from tests.property.test_search_joins import GRANTS, World, criterion, is_in_compartment, world
@@ -43,7 +45,6 @@ class History:
 def live_through(bind: Callable[..., ResourceStore], seed: int, changes: int) -> History:
     """Store the joined records and change them at random; what refers and is referred to stays whole."""
     rng, history = random.Random(seed), History()
-    others = {(one["resourceType"], one["id"]): one for one in world(seed + 100)}
 
     def created(inside: ResourceStore) -> None:
         for record in world(seed):
@@ -51,6 +52,12 @@ def live_through(bind: Callable[..., ResourceStore], seed: int, changes: int) ->
             history.events.append((version.updated, (version.type, version.id), record))
 
     bind().transact(created)
+    more_changes(bind, history, rng, changes)
+    return history
+
+
+def more_changes(bind: Callable[..., ResourceStore], history: History, rng: random.Random, changes: int) -> None:
+    others = {(one["resourceType"], one["id"]): one for one in world(105)}
     for _ in range(changes):
         place = rng.choice(sorted(others))
         record = None
@@ -62,7 +69,6 @@ def live_through(bind: Callable[..., ResourceStore], seed: int, changes: int) ->
             continue
         if version is not None:
             history.events.append((version.updated, place, record))
-    return history
 
 
 def changed(place: Place, record: Json | None, inside: ResourceStore) -> StoredVersion | None:
@@ -141,3 +147,41 @@ def test_a_resource_is_read_as_of_an_instant(lived: tuple[History, Callable[...,
                 if record is not None:  # there, but not for this token: as if it had never been
                     with pytest.raises(NotFound):
                         then.read(*place)
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_pages_show_what_the_first_page_saw_while_others_write(
+    bind: Callable[..., ResourceStore], clock: Clock, seed: int
+) -> None:
+    history, rng = live_through(bind, 6, 40), random.Random(seed)
+    searches = [
+        ("Observation", [("_sort", "-date")]), ("Observation", [("_sort", "value-quantity")]), ("Patient", []),
+        ("Observation", [("status", "final,amended"), ("_sort", "-_lastUpdated")]), ("Encounter", [("date", "ge1980")]),
+        ("Observation", [("subject:missing", "false")]), ("Observation", [("patient.gender", "male,female")]),
+    ]  # fmt: skip
+    for type_name, asked in searches:
+        expected, _ = plain.pages(bind(), type_name, [*asked, ("_count", "1000")])
+        shown = {one.id: one.vid for one in bind().search(query.parse(type_name, [*asked, ("_count", "1000")])).matches}
+        page = bind().search(query.parse(type_name, [*asked, ("_count", "5"), ("_total", "accurate")]))
+        found, totals = [(one.id, one.vid) for one in page.matches], {page.total}
+        while page.next_cursor is not None:
+            more_changes(bind, history, rng, 12)
+            clock.forward(rng.choice([1, 1, 1_000]))  # what is recent is asked in another way
+            asked_next = [*asked, ("_count", "5"), ("_total", "accurate"), ("_cursor", page.next_cursor)]
+            page = bind().search(query.parse(type_name, asked_next))
+            found += [(one.id, one.vid) for one in page.matches]
+            totals.add(page.total)
+        assert [id_ for id_, _ in found] == expected, asked
+        assert dict(found) == shown
+        assert totals == {len(expected)}
+
+
+def test_links_to_pages_expire(bind: Callable[..., ResourceStore], clock: Clock) -> None:
+    live_through(bind, 6, 0)
+    cursor = bind().search(query.parse("Patient", [("_count", "1")])).next_cursor
+    asked = query.parse("Patient", [("_count", "1"), ("_cursor", cursor or "")])
+    clock.forward(23.9 * 3600)
+    assert bind().search(asked).next_cursor is not None
+    clock.forward(0.2 * 3600)
+    with pytest.raises(Expired, match="24 hours; begin again"):
+        bind().search(asked)

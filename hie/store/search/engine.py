@@ -81,8 +81,10 @@ class SearchPage:
 
 def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     """Return one page of a search, nothing in it beyond the grant."""
-    asked = _asked(store, query)
     position = ordering.open_(store, query)
+    if position is not None and position.at is not None:
+        store = store.as_of(position.at)
+    asked = _asked(store, query)
     parts = ordering.phases(query, asked.clause, store.blind)
     if query.count == 0:
         return SearchPage([], [], None if query.total == "none" else _count(store, asked, None), None)
@@ -96,7 +98,8 @@ def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     if more:
         phase, last = found.rows[query.count - 1]
         values = tuple(last[len(COLUMNS) :])
-        following = ordering.seal(store, query, Position(phase, values, last.key, total))
+        at = instant.of_pages(store, query, page) if position is None else position.at
+        following = ordering.seal(store, query, Position(phase, values, last.key, total, at))
     included, is_cut = inclusion.included(store, query.includes, page) if query.includes else ([], False)
     return SearchPage(page, included, total, following, is_cut, relevance.told(query, page))
 
@@ -280,7 +283,7 @@ def _page(
     statement, names = _page_statement(
         store.database.dialect, Shaped(phase.clause), asked.type is not None, tuple(k.shape for k in phase.keys),
         phase.first_is_null, behind.nulls if behind else None, _Keys(phase.keys), _is_in_order(store, phase),
-        _is_found_first(phase.clause), store.at is not None,
+        _is_found_first(phase.clause), instant.how(store),
     )  # fmt: skip
     bound = dict(zip(names, phase.clause.values(), strict=True))
     bound["tenant"], bound["row_limit"] = store.tenant, limit
@@ -411,7 +414,7 @@ def _page_statement(
     keys: _Keys,
     in_order: bool,
     is_selective: bool,
-    as_of: bool,
+    as_of: instant.How | None,
 ) -> Statement:
     is_far = ordering.is_far(shaped.clause)
     most = bindparam("row_limit", type_=BigInteger())
@@ -420,14 +423,17 @@ def _page_statement(
         values = [ordering.expression(key, number, sql, is_far=is_far) for number, key in enumerate(keys.keys)]
         columns = [*sql.tables.columns, *(value.label(f"sort{number}") for number, value in enumerate(values))]
         at = place(sql.tables, typed)
-        statement = sql.page(columns, shaped.clause, at, in_order=in_order, is_selective=is_selective)
+        if as_of == "recent" and sql.tables.is_past:
+            statement = sql.recent(columns, shaped.clause, at)
+        else:
+            statement = sql.page(columns, shaped.clause, at, in_order=in_order, is_selective=is_selective)
         if first_is_null is not None:
             statement = statement.where(values[0].is_(None) if first_is_null else values[0].is_not(None))
         if nulls is not None:
             statement = statement.where(ordering.after(keys.keys, values, first_is_null, sql.key, nulls))
         return statement.order_by(*ordering.order_by(keys.keys, values, first_is_null, sql.key)).limit(most)
 
-    if not as_of:
+    if as_of is None:
         sql = sql_for(dialect)
         return prepared(arm(sql)), tuple(bind.key for bind in sql.binds)
     found, names = at_instant(dialect, arm)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Select, bindparam, select, union_all
 
@@ -22,6 +22,7 @@ from hie.store.search.tables import CURRENT, PAST, Tables, place, valid
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
     from hie.store.search.query import SearchQuery
+    from hie.store.versions import StoredVersion
 
 Target = tuple[str, str]
 
@@ -51,6 +52,34 @@ def _parameters(asked: Any) -> Iterator[SearchParameter]:
     elif is_dataclass(asked):
         for field in fields(asked):
             yield from _parameters(getattr(asked, field.name))
+
+
+How = Literal["recent", "old"]
+#: What was replaced within so much time is little: a search as of an instant within it begins with that.
+_RECENT = 3_600_000_000
+
+
+def how(store: ResourceStore) -> How | None:
+    """Tell how far back the store's instant is; None: it is the present."""
+    if store.at is None:
+        return None
+    return "recent" if store.clock() - store.at < _RECENT else "old"
+
+
+def of_pages(store: ResourceStore, query: SearchQuery, page: Sequence[StoredVersion]) -> int | None:
+    """Return the instant as of which further pages are read, so that they show what the first page saw.
+
+    None where the past cannot be asked: within a transaction, and by parameters that are defined here.
+    """
+    if store.at is not None or store.unit is not None:
+        return store.at
+    if search_parameters.has_custom():
+        try:
+            check(query)
+            check_grant(store.grant)
+        except (NotSupported, Forbidden):
+            return None
+    return max(store.clock(), *(one.updated for one in page))
 
 
 def check_grant(grant: Grant) -> None:

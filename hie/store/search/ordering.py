@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, or_, select, tuple_
 from sqlalchemy.types import BigInteger, Double, Text
 
-from hie.errors import InvalidSearch
+from hie.errors import Expired, InvalidSearch
 from hie.store.crypto import Blind, SealBroken
 from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import RANGE, Both, Clause, Interval, both
@@ -203,6 +203,8 @@ class Position:
     values: tuple[Any, ...]
     key: int
     total: int | None = None
+    at: int | None = None
+    """The instant as of which further pages are read (hie.store.search.instant); None: as it is then."""
 
     @property
     def nulls(self) -> tuple[bool, ...]:
@@ -223,21 +225,26 @@ def _mark(query: SearchQuery, blind: Blind) -> int:
     return blind.hash("cursor", query.address or query.type or "", *kept)
 
 
+#: How long links to further pages are good for.
+LINK_HOURS = 24
+
+
 def seal(store: Any, query: SearchQuery, position: Position) -> str:
     """Return the cursor of the page after a position."""
-    text = json.dumps(
-        ["search", _mark(query, store.blind), position.phase, list(position.values), position.key, position.total]
-    )
+    text = json.dumps([
+        "search", _mark(query, store.blind), position.phase, list(position.values), position.key, position.total,
+        position.at, store.clock(),
+    ])  # fmt: skip
     sealed: str = store.seal_text(text)
     return sealed
 
 
 def open_(store: Any, query: SearchQuery) -> Position | None:
-    """Return where the query's cursor continues; InvalidSearch where it is not one of this search."""
+    """Return where the query's cursor continues; InvalidSearch where it is not one of this search, Expired."""
     if query.cursor is None:
         return None
     try:
-        kind, mark, phase, values, key, total = json.loads(store.open_text(query.cursor))
+        kind, mark, phase, values, key, total, at, made = json.loads(store.open_text(query.cursor))
         if kind != "search" or mark != _mark(query, store.blind):
             raise ValueError
     except (SealBroken, ValueError, TypeError) as error:
@@ -245,4 +252,7 @@ def open_(store: Any, query: SearchQuery) -> Position | None:
             "_cursor is none that this server gave for this search; begin again at its first page.",
             expression="_cursor",
         ) from error
-    return Position(phase, tuple(values), key, total)
+    if store.clock() - made > LINK_HOURS * 3_600_000_000:
+        raise Expired(f"Links to pages are good for {LINK_HOURS} hours; begin again at the search's first page.",
+                      expression="_cursor")
+    return Position(phase, tuple(values), key, total, at)

@@ -268,6 +268,10 @@ class Sql:
         """Return one row for each resource that matches a clause of tokens alone, from the index of tokens alone."""
         raise NotImplementedError
 
+    def recent(self, columns: Columns, clause: Clause, place: Sequence[Condition]) -> Select[Any]:
+        """Return what `page` does, where the index of when versions ceased to be current is to give the rows."""
+        return self.page(columns, clause, place)
+
     def page(
         self,
         columns: Columns,
@@ -418,6 +422,11 @@ class SqliteSql(Sql):
             return select(*columns).where(*place, *self.tables.live, *(part.sql(self) for part in parts))
         others = [part.sql(self) for part in rest]
         return select(*columns).where(self.within(driver), *map(_unindexed, place), *self.tables.live, *others)
+
+    def recent(self, columns: Columns, clause: Clause, place: Sequence[Condition]) -> Select[Any]:
+        tenant, *type_ = place
+        found = [part.sql(self) for part in (clause.parts if isinstance(clause, Both) else (clause,))]
+        return select(*columns).where(tenant, *map(_unindexed, type_), *self.tables.live, *found)
 
     def _by_token(
         self, columns: Columns, first: Clause, rest: Sequence[Clause], place: Sequence[Condition]

@@ -41,7 +41,7 @@ past_version = Table(
     Column("presence", BigInteger, nullable=False),
     Column("tokens", _tokens),
     Index("ix_past_version_id", "tenant", "type", "id"),
-    Index("ix_past_version_until", "tenant", "type", "until"),
+    Index("ix_past_version_until", "tenant", "until"),
     Index(
         "ix_past_version_tokens",
         "tokens",
