@@ -3,7 +3,7 @@
     FhirError 500 exception
     ├── InvalidRequest 400 invalid ── InvalidJson 400 structure, InvalidXml 400 structure
     │   ├── InvalidResource 400 invalid          content breaks the base rules of FHIR
-    │   ├── InvalidSearch 400 invalid            unknown parameter, unreadable value
+    │   ├── InvalidSearch 400 invalid            unknown parameter, unreadable value ── Expired 400 expired
     │   ├── NotSupported 400 not-supported       FHIR knows it, this server does not (yet)
     │   └── BrokenReference 400 not-found        a literal reference to nothing
     ├── Unauthenticated 401 login
@@ -13,7 +13,7 @@
     ├── NotAcceptable 406 not-supported
     ├── Timeout 408 timeout
     ├── Conflict 409 conflict ── Referenced 409 conflict
-    ├── Gone 410 deleted, Expired 410 expired
+    ├── Gone 410 deleted
     ├── PreconditionFailed 412 conflict ── MultipleMatches 412 multiple-matches
     ├── TooLarge 413 too-long
     ├── UnsupportedMediaType 415 not-supported
@@ -99,6 +99,10 @@ class InvalidSearch(InvalidRequest):
     pass
 
 
+class Expired(InvalidSearch):
+    code = "expired"
+
+
 class NotSupported(InvalidRequest):
     code = "not-supported"
 
@@ -145,10 +149,6 @@ class Referenced(Conflict):
 
 class Gone(FhirError):
     status, code = 410, "deleted"
-
-
-class Expired(FhirError):
-    status, code = 410, "expired"
 
 
 class PreconditionFailed(FhirError):

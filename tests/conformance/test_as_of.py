@@ -146,4 +146,4 @@ def test_pages_are_of_one_moment_for_one_grant_and_for_a_day(fhir, client, clock
     client("system/Patient.rs?gender=male").get(first.link("next")).refused(400, "invalid", "_cursor")
     clock.forward(25 * 3600)
     fhir2 = client("system/*.cruds", name="later")
-    fhir2.get(first.link("next")).refused(410, "expired", "_cursor", "24 hours")
+    fhir2.get(first.link("next")).refused(400, "expired", "_cursor", "24 hours")

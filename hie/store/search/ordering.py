@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, or_, select, tuple_
 from sqlalchemy.types import BigInteger, Double, Text
 
 from hie.errors import Expired, InvalidSearch
+from hie.fhir.scopes import Grant
 from hie.store.crypto import Blind, SealBroken
 from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import RANGE, Both, Clause, Interval, both
@@ -219,10 +221,16 @@ class Position:
 _FREE = frozenset({"_count", "_total", "_format", "_pretty", "_summary", "_elements", "_include", "_revinclude"})
 
 
-def _mark(query: SearchQuery, blind: Blind) -> int:
-    """Return what ties a cursor to its search; how the answer looks may change from page to page."""
+def _mark(store: Any, query: SearchQuery) -> int:
+    """Return what ties a cursor to its search and to what the token may see; how the answer looks may change."""
     kept = [part for pair in query.self_link if pair[0] not in _FREE for part in pair]
-    return blind.hash("cursor", query.address or query.type or "", *kept)
+    mark: int = store.blind.hash("cursor", _told(store.grant), query.address or query.type or "", *kept)
+    return mark
+
+
+@lru_cache(maxsize=256)
+def _told(grant: Grant) -> str:
+    return repr(sorted(repr(scope) for scope in grant.scopes))
 
 
 #: How long links to further pages are good for.
@@ -232,7 +240,7 @@ LINK_HOURS = 24
 def seal(store: Any, query: SearchQuery, position: Position) -> str:
     """Return the cursor of the page after a position."""
     text = json.dumps([
-        "search", _mark(query, store.blind), position.phase, list(position.values), position.key, position.total,
+        "search", _mark(store, query), position.phase, list(position.values), position.key, position.total,
         position.at, store.clock(),
     ])  # fmt: skip
     sealed: str = store.seal_text(text)
@@ -245,7 +253,7 @@ def open_(store: Any, query: SearchQuery) -> Position | None:
         return None
     try:
         kind, mark, phase, values, key, total, at, made = json.loads(store.open_text(query.cursor))
-        if kind != "search" or mark != _mark(query, store.blind):
+        if kind != "search" or mark != _mark(store, query):
             raise ValueError
     except (SealBroken, ValueError, TypeError) as error:
         raise InvalidSearch(
