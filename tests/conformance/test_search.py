@@ -2,6 +2,7 @@
 
 import pytest
 
+from hie.store.search import opened_order
 from tests.builders import SYSTEM, observation, patient
 
 
@@ -133,3 +134,49 @@ def test_conditions_are_found_by_their_subject(fhir):
     fhir.create({"resourceType": "Condition", "subject": {"reference": subject}})
     assert fhir.total(f"Condition?subject={subject}") == 1
     assert fhir.total("Condition?subject:Patient.gender=female") == 1
+
+
+SORTED = [
+    ("Patient?_sort=family", ["a", "b", "c", "d"]), ("Patient?_sort=-family", ["c", "b", "a", "d"]),
+    ("Patient?_sort=birthdate", ["b", "a", "c", "d"]), ("Patient?_sort=-birthdate", ["a", "c", "b", "d"]),
+    ("Patient?_sort=gender,-_id", ["c", "a", "b", "d"]), ("Patient?_sort=-gender,family", ["b", "a", "c", "d"]),
+    ("Patient?_sort=identifier,family", ["c", "b", "a", "d"]), ("Patient?_sort=_profile", ["d", "a", "b", "c"]),
+    ("Patient?_sort=-name,_lastUpdated&gender=female", ["a", "c"]),
+    ("?_type=Patient&_sort=-_profile", ["d", "a", "b", "c"]), ("Observation?_sort=subject", ["o2", "o3", "o1"]),
+    ("Observation?_sort=-patient,value-quantity", ["o3", "o2", "o1"]),
+]  # fmt: skip
+
+
+@pytest.fixture
+def unsorted(fhir):
+    for person in (
+        patient("Abel", "Zoe", id="a", birthDate="1980-05", identifier="7"),
+        patient("ÁBELE", "Ann", id="b", birthDate="1979-12-31", gender="male", identifier="10"),
+        patient("Zed", "Yan", id="c", birthDate="1980-05", identifier="07"),
+        {"resourceType": "Patient", "id": "d", "meta": {"profile": ["http://p/x"]}},
+    ):
+        assert fhir.put(f"Patient/{person['id']}", person).status == 201
+    for id_, subject, value in (("o1", None, 1), ("o2", "Patient/a", 2), ("o3", "Patient/c", 3)):
+        fhir.put(f"Observation/{id_}", observation(subject, value=value, id=id_))
+
+
+@pytest.mark.parametrize(("search", "expected"), SORTED)
+def test_matches_are_sorted_by_what_the_index_does_not_tell(fhir, unsorted, search, expected):
+    assert [one["id"] for one in fhir.get(search).resources()] == expected
+    found, link = [], f"{search}&_count=1"
+    while link:
+        answer = fhir.get(link)
+        assert answer.json["total"] == len(expected)
+        found += [one["id"] for one in answer.resources()]
+        link = answer.link("next")
+    assert found == expected
+
+
+def test_an_order_is_of_what_the_token_sees_and_of_not_too_many(fhir, client, unsorted, monkeypatch):
+    women = client("system/Patient.rs?gender=female")
+    answer = women.get("Patient?_sort=birthdate&_count=1")
+    assert ([one["id"] for one in answer.resources()], answer.json["total"]) == (["a"], 2)
+    assert [one["id"] for one in women.get(answer.link("next")).resources()] == ["c"]
+    monkeypatch.setattr(opened_order, "MOST", 3)
+    fhir.get("Patient?_sort=family").refused(422, "too-costly", "_sort", "More than 3 resources match")
+    assert women.get("Patient?_sort=family").status == 200

@@ -158,6 +158,7 @@ def test_pages_show_what_the_first_page_saw_while_others_write(
         ("Observation", [("_sort", "-date")]), ("Observation", [("_sort", "value-quantity")]), ("Patient", []),
         ("Observation", [("status", "final,amended"), ("_sort", "-_lastUpdated")]), ("Encounter", [("date", "ge1980")]),
         ("Observation", [("subject:missing", "false")]), ("Observation", [("patient.gender", "male,female")]),
+        ("Patient", [("_sort", "-family,birthdate")]), ("Observation", [("_sort", "subject,-status")]),
     ]  # fmt: skip
     for type_name, asked in searches:
         expected, _ = plain.pages(bind(), type_name, [*asked, ("_count", "1000")])

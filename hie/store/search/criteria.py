@@ -292,7 +292,7 @@ def compile_(criterion: Criterion | Place, blind: Blind, type_name: str) -> Comp
     if parameter.code == "_id":
         clause: Clause = Ids(tuple(str(value) for value in criterion.values))
         return Compiled(negation(clause) if criterion.modifier == "not" else clause)
-    answers = _answers(type_name, parameter)
+    answers = indexed_by(type_name, parameter)
     parts = [_one(answer, value, blind, type_name) for answer in answers for value in criterion.values]
     clause = either([part.clause for part in parts])
     if criterion.modifier == "not":
@@ -319,13 +319,13 @@ def _place_clause(place: Place, blind: Blind, type_name: str) -> Clause:
     return Present(bit) if bit else NOTHING
 
 
-def _answers(type_name: str, parameter: SearchParameter) -> list[SearchParameter]:
+def indexed_by(type_name: str, parameter: SearchParameter) -> list[SearchParameter]:
     """Return the indexed parameters that answer one that only repeats others."""
     known = plan_of(type_name).parameters
     if parameter.restricts:
         return [known[parameter.restricts[0]]]
     if parameter.union_of:
-        return [one for code in parameter.union_of for one in _answers(type_name, known[code])]
+        return [one for code in parameter.union_of for one in indexed_by(type_name, known[code])]
     return [known.get(parameter.code, parameter)]
 
 
@@ -343,7 +343,7 @@ def _missing(criterion: Criterion, blind: Blind, type_name: str) -> Clause:
         token_ = Token(hash_of(blind, type_name, parameter.code)(*CUSTOM_PRESENCE), CATEGORY)
         return negation(token_) if wanted else token_
     bits = presence_bits(blind, type_name)
-    codes = [one.code for one in _answers(type_name, parameter)] if parameter.union_of else [parameter.code]
+    codes = [one.code for one in indexed_by(type_name, parameter)] if parameter.union_of else [parameter.code]
     bit = 0
     for code in codes:
         bit |= bits[code]
@@ -452,7 +452,7 @@ def holds(criterion: Criterion, type_name: str, found: IndexValues) -> bool:
         return _is_present(parameter, type_name, found) is (criterion.values == ("false",))
     if parameter.code == "_id":
         return (found.root.get("id") in criterion.values) is not (criterion.modifier == "not")
-    answers = _answers(type_name, parameter)
+    answers = indexed_by(type_name, parameter)
     matched = any(_has(answer, value, found) for answer in answers for value in criterion.values)
     return matched is not (criterion.modifier == "not")
 
@@ -461,7 +461,7 @@ def has_another(criterion: Criterion, type_name: str, found: IndexValues) -> boo
     """Tell whether a parameter has a value besides those that a criterion asks for."""
     if criterion.parameter.code == "_id":
         return found.root.get("id") not in criterion.values
-    for answer in _answers(type_name, criterion.parameter):
+    for answer in indexed_by(type_name, criterion.parameter):
         kind, matches = _MATCHES[answer.type]
         stored = [one for one in getattr(found, kind) if one[0] == answer.code and _is_of(criterion.parameter, one)]
         if not all(any(matches(value, one) for value in criterion.values) for one in stored):
@@ -472,7 +472,7 @@ def has_another(criterion: Criterion, type_name: str, found: IndexValues) -> boo
 def _is_present(parameter: SearchParameter, type_name: str, found: IndexValues) -> bool:
     if parameter.code in ("_id", "_lastUpdated"):
         return True
-    codes = {one.code for one in _answers(type_name, parameter)}
+    codes = {one.code for one in indexed_by(type_name, parameter)}
     if parameter.restricts:
         return any(stored[0] in codes and _is_of(parameter, stored) for stored in found.references)
     kinds = (found.tokens, found.references, found.strings, found.dates, found.numbers, found.quantities, found.uris,

@@ -20,7 +20,7 @@ from hie.store.models import token
 from hie.store.opening import parsed
 from hie.store.prepared import Prepared
 from hie.store.rows import Current
-from hie.store.search import criteria, grants, hops, inclusion, instant, ordering, relevance
+from hie.store.search import criteria, grants, hops, inclusion, instant, opened_order, ordering, relevance
 from hie.store.search.chain import Asked, PerType
 from hie.store.search.clauses import (
     CODE,
@@ -85,7 +85,9 @@ def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     if position is not None and position.at is not None:
         store = store.as_of(position.at)
     asked = _asked(store, query)
-    parts = ordering.phases(query, asked.clause, store.blind)
+    if query.count and opened_order.is_needed(query):
+        return _page_opened(store, query, asked, position)
+    parts = ordering.phases(query, asked.clause, store.blind) if query.count else []
     if query.count == 0:
         return SearchPage([], [], None if query.total == "none" else _count(store, asked, None), None)
     found = _Found()
@@ -102,6 +104,37 @@ def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
         following = ordering.seal(store, query, Position(phase, values, last.key, total, at))
     included, is_cut = inclusion.included(store, query.includes, page) if query.includes else ([], False)
     return SearchPage(page, included, total, following, is_cut, relevance.told(query, page))
+
+
+def _page_opened(store: ResourceStore, query: SearchQuery, asked: _Asked, position: Position | None) -> SearchPage:
+    """Return a page in an order that no index has (hie.store.search.opened_order)."""
+    behind = None if position is None else (position.values, position.key)
+    ordered = opened_order.Sorted(query, behind, query.count + 1)
+    ordered.take(_each_opened(store, asked))
+    page = [version for _, (_, version) in ordered.found[: query.count]]
+    total = None if query.total == "none" else ordered.total
+    following = None
+    if len(ordered.found) > query.count:
+        values, (key, _) = ordered.found[query.count - 1]
+        at = instant.of_pages(store, query, page) if position is None else position.at
+        following = ordering.seal(store, query, Position(0, values, key, total, at))
+    included, is_cut = inclusion.included(store, query.includes, page) if query.includes else ([], False)
+    return SearchPage(page, included, total, following, is_cut, relevance.told(query, page))
+
+
+def _each_opened(store: ResourceStore, asked: _Asked) -> Iterator[tuple[int, StoredVersion]]:
+    """Yield every match, opened a batch at a time."""
+    behind: Position | None = None
+    while True:
+        found = _Found()
+        for row, version in _rows(store, asked, [Phase(asked.clause, ())], behind, BATCH):
+            found.add(row, version)
+        opened = _opened(store, found, BATCH)
+        for (_, row), version in zip(found.rows, opened, strict=True):
+            yield row.key, version
+        if len(found.rows) < BATCH:
+            return
+        behind = Position(0, (), found.rows[-1][1].key)
 
 
 def match(
@@ -302,7 +335,8 @@ def first_pages(store: ResourceStore, query: SearchQuery) -> list[tuple[Phase, E
     """Return what a search asks for its first page, phase by phase; for explanations, nothing is executed."""
     asked = _asked(store, query)
     limit = max(query.count + 1, BATCH) if asked.verify else query.count + 1
-    parts = ordering.phases(query, asked.clause, store.blind)
+    opened = opened_order.is_needed(query)
+    parts = [Phase(asked.clause, ())] if opened else ordering.phases(query, asked.clause, store.blind)
     pages = [(part, *_page(store, asked, part, None, limit)) for part in parts]
     return [(part, page.statement, bound) for part, page, bound in pages]
 

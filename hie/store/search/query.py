@@ -27,7 +27,7 @@ _LATER = frozenset(
 )
 T = TypeVar("T")
 _TOTALS = ("none", "estimate", "accurate")
-_SORTABLE = frozenset({"date", "number", "quantity"})
+_ORDERED = frozenset({"date", "number", "quantity"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,10 +286,15 @@ def _filter(type_name: str, name: str, text: str, reading: Reading) -> Asked:
 
 
 def is_sortable(parameter: SearchParameter) -> bool:
-    """Tell whether _sort takes a parameter: its order must stand in the index, and a birth date's never does."""
+    """Tell whether _sort takes a parameter: one that is of several parts, or of none, has no order."""
+    return parameter.type not in ("composite", "special") and not parameter.is_special
+
+
+def is_ordered(parameter: SearchParameter) -> bool:
+    """Tell whether a parameter's order stands in the index; that of names, codes and dates of birth never does."""
     if parameter.code == "_id":
         return True
-    return parameter.type in _SORTABLE and parameter.code not in date.BLIND and not parameter.is_special
+    return parameter.type in _ORDERED and parameter.code not in date.BLIND and not parameter.is_special
 
 
 def _once(name: str, before: T | None, value: T) -> T:

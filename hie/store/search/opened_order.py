@@ -1,0 +1,158 @@
+"""Order by what the index does not tell: names, codes, references, uris, dates of birth.
+
+An index in the order of names would tell names. So the matches are opened, a batch at a time, and only the best of a
+page are kept; a search with too many matches is refused: docs/adr/0019-sorting-by-what-is-sealed.md
+https://hl7.org/fhir/R4/search.html#sort
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from functools import total_ordering
+from typing import Any
+
+from hie.errors import TooCostly
+from hie.fhir.datatypes import normalize_string
+from hie.fhir.search_parameters import IndexValues, SearchParameter, extract
+from hie.store.opening import parsed
+from hie.store.search import criteria
+from hie.store.search.query import SearchQuery, SortKey, is_ordered
+from hie.store.versions import StoredVersion
+
+#: So many matches are opened for one page at most, 20 to 50 µs each.
+MOST = 20_000
+#: Texts are compared up to here; what is equal so far comes in the order in which it was first stored.
+_LENGTH = 200
+
+Values = tuple[Any, ...]
+Match = tuple[int, StoredVersion]
+"""The row's key, and the resource."""
+
+
+def is_needed(query: SearchQuery) -> bool:
+    """Tell whether a key of the search is in no index's order."""
+    return any(not is_ordered(one.parameter) for one in query.sort)
+
+
+class Sorted:
+    """The first matches behind a position, and how many matches there are in all."""
+
+    def __init__(self, query: SearchQuery, behind: tuple[Values, int] | None, wanted: int) -> None:
+        self._keys = [_Key(one, query.type or "Resource") for one in query.sort]
+        self._behind = None if behind is None else self._order(*behind)
+        self._wanted = wanted
+        self.total = 0
+        self.found: list[tuple[Values, Match]] = []
+
+    def take(self, matches: Iterable[Match]) -> None:
+        """Look at every match; TooCostly."""
+        best = heapq.nsmallest(self._wanted, self._placed(matches), key=lambda one: one[0])
+        self.found = [(values, match) for _, values, match in best]
+
+    def _placed(self, matches: Iterable[Match]) -> Iterator[tuple[Any, Values, Match]]:
+        for match in matches:
+            self.total += 1
+            if self.total > MOST:
+                raise self._too_many()
+            content = parsed(match[1])
+            values = extract(content)
+            own = tuple(key.value(values, match[1]) for key in self._keys)
+            order = self._order(own, match[0])
+            if self._behind is None or order > self._behind:
+                yield order, own, match
+
+    def _too_many(self) -> TooCostly:
+        names = ", ".join(one.code for one in self._keys)
+        return TooCostly(
+            f"More than {MOST} resources match, and sorting by {names} opens each of them, as no index may tell such "
+            "an order; narrow the search, or sort by what has an index: _lastUpdated, _id, dates and numbers.",
+            expression="_sort",
+        )
+
+    def _order(self, values: Sequence[Any], row: int) -> tuple[Any, ...]:
+        return (*(key.place(value) for key, value in zip(self._keys, values, strict=True)), row)
+
+
+class _Key:
+    """One key of _sort: what a resource has for it, and where that puts the resource."""
+
+    def __init__(self, key: SortKey, type_name: str) -> None:
+        self.code, self._descending = key.parameter.code, key.descending
+        self._type = key.parameter.type
+        self._to = key.parameter.restricts[1] if key.parameter.restricts else None
+        self._answers = frozenset(_codes(type_name, key.parameter))
+
+    def value(self, values: IndexValues, version: StoredVersion) -> Any:
+        """Return the least of a resource's values, descending the greatest; None where it has none."""
+        if self.code == "_id":
+            return version.id
+        if self.code == "_lastUpdated":
+            return version.updated
+        found = [one for value in self._all(values) if (one := self._one(value)) is not None]
+        if not found:
+            return None
+        return max(found) if self._descending else min(found)
+
+    def _all(self, values: IndexValues) -> Iterator[Any]:
+        for value in getattr(values, _KINDS[self._type]):
+            if value[0] in self._answers:
+                yield value
+
+    def _one(self, value: Any) -> Any:
+        match self._type:
+            case "string":
+                return normalize_string(value[1])[:_LENGTH]
+            case "token":
+                return f"{value[2]}\n{value[1] or ''}"[:_LENGTH]
+            case "reference":
+                return self._reference(value)
+            case "uri":
+                return value[1][:_LENGTH]
+            case "date":
+                return value[1]
+        return float("-inf") if value[1] is None else float(value[1])
+
+    def _reference(self, value: Any) -> str | None:
+        _, type_name, id_, url, identifier, _ = value
+        if self._to is not None and type_name != self._to:
+            return None
+        if type_name and id_:
+            return f"{type_name}/{id_}"
+        return str(url or (identifier or ("", ""))[1])[:_LENGTH]
+
+    def place(self, value: Any) -> tuple[Any, ...]:
+        """Return what is compared: missing values come last, whatever the direction."""
+        if value is None:
+            return (1, 0)
+        return (0, _Down(value) if self._descending else value)
+
+
+_KINDS = {
+    "string": "strings", "token": "tokens", "reference": "references", "uri": "uris", "date": "dates",
+    "number": "numbers", "quantity": "quantities",
+}  # fmt: skip
+
+
+def _codes(type_name: str, parameter: SearchParameter) -> Iterator[str]:
+    for one in criteria.indexed_by(type_name, parameter):
+        yield one.code
+
+
+@total_ordering
+class _Down:
+    """A value that is the smaller the greater it is."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Down) and self.value == other.value
+
+    def __lt__(self, other: _Down) -> bool:
+        return bool(other.value < self.value)
+
+    def __hash__(self) -> int:
+        return hash(self.value)
