@@ -26,6 +26,7 @@ def ids(answer):
     return [row["resource"]["id"] for row in answer.entries() if row["search"]["mode"] == "match"]
 
 
+@pytest.mark.proves("documentation:_asOf", "parameter:_asOf")
 def test_a_read_gives_the_version_of_then(fhir, past):
     answer = fhir.get(f"Patient/{past['patient']['id']}?_asOf={past['at']}")
     assert (answer.status, answer.vid, answer.json) == (200, "1", past["patient"])
@@ -44,6 +45,7 @@ def test_what_was_not_there_yet_is_not_found_and_what_was_deleted_then_is_gone(f
     fhir.get(f"{here}?_asOf={deleted}").refused(410, "deleted")
 
 
+@pytest.mark.proves("documentation:_asOf", "parameter:_asOf")
 @pytest.mark.parametrize("search", [
     "Observation?subject=Patient/{id}", "Observation?value-quantity=gt85,80", "Observation?status=preliminary,final",
     "Observation?patient.name=smith", "Observation?patient:Patient.gender=female&code=8867-4",
@@ -73,6 +75,7 @@ def test_what_is_included_is_of_then_as_well(fhir, past):
     assert ids(fhir.get("Patient?_has:Observation:patient:status=preliminary")) == []
 
 
+@pytest.mark.proves("documentation:_asOf", "parameter:_asOf")
 def test_everything_is_of_then(fhir, past):
     answer = fhir.get(f"Patient/{past['patient']['id']}/$everything?_asOf={past['at']}")
     assert answer.json["total"] == 3

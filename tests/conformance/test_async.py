@@ -55,6 +55,7 @@ def rows(application):
     return list(application.store.database.connection().execute(select(async_request)))
 
 
+@pytest.mark.proves("documentation:respond-async")
 def test_a_request_is_accepted_done_and_answered_as_a_bundle(fhir, application, work):
     address = asked(fhir, "POST", "Patient", patient(family="Later"))
     assert fhir.total("Patient") == 0
@@ -75,6 +76,7 @@ def test_a_request_is_accepted_done_and_answered_as_a_bundle(fhir, application, 
     assert check(application.store).problems == []
 
 
+@pytest.mark.proves("documentation:respond-async")
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_any_request_may_be_answered_later(fhir, work):
     id_ = fhir.create(patient(family="Any"))["id"]

@@ -27,6 +27,7 @@ def urls(app):
         yield route.method, f"/fhir/{path.replace('[operation]', 'everything')}".rstrip("/")
 
 
+@pytest.mark.proves("security:OAuth")
 def test_every_route_but_the_open_ones_needs_a_token(app, nobody):
     found = {(method, path) for method, path in urls(app) if path not in OPEN}
     assert len(found) > len(ROUTES)
@@ -38,6 +39,7 @@ def test_every_route_but_the_open_ones_needs_a_token(app, nobody):
             answer.refused(401, "login")
 
 
+@pytest.mark.proves("security:OAuth")
 @pytest.mark.parametrize("header", ["Bearer", "Basic YTpi", "Bearer ", "Bearer wrong", "bearer hie_x y", "Bearer \xe9"])
 def test_a_token_that_is_none_is_refused(nobody, header):
     answer = nobody.get("Patient/1", Authorization=header)
@@ -50,6 +52,7 @@ def test_a_wrong_url_is_told_only_to_those_who_have_a_token(nobody, fhir):
     fhir.get("Nothing/1").refused(404, "not-supported")
 
 
+@pytest.mark.proves("security:OAuth")
 def test_an_expired_or_revoked_token_is_refused(app, client, clock):
     brief = client("system/*.rs")
     assert brief.get("Patient").status == 200

@@ -1,5 +1,7 @@
 """batch: https://hl7.org/fhir/R4/http.html#transaction"""
 
+import pytest
+
 from tests.builders import SYSTEM, bundle, entry, observation, patient, post, practitioner, put
 
 
@@ -7,6 +9,7 @@ def batch(*entries):
     return bundle(*entries, type_="batch")
 
 
+@pytest.mark.proves("system:batch")
 def test_each_entry_succeeds_or_fails_alone(fhir):
     answer = fhir.post("", batch(
         post(patient("One")), post(patient(gender="x")), entry("GET", "Patient/nobody"), put(patient(id="two")),
@@ -23,6 +26,7 @@ def test_each_entry_succeeds_or_fails_alone(fhir):
     assert fhir.total("Patient") == 2
 
 
+@pytest.mark.proves("system:batch")
 def test_conditional_entries_are_conditional(fhir):
     once = post(practitioner("1"), ifNoneExist=f"identifier={SYSTEM}|1")
     answer = fhir.post("", batch(once, once))

@@ -9,6 +9,7 @@ def statement(nobody):
     return nobody.get("metadata").json
 
 
+@pytest.mark.proves("fhirVersion:4.0.1")
 def test_anybody_may_ask_what_the_server_can(nobody):
     answer = nobody.get("metadata")
     assert answer.status == 200

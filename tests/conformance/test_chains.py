@@ -70,6 +70,7 @@ FOUND = [
 ]
 
 
+@pytest.mark.proves("chain:*", "parameter:_has")
 def test_a_chain_finds_through_references(records):
     assert {search: ids(records.get(search)) for search, _ in FOUND} == dict(FOUND)
     for search, found in FOUND[::4]:
@@ -132,6 +133,7 @@ HIDDEN = [
 ]
 
 
+@pytest.mark.proves("chain:*", "parameter:_has")
 def test_nothing_is_told_through_a_resource_that_the_token_may_not_search(records, client):
     """hapi-fhir#6065: a value that may not be read must not be found out by halving its range through a chain."""
     narrow = client("system/Patient.rs?gender=female", "system/Observation.rs", "system/Organization.rs",

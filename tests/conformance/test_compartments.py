@@ -69,10 +69,12 @@ FOUND = {
 }
 
 
+@pytest.mark.proves("system:search-system", "compartment:*", "parameter:_type", "parameter:_list")
 def test_searches_of_compartments_systems_and_lists_find(records):
     assert {search: ids(records.get(search)) for search in FOUND} == FOUND
 
 
+@pytest.mark.proves("system:search-system")
 def test_a_search_over_all_types_finds_everything_the_token_sees(records, client):
     assert records.get("?_summary=count").json["total"] == 17
     narrow = client("system/Patient.rs", "system/Condition.rs?_id=cold-smith")
@@ -157,6 +159,7 @@ def test_what_names_no_compartment_or_type_is_refused(fhir):
     fhir("PUT", "Patient/1/Observation", {}).refused(405, "not-supported")
 
 
+@pytest.mark.proves("compartment:*")
 def test_every_compartment_is_stated_and_answers(fhir, nobody):
     rest = nobody.get("metadata").json["rest"][0]
     stated = {url.rpartition("/")[2] for url in rest["compartment"]}

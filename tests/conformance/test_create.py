@@ -5,6 +5,7 @@ import pytest
 from tests.builders import SYSTEM, bundle, entry, observation, patient
 
 
+@pytest.mark.proves("interaction:create")
 def test_create_answers_the_new_resource_and_where_it_is(fhir):
     answer = fhir.post("Patient", patient("Smith", id="chosen-by-client"))
     assert answer.status == 201
@@ -69,6 +70,7 @@ INVALID = [
 ]
 
 
+@pytest.mark.proves("interaction:create")
 @pytest.mark.parametrize(("resource", "expression"), INVALID, ids=[one[1] for one in INVALID])
 def test_an_invalid_resource_is_refused_naming_the_element(fhir, resource, expression):
     answer = fhir.post("Patient", resource)
@@ -92,10 +94,19 @@ def test_a_resource_without_a_known_type_is_refused(fhir, body):
     fhir.post("Patient", body).refused(400, "invalid", "resourceType")
 
 
+@pytest.mark.proves("resource:referencePolicy=enforced", "resource:referencePolicy=literal")
 def test_a_reference_to_nothing_is_refused_naming_the_element(fhir):
     answer = fhir.post("Observation", observation("Patient/nobody"))
     answer.refused(400, "not-found", "Observation.subject.reference", "Patient/nobody")
     assert fhir.total("Observation") == 0
+
+
+@pytest.mark.proves("resource:referencePolicy=logical", "modifier:reference:identifier")
+def test_a_logical_reference_is_kept_and_found_without_its_target(fhir):
+    subject = {"type": "Patient", "identifier": {"system": SYSTEM, "value": "elsewhere"}}
+    stored = fhir.create({**observation(), "subject": subject})
+    assert stored["subject"] == subject
+    assert fhir.get(f"Observation?subject:identifier={SYSTEM}|elsewhere").resources() == [stored]
 
 
 def test_a_reference_to_a_deleted_resource_is_refused(fhir):
@@ -104,6 +115,7 @@ def test_a_reference_to_a_deleted_resource_is_refused(fhir):
     fhir.post("Observation", observation(f"Patient/{id_}")).refused(400, "not-found", "Observation.subject.reference")
 
 
+@pytest.mark.proves("resource:conditionalCreate=true")
 def test_a_conditional_create_makes_one_resource_only(fhir):
     once = fhir.post("Patient", patient(identifier="1"), If_None_Exist=f"identifier={SYSTEM}|1")
     again = fhir.post("Patient", patient(identifier="1"), If_None_Exist=f"identifier={SYSTEM}|1")
@@ -114,6 +126,7 @@ def test_a_conditional_create_makes_one_resource_only(fhir):
     assert fhir.total("Patient") == 1
 
 
+@pytest.mark.proves("resource:conditionalCreate=true")
 def test_a_conditional_create_that_matches_several_is_refused(fhir):
     for _ in range(2):
         fhir.create(patient("Twin"))

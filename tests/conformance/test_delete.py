@@ -9,6 +9,7 @@ from hie.store.check import check
 from tests.builders import SYSTEM, bundle, encounter, entry, observation, patient, post, put
 
 
+@pytest.mark.proves("interaction:delete")
 def test_delete_answers_an_outcome_and_keeps_the_history(fhir):
     id_ = fhir.create(patient())["id"]
     answer = fhir.delete(f"Patient/{id_}")
@@ -29,6 +30,7 @@ def test_delete_of_what_is_not_there_is_no_error(fhir):
         assert "not there" in answer.json["issue"][0]["diagnostics"]
 
 
+@pytest.mark.proves("interaction:delete", "resource:referencePolicy=enforced")
 def test_what_others_refer_to_cannot_be_deleted(fhir):
     id_ = fhir.create(patient())["id"]
     referring = fhir.create(observation(f"Patient/{id_}"))["id"]
@@ -45,6 +47,7 @@ def test_if_match_guards_a_delete(fhir):
     assert fhir.delete(f"Patient/{id_}", If_Match='W/"1"').status == 200
 
 
+@pytest.mark.proves("resource:conditionalDelete=multiple")
 def test_a_conditional_delete_deletes_the_one_that_matches(fhir):
     id_ = fhir.create(patient(identifier="1"))["id"]
     fhir.create(patient(identifier="2"))
@@ -80,6 +83,7 @@ def test_a_token_without_the_scope_deletes_nothing(client, fhir):
 # ---- several at once: https://hl7.org/fhir/R4/http.html#cdelete ------------------------------------------------------
 
 
+@pytest.mark.proves("resource:conditionalDelete=multiple")
 def test_several_matches_are_deleted_where_the_client_says_how_many(fhir):
     for number in range(3):
         fhir.create(patient("Many", identifier=str(number)))

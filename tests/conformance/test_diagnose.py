@@ -242,6 +242,7 @@ def test_racing_workers_make_one_result(app, fhir, patient, radiograph):
 # -- $diagnose -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proves("operation:Media/$diagnose")
 def test_diagnose_answers_with_the_observation_at_once(fhir, patient, radiograph):
     source = fhir.create(media(patient, encoded(radiograph)))
     answer = fhir.post(f"Media/{source['id']}/$diagnose")

@@ -18,6 +18,7 @@ def patched(client, url, patch):
     return answer.json
 
 
+@pytest.mark.proves("operation:any/$diff")
 def test_the_difference_of_two_versions_is_a_patch_that_makes_the_one_the_other(fhir):
     phones = [{"system": "phone", "value": "1"}, {"system": "phone", "value": "2"}]
     first = fhir.create(patient(telecom=phones, contact=[{"name": {"family": "W"}}]))
@@ -38,6 +39,7 @@ def test_the_difference_of_two_versions_is_a_patch_that_makes_the_one_the_other(
     assert {**restored, "meta": None} == {**first, "meta": None}
 
 
+@pytest.mark.proves("operation:base/$diff")
 def test_two_resources_are_compared(fhir, client):
     one, other = fhir.create(observation(value=1)), fhir.create(observation(value=2))
     there = f"$diff?from=Observation/{one['id']}&to=http://localhost/fhir/Observation/{other['id']}/_history/1"
@@ -70,6 +72,7 @@ def test_what_cannot_be_compared_is_refused(fhir):
 # ---- $convert, $versions ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proves("operation:base/$convert")
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_convert_writes_what_was_read_in_the_other_format(fhir):
     there = observation(value=1)
@@ -87,6 +90,7 @@ def test_convert_writes_what_was_read_in_the_other_format(fhir):
     fhir.post("$convert").refused(400, "invalid", "input")
 
 
+@pytest.mark.proves("operation:*/$versions")
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_versions_names_fhir_4_0(fhir):
     for url in ("$versions", "CapabilityStatement/$versions"):

@@ -21,6 +21,7 @@ def note(fhir):
     })  # fmt: skip
 
 
+@pytest.mark.proves("operation:Composition/$document")
 def test_a_document_is_the_composition_with_all_that_it_refers_to(fhir, note):
     answer = fhir.get(f"Composition/{note['id']}/$document")
     assert answer.status == 200
@@ -39,6 +40,7 @@ def test_a_document_is_the_composition_with_all_that_it_refers_to(fhir, note):
     assert len(fhir.get(f"Composition/$document?id=http://localhost/fhir/Composition/{note['id']}").entries()) == 6
 
 
+@pytest.mark.proves("operation:Composition/$document")
 def test_a_document_is_stored_where_that_is_asked_for(fhir, client, note):
     url = f"Composition/{note['id']}/$document"
     answer = fhir.post(url, parameters(persist=("Boolean", True)))

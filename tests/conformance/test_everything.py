@@ -25,6 +25,7 @@ def kinds(answer):
     return sorted(one["resourceType"] for one in answer.resources())
 
 
+@pytest.mark.proves("operation:Patient/$everything")
 def test_the_whole_record_comes_with_what_it_refers_to(fhir, record):
     answer = fhir.get(f"Patient/{record}/$everything")
     assert kinds(answer) == ["Encounter", "Observation", "Observation", "Observation", "Observation", "Patient",
@@ -185,6 +186,7 @@ def _all(client, url):
     return seen
 
 
+@pytest.mark.proves("operation:Patient/$everything")
 def test_everything_of_all_patients_is_everybodys_record_once(fhir, record):
     fhir.create(observation(value=5))  # nobody's
     group = {"resourceType": "Group", "type": "person", "actual": True}
@@ -206,6 +208,7 @@ def test_everything_of_all_patients_is_of_those_that_the_token_sees(client, fhir
     client("system/Observation.rs").get("Patient/$everything").refused(403, "forbidden")
 
 
+@pytest.mark.proves("operation:Encounter/$everything")
 def test_everything_of_an_encounter_is_its_compartment_and_what_that_refers_to(client, fhir, record):
     met = fhir.create(encounter(f"Patient/{record}"))["id"]
     condition = fhir.create({"resourceType": "Condition", "subject": {"reference": f"Patient/{record}"}})["id"]

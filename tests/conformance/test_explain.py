@@ -20,6 +20,7 @@ def admin(client):
     return client("system/*.cruds admin")
 
 
+@pytest.mark.proves("operation:*/$explain")
 @pytest.mark.parametrize("search", [
     "code=http://loinc.org|8867-4&subject=Patient/1",
     "code=a,b&_sort=-date&_count=5",

@@ -1,5 +1,7 @@
 """$fhirpath: expressions on resources sent and stored, under the grant, within bounds."""
 
+import pytest
+
 from tests.builders import observation, parameters, patient
 
 ANNA = patient(id="a", _birthDate={"extension": [{"url": "http://example.org/t", "valueString": "noon"}]})
@@ -23,6 +25,7 @@ def evaluated(fhir, expression, resource=ANNA, **more):
     return fhir.post("$fhirpath", body)
 
 
+@pytest.mark.proves("operation:base/$fhirpath")
 def test_an_expression_is_evaluated_on_the_resource_sent(fhir):
     assert parts(evaluated(fhir, "birthDate")) == [
         {"name": "date", "valueDate": "1970-05-01", "_valueDate": ANNA["_birthDate"]}
@@ -44,6 +47,7 @@ def test_variables_are_seen(fhir):
     assert parts(fhir.post("$fhirpath", body)) == [{"name": "integer", "valueInteger": 5}]
 
 
+@pytest.mark.proves("operation:any/$fhirpath")
 def test_a_stored_resource_is_read_under_the_grant(fhir, client):
     id_ = fhir.create(patient())["id"]
     other = fhir.create(observation(f"Patient/{id_}"))["id"]

@@ -40,6 +40,7 @@ def data(client, query, at="", **more):
     return found["data"]
 
 
+@pytest.mark.proves("operation:any/$graphql")
 def test_fields_of_one_resource(fhir, record):
     here = f"Patient/{record['anna']}/"
     assert data(fhir, "{ id birthDate name { use given family } multipleBirthInteger deceasedBoolean }", here) == {
@@ -81,6 +82,7 @@ def test_arguments_directives_and_fragments(fhir, record, query, expected):
     assert data(fhir, query, f"Patient/{record['anna']}/") == expected
 
 
+@pytest.mark.proves("operation:base/$graphql")
 def test_the_system_reads_and_searches(fhir, record):
     anna = record["anna"]
     assert data(fhir, f'{{ Patient(id: "{anna}") {{ gender }} }}') == {"Patient": {"gender": "female"}}

@@ -5,6 +5,7 @@ import pytest
 from tests.builders import observation, patient
 
 
+@pytest.mark.proves("interaction:history-instance")
 def test_the_history_of_an_instance_lists_every_version_newest_first(fhir):
     id_ = fhir.create(patient("One"))["id"]
     fhir.put(f"Patient/{id_}", patient("Two", id=id_))
@@ -25,6 +26,7 @@ def test_the_history_of_an_instance_lists_every_version_newest_first(fhir):
     assert answer.link("self") == f"http://localhost/fhir/Patient/{id_}/_history"
 
 
+@pytest.mark.proves("interaction:history-type")
 def test_pages_follow_each_other_without_gap_or_repetition(fhir):
     for number in range(5):
         fhir.create(patient(f"Name{number}"))
@@ -37,6 +39,7 @@ def test_pages_follow_each_other_without_gap_or_repetition(fhir):
     assert seen == [f"Name{number}" for number in (4, 3, 2, 1, 0)]
 
 
+@pytest.mark.proves("system:history-system")
 def test_the_history_of_the_system_has_all_types(fhir):
     fhir.create(patient())
     fhir.create(observation())

@@ -114,6 +114,7 @@ def of_page(settings, clock, client):
 PREFLIGHT = {"Access_Control_Request_Method": "PUT", "Access_Control_Request_Headers": "authorization,if-match"}
 
 
+@pytest.mark.proves("security:cors")
 @pytest.mark.parametrize(("origins", "allowed"), [(f"https://other.example.org {ORIGIN}", ORIGIN), ("*", "*")])
 def test_a_page_of_an_allowed_origin_may_ask(of_page, origins, allowed):
     page = of_page(origins)
@@ -134,6 +135,7 @@ def test_a_page_of_an_allowed_origin_may_ask(of_page, origins, allowed):
     assert page.get("metadata").json["rest"][0]["security"]["cors"] is True
 
 
+@pytest.mark.proves("security:cors")
 @pytest.mark.parametrize("origin", ["https://evil.example.org", "null", "http://app.example.org", ORIGIN + ".evil.org",
                                     ORIGIN + ":8443", None])
 def test_a_page_of_another_origin_may_not(of_page, origin):

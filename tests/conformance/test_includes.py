@@ -58,12 +58,14 @@ FOUND = {
 }
 
 
+@pytest.mark.proves("include:*")
 def test_wildcards_and_iterate_include(records):
     assert {search: included(records.get(search)) for search in FOUND} == FOUND
     form = {"Content_Type": "application/x-www-form-urlencoded"}
     assert included(records.post("Patient/_search", "_revinclude=*", **form)) == FOUND["Patient?_revinclude=*"]
 
 
+@pytest.mark.proves("include:*")
 def test_nothing_is_included_beyond_the_grant(records, client):
     narrow = client("system/Observation.rs", "system/Patient.rs", "system/Organization.r?name=region")
     search = "Observation?_id=whole&_include:iterate=*"

@@ -35,6 +35,7 @@ def found(answer):
     return rows
 
 
+@pytest.mark.proves("operation:Observation/$lastn")
 def test_the_last_of_each_code_comes_the_most_recent_group_first(fhir, person):
     put(fhir, person, [(L, "a")], [5, 1, 9])
     put(fhir, person, [(L, "b")], [2, 8])

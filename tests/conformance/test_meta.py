@@ -31,6 +31,7 @@ def returned(answer: Answer) -> dict[str, Any]:
     return dict(rows[0]["valueMeta"]) if rows else {}
 
 
+@pytest.mark.proves("operation:any/$meta-add", "operation:any/$meta-delete", "operation:any/$meta")
 def test_meta_is_added_and_taken_away_as_sets(fhir: Fhir) -> None:
     id_ = fhir.create(patient(meta={"tag": [VIP], "profile": [PROFILE]}))["id"]
     before = returned(fhir.get(f"Patient/{id_}/$meta"))
@@ -57,6 +58,7 @@ def test_meta_is_added_and_taken_away_as_sets(fhir: Fhir) -> None:
     assert returned(fhir.get(f"Patient/{id_}/$meta"))["tag"] == [OLD, VIP, SECRET]
 
 
+@pytest.mark.proves("operation:*/$meta")
 def test_a_type_and_the_system_tell_what_they_use(fhir: Fhir, client: Callable[..., Fhir]) -> None:
     assert returned(fhir.get("$meta")) == {}
     fhir.create(patient(meta={"tag": [VIP], "profile": [PROFILE]}))

@@ -5,6 +5,7 @@ import pytest
 from tests.builders import observation, patient
 
 
+@pytest.mark.proves("format:application/fhir+json")
 @pytest.mark.parametrize("accept", [None, "*/*", "application/fhir+json", "application/json", "application/*;q=0.1",
                                     "application/fhir+json;fhirVersion=4.0", "text/html, */*;q=0.5",
                                     "application/fhir+xml;q=0.5, application/fhir+json"])
@@ -22,6 +23,7 @@ def test_what_is_not_offered_is_refused_with_what_is(fhir, accept):
     assert fhir.total("Patient") == 0
 
 
+@pytest.mark.proves("format:json")
 def test_format_goes_before_accept(fhir):
     id_ = fhir.create(patient())["id"]
     assert fhir.get(f"Patient/{id_}?_format=json", Accept="application/fhir+xml").status == 200

@@ -46,6 +46,7 @@ FORMATS = {
 }
 
 
+@pytest.mark.proves("interaction:patch", "patchFormat:*")
 @pytest.mark.parametrize("document", FORMATS.values(), ids=FORMATS.keys())
 def test_each_format_makes_the_next_version(fhir, send, document):
     before = fhir.create(patient("Old", identifier="1"))
@@ -112,6 +113,7 @@ def test_if_match_guards_the_version(fhir, send):
     assert fhir.get(f"Patient/{id_}").vid == "2"
 
 
+@pytest.mark.proves("interaction:patch")
 def test_a_conditional_patch_patches_the_one_match(fhir, send):
     id_ = fhir.create(patient(identifier="1"))["id"]
     url = f"Patient?identifier={SYSTEM}|"

@@ -44,6 +44,7 @@ def issues(answer, severity="error"):
     return [(one["code"], one["expression"][0]) for one in answer.json["issue"] if one["severity"] == severity]
 
 
+@pytest.mark.proves("resource:supportedProfile", "operation:any/$validate")
 def test_a_resource_is_validated_against_the_profile_named_and_those_declared(fhir, installed):
     named = f"Patient/$validate?profile={NAMED}"
     assert issues(fhir.post(named, patient())) == [("required", "Patient.telecom")]
@@ -132,6 +133,7 @@ def test_reject_refuses_every_way_of_writing(fhir, installed, treat):
     assert fhir.post("Patient", BAD).status == 201
 
 
+@pytest.mark.proves("resource:supportedProfile")
 def test_the_capability_statement_names_installed_profiles_and_forgets_removed_ones(app, fhir, installed, clock):
     def supported():
         rows = fhir.get("metadata").json["rest"][0]["resource"]

@@ -5,6 +5,7 @@ import pytest
 from tests.builders import observation, patient
 
 
+@pytest.mark.proves("interaction:read", "resource:versioning=versioned")
 def test_read_answers_the_resource_with_its_version_and_time(fhir):
     created = fhir.create(patient("Smith"))
     answer = fhir.get(f"Patient/{created['id']}")
@@ -30,6 +31,7 @@ def test_read_of_what_never_was_is_not_found(fhir):
     fhir.get("Patient/nobody").refused(404, "not-found", "Patient")
 
 
+@pytest.mark.proves("interaction:read")
 def test_read_of_a_deleted_patient_is_gone(fhir):
     id_ = fhir.create(patient())["id"]
     fhir.delete(f"Patient/{id_}")
@@ -49,6 +51,7 @@ def test_head_answers_the_headers_of_get_without_a_body(fhir):
         assert head.headers[name] == got.headers[name]
 
 
+@pytest.mark.proves("resource:conditionalRead=full-support")
 @pytest.mark.parametrize(
     ("header", "value", "status"),
     [
@@ -75,6 +78,7 @@ def test_a_condition_that_cannot_be_read_is_refused(fhir):
         fhir.get(f"Patient/{id_}", If_None_Match=value).refused(400, "invalid", "http.If-None-Match")
 
 
+@pytest.mark.proves("parameter:_summary", "parameter:_elements")
 def test_summary_and_elements_cut_and_mark_the_resource(fhir):
     id_ = fhir.create(observation())["id"]
     answer = fhir.get(f"Observation/{id_}?_elements=issued").json

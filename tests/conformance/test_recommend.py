@@ -58,6 +58,7 @@ def component(observation, code):
     return [one for one in observation["component"] if one["code"]["coding"][0]["code"] == code]
 
 
+@pytest.mark.proves("operation:Patient/$recommend")
 def test_get_answers_with_observations_that_are_not_stored(fhir, patient):
     answer = fhir.get(f"Patient/{patient}/$recommend?count=4")
     assert (answer.status, answer.json["type"]) == (200, "collection")
@@ -102,6 +103,7 @@ def test_a_kind_narrows_the_answer(fhir, patient, kind):
     assert {one["code"]["coding"][0]["code"] for one in found} == {f"recommended-{kind}"}
 
 
+@pytest.mark.proves("operation:Patient/$recommend")
 def test_post_attaches_what_get_shows(fhir, patient):
     shown = fhir.get(f"Patient/{patient}/$recommend?count=3").resources()
     attached = fhir.post(f"Patient/{patient}/$recommend?count=3")

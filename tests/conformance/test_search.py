@@ -6,6 +6,7 @@ from hie.store.search import opened_order
 from tests.builders import SYSTEM, observation, patient
 
 
+@pytest.mark.proves("interaction:search-type")
 def test_a_searchset_lists_matches_with_links_and_total(fhir):
     id_ = fhir.create(patient("Smith"))["id"]
     fhir.create(patient("Jones"))
@@ -21,6 +22,7 @@ def test_a_searchset_lists_matches_with_links_and_total(fhir):
     assert answer.link("next") is None
 
 
+@pytest.mark.proves("interaction:search-type")
 def test_post_search_finds_what_get_finds(fhir):
     fhir.create(patient("Smith", identifier="1"))
     fhir.create(patient("Smith", identifier="2"))
@@ -41,6 +43,7 @@ def test_a_search_form_in_another_format_is_refused(fhir):
     fhir.get("Patient/_search").refused(405, "not-supported")
 
 
+@pytest.mark.proves("parameter:_count", "parameter:_cursor")
 def test_pages_follow_each_other(fhir):
     for number in range(5):
         fhir.create(patient(f"Name{number}"))
@@ -56,6 +59,7 @@ def test_pages_follow_each_other(fhir):
     assert fhir.get("Patient?_count=2&_cursor=forged").status == 400
 
 
+@pytest.mark.proves("include:*")
 def test_included_resources_are_marked(fhir):
     id_ = fhir.create(patient())["id"]
     fhir.create(observation(f"Patient/{id_}"))
@@ -66,6 +70,7 @@ def test_included_resources_are_marked(fhir):
     assert [row["search"]["mode"] for row in reverse] == ["match", "include"]
 
 
+@pytest.mark.proves("parameter:_summary")
 def test_summary_count_tells_the_total_only(fhir):
     fhir.create(patient())
     answer = fhir.get("Patient?_summary=count")
@@ -73,6 +78,7 @@ def test_summary_count_tells_the_total_only(fhir):
     assert answer.entries() == []
 
 
+@pytest.mark.proves("parameter:_summary", "parameter:_elements")
 def test_summary_and_elements_cut_each_match(fhir):
     fhir.create(observation())
     found = fhir.get("Observation?_elements=issued").resources()[0]
@@ -160,6 +166,7 @@ def unsorted(fhir):
         fhir.put(f"Observation/{id_}", observation(subject, value=value, id=id_))
 
 
+@pytest.mark.proves("parameter:_sort")
 @pytest.mark.parametrize(("search", "expected"), SORTED)
 def test_matches_are_sorted_by_what_the_index_does_not_tell(fhir, unsorted, search, expected):
     assert [one["id"] for one in fhir.get(search).resources()] == expected
@@ -180,3 +187,54 @@ def test_an_order_is_of_what_the_token_sees_and_of_not_too_many(fhir, client, un
     monkeypatch.setattr(opened_order, "MOST", 3)
     fhir.get("Patient?_sort=family").refused(422, "too-costly", "_sort", "More than 3 resources match")
     assert women.get("Patient?_sort=family").status == 200
+
+
+@pytest.mark.proves("parameter:_id", "parameter:_lastUpdated", "parameter:_profile", "parameter:_security",
+                    "parameter:_source", "parameter:_tag")  # fmt: skip
+def test_the_parameters_of_every_resource_find_by_its_meta(fhir, clock):
+    meta = {"tag": [{"system": "urn:t", "code": "red"}], "security": [{"system": "urn:s", "code": "R"}],
+            "profile": ["http://example.org/profile|2"], "source": "urn:feed:7"}  # fmt: skip
+    first = fhir.create(patient(meta=meta))
+    clock.forward(3600)
+    second = fhir.create(patient())
+    between = first["meta"]["lastUpdated"][:17] + "59Z"
+    for query, found in {
+        "_tag=urn:t%7Cred": [first], "_security=R": [first], "_profile=http://example.org/profile": [first],
+        "_source=urn:feed:7": [first], "_source=urn:feed": [], f"_id={second['id']}": [second],
+        f"_id={first['id']},{second['id']},x": [first, second], f"_lastUpdated=gt{between}": [second],
+        f"_lastUpdated=lt{between}": [first], f"_lastUpdated=ge{first['meta']['lastUpdated']}": [first, second],
+        f"_lastUpdated=lt{first['meta']['lastUpdated']}": [], f"_lastUpdated=gt{between}&_tag=red": [],
+    }.items():  # fmt: skip
+        for address in (f"Patient?{query}", f"?_type=Patient,Group&{query}"):
+            assert [one["id"] for one in fhir.get(address).resources()] == [one["id"] for one in found], address
+
+
+@pytest.mark.proves("parameter:_sort", "parameter:_total", "parameter:_count")
+def test_matches_come_in_the_order_and_number_that_is_asked_for(fhir):
+    for value in (3, 1, 2):
+        fhir.create(observation(value=value, effectiveDateTime=f"2024-01-0{4 - value}"))
+    for sort, values in {"value-quantity": [1, 2, 3], "-value-quantity": [3, 2, 1], "date": [3, 2, 1]}.items():
+        answer = fhir.get(f"Observation?_sort={sort}&_count=2&_total=accurate")
+        rest = fhir.get(answer.link("next"))
+        assert [one["valueQuantity"]["value"] for one in (*answer.resources(), *rest.resources())] == values
+        assert (answer.json["total"], len(answer.entries())) == (3, 2)
+    assert "total" not in fhir.get("Observation?_count=1&_total=none").json
+
+
+@pytest.mark.proves("search:number", "search:composite", "modifier:number:missing", "modifier:composite:missing")
+def test_numbers_and_composites_find_and_are_asked_for_where_they_are_missing(fhir):
+    risk = {"resourceType": "RiskAssessment", "status": "final", "subject": {"identifier": {"value": "1"}}}
+    likely = fhir.create({**risk, "prediction": [{"probabilityDecimal": 0.83}]})["id"]
+    unknown = fhir.create(risk)["id"]
+    pulse = fhir.create(observation(value=80))["id"]
+    bare = observation(value=80)
+    del bare["valueQuantity"]
+    unmeasured = fhir.create(bare)["id"]
+    for query, found in {
+        "RiskAssessment?probability=0.83": [likely], "RiskAssessment?probability=gt0.9": [],
+        "RiskAssessment?probability:missing=true": [unknown], "RiskAssessment?probability:missing=false": [likely],
+        "Observation?code-value-quantity=8867-4$80": [pulse], "Observation?code-value-quantity=8867-4$81": [],
+        "Observation?code-value-quantity:missing=false": [pulse],
+        "Observation?code-value-quantity:missing=true": [unmeasured],
+    }.items():  # fmt: skip
+        assert [one["id"] for one in fhir.get(query).resources()] == found, query

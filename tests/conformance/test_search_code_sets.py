@@ -82,6 +82,7 @@ CASES = [
 ]
 
 
+@pytest.mark.proves("modifier:token:in", "modifier:token:not-in", "modifier:token:above", "modifier:token:below")
 def test_searches_find_what_the_value_set_or_hierarchy_has(stored: Fhir, subtests: Any) -> None:
     for query, expected in CASES:
         with subtests.test(query):

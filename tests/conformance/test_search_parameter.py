@@ -113,6 +113,7 @@ def test_another_expression_is_indexed_anew_and_another_description_is_not(fhir,
     assert clean()
 
 
+@pytest.mark.proves("search:date", "search:number", "search:quantity", "search:string", "search:uri", "search:token")
 @pytest.mark.parametrize(("kind", "expression", "value", "searches"), [
     ("date", "Patient.extension('{}').value", {"valueDate": "2024-03-01"}, ["ge2024", "2024-03", "lt2025"]),
     ("number", "Patient.extension('{}').value", {"valueInteger": 7}, ["7", "gt6", "lt8"]),
@@ -158,6 +159,7 @@ def test_words_units_and_filters_reach_a_parameter_of_ones_own(fhir, work, clean
     assert clean()
 
 
+@pytest.mark.proves("search:reference")
 def test_a_reference_is_searched_and_included(fhir, work, clean):
     firm = fhir.create({"resourceType": "Organization", "name": "Firm"})["id"]
     payer = {"url": EYES, "valueReference": {"reference": f"Organization/{firm}"}}
@@ -312,6 +314,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(app, fhir, clock, monkeypatch
 # ---- $reindex --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proves("operation:*/$reindex")
 def test_reindex_mends_what_is_missing_in_the_index(app, fhir, client, work, clean, database_kind):
     person = fhir.create(patient())["id"]
     fhir.create(observation(f"Patient/{person}"))
@@ -337,6 +340,7 @@ def test_reindex_mends_what_is_missing_in_the_index(app, fhir, client, work, cle
     assert clean()
 
 
+@pytest.mark.proves("operation:*/$reindex")
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_reindex_is_for_administrators(fhir, client):
     admin = client("admin")

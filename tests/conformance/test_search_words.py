@@ -102,6 +102,9 @@ FOUND = {
 }
 
 
+@pytest.mark.proves("search:quantity", "search:composite", "search:special", "modifier:token:text",
+                    "modifier:token:of-type", "modifier:uri:above", "modifier:uri:below", "parameter:_text",
+                    "parameter:_content", "parameter:_filter", "parameter:near")  # fmt: skip
 def test_what_is_asked_by_units_words_filters_and_places_is_found(stored: Fhir) -> None:
     for search, expected in FOUND.items():
         answer = stored.get(quote(search, safe="?&=:|/$,-"))
@@ -155,6 +158,7 @@ def test_what_cannot_be_asked_is_refused_saying_where_and_why(fhir: Fhir) -> Non
             fhir.get(quote(search, safe="?&=:|/$,-"), Prefer=prefer).refused(400, code, expression, words)
 
 
+@pytest.mark.proves("parameter:_text", "parameter:_filter", "parameter:near")
 def test_a_restricted_token_learns_nothing_by_words_filters_and_distances(
     stored: Fhir, client: Callable[..., Fhir]
 ) -> None:

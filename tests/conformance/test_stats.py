@@ -39,6 +39,7 @@ def quantity(value, code="mg/dL"):
     return {"value": value, "unit": code, "system": "http://unitsofmeasure.org", "code": code}
 
 
+@pytest.mark.proves("operation:Observation/$stats")
 def test_every_statistic_has_its_value(fhir, person):
     for day, value in enumerate([2, 4, 4, 4, 5, 5, 7, 9], 1):
         fhir.create(observation(person, value, effectiveDateTime=f"2024-01-0{day}T00:00:00Z"))

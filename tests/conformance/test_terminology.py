@@ -83,6 +83,7 @@ def stored(fhir: Fhir) -> Fhir:
 # ---- $expand ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proves("operation:ValueSet/$expand")
 def test_expand_by_each_way_of_naming_the_value_set(stored: Fhir) -> None:
     expected = ["red", "crimson", "pink", "navy", "all"]
     assert codes(stored.get("ValueSet/mine/$expand")) == expected
@@ -116,6 +117,7 @@ EXPAND_LISTS_WHAT_IS_ASKED_FOR_CASES: list[Any] = [
 ]  # fmt: skip
 
 
+@pytest.mark.proves("operation:ValueSet/$expand")
 @sqlite
 def test_expand_lists_what_is_asked_for(stored: Fhir, subtests: Any) -> None:
     for query, expected in EXPAND_LISTS_WHAT_IS_ASKED_FOR_CASES:
@@ -243,6 +245,7 @@ VALIDATE_CODE_CASES: list[Any] = [
 ]  # fmt: skip
 
 
+@pytest.mark.proves("operation:*/$validate-code")
 @sqlite
 def test_validate_code(stored: Fhir, subtests: Any) -> None:
     for url, rows, result, text in VALIDATE_CODE_CASES:
@@ -296,6 +299,7 @@ def test_other_operations_refuse_clearly(stored: Fhir, subtests: Any) -> None:
 # ---- $lookup, $subsumes ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proves("operation:CodeSystem/$lookup")
 def test_lookup_tells_everything_of_a_code(stored: Fhir) -> None:
     answer = stored.get(f"CodeSystem/$lookup?system={COLOURS}&code=red")
     found = told(answer)
@@ -346,6 +350,7 @@ SUBSUMES_CASES: list[Any] = [
 ]  # fmt: skip
 
 
+@pytest.mark.proves("operation:CodeSystem/$subsumes")
 @sqlite
 def test_subsumes(stored: Fhir, subtests: Any) -> None:
     for first, second, expected in SUBSUMES_CASES:
@@ -395,6 +400,7 @@ TRANSLATE_CASES: list[Any] = [
 ]  # fmt: skip
 
 
+@pytest.mark.proves("operation:ConceptMap/$translate")
 @sqlite
 def test_translate(stored: Fhir, subtests: Any) -> None:
     for query, rows, result, expected in TRANSLATE_CASES:

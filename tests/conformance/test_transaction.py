@@ -9,6 +9,7 @@ E = "urn:uuid:22222222-2222-2222-2222-222222222222"
 O = "urn:uuid:33333333-3333-3333-3333-333333333333"  # noqa: E741
 
 
+@pytest.mark.proves("system:transaction")
 def test_new_resources_refer_to_each_other_by_full_url(fhir):
     answer = fhir.post("", bundle(
         post(observation(P, encounter={"reference": E}), O), post(encounter(P), E), post(patient(), P)))
@@ -54,6 +55,7 @@ def test_deletes_come_first_and_updates_after_creates(fhir):
     assert fhir.total(f"Patient?identifier={SYSTEM}|1") == 1
 
 
+@pytest.mark.proves("system:transaction")
 def test_the_order_of_the_entries_does_not_change_the_result(fhir):
     for number, order in enumerate(((0, 1, 2), (2, 1, 0), (1, 2, 0))):
         entries = [post(patient(f"Name{number}"), P), post(observation(P)), put(encounter(P, id=f"e{number}"))]
@@ -321,6 +323,7 @@ REFUSED = {
 }  # fmt: skip
 
 
+@pytest.mark.proves("system:transaction")
 @pytest.mark.parametrize(("entries", "status", "code", "expression"), REFUSED.values(), ids=REFUSED.keys())
 def test_one_wrong_entry_refuses_the_whole_naming_the_place(fhir, entries, status, code, expression):
     answer = fhir.post("", bundle(*entries))

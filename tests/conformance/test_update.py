@@ -5,6 +5,7 @@ import pytest
 from tests.builders import SYSTEM, patient
 
 
+@pytest.mark.proves("interaction:update", "resource:versioning=versioned")
 def test_update_makes_the_next_version(fhir):
     id_ = fhir.create(patient("Smith"))["id"]
     answer = fhir.put(f"Patient/{id_}", patient("Jones", id=id_))
@@ -15,6 +16,7 @@ def test_update_makes_the_next_version(fhir):
     assert fhir.get(f"Patient/{id_}").json == answer.json
 
 
+@pytest.mark.proves("resource:updateCreate=true")
 def test_update_creates_under_an_id_that_the_client_chose(fhir):
     answer = fhir.put("Patient/my-id.1", patient(id="my-id.1"))
     assert answer.status == 201
@@ -42,6 +44,7 @@ def test_an_update_needs_the_id_of_its_url(fhir):
     assert fhir.total("Patient") == 0
 
 
+@pytest.mark.proves("interaction:update", "resource:versioning=versioned")
 def test_if_match_lets_only_the_version_it_names_be_changed(fhir):
     id_ = fhir.create(patient("One"))["id"]
     assert fhir.put(f"Patient/{id_}", patient("Two", id=id_), If_Match='W/"1"').status == 200
@@ -64,12 +67,14 @@ def test_if_none_match_on_an_update_is_refused_not_ignored(fhir):
     fhir.put("Patient/1", patient(id="1"), If_None_Match="*").refused(400, "not-supported", "http.If-None-Match")
 
 
+@pytest.mark.proves("resource:conditionalUpdate=true")
 def test_a_conditional_update_changes_the_one_that_matches(fhir):
     id_ = fhir.create(patient("Smith", identifier="1"))["id"]
     answer = fhir.put(f"Patient?identifier={SYSTEM}|1", patient("Jones", identifier="1"))
     assert (answer.status, answer.id, answer.vid) == (200, id_, "2")
 
 
+@pytest.mark.proves("resource:conditionalUpdate=true")
 def test_a_conditional_update_creates_where_none_matches(fhir):
     answer = fhir.put(f"Patient?identifier={SYSTEM}|1", patient(identifier="1"))
     assert answer.status == 201

@@ -1,5 +1,7 @@
 """$validate: https://hl7.org/fhir/R4/resource-operation-validate.html"""
 
+import pytest
+
 from tests.builders import observation, parameters, patient
 
 
@@ -13,11 +15,13 @@ def errors(answer):
     return [one for one in issues(answer) if one["severity"] in ("error", "fatal")]
 
 
+@pytest.mark.proves("operation:any/$validate")
 def test_a_valid_resource_is_told_so_and_not_stored(fhir):
     assert errors(fhir.post("Patient/$validate", patient())) == []
     assert fhir.total("Patient") == 0
 
 
+@pytest.mark.proves("operation:any/$validate")
 def test_an_invalid_resource_is_answered_with_its_issues(fhir):
     found = errors(fhir.post("Patient/$validate", patient(gender="x")))
     assert found[0]["expression"] == ["Patient.gender"]
@@ -28,6 +32,7 @@ def test_the_resource_may_come_as_a_parameter(fhir):
     assert errors(fhir.post("Patient/$validate", body))[0]["expression"] == ["Patient.gender"]
 
 
+@pytest.mark.proves("operation:any/$validate")
 def test_a_stored_resource_is_validated_in_place(fhir):
     id_ = fhir.create(patient())["id"]
     for answer in (fhir.get(f"Patient/{id_}/$validate"), fhir.post(f"Patient/{id_}/$validate")):

@@ -1,8 +1,11 @@
 """vread: https://hl7.org/fhir/R4/http.html#vread"""
 
+import pytest
+
 from tests.builders import patient
 
 
+@pytest.mark.proves("interaction:vread", "resource:readHistory=true")
 def test_each_version_stays_readable(fhir):
     first = fhir.create(patient("Smith"))
     id_ = first["id"]
@@ -14,6 +17,7 @@ def test_each_version_stays_readable(fhir):
     assert new.json["meta"]["versionId"] == "2"
 
 
+@pytest.mark.proves("interaction:vread", "resource:readHistory=true")
 def test_the_version_of_a_deletion_is_gone_and_the_one_before_is_not(fhir):
     id_ = fhir.create(patient())["id"]
     fhir.delete(f"Patient/{id_}")

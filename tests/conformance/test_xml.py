@@ -17,6 +17,7 @@ def in_xml(resource):
     return xml_format.dump(json_format.parse(json.dumps(resource).encode()))
 
 
+@pytest.mark.proves("format:application/fhir+xml")
 def test_a_resource_in_xml_is_the_same_resource_in_json(fhir):
     made = fhir.post("Patient", in_xml(patient(family="Müller & <Söhne>")), Content_Type=XML, Accept=XML)
     assert (made.status, made.headers["Content-Type"]) == (201, FHIR_XML)
@@ -43,6 +44,7 @@ def test_decimals_and_narratives_keep_their_form(fhir):
     assert div.encode() in fhir.get(f"Observation/{id_}", Accept=XML).content
 
 
+@pytest.mark.proves("format:xml")
 @pytest.mark.parametrize("accept", [XML, "application/xml", "application/fhir+json;q=0.2, application/fhir+xml"])
 def test_everything_that_is_answered_comes_as_xml_when_asked(fhir, accept):
     id_ = fhir.create(patient())["id"]
@@ -65,6 +67,7 @@ def test_everything_that_is_answered_comes_as_xml_when_asked(fhir, accept):
     assert (deleted.status, deleted.json["resourceType"]) == (200, "OperationOutcome")
 
 
+@pytest.mark.proves("format:*")
 def test_the_capability_statement_names_both_formats(fhir):
     statement = fhir.get("metadata", Accept=XML).json
     assert statement["format"] == ["application/fhir+json", "json", XML, "xml"]
@@ -125,6 +128,7 @@ def test_operations_take_and_give_xml(fhir):
     assert answer.json["issue"][0]["expression"] == ["Patient.gender"]
 
 
+@pytest.mark.proves("patchFormat:application/fhir+xml")
 def test_a_fhirpath_patch_may_be_xml(fhir):
     id_ = fhir.create(patient())["id"]
     parts = [{"name": "type", "valueCode": "replace"}, {"name": "path", "valueString": "Patient.gender"},

@@ -31,6 +31,8 @@ def family(members: int) -> dict[str, Any]:
     return bundle(*rows, *(post(observation(MEMBER, 60 + n)) for n in range(members)))
 
 
+@pytest.mark.proves("interaction:create", "interaction:read", "interaction:update", "interaction:delete",
+                    "interaction:search-type", "system:transaction")  # fmt: skip
 def test_fhirclient(exchange: Any) -> None:
     smart = FHIRClient(settings={"app_id": "tests", "api_base": f"{exchange.address}/fhir"})
     server = smart.server

@@ -843,6 +843,10 @@ def pages(
     raise AssertionError("The pages do not end.")
 
 
+@pytest.mark.proves("search:[!n]*", "prefix:*", "modifier:[!cn]*:missing", "modifier:string:*", "modifier:token:not",
+                    "modifier:token:text", "modifier:token:of-type", "modifier:uri:*", "modifier:reference:*",
+                    "parameter:_filter", "parameter:_text", "parameter:near", "parameter:_id", "parameter:_tag",
+                    "parameter:_profile")  # fmt: skip
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_search_finds_what_a_plain_filter_finds(bind: Callable[..., ResourceStore], seed: int) -> None:
     found = records(seed)

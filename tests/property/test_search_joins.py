@@ -178,6 +178,7 @@ def is_in_compartment(record: Json, patient: str) -> bool:
     return record["resourceType"] in ("Observation", "Encounter") and subject == f"Patient/{patient}"
 
 
+@pytest.mark.proves("chain:*", "parameter:_has")
 @pytest.mark.parametrize(("seed", "frequent"), [(1, None), (2, 1)], ids=["from the other end", "one by one"])
 def test_joins_find_what_a_plain_walk_finds(
     bind: Callable[..., ResourceStore], monkeypatch: pytest.MonkeyPatch, seed: int, frequent: int | None

@@ -49,6 +49,7 @@ def encounters(bind: Bind) -> ResourceStore:
     return bind()
 
 
+@pytest.mark.proves("prefix:*", "search:quantity")
 @pytest.mark.parametrize(
     ("text", "ids"),
     [
@@ -74,6 +75,7 @@ def test_a_quantity_stands_to_the_value_as_its_prefix_says(
     assert found(encounters, "length", f"{text}||min") == ""
 
 
+@pytest.mark.proves("prefix:*", "search:date")
 @pytest.mark.parametrize("name", ["date", "location-period"])
 @pytest.mark.parametrize(
     ("text", "ids"),
