@@ -19,8 +19,8 @@ from hie.fhir.summary import Selection
 from hie.store.models import CREATED, DELETED
 from hie.store.versions import StoredVersion
 
-_KNOWN = frozenset({"_since", "_count", CURSOR, "_format", "_pretty", "_summary", "_elements"})
-_NOT_YET = frozenset({"_at", "_list", "_sort"})
+_KNOWN = frozenset({"_since", "_at", "_count", CURSOR, "_format", "_pretty", "_summary", "_elements"})
+_NOT_YET = frozenset({"_list", "_sort"})
 
 
 def history(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -29,7 +29,7 @@ def history(request: FhirRequest, ctx: Context) -> FhirResponse:
     selection = summary.parse(request.parameters)
     count = 0 if selection is not None and selection.counts_only else page_size(request, ctx.settings)
     page = ctx.store.history(request.type, request.id, since=_since(request), count=count,
-                             cursor=request.parameter(CURSOR))
+                             cursor=request.parameter(CURSOR), during=_during(request))
     links = [("self", _url(request, ctx, request.parameter(CURSOR)))]
     if page.next is not None:
         links.append(("next", _url(request, ctx, page.next)))
@@ -66,12 +66,24 @@ def _since(request: FhirRequest) -> int | None:
         raise InvalidSearch(f"_since: {error}", expression="_since") from None
 
 
+def _during(request: FhirRequest) -> tuple[int, int] | None:
+    """Read _at: of versions that were current in the period that the date and time means."""
+    text = request.parameter("_at")
+    if text is None:
+        return None
+    try:
+        low, high, _ = parse_date(text.replace(" ", "+"))
+    except InvalidDate as error:
+        raise InvalidSearch(f"_at: {error}", expression="_at") from None
+    return low, high
+
+
 def _refuse_others(request: FhirRequest) -> None:
     for name, _ in request.parameters:
         if name in _NOT_YET:
-            raise NotSupported(f"{name} is not supported for history; _since and _count are.", expression=name)
+            raise NotSupported(f"{name} is not supported for history; _since, _at and _count are.", expression=name)
         if name not in _KNOWN and request.preferences.handling != "lenient":
-            raise InvalidSearch(f"History has no parameter {name[:80]!r}; it has _since and _count.",
+            raise InvalidSearch(f"History has no parameter {name[:80]!r}; it has _since, _at and _count.",
                                 expression=name[:80])
 
 

@@ -30,10 +30,11 @@ class HistoryPage:
 
 
 def history_page(
-    store: ResourceStore, type_name: str | None, id_: str | None, *, since: int | None, count: int, cursor: str | None
+    store: ResourceStore, type_name: str | None, id_: str | None, *, since: int | None, count: int, cursor: str | None,
+    during: tuple[int, int] | None = None,
 ) -> HistoryPage:
     """Return one page of versions and the number of all of them."""
-    arms = [_arm(store, table, type_name, id_, since) for table in (resource, resource_history)]
+    arms = [_arm(store, table, type_name, id_, since, during) for table in (resource, resource_history)]
     counts = (select(func.count()).select_from(arm.subquery()) for arm in arms)
     total = sum(store.connection().execute(count_).scalar_one() for count_ in counts)
     position = _open_cursor(store, cursor)
@@ -43,12 +44,17 @@ def history_page(
     return HistoryPage(versions, total, _seal_cursor(store, versions[-1]) if more else None)
 
 
-def _arm(store: ResourceStore, table: Any, type_name: str | None, id_: str | None, since: int | None) -> Select[Any]:
+def _arm(
+    store: ResourceStore, table: Any, type_name: str | None, id_: str | None, since: int | None,
+    during: tuple[int, int] | None,
+) -> Select[Any]:
     where: list[ColumnElement[bool]] = [table.c.tenant == store.tenant]
     if table is resource_history:
         where.append(table.c.method != ERASED)
     if since is not None:
         where.append(table.c.updated >= since)
+    if during is not None:
+        where += _current(table, *during)
     if type_name is not None:
         where.append(table.c.type == type_name)
         if id_ is not None:
@@ -57,6 +63,18 @@ def _arm(store: ResourceStore, table: Any, type_name: str | None, id_: str | Non
     else:
         where.append(_system(store, table))
     return select(*(table.c[name] for name in _NAMES)).where(*where)
+
+
+def _current(table: Any, low: int, high: int) -> list[ColumnElement[bool]]:
+    """A version was current in [low, high) if it began before the end and none had followed it by the beginning."""
+    where: list[ColumnElement[bool]] = [table.c.updated < high]
+    if table is resource:
+        return where
+    for following in (resource.alias(), resource_history.alias()):
+        same = [following.c[name] == table.c[name] for name in ("tenant", "type", "id")]
+        next_ = select(following.c.vid).where(*same, following.c.vid == table.c.vid + 1, following.c.updated <= low)
+        where.append(~next_.exists())
+    return where
 
 
 def _restricted(store: ResourceStore, table: Any, type_name: str, letter: str) -> list[ColumnElement[bool]]:

@@ -174,11 +174,12 @@ class ResourceStore:
         since: int | None = None,
         count: int = 20,
         cursor: str | None = None,
+        during: tuple[int, int] | None = None,
     ) -> HistoryPage:
-        """Return versions, newest first. NotFound where an instance never was."""
+        """Return versions, newest first; `during`: those current in that time. NotFound where an instance never was."""
         if type is not None and id is not None:
             self._permitted_row(type, id)
-        return history_page(self, type, id, since=since, count=count, cursor=cursor)
+        return history_page(self, type, id, since=since, count=count, cursor=cursor, during=during)
 
     def search(self, query: SearchQuery) -> SearchPage:
         """Return one page of a search."""

@@ -73,7 +73,8 @@ def test_the_history_of_what_never_was_is_not_found(fhir):
 @pytest.mark.parametrize(
     ("query", "code", "expression"),
     [("_since=yesterday", "invalid", "_since"), ("_count=-1", "invalid", "_count"), ("_count=x", "invalid", "_count"),
-     ("_at=2026", "not-supported", "_at"), ("name=x", "invalid", "name"), ("_cursor=x", "invalid", None)],
+     ("_at=yesterday", "invalid", "_at"), ("_list=1", "not-supported", "_list"),
+     ("name=x", "invalid", "name"), ("_cursor=x", "invalid", None)],
 )  # fmt: skip
 def test_a_parameter_that_history_does_not_have_is_refused(fhir, query, code, expression):
     fhir.get(f"Patient/_history?{query}").refused(400, code, expression)
@@ -85,3 +86,37 @@ def test_history_shows_only_what_the_token_covers(client, fhir):
     narrow = client("system/Observation.rs")
     assert [one["resourceType"] for one in narrow.get("_history").resources()] == ["Observation"]
     narrow.get("Patient/_history").refused(403, "forbidden")
+
+
+def test_at_gives_the_versions_that_were_current_in_a_period(fhir, clock):
+    """Versions of one resource at 0:00, 1:00 and 2:00, deleted at 3:00; another from 1:30 on."""
+    first = fhir.create(patient())
+    here = f"Patient/{first['id']}"
+    clock.forward(3600)
+    fhir.put(here, {**first, "gender": "male"})
+    clock.forward(1800)
+    fhir.create(patient("Other"))
+    clock.forward(1800)
+    changed = fhir.put(here, {**first, "gender": "other"}).json
+    clock.forward(3600)
+    fhir.delete(here)
+    clock.forward(3600)
+
+    def vids(url):
+        answer = fhir.get(url)
+        assert answer.status == 200, answer.content
+        assert answer.json["total"] == len(answer.entries())
+        return [row["response"]["etag"] for row in answer.entries()]
+
+    day = "2026-01-01T"
+    assert vids(f"{here}/_history?_at={day}00:30:00Z") == ['W/"1"']
+    assert vids(f"{here}/_history?_at={day}01:30:00%2B01:00") == ['W/"1"']
+    assert vids(f"{here}/_history?_at={changed['meta']['lastUpdated']}") == ['W/"3"']
+    assert vids(f"{here}/_history?_at={day}03:30:00Z") == ['W/"4"'], "the deletion was the state of then"
+    assert vids(f"{here}/_history?_at=2025") == []
+    assert vids(f"{here}/_history?_at=2026-01-01") == ['W/"4"', 'W/"3"', 'W/"2"', 'W/"1"']
+    assert vids(f"Patient/_history?_at={day}01:45:00Z") == ['W/"1"', 'W/"2"']
+    assert vids(f"_history?_at={day}02:30:00Z&_since={day}02:00:00Z") == ['W/"3"']
+    first_page = fhir.get("Patient/_history?_at=2026-01-01&_count=2")
+    assert "_at=2026-01-01" in first_page.link("next")
+    assert len(fhir.get(first_page.link("next")).entries()) == 2
