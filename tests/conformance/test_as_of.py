@@ -110,7 +110,8 @@ def test_an_erased_version_is_gone_from_the_past(client, fhir, past):
 
 
 @pytest.mark.parametrize(("text", "told"), [
-    ("yesterday", "is an instant"), ("2024-05", "is an instant"), ("", "is an instant"),
+    ("yesterday", "is an instant"), ("2024-05", "is an instant"), ("2024-01-01T00:00:00", "is an instant"),
+    ("", "is an instant"),
     ("2999-01-01T00:00:00Z", "yet to come"), ("2024-01-01T00:00:00Z&_asOf=2023-01-01T00:00:00Z", "once"),
 ])  # fmt: skip
 def test_what_is_no_instant_of_the_past_is_refused(fhir, text, told):
