@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hie.context import Context
-from hie.errors import InvalidRequest, MultipleMatches
+from hie.errors import Forbidden, InvalidRequest, MultipleMatches
 from hie.fhir import outcome
 from hie.fhir.conditions import wanted_version
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.interactions import cascade, conditional
-from hie.store.resources import ResourceStore
+from hie.store.resources import ResourceStore, check_version
+from hie.store.versions import StoredVersion
 
 #: Parameters of a DELETE that say how to delete, not what.
 COUNT, CASCADE = "_count", "_cascade"
@@ -39,7 +40,7 @@ def delete(request: FhirRequest, ctx: Context) -> FhirResponse:
         ids = _meant(asked, inside)
         if not ids:
             return _told(f"No {asked.type} matches; nothing was deleted.", None)
-        stored = [store.delete(asked.type, id_, if_match=asked.if_match) for id_ in ids]
+        stored = [_deleted(asked, id_, store) for id_ in ids]
         deleted = [f"{one.type}/{one.id}" for one in stored if one is not None]
         if not deleted:
             return _told(f"{asked.type}/{ids[0]} is not there; nothing was deleted.", (asked.type, ids[0]))
@@ -51,6 +52,18 @@ def delete(request: FhirRequest, ctx: Context) -> FhirResponse:
                      f"history.{_with(also)}", None)
 
     return ctx.store.transact(unit)
+
+
+def _deleted(asked: Asked, id_: str, store: ResourceStore) -> StoredVersion | None:
+    """Delete one; what the token may neither delete nor read is not there, as a read of it says."""
+    try:
+        return store.delete(asked.type, id_, if_match=asked.if_match)
+    except Forbidden:
+        is_found = asked.criteria is not None or not store.grant.queries(asked.type, "d")
+        if is_found or store.read_many([(asked.type, id_)]):
+            raise
+        check_version(asked.type, id_, asked.if_match, None)
+        return None
 
 
 def meant_ids(request: FhirRequest, ctx: Context) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from hie.errors import Conflict, Forbidden, Gone, NotFound, PreconditionFailed, Referenced
+from hie.errors import BrokenReference, Conflict, Forbidden, Gone, NotFound, PreconditionFailed, Referenced
 from hie.fhir import json_format
 from hie.fhir.http import FhirResponse
 from hie.fhir.scopes import Grant
@@ -234,6 +234,18 @@ class ResourceStore:
                 raise
             raise Referenced(error.diagnostics.replace(source, "a resource that the token may not read"),
                              expression=error.issues[0].expression) from None
+        except BrokenReference as error:
+            raise self._without_versions(error, unit) from None
+
+    def _without_versions(self, error: BrokenReference, unit: UnitOfWork) -> BrokenReference:
+        """Return the error without the number of versions where the token may not read what has them."""
+        issue = error.issues[0]
+        place, slash, _ = (issue.target or "").partition("/_history/")
+        type_name, _, id_ = place.partition("/")
+        if not slash or self._within(unit).read_many([(type_name, id_)]):
+            return error
+        told = f"{issue.source} refers to {issue.target}, which is not known here."
+        return BrokenReference(told, issues=[replace(issue, diagnostics=told)])
 
     def _fill_entry(self, unit: UnitOfWork, result: object) -> None:
         if isinstance(result, FhirResponse):
@@ -274,20 +286,22 @@ class ResourceStore:
     ) -> StoredVersion:
         """Store the next version, or the first where there was none; one that changes nothing is not stored."""
         unit = self._open_unit()
+        self._permit(type, "u", None)
         row = rows.current(unit.writing(), self.tenant, type, id, lock=True)
-        _check_version(type, id, if_match, row)
         if row is None:
             rows.lock(unit.writing(), self.keys, "id", type, id)
             row = rows.current(unit.writing(), self.tenant, type, id, lock=True)
         if row is None:
+            check_version(type, id, if_match, row)
             return self._write_new(unit, type, id, content, UPDATED)
         before = self.open([row])[0]
         before_index = past_index = EMPTY_INDEX
         if before.content is not None:
             before_index, past_index = self._index_before(parsed(before))
-            self._permit(type, "u", before_index)
-            if json_format.dump(served(content, id, row.vid, row.updated)) == before.content:
-                return before
+            self._permit(type, "u", before_index)  # before the version is told
+        check_version(type, id, if_match, row)
+        if before.content is not None and json_format.dump(served(content, id, row.vid, row.updated)) == before.content:
+            return before
         now = max(unit.now, row.updated + 1000)
         resource_ = served(content, id, row.vid + 1, now)
         index = self._index(resource_)
@@ -301,7 +315,7 @@ class ResourceStore:
         """Return the current version; nobody else changes it until the transaction ends. NotFound, Gone, Forbidden."""
         row = rows.current(self._open_unit().writing(), self.tenant, type, id, lock=True)
         version = self.read(type, id)
-        _check_version(type, id, if_match, row)
+        check_version(type, id, if_match, row)
         return version
 
     def delete(self, type: str, id: str, *, if_match: int | None = None) -> StoredVersion | None:
@@ -310,12 +324,13 @@ class ResourceStore:
         self._permit(type, "d", None)
         connection = unit.writing() if (type, id) in unit.touched else unit.beginning()
         row = rows.current(connection, self.tenant, type, id, lock=True)
-        _check_version(type, id, if_match, row)
         if row is None or row.sealed is None:
+            check_version(type, id, if_match, row)
             return None
         before = open_versions(connection, self.keys, [row])[0]
         before_index, past_index = self._index_before(parsed(before))
-        self._permit(type, "d", before_index)
+        self._permit(type, "d", before_index)  # before the version is told
+        check_version(type, id, if_match, row)
         version = StoredVersion(type, id, row.vid + 1, DELETED, max(unit.now, row.updated + 1000), None)
         unit.write(version, None, EMPTY_INDEX, row, before_index, past_index)
         return version
@@ -399,7 +414,8 @@ class ResourceStore:
         return True
 
 
-def _check_version(type_name: str, id_: str, if_match: int | None, row: rows.Current | None) -> None:
+def check_version(type_name: str, id_: str, if_match: int | None, row: rows.Current | None) -> None:
+    """Refuse what If-Match names where it is not the version of the row; `row` None: there is none."""
     found = None if row is None or row.sealed is None else row.vid
     if if_match is not None and if_match != found:
         state = "does not exist" if found is None else f"is at version {found}"
