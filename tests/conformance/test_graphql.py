@@ -5,6 +5,7 @@ from urllib.parse import quote, urlencode
 import pytest
 from sqlalchemy import event
 
+from hie.operations.graphql import execution
 from tests.builders import bundle, entry, observation, patient, practitioner
 
 
@@ -226,3 +227,10 @@ def test_bounds_hold(fhir, monkeypatch):
     fhir.post("$graphql", b"\xff", Content_Type="application/graphql").refused(400, "invalid", "query")
     fhir.post("$graphql", [1], Content_Type="application/json").refused(400, "invalid", "query")
     fhir.get("Patient/$graphql?query=x").refused(404, "not-found", "http.url")
+
+
+def test_paths_that_handle_too_much_end_the_query(fhir, monkeypatch):
+    monkeypatch.setattr(execution, "MOST_HANDLED", 20)
+    id_ = fhir.create({"resourceType": "Patient", "name": [{"given": ["a", "b"]}] * 20})["id"]
+    query = '{ name(fhirpath: "descendants().descendants().count() = 0 or given.exists()") { given } }'
+    fhir.get(f"Patient/{id_}/$graphql?query={quote(query)}").refused(422, "too-costly", "query", "more than 20 items")

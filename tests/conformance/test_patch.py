@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from hie.fhir.patching import fhirpath_patch
 from tests.builders import SYSTEM, bundle, entry, observation, patient, post, practitioner
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
@@ -302,3 +303,12 @@ def test_a_patch_is_audited_under_its_own_name(app, fhir, send):
     store.database.settle_records()
     found = audit.find(store.database.connection(), store.tenants[1].audit_keys, 1, interaction="patch")
     assert [(row["status"], row["id"], row["patient"]) for row in found] == [(422, id_, id_), (200, id_, id_)]
+
+
+def test_paths_that_look_at_too_much_end_the_patch(fhir, send, monkeypatch):
+    monkeypatch.setattr(fhirpath_patch, "MOST_LOOKED_AT", 2_000)
+    id_ = fhir.create(patient("Many", name=[{"family": f"n{number}"} for number in range(100)]))["id"]
+    row = fhirpath("delete", "Patient.name.where(family = 'none')")["parameter"][0]
+    answer = send(f"Patient/{id_}", {"resourceType": "Parameters", "parameter": [row] * 50})
+    answer.refused(422, "too-costly", "Parameters.parameter[6]", "2000 elements")
+    assert send(f"Patient/{id_}", {"resourceType": "Parameters", "parameter": [row] * 3}).vid == "1"

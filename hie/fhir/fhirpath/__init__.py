@@ -61,6 +61,7 @@ class Compiled:
         resource: dict[str, Any] | None = None,
         root_resource: dict[str, Any] | None = None,
         variables: dict[str, Any] | None = None,
+        watch: Watch | None = None,
     ) -> list[Any]:
         """Evaluate on an element; FhirPathError if the expression has no result on this input.
 
@@ -68,7 +69,7 @@ class Compiled:
         extensions alone has no value to give. `resource` is the resource around the element (the element itself if
         it is one), `root_resource` the one that contains that.
         """
-        found = self._run(focus, resource, root_resource, variables)
+        found = self._run(focus, resource, root_resource, variables, watch)
         if len(found) == 1 and type(found[0]) is not Element:
             return [found[0]]
         values = [item.value if type(item) is Element else item for item in found]
@@ -97,9 +98,10 @@ class Compiled:
         resource: dict[str, Any] | None = None,
         root_resource: dict[str, Any] | None = None,
         variables: dict[str, Any] | None = None,
+        watch: Watch | None = None,
     ) -> bool | None:
         """Evaluate a condition; None if it cannot be decided, such as a comparison of dates too imprecise."""
-        return truth(self._run(focus, resource, root_resource, variables))
+        return truth(self._run(focus, resource, root_resource, variables, watch))
 
     def _run(
         self,

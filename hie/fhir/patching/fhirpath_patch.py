@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hie.errors import Conflict, FhirError, InvalidRequest, Unprocessable
-from hie.fhir.fhirpath import model, syntax
+from hie.errors import Conflict, FhirError, InvalidRequest, TooCostly, Unprocessable
+from hie.fhir.fhirpath import Watch, model, syntax
+from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.fhir.fhirpath.model import Child
 from hie.fhir.patching import places
 from hie.fhir.patching.places import Collection, Place
@@ -16,6 +17,9 @@ from hie.fhir.patching.values import Given, given
 from hie.fhir.resource import validated
 
 MOST_OPERATIONS = 10_000
+#: What the paths of one patch may look at, together.
+MOST_LOOKED_AT = 500_000
+MOST_SECONDS = 3.0
 #: operation -> the parts it needs beside type and path
 _PARTS: dict[str, frozenset[str]] = {
     "add": frozenset({"name", "value"}),
@@ -47,11 +51,16 @@ class FhirPathPatch:
 
     def applied(self, resource: dict[str, Any]) -> Any:
         """Return the resource after all operations, each of which sees what those before it did."""
-        root = Place(None, "", "", None, None, resource["resourceType"], resource)
+        watch = Watch(MOST_SECONDS, MOST_LOOKED_AT)
+        root = Place(None, "", "", None, None, resource["resourceType"], resource, watch)
         copier = Copier()
         for one in self.operations:
             try:
                 _DO[one.type](one, root, copier)
+            except FhirPathLimit:
+                raise TooCostly(f"The paths of the patch look at more than {MOST_LOOKED_AT} elements, or for longer "
+                                f"than {MOST_SECONDS:g} s; send fewer operations at a time. Nothing was changed.",
+                                expression=one.expression) from None
             except FhirError as error:
                 if error.issues[0].expression is not None:
                     raise

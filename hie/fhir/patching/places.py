@@ -12,7 +12,8 @@ from typing import Any
 
 from hie.errors import InvalidRequest, Unprocessable
 from hie.fhir import fhirpath
-from hie.fhir.fhirpath import FhirPathError, FhirPathSyntaxError, model, syntax
+from hie.fhir.fhirpath import FhirPathError, FhirPathSyntaxError, Watch, model, syntax
+from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.fhir.fhirpath.model import Child
 from hie.fhir.fhirpath.parser import parse as parse_path
 
@@ -23,7 +24,8 @@ USABLE = "where, first, last, tail, skip, take, single, ofType, as and extension
 class Place:
     """One element: `owner[name]`, or `owner[name][index]` of an array; the resource itself has no owner.
 
-    A primitive has its id and extensions beside it, in the property of the same name with an underscore.
+    A primitive has its id and extensions beside it, in the property of the same name with an underscore. `watch` ends
+    a patch whose paths look at too much: it runs while nobody else may write.
     """
 
     owner: dict[str, Any] | None
@@ -33,6 +35,7 @@ class Place:
     child: Child | None
     type: str
     value: Any
+    watch: Watch
 
     def children_of(self, *, make: bool = False) -> dict[str, Any] | None:
         """Return the object that holds the element's own elements; None where a primitive has none and none is made."""
@@ -113,7 +116,8 @@ def elements(owner: Place, child: Child) -> list[Place]:
     holder = owner.children_of()
     if holder is None:
         return []
-    found = []
+    found: list[Place] = []
+    watch = owner.watch
     for name, type_name in child.forms:
         value, beside = holder.get(name), holder.get("_" + name)
         if child.is_list:
@@ -121,9 +125,10 @@ def elements(owner: Place, child: Child) -> list[Place]:
             extras = beside if isinstance(beside, list) else []
             for index in range(max(len(values), len(extras))):
                 item = values[index] if index < len(values) else None
-                found.append(Place(holder, owner.type, name, index, child, _actual(type_name, item), item))
+                found.append(Place(holder, owner.type, name, index, child, _actual(type_name, item), item, watch))
         elif value is not None or beside is not None:
-            found.append(Place(holder, owner.type, name, None, child, _actual(type_name, value), value))
+            found.append(Place(holder, owner.type, name, None, child, _actual(type_name, value), value, watch))
+    watch.spend(len(found))
     return found
 
 
@@ -173,7 +178,11 @@ def _holds(condition: syntax.Expression, one: Place, root: Place) -> bool:
     if one.value is None:
         return False
     try:
-        return fhirpath.compile_tree(condition, one.type).holds(one.value, resource=root.value) is True
+        compiled = fhirpath.compile_tree(condition, one.type)
+        one.watch.spend(1)
+        return compiled.holds(one.value, resource=root.value, watch=one.watch) is True
+    except FhirPathLimit:
+        raise
     except FhirPathError as error:
         raise Unprocessable(f"The condition of where() cannot be evaluated: {error}") from None
 

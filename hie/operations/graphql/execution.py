@@ -14,8 +14,8 @@ from typing import Any
 from hie.context import Context
 from hie.errors import FhirError, Forbidden, Gone, InvalidRequest, NotFound, TooCostly
 from hie.fhir import facts, json_format, references
-from hie.fhir.fhirpath import FhirPathError, model
-from hie.fhir.fhirpath import compile as compile_expression
+from hie.fhir.fhirpath import Compiled, FhirPathError, Watch, compile_once, model
+from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.fhir.paging import CURSOR
 from hie.fhir.search_parameters import IndexValues
 from hie.operations.graphql.answer import Cell, Row, lift, place
@@ -30,6 +30,8 @@ MOST_FETCHES = 100
 MOST_RESOURCES = 5_000
 MOST_VALUES = 200_000
 MOST_SECONDS = 10.0
+#: Items that its FHIRPaths handle, together.
+MOST_HANDLED = 500_000
 #: Parents whose referring resources one search asks for, and the most that it may find.
 PARENTS, REFERRING = 200, 1_000
 
@@ -76,6 +78,8 @@ class Execution:
     _resources: int = 0
     _values: int = 0
     _started: float = field(default_factory=time.monotonic)
+    _watch: Watch = field(default_factory=lambda: Watch(MOST_SECONDS, MOST_HANDLED))
+    _paths: dict[tuple[str, str], Compiled] = field(default_factory=dict)
     _read: dict[Target, Any] = field(default_factory=dict)
 
     # -- the roots -------------------------------------------------------------------------------------------------
@@ -199,8 +203,10 @@ class Execution:
             if name == "fhirpath":
                 self._spend(50)
                 try:
-                    if compile_expression(str(value), form).holds(item) is not True:
+                    if self._path(str(value), form).holds(item, watch=self._watch) is not True:
                         return False
+                except FhirPathLimit as error:
+                    raise TooCostly(f"fhirpath of {one.name}: {error}", expression="query") from None
                 except FhirPathError as error:
                     raise _invalid(f"fhirpath of {one.name}: {str(error)[:300]}.") from error
                 continue
@@ -210,10 +216,18 @@ class Execution:
                 return False
         return True
 
+    def _path(self, text: str, form: str) -> Compiled:
+        """Compile a FHIRPath of the query, once for each request."""
+        if (text, form) not in self._paths:
+            self._paths[(text, form)] = compile_once(text, form)
+        return self._paths[(text, form)]
+
     def _first_text(self, path: str, form: str, item: Any) -> str:
         self._spend(50)
         try:
-            found = compile_expression(path, form).evaluate(item)
+            found = self._path(path, form).evaluate(item, watch=self._watch)
+        except FhirPathLimit as error:
+            raise TooCostly(f"path of @slice: {error}", expression="query") from None
         except FhirPathError as error:
             raise _invalid(f"path of @slice: {str(error)[:300]}.") from error
         return _text(found[0]) if found else ""
