@@ -28,8 +28,8 @@ from hie.web.negotiation import FHIR_JSON, FHIR_XML
 STATUSES: dict[str, tuple[int, ...]] = {
     "capabilities": (200, 400, 406),
     "transaction": (200, 400, 403, 404, 406, 409, 410, 412, 413, 415),
-    "async-status": (200, 202, 404, 406),
-    "async-cancel": (202, 404, 406),
+    "async-status": (200, 202, 400, 404, 406),
+    "async-cancel": (202, 400, 404, 406),
     "history-system": (200, 400, 403, 406),
     "history-type": (200, 400, 403, 406),
     "history-instance": (200, 400, 403, 404, 406),

@@ -266,6 +266,12 @@ def test_packages_are_told_and_removed_and_declared_profiles_are_switched(
     assert admin.refused("DELETE", "/packages/example.profiles/1.0.0") == (404, "not-found", "")
 
 
+@pytest.mark.parametrize("path", ["/packages/a/%00", "/packages/%00/1", "/clients/%00", "/models/a%00/manifest"])
+def test_an_address_with_a_nul_is_refused_and_not_asked_of_the_database(admin: Admin, path: str) -> None:
+    method = "DELETE" if "packages" in path else "GET"
+    assert admin.refused(method, path) == (400, "invalid", "http.url")
+
+
 # ---- models ----------------------------------------------------------------------------------------------------------
 
 

@@ -508,6 +508,8 @@ class Target:
         return answer
 
     def _look_into(self, answer: Any, request: Any) -> None:
+        if not str(answer.get("type")).endswith("-response"):
+            return  # a search over all types
         for row in answer.get("entry", []):
             assert not row["response"]["status"].startswith("5"), (row, request)
 

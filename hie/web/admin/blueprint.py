@@ -42,6 +42,8 @@ def _view(application: Application, route: AdminRoute, started: int) -> Callable
         here = exchange.current()
         here.entry.interaction = route.code
         principal = here.authenticate_admin()
+        if any("\x00" in value for value in path.values()):  # no text of PostgreSQL's can hold it
+            raise InvalidRequest("The URL holds the character NUL.", expression="http.url")
         asked = AdminRequest(
             application=application,
             principal=principal,
