@@ -31,7 +31,7 @@ def test_head_answers_what_get_does_without_the_body(fhir):
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("", "OPTIONS, POST"), ("metadata", "GET, HEAD, OPTIONS"), ("_history", "GET, HEAD, OPTIONS"),
+        ("", "GET, HEAD, OPTIONS, POST"), ("metadata", "GET, HEAD, OPTIONS"), ("_history", "GET, HEAD, OPTIONS"),
         ("Patient", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"), ("Patient/_search", "OPTIONS, POST"),
         ("Patient/1", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"), ("Patient/1/_history/1", "DELETE, GET, HEAD, OPTIONS"),
         ("Patient/1/$everything", "GET, HEAD, OPTIONS, POST"), ("Media/1/$diagnose", "OPTIONS, POST"),

@@ -196,6 +196,7 @@ class Interval(Clause):
 
     `where`: "updated" and "date" are columns of the resource row, "index" is the side table, under `parameter`.
     `part` asks for "near" or "far" intervals only, which together are all (hie.store.search.statements).
+    `drives`: its rows are few and come first (hie.store.search.drivers).
     """
 
     where: str
@@ -204,10 +205,11 @@ class Interval(Clause):
     high: int
     parameter: int = 0
     part: str = ""
+    drives: bool = False
     rank: int = RANGE
 
     def shape(self) -> Shape:
-        return ("interval", self.where, self.prefix, self.part)
+        return ("interval", self.where, self.prefix, self.part, self.drives)
 
     def values(self) -> Iterator[Any]:
         if self.where == "index":

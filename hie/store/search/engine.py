@@ -16,11 +16,10 @@ from sqlalchemy.types import BigInteger
 
 from hie.errors import InvalidSearch, NotSupported
 from hie.fhir.search_parameters import IndexValues, extract
-from hie.store.models import token
 from hie.store.opening import parsed
 from hie.store.prepared import Prepared
 from hie.store.rows import Current
-from hie.store.search import criteria, grants, hops, inclusion, instant, opened_order, ordering, relevance
+from hie.store.search import criteria, drivers, grants, hops, inclusion, instant, opened_order, ordering, relevance
 from hie.store.search.chain import Asked, PerType
 from hie.store.search.clauses import (
     CODE,
@@ -52,15 +51,12 @@ from hie.store.search.words import FullText
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
-    from hie.store.database import Database
     from hie.store.resources import ResourceStore
 
 __all__ = ["SearchPage", "Unstored", "check_scope", "match", "match_unstored", "matches", "restriction", "search"]
 
 #: Without _total, a page that does not hold all matches counts them up to here, where that costs little.
 COUNTED = 1_000
-#: SQLite sorts the matches of a token; from so many on it goes through the index of the sort key instead.
-FREQUENT = 10_000
 #: Rows opened at a time where resources must be verified.
 BATCH = 200
 
@@ -205,7 +201,7 @@ def _asked(store: ResourceStore, query: SearchQuery) -> _Asked:
     if granted is not None:
         parts.append(granted)
     verify = tuple(one.verify for one in compiled if one.verify is not None)
-    return _Asked(query.type, hops.settled(store, both(parts)), verify)
+    return _Asked(query.type, drivers.settled(store, hops.settled(store, both(parts)), query.type), verify)
 
 
 def _asked_over_types(store: ResourceStore, query: SearchQuery) -> _Asked:
@@ -356,22 +352,7 @@ def _is_in_order(store: ResourceStore, phase: Phase) -> bool:
     driver = phase.clause.parts[0] if isinstance(phase.clause, Both) else phase.clause
     if phase.keys[0].place not in ("date", "updated") or not isinstance(driver, Token) or driver.rank < CODE:
         return False
-    return _is_frequent(store.database, driver.hash, store.clock() // 60_000_000)
-
-
-@lru_cache(maxsize=4096)
-def _is_frequent(database: Database, hash_: int, _minute: int) -> bool:
-    """Tell whether a token is that of very many resources; asked again each minute."""
-    found = database.connection().execute(_FREQUENCY, {"hash": hash_, "row_limit": FREQUENT}).scalar_one()
-    return bool(found >= FREQUENT)
-
-
-_FREQUENCY = select(func.count()).select_from(
-    select(literal_column("1"))
-    .where(token.c.hash == bindparam("hash", type_=BigInteger()))
-    .limit(bindparam("row_limit", type_=BigInteger()))
-    .subquery()
-)
+    return drivers.is_frequent(store, driver)
 
 
 # ---- totals ----------------------------------------------------------------------------------------------------------
@@ -456,7 +437,7 @@ def _page_statement(
     def arm(sql: Sql) -> Select[Any]:
         values = [ordering.expression(key, number, sql, is_far=is_far) for number, key in enumerate(keys.keys)]
         columns = [*sql.tables.columns, *(value.label(f"sort{number}") for number, value in enumerate(values))]
-        at = place(sql.tables, typed)
+        at = place(sql.tables.row, typed)
         if as_of == "recent" and sql.tables.is_past:
             statement = sql.recent(columns, shaped.clause, at)
         else:
@@ -481,7 +462,7 @@ def _count_statement(dialect: str, shaped: Shaped, typed: bool, is_limited: bool
     one: list[Any] = [literal_column("1").label("one")]
     most = bindparam("row_limit", type_=BigInteger())
     if as_of:
-        found, names = at_instant(dialect, lambda sql: sql.page(one, shaped.clause, place(sql.tables, typed)))
+        found, names = at_instant(dialect, lambda sql: sql.page(one, shaped.clause, place(sql.tables.row, typed)))
         limited = select(found).limit(most) if is_limited else select(found)
         return prepared(select(func.count()).select_from(limited.subquery())), names
     sql = sql_for(dialect)
@@ -489,7 +470,7 @@ def _count_statement(dialect: str, shaped: Shaped, typed: bool, is_limited: bool
         # Tokens belong to one tenant and type, and to live resources only: their table alone can count.
         rows = sql.token_rows(shaped.clause)
     else:
-        rows = sql.page(one, shaped.clause, place(sql.tables, typed))
+        rows = sql.page(one, shaped.clause, place(sql.tables.row, typed))
     if is_limited:
         rows = rows.limit(most)
     counted = select(func.count()).select_from(rows.subquery())

@@ -1,7 +1,7 @@
 """What chains and `_has` ask of the index: joins over references, with the grant at every hop (D11).
 
 A resource that the token may not search is never at the other end of a join: neither found nor told apart through it.
-Why joins and not two searches, and what the index of references tells: docs/adr/0011.
+Why joins and not two searches, and what the index of references tells: docs/adr/0012.
 """
 
 from __future__ import annotations

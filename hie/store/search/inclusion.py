@@ -168,7 +168,7 @@ def _statement(store: ResourceStore, asked: Clause, typed: bool) -> tuple[Select
     most = bindparam("row_limit", type_=BigInteger())
 
     def arm(sql: Sql) -> Select[Any]:
-        found = sql.page(sql.tables.columns, asked, place(sql.tables, typed))
+        found = sql.page(sql.tables.columns, asked, place(sql.tables.row, typed))
         return found.order_by(sql.key).limit(most)
 
     dialect = store.database.dialect

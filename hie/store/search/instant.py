@@ -146,7 +146,7 @@ def _rows(store: ResourceStore, type_name: str, ids: Sequence[str]) -> list[Any]
 
 def _among(store: ResourceStore, type_name: str, tables: Tables) -> Select[Any]:
     restriction = grants.restriction(store, type_name, "r", tables)
-    wanted = (*tables.live, *place(tables, typed=True), valid(tables))
+    wanted = (*tables.live, *place(tables.row, typed=True), valid(tables))
     among = tables.row.c.id.in_(bindparam("ids", expanding=True))
     found = select(*tables.columns).where(*wanted, among)
     return found if restriction is None else found.where(restriction)

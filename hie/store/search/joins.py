@@ -78,13 +78,13 @@ def _walk(sql: Sql, branch: Branch, reverse: bool) -> list[Condition]:
     ]  # fmt: skip
     by_tokens = is_of_tokens(branch.clause)
     if by_tokens and not sql.tokens_in_rows:
-        with _at(sql, sql.row, there.c.key):
+        with at(sql, sql.row, there.c.key):
             return [*conditions, branch.clause.sql(sql)]
     other = resource.alias()
     conditions.append(other.c.key == there.c.key)
     if not by_tokens:
         conditions += _live(other, branch.type, hidden=not sql.tokens_in_rows)
-    with _at(sql, other, other.c.key):
+    with at(sql, other, other.c.key):
         for part in _parts(branch.clause):
             if isinstance(part, Joined) and len(part.branches) == 1:
                 conditions += _walk(sql, part.branches[0], part.reverse)
@@ -123,7 +123,7 @@ def _keys_of_rows(sql: Sql, branch: Branch, reverse: bool) -> Select[Any]:
     conditions.append(other.c.key == there.c.key)
     if not is_of_tokens(branch.clause):
         conditions += _live(other, branch.type)
-    with _at(sql, other, other.c.key):
+    with at(sql, other, other.c.key):
         conditions.append(begun(sql, branch.clause))
     return select(here.c.key).where(*conditions)
 
@@ -156,7 +156,7 @@ def matches(sql: Sql, type_name: str, clause: Clause) -> Any:
     if driver is not None and len(parts) == 1 and is_of_tokens(clause):
         return driver
     other = resource.alias()
-    with _at(sql, other, other.c.key):
+    with at(sql, other, other.c.key):
         rest = [part.sql(sql) for part in (parts if driver is None else parts[1:])]
     found = select(other.c.key).where(*_live(other, type_name, hidden=driver is not None), *rest)
     if driver is None:
@@ -166,7 +166,7 @@ def matches(sql: Sql, type_name: str, clause: Clause) -> Any:
 
 
 @contextmanager
-def _at(sql: Sql, row: Any, key: Any) -> Iterator[None]:
+def at(sql: Sql, row: Any, key: Any) -> Iterator[None]:
     """Let clauses ask of the resource at the other end."""
     before = sql.row, sql.key
     sql.row, sql.key = row, key

@@ -96,7 +96,7 @@ def _statement(dialect: str, shaped: Shaped, as_of: bool) -> tuple[Prepared, tup
     most = bindparam("row_limit", type_=BigInteger())
 
     def arm(sql: Sql) -> Select[Any]:
-        found = sql.page(sql.tables.columns, shaped.clause, place(sql.tables, typed=True))
+        found = sql.page(sql.tables.columns, shaped.clause, place(sql.tables.row, typed=True))
         return found.where(sql.key > bindparam("behind", type_=BigInteger())).order_by(sql.key).limit(most)
 
     if as_of:

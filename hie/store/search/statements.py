@@ -61,7 +61,7 @@ from hie.store.search.clauses import (
     Number,
     Token,
 )
-from hie.store.search.tables import CURRENT, PAST, Tables, valid
+from hie.store.search.tables import CURRENT, PAST, Tables, place, valid
 
 Condition = ColumnElement[bool]
 Columns = Sequence[ColumnElement[Any]]
@@ -466,6 +466,11 @@ class SqliteSql(Sql):
             return found.where(*conditions)
         if isinstance(clause, Interval) and clause.where == "index" and clause.prefix != "ne":
             return select(*self.identity(self.tables.dates)).where(self.date_condition(clause.prefix))
+        if isinstance(clause, Interval) and clause.drives:
+            other = self.tables.row.alias()
+            with joins.at(self, other, other.c.key):
+                condition = clause.sql(self)
+            return select(*self.identity(other)).where(*place(other, typed=True), condition)
         if isinstance(clause, Number) and clause.prefix != "ne":
             return select(*self.identity(self.tables.numbers)).where(self.number_condition(clause.prefix, clause.unit))
         if isinstance(clause, Joined) and clause.drives:
@@ -482,7 +487,7 @@ def has_keys(clause: Clause) -> bool:
     if isinstance(clause, Joined):
         return clause.drives
     if isinstance(clause, Interval):
-        return clause.where == "index" and clause.prefix != "ne"
+        return clause.drives or (clause.where == "index" and clause.prefix != "ne")
     if isinstance(clause, Number):
         return clause.prefix != "ne"
     return isinstance(clause, Token | AnyToken | AllTokens | Linked)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Table, Text, and_, bindparam, literal_column
+from sqlalchemy import BigInteger, ColumnElement, FromClause, Integer, Table, Text, and_, bindparam, literal_column
 
 from hie.store.models import (
     DELETED,
@@ -69,8 +69,8 @@ def valid(tables: Tables) -> Condition:
     return row.updated + literal_column("0") <= at
 
 
-def place(tables: Tables, typed: bool) -> list[Condition]:
-    """Return the condition on the tenant and, `typed`, on the type."""
-    row = tables.row.c
+def place(table: FromClause, typed: bool) -> list[Condition]:
+    """Return the condition on the tenant and, `typed`, on the type of a row."""
+    row = table.c
     within: list[Condition] = [row.tenant == bindparam("tenant", type_=Integer())]
     return [*within, row.type == bindparam("type", type_=Text())] if typed else within
