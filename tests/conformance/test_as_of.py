@@ -85,16 +85,23 @@ def test_everything_is_of_then(fhir, past):
     fhir.get(f"Patient/{past['patient']['id']}/$everything?_asOf=2020-01-01T00:00:00Z").refused(404, "not-found")
 
 
-def test_a_granular_scope_is_judged_by_what_a_version_was(client, past):
+def test_a_granular_scope_covers_what_a_version_was_and_what_the_resource_is_now(client, fhir, past):
     at, here = past["at"], f"Patient/{past['patient']['id']}"
     women, men = client("system/Patient.rs?gender=female"), client("system/Patient.rs?gender=male")
+    for closed in (women, men):  # a woman then, a man now: closed to both
+        closed.get(f"{here}?_asOf={at}").refused(404, "not-found")
+        assert closed.total(f"Patient?_asOf={at}") == 0
+        assert closed.total(f"?_type=Patient&_asOf={at}") == 0
+    assert (women.total("Patient"), men.total("Patient")) == (0, 1)
+    now = fhir.get(here).json
+    fhir.put(here, {**now, "gender": "female"})
     assert women.get(f"{here}?_asOf={at}").json == past["patient"]
-    women.get(here).refused(404, "not-found")
-    men.get(f"{here}?_asOf={at}").refused(404, "not-found")
-    assert (women.total(f"Patient?_asOf={at}"), men.total(f"Patient?_asOf={at}"), men.total("Patient")) == (1, 0, 1)
-    results = client("system/Observation.rs?status=final", "system/Patient.rs?gender=male")
+    assert (women.total(f"Patient?_asOf={at}"), men.total(f"Patient?_asOf={at}")) == (1, 0)
+    assert women.total(f"?_type=Patient&_asOf={at}") == 1
+    assert client("system/Observation.rs?status=final").total(f"Observation?_asOf={at}") == 0  # amended now, or deleted
+    results = client("system/Observation.rs", "system/Patient.rs?gender=male")
     answer = results.get(f"Observation?_asOf={at}&_include=Observation:patient&_total=accurate")
-    assert (answer.resources(), answer.json["total"]) == ([past["heart"]], 1)
+    assert (answer.resources(), answer.json["total"]) == ([past["heart"], past["gone"]], 2)
     assert results.get(f"Observation?patient.name=smith&_asOf={at}").json.get("entry") is None
     only = client("system/Observation.rs")
     only.get(f"Patient?_asOf={at}").refused(403, "forbidden")

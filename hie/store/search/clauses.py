@@ -339,6 +339,23 @@ class Negation(Clause):
 
 
 @dataclass(frozen=True, slots=True)
+class StandsNow(Clause):
+    """The resource as it stands now matches, also where a version of the past is looked at."""
+
+    part: Clause
+    rank: int = WIDE
+
+    def shape(self) -> Shape:
+        return ("now", self.part.shape())
+
+    def values(self) -> Iterator[Any]:
+        return self.part.values()
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.stands_now(self.part)
+
+
+@dataclass(frozen=True, slots=True)
 class Linked(Clause):
     """The resource refers to one of these places, by whatever search parameter."""
 

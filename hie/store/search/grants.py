@@ -27,6 +27,7 @@ from hie.store.search.clauses import (
     Negation,
     NotDecidable,
     Present,
+    StandsNow,
     Token,
     Types,
     both,
@@ -52,7 +53,12 @@ def clause(store: ResourceStore, type_name: str, letter: str) -> Clause | None:
         return None
     if not queries:
         raise Forbidden(f"The token has no scope for this: system/{type_name}.{letter} is needed.")
-    return _of_queries(store.blind, type_name, queries)
+    return _as_it_was_and_is(store, _of_queries(store.blind, type_name, queries))
+
+
+def _as_it_was_and_is(store: ResourceStore, asked: Clause) -> Clause:
+    """Of the past, a version is shown that the grant covers and whose resource it still covers: as vread does."""
+    return asked if store.at is None else both([asked, StandsNow(asked)])
 
 
 def over_types(store: ResourceStore, letter: str, wanted: frozenset[str] | None = None) -> Clause | None:
@@ -71,7 +77,8 @@ def over_types(store: ResourceStore, letter: str, wanted: frozenset[str] | None 
         return None
     parts: list[Clause] = [Types(free)] if free else []
     for name in bound:
-        parts.append(both([Types((name,)), _of_queries(store.blind, name, store.grant.queries(name, letter) or ())]))
+        asked = _as_it_was_and_is(store, _of_queries(store.blind, name, store.grant.queries(name, letter) or ()))
+        parts.append(both([Types((name,)), asked]))
     return either(parts)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -44,7 +44,7 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.types import TypeEngine
 
 from hie.fhir.datatypes import MICROSECONDS_PER_DAY
-from hie.store.models import reference_index, resource
+from hie.store.models import DELETED, reference_index, resource
 from hie.store.prepared import Prepared
 from hie.store.search import joins
 from hie.store.search.clauses import (
@@ -136,6 +136,16 @@ class Sql:
             made = bindparam(f"{self.prefix}{len(self.binds)}", type_=type_)
         self.binds.append(made)
         return made
+
+    def stands_now(self, part: Clause) -> Condition:
+        """Return whether the resource as it stands now matches, whatever version is looked at."""
+        if not self.tables.is_past:
+            return part.sql(self)
+        now = CURRENT.row.alias()
+        inside = replace(self, tables=CURRENT)  # binds are shared: their names go on
+        inside.row, inside.key = now, now.c.key
+        live = now.c.method != literal_column(str(DELETED))
+        return exists(select(literal_column("1")).where(now.c.key == self.row.c.key, live, part.sql(inside)))
 
     # -- columns of the row ---------------------------------------------------------------------------------------
 
