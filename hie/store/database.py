@@ -32,6 +32,7 @@ T = TypeVar("T")
 #: A commit is not put off for further neighbours once it holds this many requests or is this old.
 GROUP_REQUESTS, GROUP_SECONDS = 64, 0.02
 WRITE_ATTEMPTS = 6
+LOCK_PATIENCE_SECONDS = 30.0
 #: PostgreSQL: serialization_failure, deadlock_detected, and a unique row that a neighbour was quicker to write
 RETRIED = frozenset({"40001", "40P01", "23505"})
 _AUDIT_COLUMNS = tuple(audit.c.keys())
@@ -66,8 +67,9 @@ def prepare_engine(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
+        _keep_a_log(connection)
         for pragma in (
-            "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY",
+            "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY",
             "cache_size = -2048", "mmap_size = 134217728", "wal_autocheckpoint = 4000", "trusted_schema = OFF",
             "secure_delete = ON",
         ):  # fmt: skip
@@ -75,6 +77,20 @@ def prepare_engine(engine: Engine) -> None:
 
 
 _LAST_RECORD = select(func.coalesce(func.max(audit.c.seq), 0)).where(audit.c.stream == bindparam("stream"))
+
+
+def _keep_a_log(connection: Any) -> None:
+    """Set the journal to WAL; SQLite's own patience does not cover this where several processes start at once."""
+    until = time.monotonic() + LOCK_PATIENCE_SECONDS
+    while True:
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 class Database:

@@ -334,7 +334,9 @@ def async_probes(done: str, waiting: str) -> list[Probe]:
     return [
         (path, "GET", 200, {"path": f"/fhir/_async/{done}"}),
         (path, "GET", 202, {"path": f"/fhir/_async/{waiting}"}),
+        (path, "GET", 400, {"query": "a=%ff"}),
         (path, "GET", 404, {}),
+        (path, "DELETE", 400, {"query": "a=%ff"}),
         (path, "DELETE", 202, {"path": f"/fhir/_async/{done}"}),
         (path, "DELETE", 404, {"path": f"/fhir/_async/{done}"}),
     ]

@@ -37,6 +37,8 @@ def test_a_tag_that_no_version_has_fails_the_precondition():
         (Conditions(if_none_match='W/"1", "3"'), True),
         (Conditions(if_none_match='W/"2"'), False),
         (Conditions(if_none_match="*"), True),
+        (Conditions(if_none_match="3"), True),
+        (Conditions(if_none_match="2"), False),
         (Conditions(if_modified_since="Sun, 13 Sep 2020 12:26:40 GMT"), True),
         (Conditions(if_modified_since="Sun, 13 Sep 2020 12:26:39 GMT"), False),
         (Conditions(if_modified_since="2020-09-13T12:26:40.123Z"), True),
@@ -49,7 +51,11 @@ def test_a_read_is_unchanged_where_the_client_has_the_version(conditions, expect
     assert unchanged(conditions, 3, AT) is expected
 
 
-@pytest.mark.parametrize("conditions", [Conditions(if_none_match="3"), Conditions(if_modified_since="yesterday")])
+@pytest.mark.parametrize(
+    "conditions",
+    [Conditions(if_none_match="three"), Conditions(if_none_match="3x"), Conditions(if_none_match="03"),
+     Conditions(if_modified_since="yesterday")],
+)  # fmt: skip
 def test_a_malformed_condition_of_a_read_is_refused(conditions):
     with pytest.raises(InvalidRequest):
         unchanged(conditions, 3, AT)
