@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from benchmarks.processes import Running, free_port, hie, server
 
 CLIENTS = 16
 PATIENTS, OBSERVATIONS = 200, 40
+AT_REST_SECONDS = 10
 FLOORS = {
     "read": {"sqlite": 4_000, "postgresql": 2_000},
     "search": {"sqlite": 2_500, "postgresql": 1_500},
@@ -210,9 +212,18 @@ def run_database(database: str, options: argparse.Namespace, rows: list[Row]) ->
                 row.per_second[-1] *= units
                 row.cpu[-1] /= units
         rows += [*table.values(), start]
-        for pid, (command, pss) in running.memory().items():
-            role = "parent" if pid == running.pid else "job worker" if " worker " in command else "web process"
-            rows.append(Row(f"memory after the runs, MiB: {role}", database, p50=[pss]))
+        rows += _memory(running, database, "at the end of the runs")
+        time.sleep(AT_REST_SECONDS)
+        rows += _memory(running, database, f"{AT_REST_SECONDS} s later")
+
+
+def _memory(running: Running, database: str, when: str) -> list[Row]:
+    """Return a row for each process: its proportional share of memory, mapped pages of the database included."""
+    found = []
+    for pid, (command, pss) in running.memory().items():
+        role = "parent" if pid == running.pid else "job worker" if " worker " in command else "web process"
+        found.append(Row(f"memory {when}, MiB: {role}", database, p50=[pss]))
+    return found
 
 
 def report(rows: list[Row]) -> str:
