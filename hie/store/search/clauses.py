@@ -208,8 +208,13 @@ class Interval(Clause):
     drives: bool = False
     rank: int = RANGE
 
+    @property
+    def leads(self) -> bool:
+        """Whether a side table is where to begin: not where very many rows match (hie.store.search.drivers)."""
+        return self.where == "index" and self.prefix != "ne" and self.rank != WIDE
+
     def shape(self) -> Shape:
-        return ("interval", self.where, self.prefix, self.part, self.drives)
+        return ("interval", self.where, self.prefix, self.part, self.drives, self.leads)
 
     def values(self) -> Iterator[Any]:
         if self.where == "index":
@@ -258,8 +263,13 @@ class Number(Clause):
     unit_hash: int = 0
     rank: int = RANGE
 
+    @property
+    def leads(self) -> bool:
+        """Whether the side table is where to begin, as for a date's."""
+        return self.prefix != "ne" and self.rank != WIDE
+
     def shape(self) -> Shape:
-        return ("number", self.prefix, self.unit)
+        return ("number", self.prefix, self.unit, self.leads)
 
     def values(self) -> Iterator[Any]:
         yield self.parameter

@@ -340,9 +340,7 @@ def first_pages(store: ResourceStore, query: SearchQuery) -> list[tuple[Phase, E
 def _is_found_first(clause: Clause) -> bool:
     """Tell whether matches are few, or come from a side table: then they are sorted, not met in the order of keys."""
     driver = clause.parts[0] if isinstance(clause, Both) else clause
-    return clause.rank <= REFERENCE or isinstance(driver, Number) or (
-        isinstance(driver, Interval) and driver.where == "index"
-    )
+    return clause.rank <= REFERENCE or (isinstance(driver, Number | Interval) and driver.leads)
 
 
 def _is_in_order(store: ResourceStore, phase: Phase) -> bool:

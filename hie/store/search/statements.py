@@ -474,14 +474,14 @@ class SqliteSql(Sql):
             conditions = [first.c.hash == self.bind(BigInteger()), *(self.one_token() for _ in clause.hashes[1:])]
             self.key, self.vid = outer
             return found.where(*conditions)
-        if isinstance(clause, Interval) and clause.where == "index" and clause.prefix != "ne":
+        if isinstance(clause, Interval) and clause.leads:
             return select(*self.identity(self.tables.dates)).where(self.date_condition(clause.prefix))
         if isinstance(clause, Interval) and clause.drives:
             other = self.tables.row.alias()
             with joins.at(self, other, other.c.key):
                 condition = clause.sql(self)
             return select(*self.identity(other)).where(*place(other, typed=True), condition)
-        if isinstance(clause, Number) and clause.prefix != "ne":
+        if isinstance(clause, Number) and clause.leads:
             return select(*self.identity(self.tables.numbers)).where(self.number_condition(clause.prefix, clause.unit))
         if isinstance(clause, Joined) and clause.drives:
             return joins.keys(self, clause)
@@ -497,7 +497,7 @@ def has_keys(clause: Clause) -> bool:
     if isinstance(clause, Joined):
         return clause.drives
     if isinstance(clause, Interval):
-        return clause.drives or (clause.where == "index" and clause.prefix != "ne")
+        return clause.drives or clause.leads
     if isinstance(clause, Number):
         return clause.prefix != "ne"
     return isinstance(clause, Token | AnyToken | AllTokens | Linked)

@@ -13,7 +13,7 @@ from hie.store.search.clauses import Both, Either, Interval, Number, Token
 from tests.builders import observation
 
 Bind = Callable[..., ResourceStore]
-pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])
+ON_SQLITE = pytest.mark.parametrize("database_kind", ["sqlite"])
 CODE = "http://loinc.org|8867-4"
 
 
@@ -45,6 +45,7 @@ def led_by(store: ResourceStore, *parameters: tuple[str, str]) -> object:
     return type(clause.parts[0])
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("range_", "leader"),
     [
@@ -58,6 +59,7 @@ def test_a_rare_range_goes_before_a_frequent_code(filled: ResourceStore, range_:
     assert led_by(filled, ("code", CODE), range_) is leader
 
 
+@ON_SQLITE
 def test_a_rare_code_and_a_patient_stay_in_front(filled: ResourceStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drivers, "FREQUENT", 41)
     drivers._is_frequent.cache_clear()
@@ -96,6 +98,7 @@ def test_what_is_found_and_its_order_do_not_change(
     assert len(plain) == len(set(plain)) > 0
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("day", ["2024-03-05", "ge2024-03-19", "gt2024-03-19", "sa2024-03-19", "lt2024-03-03"])
 def test_the_statement_begins_at_the_days_index(filled: ResourceStore, day: str) -> None:
     (_, statement, bound), *_ = engine.first_pages(filled, asked(filled, ("code", CODE), ("date", day)))
@@ -106,3 +109,28 @@ def test_the_statement_begins_at_the_days_index(filled: ResourceStore, day: str)
     plan = " / ".join(row[-1] for row in filled.connection().exec_driver_sql(sql, values))
     assert "ix_resource_type_date (tenant=? AND type=? AND date_low" in plan, plan
     assert "SCAN" not in plan, plan
+
+
+def asked_of(store: ResourceStore, *parameters: tuple[str, str]) -> Any:
+    return engine._asked(store, asked(store, *parameters)).clause
+
+
+def test_a_range_of_very_many_leads_nothing(filled: ResourceStore) -> None:
+    many, few = asked_of(filled, ("value-quantity", "ge1")), asked_of(filled, ("value-quantity", "gt35"))
+    assert (many.leads, few.leads) == (False, True)
+    together = asked_of(filled, ("value-quantity", "ge1"), ("value-quantity", "gt35"))
+    assert [part.leads for part in together.parts] == [True, False]
+
+
+@pytest.mark.parametrize("value", ["ge1", "ge0", "gt35", "lt39"])
+def test_very_many_are_found_in_the_same_order(
+    filled: ResourceStore, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> tuple[list[str], int | None]:
+        page = engine.search(filled, asked(filled, ("value-quantity", value), ("_count", "50"), ("_total", "accurate")))
+        return [one.id for one in page.matches], page.total
+
+    unled = found()
+    monkeypatch.setattr(drivers, "settled", lambda store, clause, type_name: clause)
+    assert found() == unled
+    assert len(unled[0]) == unled[1] == {"ge1": 39, "ge0": 40, "gt35": 4, "lt39": 39}[value]
