@@ -37,6 +37,7 @@ _HEAD = struct.Struct("<II")  # length and CRC-32 of a record; a length of 0 end
 _SUFFIX = ".journal"
 
 logger = logging.getLogger(__name__)
+alarm = logging.getLogger("hie.alarm")
 
 
 class AuditJournal:
@@ -198,6 +199,7 @@ class _Segment:
 
 
 _NAMES = ("stream", "seq", "tenant", "at", "client", "interaction", "status", "entity", "patient")
+_KINDS = {name: str if name in ("stream", "client", "interaction") else int for name in _NAMES}
 
 
 def _frame(row: Row) -> bytes:
@@ -213,9 +215,22 @@ def _rows(content: bytes) -> Iterator[Row]:
         body = content[place + _HEAD.size : place + _HEAD.size + length]
         if length == 0 or len(body) < length or zlib.crc32(body) != check:
             return
-        *values, sealed, mac = orjson.loads(body)
-        yield {**dict(zip(_NAMES, values, strict=True)), "sealed": bytes.fromhex(sealed), "mac": bytes.fromhex(mac)}
+        row = _row(body)
+        if row is None:
+            alarm.critical("a file of audit records holds what no exchange wrote; the rest of it is not read")
+            return
+        yield row
         place += _HEAD.size + length
+
+
+def _row(body: bytes) -> Row | None:
+    """Return the record; None for what somebody else put into the file under a sum that fits."""
+    try:
+        *values, sealed, mac = orjson.loads(body)
+        row = {**dict(zip(_NAMES, values, strict=True)), "sealed": bytes.fromhex(sealed), "mac": bytes.fromhex(mac)}
+    except (ValueError, TypeError):
+        return None
+    return row if all(type(row[name]) is kind for name, kind in _KINDS.items()) else None
 
 
 def move_all(directory: Path, last_seq: Callable[[str], int], move: Callable[[list[Row]], None]) -> None:

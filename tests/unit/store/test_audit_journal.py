@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,25 @@ def test_a_record_that_is_not_whole_ends_the_file(store: Store, tmp_path: Path, 
     audit_journal.move_all(tmp_path, lambda _: 0, found.extend)
     whole = 3 if len(content) > len(b"".join(audit_journal._frame(row) for row in rows)) else 2
     assert found == rows[:whole]
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    "body",
+    [b"{}", b"[]", b"5", b"[1,2]", b"not json", b'["s",1,1,1,"c","read",200,0,0,"zz","00"]',
+     b'["s","1",1,1,"c","read",200,0,0,"00","00"]', b'["s",1,1,1,null,"read",200,0,0,"00","00"]'],
+)  # fmt: skip
+def test_what_somebody_else_wrote_into_a_file_neither_stops_the_start_nor_is_taken(
+    store: Store, tmp_path: Path, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = audit_trail.AuditStream({1: store.tenants[1].audit_keys})
+    rows, _ = stream.rows([entry(store)])
+    forged = audit_journal._HEAD.pack(len(body), zlib.crc32(body)) + body
+    (tmp_path / "x.journal").write_bytes(audit_journal._frame(rows[0]) + forged)
+    found: list = []
+    audit_journal.move_all(tmp_path, lambda _: 0, found.extend)
+    assert found == rows
+    assert "no exchange wrote" in caplog.text
 
 
 @ON_SQLITE
