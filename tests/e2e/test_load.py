@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from hie.commands import load as loading
 
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])
 
@@ -98,6 +101,16 @@ def test_resources_by_line_are_updated_once_and_then_unchanged(exchange: Any, tm
     rows = {line.split()[0]: line.split()[1:] for line in second.stdout.splitlines() if line[:1].isalpha()}
     assert rows["Patient"] == ["0", "0", "150", "0"]
     assert rows["Observation"] == ["0", "0", "150", "0"]
+
+
+def test_what_was_stored_earlier_in_the_same_second_is_unchanged(exchange: Any, tmp_path: Path) -> None:
+    resource = {"resourceType": "Patient", "id": "p1"}
+    path = tmp_path / "export.ndjson"
+    path.write_text(json.dumps(resource))
+    time.sleep(1.02 - time.time() % 1)  # the `Date` of the server, which tells whole seconds, stays the same for a while
+    assert exchange.request("PUT", "/fhir/Patient/p1", resource)[0] == 201
+    done = loading.load([path], f"{exchange.address}/fhir", exchange.token, journal=tmp_path / "journal")
+    assert done.effects == {("Patient", "unchanged"): 1}
 
 
 def test_refusals_are_listed_with_their_place_and_end_with_code_1(exchange: Any, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from hie.commands.loading.units import Unit
 MAX_TRIES = 8
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 15.0
 TRANSIENT = frozenset({429, 502, 503, 504})
+#: Methods of entries whose answer tells by its time of change alone whether anything was changed.
+_UPDATING = frozenset({"PUT", "PATCH"})
 #: Errors after which the server cannot have received the request.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -72,6 +74,7 @@ class Exchange:
             trust_env=False,
         )
         self._started = time.time()
+        self._begun = time.monotonic()
 
     def meet(self) -> None:
         """Make sure that a FHIR server is there, and learn what its clock says."""
@@ -82,11 +85,15 @@ class Exchange:
                 "The base of this server ends with /fhir."
             )
         with contextlib.suppress(KeyError, ValueError):
-            self._started = parsedate_to_datetime(answer.headers["Date"]).timestamp()
+            # The header tells whole seconds: what was stored earlier in this one is told apart from the next one on.
+            self._started = parsedate_to_datetime(answer.headers["Date"]).timestamp() + 1
+            self._begun = time.monotonic() + 1
 
     def send(self, units: Sequence[Unit]) -> list[Outcome]:
         """Send one transaction, one DICOM file, or several entries as one batch."""
         unit = units[0]
+        if any(method in _UPDATING for each in units for _, method in each.entries):
+            self.pause(max(0.0, self._begun - time.monotonic()))
         if unit.kind == "binary":
             return [self._send_binary(unit)]
         if unit.kind == "transaction":
