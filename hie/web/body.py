@@ -12,7 +12,7 @@ from threading import BoundedSemaphore
 from typing import Any
 
 from hie.errors import Busy, InvalidRequest, TooLarge
-from hie.web import compression
+from hie.web import compression, unread
 
 _CHUNK = 1 << 20
 #: Bodies that are already here give up their place far sooner.
@@ -24,7 +24,7 @@ def read(environ: dict[str, Any], most: int, threads: int = 16) -> bytes:
 
     Its coding is taken off (Content-Encoding), and the limit holds before and after.
 
-    `threads` is how many threads answer requests; a quarter of them never reads.
+    `threads` is how many threads answer requests; three quarters of them at most read at once.
     """
     places = _places(threads)
     if not places.acquire(timeout=_PLACE_SECONDS):
@@ -33,6 +33,7 @@ def read(environ: dict[str, Any], most: int, threads: int = 16) -> bytes:
         body = _read(environ, most)
     finally:
         places.release()
+    environ[unread.READ] = True
     coding = environ.get("HTTP_CONTENT_ENCODING")
     return body if coding is None else compression.decoded(body, coding, most)
 

@@ -12,6 +12,7 @@ from hie.web import error_handlers, exchange, health, logs, metrics, openapi, sm
 from hie.web.admin import blueprint as admin
 from hie.web.database import engine_of
 from hie.web.fhir_api import FhirApi
+from hie.web.unread import Unread
 
 
 def make(settings: Settings, *, registry: Registry | None, clock: Clock) -> Flask:
@@ -30,5 +31,6 @@ def make(settings: Settings, *, registry: Registry | None, clock: Clock) -> Flas
     error_handlers.install(app)
     for part in (admin, health, smart, metrics, openapi):
         app.register_blueprint(part.make(application))
-    app.wsgi_app = FhirApi(application, app.wsgi_app)  # type: ignore[method-assign]
+    inner = FhirApi(application, app.wsgi_app)
+    app.wsgi_app = Unread(inner, settings.max_body_bytes, settings.threads)  # type: ignore[method-assign]
     return app
