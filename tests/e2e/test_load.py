@@ -107,7 +107,7 @@ def test_what_was_stored_earlier_in_the_same_second_is_unchanged(exchange: Any, 
     resource = {"resourceType": "Patient", "id": "p1"}
     path = tmp_path / "export.ndjson"
     path.write_text(json.dumps(resource))
-    time.sleep(1.02 - time.time() % 1)  # the `Date` of the server, which tells whole seconds, stays the same for a while
+    time.sleep(1.02 - time.time() % 1)  # the `Date` of the server, which tells whole seconds, now stays for a while
     assert exchange.request("PUT", "/fhir/Patient/p1", resource)[0] == 201
     done = loading.load([path], f"{exchange.address}/fhir", exchange.token, journal=tmp_path / "journal")
     assert done.effects == {("Patient", "unchanged"): 1}
