@@ -9,6 +9,10 @@ from hie.fhir.http import FhirRequest
 
 #: Where a next link carries on; its value is sealed by the store and means nothing to anyone else.
 CURSOR = "_cursor"
+#: In front of a cursor: the page that ends there is wanted, not the one that begins there.
+UNTIL = "until."
+#: How long links to further pages are good for.
+LINK_HOURS = 24
 #: The record as it was: an instant, for read, search and $everything. A parameter of this server's own.
 AS_OF = "_asOf"
 

@@ -31,8 +31,9 @@ def history(request: FhirRequest, ctx: Context) -> FhirResponse:
     page = ctx.store.history(request.type, request.id, since=_since(request), count=count,
                              cursor=request.parameter(CURSOR), during=_during(request))
     links = [("self", _url(request, ctx, request.parameter(CURSOR)))]
-    if page.next is not None:
-        links.append(("next", _url(request, ctx, page.next)))
+    for relation, cursor in (("previous", page.previous), ("next", page.next)):
+        if cursor is not None:
+            links.append((relation, _url(request, ctx, cursor)))
     rows = [_entry(one, selection, ctx.base_url) for one in page.versions]
     content = bundle.listing("history", ctx.new_id(), ctx.clock(), links, rows, page.total)
     return FhirResponse(200, content, entity=(request.type, request.id) if request.type and request.id else None)

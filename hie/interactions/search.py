@@ -86,9 +86,7 @@ def _links(query: SearchQuery, page: SearchPage, base_url: str) -> list[tuple[st
     address = f"{base_url}/{below}" if below else base_url
     cursor = ((CURSOR, query.cursor),) if query.cursor else ()
     links = [("self", _url(address, query.self_link + cursor))]
-    if page.next_cursor is not None:
-        links.append(("next", _url(address, (*query.self_link, (CURSOR, page.next_cursor)))))
-    return links
+    return links + [(relation, _url(address, (*query.self_link, (CURSOR, leads)))) for relation, leads in page.cursors]
 
 
 def _url(address: str, parameters: tuple[tuple[str, str], ...]) -> str:

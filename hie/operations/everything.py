@@ -18,7 +18,7 @@ from hie.context import Context
 from hie.errors import InvalidRequest, InvalidSearch, OutcomeIssue
 from hie.fhir import bundle, compartments, datatypes, facts, outcome
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.fhir.paging import AS_OF, CURSOR, page_size
+from hie.fhir.paging import AS_OF, CURSOR, UNTIL, page_size
 from hie.interactions import as_of
 from hie.operations import surroundings
 from hie.operations.server_context import require
@@ -32,7 +32,8 @@ from hie.store.versions import StoredVersion
 #: A page of all patients is given up as it is after so many searches that found too little of anybody the token sees.
 _MOST_SEARCHES = 10
 
-Page = tuple[list[StoredVersion], str | None, int | None]
+Page = tuple[list[StoredVersion], list[tuple[str, str]], int | None]
+"""Matches, the cursor of each link to another page, and the total."""
 
 
 def patient(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -62,7 +63,7 @@ def _record(request: FhirRequest, ctx: Context, skipped: Callable[[dict[str, Any
     kind, types = request.type or "", _types(request)
     place = InCompartment(f"{kind}/{request.id}", _members(kind, types))
     found = ctx.store.search(_query(request, ctx, place, "accurate" if _all_shown(kind, types) else "none"))
-    page = (found.matches, found.next_cursor, found.total)
+    page = (found.matches, list(found.cursors), found.total)
     return _answer(request, ctx, types, page, skipped, (kind, request.id or ""))
 
 
@@ -78,13 +79,15 @@ def _filled(query: SearchQuery, ctx: Context) -> Page:
     """Search until the page is full of members of visible patients' compartments; the index cannot tell whose."""
     matches: list[StoredVersion] = []
     cursor = query.cursor
+    if cursor is not None and cursor.startswith(UNTIL):
+        raise InvalidSearch("The pages of all records go forward alone; follow their next links.", expression=CURSOR)
     for _ in range(_MOST_SEARCHES):
         found = ctx.store.search(replace(query, count=query.count - len(matches), cursor=cursor))
         matches += _of_visible_patients(found.matches, ctx)
         cursor = found.next_cursor
         if cursor is None or len(matches) >= query.count:
             break
-    return matches, cursor, None
+    return matches, [("next", cursor)] if cursor is not None else [], None
 
 
 def _patients(resource: dict[str, Any], ctx: Context) -> list[str]:
@@ -175,7 +178,7 @@ def _answer(
     request: FhirRequest, ctx: Context, types: frozenset[str] | None, page: Page,
     skipped: Callable[[dict[str, Any]], bool], entity: tuple[str, str] | None,
 ) -> FhirResponse:  # fmt: skip
-    matches, cursor, total = page
+    matches, cursors, total = page
     included, is_cut = surroundings.around(matches, skipped, ctx)
     rows = [bundle.outcome_entry(outcome.outcome([_cut(len(included))]))] if is_cut else []
     for mode, versions in (("match", matches), ("include", included)):
@@ -184,7 +187,7 @@ def _answer(
             for one in versions
             if types is None or one.type in types
         ]
-    links = _links(request, cursor, ctx.base_url)
+    links = _links(request, cursors, ctx.base_url)
     content = bundle.listing("searchset", ctx.new_id(), ctx.clock(), links, rows, total)
     return FhirResponse(200, content, entity=entity)
 
@@ -194,13 +197,11 @@ def _cut(number: int) -> OutcomeIssue:
     return OutcomeIssue("incomplete", told, "_count", "warning")
 
 
-def _links(request: FhirRequest, cursor: str | None, base_url: str) -> list[tuple[str, str]]:
+def _links(request: FhirRequest, cursors: list[tuple[str, str]], base_url: str) -> list[tuple[str, str]]:
     address = "/".join(filter(None, (base_url, request.type, request.id, "$everything")))
     links = [("self", _url(address, request.parameters))]
-    if cursor is not None:
-        kept = [(name, value) for name, value in request.parameters if name != CURSOR]
-        links.append(("next", _url(address, (*kept, (CURSOR, cursor)))))
-    return links
+    kept = [(name, value) for name, value in request.parameters if name != CURSOR]
+    return links + [(relation, _url(address, (*kept, (CURSOR, leads)))) for relation, leads in cursors]
 
 
 def _url(address: str, parameters: tuple[tuple[str, str], ...]) -> str:

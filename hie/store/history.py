@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, and_, func, not_, or_, select, union_all
 
-from hie.errors import Forbidden, InvalidSearch
+from hie.errors import Expired, Forbidden, InvalidSearch
+from hie.fhir.paging import LINK_HOURS, UNTIL
 from hie.store.crypto import SealBroken
 from hie.store.models import ERASED, resource, resource_history
 from hie.store.search import engine as search_engine
@@ -22,11 +23,25 @@ _NAMES = ("type", "id", "vid", "method", "updated", "data_key", "sealed")
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Versions, newest first; `next` continues after the last of them."""
+    """Versions, newest first; `next` continues after the last of them, `previous` ends before the first."""
 
     versions: list[StoredVersion]
     total: int
     next: str | None
+    previous: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """The last version of a page, and when the newest of the first page was made: what is newer came later."""
+
+    updated: int
+    type: str
+    id: str
+    vid: int
+    newest: int
+    backward: bool = False
+    """Whether the page that ends here is wanted, rather than the one behind."""
 
 
 def history_page(
@@ -40,8 +55,16 @@ def history_page(
     position = _open_cursor(store, cursor)
     found = store.connection().execute(_page(arms, position, count + 1)).all() if count else []
     versions = store.open(found[:count])
-    more = len(found) > count and versions
-    return HistoryPage(versions, total, _seal_cursor(store, versions[-1]) if more else None)
+    more = len(found) > count
+    if position is None or cursor is None or not count:
+        return HistoryPage(versions, total, _seal_cursor(store, versions[-1], versions[0].updated) if more else None)
+    came = cursor.removeprefix(UNTIL)
+    if position.backward:
+        versions.reverse()
+        before = UNTIL + _seal_cursor(store, found[count], position.newest) if more else None
+        return HistoryPage(versions, total, came, before)
+    following = _seal_cursor(store, versions[-1], position.newest) if more else None
+    return HistoryPage(versions, total, following, UNTIL + came)
 
 
 def _arm(
@@ -102,37 +125,51 @@ def _system(store: ResourceStore, table: Any) -> ColumnElement[bool]:
     )
 
 
-def _page(arms: list[Select[Any]], position: tuple[Any, ...] | None, limit: int) -> Select[Any]:
+def _page(arms: list[Select[Any]], position: _Position | None, limit: int) -> Select[Any]:
+    backward = position is not None and position.backward
     limited = []
     for arm in arms:
-        updated, type_, id_, vid = (arm.selected_columns[name] for name in ("updated", "type", "id", "vid"))
         if position is not None:
-            p_updated, p_type, p_id, p_vid = position
-            arm = arm.where(
-                or_(
-                    updated < p_updated,
-                    and_(updated == p_updated, type_ > p_type),
-                    and_(updated == p_updated, type_ == p_type, id_ > p_id),
-                    and_(updated == p_updated, type_ == p_type, id_ == p_id, vid < p_vid),
-                )
-            )
+            arm = arm.where(_before(arm, position) if position.backward else not_(_before(arm, position)))
+            arm = arm.where(arm.selected_columns.updated <= (position.newest if backward else position.updated))
         # the arm's own order and limit let an index stop early
-        limited.append(arm.order_by(updated.desc(), type_, id_, vid.desc()).limit(limit).subquery())
+        limited.append(arm.order_by(*_order(arm.selected_columns, backward=backward)).limit(limit).subquery())
     both = union_all(*(select(arm) for arm in limited)).subquery()
-    return select(both).order_by(both.c.updated.desc(), both.c.type, both.c.id, both.c.vid.desc()).limit(limit)
+    return select(both).order_by(*_order(both.c, backward=backward)).limit(limit)
 
 
-def _seal_cursor(store: ResourceStore, last: StoredVersion) -> str:
-    return store.seal_text(json.dumps(["history", last.updated, last.type, last.id, last.vid]))
+def _order(columns: Any, *, backward: bool) -> list[Any]:
+    newest_first = (columns.updated.desc(), columns.type, columns.id, columns.vid.desc())
+    oldest_first = (columns.updated, columns.type.desc(), columns.id.desc(), columns.vid)
+    return list(oldest_first if backward else newest_first)
 
 
-def _open_cursor(store: ResourceStore, cursor: str | None) -> tuple[Any, ...] | None:
+def _before(arm: Select[Any], position: _Position) -> ColumnElement[bool]:
+    """Return whether a version comes before a position, or is there."""
+    updated, type_, id_, vid = (arm.selected_columns[name] for name in ("updated", "type", "id", "vid"))
+    return or_(
+        updated > position.updated,
+        and_(updated == position.updated, type_ < position.type),
+        and_(updated == position.updated, type_ == position.type, id_ < position.id),
+        and_(updated == position.updated, type_ == position.type, id_ == position.id, vid >= position.vid),
+    )
+
+
+def _seal_cursor(store: ResourceStore, last: Any, newest: int) -> str:
+    return store.seal_text(json.dumps(["history", last.updated, last.type, last.id, last.vid, newest, store.clock()]))
+
+
+def _open_cursor(store: ResourceStore, cursor: str | None) -> _Position | None:
     if cursor is None:
         return None
     try:
-        kind, *position = json.loads(store.open_text(cursor))
-        if kind != "history" or len(position) != 4:
+        opened = json.loads(store.open_text(cursor.removeprefix(UNTIL)))
+        kind, updated, type_, id_, vid, newest, made = opened
+        if kind != "history":
             raise ValueError
-    except (SealBroken, ValueError) as error:
+    except (SealBroken, ValueError, TypeError) as error:
         raise InvalidSearch("This page link is not one of this server's; begin again at the first page.") from error
-    return tuple(position)
+    if store.clock() - made > LINK_HOURS * 3_600_000_000:
+        raise Expired(f"Links to pages are good for {LINK_HOURS} hours; begin again at the first page.",
+                      expression="_cursor")
+    return _Position(updated, type_, id_, vid, newest, cursor.startswith(UNTIL))

@@ -38,14 +38,20 @@ def test_the_whole_record_comes_with_what_it_refers_to(fhir, record):
 
 
 def test_pages_hold_the_record_once(fhir, record):
-    seen, url = [], f"Patient/{record}/$everything?_count=2"
+    seen, url, answers = [], f"Patient/{record}/$everything?_count=2", []
     while url:
         answer = fhir.get(url)
+        answers.append(answer)
         assert answer.status == 200
         seen += [row["resource"]["id"] for row in answer.entries() if row["search"]["mode"] == "match"]
         assert answer.json["total"] == 6
         url = answer.link("next")
     assert len(seen) == len(set(seen)) == 6
+    first, second, third = answers
+    assert fhir.get(first.link("last")).resources() == third.resources()
+    assert fhir.get(third.link("previous")).resources() == second.resources()
+    assert fhir.get(second.link("previous")).resources() == first.resources()
+    assert fhir.get(third.link("first")).resources() == first.resources()
 
 
 def test_a_page_link_belongs_to_its_own_record(fhir, record):
@@ -191,6 +197,9 @@ def test_everything_of_all_patients_is_everybodys_record_once(fhir, record):
     fhir.create(observation(value=5))  # nobody's
     group = {"resourceType": "Group", "type": "person", "actual": True}
     fhir.create(observation(f"Group/{fhir.create(group)['id']}", value=6))
+    ahead = fhir.get("Patient/$everything?_count=1").link("next")
+    assert fhir.get(ahead).link("previous") is None
+    fhir.get(ahead.replace("_cursor=", "_cursor=until.")).refused(400, "invalid", "_cursor", "next links")
     for count in (1, 3, 1000):
         seen = _all(fhir, f"Patient/$everything?_count={count}")
         assert sorted({type_ for type_, _ in seen}) == ["Encounter", "Observation", "Patient"]

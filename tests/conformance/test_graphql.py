@@ -108,6 +108,17 @@ def test_connections_page_with_cursors(fhir, record):
         cursor = page["next"]
     assert len(seen) == len(set(seen)) == 4
 
+    def connection(cursor):
+        fields = "{ previous last edges { resource { id } } }"
+        text = f'{{ ObservationConnection(_count: 3, _cursor: "{cursor}") {fields} }}'
+        page = data(fhir, text)["ObservationConnection"]
+        return page, [edge["resource"]["id"] for edge in page["edges"]]
+
+    first, _ = connection("")
+    last, ids = connection(first["last"])
+    assert (first["previous"], ids) == (None, seen[3:])
+    assert connection(last["previous"])[1] == seen[:3]
+
 
 def test_references_are_followed_both_ways_with_a_query_for_each_level(fhir, record, app):
     query = """{ PatientList(_sort: "-_id") { id

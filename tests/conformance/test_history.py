@@ -39,6 +39,21 @@ def test_pages_follow_each_other_without_gap_or_repetition(fhir):
     assert seen == [f"Name{number}" for number in (4, 3, 2, 1, 0)]
 
 
+def test_pages_lead_back_to_what_the_first_page_saw(fhir):
+    for number in range(5):
+        fhir.create(patient(f"Name{number}"))
+    first = fhir.get("Patient/_history?_count=2")
+    assert first.link("previous") is None
+    second = fhir.get(first.link("next"))
+    third = fhir.get(second.link("next"))
+    fhir.create(patient("Later"))
+    back = fhir.get(third.link("previous"))
+    assert back.resources() == second.resources()
+    start = fhir.get(back.link("previous"))
+    assert (start.resources(), start.link("previous")) == (first.resources(), None)
+    assert fhir.get(start.link("next")).resources() == second.resources()
+
+
 @pytest.mark.proves("system:history-system")
 def test_the_history_of_the_system_has_all_types(fhir):
     fhir.create(patient())

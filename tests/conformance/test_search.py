@@ -59,6 +59,30 @@ def test_pages_follow_each_other(fhir):
     assert fhir.get("Patient?_count=2&_cursor=forged").status == 400
 
 
+@pytest.mark.proves("parameter:_cursor", "parameter:_total")
+def test_pages_lead_back_and_to_the_first_and_the_last_where_the_total_is_asked_for(fhir):
+    people = [fhir.create(patient(f"Name{number}")) for number in range(5)]
+    first = fhir.get("Patient?_count=2&_sort=family&_total=accurate")
+    assert [link["relation"] for link in first.json["link"]] == ["self", "first", "next", "last"]
+    fhir.create(patient("Name00"))
+    fhir.delete(f"Patient/{people[3]['id']}")
+    last = fhir.get(first.link("last"))
+    assert (last.resources(), last.json["total"]) == (people[4:], 5)
+    assert [link["relation"] for link in last.json["link"]] == ["self", "first", "previous", "last"]
+    second = fhir.get(last.link("previous"))
+    assert second.resources() == people[2:4]
+    assert fhir.get(second.link("next")).resources() == people[4:]
+    back = fhir.get(second.link("previous"))
+    assert back.resources() == people[:2] == fhir.get(last.link("first")).resources()
+    assert back.link("previous") is None
+    assert fhir.get(second.link("self")).resources() == people[2:4]
+    plain = fhir.get(fhir.get("Patient?_count=2").link("next"))
+    assert [link["relation"] for link in plain.json["link"]] == ["self", "previous", "next"]
+    assert [link["relation"] for link in fhir.get("Patient?_total=accurate").json["link"]] == ["self"]
+    fhir.get("Patient?_count=2&_cursor=until.forged").refused(400, "invalid", "_cursor")
+    fhir.get("Patient?_count=2&_cursor=until.").refused(400, "invalid", "_cursor")
+
+
 @pytest.mark.proves("include:*")
 def test_included_resources_are_marked(fhir):
     id_ = fhir.create(patient())["id"]

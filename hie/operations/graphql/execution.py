@@ -21,6 +21,7 @@ from hie.fhir.search_parameters import IndexValues
 from hie.operations.graphql.answer import Cell, Row, lift, place
 from hie.operations.graphql.document import Field, On, Selection
 from hie.store.search import query as search_query
+from hie.store.search.cursors import Cursors
 from hie.store.search.index import reference_walk
 from hie.store.search.query import SearchQuery
 from hie.store.search.reference import relative, target
@@ -356,13 +357,14 @@ class Execution:
 
     def _searched(self, one: Field, type_name: str, kind: str, more: tuple[tuple[str, str], ...]) -> Cell:
         query = self._query(one, type_name, more)
-        wants_count = kind == "Connection" and any(f.name == "count" for f in _merged(one.name, one.selections))
+        counting = ("count", "last")  # the last page is known by counting
+        wants_count = kind == "Connection" and any(f.name in counting for f in _merged(one.name, one.selections))
         page = self.ctx.store.search(replace(query, total="accurate" if wants_count else "none"))
         self._fetch(len(page.matches))
         nodes = [resource_node(json_format.parse(version.content or b"{}")) for version in page.matches]
         if kind == "List":
             return Cell(list(self._select(nodes, one.selections)), is_list=True, found=True)
-        return Cell([self._connection(one, nodes, query.count, page.total, page.next_cursor)])
+        return Cell([self._connection(one, nodes, query.count, page.total, page.cursors)])
 
     def _query(self, one: Field, type_name: str, more: tuple[tuple[str, str], ...]) -> SearchQuery:
         parameters = list(more)
@@ -381,11 +383,11 @@ class Execution:
         return query
 
     def _connection(
-        self, one: Field, nodes: list[Node], size: int, total: int | None, following: str | None
+        self, one: Field, nodes: list[Node], size: int, total: int | None, leading: Cursors
     ) -> Row:
         row: Row = {}
-        plain = {"count": total, "offset": None, "pagesize": size, "first": "", "previous": None, "next": following,
-                 "last": None, "__typename": one.name}
+        plain = {"count": total, "offset": None, "pagesize": size, "first": "",
+                 "previous": leading.previous, "next": leading.next, "last": leading.last, "__typename": one.name}
         for part in _merged(one.name, one.selections):
             if part.name == "edges":
                 edges: list[Row] = [{} for _ in nodes]

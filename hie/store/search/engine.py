@@ -19,7 +19,18 @@ from hie.fhir.search_parameters import IndexValues, extract
 from hie.store.opening import parsed
 from hie.store.prepared import Prepared
 from hie.store.rows import Current
-from hie.store.search import criteria, drivers, grants, hops, inclusion, instant, opened_order, ordering, relevance
+from hie.store.search import (
+    criteria,
+    cursors,
+    drivers,
+    grants,
+    hops,
+    inclusion,
+    instant,
+    opened_order,
+    ordering,
+    relevance,
+)
 from hie.store.search.chain import Asked, PerType
 from hie.store.search.clauses import (
     CODE,
@@ -41,9 +52,10 @@ from hie.store.search.clauses import (
     either,
 )
 from hie.store.search.criteria import Compiled, Criterion, Verify
+from hie.store.search.cursors import Cursors
 from hie.store.search.grants import check_scope, matches, restriction
 from hie.store.search.index import IndexRows
-from hie.store.search.ordering import Key, Phase, Position
+from hie.store.search.ordering import Key, Phase, Position, Way
 from hie.store.search.query import SearchQuery, parse
 from hie.store.search.statements import Sql, at_instant, prepared, run, sql_for
 from hie.store.search.tables import COLUMNS, place
@@ -63,16 +75,21 @@ BATCH = 200
 
 @dataclass(frozen=True, slots=True)
 class SearchPage:
-    """One page. `total` None: not asked for, or not known cheaply; `next_cursor` None: the last page."""
+    """One page. `total` None: not asked for, or not known cheaply."""
 
     matches: list[StoredVersion]
     included: list[StoredVersion]
     total: int | None
-    next_cursor: str | None
+    cursors: Cursors = cursors.NONE
     is_cut: bool = False
     """More would have been included than one answer holds (inclusion.MOST_INCLUDED)."""
     told: tuple[dict[str, Any], ...] = ()
     """What else is told of each match (hie.store.search.relevance); empty where nothing is."""
+
+    @property
+    def next_cursor(self) -> str | None:
+        """The cursor of the page behind this one; None: the last page."""
+        return self.cursors.next
 
 
 def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
@@ -83,39 +100,59 @@ def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     asked = _asked(store, query)
     if query.count and opened_order.is_needed(query):
         return _page_opened(store, query, asked, position)
-    parts = ordering.phases(query, asked.clause, store.blind) if query.count else []
     if query.count == 0:
-        return SearchPage([], [], None if query.total == "none" else _count(store, asked, None), None)
+        return SearchPage([], [], None if query.total == "none" else _count(store, asked, None))
+    parts = ordering.phases(query, asked.clause, store.blind)
+    ordering.check(position, parts)
+    size, total = query.count, None
+    if position is not None and position.is_end:
+        total = _count(store, asked, None)
+        size = cursors.last_page_size(total, size)
     found = _Found()
-    for row, version in _rows(store, asked, parts, position, query.count + 1):
+    for row, version in _rows(store, asked, parts, position, size + 1):
         found.add(row, version)
-    more = len(found.rows) > query.count
-    page = _opened(store, found, query.count)
-    total = _total(store, query, asked, position, len(page), more)
-    following = None
-    if more:
-        phase, last = found.rows[query.count - 1]
-        values = tuple(last[len(COLUMNS) :])
-        at = instant.of_pages(store, query, page) if position is None else position.at
-        following = ordering.seal(store, query, Position(phase, values, last.key, total, at))
+    more = len(found.rows) > size
+    page = _opened(store, found, size)
+    if total is None:
+        total = _total(store, query, asked, position, len(page), more)
+    further = _place(found, size, position) if more else None
+    return _page_of(store, query, position, page, total, further)
+
+
+def _place(found: _Found, size: int, position: Position | None) -> cursors.Place:
+    """Return where the page ends: its last row, or read backwards the one before its first."""
+    phase, row = found.rows[size if position is not None and position.backward else size - 1]
+    return phase, tuple(row[len(COLUMNS) :]), row.key
+
+
+def _page_of(
+    store: ResourceStore,
+    query: SearchQuery,
+    position: Position | None,
+    page: list[StoredVersion],
+    total: int | None,
+    further: cursors.Place | None,
+) -> SearchPage:
+    if position is not None and position.backward:
+        page.reverse()
+    around = cursors.around(store, query, position, further, page, total)
     included, is_cut = inclusion.included(store, query.includes, page) if query.includes else ([], False)
-    return SearchPage(page, included, total, following, is_cut, relevance.told(query, page))
+    return SearchPage(page, included, total, around, is_cut, relevance.told(query, page))
 
 
 def _page_opened(store: ResourceStore, query: SearchQuery, asked: _Asked, position: Position | None) -> SearchPage:
     """Return a page in an order that no index has (hie.store.search.opened_order)."""
-    behind = None if position is None else (position.values, position.key)
-    ordered = opened_order.Sorted(query, behind, query.count + 1)
+    ordered = opened_order.Sorted(query, position, query.count + 1)
     ordered.take(_each_opened(store, asked))
-    page = [version for _, (_, version) in ordered.found[: query.count]]
-    total = None if query.total == "none" else ordered.total
-    following = None
-    if len(ordered.found) > query.count:
-        values, (key, _) = ordered.found[query.count - 1]
-        at = instant.of_pages(store, query, page) if position is None else position.at
-        following = ordering.seal(store, query, Position(0, values, key, total, at))
-    included, is_cut = inclusion.included(store, query.includes, page) if query.includes else ([], False)
-    return SearchPage(page, included, total, following, is_cut, relevance.told(query, page))
+    size = query.count
+    if position is not None and position.is_end:
+        size = cursors.last_page_size(ordered.total, size)
+    page = [version for _, (_, version) in ordered.found[:size]]
+    further = None
+    if len(ordered.found) > size:
+        values, (key, _) = ordered.found[size if position is not None and position.backward else size - 1]
+        further = 0, values, key
+    return _page_of(store, query, position, page, None if query.total == "none" else ordered.total, further)
 
 
 def _each_opened(store: ResourceStore, asked: _Asked) -> Iterator[tuple[int, StoredVersion]]:
@@ -269,13 +306,15 @@ def _opened(store: ResourceStore, found: _Found, count: int) -> list[StoredVersi
 def _rows(
     store: ResourceStore, asked: _Asked, parts: list[Phase], position: Position | None, wanted: int
 ) -> Iterator[tuple[tuple[int, Any], StoredVersion | None]]:
-    """Yield up to `wanted` rows behind the position, phase after phase."""
-    start = position.phase if position else 0
-    for number in range(start, len(parts)):
-        behind = position if position and number == start else None
+    """Yield up to `wanted` rows behind the position, phase after phase; or before it, backwards."""
+    backward = position is not None and position.backward
+    numbers = range(len(parts) - 1, -1, -1) if backward else range(len(parts))
+    start = position.phase if position is not None and position.phase is not None else numbers[0]
+    for number in numbers[numbers.index(start) :]:
+        behind = position if position is not None and position.phase == number else None
         limit = max(wanted, BATCH) if asked.verify else wanted
         while wanted > 0:
-            rows = _fetch(store, asked, parts[number], behind, limit)
+            rows = _fetch(store, asked, parts[number], behind, limit, backward=backward)
             for row, version in _verified(store, asked, rows):
                 yield (number, row), version
                 wanted -= 1
@@ -284,7 +323,8 @@ def _rows(
             if len(rows) < limit:
                 break
             last = rows[-1]
-            behind = Position(number, tuple(last[len(COLUMNS) :]), last.key)
+            way: Way = "before" if backward else "after"
+            behind = Position(number, tuple(last[len(COLUMNS) :]), last.key, way=way)
 
 
 def _verified(store: ResourceStore, asked: _Asked, rows: Sequence[Any]) -> Iterator[tuple[Any, StoredVersion | None]]:
@@ -300,18 +340,19 @@ def _verified(store: ResourceStore, asked: _Asked, rows: Sequence[Any]) -> Itera
 
 
 def _fetch(
-    store: ResourceStore, asked: _Asked, phase: Phase, behind: Position | None, limit: int
+    store: ResourceStore, asked: _Asked, phase: Phase, behind: Position | None, limit: int, *, backward: bool
 ) -> Sequence[Any]:
-    statement, bound = _page(store, asked, phase, behind, limit)
+    statement, bound = _page(store, asked, phase, behind, limit, backward=backward)
     return run(store.connection(), statement, bound, is_selective=phase.clause.rank <= REFERENCE)
 
 
 def _page(
-    store: ResourceStore, asked: _Asked, phase: Phase, behind: Position | None, limit: int
+    store: ResourceStore, asked: _Asked, phase: Phase, behind: Position | None, limit: int, *, backward: bool = False
 ) -> tuple[Prepared, dict[str, Any]]:
+    way: Way = behind.way if behind else "before" if backward else "after"
     statement, names = _page_statement(
         store.database.dialect, Shaped(phase.clause), asked.type is not None, tuple(k.shape for k in phase.keys),
-        phase.first_is_null, behind.nulls if behind else None, _Keys(phase.keys), _is_in_order(store, phase),
+        phase.first_is_null, behind.nulls if behind else None, way, _Keys(phase.keys), _is_in_order(store, phase),
         _is_found_first(phase.clause), instant.how(store),
     )  # fmt: skip
     bound = dict(zip(names, phase.clause.values(), strict=True))
@@ -424,12 +465,13 @@ def _page_statement(
     _order: tuple[Any, ...],
     first_is_null: bool | None,
     nulls: tuple[bool, ...] | None,
+    way: Way,
     keys: _Keys,
     in_order: bool,
     is_selective: bool,
     as_of: instant.How | None,
 ) -> Statement:
-    is_far = ordering.is_far(shaped.clause)
+    is_far, backward = ordering.is_far(shaped.clause), way != "after"
     most = bindparam("row_limit", type_=BigInteger())
 
     def arm(sql: Sql) -> Select[Any]:
@@ -443,15 +485,16 @@ def _page_statement(
         if first_is_null is not None:
             statement = statement.where(values[0].is_(None) if first_is_null else values[0].is_not(None))
         if nulls is not None:
-            statement = statement.where(ordering.after(keys.keys, values, first_is_null, sql.key, nulls))
-        return statement.order_by(*ordering.order_by(keys.keys, values, first_is_null, sql.key)).limit(most)
+            statement = statement.where(ordering.beyond(keys.keys, values, first_is_null, sql.key, nulls, way))
+        order = ordering.order_by(keys.keys, values, first_is_null, sql.key, backward=backward)
+        return statement.order_by(*order).limit(most)
 
     if as_of is None:
         sql = sql_for(dialect)
         return prepared(arm(sql)), tuple(bind.key for bind in sql.binds)
     found, names = at_instant(dialect, arm)
     sorted_by = [found.c[f"sort{number}"] for number in range(len(keys.keys))]
-    order = ordering.order_by(keys.keys, sorted_by, first_is_null, found.c.key)
+    order = ordering.order_by(keys.keys, sorted_by, first_is_null, found.c.key, backward=backward)
     return prepared(select(found).order_by(*order).limit(most)), names
 
 

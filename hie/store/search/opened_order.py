@@ -17,6 +17,7 @@ from hie.fhir.datatypes import normalize_string
 from hie.fhir.search_parameters import IndexValues, SearchParameter, extract
 from hie.store.opening import parsed
 from hie.store.search import criteria
+from hie.store.search.ordering import Position
 from hie.store.search.query import SearchQuery, SortKey, is_ordered
 from hie.store.versions import StoredVersion
 
@@ -36,18 +37,21 @@ def is_needed(query: SearchQuery) -> bool:
 
 
 class Sorted:
-    """The first matches behind a position, and how many matches there are in all."""
+    """The matches next to a position, the nearest first, and how many matches there are in all."""
 
-    def __init__(self, query: SearchQuery, behind: tuple[Values, int] | None, wanted: int) -> None:
+    def __init__(self, query: SearchQuery, position: Position | None, wanted: int) -> None:
         self._keys = [_Key(one, query.type or "Resource") for one in query.sort]
-        self._behind = None if behind is None else self._order(*behind)
+        self._backward = position is not None and position.backward
+        no_row = position is None or position.phase is None
+        self._edge = None if position is None or no_row else self._order(position.values, position.key)
         self._wanted = wanted
         self.total = 0
         self.found: list[tuple[Values, Match]] = []
 
     def take(self, matches: Iterable[Match]) -> None:
         """Look at every match; TooCostly."""
-        best = heapq.nsmallest(self._wanted, self._placed(matches), key=lambda one: one[0])
+        nearest = heapq.nlargest if self._backward else heapq.nsmallest
+        best = nearest(self._wanted, self._placed(matches), key=lambda one: one[0])
         self.found = [(values, match) for _, values, match in best]
 
     def _placed(self, matches: Iterable[Match]) -> Iterator[tuple[Any, Values, Match]]:
@@ -59,7 +63,7 @@ class Sorted:
             values = extract(content)
             own = tuple(key.value(values, match[1]) for key in self._keys)
             order = self._order(own, match[0])
-            if self._behind is None or order > self._behind:
+            if self._edge is None or (order <= self._edge if self._backward else order > self._edge):
                 yield order, own, match
 
     def _too_many(self) -> TooCostly:

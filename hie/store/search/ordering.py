@@ -2,7 +2,8 @@
 
 A search runs in phases, each of which one index can answer in order: rows with a value of the first sort key before
 rows without one; dates that start in the range asked for before longer ones that only reach into it. A cursor names the
-phase and the sort values of its last row. https://hl7.org/fhir/R4/search.html#sort
+phase and the sort values of the last row of a page. Read onwards it gives the page behind that row; read backwards, all
+phases in the reverse order, the page that ends with it. https://hl7.org/fhir/R4/search.html#sort
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, or_, select, tuple_
 from sqlalchemy.types import BigInteger, Double, Text
 
 from hie.errors import Expired, InvalidSearch
+from hie.fhir.paging import LINK_HOURS, UNTIL
 from hie.fhir.scopes import Grant
 from hie.store.crypto import Blind, SealBroken
 from hie.store.search.blinding import hash_of
@@ -26,6 +28,8 @@ from hie.store.search.query import SearchQuery, SortKey
 from hie.store.search.statements import Sql
 
 OPEN_ENDED = frozenset({"gt", "ge", "ap"})
+#: Which rows are wanted: those behind a row; that row and those before it; those before it alone.
+Way = Literal["after", "until", "before"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,53 +140,78 @@ def expression(key: Key, number: int, sql: Sql, *, is_far: bool) -> ColumnElemen
 
 
 def order_by(
-    keys: Sequence[Key], values: Sequence[ColumnElement[Any]], first_is_null: bool | None, row: ColumnElement[int]
+    keys: Sequence[Key],
+    values: Sequence[ColumnElement[Any]],
+    first_is_null: bool | None,
+    row: ColumnElement[int],
+    *,
+    backward: bool = False,
 ) -> list[Any]:
     """Return ORDER BY: missing values last, and the row's own key at the end so that no two rows are equal.
 
-    `row` is the column of that key in the table that drives the statement, whose order then costs nothing.
+    `row` is the column of that key in the table that drives the statement, whose order then costs nothing. `backward`:
+    all of it the other way round.
     """
     order: list[Any] = []
     for position, (key, value) in enumerate(zip(keys, values, strict=True)):
         if position == 0 and first_is_null:
             continue
         if key.nullable and position > 0:
-            order.append(value.is_(None))
-        order.append(value.desc() if key.descending else value)
-    descending = bool(keys) and keys[0].descending and not first_is_null
-    return [*order, row.desc() if descending else row]
+            missing = value.is_(None)
+            order.append(missing.desc() if backward else missing)
+        order.append(value.desc() if key.descending != backward else value)
+    return [*order, row.desc() if _falls(keys, first_is_null) != backward else row]
 
 
-def after(
+def _falls(keys: Sequence[Key], first_is_null: bool | None) -> bool:
+    """Tell whether the row's own key falls from row to row: as the first sort key does."""
+    return bool(keys) and keys[0].descending and not first_is_null
+
+
+def beyond(
     keys: Sequence[Key],
     values: Sequence[ColumnElement[Any]],
     first_is_null: bool | None,
     row: ColumnElement[int],
     nulls: tuple[bool, ...],
+    way: Way,
 ) -> ColumnElement[bool]:
-    """Return the condition of rows behind the cursor's; `nulls` says which of its sort values are missing."""
-    descending = bool(keys) and keys[0].descending and not first_is_null
-    key_bind = bindparam("after_key", type_=BigInteger())
-    own = row < key_bind if descending else row > key_bind
+    """Return the condition of the rows that a way from the cursor's row leads to.
+
+    `nulls` says which sort values of that row are missing.
+    """
+    backward = way != "after"
+    key_bind: Any = bindparam("after_key", type_=BigInteger())
     start = 1 if first_is_null else 0
-    binds = [bindparam(f"after{i}", type_=_type(keys[i])) for i in range(len(keys))]
+    binds: list[Any] = [bindparam(f"after{i}", type_=_type(keys[i])) for i in range(len(keys))]
+    falls = _falls(keys, first_is_null) != backward
     if start == 0 and len(keys) == 1:
-        place, position = tuple_(values[0], row), tuple_(binds[0], key_bind)
-        return place < position if descending else place > position
-    alternatives = [own]
+        return _past(tuple_(values[0], row), tuple_(binds[0], key_bind), falls, way == "until")
     equal: list[ColumnElement[bool]] = []
-    before: list[ColumnElement[bool]] = []
+    alternatives: list[ColumnElement[bool]] = []
     for i in range(start, len(keys)):
-        if nulls[i]:
-            equal.append(values[i].is_(None))
+        value = values[i]
+        if nulls[i]:  # what is missing comes last
+            if backward:
+                alternatives.append(and_(*equal, value.is_not(None)))
+            equal.append(value.is_(None))
             continue
-        beyond = values[i] < binds[i] if keys[i].descending else values[i] > binds[i]
-        if keys[i].nullable and i > 0:
-            beyond = or_(beyond, values[i].is_(None))
-        before.append(and_(*equal, beyond))
-        equal.append(values[i] == binds[i])
-    alternatives = [and_(*equal, own), *before]
-    return or_(*alternatives)
+        further = _past(value, binds[i], keys[i].descending != backward, False)
+        if keys[i].nullable and i > 0 and not backward:
+            further = or_(further, value.is_(None))
+        alternatives.append(and_(*equal, further))
+        equal.append(value == binds[i])
+    return or_(and_(*equal, _past(row, key_bind, falls, way == "until")), *alternatives)
+
+
+def _past(place: Any, position: Any, falls: bool, inclusive: bool) -> ColumnElement[bool]:
+    """Return whether a place lies beyond a position, in a falling or in a rising order."""
+    found: ColumnElement[bool]
+    if inclusive:
+        found = place <= position if falls else place >= position
+    else:
+        found = place < position if falls else place > position
+    return found
 
 
 def _type(key: Key) -> Any:
@@ -199,14 +228,28 @@ def parameters(keys: Sequence[Key]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The last row of a page, and the total that the first page counted."""
+    """The last row of a page, and the total that the first page counted.
 
-    phase: int
+    `phase` None: no row at all, which is before the first one read onwards, behind the last one read backwards.
+    """
+
+    phase: int | None
     values: tuple[Any, ...]
     key: int
     total: int | None = None
     at: int | None = None
     """The instant as of which further pages are read (hie.store.search.instant); None: as it is then."""
+    way: Way = "after"
+
+    @property
+    def backward(self) -> bool:
+        """Tell whether the rows up to this one are wanted, not those behind it."""
+        return self.way != "after"
+
+    @property
+    def is_end(self) -> bool:
+        """Tell whether the last rows are wanted."""
+        return self.phase is None and self.backward
 
     @property
     def nulls(self) -> tuple[bool, ...]:
@@ -214,7 +257,7 @@ class Position:
         return tuple(value is None for value in self.values)
 
     def parameters(self) -> dict[str, Any]:
-        """Return the values of `after`'s binds."""
+        """Return the values of `beyond`'s binds."""
         return {"after_key": self.key, **{f"after{i}": value for i, value in enumerate(self.values)}}
 
 
@@ -233,12 +276,8 @@ def _told(grant: Grant) -> str:
     return repr(sorted(repr(scope) for scope in grant.scopes))
 
 
-#: How long links to further pages are good for.
-LINK_HOURS = 24
-
-
 def seal(store: Any, query: SearchQuery, position: Position) -> str:
-    """Return the cursor of the page after a position."""
+    """Return the cursor of the page after a position; with UNTIL in front of it, of the page up to there."""
     text = json.dumps([
         "search", _mark(store, query), position.phase, list(position.values), position.key, position.total,
         position.at, store.clock(),
@@ -251,8 +290,10 @@ def open_(store: Any, query: SearchQuery) -> Position | None:
     """Return where the query's cursor continues; InvalidSearch where it is not one of this search, Expired."""
     if query.cursor is None:
         return None
+    way: Way = "until" if query.cursor.startswith(UNTIL) else "after"
     try:
-        kind, mark, phase, values, key, total, at, made = json.loads(store.open_text(query.cursor))
+        opened = json.loads(store.open_text(query.cursor.removeprefix(UNTIL)))
+        kind, mark, phase, values, key, total, at, made = opened
         if kind != "search" or mark != _mark(store, query):
             raise ValueError
     except (SealBroken, ValueError, TypeError) as error:
@@ -263,4 +304,13 @@ def open_(store: Any, query: SearchQuery) -> Position | None:
     if store.clock() - made > LINK_HOURS * 3_600_000_000:
         raise Expired(f"Links to pages are good for {LINK_HOURS} hours; begin again at the search's first page.",
                       expression="_cursor")
-    return Position(phase, tuple(values), key, total, at)
+    return Position(phase, tuple(values), key, total, at, way)
+
+
+def check(position: Position | None, parts: Sequence[Phase]) -> None:
+    """Refuse a cursor whose search has another order by now, as its most selective criterion is another. Expired."""
+    if position is None or position.phase is None:
+        return
+    if position.phase >= len(parts) or len(position.values) != len(parts[position.phase].keys):
+        raise Expired("What was stored since has changed the order of this search, which no _sort fixes; begin again "
+                      "at its first page.", expression="_cursor")
