@@ -19,12 +19,12 @@ from hie.fhir import facts
 from hie.fhir.fhirpath import FhirPathError, model, syntax
 from hie.fhir.fhirpath import compile as compile_expression
 from hie.fhir.fhirpath.paths import Hop, Route, routes
-from hie.fhir.search_values import Emit, IndexValues, emitter, entry_emitter
+from hie.fhir.search_values import Emit, IndexValues, emitter, entry_emitter, only_system
 from hie.fhir.search_walk import Node, Walk
 
 __all__ = [
     "Component", "CustomParameters", "IndexValues", "SearchParameter", "define", "extract", "for_type", "install",
-    "installed", "moving", "nearest", "same",
+    "installed", "moving", "nearest", "only_systems", "same",
 ]  # fmt: skip
 
 # Parameters of the specification's examples for SearchParameter itself, not of the registry: they name codes of others.
@@ -112,6 +112,23 @@ def nearest(type_name: str, wrong_name: str) -> str | None:
         return found
     close = get_close_matches(wrong_name.lower(), list(by_lower), n=1, cutoff=0.6)
     return by_lower[close[0]] if close else None
+
+
+@cache
+def only_systems(type_name: str) -> Mapping[str, str]:
+    """Give R4's token parameters all of whose values have one system, and that system ("": they have none).
+
+    Of those the code alone says which value it is: statuses and other codes with a required value set of one system,
+    booleans, telephone numbers.
+    """
+    found = {}
+    for code, one in _defined(type_name).items():
+        if one.parameter.type == "token" and one.parameter.is_indexed:
+            systems = {""} if one.routes is None else {only_system(route.type, route.value_set) for route in one.routes}
+            system = systems.pop() if len(systems) == 1 else None
+            if system is not None:
+                found[code] = system
+    return MappingProxyType(found)
 
 
 def extract(resource: dict[str, Any]) -> IndexValues:
@@ -411,7 +428,7 @@ def _compiled(type_name: str) -> Walk:
 def _walk(type_name: str) -> Walk:
     root = Node()
     for one in _defined(type_name).values():
-        if one.parameter.is_indexed:
+        if one.parameter.is_indexed and one.parameter.code != "_id":  # a search asks the id of the row
             _add(root, one)
     for parameter in _installed.of(type_name).indexed:
         _add(root, _Definition(parameter, routes(parameter.expression or "", type_name)))

@@ -99,6 +99,14 @@ def emitter(search_type: str, element_type: str, parameter: str, value_set: str 
     return maker(parameter, value_set) if maker else None
 
 
+def only_system(element_type: str, value_set: str | None) -> str | None:
+    """Give the system of every token of elements of a type ("": they have none); None where each says its own."""
+    if element_type != "code":
+        return "" if ("token", element_type) in _MAKERS and element_type not in _WITH_SYSTEM else None
+    only, by_code = model.systems_of_codes(value_set)
+    return None if by_code else only or ""
+
+
 # ---- token: search.html#token ----------------------------------------------------------------------------------------
 
 
@@ -495,6 +503,8 @@ _MAKERS: dict[tuple[str, str], Maker] = {
     ("quantity", "Range"): _quantity_range,
     ("quantity", "SampledData"): _sampled_data,
 }
+#: Elements whose system is written beside their code.
+_WITH_SYSTEM = frozenset({"Coding", "CodeableConcept", "Identifier"})
 _MAKERS |= {("token", name): _plain_token for name in ("string", "id", "uri", "url", "oid", "uuid", "canonical")}
 _MAKERS |= {("string", name): _string for name in ("string", "markdown", "code", "id")}
 _MAKERS |= {("date", name): _date for name in ("date", "dateTime", "instant")}

@@ -23,7 +23,7 @@ from hie.store.opening import open_versions, parsed
 from hie.store.prepared import Prepared
 from hie.store.search import engine as search_engine
 from hie.store.search import instant
-from hie.store.search.index import IndexRows, index_rows, lasting_rows, moving_rows, reference_tokens
+from hie.store.search.index import IndexRows, index_rows, lasting_rows, moving_rows, place
 from hie.store.tenants import Tenant
 from hie.store.unit_of_work import UnitOfWork
 from hie.store.versions import StoredVersion, served
@@ -357,9 +357,9 @@ class ResourceStore:
 
     def referring(self, targets: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """Return what refers to the targets, whether or not the token may see it: for deleting, never for showing."""
-        tokens = [token for target in targets for token in reference_tokens(*target, self.blind)]
-        found = rows.referring(self._open_unit().writing(), self.tenant, tokens)
-        return [(row.type, row.id) for row in found if row.type not in rows.WITNESSES]
+        places = [place(*target, self.blind) for target in targets]
+        found = rows.referring(self._open_unit().writing(), self.tenant, places)
+        return list(dict.fromkeys((row.type, row.id) for row in found if row.type not in rows.WITNESSES))
 
     def touched(self) -> frozenset[tuple[str, str]]:
         """Return what the open transaction has written or deleted so far."""

@@ -11,7 +11,7 @@ from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, select, t
 
 from hie.store import past
 from hie.store.database import Again
-from hie.store.models import data_key, resource
+from hie.store.models import ITSELF, data_key, resource
 from hie.store.prepared import Prepared, driver_of, insert_or_ignore
 from hie.store.tenants import Tenant
 
@@ -396,26 +396,36 @@ def _lock_hash(tenant: Tenant, target: Target) -> int:
     return tenant.blind.hash("lock", "target", *target)
 
 
-#: CROSS JOIN: SQLite keeps this order, else it may go through all resources of the tenant.
+#: By links, or by the tokens of references that no parameter looks at (hie.store.search.index). CROSS JOIN: SQLite
+#: keeps this order, else it may go through all resources of the tenant.
 _REFERRING_SQLITE = text(
-    "SELECT resource.type, resource.id FROM json_each(:tokens) AS wanted CROSS JOIN token ON token.hash = wanted.value "
-    "CROSS JOIN resource ON resource.key = token.key WHERE resource.tenant = :tenant"
+    f"""
+    SELECT resource.type, resource.id FROM json_each(:places) AS wanted
+    CROSS JOIN reference_index AS link ON link.target = wanted.value AND link.parameter <> {ITSELF}
+    CROSS JOIN resource ON resource.key = link.key WHERE resource.tenant = :tenant
+    UNION ALL
+    SELECT resource.type, resource.id FROM json_each(:places) AS wanted CROSS JOIN token ON token.hash = wanted.value
+    CROSS JOIN resource ON resource.key = token.key WHERE resource.tenant = :tenant
+    """
 )
+#: One look into each index for each place: comparing arrays with a long one would take their product.
 _REFERRING_POSTGRES = text(
-    "SELECT type, id FROM resource WHERE tokens && CAST(:tokens AS bigint[]) AND tenant = :tenant "
-    "AND sealed IS NOT NULL"
-)
-#: One look into the index for each token: comparing arrays with a long one would take their product.
-_REFERRING_TO_MANY = text(
-    "SELECT DISTINCT found.type, found.id FROM unnest(CAST(:tokens AS bigint[])) AS wanted (hash) CROSS JOIN LATERAL "
-    "(SELECT type, id FROM resource WHERE tokens @> ARRAY[wanted.hash] AND tenant = :tenant AND sealed IS NOT NULL "
-    "OFFSET 0) AS found"
+    f"""
+    SELECT found.type, found.id FROM unnest(CAST(:places AS bigint[])) AS wanted (hash) CROSS JOIN LATERAL (
+        SELECT resource.type, resource.id FROM reference_index AS link JOIN resource ON resource.key = link.key
+        WHERE link.target = wanted.hash AND link.parameter <> {ITSELF} AND tenant = :tenant AND sealed IS NOT NULL
+        OFFSET 0) AS found
+    UNION ALL
+    SELECT found.type, found.id FROM unnest(CAST(:places AS bigint[])) AS wanted (hash) CROSS JOIN LATERAL (
+        SELECT type, id FROM resource WHERE tokens @> ARRAY[wanted.hash] AND tenant = :tenant AND sealed IS NOT NULL
+        OFFSET 0) AS found
+    """
 )
 
 
-def referring(connection: Connection, tenant: int, tokens: Sequence[int]) -> Iterable[Any]:
-    """Return (type, id) of live resources that carry one of `tokens`."""
-    if connection.dialect.name == "postgresql":
-        statement = _REFERRING_POSTGRES if len(tokens) == 1 else _REFERRING_TO_MANY
-        return connection.execute(statement, {"tokens": list(tokens), "tenant": tenant})
-    return connection.execute(_REFERRING_SQLITE, {"tokens": json.dumps(list(tokens)), "tenant": tenant})
+def referring(connection: Connection, tenant: int, places: Sequence[int]) -> Iterable[Any]:
+    """Return (type, id) of live resources that refer to one of the places, in whatever element; some more than once."""
+    on_postgres = connection.dialect.name == "postgresql"
+    statement = _REFERRING_POSTGRES if on_postgres else _REFERRING_SQLITE
+    given = list(places) if on_postgres else json.dumps(list(places))
+    return connection.execute(statement, {"places": given, "tenant": tenant})

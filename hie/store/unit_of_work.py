@@ -18,7 +18,8 @@ from hie.store.audit import AuditEntry
 from hie.store.crypto import associated_data, seal
 from hie.store.database import Again, Database, WriteTransaction
 from hie.store.keys import NewKey
-from hie.store.search.index import IndexRows, reference_tokens
+from hie.store.search.index import IndexRows
+from hie.store.search.index import place as hashed_place
 from hie.store.spool import Spool
 from hie.store.tenants import Tenant
 from hie.store.versions import StoredVersion
@@ -289,12 +290,11 @@ class UnitOfWork:
 
     def _refers(self, connection: Connection, targets: list[tuple[str, str]]) -> bool:
         """Tell by one question for all whether anything refers to one of the targets."""
-        tokens = [token for target in targets for token in reference_tokens(*target, self.tenant.blind)]
-        return any(row.type not in rows.WITNESSES for row in rows.referring(connection, self.tenant.id, tokens))
+        places = [hashed_place(*target, self.tenant.blind) for target in targets]
+        return any(row.type not in rows.WITNESSES for row in rows.referring(connection, self.tenant.id, places))
 
     def _refuse_referenced(self, connection: Connection, type_name: str, id_: str) -> None:
-        tokens = reference_tokens(type_name, id_, self.tenant.blind)
-        for row in rows.referring(connection, self.tenant.id, tokens):
+        for row in rows.referring(connection, self.tenant.id, [hashed_place(type_name, id_, self.tenant.blind)]):
             if row.type not in rows.WITNESSES and (row.type, row.id) != (type_name, id_):
                 told = (f"{type_name}/{id_} cannot be deleted: {row.type}/{row.id} refers to it; delete or change that "
                         "first, or both in one transaction, or ask for _cascade=delete.")

@@ -245,6 +245,22 @@ def test_matches_come_in_the_order_and_number_that_is_asked_for(fhir):
     assert "total" not in fhir.get("Observation?_count=1&_total=none").json
 
 
+def test_a_code_that_has_one_system_is_found_by_that_system_alone(fhir):
+    id_ = fhir.create(observation())["id"]
+    fhir.create({"resourceType": "Patient", "id": "p", "active": True})
+    system = "http://hl7.org/fhir/observation-status"
+    for query, found in {
+        "Observation?status=final": [id_], f"Observation?status={system}|final": [id_],
+        f"Observation?status={system}|": [id_], "Observation?status=urn:x|": [], "Observation?status=urn:x|final": [],
+        "Observation?status=|final": [], f"Observation?status={system}|amended": [],
+        "Observation?status:not=urn:x|final": [id_], f"Observation?status:not={system}|": [],
+    }.items():  # fmt: skip
+        assert [one["id"] for one in fhir.get(query).resources()] == found, query
+    totals = {"active=true": 1, "active=|true": 1, "active=urn:x|true": 0, "active=false": 0}
+    for query, total in totals.items():
+        assert fhir.get(f"Patient?{query}&_summary=count").json["total"] == total, query
+
+
 @pytest.mark.proves("search:number", "search:composite", "modifier:number:missing", "modifier:composite:missing")
 def test_numbers_and_composites_find_and_are_asked_for_where_they_are_missing(fhir):
     risk = {"resourceType": "RiskAssessment", "status": "final", "subject": {"identifier": {"value": "1"}}}
@@ -258,6 +274,9 @@ def test_numbers_and_composites_find_and_are_asked_for_where_they_are_missing(fh
         "RiskAssessment?probability=0.83": [likely], "RiskAssessment?probability=gt0.9": [],
         "RiskAssessment?probability:missing=true": [unknown], "RiskAssessment?probability:missing=false": [likely],
         "Observation?code-value-quantity=8867-4$80": [pulse], "Observation?code-value-quantity=8867-4$81": [],
+        "Observation?code-value-quantity=http://loinc.org|8867-4$80": [pulse],
+        "Observation?code-value-quantity=urn:other|8867-4$80": [],
+        "Observation?code-value-quantity=|8867-4$80": [], "Observation?code-value-quantity=http://loinc.org|$80": [pulse],
         "Observation?code-value-quantity:missing=false": [pulse],
         "Observation?code-value-quantity:missing=true": [unmeasured],
     }.items():  # fmt: skip

@@ -3,6 +3,10 @@
 Where all components but one ask for equality, these are hashed together: into one token, or into the parameter under
 which the remaining number, quantity or date is indexed. Anything else is narrowed by its components and verified on
 the opened resource.
+
+Where the codes are the resource's own, each in one element, as Observation.code beside its value, only codes without
+their systems are hashed with the number: whoever names a system is asked for the code's own token beside, which is the
+same element's. This halves the rows of most Observations.
 """
 
 from __future__ import annotations
@@ -41,12 +45,12 @@ def plan(parameter: SearchParameter) -> str:
 
 
 def equal_forms(
-    parameter: SearchParameter, values: tuple[tuple[tuple[Any, ...], ...], ...], base_url: str
+    parameter: SearchParameter, values: tuple[tuple[tuple[Any, ...], ...], ...], base_url: str, at_root: bool
 ) -> Iterator[Form]:
     """Yield every combination of the forms of the components that ask for equality."""
     forms = [
-        list(_forms(component.type, items, base_url))
-        for component, items in zip(parameter.components, values, strict=False)
+        list(dict.fromkeys(("code", item[1]) for item in items) if at_root else _forms(one.type, items, base_url))
+        for one, items in zip(parameter.components, values, strict=False)
     ]
     for combination in product(*forms):
         yield joined(combination)
@@ -69,13 +73,18 @@ def _forms(type_name: str, items: tuple[tuple[Any, ...], ...], base_url: str) ->
         yield from (form for form in found if form[0] in COMBINED_FORMS)
 
 
-def where(parameter: SearchParameter, value: CompositeValue, hash_: Hash, unit_hash: Hash) -> Clause | None:
-    """Return the resources with such an element; None where the index cannot tell."""
+def where(
+    parameter: SearchParameter, value: CompositeValue, hash_: Hash, unit_hash: Hash, at_root: bool
+) -> Clause | None:
+    """Return the resources with such an element; None where the index cannot tell.
+
+    `at_root`: with codes alone, whatever their system.
+    """
     kind = plan(parameter)
     if not kind:
         return None
     equal = value.parts if kind == "token" else value.parts[:-1]
-    choices = [_asked(part) for part in equal]
+    choices = [_codes_asked(part) if at_root else _asked(part) for part in equal]
     if not all(choices):
         return None
     last = value.parts[-1]
@@ -98,6 +107,10 @@ def _combined(kind: str, form: Form, last: Any, hash_: Hash, unit_hash: Hash) ->
         clause = quantity.where(last, below, unit_hash)
     assert isinstance(clause, Interval | Number)  # noqa: S101 - what the three give
     return clause
+
+
+def _codes_asked(part: token.TokenValue) -> list[Form]:
+    return [] if part.code is None else [("code", part.code)]
 
 
 def _asked(part: Any) -> list[Form]:

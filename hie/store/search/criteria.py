@@ -24,6 +24,7 @@ from hie.store.search.clauses import (
     IDENTIFIER,
     NOTHING,
     REFERENCE,
+    WIDE,
     CareDate,
     Clause,
     Ids,
@@ -391,6 +392,10 @@ def _one_token(parameter: SearchParameter, value: Any, blind: Blind, type_name: 
     if isinstance(value, token.Words):
         clause = token.where_text(value, hash_) or present(parameter, blind, type_name)
         return Compiled(clause, None if token.is_exact(value) else _anything)
+    system = search_parameters.only_systems(type_name).get(parameter.code)
+    if system is not None and not parameter.state:
+        rank = _token_rank(parameter.code)
+        return Compiled(token.where_code(value, system, hash_, rank, present(parameter, blind, type_name)))
     return Compiled(token.where(value, hash_, _token_rank(parameter.code)))
 
 
@@ -398,10 +403,15 @@ def _one_composite(
     parameter: SearchParameter, value: composite.CompositeValue, blind: Blind, type_name: str
 ) -> Compiled:
     hash_ = hash_of(blind, type_name, parameter.code)
-    clause = composite.where(parameter, value, hash_, hash_of(blind, type_name, "unit"))
+    known, at_root = plan_of(type_name).parameters, parameter.code in plan_of(type_name).at_root
+    clause = composite.where(parameter, value, hash_, hash_of(blind, type_name, "unit"), at_root)
     if clause is not None:
-        return Compiled(clause)
-    known = plan_of(type_name).parameters
+        with_systems = [
+            _one_token(known[component.code], part, blind, type_name).clause
+            for component, part in zip(parameter.components, value.parts, strict=True)
+            if at_root and isinstance(part, token.TokenValue) and part.system is not None
+        ]
+        return Compiled(both([clause, *(replace(one, rank=WIDE) for one in with_systems)]))
     narrowing = []
     for component, part in zip(parameter.components, value.parts, strict=True):
         one = known.get(component.code)

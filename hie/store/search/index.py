@@ -63,7 +63,8 @@ def index_rows(
     tokens = set(_tokens(values, bound, base_url))
     links = _links(resource, values, bound, base_url)
     refers = _literal_references(resource, base_url)
-    tokens.update(_places(resource, refers, bound))
+    tokens.update(_places(resource, bound))
+    tokens.update(_unlinked(refers, values, links, bound, base_url))
     tokens.update(_words(resource, bound, content_words))
     dates: set[_DateRow] = set()
     numbers: set[_NumberRow] = set()
@@ -111,11 +112,6 @@ def place(type_name: str, id_: str, blind: Blind) -> int:
     return blind.hash(REFERS, f"{type_name}/{id_}")
 
 
-def reference_tokens(type_name: str, id_: str, blind: Blind) -> list[int]:
-    """Return the tokens of which a resource carries one if it refers to Type/id, in whatever element."""
-    return [place(type_name, id_, blind)]
-
-
 def compartment_token(type_name: str, compartment: str, blind: Blind) -> int:
     """Return the token of the resources of a type in a compartment, such as Patient/123."""
     return blind.hash(type_name, COMPARTMENT, compartment)
@@ -153,6 +149,8 @@ class Plan:
     """Parameter -> parameters that are present when it has a reference to a type."""
     composites: dict[str, str]
     """Composite parameter -> how it is indexed (hie.store.search.composite)."""
+    at_root: frozenset[str]
+    """Composite parameters whose codes are those of the resource itself (hie.store.search.composite)."""
 
 
 def plan_of(type_name: str) -> Plan:
@@ -173,7 +171,27 @@ def _plan_of(type_name: str, _custom: object) -> Plan:
         _compartments(type_name, parameters),
         {code: tuple(found) for code, found in aliases.items()},
         {one.code: composite.plan(one) for one in parameters.values() if one.type == "composite"},
+        frozenset(one.code for one in parameters.values() if one.type == "composite" and _is_at_root(one, parameters)),
     )
+
+
+def _is_at_root(parameter: SearchParameter, parameters: dict[str, SearchParameter]) -> bool:
+    """Tell whether a composite holds for the resource itself, and its codes are what single elements of it say."""
+    if composite.plan(parameter) in ("", "token"):
+        return False
+    if routes(parameter.expression or "", parameter.base_type) != routes("$this", parameter.base_type):
+        return False
+    for component in parameter.components[:-1]:
+        own = parameters.get(component.code)
+        ways = routes(component.expression, parameter.base_type)
+        if own is None or not own.is_indexed or own.type != "token" or not ways:
+            return False
+        if ways != routes(own.expression or "", parameter.base_type):
+            return False
+        paths = [".".join([parameter.base_type, *(hop.property for hop in way.hops)]) for way in ways]
+        if any(_is_list(part) for path in paths for part in _ancestry(path)):
+            return False
+    return True
 
 
 #: Which date of a type is its own: the first of these that the type has and that holds one value at most; else its
@@ -279,6 +297,8 @@ class _Bound:
         self.hidden: dict[str, int] = _Kept(lambda code: self.hashes[code]())
         self.ranges: dict[str, int] = _Kept(lambda code: self.hashes[code]("range"))
         self.bits = presence_bits(blind, type_name)
+        self.systems = search_parameters.only_systems(type_name)
+        self.custom = frozenset(code for code, one in self.plan.parameters.items() if one.state)
         remember = lru_cache(maxsize=_REMEMBERED)
         self.token_hashes = remember(self._token_hashes)
         self.word_hashes = remember(self._word_hashes)
@@ -292,7 +312,8 @@ class _Bound:
         self._units = hash_of(blind, type_name, "unit")
 
     def _token_hashes(self, value: TokenValue) -> tuple[int, ...]:
-        return tuple(self.blind.hash(self.type, value[0], *form) for form in token.index(value))
+        forms = token.index_code(value) if value[0] in self.systems else token.index(value)
+        return tuple(self.blind.hash(self.type, value[0], *form) for form in forms)
 
     def _word_hashes(self, text: str) -> tuple[int, ...]:
         return tuple(word_hash(self.blind, self.type, "_content", word) for word in set(texts.words(text)))
@@ -335,7 +356,7 @@ class _Bound:
     ) -> tuple[tuple[int, int, Form], ...]:
         """Return for each form of the equality components its hash, and the one under which ranges stand apart."""
         hash_ = self.hashes[code]
-        forms = composite.equal_forms(self.plan.parameters[code], equal, base_url)
+        forms = composite.equal_forms(self.plan.parameters[code], equal, base_url, code in self.plan.at_root)
         return tuple((hash_(*form), hash_(*form, "range"), form) for form in forms)
 
 
@@ -388,17 +409,27 @@ def _words(resource: dict[str, Any], bound: _Bound, content_words: bool) -> Iter
             yield from bound.word_hashes(text)
 
 
-def _places(resource: dict[str, Any], refers: frozenset[str], bound: _Bound) -> Iterator[int]:
-    """Yield the token of the compartment that the resource itself names, and of every literal reference in it."""
+def _places(resource: dict[str, Any], bound: _Bound) -> Iterator[int]:
+    """Yield the tokens of a position, and of the compartment that the resource itself names."""
     for form in near.index(resource):
         yield bound.hashes[near.PARAMETER](*form)
     id_ = resource.get("id")
     if bound.type in facts.COMPARTMENTS and id_:
         yield compartment_token(bound.type, f"{bound.type}/{id_}", bound.blind)
-    for text in refers:
-        hash_ = bound.refers_hash(text)
-        if hash_ is not None:
-            yield hash_
+
+
+def _unlinked(
+    refers: frozenset[str], values: IndexValues, links: Iterable[tuple[int, int]], bound: _Bound, base_url: str
+) -> set[int]:
+    """Return the tokens of what the resource refers to in places that no search parameter of R4 looks at.
+
+    With the links by parameters these say who refers to what (hie.store.rows.referring).
+    """
+    if bound.custom:
+        links = [link for value in values.references
+                 if value[0] not in bound.custom and (link := bound.link(value, base_url)) is not None]  # fmt: skip
+    found = {hash_ for text in refers if (hash_ := bound.refers_hash(text)) is not None}
+    return found.difference(target for _, target in links) if found else found
 
 
 #: References inside these mean their own entries: https://hl7.org/fhir/R4/bundle.html#references

@@ -15,7 +15,7 @@ from hie.fhir.datatypes import normalize_string
 from hie.fhir.search_values import TextValue, TypedIdentifierValue
 from hie.fhir.search_values import TokenValue as Stored
 from hie.store.search.blinding import Form, Hash
-from hie.store.search.clauses import IDENTIFIER, STRING, Clause, Token
+from hie.store.search.clauses import IDENTIFIER, NOTHING, STRING, Clause, Token
 from hie.store.search.syntax import split, unescape
 
 #: How long the beginning of a text is that is hashed: one only, as there are two texts beside most codes and a token
@@ -51,6 +51,11 @@ def index(value: Stored) -> Iterator[Form]:
         yield "bare", code
 
 
+def index_code(value: Stored) -> Iterator[Form]:
+    """Yield the form under which a value of a parameter with one system stands."""
+    yield "code", value[2]
+
+
 def parse(text: str, name: str) -> TokenValue:
     """Read `code`, `system|code`, `|code` or `system|`."""
     parts = [unescape(part).strip() for part in split(text, "|")]
@@ -69,6 +74,13 @@ def parse(text: str, name: str) -> TokenValue:
 def where(value: TokenValue, hash_: Hash, rank: int) -> Clause:
     """Return the resources with such a value."""
     return Token(hash_(*value.form), rank)
+
+
+def where_code(value: TokenValue, system: str, hash_: Hash, rank: int, present: Clause) -> Clause:
+    """Return the resources with such a value of a parameter all of whose values have one system ("": none)."""
+    if value.system is not None and value.system != system:
+        return NOTHING
+    return present if value.code is None else Token(hash_("code", value.code), rank)
 
 
 def matches(value: TokenValue, stored: Stored) -> bool:

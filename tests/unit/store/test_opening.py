@@ -159,6 +159,7 @@ ADDED = {
     "0005": ("package", "profile_validation"),
     "0006": ("index_setting",),
     "0007": ("past_version", "token_past", "date_past", "number_past"),
+    "0008": (),
 }
 
 

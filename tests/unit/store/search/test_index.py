@@ -10,7 +10,7 @@ import pytest
 from hie.fhir import facts, json_format, search_parameters
 from hie.store.crypto import Blind
 from hie.store.search.blinding import presence_bits
-from hie.store.search.index import compartment_token, index_rows, primary_date, reference_tokens
+from hie.store.search.index import compartment_token, index_rows, place, primary_date
 
 BLIND = Blind(b"a key of this test only, 32 long")
 PATIENT: dict[str, Any] = {
@@ -65,10 +65,10 @@ def test_the_primary_date_stands_in_the_row() -> None:
     assert rows.dates == []
 
 
-def test_a_quantity_is_indexed_alone_and_under_each_form_of_its_code() -> None:
+def test_a_quantity_is_indexed_alone_and_under_its_code_each_as_written_and_converted() -> None:
     rows = index_rows(OBSERVATION, BLIND)
     unit = BLIND.hash("Observation", "unit", "unit", "http://unitsofmeasure.org", "mm[Hg]")
-    assert len(rows.numbers) == 6
+    assert len(rows.numbers) == 4
     pascal = 120.0 * 133322  # in g/(m.s2)
     assert {row[1:4] for row in rows.numbers} == {(120.0, 120.0, unit), (pascal, pascal, 0)}
 
@@ -89,17 +89,26 @@ def test_a_comparator_makes_a_range_that_ends_beside_the_value(value: str) -> No
 
 def test_every_literal_reference_keeps_its_target_from_being_deleted() -> None:
     hidden = {**OBSERVATION, "extension": [{"url": "urn:x", "valueReference": {"reference": "Device/x/_history/2"}}]}
-    tokens = index_rows(hidden, BLIND).tokens
-    assert set(reference_tokens("Device", "x", BLIND)) <= set(tokens)
-    assert set(reference_tokens("Patient", "p1", BLIND)) <= set(tokens)
-    assert set(reference_tokens("Patient", "p2", BLIND)).isdisjoint(tokens)
+    rows = index_rows(hidden, BLIND)
+    linked = {target for _, target in rows.links}
+    assert place("Device", "x", BLIND) in rows.tokens
+    assert place("Device", "x", BLIND) not in linked
+    assert place("Patient", "p1", BLIND) in linked
+    assert place("Patient", "p1", BLIND) not in rows.tokens
+    assert place("Patient", "p2", BLIND) not in linked.union(rows.tokens)
 
 
 def test_an_absolute_reference_to_the_own_base_counts_as_relative() -> None:
     base = "https://hie.example.org/fhir"
     whole = {**OBSERVATION, "subject": {"reference": f"{base}/Patient/p1"}}
-    assert set(reference_tokens("Patient", "p1", BLIND)) <= set(index_rows(whole, BLIND, base).tokens)
-    assert set(reference_tokens("Patient", "p1", BLIND)).isdisjoint(index_rows(whole, BLIND, "https://other").tokens)
+    assert place("Patient", "p1", BLIND) in {target for _, target in index_rows(whole, BLIND, base).links}
+    elsewhere = index_rows(whole, BLIND, "https://other")
+    assert place("Patient", "p1", BLIND) not in {*elsewhere.tokens, *(target for _, target in elsewhere.links)}
+
+
+def test_a_code_with_one_system_has_one_token_and_the_id_none() -> None:
+    bare = {"resourceType": "Observation", "id": "o1", "status": "final"}
+    assert index_rows(bare, BLIND).tokens == [BLIND.hash("Observation", "status", "code", "final")]
 
 
 def test_compartments_are_tokens() -> None:
