@@ -8,7 +8,7 @@ from typing import Any
 
 from hie.fhir import facts
 from hie.fhir.fhirpath.paths import routes
-from hie.fhir.search_parameters import for_type
+from hie.fhir.search_parameters import answering, extract, for_type
 from hie.fhir.search_values import IndexValues, emitter
 from hie.fhir.search_walk import Node, Walk
 
@@ -55,17 +55,21 @@ def single_patient(resource: dict[str, Any], base_url: str = "") -> str | None:
     A Patient's own id, else what `patient`, `subject` or the like says. Only where no such parameter exists do the
     others of the Patient compartment decide, so that a patient who paid or performed for another does not own it.
     """
-    type_name = resource.get("resourceType")
+    return single_patient_of(extract(resource), base_url)
+
+
+def single_patient_of(values: IndexValues, base_url: str = "") -> str | None:
+    """Give the same from what a resource is found by."""
+    type_name = values.root.get("resourceType")
     if type_name == "Patient":
-        id_ = resource.get("id")
+        id_ = values.root.get("id")
         return id_ if isinstance(id_, str) else None
     if not isinstance(type_name, str) or type_name not in facts.RESOURCE_TYPES:
         return None
-    values = IndexValues(resource)
-    _owner_walk(type_name)(resource, values)
+    owners = _owners(type_name)
     found = {
-        id_ for _, target, id_, url, *_ in values.references
-        if target == "Patient" and id_ is not None and _is_here(url, base_url, target, id_)
+        id_ for code, target, id_, url, *_ in values.references
+        if target == "Patient" and code in owners and id_ is not None and _is_here(url, base_url, target, id_)
     }  # fmt: skip
     return found.pop() if len(found) == 1 else None
 
@@ -87,12 +91,12 @@ def _walk(type_name: str) -> Walk:
 
 
 @cache
-def _owner_walk(type_name: str) -> Walk:
-    root = Node()
+def _owners(type_name: str) -> frozenset[str]:
+    """Give the indexed parameters whose references say whose record a resource of the type is."""
     codes = members("Patient").get(type_name, ())
-    for code in tuple(code for code in codes if code in _OWNERS) or codes:
-        _add(root, type_name, code, code)
-    return root.compiled()
+    parameters = for_type(type_name)
+    wanted = tuple(code for code in codes if code in _OWNERS) or codes
+    return frozenset(base for code in wanted for base in answering(parameters, code))
 
 
 def _add(root: Node, type_name: str, code: str, name: str) -> None:

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache, lru_cache
@@ -23,8 +23,8 @@ from hie.fhir.search_values import Emit, IndexValues, emitter, entry_emitter, on
 from hie.fhir.search_walk import Node, Walk
 
 __all__ = [
-    "Component", "CustomParameters", "IndexValues", "SearchParameter", "define", "extract", "for_type", "install",
-    "installed", "moving", "nearest", "only_systems", "same",
+    "Component", "CustomParameters", "IndexValues", "SearchParameter", "answering", "define", "extract", "for_type",
+    "install", "installed", "moving", "nearest", "only_systems", "same",
 ]  # fmt: skip
 
 # Parameters of the specification's examples for SearchParameter itself, not of the registry: they name codes of others.
@@ -101,6 +101,20 @@ def _for_type(type_name: str, custom: _Customs) -> Mapping[str, SearchParameter]
         raise KeyError(type_name)
     own = {one.parameter.code: one.parameter for one in _defined(type_name).values()}
     return MappingProxyType(own | {one.code: one for one in custom.indexed})
+
+
+def answering(parameters: Mapping[str, SearchParameter], code: str) -> Iterator[str]:
+    """Yield the indexed parameters whose values answer a parameter."""
+    parameter = parameters.get(code)
+    if parameter is None:
+        return
+    if parameter.restricts:
+        yield from answering(parameters, parameter.restricts[0])
+    elif parameter.union_of:
+        for part in parameter.union_of:
+            yield from answering(parameters, part)
+    else:
+        yield code
 
 
 def nearest(type_name: str, wrong_name: str) -> str | None:

@@ -54,7 +54,7 @@ class _Zstd(threading.local):
 
     def __init__(self) -> None:
         dictionary = zstandard.ZstdCompressionDict(_dictionary())
-        self._compressor = zstandard.ZstdCompressor(level=3, dict_data=dictionary, write_checksum=False)
+        self._compressor = zstandard.ZstdCompressor(level=1, dict_data=dictionary, write_checksum=False)
         self._decompressor = zstandard.ZstdDecompressor(dict_data=dictionary)
 
     def compress(self, data: bytes) -> bytes:

@@ -30,7 +30,7 @@ from hie.store.statistics import Statistics
 T = TypeVar("T")
 
 #: A commit is not put off for further neighbours once it holds this many requests or is this old.
-GROUP_REQUESTS, GROUP_SECONDS = 64, 0.02
+GROUP_REQUESTS, GROUP_SECONDS = 64, 0.06
 WRITE_ATTEMPTS = 6
 LOCK_PATIENCE_SECONDS = 30.0
 #: PostgreSQL: serialization_failure, deadlock_detected, and a unique row that a neighbour was quicker to write

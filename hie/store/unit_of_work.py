@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 
 from hie.errors import BrokenReference, OutcomeIssue, Referenced
 from hie.fhir import search_parameters
-from hie.fhir.compartments import single_patient
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.store import custom_parameters, rows
 from hie.store.audit import AuditEntry
@@ -113,7 +112,7 @@ class UnitOfWork:
         past_index: IndexRows | None = None,
     ) -> None:
         """Buffer one version; `content` None deletes."""
-        patient = None if content is None else single_patient(content, self.base_url)
+        patient = None if content is None else index.patient
         place = (version.type, version.id)
         key_id, sealed = 0, None
         if version.content is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 
@@ -21,6 +22,7 @@ class StoredVersion:
     came_into_being: bool = False  # set by create and update: the resource was not there before
 
 
+@lru_cache(maxsize=64)  # all that one transaction writes has the same
 def instant(microseconds: int) -> str:
     """Return the FHIR instant, in milliseconds: the precision in which versions are told apart."""
     return datetime.fromtimestamp(microseconds // 1000 / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
@@ -28,9 +30,8 @@ def instant(microseconds: int) -> str:
 
 def served(resource: Mapping[str, Any], id_: str, vid: int, updated: int) -> dict[str, Any]:
     """Return a version as it is served: as received, but for id, meta.versionId and meta.lastUpdated."""
-    given = resource.get("meta") or {}
-    meta = {"versionId": str(vid), "lastUpdated": instant(updated)}
-    meta.update((name, value) for name, value in given.items() if name not in meta)
-    version = {"resourceType": resource["resourceType"], "id": id_, "meta": meta}
-    version.update((name, value) for name, value in resource.items() if name not in version)
-    return version
+    first = {"versionId": str(vid), "lastUpdated": instant(updated)}
+    given = resource.get("meta")
+    meta = {**first, **given, **first} if given else first  # in this order, whatever was given
+    head = {"resourceType": resource["resourceType"], "id": id_, "meta": meta}
+    return {**head, **resource, **head}

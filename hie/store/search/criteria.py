@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hie.errors import InvalidSearch, NotSupported
 from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
-from hie.fhir.search_parameters import IndexValues, SearchParameter
+from hie.fhir.search_parameters import IndexValues, SearchParameter, answering
 from hie.store.crypto import Blind
 from hie.store.search import code_sets, composite, date, near, number, quantity, reference, string, token, uri, words
 from hie.store.search.blinding import hash_of, presence_bits, word_hash
@@ -36,7 +36,7 @@ from hie.store.search.clauses import (
     either,
     negation,
 )
-from hie.store.search.index import CUSTOM_PRESENCE, answering, compartment_token, plan_of
+from hie.store.search.index import CUSTOM_PRESENCE, compartment_token, plan_of
 from hie.store.search.syntax import split, unescape
 
 if TYPE_CHECKING:
@@ -411,7 +411,7 @@ def _one_composite(
             for component, part in zip(parameter.components, value.parts, strict=True)
             if at_root and isinstance(part, token.TokenValue) and part.system is not None
         ]
-        return Compiled(both([clause, *(replace(one, rank=WIDE) for one in with_systems)]))
+        return Compiled(both([clause, *map(_not_first, with_systems)]))
     narrowing = []
     for component, part in zip(parameter.components, value.parts, strict=True):
         one = known.get(component.code)
@@ -419,6 +419,11 @@ def _one_composite(
             criterion = Criterion(replace(one, base_type=type_name), "", (part,))
             narrowing.append(compile_(criterion, blind, type_name).clause)
     return Compiled(both(narrowing), _anything)
+
+
+def _not_first(asked: Clause) -> Clause:
+    """Return a token that is only asked of what a number beside it leads to."""
+    return replace(asked, rank=WIDE) if isinstance(asked, Token) else asked
 
 
 def _token_rank(code: str) -> int:

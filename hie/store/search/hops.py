@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, func, literal_column, select
 from sqlalchemy.types import BigInteger
 
 from hie.errors import Forbidden, NotSupported
+from hie.fhir.search_parameters import answering
 from hie.store.prepared import Prepared
 from hie.store.search import criteria, grants, joins, logic, narrowed, ordering
 from hie.store.search.blinding import hash_of
@@ -36,7 +37,7 @@ from hie.store.search.clauses import (
     either,
 )
 from hie.store.search.criteria import Compiled, Criterion
-from hie.store.search.index import answering, plan_of
+from hie.store.search.index import plan_of
 from hie.store.search.logic import LOGIC
 from hie.store.search.statements import has_keys, prepared, run, sql_for
 

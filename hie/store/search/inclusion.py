@@ -16,13 +16,13 @@ from sqlalchemy.types import BigInteger
 from hie.errors import Forbidden
 from hie.fhir import references
 from hie.fhir.facts import RESOURCE_TYPES
-from hie.fhir.search_parameters import IndexValues
+from hie.fhir.search_parameters import IndexValues, answering
 from hie.store.rows import Current
 from hie.store.search import chain, grants, reference
 from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import AnyToken, Clause, Linked, both
-from hie.store.search.index import answering, plan_of, reference_walk
 from hie.store.search.index import place as place_of
+from hie.store.search.index import plan_of, reference_walk
 from hie.store.search.query import Include
 from hie.store.search.statements import Sql, at_instant, sql_for
 from hie.store.search.tables import place

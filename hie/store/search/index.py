@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from hie.fhir import facts, references, search_parameters, texts
+from hie.fhir.compartments import single_patient_of
 from hie.fhir.fhirpath.paths import routes
-from hie.fhir.search_parameters import IndexValues, SearchParameter
+from hie.fhir.search_parameters import IndexValues, SearchParameter, answering
 from hie.fhir.search_values import (
     CompositeValue,
     NumberValue,
@@ -49,6 +51,8 @@ class IndexRows:
     """(parameter, target) of references to resources here, and of the resource itself; in order, each once."""
     refers: frozenset[str] = frozenset()
     """The distinct texts of Reference.reference, those to this server relative; not stored, but known here first."""
+    patient: str | None = None
+    """The one patient whose record the resource is; not stored either."""
 
 
 def index_rows(
@@ -68,12 +72,13 @@ def index_rows(
     tokens.update(_words(resource, bound, content_words))
     dates: set[_DateRow] = set()
     numbers: set[_NumberRow] = set()
+    patient = single_patient_of(values, base_url)
     low, high = _add_dates(values, bound, tokens, dates)
     _add_numbers(values, bound, numbers)
     for value in values.composites:
         _add_composite(value, bound, base_url, tokens, dates, numbers)
     presence = _presence(values, bound, tokens)
-    return IndexRows(sorted(tokens), sorted(dates), sorted(numbers), presence, low, high, links, refers)
+    return IndexRows(sorted(tokens), sorted(dates), sorted(numbers), presence, low, high, links, refers, patient)
 
 
 def moving_rows(resource: dict[str, Any], blind: Blind, base_url: str = "") -> IndexRows | None:
@@ -257,20 +262,6 @@ def _compartments(type_name: str, parameters: dict[str, SearchParameter]) -> dic
     return {code: tuple(sorted(compartments)) for code, compartments in found.items()}
 
 
-def answering(parameters: dict[str, SearchParameter], code: str) -> Iterator[str]:
-    """Yield the indexed parameters whose values answer a parameter."""
-    parameter = parameters.get(code)
-    if parameter is None:
-        return
-    if parameter.restricts:
-        yield from answering(parameters, parameter.restricts[0])
-    elif parameter.union_of:
-        for part in parameter.union_of:
-            yield from answering(parameters, part)
-    else:
-        yield code
-
-
 #: Codes, units and targets come again and again: remembering their hashes halves the work on an Observation.
 #: The number bounds what each type may hold, and there may be 146 types.
 _REMEMBERED = 1_024
@@ -307,6 +298,7 @@ class _Bound:
         self.refers_hash = remember(self._refers_hash)
         self.link = remember(self._link)
         self.quantity_row = remember(self._quantity_row)
+        self.unit_hashes = remember(self._unit_hashes)
         self.canonical = remember(self._canonical)
         self.combined = remember(self._combined)
         self._units = hash_of(blind, type_name, "unit")
@@ -339,8 +331,15 @@ class _Bound:
         parsed = references.parse(text)
         return self.blind.hash(REFERS, f"{parsed.type}/{parsed.id}") if parsed.kind == "relative" else None
 
-    def _quantity_row(self, amount: QuantityValue) -> tuple[_Amount, quantity.Converted | None]:
-        return quantity.index(amount, self._units), quantity.converted(amount)
+    def _quantity_row(
+        self, low: Decimal | None, high: Decimal | None, system: str | None, code: str | None, unit: str | None
+    ) -> tuple[_Amount, quantity.Converted | None]:
+        """Return an amount as it is written, and converted; a composite has the same one again."""
+        amount = *number.bounds(low, high), *self.unit_hashes(system, code, unit)
+        return amount, quantity.converted(low, high, system, code)
+
+    def _unit_hashes(self, system: str | None, code: str | None, unit: str | None) -> tuple[int, int, int]:
+        return quantity.unit_hashes(system, code, unit, self._units)
 
     def _canonical(self, code: str, form: Form, unit: str) -> tuple[int, int]:
         """Return the parameters of numbers and of ranges in a canonical unit."""
@@ -486,7 +485,7 @@ def _add_quantity(
     code: str, form: Form, amount: QuantityValue, parameters: tuple[int, int], bound: _Bound, numbers: set[_NumberRow]
 ) -> None:
     """Add a quantity as it is written, and in the canonical unit of its kind."""
-    row, converted = bound.quantity_row(amount)
+    row, converted = bound.quantity_row(*amount[1:])
     _add_number(parameters, row, numbers)
     if converted is not None:
         unit, low, high = converted

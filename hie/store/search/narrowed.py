@@ -15,7 +15,7 @@ from sqlalchemy.types import BigInteger
 
 from hie.errors import InvalidSearch
 from hie.fhir import references
-from hie.fhir.search_parameters import IndexValues, extract
+from hie.fhir.search_parameters import IndexValues, answering, extract
 from hie.store.opening import parsed
 from hie.store.prepared import Prepared
 from hie.store.rows import Current
@@ -23,7 +23,7 @@ from hie.store.search import reference
 from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import NOTHING, REFERENCE, AnyToken, Clause, Ids, Shaped
 from hie.store.search.criteria import Compiled
-from hie.store.search.index import answering, plan_of, reference_walk
+from hie.store.search.index import plan_of, reference_walk
 from hie.store.search.statements import Sql, at_instant, prepared, run, sql_for
 from hie.store.search.tables import place
 from hie.store.versions import StoredVersion

@@ -9,6 +9,7 @@ convertible UCUM unit (hie.fhir.ucum) is compared as it is written.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import NamedTuple
 
 from hie.errors import InvalidSearch
@@ -39,20 +40,19 @@ class Converted(NamedTuple):
     high: float
 
 
-def index(value: Stored, hash_: Hash) -> tuple[float, float, int, int, int]:
-    """Return low, high and the hashes of system with code, of the code, and of the unit's text; 0 where absent."""
-    _, low, high, system, code, unit = value
+def unit_hashes(system: str | None, code: str | None, unit: str | None, hash_: Hash) -> tuple[int, int, int]:
+    """Return the hashes of system with code, of the code, and of the unit's text; 0 where absent."""
     return (
-        *number.bounds(low, high),
         hash_("unit", system, code) if system and code else 0,
         hash_("unit", code) if code else 0,
         hash_("unit", unit) if unit else 0,
     )
 
 
-def converted(value: Stored) -> Converted | None:
+def converted(
+    low: Decimal | None, high: Decimal | None, system: str | None, code: str | None
+) -> Converted | None:
     """Return a quantity in the canonical unit of its kind; None where its unit cannot be converted."""
-    _, low, high, system, code, _ = value
     unit = ucum.unit(code) if code and system == ucum.SYSTEM else None
     if unit is None:
         return None
@@ -92,7 +92,7 @@ def matches(value: QuantityValue, stored: Stored) -> bool:
     """Tell whether one quantity of the resource is asked for."""
     _, low, high, system, code, unit = stored
     if value.canonical:
-        its = converted(stored)
+        its = converted(low, high, system, code)
         return its is not None and its.unit == value.canonical and number.stands(value.number, its.low, its.high)
     if value.code and value.system:
         if (value.system, value.code) != (system, code):

@@ -264,3 +264,23 @@ def test_the_past_of_a_store_from_before_its_index_is_indexed_when_it_is_opened(
         connection.execute(text("UPDATE past_version SET presence = presence + 1"))
     assert len([one for one in check(upgraded).problems if "version 1 does not match" in one]) == 6
     upgraded.close()
+
+
+def test_rows_that_are_no_longer_kept_are_gone_when_the_store_is_opened(settings: Settings) -> None:
+    store = Store.open(settings)
+    fill(store)
+    bound(store).transact(lambda inside: inside.update("Observation", "o1", observation("Patient/p", value=1)))
+    with store.database.engine.begin() as connection:
+        if store.database.dialect == "sqlite":
+            connection.execute(text("INSERT INTO token (hash, key) SELECT 7, key FROM resource"))
+            connection.execute(text("INSERT INTO token_past (hash, key, vid) SELECT 7, key, vid FROM past_version"))
+        else:
+            for table in ("resource", "past_version"):
+                connection.execute(text(f"UPDATE {table} SET tokens = tokens || 7::bigint WHERE tokens IS NOT NULL"))
+    assert check(store).problems
+    go_back(store, "0007")
+    store.close()
+    upgraded = Store.open(settings)
+    assert check(upgraded).problems == []
+    assert found_by_chain(upgraded) == ["o1", "o2"]
+    upgraded.close()

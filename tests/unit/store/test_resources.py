@@ -374,9 +374,12 @@ def test_a_write_outside_a_transaction_is_a_programming_error(bind: Bind) -> Non
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-def test_who_refers_is_looked_up_from_the_tokens(store):
+def test_who_refers_is_looked_up_from_links_and_tokens(store):
     """A plan that began with the resources of the tenant made every deletion as slow as the store is large."""
-    statement = rows._REFERRING_SQLITE.text.replace(":tokens", "'[1,2]'").replace(":tenant", "1")
+    statement = rows._REFERRING_SQLITE.text.replace(":places", "'[1,2]'").replace(":tenant", "1")
     plan = [row[3] for row in store.database.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
-    assert plan[1].startswith("SEARCH token")
-    assert plan[2].startswith("SEARCH resource USING INTEGER PRIMARY KEY")
+    looked_up = [step for step in plan if step.startswith("SEARCH")]
+    assert [step.partition(" (")[0] for step in looked_up] == [
+        "SEARCH link USING COVERING INDEX ix_reference_index_target", "SEARCH resource USING INTEGER PRIMARY KEY",
+        "SEARCH token USING PRIMARY KEY", "SEARCH resource USING INTEGER PRIMARY KEY",
+    ]
