@@ -276,7 +276,8 @@ def test_numbers_and_composites_find_and_are_asked_for_where_they_are_missing(fh
         "Observation?code-value-quantity=8867-4$80": [pulse], "Observation?code-value-quantity=8867-4$81": [],
         "Observation?code-value-quantity=http://loinc.org|8867-4$80": [pulse],
         "Observation?code-value-quantity=urn:other|8867-4$80": [],
-        "Observation?code-value-quantity=|8867-4$80": [], "Observation?code-value-quantity=http://loinc.org|$80": [pulse],
+        "Observation?code-value-quantity=|8867-4$80": [],
+        "Observation?code-value-quantity=http://loinc.org|$80": [pulse],
         "Observation?code-value-quantity:missing=false": [pulse],
         "Observation?code-value-quantity:missing=true": [unmeasured],
     }.items():  # fmt: skip
