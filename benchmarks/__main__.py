@@ -201,10 +201,8 @@ def run_database(database: str, options: argparse.Namespace, rows: list[Row]) ->
             if "search" in table:
                 measured(table["search"], running, load.cycle(searches), options.seconds)
             if "create" in table:
-                creates = [
-                    load.request_bytes("POST", "/fhir/Observation", token, samples.dumped(samples.observation(source, p)))
-                    for p in patients
-                ]
+                bodies = [samples.dumped(samples.observation(source, patient)) for patient in patients]
+                creates = [load.request_bytes("POST", "/fhir/Observation", token, body) for body in bodies]
                 measured(table["create"], running, load.cycle(creates), options.seconds)
             if "transaction" in table:
                 posts = [load.request_bytes("POST", "/fhir", token, body) for body in generated]
