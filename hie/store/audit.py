@@ -8,8 +8,9 @@ could tell of a patient (path, query, patient) is sealed.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +102,15 @@ def chain(key: bytes, before: bytes, row: dict[str, Any]) -> bytes:
     names = ("stream", "seq", "tenant", "at", "client", "interaction", "status", "entity", "patient")
     text = associated_data(*(row[name] for name in names))
     return hashlib.blake2b(before + b"\x1e" + text + b"\x1e" + bytes(row["sealed"]), key=key, digest_size=16).digest()
+
+
+def follows(keys: Mapping[int, AuditKeys], before: bytes, row: dict[str, Any]) -> bool:
+    """Tell whether a record was made by who knows the chain key, after the one whose mac is `before`."""
+    found = keys.get(row["tenant"])
+    try:
+        return found is not None and hmac.compare_digest(chain(found.chaining, before, row), row["mac"])
+    except UnicodeEncodeError:  # a lone surrogate in its texts
+        return False
 
 
 def _place(stream: str, seq: int) -> bytes:

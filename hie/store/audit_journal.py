@@ -1,9 +1,8 @@
 """Audit records of requests that wrote nothing: kept in a mapped file of this process before the answer leaves, and
 moved to the table in batches (docs/adr/0011).
 
-A record that is in the mapped file outlives this process, whichever way it ends: its pages belong to the system. What
-the file of an ended process still holds is moved by the next process that opens the store, and whoever reads the trail
-first moves what the files of its neighbours hold.
+A record that is in the mapped file outlives this process, whichever way it ends: its pages belong to the system. Who
+moves what the file of an ended process still holds: hie/store/audit_left.py.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ import os
 import struct
 import threading
 import zlib
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,11 +31,10 @@ Row = dict[str, Any]
 SEGMENT_BYTES, MOVE_SECONDS = 1 << 20, 0.25
 #: Records that wait for a database that does not take them; beyond, requests are refused rather than not recorded.
 MOST_WAITING = 20_000
-_HEAD = struct.Struct("<II")  # length and CRC-32 of a record; a length of 0 ends the file
-_SUFFIX = ".journal"
+HEAD = struct.Struct("<II")  # length and CRC-32 of a record; a length of 0 ends the file
+SUFFIX = ".journal"
 
 logger = logging.getLogger(__name__)
-alarm = logging.getLogger("hie.alarm")
 
 
 class AuditJournal:
@@ -61,7 +58,7 @@ class AuditJournal:
                 raise Busy("The database takes no audit records at the moment, so the request is not answered.")
             rows, end = self._stream.rows([entry])
             row = rows[0]
-            frame = _frame(row)
+            frame = frame_of(row)
             segment = self._segment
             if segment is None or not segment.holds(frame):
                 segment = self._next_segment(len(frame))
@@ -80,7 +77,7 @@ class AuditJournal:
             self._segment = None
         self._segment = self._spare.pop() if self._spare else None
         if self._segment is None or not self._segment.fits(length):
-            size = max(SEGMENT_BYTES, length + 2 * _HEAD.size)
+            size = max(SEGMENT_BYTES, length + 2 * HEAD.size)
             self._segment = _Segment.create(self._directory, self._stream.name, size)
         return self._segment
 
@@ -153,7 +150,7 @@ class _Segment:
     @classmethod
     def create(cls, directory: Path, stream: str, size: int) -> _Segment:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = directory / f"{stream}.{os.urandom(4).hex()}{_SUFFIX}"
+        path = directory / f"{stream}.{os.urandom(4).hex()}{SUFFIX}"
         unlocked = path.with_suffix(".new")  # under its own name once it is locked: nobody takes it for a left one
         descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -170,17 +167,17 @@ class _Segment:
         return cls(path, descriptor, mapped)
 
     def fits(self, length: int) -> bool:
-        return length + _HEAD.size <= self.size
+        return length + HEAD.size <= self.size
 
     def holds(self, frame: bytes) -> bool:
         """Tell whether the frame and the mark of the end behind it have room."""
-        return self._end + len(frame) + _HEAD.size <= self.size
+        return self._end + len(frame) + HEAD.size <= self.size
 
     def append(self, row: Row, frame: bytes) -> None:
         start, end = self._end, self._end + len(frame)
         # The head comes last: a process that is killed in between has not kept the record.
-        self._mapped[start + _HEAD.size : end] = frame[_HEAD.size :]
-        self._mapped[start : start + _HEAD.size] = frame[: _HEAD.size]
+        self._mapped[start + HEAD.size : end] = frame[HEAD.size :]
+        self._mapped[start : start + HEAD.size] = frame[: HEAD.size]
         self._end = end
         self.rows.append(row)
 
@@ -198,83 +195,11 @@ class _Segment:
         self.leave()
 
 
-_NAMES = ("stream", "seq", "tenant", "at", "client", "interaction", "status", "entity", "patient")
-_KINDS = {name: str if name in ("stream", "client", "interaction") else int for name in _NAMES}
+#: What a record has in the file, before its sealed part and its mac.
+NAMES = ("stream", "seq", "tenant", "at", "client", "interaction", "status", "entity", "patient")
 
 
-def _frame(row: Row) -> bytes:
-    body = orjson.dumps([*(row[name] for name in _NAMES), row["sealed"].hex(), row["mac"].hex()])
-    return _HEAD.pack(len(body), zlib.crc32(body)) + body
-
-
-def _rows(content: bytes) -> Iterator[Row]:
-    """Yield the whole records of a file; the first that is not whole ends it: its answer never left."""
-    place = 0
-    while place + _HEAD.size <= len(content):
-        length, check = _HEAD.unpack_from(content, place)
-        body = content[place + _HEAD.size : place + _HEAD.size + length]
-        if length == 0 or len(body) < length or zlib.crc32(body) != check:
-            return
-        row = _row(body)
-        if row is None:
-            alarm.critical("a file of audit records holds what no exchange wrote; the rest of it is not read")
-            return
-        yield row
-        place += _HEAD.size + length
-
-
-def _row(body: bytes) -> Row | None:
-    """Return the record; None for what somebody else put into the file under a sum that fits."""
-    try:
-        *values, sealed, mac = orjson.loads(body)
-        row = {**dict(zip(_NAMES, values, strict=True)), "sealed": bytes.fromhex(sealed), "mac": bytes.fromhex(mac)}
-    except (ValueError, TypeError):
-        return None
-    return row if all(type(row[name]) is kind for name, kind in _KINDS.items()) else None
-
-
-def move_all(directory: Path, last_seq: Callable[[str], int], move: Callable[[list[Row]], None]) -> None:
-    """Move what the files of all processes hold; the files of processes that have ended are removed then.
-
-    `last_seq` tells the last record of a chain in the table. Only what follows it without a gap is moved: a neighbour
-    may be writing, or moving the same records itself.
-    """
-    streams: dict[str, list[Row]] = defaultdict(list)
-    left: list[tuple[Path, int]] = []
-    try:
-        for path in sorted(directory.glob(f"*{_SUFFIX}")):
-            with suppress(FileNotFoundError):
-                descriptor = os.open(path, os.O_RDWR)
-                if _is_left(descriptor):
-                    left.append((path, descriptor))
-                else:
-                    os.close(descriptor)
-                for row in _rows(path.read_bytes()):
-                    streams[row["stream"]].append(row)
-        for stream, rows in streams.items():
-            following = list(_following(sorted(rows, key=lambda row: row["seq"]), last_seq(stream)))
-            if following:
-                move(following)
-        for path, _ in left:
-            path.unlink(missing_ok=True)
-    finally:
-        for _, descriptor in left:
-            os.close(descriptor)
-
-
-def _is_left(descriptor: int) -> bool:
-    """Tell whether the process of a file has ended; its file is then ours."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _following(rows: list[Row], last: int) -> Iterator[Row]:
-    for row in rows:
-        if row["seq"] == last + 1:
-            yield row
-            last += 1
-        elif row["seq"] > last:
-            return
+def frame_of(row: Row) -> bytes:
+    """Return a record as it stands in the file."""
+    body = orjson.dumps([*(row[name] for name in NAMES), row["sealed"].hex(), row["mac"].hex()])
+    return HEAD.pack(len(body), zlib.crc32(body)) + body

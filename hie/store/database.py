@@ -18,11 +18,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, bindparam, event, func, select
+from sqlalchemy import Connection, Engine, bindparam, event, select
 
 from hie.errors import Busy
-from hie.store.audit import AuditEntry, AuditKeys, AuditStream
-from hie.store.audit_journal import AuditJournal, move_all
+from hie.store.audit import GENESIS, AuditEntry, AuditKeys, AuditStream
+from hie.store.audit_journal import AuditJournal
+from hie.store.audit_left import move_all
 from hie.store.models import audit
 from hie.store.prepared import driver_of, insert_or_ignore
 from hie.store.statistics import Statistics
@@ -76,7 +77,9 @@ def prepare_engine(engine: Engine) -> None:
             connection.execute(f"PRAGMA {pragma}")
 
 
-_LAST_RECORD = select(func.coalesce(func.max(audit.c.seq), 0)).where(audit.c.stream == bindparam("stream"))
+_LAST_RECORD = (
+    select(audit.c.seq, audit.c.mac).where(audit.c.stream == bindparam("stream")).order_by(audit.c.seq.desc()).limit(1)
+)
 
 
 def _keep_a_log(connection: Any) -> None:
@@ -100,6 +103,7 @@ class Database:
         self.engine = engine
         self.dialect = engine.dialect.name
         self._audit_directory = data_directory / "audit"
+        self._audit_keys = audit_keys
         self._journal = AuditJournal(self._audit_directory, audit_keys, self._keep_records)
         self._held = threading.local()
         self._opened: list[Connection] = []
@@ -149,10 +153,11 @@ class Database:
     def settle_records(self) -> None:
         """Move to the audit table what this process and those beside it, or before it, have kept so far."""
         self._journal.move()
-        move_all(self._audit_directory, self._last_record, self._keep_records)
+        move_all(self._audit_directory, self._audit_keys, self._last_record, self._keep_records)
 
-    def _last_record(self, stream: str) -> int:
-        return int(self.connection().execute(_LAST_RECORD, {"stream": stream}).scalar_one())
+    def _last_record(self, stream: str) -> tuple[int, bytes]:
+        row = self.connection().execute(_LAST_RECORD, {"stream": stream}).one_or_none()
+        return (0, GENESIS) if row is None else (row.seq, bytes(row.mac))
 
     def _keep_records(self, rows: list[dict[str, Any]]) -> None:
         self.write(lambda connection: connection.execute(insert_or_ignore(connection, audit), rows))

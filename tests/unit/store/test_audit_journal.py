@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from sqlalchemy import func, select
 from hie.errors import Busy
 from hie.settings import Settings
 from hie.store import audit as audit_trail
-from hie.store import audit_journal
+from hie.store import audit_journal, audit_left
 from hie.store.audit import AuditEntry
 from hie.store.audit_journal import AuditJournal
 from hie.store.models import audit
@@ -65,7 +64,7 @@ from pathlib import Path
 from hie.settings import Settings
 from hie.store.audit import AuditEntry
 from hie.store.store import Store
-from hie.store import audit_journal
+from hie.store import audit_journal, audit_left
 audit_journal.MOVE_SECONDS = 60.0
 store = Store.open(Settings(data_dir=Path(sys.argv[1]), database_url=sys.argv[2] or None))
 for number in range(50):
@@ -155,55 +154,9 @@ def test_what_cannot_be_moved_at_the_end_stays_for_the_next_process(store: Store
     kept.append(entry(store, 1))
     kept.close()
     found: list[int] = []
-    audit_journal.move_all(tmp_path, lambda _: 0, lambda batch: found.extend(row["seq"] for row in batch))
+    keys = {1: store.tenants[1].audit_keys}
+    audit_left.move_all(tmp_path, keys, lambda _: (0, b""), lambda batch: found.extend(row["seq"] for row in batch))
     assert (rows, found, sorted(tmp_path.glob("*.*"))) == ([], [1], [])
-
-
-@ON_SQLITE
-@pytest.mark.parametrize(
-    "damage",
-    [lambda content: content[:-7], lambda content: content[:-7] + b"\0" * 7,
-     lambda content: content[:-7] + b"x" * 7, lambda content: content + b"\xff" * 9],
-    ids=["cut off", "not yet written", "overwritten", "followed by rubbish"],
-)  # fmt: skip
-def test_a_record_that_is_not_whole_ends_the_file(store: Store, tmp_path: Path, damage) -> None:
-    stream = audit_trail.AuditStream({1: store.tenants[1].audit_keys})
-    rows, _ = stream.rows([entry(store, number) for number in range(3)])
-    content = damage(b"".join(audit_journal._frame(row) for row in rows))
-    (tmp_path / "x.journal").write_bytes(content)
-    found: list = []
-    audit_journal.move_all(tmp_path, lambda _: 0, found.extend)
-    whole = 3 if len(content) > len(b"".join(audit_journal._frame(row) for row in rows)) else 2
-    assert found == rows[:whole]
-
-
-@ON_SQLITE
-@pytest.mark.parametrize(
-    "body",
-    [b"{}", b"[]", b"5", b"[1,2]", b"not json", b'["s",1,1,1,"c","read",200,0,0,"zz","00"]',
-     b'["s","1",1,1,"c","read",200,0,0,"00","00"]', b'["s",1,1,1,null,"read",200,0,0,"00","00"]'],
-)  # fmt: skip
-def test_what_somebody_else_wrote_into_a_file_neither_stops_the_start_nor_is_taken(
-    store: Store, tmp_path: Path, body: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    stream = audit_trail.AuditStream({1: store.tenants[1].audit_keys})
-    rows, _ = stream.rows([entry(store)])
-    forged = audit_journal._HEAD.pack(len(body), zlib.crc32(body)) + body
-    (tmp_path / "x.journal").write_bytes(audit_journal._frame(rows[0]) + forged)
-    found: list = []
-    audit_journal.move_all(tmp_path, lambda _: 0, found.extend)
-    assert found == rows
-    assert "no exchange wrote" in caplog.text
-
-
-@ON_SQLITE
-def test_only_what_follows_without_a_gap_is_moved(store: Store, tmp_path: Path) -> None:
-    stream = audit_trail.AuditStream({1: store.tenants[1].audit_keys})
-    rows, _ = stream.rows([entry(store, number) for number in range(6)])
-    (tmp_path / "x.journal").write_bytes(b"".join(audit_journal._frame(row) for row in [*rows[:4], rows[5]]))
-    found: list[int] = []
-    audit_journal.move_all(tmp_path, lambda _: 2, lambda batch: found.extend(row["seq"] for row in batch))
-    assert found == [3, 4]
 
 
 def test_many_and_very_long_records_fill_further_files(store: Store, settings: Settings) -> None:
