@@ -11,7 +11,13 @@ from hie.fhir.datatypes import InvalidDate, Precision, parse_date
 
 def instant(microseconds: int) -> str:
     """Write a FHIR instant in milliseconds, the precision in which versions are told apart."""
-    return datetime.fromtimestamp(microseconds // 1000 / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    seconds, milliseconds = divmod(microseconds // 1000, 1000)
+    return f"{_second(seconds)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def http_date(microseconds: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from hie.errors import InvalidRequest, MethodNotAllowed, NotFound, UnknownType
 from hie.fhir import facts
@@ -135,17 +135,24 @@ _NO_PREFERENCES = Preferences()
 
 def parse_query(query: str) -> tuple[tuple[str, str], ...]:
     """Read the parameters of a URL or a form: https://hl7.org/fhir/R4/search.html#escaping"""
+    if query.count("&") >= MOST_PARAMETERS:
+        raise InvalidRequest(f"More than {MOST_PARAMETERS} parameters.", expression="http.url")
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
+        pairs = tuple([_pair(part) for part in query.split("&") if part])
     except UnicodeDecodeError:
         raise InvalidRequest("The parameters are not UTF-8 under their percent encoding.",
                              expression="http.url") from None
-    except ValueError:
-        raise InvalidRequest(f"More than {MOST_PARAMETERS} parameters.", expression="http.url") from None
-    for name, value in pairs:
-        if "\x00" in name or "\x00" in value:
-            raise InvalidRequest("A parameter holds the character NUL.", expression="http.url")
-    return tuple(pairs)
+    if "%00" in query or "\x00" in query:
+        raise InvalidRequest("A parameter holds the character NUL.", expression="http.url")
+    return pairs
+
+
+def _pair(part: str) -> tuple[str, str]:
+    """Take one parameter apart as parse_qsl does, which is slower by all that it can do besides."""
+    name, _, value = part.partition("=")
+    if "%" in part or "+" in part:
+        return unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")
+    return name, value
 
 
 def paths(type_name: str) -> Iterator[tuple[str, str]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from hie.context import Context
 from hie.errors import OutcomeIssue
@@ -20,6 +21,9 @@ from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
     from hie.store.search.engine import SearchPage
+
+#: What stands in a link as it is.
+_PLAIN = re.compile(r"[A-Za-z0-9_.\-~:|,/$]*", re.ASCII)
 
 
 def search(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -90,5 +94,11 @@ def _links(query: SearchQuery, page: SearchPage, base_url: str) -> list[tuple[st
 
 
 def _url(address: str, parameters: tuple[tuple[str, str], ...]) -> str:
-    # The separators of search values stay readable in a link.
-    return f"{address}?{urlencode(parameters, safe=':|,/$', quote_via=quote)}" if parameters else address
+    if not parameters:
+        return address
+    return f"{address}?" + "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in parameters])
+
+
+def _quoted(text: str) -> str:
+    """Quote for a link, in which the separators of search values stay readable."""
+    return text if _PLAIN.fullmatch(text) else quote(text, safe=":|,/$")

@@ -32,6 +32,11 @@ def associated_data(*parts: str | int) -> bytes:
     return "\x1f".join(map(str, parts)).encode()
 
 
+def place_of_version(tenant: int, type_name: str, id_: str, vid: int, data_key: int) -> bytes:
+    """Return the associated data of a stored version: once for each resource that is opened, so written out."""
+    return f"resource\x1f{tenant}\x1f{type_name}\x1f{id_}\x1f{vid}\x1f{data_key}".encode()
+
+
 def seal(key: AESGCM, plain: bytes, place: bytes) -> bytes:
     """Compress and encrypt `plain` for `place`."""
     nonce = os.urandom(NONCE)

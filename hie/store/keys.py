@@ -150,9 +150,14 @@ class DataKeys:
 
     def of_ids(self, connection: Connection, ids: Iterable[int]) -> dict[int, AESGCM]:
         """Return the ciphers of `ids`; one statement fetches all that are not in memory. Missing keys are left out."""
-        wanted = set(ids)
-        found = {i: cipher for i in wanted if (cipher := self._ciphers.get(i)) is not None}
-        missing = list(wanted - found.keys())
+        found: dict[int, AESGCM] = {}
+        missing: list[int] = []
+        for one in set(ids):
+            cipher = self._ciphers.get(one)
+            if cipher is None:
+                missing.append(one)
+            else:
+                found[one] = cipher
         for start in range(0, len(missing), 500):
             chunk = missing[start : start + 500]
             for row in connection.execute(_BY_ID, {"tenant": self._tenant, "ids": chunk}):

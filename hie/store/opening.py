@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from hie.errors import IntegrityFailure
 from hie.fhir import json_format
-from hie.store.crypto import SealBroken, associated_data, open_
+from hie.store.crypto import SealBroken, open_, place_of_version
 from hie.store.keys import KeyProblem
 from hie.store.tenants import Tenant
 from hie.store.versions import StoredVersion
@@ -23,7 +23,7 @@ def open_versions(connection: Connection, tenant: Tenant, rows: Iterable[Any]) -
     """Open rows of `resource` or `resource_history`; IntegrityFailure and an alarm when one does not open."""
     found = list(rows)
     try:
-        ciphers = tenant.data_keys.of_ids(connection, (row.data_key for row in found if row.sealed is not None))
+        ciphers = tenant.data_keys.of_ids(connection, {row.data_key for row in found if row.sealed is not None})
     except KeyProblem as error:
         alarm.critical("a data key does not open", extra={"tenant": tenant.id})
         raise IntegrityFailure("A data key does not open; the operator has been alarmed.") from error
@@ -33,7 +33,7 @@ def open_versions(connection: Connection, tenant: Tenant, rows: Iterable[Any]) -
 def _open(tenant: Tenant, row: Any, ciphers: dict[int, AESGCM]) -> StoredVersion:
     content = None
     if row.sealed is not None:
-        place = associated_data("resource", tenant.id, row.type, row.id, row.vid, row.data_key)
+        place = place_of_version(tenant.id, row.type, row.id, row.vid, row.data_key)
         cipher = ciphers.get(row.data_key)
         try:
             if cipher is None:

@@ -6,8 +6,8 @@ https://hl7.org/fhir/R4/search.html#modifiers
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import InvalidSearch, NotSupported
@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from hie.fhir.terminology import Terminology
 
 MOST_ALTERNATIVES = 500
+#: Criteria without a modifier on codes and references are kept, with what they ask of the index: codes come again with
+#: nearly every search, a patient with those of one session. Lists are not.
+KEPT, KEPT_LENGTH = 2_048, 200
+_KEPT_TYPES = frozenset({"token", "reference"})
 #: Parameters without an expression of their own that a search can ask.
 SPECIAL = frozenset({*words.PARAMETERS, near.PARAMETER})
 _LATER_MODIFIERS = {"reference": frozenset({"above", "below"})}
@@ -82,6 +86,8 @@ class Criterion:
     parameter: SearchParameter
     modifier: str
     values: tuple[Value, ...]
+    kept: dict[tuple[Blind, str], Compiled] | None = field(default=None, compare=False, repr=False)
+    """What it asks of the index, by tenant and type: of a criterion that is kept; None: compiled each time."""
 
     @property
     def type(self) -> str:
@@ -153,6 +159,19 @@ def parameter_of(type_name: str, code: str) -> SearchParameter:
 
 def parse(type_name: str, name: str, text: str, reading: Reading) -> Criterion:
     """Read one criterion."""
+    parameter = search_parameters.for_type(type_name).get(name)
+    if parameter is None or parameter.type not in _KEPT_TYPES or name == "_id" or len(text) > KEPT_LENGTH:
+        return _parsed(type_name, name, text, reading)
+    return _kept(type_name, name, text, reading.base_url, search_parameters.installed())
+
+
+@lru_cache(maxsize=KEPT)
+def _kept(type_name: str, name: str, text: str, base_url: str, _custom: object) -> Criterion:
+    """Read a criterion whose meaning depends on nothing else."""
+    return replace(_parsed(type_name, name, text, Reading(base_url)), kept={})
+
+
+def _parsed(type_name: str, name: str, text: str, reading: Reading) -> Criterion:
     code, colon, modifier = name.partition(":")
     if code == "_has" or "." in name:
         raise NotSupported(f"{name[:80]}: no chain can stand here.", expression=name[:80])
@@ -287,6 +306,15 @@ def compile_(criterion: Criterion | Place, blind: Blind, type_name: str) -> Comp
     """Return what the index is asked for a type, with one tenant's keys."""
     if not isinstance(criterion, Criterion):
         return Compiled(_place_clause(criterion, blind, type_name))
+    if criterion.kept is None:
+        return _compiled(criterion, blind, type_name)
+    found = criterion.kept.get((blind, type_name))
+    if found is None:
+        found = criterion.kept[blind, type_name] = _compiled(criterion, blind, type_name)
+    return found
+
+
+def _compiled(criterion: Criterion, blind: Blind, type_name: str) -> Compiled:
     parameter = criterion.parameter
     if criterion.modifier == "missing":
         return Compiled(_missing(criterion, blind, type_name))

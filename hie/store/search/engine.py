@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Executable, Select, bindparam, func, literal_column, select
@@ -18,7 +19,6 @@ from hie.errors import InvalidSearch, NotSupported
 from hie.fhir.search_parameters import IndexValues, extract
 from hie.store.opening import parsed
 from hie.store.prepared import Prepared
-from hie.store.rows import Current
 from hie.store.search import (
     criteria,
     cursors,
@@ -299,7 +299,7 @@ class _Found:
 
 def _opened(store: ResourceStore, found: _Found, count: int) -> list[StoredVersion]:
     if all(version is None for version in found.versions):
-        return store.open([Current(*row[: len(COLUMNS)]) for _, row in found.rows[:count]])
+        return store.open([row for _, row in found.rows[:count]])
     return [version for version in found.versions[:count] if version is not None]
 
 
@@ -315,7 +315,7 @@ def _rows(
         limit = max(wanted, BATCH) if asked.verify else wanted
         while wanted > 0:
             rows = _fetch(store, asked, parts[number], behind, limit, backward=backward)
-            for row, version in _verified(store, asked, rows):
+            for row, version in _verified(store, asked, rows) if asked.verify else zip(rows, repeat(None)):
                 yield (number, row), version
                 wanted -= 1
                 if wanted == 0:
@@ -328,11 +328,8 @@ def _rows(
 
 
 def _verified(store: ResourceStore, asked: _Asked, rows: Sequence[Any]) -> Iterator[tuple[Any, StoredVersion | None]]:
-    if not asked.verify:
-        for row in rows:
-            yield row, None
-        return
-    opened = store.open([Current(*row[: len(COLUMNS)]) for row in rows])
+    """Yield those rows whose opened resource passes the tests."""
+    opened = store.open(rows)
     for row, version in zip(rows, opened, strict=True):
         values = extract(parsed(version))
         if all(verify(values) for verify in asked.verify):

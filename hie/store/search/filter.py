@@ -235,7 +235,7 @@ class _Reader:
             return found
         # ap asks whether two periods overlap; here the period is that of the date itself.
         periods = [replace(one, prefix="ap") for one in found.values if isinstance(one, DateValue)]
-        return replace(found, values=tuple(periods))
+        return replace(found, values=tuple(periods), kept=None)
 
     def _criterion(self, type_name: str, name: str, value: str) -> Criterion:
         """Read the value as a search would, where a comma would stand between alternatives."""

@@ -54,6 +54,9 @@ FEW = 2_000
 
 def compile_(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
     """Return what the index is asked for one criterion of a search for a type, chained or not."""
+    if isinstance(asked, Criterion):
+        refuse_unindexed(store, asked)
+        return criteria.compile_(asked, store.blind, type_name)
     if isinstance(asked, Chain):
         return Compiled(_forward(store, asked, type_name))
     if isinstance(asked, Has):
@@ -66,8 +69,6 @@ def compile_(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
             lambda part: compile_(store, part, type_name),
             lambda part: narrowed.ids(store, type_name, _within_grant(store, part, type_name)),
         )  # fmt: skip
-    if isinstance(asked, Criterion):
-        refuse_unindexed(store, asked)
     return criteria.compile_(asked, store.blind, type_name)
 
 

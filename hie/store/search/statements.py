@@ -21,6 +21,7 @@ from sqlalchemy import (
     Connection,
     Double,
     FromClause,
+    Join,
     Select,
     Subquery,
     Text,
@@ -41,6 +42,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeEngine
 
 from hie.fhir.datatypes import MICROSECONDS_PER_DAY
@@ -377,6 +379,19 @@ class PostgresSql(Sql):
         return found
 
 
+class InOrder(Join):
+    """A join that SQLite reads from left to right: https://www.sqlite.org/optoverview.html#manual_control_of_query_plans_using_cross_join"""
+
+    inherit_cache = True
+
+
+@compiles(InOrder)
+def _in_order(joined: InOrder, compiler: Any, **options: Any) -> str:
+    options["asfrom"] = True
+    left, right = compiler.process(joined.left, **options), compiler.process(joined.right, **options)
+    return f"{left} CROSS JOIN {right} ON {compiler.process(joined.onclause, **options)}"
+
+
 @dataclass(slots=True)
 class SqliteSql(Sql):
     """Tokens are a table of their own, sorted by (hash, key)."""
@@ -441,24 +456,34 @@ class SqliteSql(Sql):
     def _by_token(
         self, columns: Columns, first: Clause, rest: Sequence[Clause], place: Sequence[Condition]
     ) -> Select[Any]:
-        conditions = self._token_conditions(first, rest)
-        joined = self.tables.token.join(self.row, and_(*self.same(self.row, self.tables.token)))
+        found, conditions = self._of_tokens(first, rest)
+        joined = InOrder(found, self.row, and_(*self.same(self.row, self.tables.token)))
         return select(*columns).select_from(joined).where(*conditions, *map(_unindexed, place), *self.tables.live)
 
     def token_rows(self, clause: Clause) -> Select[Any]:
         """Return one row for each resource that matches a clause of tokens alone; the first must be one token."""
         self.is_wide = clause.rank > REFERENCE
         parts = clause.parts if isinstance(clause, Both) else (clause,)
-        conditions = self._token_conditions(parts[0], parts[1:])
-        return select(literal_column("1")).select_from(self.tables.token).where(*conditions)
+        found, conditions = self._of_tokens(parts[0], parts[1:])
+        return select(literal_column("1")).select_from(found).where(*conditions)
 
-    def _token_conditions(self, first: Clause, rest: Sequence[Clause]) -> list[Condition]:
-        """Let the rows of one token drive; whatever else is asked is asked of their keys."""
-        self._ask(self.tables.token)
+    def _of_tokens(self, first: Clause, rest: Sequence[Clause]) -> tuple[FromClause, list[Condition]]:
+        """Let the rows of one token drive; whatever else is asked is asked of their keys, further tokens by a join."""
+        found: FromClause = self.tables.token
+        self._ask(found)
         conditions = [self.tables.token.c.hash == self.bind(BigInteger())]
-        if isinstance(first, AllTokens):
-            conditions += [self.one_token() for _ in first.hashes[1:]]
-        return conditions + [part.sql(self) for part in rest]
+        more = len(first.hashes) - 1 if isinstance(first, AllTokens) else 0
+        for part in (*[None] * more, *rest):
+            if part is None or isinstance(part, Token):
+                found = self._joined_token(found)
+            else:
+                conditions.append(part.sql(self))
+        return found, conditions
+
+    def _joined_token(self, found: FromClause) -> FromClause:
+        """Join one more token of the same resource: a row each at most, and a fifth cheaper than to ask EXISTS."""
+        other = self.tables.token.alias()
+        return InOrder(found, other, and_(other.c.hash == self.bind(BigInteger()), self.own(other)))
 
     def keys(self, clause: Clause) -> Any:
         """Return a SELECT of the keys that match, from an index alone; None where the clause has none."""

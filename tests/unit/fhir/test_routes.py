@@ -1,6 +1,10 @@
 """The route table reads a method and a URL as one interaction, or says what is wrong with them."""
 
+from urllib.parse import parse_qsl
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hie.errors import InvalidRequest, MethodNotAllowed, NotFound, UnknownType
 from hie.fhir.routes import ROUTES, parse, parse_query
@@ -120,7 +124,18 @@ def test_parameters_keep_their_order_and_empty_values():
     assert parse_query("b=1&a=&b=%C3%A9+x") == (("b", "1"), ("a", ""), ("b", "é x"))
 
 
-@pytest.mark.parametrize("query", ["a=%ff", "a=%00", "&".join(f"p{n}=1" for n in range(1001))])
+@given(st.lists(st.text("ab=&+%2cC3A9é;|\u20ac \\"), max_size=6).map("&".join))
+def test_parameters_are_read_as_the_standard_library_reads_them(query):
+    try:
+        expected = tuple(parse_qsl(query, keep_blank_values=True, errors="strict"))
+    except UnicodeDecodeError:
+        with pytest.raises(InvalidRequest):
+            parse_query(query)
+    else:
+        assert parse_query(query) == expected
+
+
+@pytest.mark.parametrize("query", ["a=%ff", "a\x00=1", "a=%00", "&".join(f"p{n}=1" for n in range(1001))])
 def test_parameters_that_are_no_text_or_too_many_are_refused(query):
     with pytest.raises(InvalidRequest):
         parse_query(query)

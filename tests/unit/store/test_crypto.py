@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hie.store.crypto import Blind, SealBroken, associated_data, open_, seal
+from hie.store.crypto import Blind, SealBroken, associated_data, open_, place_of_version, seal
 from hie.store.keys import FileKeys, KeyProblem
 from hie.store.tenants import Tenant
 
@@ -26,6 +26,10 @@ def test_what_is_sealed_opens_unchanged(plain: bytes) -> None:
 
 def test_the_same_content_is_never_sealed_alike() -> None:
     assert seal(KEY, b"{}", PLACE) != seal(KEY, b"{}", PLACE)
+
+
+def test_the_place_of_a_version_is_written_as_that_of_anything_sealed() -> None:
+    assert place_of_version(1, "Patient", "a", 1, 7) == PLACE
 
 
 @pytest.mark.parametrize(

@@ -418,6 +418,21 @@ def test_hot_searches_on_sqlite_neither_scan_a_table_nor_sort(filled: ResourceSt
             assert is_far or not [step for step in steps if "TEMP B-TREE" in step], (asked, steps)
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_on_sqlite_the_rarest_token_gives_the_rows_and_others_are_joined_to_it(filled: ResourceStore) -> None:
+    asked = [("category", LAB), ("status", "final"), ("patient", "a")]
+    for parameters in (asked, [*asked, ("_total", "accurate"), ("_count", "1")]):
+        with statements(filled) as seen:
+            page = search(filled, "Observation", *parameters)
+        assert page.matches
+        for statement in seen:
+            plan = filled.connection().exec_driver_sql("EXPLAIN QUERY PLAN " + statement, (1,) * statement.count("?"))
+            steps = [row[-1].partition(" USING ")[2] for row in plan if row[-1].startswith("SEARCH")]
+            assert steps[:3] == [
+                "PRIMARY KEY (hash=?)", "PRIMARY KEY (hash=? AND key=?)", "PRIMARY KEY (hash=? AND key=?)",
+            ]  # fmt: skip
+
+
 def test_stored_content_is_answered_as_it_is(filled: ResourceStore) -> None:
     (one,) = search(filled, "Observation", ("_id", "o1")).matches
     assert json.loads(one.content or b"")["id"] == "o1"

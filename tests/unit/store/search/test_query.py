@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
 from hie.errors import InvalidSearch, NotSupported
-from hie.store.search import query
+from hie.fhir import search_parameters
+from hie.fhir.search_parameters import CustomParameters
+from hie.store.crypto import Blind
+from hie.store.search import criteria, query
+from hie.store.search.criteria import Criterion, Reading
 from hie.store.search.date import DateValue
 from hie.store.search.query import SearchQuery
 from hie.store.search.reference import ReferenceValue
@@ -50,6 +55,26 @@ def only_value(type_name: str, name: str, text: str) -> object:
 )  # fmt: skip
 def test_a_value_is_read_as_the_specification_writes_it(type_name: str, name: str, text: str, value: object) -> None:
     assert only_value(type_name, name, text) == value
+
+
+def test_what_a_criterion_asks_is_kept_for_the_server_the_tenant_and_the_parameters_it_was_read_for() -> None:
+    def read(text: str, base_url: str = BASE) -> Criterion:
+        return criteria.parse("Observation", "subject", text, Reading(base_url))
+
+    (one, other), own = (Blind(b"a" * 32), Blind(b"b" * 32)), f"{BASE}/Patient/1"
+    assert read(own) is read(own)
+    assert read(own) != read(own, "https://other.example.org/fhir")
+    assert criteria.compile_(read(own), one, "Observation") is criteria.compile_(read(own), one, "Observation")
+    assert criteria.compile_(read(own), one, "Observation") != criteria.compile_(read(own), other, "Observation")
+    fresh = replace(read(own), kept=None)
+    kept, made = (criteria.compile_(each, one, "Observation") for each in (read(own), fresh))
+    assert kept.clause == made.clause
+    before = read(own)
+    search_parameters.install(CustomParameters())
+    assert read(own) is not before
+    long = ",".join(f"Patient/{number}" for number in range(100))
+    assert read(long) == read(long)
+    assert read(long) is not read(long)
 
 
 def test_commas_are_alternatives_and_repeats_are_conditions() -> None:
