@@ -45,8 +45,10 @@ def serve(settings: Settings, announce: Callable[[str], None], *, supervised: bo
 
     settings = replace(settings, port=free_port(settings.host, settings.port))
     os.environ.update(environment(settings))
+    _share_memory_arenas()
     _prepare(settings)
     _add_up_metrics(settings)
+    _load()
     server = Server(
         "wsgi:app",
         address=settings.host,
@@ -122,10 +124,19 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def _prepare(settings: Settings) -> None:
     """Make or upgrade the database once, before several processes open it; fail here rather than in each of them."""
-    import hie.app  # noqa: F401 - web processes are forked from this one and find it imported
     from hie.store.store import Store
 
     Store.open(settings, decides_index=True).close()
+
+
+def _load() -> None:
+    """Import what web processes need: forked from this one, they share it as long as nobody looks for garbage in it."""
+    import hie.web.flask_app  # noqa: F401
+    from hie.registry import built_in, with_plugins
+
+    with_plugins(built_in())
+    gc.collect()
+    gc.freeze()
 
 
 def _add_up_metrics(settings: Settings) -> None:

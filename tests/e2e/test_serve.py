@@ -58,6 +58,18 @@ def test_it_listens_on_loopback_only_unless_told_otherwise(exchange: Any) -> Non
         assert probe.connect_ex(("127.0.0.2", exchange.port)) != 0
 
 
+def test_web_processes_share_the_memory_of_what_was_loaded_before_they_were_forked(exchange: Any) -> None:
+    pid = main_process(exchange)
+    commands = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in children(pid)}
+    web = [child for child, command in commands.items() if b"serve" in command]
+    assert len(web) == 2
+    for child in web:
+        lines = Path(f"/proc/{child}/smaps_rollup").read_text().splitlines()[1:]
+        mebibytes = {name: int(size.split()[0]) / 1024 for name, size in (line.split(":") for line in lines)}
+        assert mebibytes["Shared_Dirty"] > 30, mebibytes  # each alone: 14
+        assert mebibytes["Pss"] < 80, mebibytes
+
+
 def test_sigterm_ends_it_with_all_its_children_and_without_an_error(exchange: Any) -> None:
     pid = main_process(exchange)
     assert eventually(lambda: len(children(pid)) >= 3)  # two web processes and the job worker
