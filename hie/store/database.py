@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, bindparam, event, select
 
@@ -34,6 +34,8 @@ T = TypeVar("T")
 GROUP_REQUESTS, GROUP_SECONDS = 64, 0.06
 WRITE_ATTEMPTS = 6
 LOCK_PATIENCE_SECONDS = 30.0
+#: So long ago a connection may have been used last for the server to be there still, as far as one can tell.
+RECENT_SECONDS = 2.0
 #: PostgreSQL: serialization_failure, deadlock_detected, and a unique row that a neighbour was quicker to write
 RETRIED = frozenset({"40001", "40P01", "23505"})
 _AUDIT_COLUMNS = tuple(audit.c.keys())
@@ -130,6 +132,13 @@ class Database:
         """
         return self._writer.begin(shared)
 
+    def commit_one(self, message: Message, entry: AuditEntry) -> bool:
+        """PostgreSQL: send the one message that does everything, the audit record included.
+
+        False: nothing was kept, and it has to be done in steps.
+        """
+        return isinstance(self._writer, PostgresWriter) and self._writer.commit_one(message, entry)
+
     def write(self, unit: Callable[[Connection], T], entry: AuditEntry | None = None) -> T:
         """Run `unit` in one transaction together with its audit record; `unit` may run again after a conflict."""
         for attempt in range(WRITE_ATTEMPTS):
@@ -190,6 +199,25 @@ class Database:
                     connection.close()
             self._opened.clear()
         self.engine.dispose()
+
+
+class Message(Protocol):
+    """A transaction as one text of several statements (hie.store.at_once)."""
+
+    @property
+    def name(self) -> str:
+        """The name of the statement that it executes."""
+
+    @property
+    def prepare(self) -> str:
+        """The text that prepares the statement, once for a connection."""
+
+    @property
+    def refused(self) -> str:
+        """The SQLSTATE by which PostgreSQL says that nothing was kept and all must be done in steps."""
+
+    def text(self, record: dict[str, Any]) -> str:
+        """Return the text with the row of the request's audit record."""
 
 
 class WriteTransaction(ABC):
@@ -382,6 +410,9 @@ class _SqliteTransaction(WriteTransaction):
             self._writer.drop()
 
 
+_IS_PREPARED = "SELECT FROM pg_prepared_statements WHERE name = %s"
+
+
 class PostgresWriter:
     """Each thread has its own connection and audit chain."""
 
@@ -406,7 +437,46 @@ class PostgresWriter:
     def _hold(self) -> Connection:
         connection = self._held.connection = self._database.open_autocommit()
         self._held.stream = AuditStream(self._audit_keys)
+        self._held.prepared = False
+        self._held.used = 0.0
         return connection
+
+    def commit_one(self, message: Message, entry: AuditEntry) -> bool:
+        """Send a message on a connection that was there just now.
+
+        One that was not used for a while may have been closed by a server that was started anew; BEGIN finds that out
+        when nothing is at stake yet.
+        """
+        connection: Connection | None = getattr(self._held, "connection", None)
+        if connection is None or time.monotonic() - self._held.used > RECENT_SECONDS or is_lost(connection):
+            return False
+        stream: AuditStream = self._held.stream
+        (row,), end = stream.rows([entry])
+        driver = driver_of(connection)
+        if not self._held.prepared and not self._prepare(driver, message):
+            return False
+        try:
+            driver.execute(message.text(row))
+        except BaseException as error:
+            if is_lost(connection):
+                raise
+            _roll_back(driver, self._held)
+            if getattr(error, "sqlstate", None) == message.refused:
+                return False
+            raise
+        self._held.used = time.monotonic()
+        stream.advance(end)
+        entry.recorded = True
+        return True
+
+    def _prepare(self, driver: Any, message: Message) -> bool:
+        """Prepare the statement for this connection; False where texts do not mean there what is written here."""
+        if driver.info.parameter_status("standard_conforming_strings") != "on":
+            return False
+        if driver.execute(_IS_PREPARED, [message.name]).fetchone() is None:
+            driver.execute(message.prepare)
+        self._held.prepared = True
+        return True
 
 
 class _PostgresTransaction(WriteTransaction):
@@ -428,6 +498,7 @@ class _PostgresTransaction(WriteTransaction):
         finally:
             self._open = False
         stream.advance(end)
+        self._held.used = time.monotonic()
         for committed in entries:
             committed.recorded = True
 
@@ -436,4 +507,9 @@ class _PostgresTransaction(WriteTransaction):
             return
         self._open = False
         if not is_lost(self.connection):
-            driver_of(self.connection).execute("ROLLBACK")
+            _roll_back(driver_of(self.connection), self._held)
+
+
+def _roll_back(driver: Any, held: Any) -> None:
+    driver.execute("ROLLBACK")
+    held.prepared = False  # after a ROLLBACK psycopg may deallocate every statement

@@ -37,6 +37,11 @@ class KnownParameters:
         self._known = CustomParameters()
         self._read_again_at = 0.0
 
+    def version_of(self, known: CustomParameters) -> int | None:
+        """Return the number under which the database has what index rows were made with; None: not known any more."""
+        version = self._version
+        return version if self._known is known else None
+
     def fresh(self, connect: Callable[[], Connection], tenant: Tenant) -> None:
         """Let the process work with what the database has, unless that was looked at just now."""
         if search_parameters.installed() is not self._known:

@@ -209,6 +209,8 @@ class ResourceStore:
             unit = UnitOfWork(self.database, self.keys, self.clock, self.base_url)
             try:
                 result = work(self._within(unit))
+                if self.database.dialect == "postgresql" and self._commit_one(unit, result):
+                    return result
                 self._finish(unit)
                 self._fill_entry(unit, result)
                 unit.commit(self.entry)
@@ -222,6 +224,16 @@ class ResourceStore:
 
     def _within(self, unit: UnitOfWork) -> ResourceStore:
         return ResourceStore(self.database, self.keys, self.grant, self.entry, self.clock, self.base_url, unit)
+
+    def _commit_one(self, unit: UnitOfWork, result: object) -> bool:
+        """Commit at once what is one new resource; where that is not to be, the audit record is as it was."""
+        asked = replace(self.entry)
+        self._fill_entry(unit, result)
+        if unit.commit_one(self.entry):
+            return True
+        for name in ("status", "type", "id", "patient", "touched"):
+            setattr(self.entry, name, getattr(asked, name))
+        return False
 
     def _finish(self, unit: UnitOfWork) -> None:
         """Check what was written; who refers to the deleted is told only to whom may read that."""

@@ -174,29 +174,38 @@ def _store_sqlite(
         run(_INSERT_LINKS, links)
 
 
-#: One resource in one round trip, which also tells which of its references' targets are there.
-_INSERT_ONE = """
+#: What one new resource is stored from, with PostgreSQL's types: lists are columns of its index rows.
+ONE = {
+    "tenant": "int4", "type": "text", "id": "text", "vid": "int4", "method": "int2", "updated": "int8",
+    "date_low": "int8", "date_high": "int8", "presence": "int8", "data_key": "int8", "sealed": "bytea",
+    "tokens": "int8[]", "dp": "int8[]", "dl": "int8[]", "dh": "int8[]", "np": "int8[]", "nl": "float8[]",
+    "nh": "float8[]", "nu": "int8[]", "nc": "int8[]", "nt": "int8[]", "lp": "int8[]", "lt": "int8[]",
+    "tt": "text[]", "ti": "text[]",
+}  # fmt: skip
+#: The parts of a statement that store it; `{found}` are those of its references' targets that are there.
+STORE_ONE = """
     WITH r AS (
         INSERT INTO resource (tenant, type, id, vid, method, updated, date_low, date_high, presence, data_key, sealed,
                               tokens)
-        VALUES (%(tenant)s, %(type)s, %(id)s, %(vid)s, %(method)s, %(updated)s, %(date_low)s, %(date_high)s,
-                %(presence)s, %(data_key)s, %(sealed)s, %(tokens)s::bigint[])
+        VALUES ({tenant}, {type}, {id}, {vid}, {method}, {updated}, {date_low}, {date_high}, {presence}, {data_key},
+                {sealed}, {tokens})
         RETURNING key
     ), d AS (
         INSERT INTO date_index (key, parameter, low, high)
-        SELECT r.key, u.* FROM r, unnest(CAST(%(dp)s AS bigint[]), CAST(%(dl)s AS bigint[]), CAST(%(dh)s AS bigint[])) u
+        SELECT r.key, u.* FROM r, unnest({dp}, {dl}, {dh}) u
     ), n AS (
         INSERT INTO number_index (key, parameter, low, high, unit, code, text)
-        SELECT r.key, u.* FROM r,
-            unnest(CAST(%(np)s AS bigint[]), CAST(%(nl)s AS float8[]), CAST(%(nh)s AS float8[]),
-                   CAST(%(nu)s AS bigint[]), CAST(%(nc)s AS bigint[]), CAST(%(nt)s AS bigint[])) u
+        SELECT r.key, u.* FROM r, unnest({np}, {nl}, {nh}, {nu}, {nc}, {nt}) u
     ), l AS (
         INSERT INTO reference_index (key, parameter, target)
-        SELECT r.key, u.* FROM r, unnest(CAST(%(lp)s AS bigint[]), CAST(%(lt)s AS bigint[])) u
+        SELECT r.key, u.* FROM r, unnest({lp}, {lt}) u
+    ), found AS (
+        SELECT type, id FROM resource JOIN unnest({tt}, {ti}) AS target (type, id) USING (type, id)
+        WHERE tenant = {tenant} AND sealed IS NOT NULL
     )
-    SELECT type, id FROM resource JOIN unnest(%(tt)s::text[], %(ti)s::text[]) AS target (type, id) USING (type, id)
-    WHERE tenant = %(tenant)s AND sealed IS NOT NULL
 """
+#: One resource in one round trip, which also tells which of its references' targets are there.
+_INSERT_ONE = STORE_ONE.format(**{name: f"%({name})s::{type_}" for name, type_ in ONE.items()}) + "TABLE found"
 
 
 def _store_postgres(
@@ -212,24 +221,25 @@ def _store_postgres(
 
 def insert_one(connection: Connection, tenant: int, w: Written, targets: Sequence[Target]) -> set[Target]:
     """PostgreSQL: store one new resource and return those of `targets` that exist and are not deleted."""
-    dates = list(zip(*w.index.dates, strict=True)) or [()] * 3
-    numbers = list(zip(*w.index.numbers, strict=True)) or [()] * 6
-    links = list(zip(*w.index.links, strict=True)) or [()] * 2
-    v = w.version
-    found = driver_of(connection).execute(
-        _INSERT_ONE,
-        {
-            "tenant": tenant, "type": v.type, "id": v.id, "vid": v.vid, "method": v.method, "updated": v.updated,
-            "date_low": w.index.date_low, "date_high": w.index.date_high, "presence": w.index.presence,
-            "data_key": w.key_id, "sealed": w.sealed, "tokens": w.index.tokens,
-            "lp": list(links[0]), "lt": list(links[1]),
-            **{name: list(values) for name, values in zip(("dp", "dl", "dh"), dates, strict=True)},
-            **{name: list(values) for name, values in zip(("np", "nl", "nh", "nu", "nc", "nt"), numbers, strict=True)},
-            "tt": [type_name for type_name, _ in targets], "ti": [id_ for _, id_ in targets],
-        },
-        prepare=True,
-    )  # fmt: skip
+    found = driver_of(connection).execute(_INSERT_ONE, one_values(tenant, w, targets), prepare=True)
     return {(type_name, id_) for type_name, id_ in found.fetchall()}
+
+
+def one_values(tenant: int, w: Written, targets: Sequence[Target]) -> dict[str, Any]:
+    """Return what a new resource is stored from, by the names of `ONE`."""
+    v, index = w.version, w.index
+    return {
+        "tenant": tenant, "type": v.type, "id": v.id, "vid": v.vid, "method": v.method, "updated": v.updated,
+        "date_low": index.date_low, "date_high": index.date_high, "presence": index.presence, "data_key": w.key_id,
+        "sealed": w.sealed, "tokens": index.tokens,
+        **_columns(("dp", "dl", "dh"), index.dates), **_columns(("np", "nl", "nh", "nu", "nc", "nt"), index.numbers),
+        **_columns(("lp", "lt"), index.links), **_columns(("tt", "ti"), targets),
+    }  # fmt: skip
+
+
+def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    return {name: list(column) for name, column in zip(names, columns, strict=True)}
 
 
 def _copy_many(connection: Connection, tenant: int, new: list[Written]) -> None:

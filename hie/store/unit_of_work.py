@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from hie.errors import BrokenReference, OutcomeIssue, Referenced
 from hie.fhir import search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
-from hie.store import custom_parameters, rows
+from hie.store import at_once, custom_parameters, rows
 from hie.store.audit import AuditEntry
 from hie.store.crypto import associated_data, seal
 from hie.store.database import Again, Database, WriteTransaction
@@ -167,6 +167,22 @@ class UnitOfWork:
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
+    def commit_one(self, entry: AuditEntry) -> bool:
+        """Store, check and commit at once where the whole is one new resource; False: it has to be done in steps."""
+        if not self.wrote or not self._is_one_new_resource():
+            return False
+        version = self.tenant.parameters.version_of(self._known)
+        if version is None:
+            return False
+        (written,) = self._pending.values()
+        targets = self._targets_outside()
+        locks = rows.shared_locks(self.tenant, targets)
+        message = at_once.NewResource(self.tenant.id, written, targets, locks, version)
+        if not self.database.commit_one(message, entry):
+            return False
+        self.database.wrote(1)
+        return True
+
     def finish(self) -> None:
         """Flush, and check that what was written hangs together."""
         if not self.wrote:
@@ -205,7 +221,7 @@ class UnitOfWork:
         return all(written.replaced is None for written in self._pending.values())
 
     def _store_one(self) -> None:
-        """PostgreSQL: lock, store and check with two round trips instead of five."""
+        """PostgreSQL: lock, store and check with two round trips instead of five, and find out what is missing."""
         targets = self._targets_outside()
         self._transaction = self.database.begin(rows.shared_locks(self.tenant, targets))
         (written,) = self._pending.values()
