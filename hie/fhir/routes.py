@@ -69,6 +69,7 @@ MOST_PARAMETERS = 1_000
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _VID = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
+_MOST_VERSIONS = 2**31 - 1  # what a column of the version holds
 _OPERATION = re.compile(r"[a-z][A-Za-z0-9\-]{0,63}", re.ASCII)
 #: Methods allowed on each path of the table, with the interaction each stands for.
 _BY_PATH: dict[str, dict[str, Route]] = {}
@@ -244,7 +245,7 @@ def checked_id(text: str, type_name: str) -> str:
 def _checked_vid(text: str, path: str) -> str:
     if _ID.fullmatch(text) is None:
         raise InvalidRequest(f"Version id {_shown(text)} is invalid.", expression="http.url")
-    if _VID.fullmatch(text) is None:
+    if _VID.fullmatch(text) is None or int(text) > _MOST_VERSIONS:
         raise NotFound(f"There is no {_shown(path)}: versions of this server are the numbers 1, 2, 3 …",
                        expression="http.url")
     return text

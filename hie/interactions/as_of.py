@@ -31,5 +31,5 @@ def context(request: FhirRequest, ctx: Context) -> Context:
             f"{AS_OF} is {given[0][:80]!r}; it is an instant, such as 2024-05-17T10:30:00.123Z.", expression=AS_OF)
     if at > ctx.clock():
         raise InvalidSearch(
-            f"{AS_OF} is {instant(at)}, which is yet to come; it is {instant(ctx.clock())} here.", expression=AS_OF)
+            f"{AS_OF} is {given[0][:40]!r}, which is yet to come; it is {instant(ctx.clock())} here.", expression=AS_OF)
     return ctx.within(ctx.store.as_of(at))

@@ -51,10 +51,17 @@ def tokenize(expression: str) -> list[Token]:
             raise FhirPathSyntaxError(f"Unexpected {expression[position]!r}", expression, position)
         kind = str(match.lastgroup)
         if kind != "space":
-            tokens.append(Token(kind, _decoded(kind, match.group()), position))
+            tokens.append(Token(kind, _text(kind, match.group(), expression, position), position))
         position = match.end()
     tokens.append(Token("end", "", position))
     return tokens
+
+
+def _text(kind: str, text: str, expression: str, position: int) -> str:
+    try:
+        return _decoded(kind, text)
+    except UnicodeDecodeError:
+        raise FhirPathSyntaxError("Half a surrogate pair, which is no character,", expression, position) from None
 
 
 def _decoded(kind: str, text: str) -> str:
@@ -66,7 +73,12 @@ def _decoded(kind: str, text: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(_replaced, text) if "\\" in text else text
+    return joined(_ESCAPE.sub(_replaced, text)) if "\\" in text else text
+
+
+def joined(text: str) -> str:
+    """Make one character of each surrogate pair that two escapes wrote; UnicodeDecodeError where half is missing."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
 
 
 def _replaced(match: re.Match[str]) -> str:

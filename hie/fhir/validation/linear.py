@@ -52,7 +52,8 @@ def _differential_paths(value: dict[str, Any], scope: Scope) -> bool:
     """sdf-8a: every path of a differential starts with the type."""
     paths = list(_paths(value))
     first, type_name = paths[0], scope.resource.get("type")
-    is_root = scope.resource.get("kind") == "logical" or first is None or type_name is None \
+    # A type that is no text is told of by itself: this element is right, its resource need not be.
+    is_root = scope.resource.get("kind") == "logical" or first is None or not isinstance(type_name, str) \
         or first.startswith(type_name)
     return is_root and _all_below(None if first is None else first.partition(".")[0], paths[1:])
 

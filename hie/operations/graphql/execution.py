@@ -17,6 +17,7 @@ from hie.fhir import facts, json_format, references
 from hie.fhir.fhirpath import Compiled, FhirPathError, Watch, compile_once, model
 from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.fhir.paging import CURSOR
+from hie.fhir.routes import checked_id
 from hie.fhir.search_parameters import IndexValues
 from hie.operations.graphql.answer import Cell, Row, lift, place
 from hie.operations.graphql.document import Field, On, Selection
@@ -115,6 +116,7 @@ class Execution:
         id_ = one.arguments.get("id")
         if set(one.arguments) != {"id"} or not isinstance(id_, str):
             raise _invalid(f"{one.name} takes one argument, id; {one.name}List searches.")
+        checked_id(id_, one.name)
         self._fetch(1)
         return [resource_node(json_format.parse(self.ctx.store.read(one.name, id_).content or b"{}"))]
 

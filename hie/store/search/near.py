@@ -51,8 +51,9 @@ def position(resource: dict[str, Any]) -> tuple[float, float] | None:
     longitude: Any = found.get("longitude")
     if not isinstance(latitude, int | Decimal) or not isinstance(longitude, int | Decimal):
         return None
-    here = float(latitude), float(longitude)
-    return here if abs(here[0]) <= 90 and abs(here[1]) <= 180 else None
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):  # before floats are made of them: digits have no end
+        return None
+    return float(latitude), float(longitude)
 
 
 def index(resource: dict[str, Any]) -> Iterator[Form]:

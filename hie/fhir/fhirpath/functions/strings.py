@@ -13,6 +13,7 @@ from typing import Any
 
 from ..compiler import EMPTY, Compiler, Frame, Items, Part, boolean, singleton
 from ..errors import FhirPathError, FhirPathLimit, FhirPathUnsupported
+from ..lexer import joined
 from ..operators import MAX_TEXT
 from ..syntax import Expression, Literal
 from ..values import Moment, to_system
@@ -174,7 +175,7 @@ def _json_escaped(text: str) -> str:
 
 
 def _json_unescaped(text: str) -> str:
-    return _JSON_ESCAPE.sub(_read_escape, text)
+    return joined(_JSON_ESCAPE.sub(_read_escape, text))
 
 
 def _read_escape(match: re.Match[str]) -> str:
