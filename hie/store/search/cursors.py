@@ -58,7 +58,12 @@ def around(
     if position is None and further is None:
         return NONE
     at = instant.of_pages(store, query, page) if position is None else position.at
-    onwards = None if further is None else ordering.seal(store, query, Position(*further, total, at))
+    is_estimate = query.total == "estimate"
+    if position is not None and position.total is not None:
+        is_estimate = position.is_estimate and query.total != "accurate"
+    onwards = None
+    if further is not None:
+        onwards = ordering.seal(store, query, Position(*further, total, at, is_estimate=is_estimate))
     first = last = None
     if query.total == "accurate":
         first = ordering.seal(store, query, Position(None, (), 0, total, at))

@@ -23,6 +23,7 @@ from hie.store.search import (
     criteria,
     cursors,
     drivers,
+    estimate,
     grants,
     hops,
     inclusion,
@@ -101,7 +102,7 @@ def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     if query.count and opened_order.is_needed(query):
         return _page_opened(store, query, asked, position)
     if query.count == 0:
-        return SearchPage([], [], None if query.total == "none" else _count(store, asked, None))
+        return SearchPage([], [], None if query.total == "none" else _all(store, query, asked))
     parts = ordering.phases(query, asked.clause, store.blind)
     ordering.check(position, parts)
     size, total = query.count, None
@@ -400,22 +401,46 @@ def _total(
     """Return the number of matches: for nothing where one page holds them all, else as _total asks."""
     if query.total == "none":
         return None
-    if position is not None and (position.total is not None or query.total is None):
+    if position is not None and _is_told(query, position):
         return position.total
     if position is None and not more:
         return found
     if query.total is not None:
-        return _count(store, asked, None)
+        return _all(store, query, asked)
     if asked.verify or not _is_counted_cheaply(asked.clause):
         return None
     counted = _count(store, asked, COUNTED + 1)
     return counted if counted <= COUNTED else None
 
 
+def _is_told(query: SearchQuery, position: Position) -> bool:
+    """Tell whether the total of the first page is what is asked for now."""
+    if position.total is None:
+        return query.total is None
+    return not (position.is_estimate and query.total == "accurate")
+
+
+def _all(store: ResourceStore, query: SearchQuery, asked: _Asked) -> int:
+    """Count all matches; where an estimate will do, only so many, and of more ask a sample."""
+    if query.total != "estimate" or store.at is not None or not estimate.is_possible(asked.clause):
+        return _count(store, asked, None)
+    exact = estimate.exact(store, asked.clause, asked.type, opened=bool(asked.verify))
+    counted = _count(store, asked, exact + 1)
+    if counted <= exact:
+        return counted
+
+    def judge(rows: Sequence[Any]) -> int:
+        return sum(1 for _ in _verified(store, asked, rows))
+
+    sample = estimate.sample(store, asked.clause, asked.type, judge if asked.verify else None)
+    told = sample.total(counted)
+    return _count(store, asked, None) if told is None else told
+
+
 def _count(store: ResourceStore, asked: _Asked, limit: int | None) -> int:
     if asked.verify:
         parts = [Phase(asked.clause, ())]
-        return sum(1 for _ in _rows(store, asked, parts, None, 2**62))
+        return sum(1 for _ in _rows(store, asked, parts, None, limit or 2**62))
     return sum(_count_part(store, asked, part, limit) for part in ordering.counted(asked.clause))
 
 

@@ -119,8 +119,10 @@ def growth(store: ResourceStore, query: SearchQuery) -> list[str]:
 
 
 def _growth(asked: list[Question], query: SearchQuery) -> Iterator[str]:
-    if query.total in ("accurate", "estimate"):
-        yield "The total counts every match; _total=none leaves it out."
+    if query.total == "accurate":
+        yield "The total counts every match; _total=estimate asks a sample of many, _total=none leaves it out."
+    if query.total == "estimate":
+        yield "The total counts up to some thousand matches, and of more asks a sample; _total=none leaves it out."
     if query.criteria and all(one.name.endswith((":missing", ":not")) for one in asked):
         yield "No criterion has an index that leads to its matches: resources are read until the page is full."
     if len(query.criteria) > 1:

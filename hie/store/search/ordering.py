@@ -240,6 +240,8 @@ class Position:
     at: int | None = None
     """The instant as of which further pages are read (hie.store.search.instant); None: as it is then."""
     way: Way = "after"
+    is_estimate: bool = False
+    """Whether the total is one."""
 
     @property
     def backward(self) -> bool:
@@ -280,7 +282,7 @@ def seal(store: Any, query: SearchQuery, position: Position) -> str:
     """Return the cursor of the page after a position; with UNTIL in front of it, of the page up to there."""
     text = json.dumps([
         "search", _mark(store, query), position.phase, list(position.values), position.key, position.total,
-        position.at, store.clock(),
+        position.at, position.is_estimate, store.clock(),
     ])  # fmt: skip
     sealed: str = store.seal_text(text)
     return sealed
@@ -293,7 +295,7 @@ def open_(store: Any, query: SearchQuery) -> Position | None:
     way: Way = "until" if query.cursor.startswith(UNTIL) else "after"
     try:
         opened = json.loads(store.open_text(query.cursor.removeprefix(UNTIL)))
-        kind, mark, phase, values, key, total, at, made = opened
+        kind, mark, phase, values, key, total, at, is_estimate, made = opened
         if kind != "search" or mark != _mark(store, query):
             raise ValueError
     except (SealBroken, ValueError, TypeError) as error:
@@ -304,7 +306,7 @@ def open_(store: Any, query: SearchQuery) -> Position | None:
     if store.clock() - made > LINK_HOURS * 3_600_000_000:
         raise Expired(f"Links to pages are good for {LINK_HOURS} hours; begin again at the search's first page.",
                       expression="_cursor")
-    return Position(phase, tuple(values), key, total, at, way)
+    return Position(phase, tuple(values), key, total, at, way, is_estimate)
 
 
 def check(position: Position | None, parts: Sequence[Phase]) -> None:

@@ -446,19 +446,19 @@ class SqliteSql(Sql):
         if driver is None:
             return select(*columns).where(*place, *self.tables.live, *(part.sql(self) for part in parts))
         others = [part.sql(self) for part in rest]
-        return select(*columns).where(self.within(driver), *map(_unindexed, place), *self.tables.live, *others)
+        return select(*columns).where(self.within(driver), *map(unindexed, place), *self.tables.live, *others)
 
     def recent(self, columns: Columns, clause: Clause, place: Sequence[Condition]) -> Select[Any]:
         tenant, *type_ = place
         found = [part.sql(self) for part in (clause.parts if isinstance(clause, Both) else (clause,))]
-        return select(*columns).where(tenant, *map(_unindexed, type_), *self.tables.live, *found)
+        return select(*columns).where(tenant, *map(unindexed, type_), *self.tables.live, *found)
 
     def _by_token(
         self, columns: Columns, first: Clause, rest: Sequence[Clause], place: Sequence[Condition]
     ) -> Select[Any]:
         found, conditions = self._of_tokens(first, rest)
         joined = InOrder(found, self.row, and_(*self.same(self.row, self.tables.token)))
-        return select(*columns).select_from(joined).where(*conditions, *map(_unindexed, place), *self.tables.live)
+        return select(*columns).select_from(joined).where(*conditions, *map(unindexed, place), *self.tables.live)
 
     def token_rows(self, clause: Clause) -> Select[Any]:
         """Return one row for each resource that matches a clause of tokens alone; the first must be one token."""
@@ -528,7 +528,7 @@ def has_keys(clause: Clause) -> bool:
     return isinstance(clause, Token | AnyToken | AllTokens | Linked)
 
 
-def _unindexed(condition: Condition) -> Condition:
+def unindexed(condition: Condition) -> Condition:
     """Keep SQLite from using an index for this comparison: it would drive the statement by the type."""
     left = getattr(condition, "left", None)
     for tables in (CURRENT, PAST):
