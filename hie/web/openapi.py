@@ -222,6 +222,8 @@ def _admin() -> Iterator[_Entry]:
     for route in ADMIN_ROUTES:
         path = PREFIX + route.path
         takes = {JSON: {"schema": reference(route.takes)}} if route.takes else None
+        if route.media is not None:
+            takes = {route.media: {"schema": {"type": "string", "format": "binary"}}}
         answers: dict[int, Any] = {route.status: {JSON: {"schema": reference(route.answer)}}}
         refusals = [400, 401, 403, *route.refusals]  # 400: every route refuses unknown parameters
         summary = (route.handler.__doc__ or "").strip().rstrip(".")

@@ -266,6 +266,26 @@ def test_packages_are_told_and_removed_and_declared_profiles_are_switched(
     assert admin.refused("DELETE", "/packages/example.profiles/1.0.0") == (404, "not-found", "")
 
 
+def test_a_package_is_installed_from_its_file(admin: Admin, application: Application, client: Any, clock: Any) -> None:
+    content = tarball(profile("named", "Patient", element("Patient.name", min=1)))
+    sent = {"data": content, "headers": {"Content-Type": "application/gzip"}}
+    for _ in range(2):  # the same file again changes nothing
+        found = admin.ok("POST", "/packages", **sent)["packages"]
+        told = [(one["name"], one["profiles"]) for one in found]
+        assert told == [("example.profiles", {"Patient": [BASE + "named"]})]
+    assert application.profiles.library().find(BASE + "named") is not None
+    other = tarball(profile("other", "Patient", element("Patient.name")))
+    assert admin.refused("POST", "/packages", **{**sent, "data": other}) == (409, "conflict", "")
+    wrong = tarball(profile("wrong", "Patient", element("Patient.colour")))
+    for refused, status, code in ((b"x", 422, "processing"), (b"", 422, "processing"), (wrong, 422, "processing"),
+                                  (content[:200], 422, "processing"), (bytes(32_000_001), 413, "too-long")):
+        assert admin.refused("POST", "/packages", **{**sent, "data": refused})[:2] == (status, code)
+    json = {"data": content, "headers": {"Content-Type": "application/json"}}
+    assert admin.refused("POST", "/packages", **json) == (415, "not-supported", "http.Content-Type")
+    assert client("system/*.cruds").post("/admin/packages", content, Content_Type="application/gzip").status == 403
+    assert admin.ok("DELETE", "/packages/example.profiles/1.0.0")["packages"] == []
+
+
 @pytest.mark.parametrize("path", ["/packages/a/%00", "/packages/%00/1", "/clients/%00", "/models/a%00/manifest"])
 def test_an_address_with_a_nul_is_refused_and_not_asked_of_the_database(admin: Admin, path: str) -> None:
     method = "DELETE" if "packages" in path else "GET"

@@ -30,6 +30,8 @@ SAMPLE = {"{type}": "Patient", "{compartment}": "Patient",
           "{id}": "one", "{vid}": "1", "{client}": "none", "{token}": "none", "{model}": "none",
           "{job}": "999999", "{package}": "none", "{version}": "1"}  # fmt: skip
 
+NAMED = tarball(profile("named", "Patient", element("Patient.name")))
+
 Probe = tuple[str, str, int, dict[str, Any]]
 
 
@@ -280,6 +282,7 @@ def admin_probes(client: str, token: str, job: int) -> list[Probe]:
     model, retry, cancel = "/admin/models/{model}", "/admin/jobs/{job}/retry", "/admin/jobs/{job}/cancel"
     named = {"path": "/admin/models/example/activate"}
     package = "/admin/packages/{package}/{version}"
+    upload = {"headers": {"Content-Type": "application/gzip"}}
     return [
         ("/admin/status", "GET", 200, {}),
         ("/admin/clients", "GET", 200, {}),
@@ -304,6 +307,9 @@ def admin_probes(client: str, token: str, job: int) -> list[Probe]:
         (f"{model}/activate", "POST", 400, {"json": {}, **named}),
         (f"{model}/activate", "POST", 404, {"json": {"version": "1"}}),
         ("/admin/packages", "GET", 200, {}),
+        ("/admin/packages", "POST", 200, {**upload, "data": NAMED}),
+        ("/admin/packages", "POST", 409, {**upload, "data": tarball(profile("other", "Patient"))}),
+        ("/admin/packages", "POST", 422, {**upload, "data": b"x"}),
         ("/admin/packages/validation", "POST", 200, {"json": {"validation": "warn"}}),
         ("/admin/packages/validation", "POST", 400, {"json": {"validation": "x"}}),
         (package, "DELETE", 200, {"path": "/admin/packages/example.profiles/1.0.0"}),
@@ -402,7 +408,7 @@ def prepared(app: Flask) -> tuple[str, str, int]:
     def administer(connection: Any) -> tuple[str, str]:
         now = application.clock()
         administration.add_model(connection, "example", "1", now)
-        packages.add(connection, read(tarball(profile("named", "Patient", element("Patient.name")))), now)
+        packages.add(connection, read(NAMED), now)
         client_id = administration.add_client(connection, 1, "probed", now)
         return client_id, administration.add_token(connection, 1, client_id, "admin", now, 2 * now)[0]
 

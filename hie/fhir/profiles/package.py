@@ -15,6 +15,8 @@ from typing import Any
 
 from hie.fhir import json_format
 
+from . import judging
+
 MAX_ARCHIVE = 64 * 1024 * 1024
 MAX_UNPACKED = 256 * 1024 * 1024
 MAX_FILE = 32 * 1024 * 1024
@@ -118,7 +120,10 @@ def _package(manifest: Any, resources: list[Json], digest: str) -> Package:
     fhir = manifest.get("fhirVersions") or manifest.get("fhir-version-list") or ["4.0.1"]
     if not isinstance(fhir, list) or not any(_R4.fullmatch(str(one)) for one in fhir):
         raise PackageError(f"The package is for FHIR {', '.join(map(str, fhir))[:100]}; this server speaks R4 (4.0.1).")
-    usable = tuple(_slim(one) for one in resources if isinstance(one.get("url"), str) and _is_usable(one, name))
+    kept = [one for one in resources if isinstance(one.get("url"), str) and _is_usable(one, name)]
+    for one in kept:
+        _check(one)
+    usable = tuple(map(slim, kept))
     if not any(one["resourceType"] == "StructureDefinition" for one in usable):
         raise PackageError("The package has no profile or extension with a snapshot.")
     title, canonical = str(manifest.get("title", ""))[:200], str(manifest.get("canonical", ""))[:500]
@@ -129,16 +134,14 @@ def _is_usable(resource: Json, package: str) -> bool:
     """Keep profiles and extensions that have a snapshot; R4's own types and codes the server knows already."""
     if resource["resourceType"] != "StructureDefinition":
         return package != "hl7.fhir.r4.core"
-    snapshot = resource.get("snapshot")
-    elements = snapshot.get("element") if isinstance(snapshot, dict) else None
-    return (
-        resource.get("derivation") == "constraint"
-        and resource.get("kind") in ("resource", "complex-type")
-        and isinstance(resource.get("type"), str)
-        and isinstance(elements, list)
-        and bool(elements)
-        and all(isinstance(one, dict) and isinstance(one.get("id"), str) for one in elements)
-    )
+    return judging.usable(resource)
+
+
+def _check(resource: Json) -> None:
+    """PackageError where a profile or extension could not be judged by."""
+    found = judging.problems(resource) if resource["resourceType"] == "StructureDefinition" else []
+    if found:
+        raise PackageError(f"{resource['url'][:300]} cannot be used: {'; '.join(found)}")
 
 
 _OF_ELEMENTS = frozenset(
@@ -148,7 +151,7 @@ _OF_DEFINITIONS = frozenset({"resourceType", "url", "version", "name", "type", "
 _WORDS = frozenset({"text", "description", "purpose", "copyright", "contact", "useContext", "jurisdiction", "mapping"})
 
 
-def _slim(resource: Json) -> Json:
+def slim(resource: Json) -> Json:
     """Leave out what is only for people to read, most of a package by far."""
     if resource["resourceType"] != "StructureDefinition":
         return {name: value for name, value in resource.items() if name not in _WORDS}

@@ -80,12 +80,15 @@ def _query(route: AdminRoute, environ: dict[str, Any]) -> dict[str, str]:
 
 
 def _body(application: Application, route: AdminRoute, environ: dict[str, Any]) -> Any:
-    """Return the parsed body of a route that takes one; None for the others."""
-    if route.takes is None:
+    """Return the body of a route that takes one, parsed where it is JSON; None for the others."""
+    if route.takes is None and route.media is None:
         return None
     content = body.read(environ, application.settings.max_body_bytes, application.settings.threads)
-    if negotiation.media_type(environ.get("CONTENT_TYPE", "")).name != JSON:
-        raise UnsupportedMediaType(f"The body must be {JSON}.", expression="http.Content-Type")
+    wanted = route.media or JSON
+    if negotiation.media_type(environ.get("CONTENT_TYPE", "")).name != wanted:
+        raise UnsupportedMediaType(f"The body must be {wanted}.", expression="http.Content-Type")
+    if route.media is not None:
+        return content
     try:
         return json_format.parse(content)
     except JsonError as error:

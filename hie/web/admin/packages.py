@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hie.errors import Unprocessable
+from hie.fhir import profiles
 from hie.store import packages
 from hie.web.admin import inputs
 from hie.web.admin.request import AdminRequest, AdminResponse, moment
@@ -13,6 +15,17 @@ LONGEST_MODE = 20
 
 def list_packages(request: AdminRequest) -> AdminResponse:
     """Every installed package, and how this tenant's writes are judged."""
+    return AdminResponse(200, _packages(request))
+
+
+def install_package(request: AdminRequest) -> AdminResponse:
+    """Install a package from its tarball, for every tenant and process; the same file again changes nothing."""
+    try:
+        found = profiles.read(request.body)
+    except profiles.PackageError as error:
+        raise Unprocessable(str(error)) from error
+    now = request.now
+    request.write(lambda connection: packages.add(connection, found, now))
     return AdminResponse(200, _packages(request))
 
 

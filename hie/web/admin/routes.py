@@ -29,6 +29,8 @@ class AdminRoute(NamedTuple):
     answer: str
     status: int = 200
     takes: str | None = None
+    media: str | None = None
+    """The media type of a body that is handed on as it is; `takes` names the schema of one in JSON."""
     parameters: tuple[Parameter, ...] = ()
     refusals: tuple[int, ...] = ()
 
@@ -68,6 +70,8 @@ ROUTES: tuple[AdminRoute, ...] = (
     AdminRoute("model-activate", "POST", "/models/{model}/activate", models.activate_model, "Model", 200, "Activation",
                refusals=(404, 413, 415)),
     AdminRoute("admin-packages", "GET", "/packages", packages.list_packages, "Packages"),
+    AdminRoute("package-install", "POST", "/packages", packages.install_package, "Packages", media="application/gzip",
+               refusals=(409, 413, 415, 422)),
     AdminRoute("package-validation", "POST", "/packages/validation", packages.set_validation, "Packages", 200,
                "ProfileValidation", refusals=(413, 415)),
     AdminRoute("package-remove", "DELETE", "/packages/{package}/{version}", packages.remove_package, "Packages",
