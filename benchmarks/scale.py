@@ -1,7 +1,8 @@
 """Does a search take the same time in a large store? `python -m benchmarks.scale --sizes 10000 100000 1000000`
 
-Fills a store in process (no HTTP), then times the same searches at each size, decryption and grant included, and prints
-median, 99th percentile and bytes on disk for each resource; `--plot FILE.svg` draws the medians.
+Fills a store without HTTP, then times the same searches at each size, decryption and grant included, and prints median,
+99th percentile and bytes on disk for each resource; `--plot FILE.svg` draws the medians. No search finds more in a
+larger store (benchmarks.population).
 """
 
 from __future__ import annotations
@@ -11,63 +12,28 @@ import html
 import math
 import random
 import statistics
-import sys
 import tempfile
 import time
-import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks import samples
+from benchmarks import population, samples
 from benchmarks.__main__ import _database_url
-from hie.fhir.scopes import FULL_GRANT
+from benchmarks.population import bound
 from hie.settings import Settings
-from hie.store.audit import AuditEntry
-from hie.store.opening import parsed
-from hie.store.resources import ResourceStore
 from hie.store.search import query as search_query
 from hie.store.search.query import SearchQuery
 from hie.store.store import Store
 
-PER_PATIENT = 100
-PATIENTS_A_TRANSACTION = 10
-
-
-def bound(store: Store) -> ResourceStore:
-    """Return the store as a request with every scope has it."""
-    return store.bind(FULL_GRANT, AuditEntry(1, store.clock(), "benchmark", "search", "benchmark"))
-
-
-def fill(store: Store, resources: int, source: random.Random) -> list[str]:
-    """Add patients with their observations until there are `resources` more; return references of some patients."""
-    patients: list[str] = []
-    started, written = time.perf_counter(), 0
-    while written < resources:
-        written += bound(store).transact(lambda inside: _some(inside, patients, source))
-        if written % 50_000 < PATIENTS_A_TRANSACTION * (PER_PATIENT + 1):
-            rate = written / (time.perf_counter() - started)
-            print(f"  {written:,} resources, {rate:,.0f}/s", file=sys.stderr, flush=True)
-    return patients
-
-
-def _some(inside: ResourceStore, patients: list[str], source: random.Random) -> int:
-    for _ in range(PATIENTS_A_TRANSACTION):
-        id_ = str(uuid.UUID(int=source.getrandbits(128), version=4))
-        inside.create("Patient", samples.patient(source), id=id_)
-        patients.append(f"Patient/{id_}")
-        for _ in range(PER_PATIENT):
-            inside.create("Observation", samples.observation(source, f"Patient/{id_}"))
-    return PATIENTS_A_TRANSACTION * (PER_PATIENT + 1)
-
-
 Parameters = list[tuple[str, str]]
 
 
-def searches(patient: str, family: str, source: random.Random) -> dict[str, tuple[str, Parameters]]:
-    """Return named searches as (type, parameters); `family` is the patient's name."""
+def searches(number: int, block: range, source: random.Random) -> dict[str, tuple[str, Parameters]]:
+    """Return named searches as (type, parameters) about a patient, who belongs to a block."""
+    patient, family = f"Patient/{population.patient_id(number)}", population.family(number)
     code = ("code", f"http://loinc.org|{source.choice(samples.CODES)[0]}")
     who, page, uncounted = ("patient", patient), ("_count", "20"), ("_total", "none")
-    day = f"20{source.randrange(10, 26)}-{source.randrange(1, 13):02d}-{source.randrange(1, 29):02d}"
+    day = population.day(source.getrandbits(62), block)
     return {
         "two parameters: patient and code": ("Observation", [who, code, page]),
         "two parameters, many matches: code and category": (
@@ -79,10 +45,11 @@ def searches(patient: str, family: str, source: random.Random) -> dict[str, tupl
             "Observation", [who, ("_include", "Observation:patient"), page, uncounted]),
         "date range of a day and a code": ("Observation", [("date", day), code, page, uncounted]),
         "quantity range of a patient": ("Observation", [who, ("value-quantity", "gt100"), page]),
+        "quantity range of a code": ("Observation", [code, ("value-quantity", "gt100"), page, uncounted]),
         "text: family begins": ("Patient", [("family", family[:7]), page, uncounted]),
         "count: a patient's of a code": ("Observation", [who, code, ("_summary", "count")]),
-        "sort: a patient's newest by date": ("Observation", [who, ("date", "ge2018"), ("_sort", "-date"), page]),
-        "identifier": ("Patient", [("identifier", f"urn:oid:1.2.36.146.595.217.0.1|MRN-{source.randrange(10**9)}")]),
+        "sort: a patient's newest by date": ("Observation", [who, ("date", "ge1880"), ("_sort", "-date"), page]),
+        "identifier": ("Patient", [("identifier", population.identifier(number))]),
     }  # fmt: skip
 
 
@@ -115,17 +82,17 @@ class Times:
         return cls(statistics.median(ordered) * 1e6, ordered[int(0.99 * (len(ordered) - 1))] * 1e6)
 
 
-def measure(store: Store, patients: list[str], repeats: int) -> dict[str, Times]:
-    """Return the times of each search, the kinds interleaved."""
+def measure(store: Store, blocks: list[range], repeats: int) -> dict[str, Times]:
+    """Return the times of each search, the kinds interleaved, about patients of all blocks alike."""
     source = random.Random(3)
     deep = [deep_page(store, source) for _ in range(5)]
     times: dict[str, list[float]] = {}
     for _ in range(repeats):
-        patient = source.choice(patients)
-        family = parsed(bound(store).read("Patient", patient.partition("/")[2]))["name"][0]["family"]
+        number = source.randrange(blocks[-1].stop)
+        block = next(one for one in blocks if number in one)
         asked = {
             name: search_query.parse(type_name, parameters, handling="strict")
-            for name, (type_name, parameters) in searches(patient, family, source).items()
+            for name, (type_name, parameters) in searches(number, block, source).items()
         }
         for name, query in {**asked, DEEP_NAME: source.choice(deep)}.items():
             started = time.perf_counter()
@@ -145,19 +112,19 @@ def size_on_disk(store: Store, settings: Settings) -> int:
 Column = tuple[int, dict[str, Times], float]
 
 
-def columns(database: str, sizes: list[int], repeats: int) -> list[Column]:
+def columns(database: str, sizes: list[int], repeats: int, processes: int) -> list[Column]:
     """Fill one store step by step; return (size, times of searches, bytes on disk for each resource)."""
     found: list[Column] = []
+    blocks: list[range] = []
     with tempfile.TemporaryDirectory(prefix="hie-scale-") as directory, _database_url(database) as url:
         settings = replace(Settings(), data_dir=Path(directory), database_url=url)
-        store = Store.open(settings)
-        source, patients, stored = random.Random(1), [], 0
+        store = Store.open(settings, decides_index=True)
         for size in sizes:
-            patients += fill(store, size - stored, source)
-            stored = size
+            blocks.append(range(blocks[-1].stop if blocks else 0, size // population.PER_PATIENT))
+            population.fill(settings, blocks[-1], processes)
             _tidy(store)
-            measure(store, patients, 20)
-            found.append((size, measure(store, patients, repeats), size_on_disk(store, settings) / size))
+            measure(store, blocks, 20)
+            found.append((size, measure(store, blocks, repeats), size_on_disk(store, settings) / size))
         store.close()
     return found
 
@@ -222,9 +189,10 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--repeats", type=int, default=300)
+    parser.add_argument("--processes", type=int, default=2, help="that fill the store")
     parser.add_argument("--plot", type=Path, help="an SVG file to write")
     options = parser.parse_args()
-    found = columns(options.database, options.sizes, options.repeats)
+    found = columns(options.database, options.sizes, options.repeats, options.processes)
     print(table(options.database, found))
     if options.plot:
         options.plot.write_text(plot(f"{options.database}: median µs of a search over resources stored", found))

@@ -8,15 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
-
-from sqlalchemy import bindparam, func, literal_column, select
-from sqlalchemy.types import BigInteger
+from typing import TYPE_CHECKING
 
 from hie.errors import Forbidden, NotSupported
 from hie.fhir.search_parameters import answering
-from hie.store.prepared import Prepared
 from hie.store.search import criteria, grants, joins, logic, narrowed, ordering
 from hie.store.search.blinding import hash_of
 from hie.store.search.chain import Asked, Chain, Has, PerType
@@ -32,17 +27,16 @@ from hie.store.search.clauses import (
     Either,
     Interval,
     Joined,
-    Shaped,
     both,
     either,
 )
+from hie.store.search.counting import ANY_TYPE, counted
 from hie.store.search.criteria import Compiled, Criterion
 from hie.store.search.index import plan_of
 from hie.store.search.logic import LOGIC
-from hie.store.search.statements import has_keys, prepared, run, sql_for
+from hie.store.search.statements import has_keys
 
 if TYPE_CHECKING:
-    from hie.store.database import Database
     from hie.store.resources import ResourceStore
 
 #: Where a join finds so many, resources here are looked at one by one instead, until the page is full. To find them all
@@ -167,41 +161,20 @@ def _ranked(store: ResourceStore, part: Clause, most: int) -> Clause:
 
 def _found(store: ResourceStore, joined: Joined, most: int) -> int:
     """Count what a join finds; where the other end alone has as many as `most`, that says enough."""
-    minute = store.clock() // 60_000_000
     for branch in joined.branches if store.database.dialect == "sqlite" else ():
         first = joins.driver_of(branch.clause)
         if isinstance(first, Joined):
             at_other_end = _found(store, first, most)
         elif has_keys(first) or _is_of_row(first):
-            at_other_end = _counted(store.database, store.tenant, first, most, minute, branch.type)
+            at_other_end = counted(store, first, branch.type, most)
         else:
             at_other_end = 0 if first.rank == ID else most
         if at_other_end >= most:
             return most
-    return _counted(store.database, store.tenant, joined, most, minute)
+    return counted(store, joined, ANY_TYPE, most)
 
 
 def _is_of_row(clause: Clause) -> bool:
     """Tell whether a date of the row itself is asked, which an index of the type's rows answers."""
     parts = clause.parts if isinstance(clause, Either) else (clause,)
     return all(isinstance(part, Interval) and part.where != "index" and part.prefix != "ne" for part in parts)
-
-
-@lru_cache(maxsize=1024)
-def _counted(
-    database: Database, tenant: int, clause: Clause, most: int, _minute: int, type_name: str | None = None
-) -> int:
-    """Count the matches of a clause, up to `most`; asked again each minute."""
-    statement, names = _counting(database.dialect, Shaped(clause), type_name)
-    bound: dict[str, Any] = dict(zip(names, clause.values(), strict=True))
-    bound |= {"tenant": tenant, "row_limit": most}
-    return int(run(database.connection(), statement, bound, is_selective=True)[0][0])
-
-
-@lru_cache(maxsize=256)
-def _counting(dialect: str, shaped: Shaped, type_name: str | None) -> tuple[Prepared, tuple[str, ...]]:
-    sql = sql_for(dialect)
-    keys = sql.keys(shaped.clause) if type_name is None else joins.matches(sql, type_name, shaped.clause)
-    found = keys.limit(bindparam("row_limit", type_=BigInteger())).subquery()
-    statement = select(func.count()).select_from(select(literal_column("1")).select_from(found).subquery())
-    return prepared(statement), tuple(bind.key for bind in sql.binds)

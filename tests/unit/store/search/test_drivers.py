@@ -1,4 +1,4 @@
-"""Of a frequent code and a rare day, the day is where a statement on SQLite begins; what is found stays the same."""
+"""Of a code and a much rarer day, the day is where a statement on SQLite begins; what is found stays the same."""
 
 from __future__ import annotations
 
@@ -55,15 +55,20 @@ def led_by(store: ResourceStore, *parameters: tuple[str, str]) -> object:
         (("_lastUpdated", "lt2000"), Interval), (("_lastUpdated", "gt2000"), Token),
     ],
 )  # fmt: skip
-def test_a_rare_range_goes_before_a_frequent_code(filled: ResourceStore, range_: Any, leader: type) -> None:
+def test_a_rare_range_goes_before_a_code(filled: ResourceStore, range_: Any, leader: type) -> None:
     assert led_by(filled, ("code", CODE), range_) is leader
 
 
 @ON_SQLITE
-def test_a_rare_code_and_a_patient_stay_in_front(filled: ResourceStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drivers, "FREQUENT", 41)
-    drivers._is_frequent.cache_clear()
-    assert led_by(filled, ("code", CODE), ("date", "2024-03-05")) is Token
+@pytest.mark.parametrize(
+    ("bound", "number", "leader"),
+    [("AHEAD", 15, Token), ("AHEAD", 10, Interval), ("FEW", 2, Token), ("FEW", 3, Interval), ("FREQUENT", 11, Token)],
+)
+def test_a_code_stays_in_front_of_a_day_that_is_not_much_rarer(
+    filled: ResourceStore, bound: str, number: int, leader: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drivers, bound, number)  # the day has two Observations
+    assert led_by(filled, ("code", CODE), ("date", "2024-03-05")) is leader
 
 
 @pytest.mark.parametrize(

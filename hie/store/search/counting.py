@@ -1,0 +1,57 @@
+"""How many rows a criterion leads to, counted up to a bound: what decides where a statement begins.
+
+Neither SQLite's planner nor PostgreSQL's knows how often a hash occurs, or what a join finds (ADR 10, ADR 12). So it is
+counted, and remembered for a minute for each value.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, func, literal_column, select
+from sqlalchemy.types import BigInteger
+
+from hie.store.prepared import Prepared
+from hie.store.search import joins
+from hie.store.search.clauses import Clause, Interval, Number, Shaped
+from hie.store.search.statements import Sql, prepared, run, sql_for
+
+if TYPE_CHECKING:
+    from hie.store.database import Database
+    from hie.store.resources import ResourceStore
+
+#: Rows of the indexes of tokens and references tell no type: a hash is of one.
+ANY_TYPE = ""
+MICROSECONDS_A_MINUTE = 60_000_000
+
+
+def counted(store: ResourceStore, clause: Clause, type_name: str, most: int) -> int:
+    """Count the resources of a type that a clause leads to, up to `most`; a minute later it is asked again."""
+    return _counted(store.database, store.tenant, clause, type_name, most, store.clock() // MICROSECONDS_A_MINUTE)
+
+
+@lru_cache(maxsize=4096)
+def _counted(database: Database, tenant: int, clause: Clause, type_name: str, most: int, _minute: int) -> int:
+    statement, names = _counting(database.dialect, Shaped(clause), type_name)
+    bound: dict[str, Any] = dict(zip(names, clause.values(), strict=True))
+    bound |= {"tenant": tenant, "type": type_name, "row_limit": most}
+    return int(run(database.connection(), statement, bound, is_selective=True)[0][0])
+
+
+@lru_cache(maxsize=512)
+def _counting(dialect: str, shaped: Shaped, type_name: str) -> tuple[Prepared, tuple[str, ...]]:
+    sql = sql_for(dialect)
+    found = _rows(sql, shaped.clause, type_name).limit(bindparam("row_limit", type_=BigInteger())).subquery()
+    statement = select(func.count()).select_from(select(literal_column("1")).select_from(found).subquery())
+    return prepared(statement), tuple(bind.key for bind in sql.binds)
+
+
+def _rows(sql: Sql, clause: Clause, type_name: str) -> Any:
+    """Return a SELECT of what a clause leads to; hashes of side tables are of one type and of what is live."""
+    if isinstance(clause, Number):
+        return select(sql.tables.numbers.c.key).where(sql.number_condition(clause.prefix, clause.unit))
+    if isinstance(clause, Interval) and clause.where == "index":
+        return select(sql.tables.dates.c.key).where(sql.date_condition(clause.prefix))
+    keys = sql.keys(clause)
+    return joins.matches(sql, type_name, clause) if keys is None else keys
