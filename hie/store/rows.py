@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, select, text
@@ -139,7 +139,7 @@ def _store_sqlite(
             dates += [(key, *row) for row in w.index.dates]
             numbers += [(key, *row) for row in w.index.numbers]
             links += [(key, *row) for row in w.index.links]
-        run(f"INSERT INTO resource ({_RESOURCE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", resources)
+        insert_rows(driver, f"resource ({_RESOURCE_COLUMNS})", resources)
     if changed:
         run(
             f"INSERT INTO resource_history ({_HISTORY_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)",
@@ -163,15 +163,32 @@ def _store_sqlite(
         run("DELETE FROM date_index WHERE key=?", [(row.key,) for _, row in changed])
         run("DELETE FROM number_index WHERE key=?", [(row.key,) for _, row in changed])
         run("DELETE FROM reference_index WHERE key=?", [(row.key,) for _, row in changed])
-    if tokens:
-        tokens.sort()
-        run("INSERT INTO token (hash, key) VALUES (?,?)", tokens)
-    if dates:
-        run(_INSERT_DATES, dates)
-    if numbers:
-        run(_INSERT_NUMBERS, numbers)
-    if links:
-        run(_INSERT_LINKS, links)
+    tokens.sort()
+    insert_rows(driver, "token (hash, key)", tokens)
+    insert_rows(driver, f"date_index ({_DATE_COLUMNS})", dates)
+    insert_rows(driver, f"number_index ({_NUMBER_COLUMNS})", numbers)
+    insert_rows(driver, f"reference_index ({_LINK_COLUMNS})", links)
+
+
+#: So many rows are inserted by one statement, the rest by smaller ones: three texts for each table.
+_AT_ONCE = (100, 10, 1)
+
+
+def insert_rows(driver: Any, target: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """SQLite: insert rows, many by each step.
+
+    The driver gives up Python's lock around each step; a step for each row let other threads, which parse or validate,
+    come in between a thousand times while the writer held everybody's turn to write.
+    """
+    start = 0
+    for size in _AT_ONCE:
+        end = len(rows) - (len(rows) - start) % size
+        if end > start:
+            row = "(" + ",".join("?" * len(rows[start])) + ")"
+            statement = f"INSERT INTO {target} VALUES " + ",".join([row] * size)
+            for first in range(start, end, size):
+                driver.execute(statement, [*chain.from_iterable(rows[first : first + size])])
+        start = end
 
 
 #: What one new resource is stored from, with PostgreSQL's types: lists are columns of its index rows.
