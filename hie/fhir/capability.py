@@ -57,7 +57,8 @@ def capability_statement(
         "mode": "server",
         "documentation": "FHIR JSON and XML over HTTP; Prefer: respond-async on any request. Writes are validated "
                          "against R4, their references checked. _asOf=<instant> on read, search and "
-                         "$everything answers with the record as it was then.",
+                         "$everything answers with the record as it was then. _contained and _containedType search "
+                         "what resources contain.",
         "security": _security(cors),
         "resource": [_profiled(_resource(name, parameters[name], pointing.get(name, []), offered), profiles or {})
                      for name in parameters],

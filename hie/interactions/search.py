@@ -41,6 +41,7 @@ def search(request: FhirRequest, ctx: Context) -> FhirResponse:
         terminology=Later(ctx.store),
         compartment=request.compartment,
         at=ctx.store.at,
+        contained=True,
     )
     page = ctx.store.search(query)
     rows = list(_entries(page, query, selection, ctx.base_url))
@@ -57,7 +58,8 @@ def _entries(
         yield bundle.outcome_entry(outcome.outcome(warnings))
     for mode, versions, told in (("match", page.matches, page.told), ("include", page.included, ())):
         for number, stored in enumerate(versions):
-            entry = bundle.match_entry(base_url, stored.type, stored.id, _shown(stored, selection), mode)
+            place = stored.id if stored.fragment is None else f"{stored.id}#{stored.fragment}"
+            entry = bundle.match_entry(base_url, stored.type, place, _shown(stored, selection), mode)
             if told:
                 entry["search"] |= told[number]
             yield entry

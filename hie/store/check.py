@@ -10,10 +10,12 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from hie.errors import IntegrityFailure
-from hie.store import asynchronous, jobs, past_check, rows
+from hie.store import asynchronous, contained_check, jobs, past_check, rows
 from hie.store import audit as audit_trail
+from hie.store.contained import Holder
 from hie.store.crypto import SealBroken, associated_data, open_
 from hie.store.models import (
+    FOREVER,
     async_request,
     date_index,
     job,
@@ -58,6 +60,7 @@ def check(store: Store) -> CheckReport:
         report.problems += _async_requests(connection, tenant)
     report.problems += _surplus_tokens(connection, report)
     report.problems += _orphans(connection)
+    report.problems += contained_check.strangers(connection)
     report.problems += _strangers(connection, store.tenants)
     report.counts["audit records"] = _size(connection, audit_trail.audit)
     keys = {number: tenant.audit_keys for number, tenant in store.tenants.items()}
@@ -86,6 +89,7 @@ def _resources(connection: Connection, tenant: Tenant, report: CheckReport, base
     for batch in _batches(connection, tenant):
         indexed = _Indexed.read(connection, [row.key for row in batch])
         targets: dict[tuple[str, str], str] = {}
+        holders, skipped = [], []
         for row in batch:
             report.counts["resources" if row.sealed is not None else "deleted resources"] += 1
             name = f"{row.type}/{row.id}"
@@ -93,6 +97,7 @@ def _resources(connection: Connection, tenant: Tenant, report: CheckReport, base
                 (version,) = open_versions(connection, tenant, [row])
             except IntegrityFailure as error:
                 yield str(error)
+                skipped.append(row.key)
                 continue
             index, moving = IndexRows([], [], [], 0, None, None), None
             if version.content is not None:
@@ -101,11 +106,14 @@ def _resources(connection: Connection, tenant: Tenant, report: CheckReport, base
                 index = index_rows(content, tenant.blind, base_url, content_words=tenant.content_words)
                 targets.update((target, name) for target in literal_targets(index.refers))
                 yield from _meta(name, content, row)
+            holders.append(Holder(row.key, row.vid, tenant.id, row.updated, FOREVER, index.contained))
             needed = set(index.tokens) if moving is None else set(index.tokens).difference(moving.tokens)
             report.counts["tokens"] += len(index.tokens if moving is None else {*index.tokens, *moving.tokens})
             yield from indexed.compare(name, row, index, moving)
             if connection.dialect.name == "sqlite" and _lacks_tokens(connection, row.key, sorted(needed)):
                 yield f"The token index of {name} does not match its content."
+        keys = [row.key for row in batch]
+        yield from contained_check.problems(connection, keys, holders, is_past=False, skipped=skipped)
         missing = set(targets) - rows.live(connection, tenant.id, list(targets))
         for target in sorted(missing):
             if targets[target].partition("/")[0] not in rows.WITNESSES:

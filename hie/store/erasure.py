@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, update
 
-from hie.store import past
+from hie.store import contained, past
 from hie.store.models import ERASED, resource_history
 
 
@@ -20,4 +20,5 @@ def erase(connection: Connection, tenant: int, type_name: str, id_: str, vid: in
         where.append(table.vid == vid)
     statement = update(resource_history).where(*where).values(sealed=None, data_key=0, method=ERASED)
     past.forget(connection, tenant, type_name, id_, vid)
+    contained.forget(connection, tenant, type_name, id_, vid)
     return int(connection.execute(statement).rowcount)

@@ -239,6 +239,71 @@ number_past = Table(
     sqlite_with_rowid=False,
 )
 
+#: Contained resources as `_contained` and chains see them (hie.store.contained): the rows of each version stay, from
+#: `updated` until the container's version was replaced (FOREVER: it is the current one).
+contained = Table(
+    "contained",
+    metadata,
+    Column("key", RowId, primary_key=True, autoincrement=True),
+    Column("container", BigInteger, nullable=False),  # resource.key
+    Column("vid", Integer, nullable=False),  # the container's version
+    Column("part", Integer, nullable=False),  # its place in `contained`
+    Column("tenant", Integer, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("fragment", BigInteger, nullable=False),  # hash of its id, by which the container refers to it
+    Column("updated", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("date_low", BigInteger),
+    Column("date_high", BigInteger),
+    Column("presence", BigInteger, nullable=False),
+    Column("tokens", Tokens),
+    Index("ix_contained_container", "container", "until"),
+    Index("ix_contained_type", "tenant", "type", "key"),
+    Index(
+        "ix_contained_tokens",
+        "tokens",
+        postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": 256},
+    ).ddl_if(dialect="postgresql"),
+    sqlite_autoincrement=True,
+)
+FOREVER = 2**62
+
+#: SQLite only, as `token`; rows are found again by their key.
+contained_token = Table(
+    "contained_token",
+    metadata,
+    Column("hash", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Index("ix_contained_token_key", "key"),
+    sqlite_with_rowid=False,
+)
+
+contained_date = Table(
+    "contained_date",
+    metadata,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("parameter", BigInteger, primary_key=True, autoincrement=False),
+    Column("low", BigInteger, primary_key=True, autoincrement=False),
+    Column("high", BigInteger, primary_key=True, autoincrement=False),
+    Index("ix_contained_date_parameter", "parameter", "low", "high", "key"),
+    sqlite_with_rowid=False,
+)
+
+contained_number = Table(
+    "contained_number",
+    metadata,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("parameter", BigInteger, primary_key=True, autoincrement=False),
+    Column("low", Double, primary_key=True, autoincrement=False),
+    Column("high", Double, primary_key=True, autoincrement=False),
+    Column("unit", BigInteger, primary_key=True, autoincrement=False),
+    Column("code", BigInteger, primary_key=True, autoincrement=False),
+    Column("text", BigInteger, primary_key=True, autoincrement=False),
+    Index("ix_contained_number_parameter", "parameter", "low", "high", "key"),
+    sqlite_with_rowid=False,
+)
+
 #: What an upgrade left to be indexed anew: resources behind this key (hie.store.reindexing). Mostly empty.
 reindexing = Table(
     "reindexing",
@@ -404,4 +469,4 @@ profile_validation = Table(
 )
 
 #: Tables that only one dialect has.
-SQLITE_ONLY = frozenset({token.name, token_past.name})
+SQLITE_ONLY = frozenset({token.name, token_past.name, contained_token.name})

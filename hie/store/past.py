@@ -107,8 +107,11 @@ def forget(connection: Connection, tenant: int, type_name: str, id_: str, vid: i
             connection.execute(delete(table).where(table.c.key == key, table.c.vid == number))
 
 
-def write_anew(connection: Connection, tenant: Tenant, keys: Sequence[int], index_of: Index) -> None:
-    """Write the rows of all superseded versions of some resources again; tokens of SQLite are added to those there."""
+def write_anew(connection: Connection, tenant: Tenant, keys: Sequence[int], index_of: Index) -> list[Past]:
+    """Write the rows of all superseded versions of some resources again, and return these versions.
+
+    Tokens of SQLite are added to those there.
+    """
     for table in (past_version, date_past, number_past):
         connection.execute(delete(table).where(table.c.key.in_(keys)))
     found = []
@@ -120,6 +123,7 @@ def write_anew(connection: Connection, tenant: Tenant, keys: Sequence[int], inde
         if one is not None:
             found.append(one)
     keep(connection, found, again=True)
+    return found
 
 
 class Superseded(NamedTuple):

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from hie.errors import IntegrityFailure
-from hie.store import past
+from hie.store import contained_check, past
+from hie.store.contained import holder
 from hie.store.models import date_past, number_past, past_version, resource, token_past
 from hie.store.reindexing import lasting
 from hie.store.tenants import Tenant
@@ -27,16 +28,20 @@ def problems(connection: Connection, tenant: Tenant, base_url: str) -> Iterator[
         if not keys:
             break
         kept = _Kept(connection, keys)
+        holders, skipped = [], []
         for row in past.superseded(connection, tenant, keys):
             try:
                 wanted = past.derived(connection, tenant, row, partial(lasting, tenant, base_url))
             except IntegrityFailure:
                 kept.skip((row.key, row.vid))  # told of where versions are opened
+                skipped.append(row.key)
                 continue
             if wanted is not None:
                 tokens += len(wanted.found_by.tokens)
+                holders.append(holder(wanted))
                 yield from kept.compare(wanted)
         yield from kept.left()
+        yield from contained_check.problems(connection, keys, holders, is_past=True, skipped=skipped)
         after = keys[-1]
     yield from _strangers(connection, tenant)
     if connection.dialect.name == "sqlite":

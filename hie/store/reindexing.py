@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from hie.errors import IntegrityFailure
-from hie.store import past, rows
+from hie.store import contained, past, rows
 from hie.store.database import Database
 from hie.store.models import index_setting, reindexing, resource, token, token_past
 from hie.store.opening import open_versions, parsed
@@ -83,7 +83,9 @@ def _batch(connection: Connection, tenant: Tenant, base_url: str) -> bool:
         connection.execute(delete(reindexing).where(noted))
         return False
     rows.replace_index(connection, list(_indexed(connection, tenant, base_url, found)))
-    past.write_anew(connection, tenant, [row.key for row in found], partial(lasting, tenant, base_url))
+    keys = [row.key for row in found]
+    superseded = past.write_anew(connection, tenant, keys, partial(lasting, tenant, base_url))
+    contained.write_past_anew(connection, keys, superseded)
     connection.execute(update(reindexing).where(noted).values(after=found[-1].key))
     return True
 

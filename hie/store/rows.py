@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, select, text
 
-from hie.store import past
+from hie.store import contained, past
 from hie.store.database import Again
 from hie.store.models import ITSELF, data_key, resource
 from hie.store.prepared import Prepared, driver_of, insert_or_ignore
@@ -87,6 +87,9 @@ def store(connection: Connection, tenant: int, written: Sequence[Written]) -> No
         _store_sqlite(connection, tenant, new, changed)
     else:
         _store_postgres(connection, tenant, new, changed)
+    holding = [w for w in written if contained.concerns(w)]
+    if holding:
+        contained.write(connection, tenant, holding)
 
 
 def _resource_values(tenant: int, key: int, w: Written) -> tuple[Any, ...]:
@@ -345,6 +348,7 @@ def replace_index(
     on_sqlite = connection.dialect.name == "sqlite"
     for table in ("date_index", "number_index", "reference_index"):
         connection.execute(text(f"DELETE FROM {table} WHERE key=:key"), columns)
+    contained.write_anew(connection, indexed)
     if not on_sqlite:
         statement = text(f"UPDATE resource SET {sets}, tokens=:tokens WHERE key=:key")
         connection.execute(statement.bindparams(bindparam("tokens", type_=ARRAY(BigInteger))), columns)

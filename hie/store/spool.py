@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from hie.store.search.index import IndexRows
+from hie.store.search.index import Contained, IndexRows
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
     from hie.store.unit_of_work import Written
 
-#: What is kept of the index rows: all but the texts of references, which were looked at already.
-_INDEX = tuple(field.name for field in fields(IndexRows) if field.name != "refers")
+#: What is kept of the index rows: all but the texts of references, which were looked at already; and, as rows of their
+#: own, those of what is contained.
+_INDEX = tuple(field.name for field in fields(IndexRows) if field.name not in ("refers", "contained"))
 #: So many are read back and stored at once.
 AT_ONCE = 2_000
 
@@ -33,8 +34,8 @@ class Spool:
     def add(self, written: Written) -> None:
         """Keep a version that replaces none."""
         v, index = written.version, written.index
-        row = (v.type, v.id, v.vid, v.method, v.updated, written.key_id, written.sealed,
-               *(getattr(index, name) for name in _INDEX))
+        contained = [(one.part, one.type, one.fragment, _plain(one.rows)) for one in index.contained]
+        row = (v.type, v.id, v.vid, v.method, v.updated, written.key_id, written.sealed, contained, _plain(index))
         self._file.write(marshal.dumps(row))
         self._count += 1
 
@@ -49,11 +50,21 @@ class Spool:
 
     def _read(self, of: type[Written]) -> Written:
         row: tuple[Any, ...] = marshal.load(self._file)  # noqa: S302 - this process wrote it, and nobody else can
-        type_name, id_, vid, method, updated, key_id, sealed, *index = row
+        type_name, id_, vid, method, updated, key_id, sealed, contained, index = row
         version = StoredVersion(type_name, id_, vid, method, updated, None)
-        rows = IndexRows(**dict(zip(_INDEX, index, strict=True)))
+        rows = _rows(index)
+        rows.contained = tuple(
+            Contained(part, its_type, fragment, _rows(plain)) for part, its_type, fragment, plain in contained)
         return of(version, key_id, sealed, rows, None, None)
 
     def discard(self) -> None:
         """Close the file, which ends it."""
         self._file.close()
+
+
+def _plain(rows: IndexRows) -> tuple[Any, ...]:
+    return tuple(getattr(rows, name) for name in _INDEX)
+
+
+def _rows(plain: tuple[Any, ...]) -> IndexRows:
+    return IndexRows(**dict(zip(_INDEX, plain, strict=True)))

@@ -218,7 +218,7 @@ class UnitOfWork:
             return False
         if len(self._references) > MOST_LOCKS_AT_ONCE:
             return False
-        return all(written.replaced is None for written in self._pending.values())
+        return all(w.replaced is None and not w.index.contained for w in self._pending.values())
 
     def _store_one(self) -> None:
         """PostgreSQL: lock, store and check with two round trips instead of five, and find out what is missing."""

@@ -18,6 +18,8 @@ class StoredVersion(NamedTuple):
     updated: int  # microseconds since 1970-01-01T00:00:00Z
     content: bytes | None
     came_into_being: bool = False  # set by create and update: the resource was not there before
+    #: Of a resource that this one contains: its id here, and `content` is it alone.
+    fragment: str | None = None
 
 
 @lru_cache(maxsize=64)  # all that one transaction writes has the same

@@ -366,6 +366,63 @@ class StandsNow(Clause):
 
 
 @dataclass(frozen=True, slots=True)
+class Keys(Clause):
+    """The resource is one of those that were found before."""
+
+    keys: tuple[int, ...]
+    rank: int = ID
+
+    def shape(self) -> Shape:
+        return ("keys",)
+
+    def values(self) -> Iterator[Any]:
+        yield list(self.keys)
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.among(sql.row.c.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Holds(Clause):
+    """The resource contains one of a type that matches."""
+
+    type: str
+    part: Clause
+    rank: int = WIDE
+
+    @property
+    def leads(self) -> bool:
+        """Whether what is contained is where to begin: not where the index leads to nothing there."""
+        return self.part.rank < WIDE
+
+    def shape(self) -> Shape:
+        return ("holds", self.type, self.part.shape())
+
+    def values(self) -> Iterator[Any]:
+        return self.part.values()
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.holds(self)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBy(Clause):
+    """The version that contains the resource matches; of what is not contained, this holds."""
+
+    part: Clause
+    rank: int = WIDE
+
+    def shape(self) -> Shape:
+        return ("held", self.part.shape())
+
+    def values(self) -> Iterator[Any]:
+        return self.part.values()
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.held_by(self.part)
+
+
+@dataclass(frozen=True, slots=True)
 class Linked(Clause):
     """The resource refers to one of these places, by whatever search parameter."""
 
@@ -397,22 +454,25 @@ class Joined(Clause):
     """Some resource at the other end of a reference matches.
 
     It is one referred to, or, `reverse`, one that refers here. `drives`: few enough match there to begin with them
-    (hie.store.search.hops).
+    (hie.store.search.hops). `held`: or it contains one that it refers to and that matches.
     """
 
     branches: tuple[Branch, ...]
     reverse: bool
     drives: bool
     rank: int = WIDE
+    held: tuple[Holds, ...] = ()
 
     def shape(self) -> Shape:
         ways = ((one.type, len(one.parameters), one.clause.shape()) for one in self.branches)
-        return ("joined", self.reverse, self.drives, *ways)
+        return ("joined", self.reverse, self.drives, *ways, *(one.shape() for one in self.held))
 
     def values(self) -> Iterator[Any]:
         for one in self.branches:
             yield from one.parameters
             yield from one.clause.values()
+        for held in self.held:
+            yield from held.values()
 
     def sql(self, sql: Sql) -> ColumnElement[bool]:
         return sql.joined(self)

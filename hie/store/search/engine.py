@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
+from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Executable, Select, bindparam, func, literal_column, select
@@ -20,6 +20,8 @@ from hie.fhir.search_parameters import IndexValues, extract
 from hie.store.opening import parsed
 from hie.store.prepared import Prepared
 from hie.store.search import (
+    contained,
+    containing,
     criteria,
     cursors,
     drivers,
@@ -57,9 +59,9 @@ from hie.store.search.cursors import Cursors
 from hie.store.search.grants import check_scope, matches, restriction
 from hie.store.search.index import IndexRows
 from hie.store.search.ordering import Key, Phase, Position, Way
-from hie.store.search.query import SearchQuery, parse
+from hie.store.search.query import Containment, SearchQuery, parse
 from hie.store.search.statements import Sql, at_instant, prepared, run, sql_for
-from hie.store.search.tables import COLUMNS, place
+from hie.store.search.tables import COLUMNS, CONTAINED, CONTAINED_PAST, CURRENT, PAST, Tables, place
 from hie.store.search.words import FullText
 from hie.store.versions import StoredVersion
 
@@ -72,6 +74,8 @@ __all__ = ["SearchPage", "Unstored", "check_scope", "match", "match_unstored", "
 COUNTED = 1_000
 #: Rows opened at a time where resources must be verified.
 BATCH = 200
+#: Takes the keys of contained resources apart from those of others, where both are sorted together.
+_BEFORE = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +103,12 @@ def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     if position is not None and position.at is not None:
         store = store.as_of(position.at)
     asked = _asked(store, query)
-    if query.count and opened_order.is_needed(query):
+    if query.count and _is_sorted_opened(query, asked):
         return _page_opened(store, query, asked, position)
     if query.count == 0:
         return SearchPage([], [], None if query.total == "none" else _all(store, query, asked))
-    parts = ordering.phases(query, asked.clause, store.blind)
-    ordering.check(position, parts)
+    parts = _parts(store, query, asked)
+    ordering.check(position, [one.phase for one in parts])
     size, total = query.count, None
     if position is not None and position.is_end:
         total = _count(store, asked, None)
@@ -113,17 +117,17 @@ def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     for row, version in _rows(store, asked, parts, position, size + 1):
         found.add(row, version)
     more = len(found.rows) > size
-    page = _opened(store, found, size)
+    page = _opened(store, parts, found, size)
     if total is None:
         total = _total(store, query, asked, position, len(page), more)
-    further = _place(found, size, position) if more else None
+    further = _place(parts, found, size, position) if more else None
     return _page_of(store, query, position, page, total, further)
 
 
-def _place(found: _Found, size: int, position: Position | None) -> cursors.Place:
+def _place(parts: Sequence[_Part], found: _Found, size: int, position: Position | None) -> cursors.Place:
     """Return where the page ends: its last row, or read backwards the one before its first."""
     phase, row = found.rows[size if position is not None and position.backward else size - 1]
-    return phase, tuple(row[len(COLUMNS) :]), row.key
+    return phase, _sort_values(parts[phase], row), row.key
 
 
 def _page_of(
@@ -138,7 +142,8 @@ def _page_of(
         page.reverse()
     around = cursors.around(store, query, position, further, page, total)
     included, is_cut = inclusion.included(store, query.includes, page) if query.includes else ([], False)
-    return SearchPage(page, included, total, around, is_cut, relevance.told(query, page))
+    is_of_containers = query.contained is not None and query.contained.whole
+    return SearchPage(page, included, total, around, is_cut, () if is_of_containers else relevance.told(query, page))
 
 
 def _page_opened(store: ResourceStore, query: SearchQuery, asked: _Asked, position: Position | None) -> SearchPage:
@@ -159,16 +164,18 @@ def _page_opened(store: ResourceStore, query: SearchQuery, asked: _Asked, positi
 def _each_opened(store: ResourceStore, asked: _Asked) -> Iterator[tuple[int, StoredVersion]]:
     """Yield every match, opened a batch at a time."""
     behind: Position | None = None
+    parts = _unordered(asked)
     while True:
         found = _Found()
-        for row, version in _rows(store, asked, [Phase(asked.clause, ())], behind, BATCH):
+        for row, version in _rows(store, asked, parts, behind, BATCH):
             found.add(row, version)
-        opened = _opened(store, found, BATCH)
-        for (_, row), version in zip(found.rows, opened, strict=True):
-            yield row.key, version
+        opened = _opened(store, parts, found, BATCH)
+        for (number, row), version in zip(found.rows, opened, strict=True):
+            yield row.key - (_BEFORE if parts[number].arm.inside else 0), version
         if len(found.rows) < BATCH:
             return
-        behind = Position(0, (), found.rows[-1][1].key)
+        phase, last = found.rows[-1]
+        behind = Position(phase, (), last.key)
 
 
 def match(
@@ -177,10 +184,10 @@ def match(
     """Return the matches of a conditional interaction, `most` at most; http.html#ccreate"""
     query = _condition(store, type_name, parameters)
     asked = _asked(store, query)
-    found = _Found()
-    for row, version in _rows(store, asked, [Phase(asked.clause, ())], None, most):
+    found, parts = _Found(), _unordered(asked)
+    for row, version in _rows(store, asked, parts, None, most):
         found.add(row, version)
-    return _opened(store, found, most)
+    return _opened(store, parts, found, most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +203,10 @@ def match_unstored(
     store: ResourceStore, type_name: str, parameters: Sequence[tuple[str, str]], resources: Sequence[Unstored]
 ) -> list[str]:
     """Return the ids of those that match; NotSupported for criteria that only the database can judge."""
-    asked = _asked(store, _condition(store, type_name, parameters))
+    (arm,) = _asked(store, _condition(store, type_name, parameters)).arms
     try:
         return [one.id for one in resources
-                if asked.clause.holds(one.rows) and all(verify(one.values) for verify in asked.verify)]
+                if arm.clause.holds(one.rows) and all(verify(one.values) for verify in arm.verify)]
     except NotDecidable:
         raise NotSupported(
             f"These criteria cannot be judged on the {type_name} resources of the same Bundle; name those by their "
@@ -220,12 +227,28 @@ def _condition(store: ResourceStore, type_name: str, parameters: Sequence[tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """The index question of a whole search with its grant, and the tests of what the index cannot decide."""
+class _Arm:
+    """One question to the index, with the grant, and the tests of what the index cannot decide.
 
-    type: str | None
+    `inside`: it is asked of contained resources (hie.store.search.containing).
+    """
+
     clause: Clause
     verify: tuple[Verify, ...]
+    inside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a whole search asks: matches of one arm come before those of the next, and are none of these."""
+
+    type: str | None
+    arms: tuple[_Arm, ...]
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the index decides what matches."""
+        return not any(arm.verify for arm in self.arms)
 
 
 def _asked(store: ResourceStore, query: SearchQuery) -> _Asked:
@@ -233,13 +256,36 @@ def _asked(store: ResourceStore, query: SearchQuery) -> _Asked:
         instant.check(query)
     if query.type is None:
         return _asked_over_types(store, query)
-    compiled = [hops.compile_(store, one, query.type) for one in query.criteria]
+    if query.contained is not None:
+        return _asked_contained(store, query, query.type, query.contained)
+    return _Asked(query.type, (_own(store, query, query.type),))
+
+
+def _own(store: ResourceStore, query: SearchQuery, type_name: str) -> _Arm:
+    """Return what a search asks of the resources of a type."""
+    compiled = [hops.compile_(store, one, type_name) for one in query.criteria]
     parts = [one.clause for one in compiled]
-    granted = grants.clause(store, query.type, "s")
+    granted = grants.clause(store, type_name, "s")
     if granted is not None:
         parts.append(granted)
     verify = tuple(one.verify for one in compiled if one.verify is not None)
-    return _Asked(query.type, drivers.settled(store, hops.settled(store, both(parts)), query.type), verify)
+    return _Arm(drivers.settled(store, hops.settled(store, both(parts)), type_name), verify)
+
+
+def _asked_contained(store: ResourceStore, query: SearchQuery, type_name: str, how: Containment) -> _Asked:
+    """Return what a search asks that looks at contained resources."""
+    containing.check(store, query)
+    own = None if how.alone else _own(store, query, type_name)
+    if how.whole:
+        alone = None if own is None else Compiled(own.clause, _every(own.verify))
+        return _Asked(None, tuple(_Arm(one, ()) for one in containing.containers(store, query, alone, type_name)))
+    found = containing.inside(store, query, type_name)
+    inside = _Arm(found.clause, () if found.verify is None else (found.verify,), inside=True)
+    return _Asked(type_name, (inside,) if own is None else (own, inside))
+
+
+def _every(tests: tuple[Verify, ...]) -> Verify | None:
+    return (lambda found: all(test(found) for test in tests)) if tests else None
 
 
 def _asked_over_types(store: ResourceStore, query: SearchQuery) -> _Asked:
@@ -249,7 +295,7 @@ def _asked_over_types(store: ResourceStore, query: SearchQuery) -> _Asked:
     parts = [one.clause for one in compiled]
     whole = both(parts if granted is None else [*parts, granted])
     verify = tuple(one.verify for one in compiled if one.verify is not None)
-    return _Asked(None, hops.settled(store, whole), verify)
+    return _Asked(None, (_Arm(hops.settled(store, whole), verify),))
 
 
 def _of_each(store: ResourceStore, criterion: Asked, names: list[str]) -> Compiled:
@@ -285,6 +331,38 @@ def _over_types(by_type: dict[str, Clause], names: list[str]) -> Clause:
 # ---- pages -----------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One ordered part of what one arm finds."""
+
+    arm: _Arm
+    phase: Phase
+
+
+def _parts(store: ResourceStore, query: SearchQuery, asked: _Asked) -> list[_Part]:
+    return [_Part(arm, phase) for arm in asked.arms for phase in ordering.phases(query, arm.clause, store.blind)]
+
+
+def _unordered(asked: _Asked) -> list[_Part]:
+    """Return what is asked in the order of keys."""
+    return [_Part(arm, Phase(arm.clause, ())) for arm in asked.arms]
+
+
+def _is_sorted_opened(query: SearchQuery, asked: _Asked) -> bool:
+    """Tell whether no index has the order that a search asks for."""
+    if opened_order.is_needed(query) or (bool(query.sort) and len(asked.arms) > 1):
+        return True
+    return asked.arms[0].inside and any(one.parameter.code == "_id" for one in query.sort)  # their ids are hashed
+
+
+def _sort_values(part: _Part, row: Any) -> tuple[Any, ...]:
+    return tuple(row[contained.WIDTH if part.arm.inside else len(COLUMNS) :])
+
+
+def _open_rows(store: ResourceStore, arm: _Arm, rows: Sequence[Any]) -> list[StoredVersion]:
+    return contained.opened(store, rows) if arm.inside else store.open(rows)
+
+
 class _Found:
     """Rows of a page with the phase each came from; a verified row has been opened already."""
 
@@ -298,14 +376,20 @@ class _Found:
         self.versions.append(version)
 
 
-def _opened(store: ResourceStore, found: _Found, count: int) -> list[StoredVersion]:
-    if all(version is None for version in found.versions):
-        return store.open([row for _, row in found.rows[:count]])
-    return [version for version in found.versions[:count] if version is not None]
+def _opened(store: ResourceStore, parts: Sequence[_Part], found: _Found, count: int) -> list[StoredVersion]:
+    rows, versions = found.rows[:count], found.versions[:count]
+    if all(version is None for version in versions) and not parts[-1].arm.inside:
+        return store.open([row for _, row in rows])
+    closed = [(parts[number].arm, row) for (number, row), one in zip(rows, versions, strict=True) if one is None]
+    opened: list[StoredVersion] = []
+    for arm, some in groupby(closed, key=lambda one: one[0]):
+        opened += _open_rows(store, arm, [row for _, row in some])
+    following = iter(opened)
+    return [next(following) if one is None else one for one in versions]
 
 
 def _rows(
-    store: ResourceStore, asked: _Asked, parts: list[Phase], position: Position | None, wanted: int
+    store: ResourceStore, asked: _Asked, parts: Sequence[_Part], position: Position | None, wanted: int
 ) -> Iterator[tuple[tuple[int, Any], StoredVersion | None]]:
     """Yield up to `wanted` rows behind the position, phase after phase; or before it, backwards."""
     backward = position is not None and position.backward
@@ -313,10 +397,11 @@ def _rows(
     start = position.phase if position is not None and position.phase is not None else numbers[0]
     for number in numbers[numbers.index(start) :]:
         behind = position if position is not None and position.phase == number else None
-        limit = max(wanted, BATCH) if asked.verify else wanted
+        part = parts[number]
+        limit = max(wanted, BATCH) if part.arm.verify else wanted
         while wanted > 0:
-            rows = _fetch(store, asked, parts[number], behind, limit, backward=backward)
-            for row, version in _verified(store, asked, rows) if asked.verify else zip(rows, repeat(None)):
+            rows = _fetch(store, asked, part, behind, limit, backward=backward)
+            for row, version in _verified(store, part.arm, rows) if part.arm.verify else zip(rows, repeat(None)):
                 yield (number, row), version
                 wanted -= 1
                 if wanted == 0:
@@ -325,33 +410,33 @@ def _rows(
                 break
             last = rows[-1]
             way: Way = "before" if backward else "after"
-            behind = Position(number, tuple(last[len(COLUMNS) :]), last.key, way=way)
+            behind = Position(number, _sort_values(part, last), last.key, way=way)
 
 
-def _verified(store: ResourceStore, asked: _Asked, rows: Sequence[Any]) -> Iterator[tuple[Any, StoredVersion | None]]:
+def _verified(store: ResourceStore, arm: _Arm, rows: Sequence[Any]) -> Iterator[tuple[Any, StoredVersion | None]]:
     """Yield those rows whose opened resource passes the tests."""
-    opened = store.open(rows)
-    for row, version in zip(rows, opened, strict=True):
+    for row, version in zip(rows, _open_rows(store, arm, rows), strict=True):
         values = extract(parsed(version))
-        if all(verify(values) for verify in asked.verify):
+        if all(verify(values) for verify in arm.verify):
             yield row, version
 
 
 def _fetch(
-    store: ResourceStore, asked: _Asked, phase: Phase, behind: Position | None, limit: int, *, backward: bool
+    store: ResourceStore, asked: _Asked, part: _Part, behind: Position | None, limit: int, *, backward: bool
 ) -> Sequence[Any]:
-    statement, bound = _page(store, asked, phase, behind, limit, backward=backward)
-    return run(store.connection(), statement, bound, is_selective=phase.clause.rank <= REFERENCE)
+    statement, bound = _page(store, asked, part, behind, limit, backward=backward)
+    return run(store.connection(), statement, bound, is_selective=part.phase.clause.rank <= REFERENCE)
 
 
 def _page(
-    store: ResourceStore, asked: _Asked, phase: Phase, behind: Position | None, limit: int, *, backward: bool = False
+    store: ResourceStore, asked: _Asked, part: _Part, behind: Position | None, limit: int, *, backward: bool = False
 ) -> tuple[Prepared, dict[str, Any]]:
+    phase = part.phase
     way: Way = behind.way if behind else "before" if backward else "after"
     statement, names = _page_statement(
         store.database.dialect, Shaped(phase.clause), asked.type is not None, tuple(k.shape for k in phase.keys),
-        phase.first_is_null, behind.nulls if behind else None, way, _Keys(phase.keys), _is_in_order(store, phase),
-        _is_found_first(phase.clause), instant.how(store),
+        phase.first_is_null, behind.nulls if behind else None, way, _Keys(phase.keys), _is_in_order(store, part),
+        _is_found_first(phase.clause), instant.how(store), part.arm.inside,
     )  # fmt: skip
     bound = dict(zip(names, phase.clause.values(), strict=True))
     bound["tenant"], bound["row_limit"] = store.tenant, limit
@@ -369,10 +454,9 @@ def _page(
 def first_pages(store: ResourceStore, query: SearchQuery) -> list[tuple[Phase, Executable, dict[str, Any]]]:
     """Return what a search asks for its first page, phase by phase; for explanations, nothing is executed."""
     asked = _asked(store, query)
-    limit = max(query.count + 1, BATCH) if asked.verify else query.count + 1
-    opened = opened_order.is_needed(query)
-    parts = [Phase(asked.clause, ())] if opened else ordering.phases(query, asked.clause, store.blind)
-    pages = [(part, *_page(store, asked, part, None, limit)) for part in parts]
+    limit = query.count + 1 if asked.is_decided else max(query.count + 1, BATCH)
+    parts = _unordered(asked) if _is_sorted_opened(query, asked) else _parts(store, query, asked)
+    pages = [(part.phase, *_page(store, asked, part, None, limit)) for part in parts]
     return [(part, page.statement, bound) for part, page, bound in pages]
 
 
@@ -382,9 +466,10 @@ def _is_found_first(clause: Clause) -> bool:
     return clause.rank <= REFERENCE or (isinstance(driver, Number | Interval) and driver.leads)
 
 
-def _is_in_order(store: ResourceStore, phase: Phase) -> bool:
+def _is_in_order(store: ResourceStore, part: _Part) -> bool:
     """Tell whether to go through the index of the sort key, looking at each row, rather than sort all matches."""
-    if store.database.dialect != "sqlite" or phase.first_is_null or not phase.keys:
+    phase = part.phase
+    if store.database.dialect != "sqlite" or part.arm.inside or phase.first_is_null or not phase.keys:
         return False
     driver = phase.clause.parts[0] if isinstance(phase.clause, Both) else phase.clause
     if phase.keys[0].place not in ("date", "updated") or not isinstance(driver, Token) or driver.rank < CODE:
@@ -407,7 +492,7 @@ def _total(
         return found
     if query.total is not None:
         return _all(store, query, asked)
-    if asked.verify or not _is_counted_cheaply(asked.clause):
+    if not asked.is_decided or not all(_is_counted_cheaply(arm.clause) for arm in asked.arms):
         return None
     counted = _count(store, asked, COUNTED + 1)
     return counted if counted <= COUNTED else None
@@ -422,31 +507,37 @@ def _is_told(query: SearchQuery, position: Position) -> bool:
 
 def _all(store: ResourceStore, query: SearchQuery, asked: _Asked) -> int:
     """Count all matches; where an estimate will do, only so many, and of more ask a sample."""
-    if query.total != "estimate" or store.at is not None or not estimate.is_possible(asked.clause):
+    arm = asked.arms[0]
+    is_estimated = query.total == "estimate" and store.at is None and query.contained is None
+    if not is_estimated or not estimate.is_possible(arm.clause):
         return _count(store, asked, None)
-    exact = estimate.exact(store, asked.clause, asked.type, opened=bool(asked.verify))
+    exact = estimate.exact(store, arm.clause, asked.type, opened=bool(arm.verify))
     counted = _count(store, asked, exact + 1)
     if counted <= exact:
         return counted
 
     def judge(rows: Sequence[Any]) -> int:
-        return sum(1 for _ in _verified(store, asked, rows))
+        return sum(1 for _ in _verified(store, arm, rows))
 
-    sample = estimate.sample(store, asked.clause, asked.type, judge if asked.verify else None)
+    sample = estimate.sample(store, arm.clause, asked.type, judge if arm.verify else None)
     told = sample.total(counted)
     return _count(store, asked, None) if told is None else told
 
 
 def _count(store: ResourceStore, asked: _Asked, limit: int | None) -> int:
-    if asked.verify:
-        parts = [Phase(asked.clause, ())]
+    return sum(_count_arm(store, asked, arm, limit) for arm in asked.arms)
+
+
+def _count_arm(store: ResourceStore, asked: _Asked, arm: _Arm, limit: int | None) -> int:
+    if arm.verify:
+        parts = [_Part(arm, Phase(arm.clause, ()))]
         return sum(1 for _ in _rows(store, asked, parts, None, limit or 2**62))
-    return sum(_count_part(store, asked, part, limit) for part in ordering.counted(asked.clause))
+    return sum(_count_part(store, asked, part, limit, arm.inside) for part in ordering.counted(arm.clause))
 
 
-def _count_part(store: ResourceStore, asked: _Asked, clause: Clause, limit: int | None) -> int:
+def _count_part(store: ResourceStore, asked: _Asked, clause: Clause, limit: int | None, inside: bool) -> int:
     statement, names = _count_statement(
-        store.database.dialect, Shaped(clause), asked.type is not None, limit is not None, store.at is not None
+        store.database.dialect, Shaped(clause), asked.type is not None, limit is not None, store.at is not None, inside
     )
     bound = dict(zip(names, clause.values(), strict=True))
     bound["tenant"] = store.tenant
@@ -492,6 +583,7 @@ def _page_statement(
     in_order: bool,
     is_selective: bool,
     as_of: instant.How | None,
+    inside: bool,
 ) -> Statement:
     is_far, backward = ordering.is_far(shaped.clause), way != "after"
     most = bindparam("row_limit", type_=BigInteger())
@@ -512,24 +604,27 @@ def _page_statement(
         return statement.order_by(*order).limit(most)
 
     if as_of is None:
-        sql = sql_for(dialect)
+        sql = sql_for(dialect, tables=CONTAINED if inside else CURRENT)
         return prepared(arm(sql)), tuple(bind.key for bind in sql.binds)
-    found, names = at_instant(dialect, arm)
+    found, names = at_instant(dialect, arm, _then(inside))
     sorted_by = [found.c[f"sort{number}"] for number in range(len(keys.keys))]
     order = ordering.order_by(keys.keys, sorted_by, first_is_null, found.c.key, backward=backward)
     return prepared(select(found).order_by(*order).limit(most)), names
 
 
 @lru_cache(maxsize=512)
-def _count_statement(dialect: str, shaped: Shaped, typed: bool, is_limited: bool, as_of: bool) -> Statement:
+def _count_statement(
+    dialect: str, shaped: Shaped, typed: bool, is_limited: bool, as_of: bool, inside: bool
+) -> Statement:
     one: list[Any] = [literal_column("1").label("one")]
     most = bindparam("row_limit", type_=BigInteger())
     if as_of:
-        found, names = at_instant(dialect, lambda sql: sql.page(one, shaped.clause, place(sql.tables.row, typed)))
+        found, names = at_instant(
+            dialect, lambda sql: sql.page(one, shaped.clause, place(sql.tables.row, typed)), _then(inside))
         limited = select(found).limit(most) if is_limited else select(found)
         return prepared(select(func.count()).select_from(limited.subquery())), names
-    sql = sql_for(dialect)
-    if dialect == "sqlite" and typed and _is_of_tokens(shaped.clause):
+    sql = sql_for(dialect, tables=CONTAINED if inside else CURRENT)
+    if dialect == "sqlite" and typed and not inside and _is_of_tokens(shaped.clause):
         # Tokens belong to one tenant and type, and to live resources only: their table alone can count.
         rows = sql.token_rows(shaped.clause)
     else:
@@ -538,6 +633,10 @@ def _count_statement(dialect: str, shaped: Shaped, typed: bool, is_limited: bool
         rows = rows.limit(most)
     counted = select(func.count()).select_from(rows.subquery())
     return prepared(counted), tuple(bind.key for bind in sql.binds)
+
+
+def _then(inside: bool) -> tuple[Tables, Tables]:
+    return (CONTAINED, CONTAINED_PAST) if inside else (CURRENT, PAST)
 
 
 def _is_counted_cheaply(clause: Clause) -> bool:

@@ -6,13 +6,13 @@ Why joins and not two searches, and what the index of references tells: docs/adr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hie.errors import Forbidden, NotSupported
 from hie.fhir.search_parameters import answering
-from hie.store.search import criteria, grants, joins, logic, narrowed, ordering
+from hie.store.search import contained, criteria, grants, joins, logic, narrowed, ordering
 from hie.store.search.blinding import hash_of
 from hie.store.search.chain import Asked, Chain, Has, PerType
 from hie.store.search.clauses import (
@@ -25,6 +25,8 @@ from hie.store.search.clauses import (
     Branch,
     Clause,
     Either,
+    Holds,
+    Ids,
     Interval,
     Joined,
     both,
@@ -61,7 +63,7 @@ def compile_(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
         return logic.compile_(
             asked, store.blind, type_name,
             lambda part: compile_(store, part, type_name),
-            lambda part: narrowed.ids(store, type_name, _within_grant(store, part, type_name)),
+            lambda part: Ids(tuple(narrowed.ids(store, type_name, within_grant(store, part, type_name)))),
         )  # fmt: skip
     return criteria.compile_(asked, store.blind, type_name)
 
@@ -77,24 +79,32 @@ def refuse_unindexed(store: ResourceStore, criterion: Criterion) -> None:
 
 
 def _forward(store: ResourceStore, chain: Chain, type_name: str) -> Clause:
-    open_ = [(one, asked) for one, asked in chain.ends if one in store.grant.types("s")]
-    if not open_:
-        wanted = ", ".join(one for one, _ in chain.ends[:5])
-        raise Forbidden(f"The token has no scope to search what the chain leads to: system/{wanted}.s is needed.")
+    open_ = open_ends(store, chain)
     parameters = tuple(_parameters(store, type_name, chain.parameter.code))
     branches, known = [], []
+    held: list[Holds] = []
     for one, asked in open_:
-        compiled = _granted(store, asked, one)
+        compiled = granted(store, asked, one)
+        held += contained.ends(store, type_name, chain.parameter.code, one, asked, compiled)
         if compiled.verify is not None or store.at is not None:
             ids = narrowed.ids(store, one, compiled)
             known.append(narrowed.referring(store, type_name, chain.parameter.code, one, ids))
         elif compiled.clause != NOTHING:
             branches.append(Branch(one, parameters, compiled.clause))
-    return either([*known, _joined(branches, reverse=False)])
+    return either([*known, _joined(branches, reverse=False, held=held)])
+
+
+def open_ends(store: ResourceStore, chain: Chain) -> list[tuple[str, Asked]]:
+    """Return the ends of a chain that the token may search; Forbidden where it may search none."""
+    found = [(one, asked) for one, asked in chain.ends if one in store.grant.types("s")]
+    if not found:
+        wanted = ", ".join(one for one, _ in chain.ends[:5])
+        raise Forbidden(f"The token has no scope to search what the chain leads to: system/{wanted}.s is needed.")
+    return found
 
 
 def _reverse(store: ResourceStore, has: Has, type_name: str) -> Clause:
-    compiled = _granted(store, has.asked, has.source)
+    compiled = granted(store, has.asked, has.source)
     if compiled.verify is not None or store.at is not None:
         return narrowed.referred(store, has.source, has.parameter.code, type_name, compiled)
     if compiled.clause == NOTHING:
@@ -104,15 +114,16 @@ def _reverse(store: ResourceStore, has: Has, type_name: str) -> Clause:
     return _joined([branch], reverse=True)
 
 
-def _granted(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
+def granted(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
     """Return a criterion of the type at the other end together with what the token may search of it."""
-    return _within_grant(store, compile_(store, asked, type_name), type_name)
+    return within_grant(store, compile_(store, asked, type_name), type_name)
 
 
-def _within_grant(store: ResourceStore, compiled: Compiled, type_name: str) -> Compiled:
-    granted = grants.clause(store, type_name, "s")
+def within_grant(store: ResourceStore, compiled: Compiled, type_name: str) -> Compiled:
+    """Return what is asked of a type together with what the token may search of it."""
+    allowed = grants.clause(store, type_name, "s")
     clause = _by_indexes(compiled.clause)
-    return Compiled(clause if granted is None else both([clause, granted]), compiled.verify)
+    return Compiled(clause if allowed is None else both([clause, allowed]), compiled.verify)
 
 
 def _by_indexes(clause: Clause) -> Clause:
@@ -127,12 +138,13 @@ def _parameters(store: ResourceStore, type_name: str, code: str) -> Iterator[int
         yield hash_of(store.blind, type_name, one)()
 
 
-def _joined(branches: list[Branch], *, reverse: bool) -> Clause:
+def _joined(branches: list[Branch], *, reverse: bool, held: Sequence[Holds] = ()) -> Clause:
     """Return the join; each resource that matches there has a number of them here, so it lets through more."""
     if not branches:
-        return NOTHING
+        return either(held)
     rank = max(one.clause.rank for one in branches)
-    return Joined(tuple(branches), reverse, True, REFERENCE if rank <= IDENTIFIER else min(rank + 1, WIDE))
+    rank = REFERENCE if rank <= IDENTIFIER else min(rank + 1, WIDE)
+    return Joined(tuple(branches), reverse, True, rank, tuple(held))
 
 
 # ---- where to begin --------------------------------------------------------------------------------------------------

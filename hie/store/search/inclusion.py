@@ -42,8 +42,8 @@ def included(
     store: ResourceStore, includes: Sequence[Include], page: Sequence[StoredVersion]
 ) -> tuple[list[StoredVersion], bool]:
     """Return what the directives add to the page's matches, each resource once, and whether more was left out."""
-    adding = _Adding(store, {(one.type, one.id) for one in page})
-    adding.add(includes, page)
+    adding = _Adding(store, {(one.type, one.id) for one in page if one.fragment is None})
+    adding.add(includes, [one if one.fragment is None else _by_itself(one) for one in page])
     again = [one for one in includes if one.iterate]
     before = 0
     for _ in range(MOST_ROUNDS if again else 0):
@@ -54,6 +54,11 @@ def included(
     result = adding.result[:MOST_INCLUDED]
     is_cut = adding.is_cut or (bool(again) and adding.would_go_on(again, adding.result[before:]))
     return result, is_cut
+
+
+def _by_itself(part: StoredVersion) -> StoredVersion:
+    """Return a contained resource as what refers; its container's id is not its own."""
+    return part._replace(type=orjson.loads(part.content or b"{}")["resourceType"], id=f"#{part.fragment}")
 
 
 class _Adding:

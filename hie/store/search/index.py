@@ -14,6 +14,7 @@ from hie.fhir.fhirpath.paths import routes
 from hie.fhir.search_parameters import IndexValues, SearchParameter, answering
 from hie.fhir.search_values import (
     CompositeValue,
+    Emit,
     NumberValue,
     QuantityValue,
     ReferenceValue,
@@ -53,6 +54,18 @@ class IndexRows:
     """The distinct texts of Reference.reference, those to this server relative; not stored, but known here first."""
     patient: str | None = None
     """The one patient whose record the resource is; not stored either."""
+    contained: tuple[Contained, ...] = ()
+    """What it contains, each found by rows of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contained:
+    """A contained resource: its place among those of its container, the hash of its id, and what it is found by."""
+
+    part: int
+    type: str
+    fragment: int
+    rows: IndexRows
 
 
 def index_rows(
@@ -78,7 +91,10 @@ def index_rows(
     for value in values.composites:
         _add_composite(value, bound, base_url, tokens, dates, numbers)
     presence = _presence(values, bound, tokens)
-    return IndexRows(sorted(tokens), sorted(dates), sorted(numbers), presence, low, high, links, refers, patient)
+    rows = IndexRows(sorted(tokens), sorted(dates), sorted(numbers), presence, low, high, links, refers, patient)
+    if "contained" in resource:
+        rows.contained = tuple(_contained(resource, blind, base_url, content_words))
+    return rows
 
 
 def moving_rows(resource: dict[str, Any], blind: Blind, base_url: str = "") -> IndexRows | None:
@@ -137,6 +153,59 @@ def _reference_walk(type_name: str, code: str | None, _custom: object) -> Walk:
             emit = emitter("reference", route.type, answer) or entry_emitter(answer, parameters[answer].targets)
             root.add(route.hops, emit)
     return root.compiled()
+
+
+# ---- contained resources: docs/adr/0020 ------------------------------------------------------------------------------
+
+
+def _contained(
+    resource: dict[str, Any], blind: Blind, base_url: str, content_words: bool
+) -> Iterator[Contained]:
+    """Yield what a resource contains. Its id is none of a resource here; who refers to what is its container's."""
+    referring: dict[str, set[int]] = {}
+    found = IndexValues(resource)
+    _fragment_walk(resource["resourceType"])(resource, found)
+    for code, text in found.uris:
+        referring.setdefault(text[1:], set()).add(referred_token(resource["resourceType"], code, blind))
+    for part, one in enumerate(resource["contained"]):
+        content = {name: value for name, value in one.items() if name not in ("id", "contained")}
+        rows = index_rows(content, blind, base_url, content_words=content_words)
+        lasting = lasting_rows(content, rows, blind, base_url)
+        id_ = str(one.get("id", ""))
+        tokens = {*lasting.tokens, *referring.get(id_, ()), fragment_token(one["resourceType"], id_, blind)}
+        rows = replace(lasting, tokens=sorted(tokens), links=(), refers=frozenset())
+        yield Contained(part, one["resourceType"], blind.hash("contained", id_), rows)
+
+
+def fragment_token(type_name: str, id_: str, blind: Blind) -> int:
+    """Return the token of a contained resource by its id, which may say what nobody should read in the file."""
+    return blind.hash(type_name, "_id", id_)
+
+
+def referred_token(type_name: str, code: str, blind: Blind) -> int:
+    """Return the token of a contained resource to which its container, of a type, refers by a parameter."""
+    return blind.hash(type_name, code, "contained")
+
+
+@lru_cache(maxsize=256)
+def _fragment_walk(type_name: str) -> Walk:
+    """Return the way to the references to contained resources, which come out as uris of their parameters."""
+    root = Node()
+    for one in plan_of(type_name).parameters.values():
+        if one.type == "reference" and one.is_indexed and not one.state:
+            for route in routes(one.expression or "", type_name) or ():
+                if route.type == "Reference":
+                    root.add(route.hops, _fragment_emitter(one.code))
+    return root.compiled()
+
+
+def _fragment_emitter(code: str) -> Emit:
+    def emit(element: Any, out: IndexValues) -> None:
+        text = element.get("reference") if type(element) is dict else None
+        if type(text) is str and text[:1] == "#":
+            out.uris.append((code, text))
+
+    return emit
 
 
 # ---- the plan of a type ----------------------------------------------------------------------------------------------

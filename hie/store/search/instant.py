@@ -31,13 +31,23 @@ Target = tuple[str, str]
 
 def check(query: SearchQuery) -> None:
     """Refuse parameters that SearchParameter resources define: the past is not indexed by them. NotSupported."""
-    asked = list(_parameters(query.criteria))
-    asked += [one.parameter for one in query.sort]
+    check_criteria(query.criteria)
+    asked = [one.parameter for one in query.sort]
     asked += [one.parameter for one in query.includes if one.reverse and one.parameter is not None]
-    for one in asked:
+    _refuse_defined(asked)
+
+
+def check_criteria(asked: Any) -> None:
+    """Refuse criteria by such parameters."""
+    _refuse_defined(_parameters(asked))
+
+
+def _refuse_defined(parameters: Iterable[SearchParameter]) -> None:
+    for one in parameters:
         if one.state:
             raise NotSupported(
-                f"{one.code} is defined by a SearchParameter here; of the past only R4's own parameters can be asked.",
+                f"{one.code} is defined by a SearchParameter here; of the past, and of what is contained, "
+                "only R4's own parameters can be asked.",
                 expression=one.code,
             )
 

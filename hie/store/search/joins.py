@@ -41,13 +41,15 @@ _ITSELF: ColumnElement[int] = literal_column(str(ITSELF))
 
 def exists_(sql: Sql, clause: Joined) -> Condition:
     """Return whether somebody at the other end of `sql.key` matches."""
-    return or_(*(_exists(sql, one, clause.reverse) for one in clause.branches))
+    joined = [_exists(sql, one, clause.reverse) for one in clause.branches]
+    return or_(*joined, *(sql.holds_one(one) for one in clause.held))
 
 
 def keys(sql: Sql, clause: Joined) -> Any:
     """Return a SELECT of the keys of all resources at whose other end somebody matches."""
     select_keys = _keys_of_rows if sql.tokens_in_rows else _keys_of_tables
     found = [select_keys(sql, one, clause.reverse) for one in clause.branches]
+    found += [sql.holders(one) for one in clause.held]
     return found[0] if len(found) == 1 else union_all(*found)
 
 
@@ -86,7 +88,7 @@ def _walk(sql: Sql, branch: Branch, reverse: bool) -> list[Condition]:
         conditions += _live(other, branch.type, hidden=not sql.tokens_in_rows)
     with at(sql, other, other.c.key):
         for part in _parts(branch.clause):
-            if isinstance(part, Joined) and len(part.branches) == 1:
+            if isinstance(part, Joined) and len(part.branches) == 1 and not part.held:
                 conditions += _walk(sql, part.branches[0], part.reverse)
             else:
                 conditions.append(part.sql(sql))

@@ -14,7 +14,7 @@ from typing import Any
 from hie.fhir.search_parameters import IndexValues
 from hie.store.crypto import Blind
 from hie.store.search import criteria
-from hie.store.search.clauses import EVERYTHING, Clause, Ids, both, either, negation
+from hie.store.search.clauses import EVERYTHING, Clause, both, either, negation
 from hie.store.search.criteria import Compiled, Criterion, Verify
 
 
@@ -50,8 +50,8 @@ Logic = AllOf | AnyOf | NotOf | Differs
 LOGIC = (AllOf, AnyOf, NotOf, Differs)
 
 Compile = Callable[[Any], Compiled]
-Resolve = Callable[[Compiled], list[str]]
-"""Finds the ids of what matches, by opening the candidates."""
+Resolve = Callable[[Compiled], Clause]
+"""Finds what matches, by opening the candidates."""
 
 
 def compile_(asked: Any, blind: Blind, type_name: str, compile_one: Compile, resolve: Resolve) -> Compiled:
@@ -81,7 +81,7 @@ def _all(parts: list[Compiled]) -> Compiled:
 def _any(asked: AnyOf, type_name: str, parts: list[Compiled], resolve: Resolve) -> Compiled:
     if all(part.verify is None for part in parts):
         return Compiled(either([part.clause for part in parts]))
-    if _is_testable(asked):
+    if is_testable(asked):
         return Compiled(either([part.clause for part in parts]), _verify(asked, type_name))
     return Compiled(either([_decided(part, resolve) for part in parts]))
 
@@ -89,25 +89,25 @@ def _any(asked: AnyOf, type_name: str, parts: list[Compiled], resolve: Resolve) 
 def _not(asked: NotOf, type_name: str, part: Compiled, resolve: Resolve) -> Compiled:
     if part.verify is None:
         return Compiled(negation(part.clause))
-    if _is_testable(asked):
+    if is_testable(asked):
         return Compiled(EVERYTHING, _verify(asked, type_name))
     return Compiled(negation(_decided(part, resolve)))
 
 
 def _decided(part: Compiled, resolve: Resolve) -> Clause:
-    return part.clause if part.verify is None else Ids(tuple(resolve(part)))
+    return part.clause if part.verify is None else resolve(part)
 
 
 # ---- testing an opened resource --------------------------------------------------------------------------------------
 
 
-def _is_testable(asked: Any) -> bool:
+def is_testable(asked: Any) -> bool:
     """Tell whether the resource alone says whether it matches, which of a chain it does not."""
     match asked:
         case AllOf(parts) | AnyOf(parts):
-            return all(_is_testable(part) for part in parts)
+            return all(is_testable(part) for part in parts)
         case NotOf(part):
-            return _is_testable(part)
+            return is_testable(part)
     return isinstance(asked, Differs | Criterion)
 
 

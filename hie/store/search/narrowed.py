@@ -83,12 +83,17 @@ def _matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[
         if len(rows) < _BATCH:
             return
         opened += len(rows)
-        if opened >= MOST_OPENED:
-            raise _TooMany(
-                f"More than {MOST_OPENED} resources of type {type_name} would have to be opened for this chain; "
-                "narrow it, for example by a longer text, or by a beginning instead of :contains."
-            )
+        check_number(opened, f"resources of type {type_name}")
         bound["behind"] = rows[-1].key
+
+
+def check_number(opened: int, what: str) -> None:
+    """Refuse to open more candidates than one search may."""
+    if opened >= MOST_OPENED:
+        raise _TooMany(
+            f"More than {MOST_OPENED} {what} would have to be opened for this search; narrow it, for example by a "
+            "longer text, or by a beginning instead of :contains."
+        )
 
 
 @lru_cache(maxsize=256)

@@ -90,7 +90,7 @@ class _Key:
     def value(self, values: IndexValues, version: StoredVersion) -> Any:
         """Return the least of a resource's values, descending the greatest; None where it has none."""
         if self.code == "_id":
-            return version.id
+            return version.id if version.fragment is None else version.fragment
         if self.code == "_lastUpdated":
             return version.updated
         found = [one for value in self._all(values) if (one := self._one(value)) is not None]

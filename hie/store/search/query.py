@@ -22,11 +22,12 @@ MOST_PARAMETERS = 100
 MOST_SORT_KEYS = 5
 #: They say how the answer looks; the search does not read them.
 RESULT_PARAMETERS = frozenset({"_format", "_pretty", "_summary", "_elements"})
-_LATER = frozenset(
-    {"_query", "_contained", "_containedType", "_score"}
-)
+_LATER = frozenset({"_query", "_score"})
+_CONTAINED, _CONTAINED_TYPE = "_contained", "_containedType"
 T = TypeVar("T")
 _TOTALS = ("none", "estimate", "accurate")
+#: What every container has, whatever its type.
+_OF_CONTAINERS = frozenset({"_id", "_lastUpdated"})
 _ORDERED = frozenset({"date", "number", "quantity"})
 
 
@@ -61,6 +62,16 @@ class Include:
 
 
 @dataclass(frozen=True, slots=True)
+class Containment:
+    """What _contained and _containedType ask beside or instead: https://hl7.org/fhir/R4/search.html#contained"""
+
+    alone: bool
+    """Contained resources only; False: also those that stand by themselves."""
+    whole: bool
+    """Answer with what contains them; False: with the contained resource alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class SearchQuery:
     """A search that was understood; `type` None: over all types."""
 
@@ -82,6 +93,8 @@ class SearchQuery:
     """Where the search was sent, below the base; None: to its type."""
     self_link: tuple[tuple[str, str], ...] = ()
     """The parameters as they were understood: without ignored ones, _count as it was cut, without the cursor."""
+    contained: Containment | None = None
+    """None: contained resources are not asked."""
 
 
 def parse(
@@ -96,11 +109,13 @@ def parse(
     terminology: Callable[[], Terminology] | None = None,
     compartment: tuple[str, str] | None = None,
     at: int | None = None,
+    contained: bool = False,
 ) -> SearchQuery:
     """Read the parameters of a search. InvalidSearch or NotSupported says which parameter cannot be answered.
 
     `now` (microseconds) is what the prefix ap measures from; `terminology` is asked by modifiers such as :in. `at` is
-    the instant that _asOf names, for those who answer as of it: others must not leave it unheard.
+    the instant that _asOf names, for those who answer as of it: others must not leave it unheard. So with `contained`:
+    whether _contained is answered.
     """
     if len(parameters) > MOST_PARAMETERS:
         raise InvalidSearch(f"The search has {len(parameters)} parameters; at most {MOST_PARAMETERS} are accepted.")
@@ -108,6 +123,8 @@ def parse(
     if at is None and any(name == AS_OF for name, _ in parameters):
         raise NotSupported(f"{AS_OF} is for read, search and $everything; not for this.", expression=AS_OF)
     read = _Reader(type_name, handling == "lenient", max_count, reading).read(parameters, default_count)
+    if read.contained is not None and not contained:
+        raise NotSupported(f"{_CONTAINED} is for searches of a type; not for this.", expression=_CONTAINED)
     if type_name is None:
         read = replace(read, address="")
     return read if compartment is None else _within(read, type_name, compartment)
@@ -136,9 +153,11 @@ class _Reader:
         self._result: list[tuple[str, str]] = []
         self._ignored: list[str] = []
         self._self_link: list[tuple[str, str]] = []
+        self._contained: Containment | None = None
 
     def read(self, parameters: Sequence[tuple[str, str]], default_count: int) -> SearchQuery:
         self._read_types(parameters)
+        self._contained = self._containment(parameters)
         for name, text in parameters:
             self._read_one(name, text)
         count = default_count if self._count is None else self._count
@@ -146,11 +165,13 @@ class _Reader:
             count = 0
         if self._includes and ("_summary", "text") in self._result:
             raise InvalidSearch("_include and _revinclude cannot be asked with _summary=text.", expression="_summary")
+        if self._contained is not None:
+            self._check_contained(self._contained)
         only = self._types[0] if len(self._types) == 1 else None
         return SearchQuery(
             only, tuple(self._criteria), tuple(self._sort), count, self._total,
             tuple(dict.fromkeys(self._includes)), self._cursor, tuple(self._result), tuple(self._ignored),
-            frozenset(self._types) if len(self._types) > 1 else None, None, tuple(self._self_link),
+            frozenset(self._types) if len(self._types) > 1 else None, None, tuple(self._self_link), self._contained,
         )  # fmt: skip
 
     def _read_one(self, name: str, text: str) -> None:
@@ -171,7 +192,7 @@ class _Reader:
             self._includes.append(self._include(code, modifier, text))
         elif code in _LATER:
             raise NotSupported(f"{code} is not supported yet.", expression=code)
-        elif name in ("_type", AS_OF):
+        elif name in ("_type", AS_OF, _CONTAINED, _CONTAINED_TYPE):
             pass  # read before all others, which depend on it
         elif self._lenient and self._is_unknown(name):
             self._ignored.append(name)
@@ -196,6 +217,38 @@ class _Reader:
             if one not in RESOURCE_TYPES:
                 raise InvalidSearch(f"_type names {one[:80]!r}, which is no resource type of FHIR R4.",
                                     expression="_type")
+
+    def _containment(self, parameters: Sequence[tuple[str, str]]) -> Containment | None:
+        """Read _contained and _containedType: search.html#contained"""
+        which: str | None = None
+        answer: str | None = None
+        for name, text in parameters:
+            if not name.startswith(_CONTAINED):
+                continue
+            if name == _CONTAINED:
+                which = _once(name, which, _choice(name, text, ("true", "false", "both")))
+            elif name == _CONTAINED_TYPE:
+                answer = _once(name, answer, _choice(name, text, ("container", "contained")))
+            elif ":" in name:
+                code = name.partition(":")[0]
+                raise InvalidSearch(f"{name[:80]}: {code[:80]} has no modifiers.", expression=code[:80])
+        return None if which in (None, "false") else Containment(which == "true", answer != "contained")
+
+    def _check_contained(self, asked: Containment) -> None:
+        """Refuse what contained resources, or the resources that contain them, cannot be asked."""
+        if len(self._types) != 1:
+            raise NotSupported(
+                f"{_CONTAINED} is answered for one type: [base]/[type]?{_CONTAINED}=true, or _type with one type.",
+                expression=_CONTAINED)  # fmt: skip
+        if asked.whole and any(one.parameter.code not in _OF_CONTAINERS for one in self._sort):
+            raise NotSupported(
+                f"_sort with {_CONTAINED}: the containers are of any type, so they are sorted by _id and _lastUpdated "
+                f"alone; {_CONTAINED_TYPE}=contained sorts by the parameters of {self._types[0]}.",
+                expression="_sort")  # fmt: skip
+        if not asked.whole and any(one.reverse for one in self._includes):
+            raise NotSupported(
+                f"_revinclude with {_CONTAINED_TYPE}=contained: only its container can refer to a contained resource.",
+                expression="_revinclude")  # fmt: skip
 
     def _criterion(self, name: str, text: str) -> Asked:
         """Read one criterion; of several types each must have its parameter."""
@@ -267,8 +320,8 @@ class _Reader:
         return parameter
 
     def _check_include(self, code: str, text: str, source: str, targets: frozenset[str]) -> None:
-        if not self._types:
-            return
+        if not self._types or (self._contained is not None and self._contained.whole):
+            return  # matches may be of any type
         if code == "_include" and source not in self._types:
             raise InvalidSearch(
                 f"{code}={text[:80]}: the search is for {', '.join(self._types)}, whose references are meant; "

@@ -46,7 +46,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeEngine
 
 from hie.fhir.datatypes import MICROSECONDS_PER_DAY
-from hie.store.models import DELETED, reference_index, resource
+from hie.store.models import DELETED, FOREVER, contained, reference_index, resource
 from hie.store.prepared import Prepared
 from hie.store.search import joins
 from hie.store.search.clauses import (
@@ -56,6 +56,7 @@ from hie.store.search.clauses import (
     Both,
     Clause,
     Either,
+    Holds,
     Interval,
     Joined,
     Linked,
@@ -63,7 +64,7 @@ from hie.store.search.clauses import (
     Number,
     Token,
 )
-from hie.store.search.tables import CURRENT, PAST, Tables, place, valid
+from hie.store.search.tables import CONTAINED, CURRENT, INSIDE, INSIDE_THEN, PAST, Tables, place, valid
 
 Condition = ColumnElement[bool]
 Columns = Sequence[ColumnElement[Any]]
@@ -101,6 +102,8 @@ class Sql:
     supply: Callable[[], Any] | None = None
     #: Whether the rows of a whole type may have to be looked at: no part of the search leaves but a few.
     is_wide: bool = False
+    #: Whether it is asked as of an instant.
+    as_of: bool = False
     #: Where a dialect keeps a resource's tokens.
     tokens_in_rows: ClassVar[bool] = False
 
@@ -141,6 +144,8 @@ class Sql:
 
     def stands_now(self, part: Clause) -> Condition:
         """Return whether the resource as it stands now matches, whatever version is looked at."""
+        if self.as_of and self.tables.container is not None:
+            return self._stands_now_inside(part)
         if not self.tables.is_past:
             return part.sql(self)
         now = CURRENT.row.alias()
@@ -148,6 +153,52 @@ class Sql:
         inside.row, inside.key = now, now.c.key
         live = now.c.method != literal_column(str(DELETED))
         return exists(select(literal_column("1")).where(now.c.key == self.row.c.key, live, part.sql(inside)))
+
+    # -- what is contained ----------------------------------------------------------------------------------------
+
+    def _stands_now_inside(self, part: Clause) -> Condition:
+        """Return whether what the container has now under the same id matches."""
+        now = contained.alias()
+        inside = replace(self, tables=INSIDE)
+        inside.row, inside.key = now, now.c.key
+        same = (now.c.container == self.row.c.container, now.c.fragment == self.row.c.fragment)
+        current = now.c.until == literal_column(str(FOREVER))
+        return exists(select(literal_column("1")).where(*same, current, part.sql(inside)))
+
+    def holds(self, clause: Holds) -> Condition:
+        """Return whether the resource contains one that matches."""
+        return self.row.c.key.in_(self.holders(clause)) if clause.leads else self.holds_one(clause)
+
+    def holds_one(self, clause: Holds) -> Condition:
+        """Return the same, asked of one resource after another."""
+        inside, where = self._inside(clause)
+        here = contained.c.container == self.row.c.key
+        return exists(select(literal_column("1")).where(here, *where, *inside.tables.live, clause.part.sql(inside)))
+
+    def holders(self, clause: Holds) -> Select[Any]:
+        """Return a SELECT of the keys of those that contain one that matches."""
+        inside, where = self._inside(clause)
+        return inside.page([contained.c.container], clause.part, where)
+
+    def _inside(self, clause: Holds) -> tuple[Sql, list[Condition]]:
+        inside = replace(self, tables=INSIDE_THEN if self.as_of else INSIDE)
+        its: ColumnElement[str] = literal_column(f"'{clause.type}'")  # one of FHIR's, checked when it was read
+        return inside, [*place(contained, typed=False), contained.c.type == its]
+
+    def held_by(self, part: Clause) -> Condition:
+        """Return whether the version that contains the row matches; of others TRUE, so that both ask alike."""
+        container = self.tables.container
+        outer = (container or self.tables).row.alias()
+        around = replace(self, tables=container or self.tables)
+        around.row, around.key = outer, outer.c.key
+        around.vid = outer.c.vid if around.tables.is_past else None
+        condition = part.sql(around)
+        if container is None:
+            return true()
+        same = [outer.c.key == self.row.c.container]
+        if container.is_past:
+            same.append(outer.c.vid == self.row.c.vid)
+        return exists(select(literal_column("1")).where(*same, condition))
 
     # -- columns of the row ---------------------------------------------------------------------------------------
 
@@ -512,9 +563,18 @@ class SqliteSql(Sql):
             return joins.keys(self, clause)
         if isinstance(clause, Linked):
             return joins.linked(self.among(reference_index.c.target))
+        if isinstance(clause, Holds) and clause.leads:
+            return self._versions_of(self.holders(clause))
         if isinstance(clause, Either) and all(has_keys(part) for part in clause.parts):
             return union(*(_bare(self.keys(part)) for part in clause.parts))
         return None
+
+
+    def _versions_of(self, keys: Select[Any]) -> Select[Any]:
+        if not self.tables.is_past:
+            return keys
+        other = self.tables.row.alias()
+        return select(*self.identity(other)).where(other.c.key.in_(keys))
 
 
 def has_keys(clause: Clause) -> bool:
@@ -523,6 +583,8 @@ def has_keys(clause: Clause) -> bool:
         return clause.drives
     if isinstance(clause, Interval):
         return clause.drives or clause.leads
+    if isinstance(clause, Holds):
+        return clause.leads
     if isinstance(clause, Number):
         return clause.prefix != "ne"
     return isinstance(clause, Token | AnyToken | AllTokens | Linked)
@@ -531,7 +593,7 @@ def has_keys(clause: Clause) -> bool:
 def unindexed(condition: Condition) -> Condition:
     """Keep SQLite from using an index for this comparison: it would drive the statement by the type."""
     left = getattr(condition, "left", None)
-    for tables in (CURRENT, PAST):
+    for tables in (CURRENT, PAST, CONTAINED):
         if left is tables.row.c.tenant or left is tables.row.c.type:
             return literal_column(f"+{tables.row.name}.{left.name}", left.type) == condition.right
     return condition
@@ -558,12 +620,14 @@ def sql_for(dialect: str, **options: Any) -> Sql:
     return SqliteSql(**options) if dialect == "sqlite" else PostgresSql(**options)
 
 
-def at_instant(dialect: str, arm: Callable[[Sql], Select[Any]]) -> tuple[Subquery, tuple[str, ...]]:
+def at_instant(
+    dialect: str, arm: Callable[[Sql], Select[Any]], both: Sequence[Tables] = (CURRENT, PAST)
+) -> tuple[Subquery, tuple[str, ...]]:
     """Return the rows of an arm over what is current and over what is past, those valid then (hie.store.search.tables).
 
     Both ask the same clauses, so the names of their bound values, which come second, are those of one.
     """
-    asked = [sql_for(dialect, tables=tables) for tables in (CURRENT, PAST)]
+    asked = [sql_for(dialect, tables=tables, as_of=True) for tables in both]
     arms = [select(arm(sql).where(valid(sql.tables)).subquery()) for sql in asked]
     return union_all(*arms).subquery(), tuple(bind.key for bind in asked[0].binds)
 

@@ -28,7 +28,7 @@ def _belongs(dialect: str, item: Any, name: str) -> bool:
     """Some tables and indexes are of one dialect only, which Alembic's comparison does not know."""
     table = getattr(getattr(item, "table", item), "name", name)
     if dialect == "sqlite":
-        return name not in ("ix_resource_tokens", "ix_past_version_tokens")
+        return name not in ("ix_resource_tokens", "ix_past_version_tokens", "ix_contained_tokens")
     return table not in SQLITE_ONLY
 
 
@@ -160,6 +160,7 @@ ADDED = {
     "0006": ("index_setting",),
     "0007": ("past_version", "token_past", "date_past", "number_past"),
     "0008": (),
+    "0009": ("contained", "contained_token", "contained_date", "contained_number"),
 }
 
 

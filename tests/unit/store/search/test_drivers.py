@@ -40,7 +40,7 @@ def asked(store: ResourceStore, *parameters: tuple[str, str]) -> query.SearchQue
 
 
 def led_by(store: ResourceStore, *parameters: tuple[str, str]) -> object:
-    clause = engine._asked(store, asked(store, *parameters)).clause
+    clause = engine._asked(store, asked(store, *parameters)).arms[0].clause
     assert isinstance(clause, Both)
     return type(clause.parts[0])
 
@@ -117,7 +117,7 @@ def test_the_statement_begins_at_the_days_index(filled: ResourceStore, day: str)
 
 
 def asked_of(store: ResourceStore, *parameters: tuple[str, str]) -> Any:
-    return engine._asked(store, asked(store, *parameters)).clause
+    return engine._asked(store, asked(store, *parameters)).arms[0].clause
 
 
 def test_a_range_of_very_many_leads_nothing(filled: ResourceStore) -> None:

@@ -143,7 +143,7 @@ def test_what_cannot_be_read_is_refused_saying_what_would_be_right(
         ("Observation", "code:below", "x"),
         ("Patient", "_list", "$current-problems"),
         ("Patient", "_query", "x"),
-        ("Patient", "_contained", "true"),
+        ("Patient", "_contained", "true"),  # by who does not answer it
     ],
 )
 def test_what_comes_later_is_refused_by_name_even_when_lenient(

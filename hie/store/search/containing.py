@@ -1,0 +1,105 @@
+"""Searches with `_contained`: what is contained is asked by the same clauses as any resource of its type.
+
+It is asked over tables of its own, under the grant of its own type and under that of what contains it.
+docs/adr/0020-contained-resources.md, https://hl7.org/fhir/R4/search.html#contained
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hie.errors import NotSupported
+from hie.store.search import contained, criteria, grants, hops, instant, logic, narrowed
+from hie.store.search.chain import Asked, Chain, Has, PerType
+from hie.store.search.clauses import NOTHING, Clause, HeldBy, Holds, Ids, Types, both, either, negation
+from hie.store.search.criteria import Compiled, Criterion
+from hie.store.search.logic import LOGIC
+
+if TYPE_CHECKING:
+    from hie.store.resources import ResourceStore
+    from hie.store.search.query import SearchQuery
+
+
+def check(store: ResourceStore, query: SearchQuery) -> None:
+    """Refuse what contained resources are not indexed by. NotSupported; Forbidden where a scope asks for it."""
+    instant.check(query)
+    instant.check_grant(store.grant)
+
+
+def inside(store: ResourceStore, query: SearchQuery, type_name: str) -> Compiled:
+    """Return what contained resources of a type must match, with the grant of the type and of what contains them."""
+    return _held(store, _within(store, query, type_name))
+
+
+def _within(store: ResourceStore, query: SearchQuery, type_name: str) -> Compiled:
+    """Return what contained resources of a type must match, with the grant of the type."""
+    compiled = [_compiled(store, one, type_name) for one in query.criteria]
+    parts = [contained.by_fragment(one.clause, type_name, store.blind) for one in compiled]
+    allowed = grants.clause(store, type_name, "s")
+    tests = [one.verify for one in compiled if one.verify is not None]
+    verify = (lambda found: all(test(found) for test in tests)) if tests else None
+    return Compiled(both(parts if allowed is None else [*parts, allowed]), verify)
+
+
+def _held(store: ResourceStore, asked: Compiled) -> Compiled:
+    """Add the grant of what contains them."""
+    allowed = grants.over_types(store, "s")
+    return asked if allowed is None else Compiled(both([asked.clause, HeldBy(allowed)]), asked.verify)
+
+
+def containers(store: ResourceStore, query: SearchQuery, own: Compiled | None, type_name: str) -> list[Clause]:
+    """Return what resources of any type must match that contain a match, or (`own`) are one; the parts exclude others.
+
+    Sorted, they are one part, so that one order holds for all.
+    """
+    asked = _within(store, query, type_name)
+    held: Clause = Holds(type_name, asked.clause, asked.clause.rank)
+    if asked.verify is not None:
+        found = contained.matches(store, type_name, _held(store, asked))
+        held = contained.keys([row.container for row, _ in found])
+    allowed = grants.over_types(store, "s")
+    limits = [] if allowed is None else [allowed]
+    if own is None:
+        return [both([held, *limits])]
+    if own.verify is not None:
+        ids = narrowed.ids(store, type_name, own)
+        own = Compiled(Ids(tuple(ids)) if ids else NOTHING)
+    alone = both([Types((type_name,)), own.clause])
+    if query.sort:
+        return [both([either([alone, held]), *limits])]
+    return [both([alone, *limits]), both([held, negation(alone), *limits])]
+
+
+def _compiled(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
+    """Return what the index of contained resources is asked for one criterion."""
+    if isinstance(asked, PerType):
+        return _compiled(store, dict(asked.by_type)[type_name], type_name)
+    if isinstance(asked, Has):
+        raise NotSupported("_has and _list with _contained: only its container can refer to a contained resource.",
+                           expression="_has")
+    if isinstance(asked, Chain):
+        return Compiled(_chained(store, asked, type_name))
+    if isinstance(asked, LOGIC):
+        return logic.compile_(
+            asked, store.blind, type_name,
+            lambda part: _compiled(store, part, type_name),
+            lambda part: contained.found(store, type_name, _resolving(store, part, type_name)),
+        )  # fmt: skip
+    if isinstance(asked, Criterion):
+        hops.refuse_unindexed(store, asked)
+    return criteria.compile_(asked, store.blind, type_name)
+
+
+def _chained(store: ResourceStore, chain: Chain, type_name: str) -> Clause:
+    """Return the contained resources that refer to a match that stands by itself: these are found first."""
+    code = chain.parameter.code
+    found = [
+        narrowed.referring(store, type_name, code, one, narrowed.ids(store, one, hops.granted(store, asked, one)))
+        for one, asked in hops.open_ends(store, chain)
+    ]
+    return either(found)
+
+
+def _resolving(store: ResourceStore, part: Compiled, type_name: str) -> Compiled:
+    asked = hops.within_grant(store, part, type_name)
+    return _held(store, Compiled(contained.by_fragment(asked.clause, type_name, store.blind), asked.verify))
