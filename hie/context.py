@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hie.fhir.fhirpath import Allowance
     from hie.fhir.http import FhirRequest, FhirResponse
     from hie.registry import Registry
     from hie.security.authentication import Principal
@@ -33,6 +34,8 @@ class Context:
     dispatch: Callable[[FhirRequest, Context], FhirResponse]
     models: Any  # hie.registry.Models: name -> runtime
     profiles: Profiles
+    allowance: Allowance | None = None
+    """What the FHIRPath of one transaction may use altogether; None outside of one."""
 
     def within(self, store: ResourceStore) -> Context:
         """Return the same context on another store: the one inside an open transaction."""

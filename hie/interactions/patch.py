@@ -67,7 +67,7 @@ def _patched(
     type_name, narrative = resource["resourceType"], resource.get("text")
     text = None if narrative is None else json_format.dump(narrative)
     data = _data(resource)
-    result = change.applied(resource)
+    result = change.applied(resource, ctx.allowance)
     try:
         issues = accepted(result, type_name, ctx)
         check_id(result, id_)

@@ -12,6 +12,7 @@ from typing import Any
 from hie.context import Context
 from hie.errors import FhirError
 from hie.fhir import bundle, json_format
+from hie.fhir.fhirpath import Allowance
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
 from hie.fhir.routes import SEARCHES
@@ -23,6 +24,9 @@ from hie.store.resources import ResourceStore
 #: https://hl7.org/fhir/R4/http.html#trules; a search by POST is a reading all the same
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
 _SEARCH = 3
+#: What the FHIRPath of all entries, of patches and operations, may use together: on SQLite other writers wait.
+MOST_SECONDS = 10.0
+MOST_LOOKED_AT = 1_000_000
 
 
 def transaction(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -30,7 +34,7 @@ def transaction(request: FhirRequest, ctx: Context) -> FhirResponse:
     plan = steps.planned(request, ctx)
 
     def unit(store: ResourceStore) -> FhirResponse:
-        return _run(plan, ctx.within(store))
+        return _run(plan, replace(ctx, store=store, allowance=Allowance(MOST_SECONDS, MOST_LOOKED_AT)))
 
     with integrity.named(lambda: _Sources(plan)):
         return ctx.store.transact(unit)

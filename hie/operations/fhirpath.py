@@ -32,7 +32,8 @@ def fhirpath(request: FhirRequest, ctx: Context) -> FhirResponse:
     expression, context = _text(request, "expression") or "", _text(request, "context")
     subject = _subject(request, ctx)
     traces: list[Row] = []
-    watch = engine.Watch(MAX_SECONDS, MAX_HANDLED, lambda *told: traces.append(_traced(*told)))
+    watch = engine.Watch(
+        MAX_SECONDS, MAX_HANDLED, lambda *told: traces.append(_traced(*told)), allowance=ctx.allowance)
     evaluation = _Evaluation(subject, _variables(request), watch, request.parameter("validate") == "true")
     focuses: list[engine.Element | None] = [None]
     if context is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, delete, insert, text, update
 
-from hie.errors import Conflict
+from hie.errors import Conflict, TooManyRequests
 from hie.fhir import custom_parameters
 from hie.fhir.custom_parameters import Definition
 from hie.store import index_runs
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 GRACE_MICROSECONDS = 5_000_000
 #: Of one type; each costs every write of it.
 MOST_OF_A_TYPE = 64
+#: Runs that may wait before definitions are refused: whoever may write SearchParameters starts one with each write.
+MOST_RUNS = 16
+RETRY_SECONDS = 30
 
 
 def announce(connection: Connection, tenant: Tenant) -> None:
@@ -58,6 +61,8 @@ def apply(
         return False
     after = {id_: one for id_, one in (known | changes).items() if one is not None}
     _refuse_conflicts(after)
+    if any(changes.values()):  # taking one out is never held up
+        _refuse_many_runs(connection, tenant)
     types = {base for id_ in changes for one in (known.get(id_), changes[id_]) if one is not None for base in one.bases}
     run = index_runs.add(connection, tenant, sorted(types), now, run_after=now + GRACE_MICROSECONDS)
     for id_, one in changes.items():
@@ -84,6 +89,16 @@ def _refuse_conflicts(after: Mapping[str, Definition]) -> None:
             if of_type[base] > MOST_OF_A_TYPE:
                 raise Conflict(f"{base} has {MOST_OF_A_TYPE} custom search parameters, which is the most.",
                                expression="SearchParameter.base")
+
+
+def _refuse_many_runs(connection: Connection, tenant: Tenant) -> None:
+    waiting = index_runs.unfinished(connection, tenant)
+    if waiting >= MOST_RUNS:
+        error = TooManyRequests(
+            f"{waiting} runs over the index are not done yet; define further search parameters once they are, or "
+            "several in one transaction: that is one run.", expression="SearchParameter")
+        error.headers["Retry-After"] = str(RETRY_SECONDS)
+        raise error
 
 
 def settle(connection: Connection, tenant: Tenant, run: int) -> None:

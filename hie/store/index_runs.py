@@ -68,6 +68,13 @@ def latest(connection: Connection, tenant: Tenant, count: int) -> list[Run]:
     return [_run(row) for row in connection.execute(newest.limit(count))]
 
 
+def unfinished(connection: Connection, tenant: Tenant) -> int:
+    """Count the runs that wait or are under way."""
+    statement = select(func.count()).select_from(index_run)
+    here = (index_run.c.tenant == tenant.id, index_run.c.state != DONE)
+    return int(connection.execute(statement.where(*here)).scalar_one())
+
+
 def _run(row: Any) -> Run:
     return Run(row.number, tuple(json.loads(row.types)), row.state, row.total, row.done, row.created, row.finished)
 

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from hie.fhir.patching import fhirpath_patch
+from hie.interactions import transaction
 from tests.builders import SYSTEM, bundle, entry, observation, patient, post, practitioner
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
@@ -312,3 +313,23 @@ def test_paths_that_look_at_too_much_end_the_patch(fhir, send, monkeypatch):
     answer = send(f"Patient/{id_}", {"resourceType": "Parameters", "parameter": [row] * 50})
     answer.refused(422, "too-costly", "Parameters.parameter[6]", "2000 elements")
     assert send(f"Patient/{id_}", {"resourceType": "Parameters", "parameter": [row] * 3}).vid == "1"
+
+
+def test_the_expressions_of_a_transaction_share_what_they_may_look_at(fhir, monkeypatch):
+    many = [patient("Many", id=f"m{at}", name=[{"family": f"n{number}"} for number in range(100)]) for at in range(4)]
+    for one in many:
+        fhir.put(f"Patient/{one['id']}", one)
+    rows = [fhirpath("delete", "Patient.name.where(family = 'none')")["parameter"][0]] * 3
+    patches = [entry("PATCH", f"Patient/m{at}", {"resourceType": "Parameters", "parameter": rows}) for at in range(4)]
+    path = "Patient/m0/$fhirpath?expression=" + "name.where(family = 'none')".replace(" ", "%20")
+    whole = bundle(*patches, entry("GET", path), post(patient("New")))
+    assert fhir.post("", whole).status == 200
+    monkeypatch.setattr(transaction, "MOST_LOOKED_AT", 2_500)
+    refused = fhir.post("", whole)
+    refused.refused(422, "too-costly", "Bundle.entry[2].resource.parameter[2]", "in the transaction")
+    assert fhir.post("", {**whole, "type": "batch"}).json["entry"][3]["response"]["status"].startswith("200")
+    monkeypatch.setattr(transaction, "MOST_LOOKED_AT", 3_700)
+    fhir.post("", whole).refused(422, "too-costly", "Bundle.entry[4].resource", "items")
+    monkeypatch.setattr(transaction, "MOST_SECONDS", 0.0)
+    fhir.post("", whole).refused(422, "too-costly", "Bundle.entry[0].resource.parameter[0]")
+    assert fhir.total("Patient?name=New") == 2  # of the first transaction and the batch

@@ -6,7 +6,7 @@ import pytest
 
 from hie.app import create_app
 from hie.jobs.worker import Worker
-from hie.store import index_runs
+from hie.store import custom_parameters, index_runs
 from hie.store.check import check
 from tests.builders import bundle, observation, patient, post
 
@@ -370,3 +370,26 @@ def test_the_past_is_not_asked_by_a_parameter_that_is_defined_here(fhir, client,
     fhir.delete(f"SearchParameter/{made}")
     work()
     clean()
+
+
+def test_definitions_wait_while_many_runs_over_the_index_are_not_done(fhir, client, work, monkeypatch):
+    monkeypatch.setattr(custom_parameters, "MOST_RUNS", 3)
+    only = client("system/SearchParameter.cud")
+
+    def numbered(number, **more):
+        return definition(**{"code": f"eyes{number}", "url": f"http://example.org/{number}", **more})
+
+    made = [only.post("SearchParameter", numbered(number)).id for number in range(3)]
+    refused = only.post("SearchParameter", numbered(3))
+    refused.refused(429, "throttled", "SearchParameter", "3 runs")
+    assert int(refused.headers["Retry-After"]) > 0
+    only.put(f"SearchParameter/{made[0]}", numbered(0, id=made[0], code="others")).refused(429, "throttled")
+    fhir.post("", bundle(post(numbered(4)))).refused(429, "throttled")
+    assert only.post("SearchParameter", numbered(5, status="draft")).status == 201  # it means nothing
+    assert only.delete(f"SearchParameter/{made[2]}").status == 200  # taking out is never held up
+    work()
+    several = fhir.post("", bundle(*(post(numbered(number)) for number in range(10, 20))))
+    assert several.status == 200, several.content  # one run
+    work()
+    assert {"eyes0", "eyes1", "eyes10", "eyes19"} <= codes(fhir)
+    assert "eyes2" not in codes(fhir)

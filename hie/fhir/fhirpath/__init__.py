@@ -18,10 +18,11 @@ from .invariants import corrected
 from .parser import parse
 from .syntax import Expression
 from .values import Amount, Element, Moment, type_of
-from .watch import Watch
+from .watch import Allowance, Watch
 
 __all__ = [
     "FUNCTIONS",
+    "Allowance",
     "Amount",
     "Compiled",
     "Element",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from hie.errors import UnsupportedMediaType
+from hie.fhir.fhirpath import Allowance
 from hie.fhir.patching import fhirpath_patch, json_patch, merge_patch
 
 JSON_PATCH = "application/json-patch+json"
@@ -26,8 +27,11 @@ __all__ = ["FHIR_JSON", "FORMATS", "JSON_PATCH", "MERGE_PATCH", "Patch", "parse"
 class Patch(Protocol):
     """A patch that can be applied."""
 
-    def applied(self, resource: dict[str, Any]) -> Any:
-        """Return the patched resource; the one that is given may be changed on the way."""
+    def applied(self, resource: dict[str, Any], allowance: Allowance | None = None) -> Any:
+        """Return the patched resource; the one that is given may be changed on the way.
+
+        `allowance` is what paths may look at altogether, where other patches go before.
+        """
 
 
 def parse(format_: str, document: Any) -> Patch:

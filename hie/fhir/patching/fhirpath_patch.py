@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hie.errors import Conflict, FhirError, InvalidRequest, TooCostly, Unprocessable
-from hie.fhir.fhirpath import Watch, model, syntax
+from hie.fhir.fhirpath import Allowance, Watch, model, syntax
 from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.fhir.fhirpath.model import Child
 from hie.fhir.patching import places
@@ -49,18 +49,19 @@ class FhirPathPatch:
 
     operations: tuple[Operation, ...]
 
-    def applied(self, resource: dict[str, Any]) -> Any:
+    def applied(self, resource: dict[str, Any], allowance: Allowance | None = None) -> Any:
         """Return the resource after all operations, each of which sees what those before it did."""
-        watch = Watch(MOST_SECONDS, MOST_LOOKED_AT)
+        watch = Watch(MOST_SECONDS, MOST_LOOKED_AT, allowance=allowance)
         root = Place(None, "", "", None, None, resource["resourceType"], resource, watch)
         copier = Copier()
         for one in self.operations:
             try:
                 _DO[one.type](one, root, copier)
             except FhirPathLimit:
-                raise TooCostly(f"The paths of the patch look at more than {MOST_LOOKED_AT} elements, or for longer "
-                                f"than {MOST_SECONDS:g} s; send fewer operations at a time. Nothing was changed.",
-                                expression=one.expression) from None
+                together = "" if allowance is None else ", with what goes before in the transaction,"
+                raise TooCostly(f"The paths of the patch{together} look at more than {MOST_LOOKED_AT} elements, or for "
+                                f"longer than {MOST_SECONDS:g} s; send fewer operations at a time. Nothing was "
+                                "changed.", expression=one.expression) from None
             except FhirError as error:
                 if error.issues[0].expression is not None:
                     raise

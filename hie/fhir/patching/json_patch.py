@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hie.errors import Conflict, InvalidRequest
+from hie.fhir.fhirpath import Allowance
 from hie.fhir.patching import pointer
 from hie.fhir.patching.pointer import NotThere, Pointer
 from hie.fhir.patching.tree import Copier, is_equal, tidied
@@ -43,7 +44,7 @@ class JsonPatch:
 
     operations: tuple[Operation, ...]
 
-    def applied(self, resource: dict[str, Any]) -> Any:
+    def applied(self, resource: dict[str, Any], allowance: Allowance | None = None) -> Any:
         """Return the resource after all operations; Conflict where one does not fit it."""
         holder, copier = {"": resource}, Copier()
         for one in self.operations:

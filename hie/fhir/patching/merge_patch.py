@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hie.errors import InvalidRequest
+from hie.fhir.fhirpath import Allowance
 from hie.fhir.patching.tree import tidied
 
 
@@ -18,7 +19,7 @@ class MergePatch:
 
     document: dict[str, Any]
 
-    def applied(self, resource: dict[str, Any]) -> Any:
+    def applied(self, resource: dict[str, Any], allowance: Allowance | None = None) -> Any:
         """Return the resource with the document merged into it."""
         return tidied(_merged(resource, self.document))
 

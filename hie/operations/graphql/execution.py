@@ -80,9 +80,12 @@ class Execution:
     _resources: int = 0
     _values: int = 0
     _started: float = field(default_factory=time.monotonic)
-    _watch: Watch = field(default_factory=lambda: Watch(MOST_SECONDS, MOST_HANDLED))
+    _watch: Watch = field(init=False)
     _paths: dict[tuple[str, str], Compiled] = field(default_factory=dict)
     _read: dict[Target, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._watch = Watch(MOST_SECONDS, MOST_HANDLED, allowance=self.ctx.allowance)
 
     # -- the roots -------------------------------------------------------------------------------------------------
 
