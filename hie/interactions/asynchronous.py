@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import FhirError, NotFound, NotSupported, TooManyRequests, Unauthenticated
+from hie.errors import FhirError, NotFound, NotSupported, TooManyRequests
 from hie.fhir import bundle, json_format, outcome
 from hie.fhir.http import Conditions, FhirRequest, FhirResponse, Preferences
 from hie.fhir.instants import http_date, instant
@@ -161,6 +161,8 @@ def perform(payload: dict[str, Any], ctx: Context) -> None:
             raise FhirError("The server was stopped while it did this: some of it may be done, some not. Nothing was "
                             "repeated.")
         answer = _done(request, asked, mine)
+        if not mine.store.entry.recorded:
+            _refuse_revoked(asked, mine)
     except FhirError as refused:
         if refused.status >= 500 and not once:
             raise  # it is tried again; `gave_up` tells when no try is left
@@ -187,12 +189,27 @@ def expire(payload: dict[str, Any], ctx: Context) -> None:
 def _done(request: FhirRequest, asked: Asked, ctx: Context) -> FhirResponse:
     """Do it; an interaction that writes in one transaction keeps its answer there."""
     if request.interaction not in _ONE_TRANSACTION:
-        return ctx.dispatch(request, ctx)
+        granted = _while_granted(asked, ctx)
+        return granted.dispatch(request, granted)
 
     def content(answer: FhirResponse) -> bytes:
         return _content(entries.response(answer, ctx), ctx)
 
     return ctx.dispatch(request, replace(ctx, store=asynchronous.keeping(ctx.store, asked, content)))
+
+
+def _while_granted(asked: Asked, ctx: Context) -> Context:
+    """Return the context whose every interaction, such as each entry of a batch, needs the token not to be revoked."""
+
+    def dispatch(request: FhirRequest, inner: Context) -> FhirResponse:
+        _refuse_revoked(asked, inner)
+        return ctx.dispatch(request, inner)
+
+    return replace(ctx, dispatch=dispatch)
+
+
+def _refuse_revoked(asked: Asked, ctx: Context) -> None:
+    asynchronous.refuse_revoked(ctx.store.connection(), asked)
 
 
 def _is_done_once(request: FhirRequest, ctx: Context) -> bool:
@@ -211,9 +228,7 @@ def _of_client(asked: Asked, kept: dict[str, Any], ctx: Context) -> Context:
 
 def _granted(asked: Asked, ctx: Context) -> Context:
     """Return the context with the grant of the token that asked; one that was revoked since grants nothing."""
-    row = administration.find_token_by_id(ctx.store.connection(), asked.token)
-    if row is None:
-        raise Unauthenticated("The token that asked was revoked meanwhile; nothing was done.")
+    row = asynchronous.refuse_revoked(ctx.store.connection(), asked)
     grant = parse_grant([row.scope])
     principal = replace(ctx.principal, client_id=row.client, client_name=row.client_name, token_id=row.id,
                         tenant=row.tenant, grant=grant)

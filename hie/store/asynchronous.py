@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from hie.errors import IntegrityFailure
+from hie.errors import IntegrityFailure, Unauthenticated
 from hie.fhir.http import FhirResponse
+from hie.store import administration
+from hie.store.administration import TokenRow
 from hie.store.crypto import SealBroken, associated_data, open_, seal
 from hie.store.models import async_request
 from hie.store.resources import ResourceStore
@@ -90,6 +92,14 @@ def waiting(store: ResourceStore, client: str) -> int:
     return int(store.connection().execute(statement).scalar_one())
 
 
+def refuse_revoked(connection: Connection, asked: Asked) -> TokenRow:
+    """Return the token that asked; Unauthenticated where it, or its client, was revoked since."""
+    row = administration.find_token_by_id(connection, asked.token)
+    if row is None:
+        raise Unauthenticated("The token that asked was revoked meanwhile; what was not done by then is not done.")
+    return row
+
+
 @dataclass(frozen=True, slots=True)
 class KeepingStore(ResourceStore):
     """A store whose transaction keeps its answer, as `content` makes it of what the interaction says."""
@@ -100,6 +110,7 @@ class KeepingStore(ResourceStore):
     def _fill_entry(self, unit: UnitOfWork, result: object) -> None:
         ResourceStore._fill_entry(self, unit, result)  # super() does not know a dataclass with slots
         if self.asked is not None and self.content is not None and isinstance(result, FhirResponse):
+            refuse_revoked(unit.writing(), self.asked)
             unit.writing().execute(_finished(self, self.asked, self.content(result)))
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select, update
@@ -13,6 +14,7 @@ from hie.jobs.worker import Worker
 from hie.store import administration, audit
 from hie.store.check import check
 from hie.store.models import access_token, async_request
+from hie.store.models import client as client_table
 from tests.builders import bundle, entry, observation, patient, post
 from tests.conformance.conftest import FHIR_XML, Fhir
 
@@ -189,6 +191,78 @@ def test_a_revoked_token_does_nothing_any_more_and_an_expired_one_does(client, f
     assert fhir.total("Patient") == 1
     clock.forward(10)
     assert revoked.get(first).status == 401
+
+
+@pytest.mark.parametrize("whose", ["token", "client"])
+def test_a_token_that_is_revoked_half_way_ends_what_is_under_way(client, fhir, application, work, monkeypatch, whose):
+    fhir.put("Patient/known", patient(id="known", family="Readable"))
+    asking = client("system/Patient.cruds", name="asking")
+    batch = bundle(*(post(patient(family=f"Batch{at}")) for at in range(3)), type_="batch")
+    addresses = [asked(asking, *what) for what in (
+        ("GET", "Patient/known", None), ("GET", "Patient", None), ("POST", "Patient", patient(family="Single")),
+        ("POST", "", bundle(post(patient(family="Together")))), ("POST", "", batch))]
+    same, less = client("system/Patient.cruds", name="asking2"), client("system/Patient.rs", name="asking3")
+    done = asynchronous._done
+
+    def revoke(connection):
+        id_ = administration.client_named(connection, 1, "asking")
+        if whose == "client":
+            administration.revoke_client(connection, 1, id_, application.clock())
+        else:
+            for token in administration.tokens(connection, 1, id_):
+                administration.revoke_token(connection, 1, token["id"], application.clock())
+
+    def set_back(connection):
+        connection.execute(update(access_token).values(revoked=None))
+        connection.execute(update(client_table).values(revoked=None))
+
+    def meanwhile(request, asked_, ctx):
+        """Revoke as soon as the request has begun; of a batch after its first entry."""
+        if request.interaction != "batch":
+            ctx.store.database.write(revoke)
+            return done(request, asked_, ctx)
+        plain = ctx.dispatch
+
+        def dispatch(inner, inner_ctx):
+            answer = plain(inner, inner_ctx)
+            if inner.interaction == "create":
+                inner_ctx.store.database.write(revoke)
+            return answer
+
+        return done(request, asked_, replace(ctx, dispatch=dispatch))
+
+    monkeypatch.setattr(asynchronous, "_done", meanwhile)
+    store, worker = application.store.database, Worker(application, "test")
+    while worker.step():
+        store.write(set_back)
+    store.write(set_back)
+    for address in addresses:
+        row = only_entry(asking.get(address))
+        assert row["response"]["status"] == "401 Unauthorized", address
+        assert "Readable" not in json.dumps(row)
+    assert {one["name"][0]["family"] for one in fhir.get("Patient").resources()} == {"Readable", "Batch0"}
+    for other in (same, less):
+        other.get(addresses[0]).refused(404, "not-found")
+    store.write(revoke)
+    asking.get(addresses[0]).refused(401, "login")
+    asking.delete(addresses[0]).refused(401, "login")
+
+
+def test_an_answer_of_an_expired_token_is_for_a_new_one_of_the_same_scopes(client, application, work, clock):
+    asking = client("system/Patient.rs", name="one")
+    address = asked(asking, "GET", "Patient")
+    clock.forward(11 * HOUR)
+    work()
+    asking.get(address).refused(401, "login")
+
+    def another(connection, scope):
+        id_ = administration.client_named(connection, 1, "one")
+        now = application.clock()
+        return administration.add_token(connection, 1, id_, scope, now, now + 10**10)[1]
+
+    for scope, status in (("system/Patient.rs", 200), ("system/Patient.r", 404), ("system/*.cruds", 404)):
+        token = application.store.database.write(lambda connection, scope=scope: another(connection, scope))
+        assert Fhir(asking.app, token).get(address).status == status
 
 
 def test_request_and_answer_are_sealed_and_the_request_is_erased(fhir, application, work):
