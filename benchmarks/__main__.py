@@ -224,11 +224,7 @@ def run_database(database: str, options: argparse.Namespace, rows: list[Row]) ->
 
 def _memory(running: Running, database: str, when: str) -> list[Row]:
     """Return a row for each process: its proportional share of memory, mapped pages of the database included."""
-    found = []
-    for pid, (command, pss) in running.memory().items():
-        role = "parent" if pid == running.pid else "job worker" if " worker " in command else "web process"
-        found.append(Row(f"memory {when}, MiB: {role}", database, p50=[pss]))
-    return found
+    return [Row(f"memory {when}, MiB: {one.role}", database, p50=[one.all]) for one in running.memory().values()]
 
 
 def report(rows: list[Row]) -> str:

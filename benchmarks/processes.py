@@ -53,18 +53,29 @@ class Running:
             total += int(fields[11]) + int(fields[12])
         return total / TICKS
 
-    def memory(self) -> dict[int, tuple[str, float]]:
-        """Return the command line and proportional set size in MiB of each process."""
+    def memory(self) -> dict[int, Size]:
+        """Return what each process takes."""
         found = {}
         for pid in self.descendants():
             try:
-                command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()[:120]
-                rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+                rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
             except OSError:
                 continue
-            pss = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
-            found[pid] = (command, pss / 1024)
+            sizes = {name: int(size.split()[0]) / 1024 for name, size in (line.split(":") for line in rollup)}
+            role = "parent" if pid == self.pid else "job worker" if b"\0worker\0" in command else "web process"
+            if sizes:  # a process that is ending has none
+                found[pid] = Size(role, sizes["Pss"], sizes["Pss_File"] + sizes["Pss_Shmem"])
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The proportional set size of a process in MiB, and what of it is pages of files."""
+
+    role: str
+    all: float
+    of_files: float
 
 
 def free_port() -> int:

@@ -11,13 +11,13 @@ import argparse
 import json
 import random
 import subprocess
-import threading
 import time
 from dataclasses import dataclass, field
 
 from benchmarks import mixes, samples, scripted
 from benchmarks.__main__ import exchange
-from benchmarks.processes import Running, hie
+from benchmarks.memory import Watch
+from benchmarks.processes import hie
 from benchmarks.scripted import Request, Script, Server
 
 
@@ -82,9 +82,9 @@ def soak(database: str, options: argparse.Namespace) -> bool:
         kept = [Kept() for _ in range(options.users // 4)]
         users = [keeper(number, one) for number, one in enumerate(kept)]
         users += [_other(number, harvested, bundles) for number in range(options.users - len(users))]
-        memory = _Memory(running)
+        memory = Watch(running)
         results = scripted.run(server, users, options.minutes * 60)
-        samples_ = memory.stop()
+        remembered = memory.stop()
         lost: list[str] = []
         scripted.run(server, readers(kept, lost, 16), 3600)
         check = subprocess.run(hie("check"), env=running.environment, capture_output=True, text=True)
@@ -97,8 +97,11 @@ def soak(database: str, options: argparse.Namespace) -> bool:
           f"{results.requests / results.seconds:,.0f}/s, statuses {dict(sorted(statuses.items()))}")  # fmt: skip
     print(f"unexpected: {dict(results.unexpected) or 'none'}; of {total:,} kept resources lost: {lost[:5] or 'none'}")
     print(f"`hie check`: {'clean' if check.returncode == 0 else check.stdout[-2000:]}")
-    print("MiB of all processes at each tenth: " + " ".join(f"{one:.0f}" for one in _tenths(samples_)))
-    return not results.unexpected and not lost and check.returncode == 0
+    print(remembered.table())
+    print(remembered.verdict())
+    held = not results.unexpected and not lost and check.returncode == 0 and remembered.is_flat
+    print(f"{database}: {'everything held' if held else 'NOT EVERYTHING HELD'}")
+    return held
 
 
 def _other(number: int, harvested: mixes.Harvest, bundles: list[bytes]) -> Script:
@@ -108,31 +111,6 @@ def _other(number: int, harvested: mixes.Harvest, bundles: list[bytes]) -> Scrip
     if number % 8 <= 3:
         return mixes.search(2000 + number, harvested)
     return mixes.crud(1000 + number)
-
-
-class _Memory:
-    """Samples the memory of all processes of a server every other second."""
-
-    def __init__(self, running: Running) -> None:
-        self._running, self._ended = running, threading.Event()
-        self._samples: list[float] = []
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-
-    def _watch(self) -> None:
-        while not self._ended.wait(2):
-            self._samples.append(sum(pss for _, pss in self._running.memory().values()))
-
-    def stop(self) -> list[float]:
-        self._ended.set()
-        self._thread.join()
-        return self._samples
-
-
-def _tenths(values: list[float]) -> list[float]:
-    if not values:
-        return []
-    return [values[min(len(values) - 1, len(values) * tenth // 10)] for tenth in range(11)]
 
 
 def main() -> None:

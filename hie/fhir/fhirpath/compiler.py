@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
+from functools import lru_cache
 from typing import Any
+
+from hie.fhir.facts import NAMES_KEPT
 
 from . import model, syntax
 from .errors import FhirPathError, FhirPathSemanticError, FhirPathUnsupported
@@ -475,7 +477,7 @@ def _by_item(run: Run, own: str | None, name: str) -> Part:
     return Part(walk, None)
 
 
-@cache
+@lru_cache(maxsize=NAMES_KEPT)
 def _plain_form(type_name: str, name: str) -> tuple[str, str]:
     """Give the property and type of an element with one form; a property that none has for every other."""
     child = model.children(type_name).get(name)
@@ -495,7 +497,7 @@ def child_items(item: Any, own: str | None, name: str) -> Items:
     return found
 
 
-@cache
+@lru_cache(maxsize=NAMES_KEPT)
 def _properties(type_name: str, name: str) -> dict[str, tuple[str, str]]:
     """Give the JSON properties one element may stand in, those of its extensions too: each with its type."""
     child = model.children(type_name).get(name)

@@ -7,7 +7,7 @@ path that defines it (`Patient.contact`). Types of the FHIRPath language itself 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from hie.fhir import facts
 
@@ -29,7 +29,7 @@ class Child:
     targets: tuple[str, ...]
 
 
-@cache
+@lru_cache(maxsize=facts.NAMES_KEPT)
 def children(type_name: str) -> dict[str, Child]:
     """Give the elements of a type by name; a choice stands under its name without [x]."""
     if type_name == TYPE_INFO:
@@ -42,13 +42,13 @@ def children(type_name: str) -> dict[str, Child]:
         return {}
 
 
-@cache
+@lru_cache(maxsize=facts.NAMES_KEPT)
 def is_type(name: str) -> bool:
     """Tell whether R4 knows a type by this name, abstract ones included."""
     return facts.type_kind(name) is not None
 
 
-@cache
+@lru_cache(maxsize=facts.NAMES_KEPT)
 def ancestors(type_name: str) -> tuple[str, ...]:
     """Give the type itself and the types it specialises, nearest first."""
     if "." in type_name and not type_name.startswith("System."):
@@ -60,25 +60,25 @@ def ancestors(type_name: str) -> tuple[str, ...]:
     return (type_name, *ancestors(base)) if base else (type_name,)
 
 
-@cache
+@lru_cache(maxsize=facts.NAMES_KEPT)
 def is_a(type_name: str, wanted: str) -> bool:
     """Tell whether a type is another one or specialises it: canonical is a uri, Age is a Quantity."""
     return wanted in ancestors(type_name)
 
 
-@cache
+@lru_cache(maxsize=facts.NAMES_KEPT)
 def is_primitive(type_name: str) -> bool:
     """Tell whether the type's JSON form is a plain value."""
     return type_name in facts.PRIMITIVE_TYPES
 
 
-@cache
+@lru_cache(maxsize=facts.NAMES_KEPT)
 def is_resource(type_name: str) -> bool:
     """Tell whether the type is a resource, abstract ones included."""
     return facts.type_kind(type_name) == "resource"
 
 
-@cache
+@lru_cache(maxsize=facts.NAMES_KEPT)
 def systems_of_codes(value_set: str | None) -> tuple[str | None, dict[str, str]]:
     """Give the only code system of a required value set, or None and the system of each of its codes."""
     systems = facts.required_codes(value_set) if value_set else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+from hie.fhir.facts import NAMES_KEPT
 from hie.fhir.fhirpath import Element, model
 from hie.fhir.fhirpath.compiler import child_items
 
@@ -105,7 +106,7 @@ class Place(NamedTuple):
         return places
 
 
-@cache
+@lru_cache(maxsize=NAMES_KEPT)
 def _is_list(type_name: str, name: str) -> bool:
     child = model.children(type_name).get(name)
     return child is not None and child.is_list
