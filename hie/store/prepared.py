@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Insert, Table, insert
+from sqlalchemy import Connection, Dialect, Insert, Table, insert
 from sqlalchemy.sql.expression import Executable
+
+if TYPE_CHECKING:
+    from hie.store.direct import Direct, Statement
+
+#: So many times a statement is left to psycopg, which plans it anew each time.
+SELDOM = 2
 
 
 def driver_of(connection: Connection) -> Any:
@@ -28,6 +35,13 @@ def insert_or_ignore(connection: Connection, table: Table) -> Insert:
     return postgres_insert(table).on_conflict_do_nothing()
 
 
+@cache
+def _libpq() -> Any:
+    from hie.store import direct  # psycopg is there where PostgreSQL is
+
+    return direct
+
+
 class Prepared:
     """A SELECT (or a statement with RETURNING) whose rows are named tuples of its columns."""
 
@@ -35,24 +49,54 @@ class Prepared:
         self.statement = statement
         self._row: Any = namedtuple("Row", tuple(names))  # type: ignore[misc]
         self._compiled: dict[str, _Sql] = {}
+        self._numbered: tuple[Statement, _Sql] | None = None
+        self._executed = 0
 
     def all(self, connection: Connection, parameters: dict[str, Any], *, prepare: bool | None = None) -> list[Any]:
         """Execute and return every row. `prepare` is psycopg's: False plans anew for these very values."""
+        if prepare is None and (found := self._direct(connection)) is not None:
+            return self._rows(found, connection, parameters)
         rows = self._cursor(connection, parameters, prepare).fetchall()
         return [*map(self._row._make, rows)]
 
     def first(self, connection: Connection, parameters: dict[str, Any]) -> Any | None:
         """Execute and return the first row; None where there is none."""
+        if (direct := self._direct(connection)) is not None:
+            rows = self._rows(direct, connection, parameters)
+            return rows[0] if rows else None
         cursor = self._cursor(connection, parameters, None)
         row = cursor.fetchone()
         cursor.close()
         return None if row is None else self._row._make(row)
 
+    def _direct(self, connection: Connection) -> Direct | None:
+        """Return libpq itself, to read by; None on SQLite, in transactions, and for what is asked only now and then."""
+        if connection.dialect.name != "postgresql":
+            return None
+        self._executed += 1
+        if self._executed <= SELDOM:
+            return None
+        found: Direct = _libpq().of(connection)
+        return found if found.is_idle else None
+
+    def _rows(self, direct: Direct, connection: Connection, parameters: dict[str, Any]) -> list[Any]:
+        if self._numbered is None:
+            self._numbered = self._of_numbers()
+        statement, sql = self._numbered
+        values = sql.values(parameters)
+        for listener in connection.dispatch.before_cursor_execute:
+            listener(connection, None, sql.text, values, None, False)
+        return direct.rows(statement, values, self._row._make)
+
+    def _of_numbers(self) -> tuple[Statement, _Sql]:
+        sql = _Sql.of(self.statement, _libpq().NUMBERED)
+        return _libpq().Statement(sql.text, len(sql.positions or ())), sql
+
     def _cursor(self, connection: Connection, parameters: dict[str, Any], prepare: bool | None) -> Any:
         name = connection.dialect.name
         known = self._compiled.get(name)
         if known is None:
-            known = self._compiled[name] = _Sql.of(self.statement, connection)
+            known = self._compiled[name] = _Sql.of(self.statement, connection.dialect)
         values = known.values(parameters)
         for listener in connection.dispatch.before_cursor_execute:  # who counts or explains statements sees these too
             listener(connection, None, known.text, values, None, False)
@@ -70,8 +114,7 @@ class _Sql(NamedTuple):
     converters: tuple[tuple[str, Callable[[Any], Any]], ...]
 
     @classmethod
-    def of(cls, statement: Executable, connection: Connection) -> _Sql:
-        dialect = connection.dialect
+    def of(cls, statement: Executable, dialect: Dialect) -> _Sql:
         compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
         converters = []
         for name, bind in compiled.binds.items():

@@ -536,9 +536,11 @@ def _count_arm(store: ResourceStore, asked: _Asked, arm: _Arm, limit: int | None
 
 
 def _count_part(store: ResourceStore, asked: _Asked, clause: Clause, limit: int | None, inside: bool) -> int:
+    is_selective = clause.rank <= REFERENCE
     statement, names = _count_statement(
-        store.database.dialect, Shaped(clause), asked.type is not None, limit is not None, store.at is not None, inside
-    )
+        store.database.dialect, Shaped(clause), asked.type is not None, limit is not None, store.at is not None,
+        inside, is_selective,
+    )  # fmt: skip
     bound = dict(zip(names, clause.values(), strict=True))
     bound["tenant"] = store.tenant
     if store.at is not None:
@@ -547,7 +549,7 @@ def _count_part(store: ResourceStore, asked: _Asked, clause: Clause, limit: int 
         bound["type"] = asked.type
     if limit is not None:
         bound["row_limit"] = limit
-    return int(run(store.connection(), statement, bound, is_selective=clause.rank <= REFERENCE)[0][0])
+    return int(run(store.connection(), statement, bound, is_selective=is_selective)[0][0])
 
 
 # ---- statements ------------------------------------------------------------------------------------------------------
@@ -595,7 +597,9 @@ def _page_statement(
         if as_of == "recent" and sql.tables.is_past:
             statement = sql.recent(columns, shaped.clause, at)
         else:
-            statement = sql.page(columns, shaped.clause, at, in_order=in_order, is_selective=is_selective)
+            statement = sql.page(
+                columns, shaped.clause, at, in_order=in_order, is_selective=is_selective, is_by_key=not keys.keys
+            )
         if first_is_null is not None:
             statement = statement.where(values[0].is_(None) if first_is_null else values[0].is_not(None))
         if nulls is not None:
@@ -614,7 +618,7 @@ def _page_statement(
 
 @lru_cache(maxsize=512)
 def _count_statement(
-    dialect: str, shaped: Shaped, typed: bool, is_limited: bool, as_of: bool, inside: bool
+    dialect: str, shaped: Shaped, typed: bool, is_limited: bool, as_of: bool, inside: bool, is_selective: bool
 ) -> Statement:
     one: list[Any] = [literal_column("1").label("one")]
     most = bindparam("row_limit", type_=BigInteger())
@@ -628,7 +632,8 @@ def _count_statement(
         # Tokens belong to one tenant and type, and to live resources only: their table alone can count.
         rows = sql.token_rows(shaped.clause)
     else:
-        rows = sql.page(one, shaped.clause, place(sql.tables.row, typed))
+        at = place(sql.tables.row, typed)
+        rows = sql.page(one, shaped.clause, at, is_selective=is_selective, is_by_key=True)
     if is_limited:
         rows = rows.limit(most)
     counted = select(func.count()).select_from(rows.subquery())

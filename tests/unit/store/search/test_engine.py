@@ -433,6 +433,25 @@ def test_on_sqlite_the_rarest_token_gives_the_rows_and_others_are_joined_to_it(f
             ]  # fmt: skip
 
 
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_postgresql_plans_once_what_is_of_one_patient_and_anew_what_is_of_many(filled: ResourceStore) -> None:
+    """A plan for any values is made after five executions, where it is not expected to cost more than for these."""
+    for asked, once in (
+        ([("patient", "a"), ("code", "c1")], True), ([("patient", "a"), ("_count", "1")], True),
+        ([("category", LAB), ("_total", "none")], False), ([("patient", "a"), ("date", "ge2020")], False),
+        ([("patient", "a"), ("_sort", "-date"), ("_total", "none")], False),
+    ):  # fmt: skip
+        with statements(filled) as seen:
+            for _ in range(12):
+                assert search(filled, "Observation", *asked).matches
+        assert {"tokens @> (SELECT" in one for one in seen} == {once}, seen[-1]
+    prepared = filled.connection().exec_driver_sql(
+        "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%%tokens @> (SELECT%%'"
+    ).fetchall()
+    assert len(prepared) == 3  # two pages and a count
+    assert all(one.generic_plans >= 4 and one.custom_plans <= 5 for one in prepared)
+
+
 def test_stored_content_is_answered_as_it_is(filled: ResourceStore) -> None:
     (one,) = search(filled, "Observation", ("_id", "o1")).matches
     assert json.loads(one.content or b"")["id"] == "o1"
