@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from itertools import chain, groupby
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, select, text
 
-from hie.store import contained, past
+from hie.store import contained, past, sqlite_rows
 from hie.store.database import Again
 from hie.store.models import ITSELF, data_key, resource
 from hie.store.prepared import Prepared, driver_of, insert_or_ignore
+from hie.store.sqlite_rows import DATES, LINKS, NUMBERS, RESOURCE_COLUMNS, TOKEN, NewRows, resource_values
 from hie.store.tenants import Tenant
 
 if TYPE_CHECKING:
@@ -77,27 +78,27 @@ def insert_keys(connection: Connection, keys: Sequence[NewKey]) -> None:
 _COUNT_KEYS = select(func.count()).where(data_key.c.id.in_(bindparam("ids", expanding=True)))
 
 
-def store(connection: Connection, tenant: int, written: Sequence[Written]) -> None:
-    """Write new versions, the versions they replace, and their index rows."""
+def ready(dialect: str, tenant: int, written: Iterable[Written]) -> NewRows | None:
+    """Return the rows of what is new, made before the transaction begins; None where that saves nothing."""
+    new = [w for w in written if w.replaced is None]
+    return NewRows(tenant, new) if new and dialect == "sqlite" else None
+
+
+def store(
+    connection: Connection, tenant: int, written: Sequence[Written], prepared: NewRows | None = None
+) -> None:
+    """Write new versions, the versions they replace, and their index rows; `prepared`: those that are `ready`."""
     new = [w for w in written if w.replaced is None]
     changed = [(w, w.replaced) for w in written if w.replaced is not None]
     if changed:
         past.keep(connection, [_past(tenant, w, row) for w, row in changed])
     if connection.dialect.name == "sqlite":
-        _store_sqlite(connection, tenant, new, changed)
+        _store_sqlite(connection, tenant, prepared or ready("sqlite", tenant, new), changed)
     else:
         _store_postgres(connection, tenant, new, changed)
     holding = [w for w in written if contained.concerns(w)]
     if holding:
         contained.write(connection, tenant, holding)
-
-
-def _resource_values(tenant: int, key: int, w: Written) -> tuple[Any, ...]:
-    v, index = w.version, w.index
-    return (
-        key, tenant, v.type, v.id, v.vid, v.method, v.updated, index.date_low, index.date_high, index.presence,
-        w.key_id, w.sealed,
-    )  # fmt: skip
 
 
 def _past(tenant: int, w: Written, row: Current) -> past.Past:
@@ -110,88 +111,48 @@ def _history_values(tenant: int, row: Current) -> tuple[Any, ...]:
     return (tenant, row.type, row.id, row.vid, row.method, row.updated, row.data_key, row.sealed)
 
 
-_RESOURCE_COLUMNS = "key, tenant, type, id, vid, method, updated, date_low, date_high, presence, data_key, sealed"
 _HISTORY_COLUMNS = "tenant, type, id, vid, method, updated, data_key, sealed"
-_DATE_COLUMNS = "key, parameter, low, high"
-_NUMBER_COLUMNS = "key, parameter, low, high, unit, code, text"
-_LINK_COLUMNS = "key, parameter, target"
-_INSERT_DATES = f"INSERT INTO date_index ({_DATE_COLUMNS}) VALUES (?,?,?,?)"
-_INSERT_NUMBERS = f"INSERT INTO number_index ({_NUMBER_COLUMNS}) VALUES (?,?,?,?,?,?,?)"
-_INSERT_LINKS = f"INSERT INTO reference_index ({_LINK_COLUMNS}) VALUES (?,?,?)"
-
-
-#: AUTOINCREMENT's own counter: a deleted key is never given again.
-_LAST_KEY = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'resource'"
 
 
 def _store_sqlite(
-    connection: Connection, tenant: int, new: list[Written], changed: list[tuple[Written, Current]]
+    connection: Connection, tenant: int, new: NewRows | None, changed: list[tuple[Written, Current]]
 ) -> None:
     driver = driver_of(connection)
-    run = driver.executemany
-    tokens: list[tuple[int, int]] = []
-    dates: list[tuple[int, ...]] = []
-    numbers: list[tuple[Any, ...]] = []
-    links: list[tuple[int, ...]] = []
-    if new:
-        last = driver.execute(_LAST_KEY).fetchone()[0]
-        resources = []
-        for key, w in enumerate(new, last + 1):
-            resources.append(_resource_values(tenant, key, w))
-            tokens += [(hash_, key) for hash_ in w.index.tokens]
-            dates += [(key, *row) for row in w.index.dates]
-            numbers += [(key, *row) for row in w.index.numbers]
-            links += [(key, *row) for row in w.index.links]
-        insert_rows(driver, f"resource ({_RESOURCE_COLUMNS})", resources)
+    if new is not None:
+        new.insert(driver)
     if changed:
-        run(
-            f"INSERT INTO resource_history ({_HISTORY_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)",
-            [_history_values(tenant, row) for _, row in changed],
-        )
-        run(
-            "UPDATE resource SET vid=?, method=?, updated=?, date_low=?, date_high=?, presence=?, data_key=?, sealed=? "
-            "WHERE key=?",
-            [(*_resource_values(tenant, row.key, w)[4:], row.key) for w, row in changed],
-        )
-        gone: list[tuple[int, int]] = []
-        for w, row in changed:
-            before = set(w.replaced_index.tokens) if w.replaced_index else set()
-            gone += [(hash_, row.key) for hash_ in before.difference(w.index.tokens)]
-            tokens += [(hash_, row.key) for hash_ in set(w.index.tokens).difference(before)]
-            dates += [(row.key, *values) for values in w.index.dates]
-            numbers += [(row.key, *values) for values in w.index.numbers]
-            links += [(row.key, *values) for values in w.index.links]
-        if gone:
-            run("DELETE FROM token WHERE hash=? AND key=?", gone)
-        run("DELETE FROM date_index WHERE key=?", [(row.key,) for _, row in changed])
-        run("DELETE FROM number_index WHERE key=?", [(row.key,) for _, row in changed])
-        run("DELETE FROM reference_index WHERE key=?", [(row.key,) for _, row in changed])
-    tokens.sort()
-    insert_rows(driver, "token (hash, key)", tokens)
-    insert_rows(driver, f"date_index ({_DATE_COLUMNS})", dates)
-    insert_rows(driver, f"number_index ({_NUMBER_COLUMNS})", numbers)
-    insert_rows(driver, f"reference_index ({_LINK_COLUMNS})", links)
+        _change_sqlite(driver, tenant, changed)
 
 
-#: So many rows are inserted by one statement, the rest by smaller ones: three texts for each table.
-_AT_ONCE = (100, 10, 1)
+def _change_sqlite(driver: Any, tenant: int, changed: list[tuple[Written, Current]]) -> None:
+    run = driver.executemany
+    run(
+        f"INSERT INTO resource_history ({_HISTORY_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)",
+        [_history_values(tenant, row) for _, row in changed],
+    )
+    run(
+        "UPDATE resource SET vid=?, method=?, updated=?, date_low=?, date_high=?, presence=?, data_key=?, sealed=? "
+        "WHERE key=?",
+        [(*resource_values(tenant, row.key, w)[4:], row.key) for w, row in changed],
+    )
+    gone: list[tuple[int, int]] = []
+    tokens: list[tuple[int, int]] = []
+    for w, row in changed:
+        before = set(w.replaced_index.tokens) if w.replaced_index else set()
+        gone += [(hash_, row.key) for hash_ in before.difference(w.index.tokens)]
+        tokens += [(row.key, hash_) for hash_ in set(w.index.tokens).difference(before)]
+    if gone:
+        run("DELETE FROM token WHERE hash=? AND key=?", gone)
+    for table in ("date_index", "number_index", "reference_index"):
+        run(f"DELETE FROM {table} WHERE key=?", [(row.key,) for _, row in changed])
+    sqlite_rows.insert(driver, TOKEN, tokens)
+    _insert_side_rows(driver, [(row.key, w.index) for w, row in changed])
 
 
-def insert_rows(driver: Any, target: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """SQLite: insert rows, many by each step.
-
-    The driver gives up Python's lock around each step; a step for each row let other threads, which parse or validate,
-    come in between a thousand times while the writer held everybody's turn to write.
-    """
-    start = 0
-    for size in _AT_ONCE:
-        end = len(rows) - (len(rows) - start) % size
-        if end > start:
-            row = "(" + ",".join("?" * len(rows[start])) + ")"
-            statement = f"INSERT INTO {target} VALUES " + ",".join([row] * size)
-            for first in range(start, end, size):
-                driver.execute(statement, [*chain.from_iterable(rows[first : first + size])])
-        start = end
+def _insert_side_rows(driver: Any, indexed: Sequence[tuple[int, IndexRows]]) -> None:
+    sqlite_rows.insert(driver, DATES, [(key, *row) for key, index in indexed for row in index.dates])
+    sqlite_rows.insert(driver, NUMBERS, [(key, *row) for key, index in indexed for row in index.numbers])
+    sqlite_rows.insert(driver, LINKS, [(key, *row) for key, index in indexed for row in index.links])
 
 
 #: What one new resource is stored from, with PostgreSQL's types: lists are columns of its index rows.
@@ -267,8 +228,8 @@ def _copy_many(connection: Connection, tenant: int, new: list[Written]) -> None:
     pairs = list(zip(keys, new, strict=True))
     types = ["int8", "int4", "text", "text", "int4", "int2", "int8", "int8", "int8", "int8", "int8", "bytea"]
     _copy(
-        connection, f"resource ({_RESOURCE_COLUMNS}, tokens)", [*types, "int8[]"],
-        ((*_resource_values(tenant, key, w), w.index.tokens) for key, w in pairs),
+        connection, f"resource ({RESOURCE_COLUMNS}, tokens)", [*types, "int8[]"],
+        ((*resource_values(tenant, key, w), w.index.tokens) for key, w in pairs),
     )  # fmt: skip
     _copy_index(connection, [(key, w.index) for key, w in pairs])
 
@@ -281,12 +242,12 @@ def _copy_index(connection: Connection, pairs: Sequence[tuple[int, IndexRows]]) 
     numbers = [(key, *row) for key, index in pairs for row in index.numbers]
     links = [(key, *row) for key, index in pairs for row in index.links]
     if dates:
-        _copy(connection, f"date_index ({_DATE_COLUMNS})", ["int8"] * 4, dates)
+        _copy(connection, DATES, ["int8"] * 4, dates)
     if numbers:
         types = ["int8", "int8", "float8", "float8", "int8", "int8", "int8"]
-        _copy(connection, f"number_index ({_NUMBER_COLUMNS})", types, numbers)
+        _copy(connection, NUMBERS, types, numbers)
     if links:
-        _copy(connection, f"reference_index ({_LINK_COLUMNS})", ["int8"] * 3, links)
+        _copy(connection, LINKS, ["int8"] * 3, links)
 
 
 def _copy(connection: Connection, target: str, types: list[str], values: Iterable[tuple[Any, ...]]) -> None:
@@ -315,10 +276,10 @@ def _change_postgres(connection: Connection, tenant: int, changed: list[tuple[Wr
         _INSERT_HISTORY,
         [dict(zip(_HISTORY_COLUMNS.split(", "), _history_values(tenant, row), strict=True)) for _, row in changed],
     )
-    names = _RESOURCE_COLUMNS.split(", ")
+    names = RESOURCE_COLUMNS.split(", ")
     updates = []
     for w, row in changed:
-        values = dict(zip(names, _resource_values(tenant, row.key, w), strict=True))
+        values = dict(zip(names, resource_values(tenant, row.key, w), strict=True))
         updates.append({**values, "tokens": w.index.tokens if w.sealed is not None else None})
     connection.execute(_UPDATE_POSTGRES, updates)
     keys = [row.key for _, row in changed]
@@ -359,9 +320,7 @@ def replace_index(
     run("DELETE FROM token WHERE hash=? AND key=?", gone)
     tokens = sorted((hash_, key) for key, i in indexed for hash_ in i.tokens)
     run("INSERT OR IGNORE INTO token (hash, key) VALUES (?,?)", tokens)
-    run(_INSERT_DATES, [(key, *row) for key, i in indexed for row in i.dates])
-    run(_INSERT_NUMBERS, [(key, *row) for key, i in indexed for row in i.numbers])
-    run(_INSERT_LINKS, [(key, *row) for key, i in indexed for row in i.links])
+    _insert_side_rows(driver_of(connection), indexed)
 
 
 # -- referential integrity -----------------------------------------------------------------------------------------

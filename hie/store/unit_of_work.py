@@ -89,9 +89,12 @@ class UnitOfWork:
 
     def writing(self) -> Connection:
         """Return the transaction's connection; from now on, on SQLite, nobody else writes."""
+        ready = None
+        if self._transaction is None:
+            ready = rows.ready(self.database.dialect, self.tenant.id, self._pending.values())
         connection = self.beginning()
         if self._pending or self._new_keys:
-            self._flush()
+            self._flush(ready)
         return connection
 
     def beginning(self) -> Connection:
@@ -152,14 +155,14 @@ class UnitOfWork:
         made = self._new_keys[owner] = self.tenant.data_keys.new(owner, self.now)
         return made.id, made.cipher
 
-    def _flush(self) -> None:
+    def _flush(self, ready: rows.NewRows | None) -> None:
         assert self._transaction is not None  # noqa: S101 - connection() began it
         connection = self._transaction.connection
         keys, self._new_keys = list(self._new_keys.values()), {}
         rows.insert_keys(connection, keys)
         self._stored_keys += keys
         written, self._pending = list(self._pending.values()), {}
-        rows.store(connection, self.tenant.id, written)
+        rows.store(connection, self.tenant.id, written, ready)
         if self._spool is not None:
             spool, self._spool = self._spool, None
             for some in spool.drain(Written):

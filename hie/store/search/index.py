@@ -358,7 +358,6 @@ class _Bound:
         self.ranges: dict[str, int] = _Kept(lambda code: self.hashes[code]("range"))
         self.bits = presence_bits(blind, type_name)
         self.systems = search_parameters.only_systems(type_name)
-        self.custom = frozenset(code for code, one in self.plan.parameters.items() if one.state)
         remember = lru_cache(maxsize=_REMEMBERED)
         self.token_hashes = remember(self._token_hashes)
         self.word_hashes = remember(self._word_hashes)
@@ -493,9 +492,11 @@ def _unlinked(
 
     With the links by parameters these say who refers to what (hie.store.rows.referring).
     """
-    if bound.custom:
+    custom = search_parameters.installed().of(bound.type).indexed
+    if custom:  # theirs come and go
+        codes = {one.code for one in custom}
         links = [link for value in values.references
-                 if value[0] not in bound.custom and (link := bound.link(value, base_url)) is not None]  # fmt: skip
+                 if value[0] not in codes and (link := bound.link(value, base_url)) is not None]  # fmt: skip
     found = {hash_ for text in refers if (hash_ := bound.refers_hash(text)) is not None}
     return found.difference(target for _, target in links) if found else found
 
