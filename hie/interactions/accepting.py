@@ -35,14 +35,19 @@ def accepted(resource: Any, type_name: str, ctx: Context) -> list[OutcomeIssue]:
 def profile_issues(
     resource: dict[str, Any], profiles: Iterable[str], ctx: Context, *, with_support: bool
 ) -> list[OutcomeIssue]:
-    """Return what is not as the profiles say, those named and those declared, seen with the token's terminology."""
+    """Return what is not as the profiles say, those named and those declared.
+
+    Beside what is installed they are, as their terminology is, what is stored and the token may see.
+    """
     from hie.fhir.profiles import conformance
     from hie.fhir.profiles.terminology import asked_by
+    from hie.store.stored_profiles import StoredProfiles
     from hie.store.terminology import StoredTerminology
 
     library = ctx.profiles.library()
     asked = asked_by(library, StoredTerminology(ctx.store))
     return [
         OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity)
-        for one in conformance(resource, profiles, library, asked, with_support=with_support)
+        for one in conformance(
+            resource, profiles, library, asked, with_support=with_support, stored=StoredProfiles(ctx.store))
     ]

@@ -12,6 +12,7 @@ from hie.fhir.outcome import information
 from hie.fhir.profiles.checking import is_base
 from hie.interactions.accepting import profile_issues
 from hie.registry import Operation, standard_parameters
+from hie.store.stored_profiles import StoredProfiles
 
 _MODES = ("create", "update", "delete", "profile")
 
@@ -26,11 +27,18 @@ def validate(request: FhirRequest, ctx: Context) -> FhirResponse:
         raise InvalidRequest("mode=profile asks whether a stored resource, [type]/[id]/$validate, conforms to the "
                              "profile that is named.", expression="mode")
     if profile is not None and ctx.profiles.library().find(profile) is None and not is_base(profile):
-        raise NotSupported(f"No installed package has the profile {profile[:300]!r}; the CapabilityStatement names "
-                           "those there are.", expression="profile")
+        _refuse_unknown(profile, StoredProfiles(ctx.store))
     if mode == "delete":
         return _answer(_deletable(request, ctx))
     return _answer(_issues(_subject(request, ctx), request, mode, profile, ctx))
+
+
+def _refuse_unknown(profile: str, stored: StoredProfiles) -> None:
+    """Refuse a profile that is neither installed nor stored where the token may see it."""
+    if stored.find(profile) is None:
+        raise NotSupported(
+            stored.reason(profile) or f"No installed package has the profile {profile[:300]!r}, nor is it stored; the "
+            "CapabilityStatement names those that are installed.", expression="profile")
 
 
 def _answer(issues: list[OutcomeIssue]) -> FhirResponse:

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from hie.fhir import json_format
-from hie.fhir.fhirpath import model
+from hie.fhir.fhirpath import Watch, model
 from hie.fhir.primitives import shown
 from hie.fhir.validation.issue import Issue, Severity
 
 from . import bindings, constraints, extensions, matching, references, slicing
-from .library import Definition, Library
+from .library import Definition, Library, Stored
 from .place import Place
 from .tree import Node
 
@@ -23,6 +23,8 @@ MAX_DEEP = 40
 """Profiles that lead to one another: a Bundle's entries refer in circles."""
 MAX_CHECKS = 200_000
 MAX_ISSUES = 500
+MAX_SECONDS = 1.0
+MAX_LOOKED_AT = 200_000
 
 InValueSet = Callable[[str, "str | None", str], "bool | None"]
 """Asks the terminology: canonical of the value set, system, code."""
@@ -32,8 +34,16 @@ _BASE = "http://hl7.org/fhir/StructureDefinition/"
 class Check:
     """One validation: what it found, and what it may ask."""
 
-    def __init__(self, library: Library, terminology: Callable[[Definition], InValueSet]) -> None:
+    def __init__(
+        self, library: Library, terminology: Callable[[Definition], InValueSet], only: Stored | None = None
+    ) -> None:
         self.library = library
+        self.only_stored = only is not None
+        """Extensions are judged by stored definitions alone; another check asks the others."""
+        self.elsewhere = only
+        """Where a definition may be that the library has not."""
+        self.watch = Watch(MAX_SECONDS, MAX_LOOKED_AT) if only is not None else None
+        """Bounds the expressions of definitions that clients stored."""
         self.issues: list[Issue] = []
         self._terminology = terminology
         self._open: set[tuple[int, str]] = set()
@@ -156,7 +166,7 @@ class Check:
             return
         self._types(node, place, owner)
         bindings.check(self, node, place, owner)
-        constraints.check(self, node, place)
+        constraints.check(self, node, place, owner)
         if self.is_quiet:
             return
         for child in self._children_of(node, owner).values():

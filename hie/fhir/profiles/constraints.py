@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hie.fhir import facts, fhirpath
 
+from .library import Definition
 from .place import Place
 from .tree import Node
 
@@ -16,24 +17,26 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-def check(check: Check, node: Node, place: Place) -> None:
+def check(check: Check, node: Node, place: Place, owner: Definition) -> None:
     """Evaluate the invariants of an element; those of R4 itself have been asked already."""
     rows: list[Json] = node.kept("constraints", _of)
     if not rows or (place.value is None and not place.item.extra):
         return
+    watch = check.watch if owner.is_stored else None
     focus = place.value if type(place.value) is dict else place.item
     for row in rows:
-        holds = _holds(check, row, focus, place)
+        holds = _holds(check, row, focus, place, watch)
         if holds is False:
             severity = "error" if row.get("severity") == "error" else "warning"
             text = f"{str(row.get('human', row['key'])).rstrip('.')} ({row['key']})."
             check.tell(severity, "invariant", text, place.path)  # type: ignore[arg-type]
 
 
-def _holds(check: Check, row: Json, focus: Any, place: Place) -> bool | None:
+def _holds(check: Check, row: Json, focus: Any, place: Place, watch: fhirpath.Watch | None) -> bool | None:
     try:
         compiled = fhirpath.compile(str(row["expression"]), place.type)
-        return compiled.holds(focus, resource=place.around.resource, root_resource=place.around.root)
+        return compiled.holds(
+            focus, resource=place.around.resource, root_resource=place.around.root, watch=watch)
     except fhirpath.FhirPathError as error:
         check.tell("information", "informational", f"{row['key']} could not be evaluated: {error}", place.path)
         return None

@@ -47,8 +47,12 @@ def _check(check: Check, place: Place) -> None:
     if not isinstance(url, str) or ":" not in url:
         return  # a part of a complex extension
     definition = check.library.find(url)
+    if check.only_stored and (definition is None or not definition.is_stored):
+        return  # the other check has judged it, or told that nobody defines it
     if definition is not None and definition.type == "Extension":
         check.against(place, definition)
+    elif check.elsewhere is not None and check.elsewhere.find(url) is not None:
+        return  # the check of stored definitions judges it
     elif place.name == "modifierExtension":
         text = f"The modifier extension {url[:200]} is not defined by an installed package."
         check.tell("warning", "extension", text, place.path)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from .package import Package
 from .tree import Node, build
 
 Json = dict[str, Any]
+
+#: In place of a package's name: of a definition that is stored as a resource.
+STORED = ""
 
 
 class Definition:
@@ -24,6 +27,11 @@ class Definition:
         self.version = str(resource.get("version", ""))
         self.type: str = resource.get("type", "")
         self._tree: tuple[Node, dict[str, Node]] | None = None
+
+    @property
+    def is_stored(self) -> bool:
+        """Tell whether a client stored it, rather than an operator installed it."""
+        return self.package == STORED
 
     @property
     def root(self) -> Node:
@@ -89,6 +97,34 @@ class Library:
         rows = [one for one in self._terminology.get((type_name, url), ()) if version in (None, one[1].get("version"))]
         found = next((one for one in rows if one[0] == asking), rows[0] if rows else None)
         return None if found is None else ((*self._digests[found[0]], type_name, url), found[1])
+
+
+class Stored(Protocol):
+    """The definitions that are stored as resources, as far as who asks may see them."""
+
+    def find(self, canonical: str) -> Definition | None:
+        """Find a definition that can be used."""
+
+    def reason(self, canonical: str) -> str | None:
+        """Tell why one that is stored cannot be used."""
+
+
+class WithStored(Library):
+    """What is installed, and behind it what is stored."""
+
+    def __init__(self, installed: Library, stored: Stored) -> None:
+        self._installed, self._stored = installed, stored
+        self.packages = installed.packages
+
+    def find(self, canonical: str, asking: str | None = None) -> Definition | None:
+        """Find a definition; an installed one goes first."""
+        return self._installed.find(canonical, asking) or self._stored.find(canonical)
+
+    def terminology(
+        self, type_name: str, url: str, version: str | None, asking: str
+    ) -> tuple[tuple[str, ...], Json] | None:
+        """Find a value set or code system of the installed packages."""
+        return self._installed.terminology(type_name, url, version, asking)
 
 
 def version_order(version: str) -> list[tuple[int, int | str]]:

@@ -6,13 +6,13 @@ The resource is valid by the base rules of R4; these are not repeated.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from hie.fhir.validation.issue import Issue
 
 from . import extensions
 from .checking import Check, InValueSet, is_base
-from .library import Definition, Library
+from .library import Definition, Library, Stored, WithStored
 from .must_support import absent
 from .place import Place, around, of_resource
 
@@ -27,32 +27,68 @@ def conformance(
     *,
     with_declared: bool = True,
     with_support: bool = True,
+    stored: Stored | None = None,
 ) -> list[Issue]:
     """Give everything that is not as the profiles say: those named, and those that the resource declares.
 
-    A profile that is named and not known is an error; one that is declared and not known is told as a warning.
+    A profile that is named and not known is an error; one that is declared and not known is told as a warning. What is
+    installed is judged by itself: a definition that a client stored can neither change nor exhaust that.
     """
-    check = Check(library, terminology)
     whole = of_resource(resource)
-    asked = list(dict.fromkeys(profiles))
+    wanted = _wanted(whole, list(dict.fromkeys(profiles)), with_declared)
+    check = Check(library, terminology)
+    if stored is None:
+        _judge(check, whole, wanted, with_support)
+        return _told([check], whole)
+    behind = Check(WithStored(library, stored), terminology, stored)
+    later = [row for row in wanted if _is_stored(row.canonical, library, stored)]
+    check.elsewhere = stored
+    _judge(check, whole, [row for row in wanted if row not in later], with_support)
+    check.unknown = {one for one in check.unknown if stored.find(one) is None}
+    _judge(behind, whole, later, with_support)
+    return _told([check, behind], whole)
+
+
+class _Wanted(NamedTuple):
+    """A profile that a resource is judged by, and why."""
+
+    place: Place
+    canonical: str
+    is_asked: bool
+
+
+def _wanted(whole: Place, asked: list[str], with_declared: bool) -> list[_Wanted]:
+    rows = [_Wanted(whole, canonical, True) for canonical in asked]
+    for place in _resources(whole) if with_declared else ():
+        rows += [_Wanted(place, one, False) for one in declared(place.value) if place is not whole or one not in asked]
+    return rows
+
+
+def _is_stored(canonical: str, library: Library, stored: Stored) -> bool:
+    return library.find(canonical) is None and not is_base(canonical) and stored.find(canonical) is not None
+
+
+def _judge(check: Check, whole: Place, wanted: list[_Wanted], with_support: bool) -> None:
     try:
-        for canonical in asked:
-            _against(check, whole, canonical, with_support, is_asked=True)
-        for place in _resources(whole) if with_declared else ():
-            for canonical in declared(place.value):
-                if place.value is not resource or canonical not in asked:
-                    _against(check, place, canonical, with_support and place.value is resource, is_asked=False)
+        for row in wanted:
+            _against(check, row.place, row.canonical, with_support and row.place is whole, is_asked=row.is_asked)
         extensions.check_all(check, whole)
     except RecursionError:
         check.is_cut = True
-    if check.is_cut:
-        check.tell("warning", "incomplete", "The resource is too large to be checked against its profiles whole.",
-                   whole.path)
-    if check.unknown:
-        names = ", ".join(sorted(check.unknown)[:20])
-        check.tell("information", "informational", f"Not checked, since no installed package defines them: {names}.",
-                   whole.path)
-    return sorted(dict.fromkeys(check.issues), key=lambda one: _ORDER.index(one.severity))
+
+
+def _told(checks: list[Check], whole: Place) -> list[Issue]:
+    last = checks[-1]
+    if any(check.is_cut for check in checks):
+        last.tell("warning", "incomplete", "The resource is too large to be checked against its profiles whole.",
+                  whole.path)
+    unknown = set().union(*(check.unknown for check in checks))
+    if unknown:
+        names = ", ".join(sorted(unknown)[:20])
+        last.tell("information", "informational", f"Not checked, since no installed package defines them: {names}.",
+                  whole.path)
+    found = dict.fromkeys(issue for check in checks for issue in check.issues)
+    return sorted(found, key=lambda one: _ORDER.index(one.severity))
 
 
 _ORDER = ("fatal", "error", "warning", "information")
@@ -72,7 +108,8 @@ def _against(check: Check, place: Place, canonical: str, with_support: bool, *, 
             if canonical.rpartition("/")[2].partition("|")[0] not in (place.type, "Resource", "DomainResource"):
                 check.tell("error", "structure", f"{place.type} is found; {canonical} is meant.", place.path)
             return
-        text = f"No installed package has the profile {canonical[:300]}."
+        reason = None if check.elsewhere is None else check.elsewhere.reason(canonical)
+        text = reason or f"No installed package has the profile {canonical[:300]}."
         check.tell("error" if is_asked else "warning", "not-found", text, place.path)
         return
     check.against(place, definition)

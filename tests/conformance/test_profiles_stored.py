@@ -1,0 +1,168 @@
+"""StructureDefinitions that clients stored are profiles for tokens that see them, and behind what is installed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from hie.fhir.profiles import read
+from hie.store import packages
+from hie.store.packages import REMEMBERED_MICROSECONDS
+from tests.builders import bundle, entry, patient, post
+from tests.packages import BASE, element, profile, tarball
+
+URL = BASE + "phoned"
+NAMED = f"Patient/$validate?profile={URL}"
+GOOD = patient(meta={"profile": [URL]}, telecom=[{"system": "phone", "value": "1"}])
+BAD = patient(meta={"profile": [URL]})
+
+
+def stored(definition: Any, **more: Any) -> Any:
+    """Make of a definition of the tests' packages one that R4's own rules accept."""
+    kind = definition["type"]
+    elements = [{"definition": "x", "base": {"path": one["path"], "min": 0, "max": "*"}, **one}
+                for one in definition["snapshot"]["element"]]
+    base = f"http://hl7.org/fhir/StructureDefinition/{kind}"
+    return {**definition, "snapshot": {"element": elements}, "baseDefinition": base, **more}
+
+
+PHONED = stored(profile("phoned", "Patient", element("Patient.telecom", min=1)))
+
+
+@pytest.fixture
+def treat(app: Any, clock: Any) -> Any:
+    def treat(mode: str) -> None:
+        store = app.extensions["hie"].store
+        store.database.write(lambda connection: packages.set_mode(connection, 1, mode))
+        clock.forward(REMEMBERED_MICROSECONDS / 1e6 + 1)
+
+    return treat
+
+
+def issues(answer: Any, severity: str = "error") -> list[tuple[str, str]]:
+    assert answer.status == 200, answer.content
+    return [(one["code"], one["expression"][0]) for one in answer.json["issue"] if one["severity"] == severity]
+
+
+@pytest.mark.proves("operation:any/$validate")
+def test_a_stored_profile_is_validated_against_in_the_version_that_is_meant(fhir: Any) -> None:
+    fhir.post(NAMED, patient()).refused(400, "not-supported", "profile", "nor is it stored")
+    fhir.create(PHONED)
+    assert issues(fhir.post(NAMED, patient())) == [("required", "Patient.telecom")]
+    assert issues(fhir.post(NAMED, GOOD)) == []
+    assert issues(fhir.post("Patient/$validate", BAD)) == [("required", "Patient.telecom")]
+    newer = stored(profile("phoned", "Patient", element("Patient.photo", min=1), version="1.10.0"))
+    made = fhir.create(newer)
+    assert issues(fhir.post(NAMED, patient())) == [("required", "Patient.photo")]
+    assert issues(fhir.post(NAMED + "|1.0.0", patient())) == [("required", "Patient.telecom")]
+    fhir.post(NAMED + "|3", patient()).refused(400, "not-supported", "profile")
+    fhir.delete(f"StructureDefinition/{made['id']}")
+    assert issues(fhir.post(NAMED, patient())) == [("required", "Patient.telecom")]
+
+
+def test_what_declares_a_stored_profile_is_judged_on_write(fhir: Any, treat: Any) -> None:
+    fhir.create(PHONED)
+    assert fhir.post("Patient", BAD).status == 201
+    treat("warn")
+    told = fhir.post("Patient", BAD, Prefer="return=OperationOutcome").json["issue"]
+    assert [(one["severity"], one["code"]) for one in told if one["code"] == "required"] == [("warning", "required")]
+    treat("reject")
+    fhir.post("Patient", BAD).refused(422, "required", "Patient.telecom")
+    assert fhir.post("Patient", GOOD).status == 201
+    fhir.post("", bundle(post(GOOD), post(BAD))).refused(422, "required", "Bundle.entry[1].resource.telecom")
+    batch = fhir.post("", bundle(post(GOOD), entry("POST", "Patient", BAD), type_="batch")).json["entry"]
+    assert [one["response"]["status"][:3] for one in batch] == ["201", "422"]
+
+
+def test_a_profile_that_the_token_may_not_see_is_none_for_it(fhir: Any, client: Any, treat: Any) -> None:
+    fhir.create(PHONED)
+    treat("reject")
+    for scopes in (("system/Patient.cruds",), ("system/Patient.cruds", "system/StructureDefinition.cr"),
+                   ("system/Patient.cruds", "system/StructureDefinition.rs?status=draft")):
+        blind = client(*scopes, name=" ".join(scopes))
+        refused = blind.post(NAMED, patient())
+        refused.refused(400, "not-supported", "profile", "nor is it stored")
+        unknown = blind.post(NAMED.replace("phoned", "nobody"), patient())
+        assert unknown.content.replace(b"nobody", b"phoned") == refused.content
+        assert blind.post("Patient", BAD).status == 201
+        told = blind.post("Patient/$validate", BAD).json["issue"]
+        assert not any("telecom" in one["diagnostics"] for one in told)
+    seeing = client("system/Patient.cruds", "system/StructureDefinition.rs?status=active")
+    seeing.post("Patient", BAD).refused(422, "required", "Patient.telecom")
+
+
+@pytest.mark.parametrize(
+    ("definition", "words"),
+    [
+        ({**{name: one for name, one in PHONED.items() if name != "snapshot"},
+          "differential": {"element": [{"id": "Patient", "path": "Patient"}]}}, "with a snapshot"),
+        (stored(profile("phoned", "Patient", element("Patient.colour"))), "'Patient.colour': R4 has no such element"),
+        (stored(profile("phoned", "Patient"), derivation="specialization"), "is no profile"),
+    ],
+    ids=["no snapshot", "nonsense", "no profile"],
+)  # fmt: skip
+def test_one_that_cannot_be_used_is_told_why(fhir: Any, treat: Any, definition: Any, words: str) -> None:
+    id_ = fhir.create(definition)["id"]
+    fhir.post(NAMED, patient()).refused(400, "not-supported", "profile", words)
+    treat("reject")
+    told = fhir.post("Patient", BAD, Prefer="return=OperationOutcome")
+    assert told.status == 201
+    assert any(f"StructureDefinition/{id_}" in one["diagnostics"] for one in told.json["issue"])
+
+
+def test_stored_extensions_are_judged_by_their_definitions(fhir: Any) -> None:
+    for name in ("seen", "changed"):
+        value = element("Extension.value[x]", types="boolean", min=1, max="1")
+        fhir.create(stored(profile(name, "Extension", element("Extension.url"), value,
+                                   context=[{"type": "element", "expression": "Patient"}])))  # fmt: skip
+    right = patient(extension=[{"url": BASE + "seen", "valueBoolean": True}],
+                    modifierExtension=[{"url": BASE + "changed", "valueBoolean": True}])  # fmt: skip
+    answer = fhir.post("Patient/$validate", right)
+    assert issues(answer) == []
+    assert not any(code == "extension" for code, _ in issues(answer, "warning"))  # it is defined
+    wrong = patient(extension=[{"url": BASE + "seen", "valueString": "x"}, {"url": BASE + "other", "valueCode": "x"}],
+                    contact=[{"gender": "male", "name": {"text": "x"},
+                              "extension": [{"url": BASE + "seen", "valueBoolean": True}]}])  # fmt: skip
+    answer = fhir.post("Patient/$validate", wrong)
+    assert sorted(set(issues(answer))) == [
+        ("extension", "Patient.contact[0].extension[0]"), ("structure", "Patient.extension[0].value"),
+    ]  # fmt: skip
+    assert any(BASE + "other" in one["diagnostics"] and BASE + "seen" not in one["diagnostics"]
+               for one in answer.json["issue"])
+
+
+def test_a_stored_definition_neither_changes_nor_exhausts_what_is_installed(app: Any, fhir: Any, treat: Any) -> None:
+    store = app.extensions["hie"].store
+    installed = profile("phoned", "Patient", element("Patient.photo", min=1))
+    store.database.write(lambda connection: packages.add(connection, read(tarball(installed)), 0))
+    fhir.create(PHONED)  # the same URL and version, with another rule
+    slow = "(1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9).repeat($this + 1).count() > 0"
+    costly = [{"key": f"x-{at}", "severity": "error", "human": "x", "expression": slow} for at in range(50)]
+    fhir.create(stored(profile("costly", "Patient", element("Patient.name", constraint=costly))))
+    treat("reject")
+    started = time.monotonic()
+    hostile = patient(meta={"profile": [BASE + "costly", URL]})
+    refused = fhir.post("Patient", hostile)
+    refused.refused(422, "required", "Patient.photo")
+    assert "telecom" not in refused.content.decode()
+    assert time.monotonic() - started < 20
+
+
+def test_where_nothing_is_stored_a_validation_asks_once(app: Any, fhir: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hie.store import stored_profiles
+
+    asked: list[Any] = []
+    search = stored_profiles.engine.search
+    monkeypatch.setattr(stored_profiles.engine, "search",
+                        lambda store, query: asked.append(query.type) or search(store, query))  # fmt: skip
+    many = patient(extension=[{"url": f"http://example.org/{at}", "valueCode": "x"} for at in range(50)])
+    assert issues(fhir.post("Patient/$validate", many)) == []
+    assert asked == ["StructureDefinition"]
+    fhir.create(PHONED)
+    asked.clear()
+    many["extension"] *= 5
+    many["extension"] += [{"url": f"http://example.org/more/{at}", "valueCode": "x"} for at in range(300)]
+    assert issues(fhir.post("Patient/$validate", many)) == []
+    assert len(asked) <= stored_profiles.MOST_LOOKED_UP + 1
