@@ -12,16 +12,22 @@ import hmac
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, and_, bindparam, select
 
-from hie.store.crypto import Blind, SealBroken, associated_data, open_, seal
+from hie.store.crypto import Blind, SealBroken, associated_data, open_, seal, seal_short
 from hie.store.models import audit
 
 GENESIS = b""
+#: What the sealed part of a record tells, in this order; the last two only where there is something to tell.
+_DETAIL = ("request", "type", "id", "query", "patient", "touched")
+#: From so many bytes on a detail is compressed.
+SHORT = 400
+_CHAINED = itemgetter("stream", "seq", "tenant", "at", "client", "interaction", "status", "entity", "patient")
 
 
 @dataclass(slots=True)
@@ -78,11 +84,11 @@ class AuditStream:
 
     def _row(self, entry: AuditEntry, seq: int) -> dict[str, Any]:
         keys = self._keys[entry.tenant]
-        detail: dict[str, Any] = {"request": entry.request_id, "type": entry.type, "id": entry.id, "query": entry.query}
-        if entry.patient:
-            detail["patient"] = entry.patient
+        detail: list[Any] = [entry.request_id, entry.type, entry.id, entry.query]
+        if entry.patient or entry.touched:
+            detail.append(entry.patient or None)
         if entry.touched:
-            detail["touched"] = entry.touched
+            detail.append(entry.touched)
         return {
             "stream": self.name,
             "seq": seq,
@@ -93,14 +99,18 @@ class AuditStream:
             "status": entry.status,
             "entity": keys.entity(entry.type, entry.id),
             "patient": keys.entity("Patient", entry.patient),
-            "sealed": seal(keys.cipher, orjson.dumps(detail), _place(self.name, seq)),
+            "sealed": _sealed(keys.cipher, orjson.dumps(detail), _place(self.name, seq)),
         }
+
+
+def _sealed(cipher: AESGCM, detail: bytes, place: bytes) -> bytes:
+    """Seal a detail: most are short; that of a Bundle names every resource that it wrote."""
+    return (seal_short if len(detail) <= SHORT else seal)(cipher, detail, place)
 
 
 def chain(key: bytes, before: bytes, row: dict[str, Any]) -> bytes:
     """Return the mac of `row` after the mac `before`."""
-    names = ("stream", "seq", "tenant", "at", "client", "interaction", "status", "entity", "patient")
-    text = associated_data(*(row[name] for name in names))
+    text = associated_data(*_CHAINED(row))
     return hashlib.blake2b(before + b"\x1e" + text + b"\x1e" + bytes(row["sealed"]), key=key, digest_size=16).digest()
 
 
@@ -119,7 +129,11 @@ def _place(stream: str, seq: int) -> bytes:
 
 def detail_of(keys: AuditKeys, row: Any) -> dict[str, Any]:
     """Open the sealed part of a record; SealBroken when it was tampered with."""
-    return orjson.loads(open_(keys.cipher, bytes(row.sealed), _place(row.stream, row.seq)))
+    detail = orjson.loads(open_(keys.cipher, bytes(row.sealed), _place(row.stream, row.seq)))
+    if isinstance(detail, dict):  # records of earlier versions
+        return detail
+    found = dict(zip(_DETAIL, detail, strict=False))
+    return {name: value for name, value in found.items() if value is not None or name in _DETAIL[:4]}
 
 
 def find(

@@ -17,6 +17,7 @@ import threading
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -197,9 +198,10 @@ class _Segment:
 
 #: What a record has in the file, before its sealed part and its mac.
 NAMES = ("stream", "seq", "tenant", "at", "client", "interaction", "status", "entity", "patient")
+_VALUES = itemgetter(*NAMES)
 
 
 def frame_of(row: Row) -> bytes:
     """Return a record as it stands in the file."""
-    body = orjson.dumps([*(row[name] for name in NAMES), row["sealed"].hex(), row["mac"].hex()])
+    body = orjson.dumps([*_VALUES(row), row["sealed"].hex(), row["mac"].hex()])
     return HEAD.pack(len(body), zlib.crc32(body)) + body

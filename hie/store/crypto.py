@@ -1,8 +1,8 @@
 """Sealing of stored content, and the keyed hashes that search runs on (D5, D6).
 
 A sealed value is `version | nonce (12) | ciphertext and tag`: AES-256-GCM (NIST SP 800-38D) over zstd (RFC 8878) with
-the shipped dictionary. Its associated data name the place it belongs to, so that a value that is moved to another
-tenant, resource, id or version does not open.
+the shipped dictionary, or over a short value as it is. Its associated data name the place it belongs to, so that a
+value that is moved to another tenant, resource, id or version does not open.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 NONCE = 12
 PLAIN, COMPRESSED = b"\x01", b"\x02"
+#: Part of the place of what is not compressed, so that a changed first byte does not open it as something else.
+_PLAIN_PLACE = b"\x1fplain"
 #: Opened content may not be larger than this: a bound for the decompressor, above any accepted body.
 LARGEST_CONTENT = 256 * 1024 * 1024
 
@@ -40,15 +42,23 @@ def place_of_version(tenant: int, type_name: str, id_: str, vid: int, data_key: 
 def seal(key: AESGCM, plain: bytes, place: bytes) -> bytes:
     """Compress and encrypt `plain` for `place`."""
     nonce = os.urandom(NONCE)
-    return COMPRESSED + nonce + key.encrypt(nonce, _zstd().compress(plain), place)
+    return COMPRESSED + nonce + key.encrypt(nonce, _zstd().compressor.compress(plain), place)
+
+
+def seal_short(key: AESGCM, plain: bytes, place: bytes) -> bytes:
+    """Encrypt what is too short to be worth compressing: an audit record's detail, of which each request makes one."""
+    nonce = os.urandom(NONCE)
+    return PLAIN + nonce + key.encrypt(nonce, plain, place + _PLAIN_PLACE)
 
 
 def open_(key: AESGCM, sealed: bytes, place: bytes) -> bytes:
-    """Return what `seal` was given; SealBroken when key, place or bytes differ."""
+    """Return what `seal` or `seal_short` was given; SealBroken when key, place or bytes differ."""
     try:
+        if sealed[:1] == PLAIN:
+            return key.decrypt(sealed[1 : 1 + NONCE], sealed[1 + NONCE :], place + _PLAIN_PLACE)
         opened = key.decrypt(sealed[1 : 1 + NONCE], sealed[1 + NONCE :], place)
         if sealed[:1] == COMPRESSED:
-            return _zstd().decompress(opened)
+            return _zstd().decompressor.decompress(opened, max_output_size=LARGEST_CONTENT)
     except (InvalidTag, ValueError, zstandard.ZstdError) as error:
         raise SealBroken("A sealed value does not open.") from error
     raise SealBroken(f"A sealed value has the unknown format {sealed[:1]!r}.")
@@ -59,14 +69,8 @@ class _Zstd(threading.local):
 
     def __init__(self) -> None:
         dictionary = zstandard.ZstdCompressionDict(_dictionary())
-        self._compressor = zstandard.ZstdCompressor(level=1, dict_data=dictionary, write_checksum=False)
-        self._decompressor = zstandard.ZstdDecompressor(dict_data=dictionary)
-
-    def compress(self, data: bytes) -> bytes:
-        return self._compressor.compress(data)
-
-    def decompress(self, data: bytes) -> bytes:
-        return self._decompressor.decompress(data, max_output_size=LARGEST_CONTENT)
+        self.compressor = zstandard.ZstdCompressor(level=1, dict_data=dictionary, write_checksum=False)
+        self.decompressor = zstandard.ZstdDecompressor(dict_data=dictionary)
 
 
 @cache

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from hie.app import Application
@@ -166,9 +167,14 @@ def _base_url(here: Exchange) -> str:
     if application.settings.base_url:
         return application.base_url
     host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+    return _base(environ["wsgi.url_scheme"], host, environ.get("SCRIPT_NAME", ""))
+
+
+@lru_cache(maxsize=64)
+def _base(scheme: str, host: str, root: str) -> str:
     if _HOST.fullmatch(host) is None:
         raise InvalidRequest("The Host header is not a host.", expression="http.Host")
-    return f"{environ['wsgi.url_scheme']}://{host}{environ.get('SCRIPT_NAME', '')}{PREFIX}"
+    return f"{scheme}://{host}{root}{PREFIX}"
 
 
 def _conditions(environ: dict[str, Any]) -> Conditions | None:

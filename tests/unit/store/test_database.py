@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import Connection, func, insert, select, update
 
 from hie.store import audit as audit_trail
 from hie.store.audit import AuditEntry
+from hie.store.crypto import associated_data, seal
 from hie.store.database import Again
 from hie.store.models import audit, model
 from hie.store.store import Store
@@ -139,6 +143,36 @@ def test_an_edited_audit_trail_is_found(store: Store, change: Callable[[Connecti
     assert list(audit_trail.verify(store.database.connection(), keys)) == []
     store.database.write(change)
     assert any(sentence in problem for problem in audit_trail.verify(store.database.connection(), keys))
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        {"id": None, "type": None}, {"query": "name=é"}, {"patient": "p1"}, {"touched": ["Patient/1", "Patient/2"]},
+        {"touched": [f"Observation/{number}" for number in range(200)], "patient": "p1"},
+    ],
+    ids=["nothing", "a query", "a patient", "resources", "very many resources"],
+)
+def test_an_audit_record_tells_what_it_was_given(store: Store, detail: dict[str, Any]) -> None:
+    record = replace(entry(store), **{**detail, "touched": tuple(detail.get("touched", ()))})
+    store.database.record(record)
+    store.database.settle_records()
+    (found,) = audit_trail.find(store.database.connection(), store.tenants[1].audit_keys, 1)
+    told = {name: found[name] for name in found if name in ("request", "type", "id", "query", "patient", "touched")}
+    assert told == {"request": "r0", "type": "Patient", "id": "p1", "query": "", **detail}
+
+
+def test_audit_records_of_earlier_versions_are_read(store: Store) -> None:
+    keys, record = store.tenants[1].audit_keys, entry(store, patient="p1")
+    store.database.record(record)
+    store.database.settle_records()
+    connection = store.database.connection()
+    row = connection.execute(select(audit)).one()
+    detail = {"request": "r0", "type": "Patient", "id": "p1", "query": "", "patient": "p1"}
+    sealed = seal(keys.cipher, orjson.dumps(detail), associated_data("audit", row.stream, row.seq))
+    store.database.write(lambda inside: inside.execute(update(audit).values(sealed=sealed)))
+    (found,) = audit_trail.find(connection, keys, 1)
+    assert found.items() >= detail.items()
 
 
 def test_audit_records_are_found_by_patient_entity_and_client(store: Store) -> None:
