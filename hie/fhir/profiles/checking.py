@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hie.fhir import json_format
-from hie.fhir.fhirpath import Watch, model
+from hie.fhir.fhirpath import Element, FhirPathError, Watch, compile_once, model
 from hie.fhir.primitives import shown
 from hie.fhir.validation.issue import Issue, Severity
 
@@ -52,6 +52,7 @@ class Check:
         self._quiet = 0
         self._failed = False
         self.unknown: set[str] = set()
+        self._selected: dict[tuple[str, int], list[Element] | None] = {}
         self.is_cut = False
         """The resource was too large to be looked at whole."""
 
@@ -140,6 +141,20 @@ class Check:
         """Give the definition of a value that has exactly one profile."""
         definition = self.find(canonicals[0], owner) if len(canonicals) == 1 else None
         return (None, owner) if definition is None else (definition.root, definition)
+
+    def selected(self, expression: str, resource: Any, owner: Definition) -> list[Element] | None:
+        """Give what a FHIRPath selects of a resource; None where that cannot be decided. The answer is kept."""
+        mark = (expression, id(resource))
+        if mark not in self._selected:
+            watch = self.watch if owner.is_stored else None
+            try:
+                compiled = compile_once(expression, str(resource["resourceType"]))
+                found = compiled.items(resource, resource=resource, root_resource=resource, watch=watch)
+                is_condition = any(type(one.value) is bool and one.type.startswith("System.") for one in found)
+                self._selected[mark] = None if is_condition else found
+            except FhirPathError:
+                self._selected[mark] = None
+        return self._selected[mark]
 
     def is_of(self, type_name: str, code: str) -> bool:
         """Tell whether a value's type is the one that is meant."""

@@ -65,22 +65,36 @@ def check_context(check: Check, place: Place, definition: Definition) -> None:
     rows = definition.resource.get("context")
     if place.parent is None or not isinstance(rows, list) or not rows:
         return
-    if not any(_allows(row, place.parent) for row in rows if isinstance(row, dict)):
+    if not any(_allows(check, row, place.parent, definition) for row in rows if isinstance(row, dict)):
         allowed = ", ".join(str(row.get("expression")) for row in rows if isinstance(row, dict))
         check.tell("error", "extension", f"The extension {definition.url} is for {allowed}; it stands in "
                    f"{place.parent.type}.", place.path)
 
 
-def _allows(row: dict[str, Any], parent: Place) -> bool:
+def _allows(check: Check, row: dict[str, Any], parent: Place, definition: Definition) -> bool:
     expression = str(row.get("expression", "")).removesuffix("[x]")
     kind = row.get("type")
     if kind == "extension":
         return isinstance(parent.value, dict) and parent.value.get("url") == expression
+    if kind == "fhirpath":
+        return _is_selected(check, str(row.get("expression", "")), parent, definition)
     if kind != "element" or ":" in expression:
-        return True  # by FHIRPath, or of a profile's element: not decided here
+        return True  # of a profile's element: not decided here
     if expression == "CanonicalResource":  # R5's word in definitions made for several versions
         return model.children(parent.type).get("url") is not None
     return model.is_a(parent.type, expression) or _path(parent) == expression
+
+
+def _is_selected(check: Check, expression: str, parent: Place, definition: Definition) -> bool:
+    """Tell whether a FHIRPath, asked of the resource, selects an element; what cannot be decided counts as yes."""
+    resource = parent.around.resource
+    found = check.selected(expression, resource, definition)
+    if found is None:
+        return True
+    if isinstance(parent.value, dict):
+        return any(one.value is parent.value for one in found)
+    # Primitives have no identity: one of this type with this value is meant.
+    return parent.value is None or any(one.value == parent.value and one.type == parent.type for one in found)
 
 
 def _path(place: Place) -> str:

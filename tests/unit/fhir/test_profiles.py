@@ -222,6 +222,40 @@ def test_an_extension_stands_where_its_definition_lets_it_sliced_or_not() -> Non
     assert told(resource, nobody, RACE) == [("error", "extension", "Patient.name[0].extension[0]")]
 
 
+def _with_extensions() -> Json:
+    """A Patient with the extension race in seven places."""
+    race = [{"url": BASE + "race", "valueString": "x"}]
+    return patient(
+        extension=race, name=[{"use": "official", "family": "A", "extension": race}, {"use": "old", "extension": race}],
+        _gender={"extension": race}, _birthDate={"extension": race}, multipleBirthBoolean=True,
+        _multipleBirthBoolean={"extension": race}, contact=[{"name": {"family": "B", "extension": race}}],
+    )  # fmt: skip
+
+
+EVERYWHERE = ["extension[0]", "name[0].extension[0]", "name[1].extension[0]", "gender.extension[0]",
+              "birthDate.extension[0]", "multipleBirth.extension[0]", "contact[0].name.extension[0]"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("expression", "allowed"),
+    [
+        ("Patient", [0]), ("Patient.name", [1, 2]), ("name.where(use = 'official')", [1]), ("Patient.gender", [3]),
+        ("Patient.gender | Patient.birthDate", [3, 4]), ("descendants().ofType(HumanName)", [1, 2, 6]),
+        ("Patient.multipleBirth", [5]), ("contact.name", [6]), ("Observation", []), ("Patient.photo", []),
+        # what cannot be decided is no error: a condition, an expression that fails
+        ("name.exists()", [0, 1, 2, 3, 4, 5, 6]), ("name.single()", [0, 1, 2, 3, 4, 5, 6]),
+    ],
+)  # fmt: skip
+def test_an_extension_stands_where_a_fhirpath_selects_its_element(expression: str, allowed: list[int]) -> None:
+    race = {**RACE, "context": [{"type": "fhirpath", "expression": expression}]}
+    plain = profile("q", "Patient", element("Patient.name"))
+    refused = [where.removeprefix("Patient.") for _, code, where in told(_with_extensions(), plain, race)
+               if code == "extension"]  # fmt: skip
+    assert sorted(refused) == sorted(EVERYWHERE[at] for at in range(7) if at not in allowed)
+    both = {**race, "context": [*race["context"], {"type": "element", "expression": "Patient"}]}
+    assert "Patient.extension[0]" not in [where for _, _, where in told(_with_extensions(), plain, both)]
+
+
 def test_a_modifier_extension_that_nobody_defines_is_a_warning() -> None:
     resource = patient(modifierExtension=[{"url": "urn:nobody", "valueBoolean": True}])
     plain = profile("q", "Patient", element("Patient.modifierExtension"))
