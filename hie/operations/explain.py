@@ -37,6 +37,7 @@ def explain(request: FhirRequest, ctx: Context) -> FhirResponse:
         now=ctx.clock(),
         terminology=Later(ctx.store),
         compartment=meant.compartment,
+        contained=True,
     )
     restricted = _grant(query, ctx)
     asked = urlencode(query.self_link, safe=":|,/$", quote_via=quote)

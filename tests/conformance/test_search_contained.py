@@ -183,6 +183,18 @@ def test_a_batch_and_a_form_ask_as_well(filled: Fhir) -> None:
     assert urls(form) == ["DiagnosticReport/r2"]
 
 
+@pytest.mark.parametrize("which", ["true", "both"])
+@pytest.mark.parametrize("answer", ["container", "contained"])
+def test_explain_tells_of_it(filled: Fhir, client: Callable[..., Fhir], which: str, answer: str) -> None:
+    asked = f"Observation/$explain?_contained={which}&_containedType={answer}&code=8867-4"
+    told = [one["valueString"] for one in filled.get(asked).json["parameter"] if one["name"] == "growth"]
+    assert any("contained resources match is found first" in one for one in told)
+    whole = client("system/*.cruds", "admin").get(asked).json["parameter"]
+    statements = [{part["name"]: part for part in one["part"]} for one in whole if one["name"] == "statement"]
+    assert len(statements) == (2 if which == "both" else 1)
+    assert "FROM contained" in statements[-1]["sql"]["valueString"]
+
+
 REFUSED = [
     ("Observation?_contained=yes", "invalid", "_contained", "true, false, both"),
     ("Observation?_contained=true&_contained=both", "invalid", "_contained", "given twice"),

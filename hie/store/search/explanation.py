@@ -125,6 +125,8 @@ def _growth(asked: list[Question], query: SearchQuery) -> Iterator[str]:
         yield "The total counts up to some thousand matches, and of more asks a sample; _total=none leaves it out."
     if query.criteria and all(one.name.endswith((":missing", ":not")) for one in asked):
         yield "No criterion has an index that leads to its matches: resources are read until the page is full."
+    if query.contained is not None:
+        yield "What contained resources match is found first, in tables of their own; then the page is cut."
     if len(query.criteria) > 1:
         yield "The matches of the most selective criterion are looked at until the page is full."
     if not all(isinstance(one, Criterion) for one in query.criteria):
@@ -147,7 +149,7 @@ def planned(store: ResourceStore, query: SearchQuery) -> list[Planned]:
     for phase, statement, bound in engine.first_pages(store, query):
         sql = str(statement.compile(connection.engine))  # type: ignore[attr-defined]
         plan, rows = _plan(connection, statement, bound)
-        if connection.dialect.name == "sqlite":
+        if connection.dialect.name == "sqlite" and query.contained is None:
             rows = _looked_at(connection, store.tenant, query.type, phase.clause)
         found.append(Planned(_phase(phase), " ".join(sql.split()), plan, rows))
     return found
