@@ -393,3 +393,18 @@ def test_definitions_wait_while_many_runs_over_the_index_are_not_done(fhir, clie
     work()
     assert {"eyes0", "eyes1", "eyes10", "eyes19"} <= codes(fhir)
     assert "eyes2" not in codes(fhir)
+
+
+def test_what_is_contained_is_not_indexed_by_parameters_defined_here(fhir, client, work, clean):
+    fhir.create(definition())
+    fhir.create({**observation("#p"), "contained": [eyed("blue", id="p")]})
+    fhir.put("Patient/q", eyed("blue", id="q"))
+    standing = fhir.create(observation("Patient/q"))["id"]
+    work()
+    fhir.get("Patient?_contained=true&eyes=blue").refused(400, "not-supported", "eyes", "what is contained")
+    assert ids(fhir.get("Observation?subject:Patient.eyes=blue")) == {standing}
+    assert len(ids(fhir.get("Observation?subject:Patient.name=anna"))) == 2
+    bound = client("system/Observation.rs", "system/Patient.rs?eyes:not=brown")
+    bound.get("Observation?_contained=true").refused(403, "forbidden", None, "eyes:not")
+    assert ids(bound.get("Observation?subject:Patient.name=anna")) == {standing}
+    assert clean()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -284,4 +285,20 @@ def test_rows_that_are_no_longer_kept_are_gone_when_the_store_is_opened(settings
     upgraded = Store.open(settings)
     assert check(upgraded).problems == []
     assert found_by_chain(upgraded) == ["o1", "o2"]
+    upgraded.close()
+
+
+def test_what_resources_contain_is_indexed_in_a_store_from_before(settings: Settings) -> None:
+    store = Store.open(settings)
+    report = {"resourceType": "DiagnosticReport", "id": "r", "status": "final", "code": {"text": "x"}}
+    for value in (1, 2):
+        report = {**report, "contained": [observation(value=value, id="x")], "result": [{"reference": "#x"}]}
+        changed = bound(store).transact(partial(ResourceStore.update, type="DiagnosticReport", id="r", content=report))
+    go_back(store, "0008")
+    store.close()
+    upgraded = Store.open(settings)
+    assert check(upgraded).problems == []
+    for at, value in ((changed.updated - 1, "1"), (changed.updated, "2")):
+        asked = query.parse("Observation", [("_contained", "true"), ("value-quantity", value)], contained=True)
+        assert [one.id for one in bound(upgraded).as_of(at).search(asked).matches] == ["r"]
     upgraded.close()
