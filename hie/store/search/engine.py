@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Executable, Select, bindparam, func, literal_column, select
 from sqlalchemy.types import BigInteger
@@ -103,12 +103,13 @@ def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     if position is not None and position.at is not None:
         store = store.as_of(position.at)
     asked = _asked(store, query)
-    if query.count and _is_sorted_opened(query, asked):
+    if query.sort and query.count and _is_sorted_opened(query, asked):
         return _page_opened(store, query, asked, position)
     if query.count == 0:
         return SearchPage([], [], None if query.total == "none" else _all(store, query, asked))
     parts = _parts(store, query, asked)
-    ordering.check(position, [one.phase for one in parts])
+    if position is not None:
+        ordering.check(position, [one.phase for one in parts])
     size, total = query.count, None
     if position is not None and position.is_end:
         total = _count(store, asked, None)
@@ -226,8 +227,7 @@ def _condition(store: ResourceStore, type_name: str, parameters: Sequence[tuple[
 # ---- what is asked ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Arm:
+class _Arm(NamedTuple):
     """One question to the index, with the grant, and the tests of what the index cannot decide.
 
     `inside`: it is asked of contained resources (hie.store.search.containing).
@@ -238,8 +238,7 @@ class _Arm:
     inside: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     """What a whole search asks: matches of one arm come before those of the next, and are none of these."""
 
     type: str | None
@@ -331,8 +330,7 @@ def _over_types(by_type: dict[str, Clause], names: list[str]) -> Clause:
 # ---- pages -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """One ordered part of what one arm finds."""
 
     arm: _Arm
@@ -350,7 +348,7 @@ def _unordered(asked: _Asked) -> list[_Part]:
 
 def _is_sorted_opened(query: SearchQuery, asked: _Asked) -> bool:
     """Tell whether no index has the order that a search asks for."""
-    if opened_order.is_needed(query) or (bool(query.sort) and len(asked.arms) > 1):
+    if opened_order.is_needed(query) or (query.sort and len(asked.arms) > 1):
         return True
     return asked.arms[0].inside and any(one.parameter.code == "_id" for one in query.sort)  # their ids are hashed
 
@@ -377,9 +375,9 @@ class _Found:
 
 
 def _opened(store: ResourceStore, parts: Sequence[_Part], found: _Found, count: int) -> list[StoredVersion]:
+    if all(version is None for version in found.versions) and not parts[-1].arm.inside:
+        return store.open([row for _, row in found.rows[:count]])
     rows, versions = found.rows[:count], found.versions[:count]
-    if all(version is None for version in versions) and not parts[-1].arm.inside:
-        return store.open([row for _, row in rows])
     closed = [(parts[number].arm, row) for (number, row), one in zip(rows, versions, strict=True) if one is None]
     opened: list[StoredVersion] = []
     for arm, some in groupby(closed, key=lambda one: one[0]):
@@ -492,7 +490,7 @@ def _total(
         return found
     if query.total is not None:
         return _all(store, query, asked)
-    if not asked.is_decided or not all(_is_counted_cheaply(arm.clause) for arm in asked.arms):
+    if any(arm.verify or not _is_counted_cheaply(arm.clause) for arm in asked.arms):
         return None
     counted = _count(store, asked, COUNTED + 1)
     return counted if counted <= COUNTED else None

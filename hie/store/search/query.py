@@ -153,11 +153,12 @@ class _Reader:
         self._result: list[tuple[str, str]] = []
         self._ignored: list[str] = []
         self._self_link: list[tuple[str, str]] = []
-        self._contained: Containment | None = None
+        self._contained: str | None = None
+        self._contained_type: str | None = None
+        self._sources: list[tuple[str, str, str, frozenset[str]]] = []
 
     def read(self, parameters: Sequence[tuple[str, str]], default_count: int) -> SearchQuery:
         self._read_types(parameters)
-        self._contained = self._containment(parameters)
         for name, text in parameters:
             self._read_one(name, text)
         count = default_count if self._count is None else self._count
@@ -165,13 +166,15 @@ class _Reader:
             count = 0
         if self._includes and ("_summary", "text") in self._result:
             raise InvalidSearch("_include and _revinclude cannot be asked with _summary=text.", expression="_summary")
-        if self._contained is not None:
-            self._check_contained(self._contained)
+        contained = None if self._contained in (None, "false") else self._containment()
+        if contained is None or not contained.whole:  # else matches may be of any type
+            for source in self._sources:
+                self._check_include(*source)
         only = self._types[0] if len(self._types) == 1 else None
         return SearchQuery(
             only, tuple(self._criteria), tuple(self._sort), count, self._total,
             tuple(dict.fromkeys(self._includes)), self._cursor, tuple(self._result), tuple(self._ignored),
-            frozenset(self._types) if len(self._types) > 1 else None, None, tuple(self._self_link), self._contained,
+            frozenset(self._types) if len(self._types) > 1 else None, None, tuple(self._self_link), contained,
         )  # fmt: skip
 
     def _read_one(self, name: str, text: str) -> None:
@@ -192,7 +195,9 @@ class _Reader:
             self._includes.append(self._include(code, modifier, text))
         elif code in _LATER:
             raise NotSupported(f"{code} is not supported yet.", expression=code)
-        elif name in ("_type", AS_OF, _CONTAINED, _CONTAINED_TYPE):
+        elif code in (_CONTAINED, _CONTAINED_TYPE):
+            self._read_contained(name, code, text)
+        elif name in ("_type", AS_OF):
             pass  # read before all others, which depend on it
         elif self._lenient and self._is_unknown(name):
             self._ignored.append(name)
@@ -218,21 +223,19 @@ class _Reader:
                 raise InvalidSearch(f"_type names {one[:80]!r}, which is no resource type of FHIR R4.",
                                     expression="_type")
 
-    def _containment(self, parameters: Sequence[tuple[str, str]]) -> Containment | None:
-        """Read _contained and _containedType: search.html#contained"""
-        which: str | None = None
-        answer: str | None = None
-        for name, text in parameters:
-            if not name.startswith(_CONTAINED):
-                continue
-            if name == _CONTAINED:
-                which = _once(name, which, _choice(name, text, ("true", "false", "both")))
-            elif name == _CONTAINED_TYPE:
-                answer = _once(name, answer, _choice(name, text, ("container", "contained")))
-            elif ":" in name:
-                code = name.partition(":")[0]
-                raise InvalidSearch(f"{name[:80]}: {code[:80]} has no modifiers.", expression=code[:80])
-        return None if which in (None, "false") else Containment(which == "true", answer != "contained")
+    def _read_contained(self, name: str, code: str, text: str) -> None:
+        """Read _contained or _containedType: search.html#contained"""
+        if name != code:
+            raise InvalidSearch(f"{name[:80]}: {code} has no modifiers.", expression=code)
+        if code == _CONTAINED:
+            self._contained = _once(name, self._contained, _choice(name, text, ("true", "false", "both")))
+        else:
+            self._contained_type = _once(name, self._contained_type, _choice(name, text, ("container", "contained")))
+
+    def _containment(self) -> Containment:
+        asked = Containment(self._contained == "true", self._contained_type != "contained")
+        self._check_contained(asked)
+        return asked
 
     def _check_contained(self, asked: Containment) -> None:
         """Refuse what contained resources, or the resources that contain them, cannot be asked."""
@@ -307,7 +310,7 @@ class _Reader:
                 f"{code}={text[:80]}: {wanted} of {source} refers to {', '.join(sorted(allowed))}.", expression=code
             )
         if not iterate:  # what is included may be of any type
-            self._check_include(code, text, source, frozenset({target}) if target else allowed)
+            self._sources.append((code, text, source, frozenset({target}) if target else allowed))
         return Include(source, parameter, target or None, reverse, iterate)
 
     def _referring(self, code: str, text: str, source: str, wanted: str) -> SearchParameter:
@@ -320,8 +323,8 @@ class _Reader:
         return parameter
 
     def _check_include(self, code: str, text: str, source: str, targets: frozenset[str]) -> None:
-        if not self._types or (self._contained is not None and self._contained.whole):
-            return  # matches may be of any type
+        if not self._types:
+            return
         if code == "_include" and source not in self._types:
             raise InvalidSearch(
                 f"{code}={text[:80]}: the search is for {', '.join(self._types)}, whose references are meant; "
