@@ -12,6 +12,7 @@ from typing import Any
 
 from hie.context import Context
 from hie.errors import OutcomeIssue, Unprocessable
+from hie.fhir.fhirpath import Conforms, Element
 from hie.fhir.resource import validated
 
 logger = logging.getLogger(__name__)
@@ -51,3 +52,29 @@ def profile_issues(
         for one in conformance(
             resource, profiles, library, asked, with_support=with_support, stored=StoredProfiles(ctx.store))
     ]
+
+
+def conforming(resource: dict[str, Any] | None, ctx: Context) -> Conforms:
+    """Return what answers FHIRPath's conformsTo() for items of a resource; profiles are read when it is asked."""
+    kept: list[Conforms] = []
+
+    def conforms(item: Element, canonical: str) -> bool | None:
+        if not kept:
+            kept.append(_conforming(resource, ctx))
+        return kept[0](item, canonical)
+
+    return conforms
+
+
+def _conforming(resource: dict[str, Any] | None, ctx: Context) -> Conforms:
+    from hie.fhir.profiles.checking import Check
+    from hie.fhir.profiles.library import WithStored
+    from hie.fhir.profiles.place import around
+    from hie.fhir.profiles.terminology import asked_by
+    from hie.store.stored_profiles import StoredProfiles
+    from hie.store.terminology import StoredTerminology
+
+    installed, stored = ctx.profiles.library(), StoredProfiles(ctx.store)
+    check = Check(WithStored(installed, stored), asked_by(installed, StoredTerminology(ctx.store)), stored)
+    here = around(resource)
+    return lambda item, canonical: check.conforms_to(item, canonical, here)

@@ -16,6 +16,7 @@ from hie.fhir.fhirpath import answers, model
 from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.resource import type_of
+from hie.interactions.accepting import conforming
 from hie.registry import Operation, Parameter
 
 MAX_EXPRESSION = 10_000
@@ -34,7 +35,8 @@ def fhirpath(request: FhirRequest, ctx: Context) -> FhirResponse:
     traces: list[Row] = []
     watch = engine.Watch(
         MAX_SECONDS, MAX_HANDLED, lambda *told: traces.append(_traced(*told)), allowance=ctx.allowance)
-    evaluation = _Evaluation(subject, _variables(request), watch, request.parameter("validate") == "true")
+    strict = request.parameter("validate") == "true"
+    evaluation = _Evaluation(subject, _variables(request), watch, strict, conforming(subject, ctx))
     focuses: list[engine.Element | None] = [None]
     if context is not None:
         focuses = list(evaluation.items(context, None, "context"))
@@ -54,8 +56,11 @@ def fhirpath(request: FhirRequest, ctx: Context) -> FhirResponse:
 class _Evaluation:
     """What one request's expressions share: the resource, the variables and what is left of time."""
 
-    def __init__(self, subject: Row | None, variables: Row, watch: engine.Watch, strict: bool) -> None:
+    def __init__(
+        self, subject: Row | None, variables: Row, watch: engine.Watch, strict: bool, conforms: engine.Conforms
+    ) -> None:
         self.subject, self.variables, self.watch, self.strict = subject, variables, watch, strict
+        self.conforms = conforms
 
     def items(self, expression: str, focus: engine.Element | None, name: str) -> list[engine.Element]:
         """Evaluate on an item of the context, or on the resource; what goes wrong names the parameter."""
@@ -65,9 +70,10 @@ class _Evaluation:
         if focus is not None:
             value = focus.value if type(focus.value) is dict else focus
         try:
-            compiled = engine.compile_once(expression, kind, strict=self.strict)
+            compiled = engine.compile_once(expression, kind, strict=self.strict, profiles=True)
             return compiled.items(
-                value, resource=subject, root_resource=subject, variables=self.variables, watch=self.watch
+                value, resource=subject, root_resource=subject, variables=self.variables, watch=self.watch,
+                conforms=self.conforms,
             )
         except (engine.FhirPathSyntaxError, engine.FhirPathSemanticError) as error:
             raise InvalidRequest(str(error), expression=name) from None

@@ -10,7 +10,7 @@ import pytest
 from hie.fhir.profiles import read
 from hie.store import packages
 from hie.store.packages import REMEMBERED_MICROSECONDS
-from tests.builders import bundle, entry, patient, post
+from tests.builders import bundle, entry, parameters, patient, post
 from tests.packages import BASE, element, profile, tarball
 
 URL = BASE + "phoned"
@@ -166,3 +166,46 @@ def test_where_nothing_is_stored_a_validation_asks_once(app: Any, fhir: Any, mon
     many["extension"] += [{"url": f"http://example.org/more/{at}", "valueCode": "x"} for at in range(300)]
     assert issues(fhir.post("Patient/$validate", many)) == []
     assert len(asked) <= stored_profiles.MOST_LOOKED_UP + 1
+
+
+def asked(client: Any, expression: str, resource: Any) -> list[bool] | int:
+    """Evaluate by $fhirpath; the Booleans found, or the status of a refusal."""
+    answer = client.post("$fhirpath", parameters(expression=("String", expression), resource=resource))
+    if answer.status != 200:
+        return int(answer.status)
+    return [one["valueBoolean"] for one in answer.json["parameter"][1]["part"] if "valueBoolean" in one]
+
+
+def test_conforms_to_asks_installed_and_stored_profiles_under_the_grant(app: Any, fhir: Any, client: Any) -> None:
+    store = app.extensions["hie"].store
+    named = profile("named", "Patient", element("Patient.photo", max="0"))
+    official = profile("official", "HumanName", element("HumanName.use", min=1), kind="complex-type")
+    again = f"conformsTo('{BASE}self') and conformsTo('{BASE}named')"
+    itself = profile("self", "Patient", element("Patient.name"))
+    itself["snapshot"]["element"][0]["constraint"] = [
+        {"key": "x-1", "severity": "error", "human": "x", "expression": again}]  # fmt: skip
+    content = tarball(named, official, itself)
+    store.database.write(lambda connection: packages.add(connection, read(content), 0))
+    fhir.create(PHONED)
+    two = {**GOOD, "name": [{"family": "A", "use": "official"}, {"family": "B"}], "contained": [patient(id="c")]}
+    for expression, found in {
+        f"conformsTo('{URL}')": [True], f"conformsTo('{URL}|1.0.0')": [True], f"conformsTo('{URL}|2')": [],
+        f"conformsTo('{BASE}named')": [True], f"conformsTo('{BASE}nobody')": [],
+        f"name[0].conformsTo('{BASE}official')": [True], f"name[1].conformsTo('{BASE}official')": [False],
+        f"name.conformsTo('{BASE}official')": [], f"name.all($this.conformsTo('{BASE}official'))": [False],
+        f"contained[0].conformsTo('{URL}')": [False], f"'a'.conformsTo('{URL}')": [], f"{{}}.conformsTo('{URL}')": [],
+        f"conformsTo('{BASE}self')": [True],  # asks for itself, which is not decided, and for another
+    }.items():  # fmt: skip
+        assert asked(fhir, expression, two) == found, expression
+    assert asked(fhir, f"conformsTo('{URL}')", patient()) == [False]
+    assert asked(fhir, "conformsTo(id)", patient()) == 400
+    blind = client("system/Patient.cruds")
+    assert asked(blind, f"conformsTo('{URL}')", two) == asked(blind, f"conformsTo('{BASE}nobody')", two) == []
+    assert asked(blind, f"conformsTo('{BASE}named')", two) == [True]
+    photographed = {**two, "photo": [{"url": "http://example.org/p"}]}
+    assert asked(fhir, f"conformsTo('{BASE}self')", photographed) == [False]
+    refused = fhir.post("SearchParameter", {
+        "resourceType": "SearchParameter", "url": "http://example.org/p", "name": "p", "status": "active", "code": "p",
+        "description": "p", "base": ["Patient"], "type": "string",
+        "expression": f"Patient.name.where(conformsTo('{BASE}official')).family"})  # fmt: skip
+    refused.refused(422, "processing", "SearchParameter.expression")

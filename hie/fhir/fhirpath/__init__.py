@@ -11,7 +11,7 @@ from typing import Any
 from hie.fhir import facts
 
 from . import model
-from .compiler import Compiler, Frame, Part, truth
+from .compiler import Compiler, Conforms, Frame, Part, truth
 from .errors import FhirPathError, FhirPathSemanticError, FhirPathSyntaxError, FhirPathUnsupported
 from .functions import FUNCTIONS
 from .invariants import corrected
@@ -25,6 +25,7 @@ __all__ = [
     "Allowance",
     "Amount",
     "Compiled",
+    "Conforms",
     "Element",
     "FhirPathError",
     "FhirPathSemanticError",
@@ -45,12 +46,14 @@ class Compiled:
 
     __slots__ = ("_evaluate", "_is_choice", "_part", "type")
 
-    def __init__(self, tree: Expression, context_type: str, *, strict: bool = False) -> None:
+    def __init__(
+        self, tree: Expression, context_type: str, *, strict: bool = False, profiles: bool = False
+    ) -> None:
         type_name = _type_of_context(context_type)
         self._is_choice = type_name is None
         root = context_type.partition(".")[0]
         root_type = root if model.is_resource(root) else None
-        self._part: Part = Compiler(type_name, root_type=root_type, strict=strict).compile(tree)
+        self._part: Part = Compiler(type_name, root_type=root_type, strict=strict, profiles=profiles).compile(tree)
         self._evaluate = self._part.run
         self.type = self._part.type
         """The type every item of the result has; None where only each item knows."""
@@ -84,12 +87,13 @@ class Compiled:
         root_resource: dict[str, Any] | None = None,
         variables: dict[str, Any] | None = None,
         watch: Watch | None = None,
+        conforms: Conforms | None = None,
     ) -> list[Element]:
         """Evaluate on an element and give every item with its type, primitives without a value included.
 
         `watch` bounds the evaluation, and is told what trace() is given.
         """
-        found = self._run(focus, resource, root_resource, variables, watch)
+        found = self._run(focus, resource, root_resource, variables, watch, conforms)
         return typed(found, self._part.type)
 
     def holds(
@@ -100,9 +104,10 @@ class Compiled:
         root_resource: dict[str, Any] | None = None,
         variables: dict[str, Any] | None = None,
         watch: Watch | None = None,
+        conforms: Conforms | None = None,
     ) -> bool | None:
         """Evaluate a condition; None if it cannot be decided, such as a comparison of dates too imprecise."""
-        return truth(self._run(focus, resource, root_resource, variables, watch))
+        return truth(self._run(focus, resource, root_resource, variables, watch, conforms))
 
     def _run(
         self,
@@ -111,31 +116,36 @@ class Compiled:
         root_resource: Any,
         variables: dict[str, Any] | None,
         watch: Watch | None = None,
+        conforms: Conforms | None = None,
     ) -> list[Any]:
         if resource is None and type(focus) is dict and "resourceType" in focus:
             resource = focus
         items = [Element(focus, _type_of_value(focus))] if self._is_choice else [focus]
+        root = resource if root_resource is None else root_resource
+        frame = Frame(items, resource, root, variables, watch)
+        if conforms is not None:
+            frame.conforms = conforms
         try:
-            return self._evaluate(
-                Frame(items, resource, resource if root_resource is None else root_resource, variables, watch), items
-            )
+            return self._evaluate(frame, items)
         except RecursionError:
             raise FhirPathError("The input is nested too deeply.") from None
 
 
 @lru_cache(maxsize=16_384)
-def compile(expression: str, context_type: str, *, strict: bool = False) -> Compiled:
+def compile(expression: str, context_type: str, *, strict: bool = False, profiles: bool = False) -> Compiled:
     """Compile an expression for focuses of one type, named by its code or by the path of an element.
+
+    With `profiles` it may ask conformsTo() of any profile, which the evaluation is given `conforms` for.
 
     FhirPathSyntaxError if it is no FHIRPath; FhirPathUnsupported if it needs what is not offered here. With `strict`
     names that the type has not, and what can only be a mistake of types, are refused (FhirPathSemanticError).
     """
-    return Compiled(parse(expression), context_type, strict=strict)
+    return Compiled(parse(expression), context_type, strict=strict, profiles=profiles)
 
 
-def compile_once(expression: str, context_type: str, *, strict: bool = False) -> Compiled:
+def compile_once(expression: str, context_type: str, *, strict: bool = False, profiles: bool = False) -> Compiled:
     """Compile an expression that a client made up: it is not kept, so that it displaces none that is needed again."""
-    return Compiled(parse.__wrapped__(expression), context_type, strict=strict)
+    return Compiled(parse.__wrapped__(expression), context_type, strict=strict, profiles=profiles)
 
 
 def typed(items: list[Any], own: str | None) -> list[Element]:

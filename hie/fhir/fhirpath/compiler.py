@@ -22,6 +22,8 @@ from .values import Amount, Element, moment, to_system, type_of
 from .watch import Watch
 
 Items = list[Any]
+#: Tells whether an item conforms to a profile; None where there is no such profile, or it cannot be told.
+Conforms = Callable[[Element, str], bool | None]
 
 
 class Frame:
@@ -31,6 +33,7 @@ class Frame:
     descendants: Items | None = None
     index: int | None = None
     total: Items = []  # noqa: RUF012 - replaced, never changed
+    conforms: Conforms | None = None
 
     def __init__(
         self,
@@ -121,15 +124,18 @@ class Compiler:
         root_type: str | None = None,
         *,
         strict: bool = False,
+        profiles: bool = False,
     ) -> None:
         self.type = type_name
         self.context_type = context_type if context_type is not None else type_name
         self.root_type = root_type
         self.strict = strict
+        self.profiles = profiles
+        """Whether the evaluation will know profiles, which conformsTo() may name then."""
 
     def below(self, type_name: str | None) -> Compiler:
         """Give the compiler for an argument whose focus has another type, as in where()."""
-        return Compiler(type_name, self.context_type, self.root_type, strict=self.strict)
+        return Compiler(type_name, self.context_type, self.root_type, strict=self.strict, profiles=self.profiles)
 
     def compile(self, tree: Expression) -> Part:
         """Compile any expression."""

@@ -16,7 +16,7 @@ from hie.fhir.validation.issue import Issue, Severity
 
 from . import bindings, constraints, extensions, matching, references, slicing
 from .library import Definition, Library, Stored
-from .place import Place
+from .place import Around, Place, of_resource
 from .tree import Node
 
 MAX_DEEP = 40
@@ -130,6 +130,16 @@ class Check:
                 self.against(place, definition)
                 self._known[mark] = not self._failed
         return self._known[mark]
+
+    def conforms_to(self, item: Element, canonical: str, around: Around) -> bool | None:
+        """Answer FHIRPath's conformsTo(); None where no such profile is at hand, or it cannot be told."""
+        definition = self.library.find(canonical)
+        if definition is None or item.type.startswith("System."):
+            return None
+        value = item.value
+        if isinstance(value, dict) and "resourceType" in value and value is not around.resource:
+            return self.conforms(of_resource(value), definition)
+        return self.conforms(Place(item, item.type, around), definition)
 
     def silently(self, node: Node, place: Place, owner: Definition) -> bool:
         """Tell whether a value is as an element of a profile says."""

@@ -34,9 +34,10 @@ def check(check: Check, node: Node, place: Place, owner: Definition) -> None:
 
 def _holds(check: Check, row: Json, focus: Any, place: Place, watch: fhirpath.Watch | None) -> bool | None:
     try:
-        compiled = fhirpath.compile(str(row["expression"]), place.type)
+        compiled = fhirpath.compile(str(row["expression"]), place.type, profiles=True)
         return compiled.holds(
-            focus, resource=place.around.resource, root_resource=place.around.root, watch=watch)
+            focus, resource=place.around.resource, root_resource=place.around.root, watch=watch,
+            conforms=lambda item, canonical: check.conforms_to(item, canonical, place.around))
     except fhirpath.FhirPathError as error:
         check.tell("information", "informational", f"{row['key']} could not be evaluated: {error}", place.path)
         return None

@@ -107,6 +107,8 @@ def _conforms_to(compiler: Compiler, base: Part, arguments: tuple[Expression, ..
     match arguments[0]:
         case Literal(str(url), "String") if model.is_type(url.removeprefix(_PROFILES)):
             name = url.removeprefix(_PROFILES)
+        case Literal(str(url), "String") if compiler.profiles:
+            return Part(partial(_asks_profile, base, url), "System.Boolean")
         case _:
             raise FhirPathUnsupported("conformsTo() is supported for the types of FHIR itself, written as a literal.")
     own = base.type
@@ -115,6 +117,15 @@ def _conforms_to(compiler: Compiler, base: Part, arguments: tuple[Expression, ..
         return boolean(model.is_a(type_of(items[0], own), name)) if len(items) == 1 else []
 
     return on_items("conformsTo", apply, "System.Boolean").compile(compiler, base, ())
+
+
+def _asks_profile(base: Part, url: str, frame: Frame, focus: Items) -> Items:
+    """Ask who evaluates; empty where the structure is not known: https://hl7.org/fhir/R4/fhirpath.html#functions"""
+    items = base.run(frame, focus)
+    if len(items) != 1 or frame.conforms is None:
+        return []
+    item = items[0] if type(items[0]) is Element else Element(items[0], type_of(items[0], base.type))
+    return boolean(frame.conforms(item, url))
 
 
 def _member_of(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> Part:
