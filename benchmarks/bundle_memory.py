@@ -1,6 +1,6 @@
-"""Memory of a web process while it stores transactions of a given size.
+"""Memory of a web process while it stores transactions or batches of a given size.
 
-    python -m benchmarks.bundle_memory [--database sqlite] [--megabytes 1 30 60]
+    python -m benchmarks.bundle_memory [--type transaction] [--database sqlite] [--megabytes 1 30 60]
 
 One web process. Peak: VmHWM, reset before each Bundle (/proc/PID/clear_refs). It counts mapped pages of the database
 file, which the system takes back when it likes; "own" is without them. After: two seconds later; later: after the
@@ -14,6 +14,7 @@ import http.client
 import json
 import os
 import random
+import re
 import threading
 import time
 from pathlib import Path
@@ -27,22 +28,26 @@ SETTINGS = {"HIE_MAX_BODY_BYTES": "200000000", "HIE_MAX_BUNDLE_ENTRIES": "100000
 GIVEN_BACK_SECONDS = 12.0
 
 
-def generated(megabytes: float, seed: int) -> bytes:
-    """Return a transaction of about this size: patients with 100 Observations each."""
+def generated(megabytes: float, seed: int, kind: str = "transaction") -> bytes:
+    """Return a Bundle of about this size: patients with 100 Observations each."""
     source, entries, size, number = random.Random(seed), [], 0, 0
     while size < megabytes * 1e6:
-        full_url = f"urn:uuid:00000000-0000-4000-8000-{seed:04d}{number:08d}"
+        id_ = f"00000000-0000-4000-8000-{seed:04d}{number:08d}"
+        full_url = f"urn:uuid:{id_}"
+        subject = full_url if kind == "transaction" else f"Patient/{id_}"  # a batch's entries know no other
         resources = [samples.patient(source)]
-        resources += [samples.observation(source, full_url) for _ in range(100)]
+        resources += [samples.observation(source, subject) for _ in range(100)]
         for index, resource in enumerate(resources):
             resource.pop("id", None)
             entry = {"resource": resource, "request": {"method": "POST", "url": resource["resourceType"]}}
-            if index == 0:
+            if index == 0 and kind == "transaction":
                 entry["fullUrl"] = full_url
+            elif index == 0:
+                resource["id"], entry["request"] = id_, {"method": "PUT", "url": subject}
             entries.append(json.dumps(entry))
             size += len(entries[-1])
         number += 1
-    return ('{"resourceType":"Bundle","type":"transaction","entry":[' + ",".join(entries) + "]}").encode()
+    return (f'{{"resourceType":"Bundle","type":"{kind}","entry":[' + ",".join(entries) + "]}").encode()
 
 
 def memory(pid: int) -> dict[str, float]:
@@ -57,14 +62,14 @@ def web_process(running: Running) -> int:
 
 
 def post(running: Running, token: str, body: bytes) -> int:
-    """Send one transaction and return its status."""
-    connection = http.client.HTTPConnection(*running.address, timeout=600)
+    """Send one Bundle and return its status, or that of an entry of a batch which was refused."""
+    connection = http.client.HTTPConnection(*running.address, timeout=3600)
     connection.request("POST", "/fhir", body, {
         "Authorization": f"Bearer {token}", "Content-Type": "application/fhir+json", "Prefer": "return=minimal"})
     answer = connection.getresponse()
-    answer.read()
+    refused = re.findall(rb'"status": *"([45]..)', answer.read())
     connection.close()
-    return answer.status
+    return int(refused[0]) if refused else answer.status
 
 
 class Watch(threading.Thread):
@@ -104,6 +109,7 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--type", choices=("transaction", "batch"), default="transaction")
     parser.add_argument("--megabytes", type=float, nargs="+", default=[1, 30, 60])
     parser.add_argument("--repeat", type=int, default=20, help="how many Bundles of up to 5 MB are sent one by one")
     options = parser.parse_args()
@@ -113,7 +119,7 @@ def main() -> None:
     with exchange(options.database, 1) as (running, token):
         for number, megabytes in enumerate(options.megabytes):
             repeat = options.repeat if megabytes <= 5 else 1
-            measure(running, token, [generated(megabytes, number * 100 + one) for one in range(repeat)])
+            measure(running, token, [generated(megabytes, number * 100 + one, options.type) for one in range(repeat)])
 
 
 if __name__ == "__main__":

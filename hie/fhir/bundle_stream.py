@@ -1,13 +1,14 @@
-"""A large transaction Bundle, read entry by entry from its bytes: https://hl7.org/fhir/R4/http.html#transaction
+"""A large transaction or batch, read entry by entry from its bytes: https://hl7.org/fhir/R4/http.html#transaction
 
-As Python objects a body takes ten times its size. Here one entry at a time exists as objects; what is kept of it is its
-request and where it stands, so that its resource can be read again when it is its turn.
+As Python objects a body takes ten times its size. Here one entry at a time exists as objects; what is kept of it is
+where it stands, and of a transaction's its request, so that its resource can be read again when it is its turn.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,11 +38,15 @@ class Part:
 
     def read(self) -> Any:
         """Return the entry's resource, read anew."""
-        return json_format.parse(self.body[self.start : self.end], max_depth=_ENTRY_DEPTH).get("resource")
+        return self.entry().get("resource")
+
+    def entry(self) -> Any:
+        """Return the whole entry, read anew."""
+        return json_format.parse(self.body[self.start : self.end], max_depth=_ENTRY_DEPTH)
 
 
 def begin(body: bytes) -> dict[str, Any] | None:
-    """Return a transaction Bundle whose "entry" is an `Entries`; None where its type does not come before them."""
+    """Return a transaction or batch whose "entry" is an `Entries`; None where its type does not come before them."""
     header: dict[str, Any] = {}
     cursor = _Cursor(body)
     try:
@@ -49,7 +54,7 @@ def begin(body: bytes) -> dict[str, Any] | None:
         while True:
             name = cursor.name()
             if name == "entry":
-                is_ours = header.get("resourceType") == "Bundle" and header.get("type") == "transaction"
+                is_ours = header.get("resourceType") == "Bundle" and header.get("type") in ("transaction", "batch")
                 return {**header, "entry": Entries(body, cursor, header)} if is_ours and cursor.peek() == "[" else None
             if name in header:
                 return None
@@ -72,8 +77,21 @@ class Entries:
             if index >= most_entries:
                 raise TooLarge(f"The Bundle has more than {most_entries} entries; so many are taken at once.",
                                expression="Bundle.entry")
-            yield _request_entry(index, entry, part)
+            yield _request_entry(index, entry, part, str(self._header["type"]))
         bundle.validate_envelope(self._header, [])
+
+    def checked(self, most_entries: int) -> Iterator[RequestEntry]:
+        """Check all entries, then return them, each read again: nothing of a broken batch may be done."""
+        places = array("Q")
+        for entry in self.requests(most_entries):
+            assert isinstance(entry.stretch, Part)  # noqa: S101 - that of a large body
+            places.extend((entry.stretch.start, entry.stretch.end))
+        return self._again(places)
+
+    def _again(self, places: array[int]) -> Iterator[RequestEntry]:
+        for index in range(len(places) // 2):
+            part = Part(self.body, *places[2 * index : 2 * index + 2])
+            yield bundle.request_entry(index, part.entry())
 
     def _read(self) -> Iterator[tuple[Any, Part]]:
         cursor = self._cursor
@@ -103,9 +121,9 @@ class Entries:
             raise NotStreamed
 
 
-def _request_entry(index: int, entry: Any, part: Part) -> RequestEntry:
+def _request_entry(index: int, entry: Any, part: Part, type_: str) -> RequestEntry:
     try:
-        bundle.validate_envelope({"resourceType": "Bundle", "type": "transaction", "entry": [entry]}, [entry])
+        bundle.validate_envelope({"resourceType": "Bundle", "type": type_, "entry": [entry]}, [entry])
     except InvalidResource as error:
         here = f"Bundle.entry[{index}]"
         raise InvalidResource(error.diagnostics, issues=[

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
 from hie.errors import FhirError
-from hie.fhir import bundle, outcome
+from hie.fhir import bundle, bundle_stream, json_format, outcome
 from hie.fhir.bundle import RequestEntry
 from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.json_format import Fragment
+from hie.fhir.resource import parse
 from hie.interactions import entries
 from hie.store.audit import AuditEntry
 
@@ -19,8 +22,21 @@ log = logging.getLogger("hie.interactions")
 
 def batch(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Do what each entry asks, each in a transaction and with an audit record of its own; answer in their order."""
-    rows = [_answered(entry, request, ctx) for entry in entries.read(request, ctx)]
+    large = request.resource.get("entry")
+    rows: list[Any]
+    if isinstance(large, bundle_stream.Entries):  # its answers are kept as the bytes that will be sent
+        rows = [Fragment(json_format.dump(_answered(entry, request, ctx))) for entry in _checked(large, request, ctx)]
+    else:
+        rows = [_answered(entry, request, ctx) for entry in entries.read(request, ctx)]
     return FhirResponse(200, bundle.listing("batch-response", ctx.new_id(), ctx.clock(), (), rows))
+
+
+def _checked(large: bundle_stream.Entries, request: FhirRequest, ctx: Context) -> Iterable[RequestEntry]:
+    """Return the entries of a large Bundle that is sound around their resources, one at a time."""
+    try:
+        return large.checked(ctx.settings.max_bundle_entries)
+    except bundle_stream.NotStreamed:
+        return entries.read(replace(request, resource=parse(large.body)), ctx)
 
 
 def _answered(entry: RequestEntry, outer: FhirRequest, ctx: Context) -> dict[str, Any]:
