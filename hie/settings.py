@@ -56,6 +56,9 @@ class Settings:
         "https://app.example.org; * for every page; empty: none."
     )
     async_hours: int = _setting(24, "Hours after which the answer of an asynchronous request is removed.")
+    async_client_bytes: int = _setting(
+        256_000_000, "Bytes of asynchronous requests and answers from which on no more is kept for one client."
+    )
     content_search: bool = _setting(
         False, "Whether `_content` is answered: every word of every string is indexed, about 100 µs more for a create."
     )
@@ -69,6 +72,7 @@ class Settings:
             ("max_bundle_entries", 1, 1_000_000), ("max_conditional_deletes", 1, 10_000),
             ("max_cascade_deletes", 0, 100_000), ("default_page_size", 0, 1_000_000), ("max_page_size", 1, 1_000_000),
             ("token_cache_seconds", 0, 3_600), ("job_attempts", 1, 100), ("async_hours", 1, 8_760),
+            ("async_client_bytes", 1_000, 2**40),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:

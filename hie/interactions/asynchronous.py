@@ -20,13 +20,13 @@ from hie.fhir.instants import http_date, instant
 from hie.fhir.scopes import Grant, parse_grant
 from hie.interactions import entries
 from hie.store import administration, asynchronous
-from hie.store.asynchronous import Asked
+from hie.store.asynchronous import Asked, Kept
 from hie.store.audit import AuditEntry
 from hie.store.resources import ResourceStore
 
 JOB, EXPIRY_JOB = "async", "async-expiry"
-#: Requests of one client that wait at the same time.
-MOST_WAITING = 100
+#: Requests of one client that wait at the same time, and those kept with their answers.
+MOST_WAITING, MOST_KEPT = 100, 1_000
 _HOUR = 3_600_000_000
 #: Interactions that are answered at once whatever is preferred.
 _AT_ONCE = frozenset({"capabilities", "async-status", "async-cancel"})
@@ -56,8 +56,7 @@ def ask(request: FhirRequest, ctx: Context) -> FhirResponse:
 
     def unit(store: ResourceStore) -> FhirResponse:
         client = ctx.principal.client_id
-        if asynchronous.waiting(store, client) >= MOST_WAITING:
-            raise TooManyRequests(f"{MOST_WAITING} requests of this client wait already; ask for their answers first.")
+        _refuse_more(asynchronous.kept(store, client), ctx)
         store.enqueue(JOB, {"request": id_})
         store.enqueue(EXPIRY_JOB, {"request": id_}, run_after=expires)
         asynchronous.add(store, id=id_, client=client, token=ctx.principal.token_id, request=kept, now=now,
@@ -67,6 +66,21 @@ def ask(request: FhirRequest, ctx: Context) -> FhirResponse:
         return FhirResponse(202, told, headers={"Content-Location": address, "Preference-Applied": "respond-async"})
 
     return ctx.store.transact(unit)
+
+
+def _refuse_more(kept: Kept, ctx: Context) -> None:
+    """Refuse to keep more for a client than its share."""
+    if kept.waiting >= MOST_WAITING:
+        raise TooManyRequests(f"{MOST_WAITING} requests of this client wait already; ask for their answers first.")
+    most = ctx.settings.async_client_bytes
+    if kept.number >= MOST_KEPT:
+        told = f"{kept.number} requests and answers of this client are kept, and no more than {MOST_KEPT} are"
+    elif kept.size >= most:
+        told = f"The requests and answers kept for this client have {kept.size} bytes, and no more than {most} are kept"
+    else:
+        return
+    raise TooManyRequests(f"{told}; DELETE the addresses of answers that you have read, or wait: the oldest is removed "
+                          f"at {instant(kept.first_expires or 0)}.")
 
 
 def _packed(request: FhirRequest) -> dict[str, Any]:
@@ -169,8 +183,17 @@ def perform(payload: dict[str, Any], ctx: Context) -> None:
         _refuse(asked, refused, mine)
         return
     if not mine.store.entry.recorded:  # otherwise the answer was kept with what was written
-        mine.store.entry.status = answer.status
-        asynchronous.finish(mine.store, asked, _content(entries.response(answer, mine), mine))
+        _keep(asked, answer, mine, may_be_refused=not once)
+
+
+def _keep(asked: Asked, answer: FhirResponse, ctx: Context, *, may_be_refused: bool) -> None:
+    """Keep an answer; one that may be asked for again is not kept where it is beyond its client's share."""
+    content, most = _content(entries.response(answer, ctx), ctx), ctx.settings.async_client_bytes
+    ctx.store.entry.status = answer.status
+    if not asynchronous.finish(ctx.store, asked, content, most if may_be_refused else None):
+        _refuse(asked, TooManyRequests(
+            f"The answer has {len(content)} bytes; with what is kept for this client already that is, sealed, more "
+            f"than {most}. DELETE the addresses of answers that you have read, and ask again, perhaps for less."), ctx)
 
 
 def gave_up(payload: dict[str, Any], reason: str, ctx: Context) -> None:

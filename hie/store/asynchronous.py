@@ -75,9 +75,16 @@ def begin(store: ResourceStore, asked: Asked) -> bool:
     return store.database.write(lambda connection: connection.execute(statement).rowcount > 0)
 
 
-def finish(store: ResourceStore, asked: Asked, result: bytes) -> None:
-    """Keep the answer, in one transaction with the audit record of what was done."""
-    store.database.write(lambda connection: connection.execute(_finished(store, asked, result)), store.entry)
+def finish(store: ResourceStore, asked: Asked, result: bytes, most: int | None = None) -> bool:
+    """Keep the answer, in one transaction with the audit record of what was done.
+
+    False: nothing was kept, as all that is kept for the client would be more than `most` bytes.
+    """
+    sealed = _sealed(store, asked, result)
+    if most is not None and kept(store, asked.client).size + len(sealed) > most:
+        return False
+    store.database.write(lambda connection: connection.execute(_finished(store, asked, sealed)), store.entry)
+    return True
 
 
 def remove(store: ResourceStore, id: str) -> None:
@@ -86,10 +93,29 @@ def remove(store: ResourceStore, id: str) -> None:
                          store.entry)
 
 
-def waiting(store: ResourceStore, client: str) -> int:
-    """Return how many requests of a client are not done."""
-    statement = select(func.count()).where(_TABLE.client == client, _TABLE.result.is_(None))
-    return int(store.connection().execute(statement).scalar_one())
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept for one client: requests in all, those that wait, and the bytes of requests and answers."""
+
+    number: int
+    waiting: int
+    size: int
+    first_expires: int | None
+
+
+def kept(store: ResourceStore, client: str) -> Kept:
+    """Return how much is kept for a client; what has expired is about to be removed and does not count."""
+    found = store.connection().execute(_KEPT, {"client": client, "now": store.clock()}).one()
+    return Kept(found.number, found.number - found.done, int(found.size or 0), found.first)
+
+
+#: There is one of request and answer; neither database reads long values to tell how long they are.
+_KEPT = select(
+    func.count().label("number"),
+    func.count(_TABLE.finished).label("done"),
+    func.sum(func.coalesce(func.length(_TABLE.request), func.length(_TABLE.result), 0)).label("size"),
+    func.min(_TABLE.expires).label("first"),
+).where(_TABLE.client == bindparam("client"), _TABLE.expires > bindparam("now"))
 
 
 def refuse_revoked(connection: Connection, asked: Asked) -> TokenRow:
@@ -111,7 +137,8 @@ class KeepingStore(ResourceStore):
         ResourceStore._fill_entry(self, unit, result)  # super() does not know a dataclass with slots
         if self.asked is not None and self.content is not None and isinstance(result, FhirResponse):
             refuse_revoked(unit.writing(), self.asked)
-            unit.writing().execute(_finished(self, self.asked, self.content(result)))
+            sealed = _sealed(self, self.asked, self.content(result))
+            unit.writing().execute(_finished(self, self.asked, sealed))
 
 
 def keeping(store: ResourceStore, asked: Asked, content: Callable[[FhirResponse], bytes]) -> KeepingStore:
@@ -120,9 +147,12 @@ def keeping(store: ResourceStore, asked: Asked, content: Callable[[FhirResponse]
                         asked=asked, content=content)
 
 
-def _finished(store: ResourceStore, asked: Asked, result: bytes) -> Any:
+def _sealed(store: ResourceStore, asked: Asked, result: bytes) -> bytes:
+    return seal(store.keys.job_cipher, result, _place(store.keys, "result", asked.id, asked.client))
+
+
+def _finished(store: ResourceStore, asked: Asked, sealed: bytes) -> Any:
     """Put the answer in place of the request; one that was cancelled meanwhile keeps nothing."""
-    sealed = seal(store.keys.job_cipher, result, _place(store.keys, "result", asked.id, asked.client))
     statement = update(async_request).where(_TABLE.id == asked.id, _TABLE.result.is_(None))
     return statement.values(request=None, result=sealed, finished=store.clock())
 

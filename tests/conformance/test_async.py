@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import random
 from dataclasses import replace
 
 import pytest
@@ -20,6 +21,11 @@ from tests.conformance.conftest import FHIR_XML, Fhir
 
 LATER = {"Prefer": "respond-async"}
 HOUR = 3600
+
+
+def div(seed):
+    """Return 6,000 letters, which take 3,000 bytes sealed."""
+    return f'<div xmlns="http://www.w3.org/1999/xhtml">{random.Random(seed).randbytes(3_000).hex()}</div>'
 
 
 @pytest.fixture
@@ -401,6 +407,40 @@ def test_a_client_has_not_too_many_requests_waiting(fhir, monkeypatch):
     fhir.get("Patient", **LATER).refused(429, "throttled")
     fhir.delete(address)
     asked(fhir, "GET", "Patient")
+
+
+def test_a_client_has_not_too_many_answers_kept(fhir, client, application, work, clock, monkeypatch):
+    object.__setattr__(application.settings, "async_hours", 1)  # this test's own
+    monkeypatch.setattr(asynchronous, "MOST_KEPT", 3)
+    addresses = [asked(fhir, "GET", "Patient") for _ in range(3)]
+    work()
+    fhir.get("Patient", **LATER).refused(429, "throttled", None, "3 requests and answers")
+    assert asked(client("system/*.cruds", name="another"), "GET", "Patient")
+    assert fhir.delete(addresses[0]).status == 202
+    asked(fhir, "GET", "Patient")
+    fhir.get("Patient", **LATER).refused(429, "throttled", None, "the oldest is removed at 20")
+    clock.forward(2 * HOUR)  # what has expired does not count, though no worker has removed it yet
+    asked(fhir, "GET", "Patient")
+
+
+def test_a_client_has_not_too_many_bytes_kept(fhir, application, work):
+    object.__setattr__(application.settings, "async_client_bytes", 20_000)  # this test's own
+    for number in range(8):
+        fhir.create(patient(family=f"Name{number}", text={"status": "generated", "div": div(number)}))
+    large, small = asked(fhir, "GET", "Patient"), asked(fhir, "GET", "Patient?_count=1")
+    work()
+    row = only_entry(fhir.get(large))
+    assert row["response"]["status"] == "429 Too Many Requests"
+    assert "more than 20000" in row["response"]["outcome"]["issue"][0]["diagnostics"]
+    assert only_entry(fhir.get(small))["response"]["status"] == "200 OK"
+    several = [post(patient(text={"status": "generated", "div": div(number)})) for number in range(8)]
+    write = asked(fhir, "POST", "", bundle(*several), Prefer="respond-async, return=representation")
+    work()
+    assert len(only_entry(fhir.get(write))["resource"]["entry"]) == 8, "what was done is told whatever its size"
+    fhir.get("Patient", **LATER).refused(429, "throttled", None, "no more than 20000 are kept")
+    assert fhir.delete(write).status == 202
+    work()
+    assert asked(fhir, "GET", "Patient?_count=1")
 
 
 def test_a_status_is_not_for_bundles(fhir):
