@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import event
 
 from hie.errors import Expired, InvalidSearch
 from hie.store.resources import ResourceStore
@@ -182,3 +183,34 @@ def test_a_history_is_walked_back_as_it_was(bind: Callable[..., ResourceStore], 
     clock.forward(24.1 * 3600)
     with pytest.raises(Expired, match="24 hours"):
         bind().history("Observation", count=3, cursor=cursor)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ([("date", "ge1980"), ("_sort", "-date")], ["date_low + 0 >= ", '(resource.date_low, resource."key") >= (']),
+        ([("date", "lt2100"), ("_sort", "date,-_id")], ["date_low + 0 < ", "resource.date_low <= "]),
+        ([("_lastUpdated", "lt2100"), ("_sort", "_lastUpdated")],
+         ["updated + 0 < ", '(resource.updated, resource."key") <= (']),
+    ],
+)  # fmt: skip
+def test_a_page_back_is_read_from_the_cursor_on(
+    bind: Callable[..., ResourceStore], asked: Asked, wanted: list[str]
+) -> None:
+    """Else it costs as much as all pages before it: the search's own bound there is hidden from the index."""
+    live_through(bind, 6, 0)
+    pages = Pages(bind, GRANTS[0], ("Observation", asked, None))
+    back = pages.page(cursor=pages.page().cursors.next).cursors.previous
+    seen: list[str] = []
+
+    def listen(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
+        seen.append(statement)
+
+    store = bind()
+    event.listen(store.database.engine, "before_cursor_execute", listen)
+    pages.page(cursor=back, total="none")
+    event.remove(store.database.engine, "before_cursor_execute", listen)
+    statement = next(one for one in seen if "FROM resource" in one)
+    for one in wanted:
+        assert one in statement, statement

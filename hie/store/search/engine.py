@@ -589,6 +589,8 @@ def _page_statement(
     most = bindparam("row_limit", type_=BigInteger())
 
     def arm(sql: Sql) -> Select[Any]:
+        if nulls is not None and not is_far:
+            sql.read_from = ordering.read_from(keys.keys, first_is_null, backward=backward)
         values = [ordering.expression(key, number, sql, is_far=is_far) for number, key in enumerate(keys.keys)]
         columns = [*sql.tables.columns, *(value.label(f"sort{number}") for number, value in enumerate(values))]
         at = place(sql.tables.row, typed)

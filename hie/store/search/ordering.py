@@ -168,6 +168,15 @@ def _falls(keys: Sequence[Key], first_is_null: bool | None) -> bool:
     return bool(keys) and keys[0].descending and not first_is_null
 
 
+def read_from(
+    keys: Sequence[Key], first_is_null: bool | None, *, backward: bool
+) -> tuple[str, Literal["rising", "falling"]] | None:
+    """Return the row's own column in whose order rows are read from the cursor on, and which way (Sql.read_from)."""
+    if not keys or first_is_null or keys[0].place not in ("date", "updated"):
+        return None
+    return keys[0].place, "falling" if keys[0].descending != backward else "rising"
+
+
 def beyond(
     keys: Sequence[Key],
     values: Sequence[ColumnElement[Any]],
@@ -201,7 +210,11 @@ def beyond(
             further = or_(further, value.is_(None))
         alternatives.append(and_(*equal, further))
         equal.append(value == binds[i])
-    return or_(and_(*equal, _past(row, key_bind, falls, way == "until")), *alternatives)
+    rest = or_(and_(*equal, _past(row, key_bind, falls, way == "until")), *alternatives)
+    if start == 0 and keys and keys[0].place in ("id", "date", "updated"):
+        # Said once more of the first key alone, so that its index is read from there.
+        return and_(_past(values[0], binds[0], keys[0].descending != backward, True), rest)
+    return rest
 
 
 def _past(place: Any, position: Any, falls: bool, inclusive: bool) -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from sqlalchemy import (
     ARRAY,
@@ -68,6 +68,7 @@ from hie.store.search.tables import CONTAINED, CURRENT, INSIDE, INSIDE_THEN, PAS
 
 Condition = ColumnElement[bool]
 Columns = Sequence[ColumnElement[Any]]
+Reading = Literal["rising", "falling"]
 
 _DAY: ColumnElement[int] = literal_column(str(MICROSECONDS_PER_DAY))
 
@@ -100,6 +101,9 @@ class Sql:
     binds: list[BindParameter[Any]] = field(default_factory=list)
     #: Given a value, bind it instead of a name: for expressions that go into others' statements.
     supply: Callable[[], Any] | None = None
+    #: The column whose index is read from a cursor on, and which way: the bound of the search that lies behind is
+    #: hidden from the index, which would else be read from there.
+    read_from: tuple[str, Reading] | None = None
     #: Whether the rows of a whole type may have to be looked at: no part of the search leaves but a few.
     is_wide: bool = False
     #: Whether it is asked as of an instant.
@@ -220,17 +224,23 @@ class Sql:
             return self.side(self.tables.dates, self.date_condition(prefix))
         low, high = self.bind(BigInteger()), self.bind(BigInteger())
         if where == "updated":
-            return _moment(prefix, self.row.c.updated, low, high)
+            return _moment(prefix, self.row.c.updated, low, high, self._reading("updated"))
         return self.date_of_row(prefix, low, high, part)
 
     def date_of_row(self, prefix: str, low: Any, high: Any, part: str) -> Condition:
         """Return the condition on the row's own date."""
         start, end = self.row.c.date_low, self.row.c.date_high
         if part != "far":
-            return _interval(prefix, start, end, low, high, part)
+            return _interval(prefix, start, end, low, high, part, self._reading("date"))
         # An expression, so that it does not choose the index: of long periods that would be the one of all dates, read
         # from its beginning, rather than the partial index of the long ones.
         return and_(end - start > _DAY, _interval(prefix, start + literal_column("0"), end, low, high, part))
+
+    def _reading(self, column: str) -> Reading | None:
+        """Return which way the index of the row's own column is read from a cursor on; None: it is not."""
+        if self.read_from is None or self.read_from[0] != column or self.row is not self.tables.row:
+            return None
+        return self.read_from[1]
 
     def care_date(self) -> Condition:
         """Return whether the row's own date overlaps [low, high), or there is none."""
@@ -664,52 +674,62 @@ def prepared(statement: Select[Any]) -> Prepared:
 # ---- intervals and numbers -------------------------------------------------------------------------------------------
 
 
-def _interval(prefix: str, start: Any, end: Any, low: Any, high: Any, part: str) -> Condition:
+def _interval(
+    prefix: str, start: Any, end: Any, low: Any, high: Any, part: str, reading: Reading | None = None
+) -> Condition:
     """Say in SQL what hie.store.search.intervals says in Python.
 
     An index knows where intervals start. `near` are those that start in the range or up to a day before it, nearly all;
     `far` are longer ones that start earlier, from a partial index. Without a part: all of them, not by an index.
     """
+    above, below = _bounds(start, reading)
     match prefix:
         case "eq":
-            return and_(start >= low, start < high, end <= high)
+            return and_(above >= low, below < high, end <= high)
         case "ne":
             return and_(start.is_not(None), or_(start < low, end > high))
         case "lt":
-            return start < low
+            return below < low
         case "le":
-            return and_(start < high, or_(start < low, end <= high))
+            return and_(below < high, or_(start < low, end <= high))
         case "sa":
-            return start >= high
+            return above >= high
         case "eb":
-            return and_(start < low, end <= low)
+            return and_(below < low, end <= low)
     after = high if prefix == "gt" else low
     all_of_it = {
         "gt": end > high,
         "ge": or_(start >= low, end > high),
-        "ap": and_(start < high, end > low),
+        "ap": and_(below < high, end > low),
     }[prefix]
     if part == "near":
-        bounded = and_(start >= after - _DAY, start < high) if prefix == "ap" else start >= after - _DAY
+        bounded = and_(above >= after - _DAY, below < high) if prefix == "ap" else above >= after - _DAY
         return and_(bounded, all_of_it)
     if part == "far":
         return and_(end - start > _DAY, end > after, start < after - _DAY, all_of_it)
     return and_(start.is_not(None), all_of_it)
 
 
-def _moment(prefix: str, at: Any, low: Any, high: Any) -> Condition:
+def _bounds(column: Any, reading: Reading | None) -> tuple[Any, Any]:
+    """Return the column as it is compared with lower and with upper bounds; an expression is hidden from indexes."""
+    hidden = column + literal_column("0")
+    return hidden if reading == "rising" else column, hidden if reading == "falling" else column
+
+
+def _moment(prefix: str, column: Any, low: Any, high: Any, reading: Reading | None) -> Condition:
+    above, below = _bounds(column, reading)
     match prefix:
         case "eq" | "ap":
-            return and_(at >= low, at < high)
+            return and_(above >= low, below < high)
         case "ne":
-            return or_(at < low, at >= high)
+            return or_(column < low, column >= high)
         case "gt" | "sa":
-            return at >= high
+            return above >= high
         case "lt" | "eb":
-            return at < low
+            return below < low
         case "ge":
-            return at >= low
-    return at < high
+            return above >= low
+    return below < high
 
 
 def _number(prefix: str, start: Any, end: Any, low: Any, high: Any) -> tuple[Condition, Condition]:
