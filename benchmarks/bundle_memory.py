@@ -56,11 +56,6 @@ def memory(pid: int) -> dict[str, float]:
     return {name: int(lines[name].split()[0]) / 1024 for name in ("VmHWM", "VmRSS", "RssAnon") if name in lines}
 
 
-def web_process(running: Running) -> int:
-    """Return the pid of the one web process: the largest that was started."""
-    return max(running.descendants(), key=lambda pid: memory(pid).get("VmRSS", 0))
-
-
 def post(running: Running, token: str, body: bytes) -> int:
     """Send one Bundle and return its status, or that of an entry of a batch which was refused."""
     connection = http.client.HTTPConnection(*running.address, timeout=3600)
@@ -73,35 +68,38 @@ def post(running: Running, token: str, body: bytes) -> int:
 
 
 class Watch(threading.Thread):
-    """Looks at the memory that is the process's own (RssAnon), which has no high-water mark, ten times a second."""
+    """Looks at the memory that is a process's own (RssAnon), which has no high-water mark, ten times a second."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pids: list[int]) -> None:
         super().__init__(daemon=True)
-        self.pid, self.most, self.done = pid, 0.0, threading.Event()
+        self.most, self.done = dict.fromkeys(pids, 0.0), threading.Event()
 
     def run(self) -> None:
         while not self.done.wait(0.1):
-            self.most = max(self.most, memory(self.pid)["RssAnon"])
+            for pid, most in self.most.items():
+                self.most[pid] = max(most, memory(pid)["RssAnon"])
 
 
 def measure(running: Running, token: str, bodies: list[bytes]) -> None:
     """Send the bodies one after another, as one measurement, and print a line."""
-    pid = web_process(running)
-    before = memory(pid)["VmRSS"]
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    pids = [pid for pid in running.descendants() if "RssAnon" in memory(pid)]
+    rest = {pid: memory(pid)["VmRSS"] for pid in pids}
+    for pid in pids:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
     started = time.perf_counter()
-    watch = Watch(pid)
+    watch = Watch(pids)
     watch.start()
     statuses = {post(running, token, body) for body in bodies}
     seconds = time.perf_counter() - started
-    peak = memory(pid)["VmHWM"]
+    peaks = {pid: memory(pid)["VmHWM"] for pid in pids}
     watch.done.set()
     watch.join()
+    pid = max(pids, key=lambda one: peaks[one] - rest[one])  # the web process, not those that started it
     time.sleep(2)
     after = memory(pid)["VmRSS"]
     time.sleep(GIVEN_BACK_SECONDS)
     size = sum(map(len, bodies)) / 1e6
-    print(f"{len(bodies):5d} {size:9.1f} {seconds:9.2f} {before:9.0f} {peak:9.0f} {watch.most:9.0f} "
+    print(f"{len(bodies):5d} {size:9.1f} {seconds:9.2f} {rest[pid]:9.0f} {peaks[pid]:9.0f} {watch.most[pid]:9.0f} "
           f"{after:9.0f} {memory(pid)['VmRSS']:9.0f} {memory(pid)['RssAnon']:9.0f}  {sorted(statuses)}", flush=True)
 
 
