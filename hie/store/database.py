@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, bindparam, event, select
+from sqlalchemy.dialects import postgresql
 
 from hie.errors import Busy
 from hie.store.audit import GENESIS, AuditEntry, AuditKeys, AuditStream
 from hie.store.audit_journal import AuditJournal
 from hie.store.audit_left import move_all
 from hie.store.models import audit
-from hie.store.prepared import driver_of, insert_or_ignore
+from hie.store.prepared import driver_of
 from hie.store.statistics import Statistics
 
 T = TypeVar("T")
@@ -44,6 +45,15 @@ _INSERT_AUDIT_POSTGRES = (
 )
 _INSERT_AUDIT_SQLITE = (
     f"INSERT INTO audit ({', '.join(_AUDIT_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _AUDIT_COLUMNS)})"
+)
+
+_KEEP_AUDIT_SQLITE = (
+    f"INSERT OR IGNORE INTO audit ({', '.join(_AUDIT_COLUMNS)}) VALUES ({', '.join('?' for _ in _AUDIT_COLUMNS)})"
+)
+_COLUMN_TYPES = [column.type.compile(postgresql.dialect()) for column in audit.c]
+_KEEP_AUDIT_POSTGRES = (  # one statement for any number of rows
+    f"INSERT INTO audit ({', '.join(_AUDIT_COLUMNS)}) SELECT * FROM "
+    f"unnest({', '.join(f'%s::{name}[]' for name in _COLUMN_TYPES)}) ON CONFLICT DO NOTHING"
 )
 
 
@@ -169,7 +179,16 @@ class Database:
         return (0, GENESIS) if row is None else (row.seq, bytes(row.mac))
 
     def _keep_records(self, rows: list[dict[str, Any]]) -> None:
-        self.write(lambda connection: connection.execute(insert_or_ignore(connection, audit), rows))
+        """Write rows of the audit table; those that are there already stay as they are."""
+        columns = [[row[name] for row in rows] for name in _AUDIT_COLUMNS]
+
+        def unit(connection: Connection) -> None:
+            if self.dialect == "sqlite":
+                driver_of(connection).executemany(_KEEP_AUDIT_SQLITE, zip(*columns, strict=True))
+            else:
+                driver_of(connection).execute(_KEEP_AUDIT_POSTGRES, columns)
+
+        self.write(unit)
 
     def wrote(self, resources: int) -> None:
         """Take note of how many resources a committed transaction wrote."""

@@ -125,6 +125,17 @@ def test_readers_and_writers_mixed_keep_the_chains_whole(store: Store) -> None:
     assert list(audit_trail.verify(store.database.connection(), {1: store.tenants[1].audit_keys})) == []
 
 
+def test_records_that_are_moved_twice_are_there_once_and_as_they_were(store: Store) -> None:
+    keys = {1: store.tenants[1].audit_keys}
+    clients = ['a "b", {c}', "NULL", "\\ %s ?", "", "é"]
+    rows, _ = audit_trail.AuditStream(keys).rows([replace(entry(store), client=client) for client in clients])
+    for _ in range(2):
+        store.database._keep_records(rows)
+    kept = store.database.connection().execute(select(audit).order_by(audit.c.seq)).mappings()
+    assert [dict(row) for row in kept] == rows
+    assert list(audit_trail.verify(store.database.connection(), keys)) == []
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
