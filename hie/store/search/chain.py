@@ -130,8 +130,8 @@ class _Reader:
         code, colon, wanted = head.partition(":")
         if not rest or rest.startswith("."):
             raise self._invalid("has nothing behind a '.', where a parameter of what is referred to belongs")
-        parameter = self._reference(type_name, code)
-        allowed = targets(parameter)
+        parameter = self._reference(type_name, code, forward=True)
+        allowed = ends_of(parameter)
         if colon and wanted not in allowed:
             listed = ", ".join(sorted(allowed)[:12])
             raise self._invalid(f"asks for a {wanted[:80]!r}, but {code} of {type_name} refers to {listed}")
@@ -144,17 +144,18 @@ class _Reader:
         below = depth.further(branches=len(known) > 1)
         return Chain(parameter, tuple((one, self.read(one, rest, below)) for one in known))
 
-    def _reference(self, type_name: str, code: str) -> SearchParameter:
+    def _reference(self, type_name: str, code: str, *, forward: bool = False) -> SearchParameter:
         try:
             parameter = criteria.parameter_of(type_name, code)
         except InvalidSearch as error:
             raise InvalidSearch(f"{self._whole}: {error.diagnostics}", expression=self._whole[:80]) from None
         if parameter.type != "reference":
             raise self._invalid(f"chains by {code} of {type_name}, which is of type {parameter.type}: no reference")
-        if not is_chained(parameter):
-            raise NotSupported(
-                f"{self._whole}: {code} of {type_name} holds no references but canonical URLs, or a resource inside; "
-                "these are not chained.", expression=self._whole[:80])  # fmt: skip
+        if not is_chained(parameter) and not (forward and is_canonical(parameter)):
+            told = "canonical URLs, which are chained but not asked for by _has" if is_canonical(parameter) else \
+                "a resource inside, which is not chained"
+            raise NotSupported(f"{self._whole}: {code} of {type_name} holds no references but {told}.",
+                               expression=self._whole[:80])
         return parameter
 
     def _invalid(self, told: str) -> InvalidSearch:
@@ -166,6 +167,14 @@ def targets(parameter: SearchParameter) -> frozenset[str]:
     if parameter.restricts:
         return frozenset({parameter.restricts[1]})
     return parameter.targets or RESOURCE_TYPES
+
+
+def ends_of(parameter: SearchParameter) -> frozenset[str]:
+    """Return the types that a chain by the parameter can lead to: over a canonical URL those that have one."""
+    found = targets(parameter)
+    if not is_canonical(parameter):
+        return found
+    return frozenset(one for one in found if "url" in search_parameters.for_type(one))
 
 
 def _knows(type_name: str, rest: str) -> bool:
@@ -182,9 +191,14 @@ def _knows(type_name: str, rest: str) -> bool:
     parameter = search_parameters.for_type(type_name).get(code)
     if not dot or parameter is None:
         return parameter is not None
-    return is_chained(parameter) and (not wanted or wanted in targets(parameter))
+    return (is_chained(parameter) or is_canonical(parameter)) and (not wanted or wanted in ends_of(parameter))
 
 
 def is_chained(parameter: SearchParameter) -> bool:
     """Tell whether a parameter refers by Type/id to resources here: canonical URLs and a Bundle's entries do not."""
     return parameter.type == "reference" and "Reference" in parameter.element_types
+
+
+def is_canonical(parameter: SearchParameter) -> bool:
+    """Tell whether a parameter refers by canonical URL: https://hl7.org/fhir/R4/references.html#canonical"""
+    return parameter.type == "reference" and not is_chained(parameter) and "canonical" in parameter.element_types

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hie.errors import NotSupported
 from hie.store.search import contained, criteria, grants, hops, instant, logic, narrowed
-from hie.store.search.chain import Asked, Chain, Has, PerType
+from hie.store.search.chain import Asked, Chain, Has, PerType, is_canonical
 from hie.store.search.clauses import NOTHING, Clause, HeldBy, Holds, Ids, Types, both, either, negation
 from hie.store.search.criteria import Compiled, Criterion
 from hie.store.search.logic import LOGIC
@@ -77,6 +77,8 @@ def _compiled(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
     if isinstance(asked, Has):
         raise NotSupported("_has and _list with _contained: only its container can refer to a contained resource.",
                            expression="_has")
+    if isinstance(asked, Chain) and is_canonical(asked.parameter):
+        return hops.by_canonical(store, asked, type_name)
     if isinstance(asked, Chain):
         return Compiled(_chained(store, asked, type_name))
     if isinstance(asked, LOGIC):

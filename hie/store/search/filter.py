@@ -19,7 +19,7 @@ from hie.fhir import search_parameters
 from hie.fhir.datatypes import normalize_string
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.search import criteria, string
-from hie.store.search.chain import MOST_HOPS, Chain, targets
+from hie.store.search.chain import MOST_HOPS, Chain, ends_of, is_canonical, is_chained
 from hie.store.search.criteria import Criterion, Reading
 from hie.store.search.date import DateValue
 from hie.store.search.logic import AllOf, AnyOf, Differs, NotOf
@@ -146,11 +146,11 @@ class _Reader:
         return self._comparison(type_name, parameter, at)
 
     def _chain(self, type_name: str, parameter: SearchParameter, wanted: str, at: int, depth: int, hops: int) -> Any:
-        if parameter.type != "reference" or "Reference" not in parameter.element_types:
+        if not is_chained(parameter) and not is_canonical(parameter):
             raise self._wrong(f"{parameter.code} of {type_name} is no reference; a path and brackets need one", at)
         if hops > MOST_HOPS:
             raise self._wrong(f"the path has more than {MOST_HOPS} hops", at)
-        allowed = targets(parameter)
+        allowed = ends_of(parameter)
         if wanted and wanted not in allowed:
             raise self._wrong(f"{parameter.code} of {type_name} refers to no {wanted}", at)
         start, ends = self._at, []

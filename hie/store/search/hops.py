@@ -14,7 +14,7 @@ from hie.errors import Forbidden, NotSupported
 from hie.fhir.search_parameters import answering
 from hie.store.search import contained, criteria, grants, joins, logic, narrowed, ordering
 from hie.store.search.blinding import hash_of
-from hie.store.search.chain import Asked, Chain, Has, PerType
+from hie.store.search.chain import Asked, Chain, Has, PerType, is_canonical
 from hie.store.search.clauses import (
     ID,
     IDENTIFIER,
@@ -54,7 +54,8 @@ def compile_(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
         refuse_unindexed(store, asked)
         return criteria.compile_(asked, store.blind, type_name)
     if isinstance(asked, Chain):
-        return Compiled(_forward(store, asked, type_name))
+        by_url = is_canonical(asked.parameter)
+        return by_canonical(store, asked, type_name) if by_url else Compiled(_forward(store, asked, type_name))
     if isinstance(asked, Has):
         return Compiled(_reverse(store, asked, type_name))
     if isinstance(asked, PerType):
@@ -92,6 +93,12 @@ def _forward(store: ResourceStore, chain: Chain, type_name: str) -> Clause:
         elif compiled.clause != NOTHING:
             branches.append(Branch(one, parameters, compiled.clause))
     return either([*known, _joined(branches, reverse=False, held=held)])
+
+
+def by_canonical(store: ResourceStore, chain: Chain, type_name: str) -> Compiled:
+    """Return what refers by canonical URL to a match, whose URLs are read first: the index knows no such join."""
+    found = [narrowed.canonicals(store, one, granted(store, asked, one)) for one, asked in open_ends(store, chain)]
+    return narrowed.naming(store, type_name, chain.parameter.code, frozenset().union(*found))
 
 
 def open_ends(store: ResourceStore, chain: Chain) -> list[tuple[str, Asked]]:

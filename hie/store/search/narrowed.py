@@ -67,6 +67,38 @@ def referred(store: ResourceStore, source: str, code: str, type_name: str, asked
     return Ids(tuple(sorted(found))) if found else NOTHING
 
 
+#: URL and version of a resource that canonical references may mean; without a version it has none to be meant by.
+Canonical = tuple[str, str | None]
+
+
+def canonicals(store: ResourceStore, type_name: str, asked: Compiled) -> frozenset[Canonical]:
+    """Return the URLs and versions of the resources of a type that match."""
+    rows = (content for _, content in _matches(store, type_name, asked))
+    return frozenset((row["url"], row.get("version")) for row in rows if isinstance(row.get("url"), str))
+
+
+def naming(store: ResourceStore, type_name: str, code: str, found: frozenset[Canonical]) -> Compiled:
+    """Return the resources of a type that refer by canonical URL to one of the found.
+
+    One that names no version means every version; the index cannot tell it from one that names another.
+    """
+    if not found:
+        return Compiled(NOTHING)
+    codes = frozenset(answering(plan_of(type_name).parameters, code))
+    hashed = [hash_of(store.blind, type_name, one) for one in codes]
+    urls = sorted({url for url, _ in found})
+    clause = AnyToken(tuple(hash_("to", url) for hash_ in hashed for url in urls), REFERENCE)
+    known = frozenset(urls)
+
+    def verify(values: IndexValues) -> bool:
+        return any(
+            value[0] in codes and ((value[3], value[5]) in found if value[5] is not None else value[3] in known)
+            for value in values.references
+        )
+
+    return Compiled(clause, verify)
+
+
 def _matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[tuple[StoredVersion, dict[str, Any]]]:
     statement, names = _statement(store.database.dialect, Shaped(asked.clause), store.at is not None)
     bound: dict[str, Any] = dict(zip(names, asked.clause.values(), strict=True))

@@ -1,0 +1,125 @@
+"""Chains over canonical URLs: with and without versions, under the grant, wherever chains stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.builders import bundle, entry, patient
+
+FEVER, PAIN = "http://example.org/q/fever", "http://example.org/q/pain"
+
+
+def questionnaire(id_: str, url: str, title: str, version: str | None = None, **more: Any) -> Any:
+    versioned = {} if version is None else {"version": version}
+    return {"resourceType": "Questionnaire", "id": id_, "url": url, "title": title, "status": "active", **versioned,
+            **more}
+
+
+def response(id_: str, canonical: str, **more: Any) -> Any:
+    return {"resourceType": "QuestionnaireResponse", "id": id_, "status": "completed", "questionnaire": canonical,
+            **more}
+
+
+@pytest.fixture
+def records(fhir: Any) -> Any:
+    rows = [
+        patient(id="smith"), questionnaire("f1", FEVER, "Fever", "1"), questionnaire("f2", FEVER, "High fever", "2"),
+        questionnaire("p", PAIN, "Pain", status="draft"), response("one", f"{FEVER}|1"),
+        response("two", f"{FEVER}|2", subject={"reference": "Patient/smith"}), response("any", FEVER),
+        response("gone", f"{FEVER}|3"), response("pain", PAIN), response("pain9", f"{PAIN}|9"),
+        {"resourceType": "ServiceRequest", "id": "asked", "status": "active", "intent": "order",
+         "subject": {"reference": "Patient/smith"}, "instantiatesCanonical": ["http://example.org/plan"]},
+        {"resourceType": "PlanDefinition", "id": "plan", "url": "http://example.org/plan", "status": "active",
+         "title": "Plan", "action": [{"definitionCanonical": f"{FEVER}|2"}]},
+    ]  # fmt: skip
+    for row in rows:
+        assert fhir.put(f"{row['resourceType']}/{row['id']}", row).status == 201
+    return fhir
+
+
+def ids(answer: Any) -> list[str]:
+    assert answer.status == 200, answer.content
+    return sorted(row["id"] for row in answer.resources() if row["resourceType"] != "OperationOutcome")
+
+
+FOUND = {
+    "QuestionnaireResponse?questionnaire.title:exact=Fever": ["any", "one"],
+    "QuestionnaireResponse?questionnaire.title=high": ["any", "two"],
+    "QuestionnaireResponse?questionnaire:Questionnaire.title:contains=fever": ["any", "one", "two"],
+    "QuestionnaireResponse?questionnaire.status=draft": ["pain"],
+    "QuestionnaireResponse?questionnaire.version=2": ["any", "two"],
+    "QuestionnaireResponse?questionnaire.status:not=draft": ["any", "one", "two"],
+    "QuestionnaireResponse?questionnaire.title=nobody": [],
+    "QuestionnaireResponse?questionnaire.title=high&subject=Patient/smith": ["two"],
+    "QuestionnaireResponse?questionnaire.title=high,pain&_sort=_id&_count=50": ["any", "pain", "two"],
+    "QuestionnaireResponse?_filter=questionnaire.title eq \"high fever\"": ["any", "two"],
+    "QuestionnaireResponse?_filter=not (questionnaire.title eq \"high fever\")": ["gone", "one", "pain", "pain9"],
+    "QuestionnaireResponse?_filter=questionnaire.status eq draft or subject eq Patient/smith": ["pain", "two"],
+    "Patient?_has:QuestionnaireResponse:subject:questionnaire.title=high": ["smith"],
+    "ServiceRequest?instantiates-canonical.title=plan": ["asked"],
+    "ServiceRequest?instantiates-canonical:PlanDefinition.definition.title=high": ["asked"],
+    "ServiceRequest?instantiates-canonical:ActivityDefinition.title=plan": [],
+}
+
+
+@pytest.mark.proves("chain:*")
+def test_a_chain_leads_over_a_canonical_url_to_the_version_that_is_meant(records: Any) -> None:
+    assert {search: ids(records.get(search)) for search in FOUND} == FOUND
+    for search, found in FOUND.items():
+        if "_filter" not in search:
+            assert records.total(search) == len(found), search
+
+
+def test_nothing_is_told_through_a_definition_that_the_token_may_not_search(records: Any, client: Any) -> None:
+    narrow = client("system/QuestionnaireResponse.rs", "system/Questionnaire.rs?status=active", "system/Patient.rs")
+    for search, found in {"questionnaire.status=draft": [], "questionnaire.title=pain": [],
+                          "questionnaire.title:contains=pain": [], "questionnaire.title=high": ["any", "two"],
+                          "questionnaire.title:missing=false": ["any", "one", "two"]}.items():  # fmt: skip
+        answer = narrow.get(f"QuestionnaireResponse?{search}&_total=accurate")
+        assert (ids(answer), answer.json["total"]) == (found, len(found)), search
+    hidden = client("system/QuestionnaireResponse.rs?_id=one", "system/Questionnaire.rs", "system/Patient.rs")
+    assert ids(hidden.get("QuestionnaireResponse?questionnaire.title=fever")) == ["one"]
+    assert ids(hidden.get("Patient?_has:QuestionnaireResponse:subject:questionnaire.title=high")) == []
+    blind = client("system/QuestionnaireResponse.rs", "system/Questionnaire.r")
+    blind.get("QuestionnaireResponse?questionnaire.title=high").refused(403, "forbidden", text="system/Questionnaire.s")
+    by_scope = client("system/QuestionnaireResponse.rs?questionnaire=" + FEVER + "|1", "system/Questionnaire.rs")
+    assert ids(by_scope.get("QuestionnaireResponse?questionnaire.title=fever")) == ["one"]
+
+
+def test_what_is_deleted_or_was_is_meant_as_it_is_or_was(records: Any, clock: Any) -> None:
+    before = records.get("Questionnaire/f2").json["meta"]["lastUpdated"]
+    clock.forward(10)
+    records.put("Questionnaire/f2", questionnaire("f2", FEVER, "Cold", "2"))
+    assert ids(records.get("QuestionnaireResponse?questionnaire.title=high")) == []
+    assert ids(records.get("QuestionnaireResponse?questionnaire.title=cold")) == ["any", "two"]
+    clock.forward(10)
+    records.delete("Questionnaire/f2")
+    assert ids(records.get("QuestionnaireResponse?questionnaire.title=cold")) == []
+    later = records.get("PlanDefinition/plan").json["meta"]["lastUpdated"]
+    assert later > before
+    assert ids(records.get(f"QuestionnaireResponse?questionnaire.title=high&_asOf={later}")) == ["any", "two"]
+
+
+def test_it_stands_wherever_chains_stand(records: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = bundle(entry("GET", "QuestionnaireResponse?questionnaire.title=high"), type_="batch")
+    (row,) = records.post("", batch).entries()
+    assert sorted(one["resource"]["id"] for one in row["resource"]["entry"]) == ["any", "two"]
+    seen, url = [], "QuestionnaireResponse?questionnaire.title=fever,high&_count=1"
+    while url:
+        answer = records.get(url)
+        seen += ids(answer)
+        url = answer.link("next")
+    assert sorted(seen) == ["any", "one", "two"]
+    refers = [{"url": "http://example.org/e", "valueReference": {"reference": f"#{id_}"}} for id_ in ("c1", "c2")]
+    inside = patient(id="holder", extension=refers,
+                     contained=[response("c1", f"{FEVER}|2"), response("c2", f"{FEVER}|7")])  # fmt: skip
+    assert records.put("Patient/holder", inside).status == 201
+    found = records.get("QuestionnaireResponse?questionnaire.title=high&_contained=true&_containedType=contained")
+    assert [row["resource"]["id"] for row in found.entries()] == ["c1"]
+    assert records.get("$explain?questionnaire.title=high&_type=QuestionnaireResponse").status in (200, 400)
+    assert records.get("QuestionnaireResponse/$explain?questionnaire.title=high").status == 200
+    monkeypatch.setattr("hie.store.search.narrowed._BATCH", 1)
+    monkeypatch.setattr("hie.store.search.narrowed.MOST_OPENED", 2)
+    records.get("QuestionnaireResponse?questionnaire.title:missing=false").refused(400, "too-costly")
