@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from hie.errors import IntegrityFailure
-from hie.store import asynchronous, contained_check, jobs, past_check, rows
+from hie.store import asynchronous, by_key, contained_check, jobs, past_check, rows
 from hie.store import audit as audit_trail
 from hie.store.contained import Holder
 from hie.store.crypto import SealBroken, associated_data, open_
+from hie.store.lacking_tokens import lacking
 from hie.store.models import (
     FOREVER,
     async_request,
@@ -73,7 +73,7 @@ def _batches(connection: Connection, tenant: Tenant) -> Iterator[list[Any]]:
     while True:
         statement = (
             select(resource)
-            .where(resource.c.tenant == tenant.id, resource.c.key > last)
+            .where(*by_key.after(tenant.id, last))
             .order_by(resource.c.key)
             .limit(BATCH)
         )
@@ -90,6 +90,7 @@ def _resources(connection: Connection, tenant: Tenant, report: CheckReport, base
         indexed = _Indexed.read(connection, [row.key for row in batch])
         targets: dict[tuple[str, str], str] = {}
         holders, skipped = [], []
+        needed: dict[int, set[int]] = {}
         for row in batch:
             report.counts["resources" if row.sealed is not None else "deleted resources"] += 1
             name = f"{row.type}/{row.id}"
@@ -107,12 +108,13 @@ def _resources(connection: Connection, tenant: Tenant, report: CheckReport, base
                 targets.update((target, name) for target in literal_targets(index.refers))
                 yield from _meta(name, content, row)
             holders.append(Holder(row.key, row.vid, tenant.id, row.updated, FOREVER, index.contained))
-            needed = set(index.tokens) if moving is None else set(index.tokens).difference(moving.tokens)
+            needed[row.key] = set(index.tokens) if moving is None else set(index.tokens).difference(moving.tokens)
             report.counts["tokens"] += len(index.tokens if moving is None else {*index.tokens, *moving.tokens})
             yield from indexed.compare(name, row, index, moving)
-            if connection.dialect.name == "sqlite" and _lacks_tokens(connection, row.key, sorted(needed)):
-                yield f"The token index of {name} does not match its content."
-        keys = [row.key for row in batch]
+        names = {row.key: f"{row.type}/{row.id}" for row in batch}
+        for key in _lacking(connection, needed):
+            yield f"The token index of {names[key]} does not match its content."
+        keys = list(names)
         yield from contained_check.problems(connection, keys, holders, is_past=False, skipped=skipped)
         missing = set(targets) - rows.live(connection, tenant.id, list(targets))
         for target in sorted(missing):
@@ -182,12 +184,13 @@ _SETS: dict[str, Callable[[IndexRows], frozenset[Any]]] = {
     "reference": lambda rows_: frozenset(rows_.links),
 }
 
-#: How many of the wanted tokens (a JSON list) a resource has.
-_COUNT_TOKENS = "SELECT count(*) FROM json_each(?) AS wanted JOIN token ON token.hash = wanted.value AND token.key = ?"
 
-
-def _lacks_tokens(connection: Connection, key: int, wanted: list[int]) -> bool:
-    return connection.exec_driver_sql(_COUNT_TOKENS, (json.dumps(wanted), key)).scalar() != len(wanted)
+def _lacking(connection: Connection, needed: dict[int, set[int]]) -> list[int]:
+    """SQLite: return the keys of resources that lack a token."""
+    if connection.dialect.name != "sqlite":
+        return []
+    wanted = ((hash_, key) for key, hashes in needed.items() for hash_ in hashes)
+    return sorted({key for _, key in lacking(connection, token, wanted)})
 
 
 def _surplus_tokens(connection: Connection, report: CheckReport) -> Iterator[str]:

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, func, insert, select, text, up
 
 from hie.errors import Busy, IntegrityFailure
 from hie.fhir import search_parameters
-from hie.store import jobs, rows
+from hie.store import by_key, jobs, rows
 from hie.store.database import Again, Database
 from hie.store.models import index_run, resource
 from hie.store.opening import open_versions, parsed
@@ -157,8 +157,10 @@ def finish(connection: Connection, tenant: Tenant, number: int, now: int) -> Non
 
 
 def _wanted(tenant: Tenant, run: Run, after: int) -> list[ColumnElement[bool]]:
-    conditions = [resource.c.tenant == tenant.id, resource.c.key > after, resource.c.sealed.is_not(None)]
-    return [*conditions, resource.c.type.in_(run.types)] if run.types else conditions
+    sealed = resource.c.sealed.is_not(None)
+    if not run.types:
+        return [*by_key.after(tenant.id, after), sealed]
+    return [resource.c.tenant == tenant.id, resource.c.type.in_(run.types), resource.c.key > after, sealed]
 
 
 def _replace(connection: Connection, tenant: Tenant, base_url: str, found: Sequence[Any]) -> None:

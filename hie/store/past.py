@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Table, and_, delete, select
+from sqlalchemy import Connection, and_, delete, select
 
 from hie.errors import IntegrityFailure
-from hie.store.models import DELETED, date_past, number_past, past_version, resource, resource_history, token_past
+from hie.store import by_key
+from hie.store.models import DELETED, date_past, number_past, past_version, resource, resource_history
 from hie.store.opening import open_versions, parsed
 from hie.store.prepared import driver_of
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from hie.store.tenants import Tenant
 
 Index = Callable[[dict[str, Any]], "IndexRows"]
+#: Versions that are erased at a time.
+BATCH = 500
 
 
 class Past(NamedTuple):
@@ -98,13 +101,40 @@ def _insert(table: str, columns: str, mark: str) -> str:
 # -- taking away, and writing anew ---------------------------------------------------------------------------------
 
 
-def forget(connection: Connection, tenant: int, type_name: str, id_: str, vid: int | None = None) -> None:
-    """Take away what a version that is erased was found by, or all versions of a resource."""
-    here = (past_version.c.tenant == tenant, past_version.c.type == type_name, past_version.c.id == id_)
+def forget(
+    connection: Connection, tenant: Tenant, type_name: str, id_: str, vid: int | None, index_of: Index
+) -> None:
+    """Take away what a version that is about to be erased was found by, or all versions of a resource."""
+    here = (past_version.c.tenant == tenant.id, past_version.c.type == type_name, past_version.c.id == id_)
     which = here if vid is None else (*here, past_version.c.vid == vid)
-    for key, number in connection.execute(select(past_version.c.key, past_version.c.vid).where(*which)).all():
-        for table in _tables(connection):  # tokens are not sorted by key: this reads all of them, as erasing is rare
-            connection.execute(delete(table).where(table.c.key == key, table.c.vid == number))
+    places = connection.execute(select(past_version.c.key, past_version.c.vid).where(*which)).all()
+    for start in range(0, len(places), BATCH):
+        some = [tuple(place) for place in places[start : start + BATCH]]
+        if connection.dialect.name == "sqlite":
+            _forget_tokens(connection, tenant, (type_name, id_), some, index_of)
+        keys, numbers = {key for key, _ in some}, [number for _, number in some]
+        for table in (past_version, date_past, number_past):
+            connection.execute(delete(table).where(table.c.key.in_(keys), table.c.vid.in_(numbers)))
+
+
+def _forget_tokens(
+    connection: Connection, tenant: Tenant, of: tuple[str, str], places: list[tuple[int, int]], index_of: Index
+) -> None:
+    """Delete tokens by what the versions say, as their table is sorted by hash; it is read for what does not open."""
+    old = resource_history.c
+    here = (old.tenant == tenant.id, old.type == of[0], old.id == of[1], old.vid.in_([number for _, number in places]))
+    versions = {row.vid: row for row in connection.execute(select(resource_history).where(*here))}
+    tokens: list[tuple[int, int, int]] = []
+    closed: list[tuple[int, int]] = []
+    for key, number in places:
+        try:
+            (version,) = open_versions(connection, tenant, [versions[number]])
+            tokens += [(hash_, key, number) for hash_ in index_of(parsed(version)).tokens]
+        except (IntegrityFailure, KeyError):
+            closed.append((key, number))
+    driver = driver_of(connection)
+    driver.executemany("DELETE FROM token_past WHERE hash = ? AND key = ? AND vid = ?", sorted(tokens))
+    driver.executemany("DELETE FROM token_past WHERE key = ? AND vid = ?", closed)
 
 
 def write_anew(connection: Connection, tenant: Tenant, keys: Sequence[int], index_of: Index) -> list[Past]:
@@ -144,7 +174,7 @@ class Superseded(NamedTuple):
 def superseded(connection: Connection, tenant: Tenant, keys: Sequence[int]) -> list[Superseded]:
     """Return the superseded versions of resources, in order."""
     old, now = resource_history.c, resource.c
-    here = (now.tenant == tenant.id, now.key.in_(keys))
+    here = (by_key.of_tenant(tenant.id), now.key.in_(keys))
     joined = resource.join(resource_history, and_(old.tenant == now.tenant, old.type == now.type, old.id == now.id))
     statement = select(now.key, *resource_history.c).select_from(joined).where(*here).order_by(now.key, old.vid)
     found = connection.execute(statement).all()
@@ -163,7 +193,3 @@ def derived(connection: Connection, tenant: Tenant, row: Superseded, index_of: I
     content = parsed(version)
     return Past(row.key, row.tenant, row.type, row.id, row.vid, row.method, row.updated, row.until, index_of(content))
 
-
-def _tables(connection: Connection) -> list[Table]:
-    tables = [past_version, date_past, number_past]
-    return [*tables, token_past] if connection.dialect.name == "sqlite" else tables

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from hie.errors import IntegrityFailure
-from hie.store import contained_check, past
+from hie.store import by_key, contained_check, past
 from hie.store.contained import holder
+from hie.store.lacking_tokens import lacking
 from hie.store.models import date_past, number_past, past_version, resource, token_past
 from hie.store.reindexing import lasting
 from hie.store.tenants import Tenant
@@ -23,12 +24,12 @@ def problems(connection: Connection, tenant: Tenant, base_url: str) -> Iterator[
     """Yield a sentence for each thing that is wrong."""
     after, tokens = 0, 0
     while True:
-        statement = select(resource.c.key).where(resource.c.tenant == tenant.id, resource.c.key > after)
+        statement = select(resource.c.key).where(*by_key.after(tenant.id, after))
         keys = connection.execute(statement.order_by(resource.c.key).limit(BATCH)).scalars().all()
         if not keys:
             break
         kept = _Kept(connection, keys)
-        holders, skipped = [], []
+        holders, skipped, found_by = [], [], []
         for row in past.superseded(connection, tenant, keys):
             try:
                 wanted = past.derived(connection, tenant, row, partial(lasting, tenant, base_url))
@@ -38,9 +39,11 @@ def problems(connection: Connection, tenant: Tenant, base_url: str) -> Iterator[
                 continue
             if wanted is not None:
                 tokens += len(wanted.found_by.tokens)
+                found_by.append(wanted)
                 holders.append(holder(wanted))
                 yield from kept.compare(wanted)
         yield from kept.left()
+        yield from _lacking(connection, found_by)
         yield from contained_check.problems(connection, keys, holders, is_past=True, skipped=skipped)
         after = keys[-1]
     yield from _strangers(connection, tenant)
@@ -51,11 +54,22 @@ def problems(connection: Connection, tenant: Tenant, base_url: str) -> Iterator[
             yield f"The token index of the past holds {number - tokens} rows that no content asks for."
 
 
+def _lacking(connection: Connection, versions: Sequence[past.Past]) -> Iterator[str]:
+    """SQLite: yield a sentence for each version that lacks a token."""
+    if connection.dialect.name != "sqlite":
+        return
+    names = {(one.key, one.vid): f"{one.type}/{one.id} version {one.vid}" for one in versions}
+    wanted = ((hash_, one.key, one.vid) for one in versions for hash_ in one.found_by.tokens)
+    for place in sorted({(key, vid) for _, key, vid in lacking(connection, token_past, wanted)}):
+        yield f"The token index of {names[place]} does not match its content."
+
+
 class _Kept:
     """The rows of the past of some resources as they stand."""
 
     def __init__(self, connection: Connection, keys: Sequence[int]) -> None:
         self._connection = connection
+        self._has_no_tokens = connection.dialect.name == "sqlite"  # they are looked up for all versions at once
         rows = connection.execute(select(past_version).where(past_version.c.key.in_(keys)))
         self._versions: dict[Place, Any] = {(row.key, row.vid): row for row in rows}
         self._dates = self._of(date_past, keys)
@@ -84,21 +98,13 @@ class _Kept:
             "time": ((row.updated, row.until, row.method), (wanted.updated, wanted.until, wanted.method)),
             "place": ((row.tenant, row.type, row.id), (wanted.tenant, wanted.type, wanted.id)),
             "presence": ((row.presence, row.date_low, row.date_high), (by.presence, by.date_low, by.date_high)),
-            "token": (self._tokens(row, by.tokens), set(by.tokens)),
+            "token": (set(by.tokens) if self._has_no_tokens else set(row.tokens or ()), set(by.tokens)),
             "date": (dates, {tuple(one) for one in by.dates}),
             "number": (numbers, {tuple(one) for one in by.numbers}),
         }
         for kind, (is_, should) in pairs.items():
             if is_ != should:
                 yield f"The {kind} index of {name} does not match its content."
-
-    def _tokens(self, row: Any, wanted: Sequence[int]) -> set[int]:
-        """Return its tokens; on SQLite, where they are sorted by hash, those that it should have and has."""
-        if self._connection.dialect.name != "sqlite":
-            return set(row.tokens or ())
-        c = token_past.c
-        found = select(c.hash).where(c.hash.in_(list(wanted)), c.key == row.key, c.vid == row.vid)
-        return set(self._connection.execute(found).scalars())
 
     def left(self) -> Iterator[str]:
         """Yield what belongs to no superseded version with content."""

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from hie.errors import IntegrityFailure
-from hie.store import contained, past, rows
+from hie.store import by_key, contained, past, rows
 from hie.store.database import Database
 from hie.store.models import index_setting, reindexing, resource, token, token_past
 from hie.store.opening import open_versions, parsed
@@ -115,7 +115,7 @@ def _next(tenant: Tenant, after: int) -> Any:
             resource.c.key, resource.c.type, resource.c.id, resource.c.vid, resource.c.method, resource.c.updated,
             resource.c.data_key, resource.c.sealed,
         )
-        .where(resource.c.tenant == tenant.id, resource.c.key > after)
+        .where(*by_key.after(tenant.id, after))
         .order_by(resource.c.key)
         .limit(BATCH)
         .with_for_update()

@@ -361,7 +361,7 @@ class ResourceStore:
         if vid == row.vid:
             raise Conflict(f"Version {vid} of {type}/{id} is the current one; only superseded versions are erased.",
                            expression=type)
-        erased = erasure.erase(unit.writing(), self.tenant, type, id, vid)
+        erased = erasure.erase(unit.writing(), self.keys, self.base_url, type, id, vid)
         if vid is not None and not erased:
             raise NotFound(f"{type}/{id} has no version {vid}.", expression=type)
         unit.touched[(type, id)] = None
