@@ -156,7 +156,12 @@ def test_contained_resources_are_found(filled: Fhir, count: str) -> None:
             answer = filled.get(url)
             found += urls(answer)
             totals.add(answer.json["total"])
-            url = answer.link("next") or ""
+            last, url = answer, answer.link("next") or ""
+        back = urls(last)
+        while before := last.link("previous"):
+            last = filled.get(before)
+            back = urls(last) + back
+        assert back == found, search
         assert found == expected.split(), search
         matches = [one for one in found if one != "Patient/p" or "_include" not in search]
         assert totals == {len(matches)} == {filled.total(search)}, search

@@ -825,22 +825,38 @@ def store_all(store: ResourceStore, found: list[Json]) -> None:
 def pages(
     store: ResourceStore, type_name: str, parameters: list[tuple[str, str]], compartment: tuple[str, str] | None = None
 ) -> tuple[list[str], set[int | None]]:
-    """Follow the next links; return the ids in order, and the totals that the pages gave."""
-    ids: list[str] = []
+    """Follow the next links; return the ids in order, and the totals that the pages gave.
+
+    From the last page some links are followed back, to the same pages.
+    """
+    found: list[list[str]] = []
     totals: set[int | None] = set()
     cursor: str | None = None
     for _ in range(200):
-        more = [] if cursor is None else [("_cursor", cursor)]
-        asked = query.parse(
-            type_name, [*parameters, *more], now=int(NOW.timestamp()) * 1_000_000, compartment=compartment
-        )
-        page = engine.search(store, asked)
-        ids += [one.id for one in page.matches]
+        page = _page(store, type_name, parameters, compartment, cursor)
+        found.append([one.id for one in page.matches])
         totals.add(page.total)
         cursor = page.next_cursor
         if cursor is None:
-            return ids, totals
-    raise AssertionError("The pages do not end.")
+            break
+    else:
+        raise AssertionError("The pages do not end.")
+    for before in found[-2:-5:-1]:
+        page = _page(store, type_name, parameters, compartment, page.cursors.previous)
+        assert [one.id for one in page.matches] == before, f"{parameters}: back to another page"
+    return [one for each in found for one in each], totals
+
+
+def _page(
+    store: ResourceStore,
+    type_name: str,
+    parameters: list[tuple[str, str]],
+    compartment: tuple[str, str] | None,
+    cursor: str | None,
+) -> engine.SearchPage:
+    more = [] if cursor is None else [("_cursor", cursor)]
+    now = int(NOW.timestamp()) * 1_000_000
+    return engine.search(store, query.parse(type_name, [*parameters, *more], now=now, compartment=compartment))
 
 
 @pytest.mark.proves("search:[!n]*", "prefix:*", "modifier:[!cn]*:missing", "modifier:string:*", "modifier:token:not",
