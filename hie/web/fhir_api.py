@@ -35,6 +35,7 @@ NO_GRANT = Grant(())
 _FORM = "application/x-www-form-urlencoded"
 _HOST = re.compile(r"[A-Za-z0-9.\-_]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?", re.ASCII)
 _ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00)", re.IGNORECASE)
+_NO_CONDITIONS = (None, None, None, None)
 _PATIENT_PARAMETERS = frozenset({"patient", "subject"})
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -180,7 +181,7 @@ def _base(scheme: str, host: str, root: str) -> str:
 def _conditions(environ: dict[str, Any]) -> Conditions | None:
     found = (environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH"), environ.get("HTTP_IF_MODIFIED_SINCE"),
              environ.get("HTTP_IF_NONE_EXIST"))
-    return Conditions(*found) if any(one is not None for one in found) else None
+    return None if found == _NO_CONDITIONS else Conditions(*found)
 
 
 def _refuse_encoded_separators(environ: dict[str, Any]) -> None:

@@ -496,6 +496,8 @@ def both(parts: Sequence[Clause]) -> Clause:
 
 def either(parts: Sequence[Clause]) -> Clause:
     """OR; single tokens are gathered into one question to the index."""
+    if len(parts) == 1 and isinstance(parts[0], Token):
+        return parts[0]
     flat: list[Clause] = []
     for part in parts:
         flat.extend(part.parts if isinstance(part, Either) else (part,))

@@ -168,10 +168,12 @@ def parse(type_name: str, name: str, text: str, reading: Reading) -> Criterion:
 @lru_cache(maxsize=KEPT)
 def _kept(type_name: str, name: str, text: str, base_url: str, _custom: object) -> Criterion:
     """Read a criterion whose meaning depends on nothing else."""
-    return replace(_parsed(type_name, name, text, Reading(base_url)), kept={})
+    return _parsed(type_name, name, text, Reading(base_url), {})
 
 
-def _parsed(type_name: str, name: str, text: str, reading: Reading) -> Criterion:
+def _parsed(
+    type_name: str, name: str, text: str, reading: Reading, kept: dict[tuple[Blind, str], Compiled] | None = None
+) -> Criterion:
     code, colon, modifier = name.partition(":")
     if code == "_has" or "." in name:
         raise NotSupported(f"{name[:80]}: no chain can stand here.", expression=name[:80])
@@ -184,7 +186,7 @@ def _parsed(type_name: str, name: str, text: str, reading: Reading) -> Criterion
         if parameter.type == "token" and modifier in code_sets.PLAIN:
             codes = code_sets.values(modifier, name, text, reading.terminology)
             return Criterion(parameter, code_sets.PLAIN[modifier], codes)
-        return Criterion(parameter, modifier, _values(parameter, modifier, name, text, reading))
+        return Criterion(parameter, modifier, _values(parameter, modifier, name, text, reading), kept)
     except InvalidSearch as error:
         raise type(error)(error.diagnostics, expression=name[:80]) from None
 
