@@ -33,7 +33,9 @@ GARBAGE_SECONDS = 5.0
 #: A thread that comes back from the database waits so long for one that computes; by Python's own 5 ms, at each of a
 #: dozen statements, a transaction kept its turn to write a SQLite file ten times as long as it needed it.
 SWITCH_SECONDS = 0.0005
-M_ARENA_MAX = -8  # glibc's malloc.h
+M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3  # glibc's malloc.h
+#: Larger blocks, such as bodies of requests, go back to the system at once: glibc raises its own bound to what it saw.
+LARGE_BLOCK = 256 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +81,7 @@ def _share_memory_arenas() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_ARENA_MAX, 2)
+        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def load_application() -> Any:

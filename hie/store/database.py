@@ -83,7 +83,7 @@ def prepare_engine(engine: Engine) -> None:
         _keep_a_log(connection)
         for pragma in (
             "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY",
-            "cache_size = -2048", "mmap_size = 134217728", "wal_autocheckpoint = 32000", "trusted_schema = OFF",
+            "cache_size = -1024", "mmap_size = 33554432", "wal_autocheckpoint = 32000", "trusted_schema = OFF",
             "secure_delete = ON",
         ):  # fmt: skip
             connection.execute(f"PRAGMA {pragma}")
