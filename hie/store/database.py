@@ -217,6 +217,7 @@ class Database:
                 with suppress(Exception):
                     connection.close()
             self._opened.clear()
+        self._writer.close()
         self.engine.dispose()
 
 
@@ -298,6 +299,10 @@ class _FileTurn:
     def give(self) -> None:
         fcntl.flock(self._writer, fcntl.LOCK_UN)
 
+    def close(self) -> None:
+        os.close(self._turnstile)
+        os.close(self._writer)
+
 
 class _Ticket:
     """One request's share of a group commit."""
@@ -325,6 +330,7 @@ class SqliteWriter:
     def __init__(self, database: Database, audit_keys: dict[int, AuditKeys], lock_directory: Path) -> None:
         self._database = database
         self._file_turn = _FileTurn(lock_directory)
+        self._closed = False
         self._stream = AuditStream(audit_keys)
         self._turn = threading.Lock()
         self._counter = threading.Lock()
@@ -332,6 +338,12 @@ class SqliteWriter:
         self._connection: Connection | None = None
         self._open_since: float | None = None
         self._batch: list[tuple[_Ticket, AuditEntry | None]] = []
+
+    def close(self) -> None:
+        """Let go of the files of the turn, once."""
+        if not self._closed:
+            self._closed = True
+            self._file_turn.close()
 
     def begin(self, _shared: Sequence[int]) -> WriteTransaction:
         with self._counter:
@@ -438,6 +450,9 @@ class PostgresWriter:
     def __init__(self, database: Database, audit_keys: dict[int, AuditKeys]) -> None:
         self._database, self._audit_keys = database, audit_keys
         self._held = threading.local()
+
+    def close(self) -> None:
+        """Nothing is held but connections, which are closed with all others."""
 
     def begin(self, shared: Sequence[int]) -> WriteTransaction:
         connection: Connection | None = getattr(self._held, "connection", None)

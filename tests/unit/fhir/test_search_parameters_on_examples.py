@@ -60,6 +60,9 @@ def test_the_walk_finds_what_the_evaluator_finds(examples: list[dict[str, Any]])
         values = extract(resource)
         found = {value[0] for kind in KINDS for value in getattr(values, kind)} | set(values.present)
         for code, one in for_type(resource["resourceType"]).items():
+            if code == "_id":
+                assert code not in found  # a search asks the row of the resource
+                continue
             if (
                 not one.is_indexed
                 or one.expression is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -302,3 +303,13 @@ def test_what_resources_contain_is_indexed_in_a_store_from_before(settings: Sett
         asked = query.parse("Observation", [("_contained", "true"), ("value-quantity", value)], contained=True)
         assert [one.id for one in bound(upgraded).as_of(at).search(asked).matches] == ["r"]
     upgraded.close()
+
+
+def test_a_store_that_is_closed_holds_no_files(settings: Settings) -> None:
+    Store.open(settings).close()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        store = Store.open(settings)
+        bound(store).transact(lambda inside: inside.create("Patient", {"resourceType": "Patient"}))
+        store.close()
+    assert len(os.listdir("/proc/self/fd")) <= before
