@@ -635,6 +635,10 @@ def _count_statement(
         at = place(sql.tables.row, typed)
         rows = sql.page(one, shaped.clause, at, is_selective=is_selective, is_by_key=True)
     if is_limited:
+        if dialect == "postgresql" and is_selective:
+            # Sorted, all matches are found by their index. Else the planner, which cannot see the limit either, may
+            # hope to meet enough of them soon among all rows.
+            rows = rows.order_by(sql.key)
         rows = rows.limit(most)
     counted = select(func.count()).select_from(rows.subquery())
     return prepared(counted), tuple(bind.key for bind in sql.binds)
