@@ -278,6 +278,9 @@ def test_numbers_and_composites_find_and_are_asked_for_where_they_are_missing(fh
         "Observation?code-value-quantity=urn:other|8867-4$80": [],
         "Observation?code-value-quantity=|8867-4$80": [],
         "Observation?code-value-quantity=http://loinc.org|$80": [pulse],
+        "Observation?combo-code-value-quantity=http://loinc.org|8867-4$80": [pulse],
+        "Observation?combo-code-value-quantity=urn:other|8867-4$80": [],
+        "Observation?code-value-quantity=http://loinc.org|8867-4$lt9,http://loinc.org|8867-4$gt79": [pulse],
         "Observation?code-value-quantity:missing=false": [pulse],
         "Observation?code-value-quantity:missing=true": [unmeasured],
     }.items():  # fmt: skip

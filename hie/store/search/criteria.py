@@ -25,8 +25,10 @@ from hie.store.search.clauses import (
     NOTHING,
     REFERENCE,
     WIDE,
+    Both,
     CareDate,
     Clause,
+    Either,
     Ids,
     Interval,
     Negation,
@@ -326,6 +328,8 @@ def _compiled(criterion: Criterion, blind: Blind, type_name: str) -> Compiled:
     answers = indexed_by(type_name, parameter)
     parts = [_one(answer, value, blind, type_name) for answer in answers for value in criterion.values]
     clause = either([part.clause for part in parts])
+    if parameter.type == "composite":
+        clause = _led(clause)
     if criterion.modifier == "not":
         return Compiled(negation(clause))
     if any(part.verify for part in parts):
@@ -449,6 +453,14 @@ def _one_composite(
             criterion = Criterion(replace(one, base_type=type_name), "", (part,))
             narrowing.append(compile_(criterion, blind, type_name).clause)
     return Compiled(both(narrowing), _anything)
+
+
+def _led(asked: Clause) -> Clause:
+    """Let the numbers of several alternatives lead to what is then asked whole: an AND in an OR leads nowhere."""
+    if not isinstance(asked, Either) or not any(isinstance(part, Both) for part in asked.parts):
+        return asked
+    firsts = either([part.parts[0] if isinstance(part, Both) else part for part in asked.parts])
+    return both([firsts, replace(asked, rank=WIDE)])
 
 
 def _not_first(asked: Clause) -> Clause:
