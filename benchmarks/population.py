@@ -13,6 +13,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from benchmarks import samples
@@ -107,6 +108,6 @@ def _add(settings: Settings, groups: Sequence[range], block: range) -> None:
 
     try:
         for group in groups:
-            bound(store).transact(lambda inside, group=group: add(inside, group))  # type: ignore[misc]
+            bound(store).transact(partial(add, group=group))
     finally:
         store.close()

@@ -7,7 +7,13 @@ import pytest
 from hie.fhir import bundle_stream
 from tests.builders import bundle, entry, observation, patient, post
 from tests.conformance.test_batch import *  # noqa: F403 - every test of batches runs here again
-from tests.conformance.test_transaction_streamed import BODIES, ENTRY, HEAD, streamed  # noqa: F401 - a fixture
+from tests.conformance.test_transaction_streamed import (
+    BODIES,
+    ENTRY,
+    HEAD,
+    see_that_it_is_told_as_of_a_small_one,
+    streamed,  # noqa: F401 - a fixture
+)
 
 BATCH = HEAD.replace('"transaction"', '"batch"')
 
@@ -38,15 +44,7 @@ def test_each_entry_is_read_again_when_it_is_its_turn(fhir, streamed):  # noqa: 
 @pytest.mark.parametrize(("tail", "status"), BODIES.values(), ids=BODIES.keys())
 def test_layouts_and_breaks_are_told_as_of_a_small_body(fhir, monkeypatch, tail, status):
     tail = tail.replace('"type":"transaction"', '"type":"batch"')
-    body = BATCH + tail.replace("@", ENTRY)
-    large = fhir.post("", body.encode())
-    assert large.status == status, large.content
-    assert fhir.total("Patient") == (body.count("Smith") if status == 200 else 0)
-    monkeypatch.setattr(bundle_stream, "LARGE", 10**9)
-    whole = fhir.post("", body.encode())
-    assert whole.status == status
-    if status == 400:
-        assert whole.json["issue"] == large.json["issue"]
+    see_that_it_is_told_as_of_a_small_one(fhir, monkeypatch, BATCH + tail.replace("@", ENTRY), status)
 
 
 def test_more_entries_than_are_taken_are_refused_before_the_first_is_done(fhir, monkeypatch):

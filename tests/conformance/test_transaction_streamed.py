@@ -70,15 +70,19 @@ BODIES: dict[str, tuple[str, int]] = {
 
 @pytest.mark.parametrize(("tail", "status"), BODIES.values(), ids=BODIES.keys())
 def test_layouts_and_breaks_are_told_as_of_a_small_body(fhir, monkeypatch, tail, status):
-    body = HEAD + tail.replace("@", ENTRY)
-    streamed = fhir.post("", body.encode())
-    assert streamed.status == status, streamed.content
+    see_that_it_is_told_as_of_a_small_one(fhir, monkeypatch, HEAD + tail.replace("@", ENTRY), status)
+
+
+def see_that_it_is_told_as_of_a_small_one(fhir, monkeypatch, body, status):
+    """Send a Bundle of Patients named Smith as a large one, and as one that is read whole."""
+    large = fhir.post("", body.encode())
+    assert large.status == status, large.content
     assert fhir.total("Patient") == (body.count("Smith") if status == 200 else 0)
     monkeypatch.setattr(bundle_stream, "LARGE", 10**9)
     whole = fhir.post("", body.encode())
     assert whole.status == status
     if status == 400:
-        assert whole.json["issue"] == streamed.json["issue"]
+        assert whole.json["issue"] == large.json["issue"]
 
 
 def test_a_large_body_for_later_is_read_whole(fhir, streamed):

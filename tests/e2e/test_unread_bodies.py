@@ -64,7 +64,9 @@ class Connection:
         while b"\r\n\r\n" not in self._found:
             self._more()
         top, _, self._found = self._found.partition(b"\r\n\r\n")
-        length = int(re.search(rb"content-length: ([0-9]+)", top, re.IGNORECASE)[1])  # type: ignore[index]
+        told = re.search(rb"content-length: ([0-9]+)", top, re.IGNORECASE)
+        assert told is not None, top
+        length = int(told[1])
         while len(self._found) < length:
             self._more()
         body, self._found = self._found[:length], self._found[length:]

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from hie.errors import Forbidden, InvalidSearch
+from hie.errors import Expired, Forbidden, InvalidSearch
 from hie.fhir.scopes import Grant, Scope, ScopeError, parse_scope
 from hie.store.resources import ResourceStore
-from hie.store.search import engine, inclusion, query
+from hie.store.search import engine, inclusion, ordering, query
 from hie.store.search.engine import SearchPage
 from hie.store.search.grants import checked_grant
 
@@ -307,6 +307,18 @@ def test_included_resources_are_bounded(filled: ResourceStore, monkeypatch: pyte
     monkeypatch.setattr(inclusion, "MOST_INCLUDED", 7)
     page = search(filled, "Patient", ("_revinclude", "Observation:patient"))
     assert (len(page.included), page.is_cut) == (7, True)
+
+
+def test_a_cursor_whose_search_has_another_order_by_now_is_expired(
+    filled: ResourceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [("date", "ge2000"), ("_count", "10")]  # in the order of the date, as nothing else narrows
+    cursor = search(filled, "Observation", *asked).next_cursor
+    assert cursor is not None
+    assert len(search(filled, "Observation", *asked, ("_cursor", cursor)).matches) == 10
+    monkeypatch.setattr(ordering, "phases", lambda _query, clause, _blind: [ordering.Phase(clause, ())])
+    with pytest.raises(Expired, match="has changed the order"):
+        search(filled, "Observation", *asked, ("_cursor", cursor))
 
 
 @contextmanager
