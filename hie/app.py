@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from hie.security.authentication import Authenticator, Principal
 from hie.settings import Settings
 from hie.store.active_models import ActiveModels
 from hie.store.audit import AuditEntry
+from hie.store.ids import new_id
 from hie.store.packages import Profiles
 from hie.store.store import Clock, Store, now
 from hie.store.tenants import DEFAULT_TENANT
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 
 #: Who acts when a job works on nobody's behalf.
 SERVER = Principal("hie", "hie", "", DEFAULT_TENANT, FULL_GRANT)
-
-
-def new_id() -> str:
-    """Return an id that nobody has: a random UUID (RFC 9562), written without the library's object for it."""
-    digits = os.urandom(16).hex()
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from hie.errors import Conflict, NotFound
+from hie.store.ids import new_id
 from hie.store.models import access_token, client, model, tenant
 
 TOKEN_PREFIX = "hie_"  # noqa: S105 - lets scanners for leaked secrets know our tokens
@@ -92,7 +92,7 @@ def add_client(connection: Connection, tenant_id: int, name: str, now: int) -> s
     taken = select(client.c.id).where(client.c.tenant == tenant_id, client.c.name == name)
     if connection.execute(taken).first() is not None:
         raise Conflict(f"A client named {name!r} exists already.")
-    client_id = str(uuid.uuid4())
+    client_id = new_id()
     connection.execute(insert(client), {"id": client_id, "tenant": tenant_id, "name": name, "created": now})
     return client_id
 
@@ -138,7 +138,7 @@ def add_token(
     )
     if connection.execute(known).first() is None:
         raise NotFound(f"There is no client {client_id}, or it was revoked.")
-    token, token_id = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES), str(uuid.uuid4())
+    token, token_id = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES), new_id()
     row = {
         "id": token_id, "hash": token_hash(token), "client": client_id, "scope": scope, "created": now,
         "expires": expires,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +17,7 @@ from hie.store import erasure, index_runs, jobs, rows
 from hie.store.audit import AuditEntry
 from hie.store.database import WRITE_ATTEMPTS, Database, retry_pause, retryable
 from hie.store.history import HistoryPage, history_page
+from hie.store.ids import new_id
 from hie.store.models import CREATED, DELETED, ERASED, UPDATED, resource, resource_history
 from hie.store.opening import open_versions, parsed
 from hie.store.prepared import Prepared
@@ -281,7 +281,7 @@ class ResourceStore:
     def create(self, type: str, content: dict[str, Any], *, id: str | None = None) -> StoredVersion:
         """Store a new resource under `id`, or under an id of our own."""
         unit = self._open_unit()
-        return self._write_new(unit, type, id or str(uuid.uuid4()), content, CREATED)
+        return self._write_new(unit, type, id or new_id(), content, CREATED)
 
     def _write_new(
         self, unit: UnitOfWork, type_name: str, id_: str, content: dict[str, Any], method: int

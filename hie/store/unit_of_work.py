@@ -14,7 +14,7 @@ from hie.fhir import search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.store import at_once, custom_parameters, rows
 from hie.store.audit import AuditEntry
-from hie.store.crypto import associated_data, seal
+from hie.store.crypto import place_of_version, seal
 from hie.store.database import Again, Database, WriteTransaction
 from hie.store.keys import NewKey
 from hie.store.search.index import IndexRows
@@ -120,8 +120,8 @@ class UnitOfWork:
         key_id, sealed = 0, None
         if version.content is not None:
             key_id, cipher = self._data_key(patient)
-            aad = associated_data("resource", self.tenant.id, version.type, version.id, version.vid, key_id)
-            sealed = seal(cipher, version.content, aad)
+            where = place_of_version(self.tenant.id, version.type, version.id, version.vid, key_id)
+            sealed = seal(cipher, version.content, where)
         written = Written(version, key_id, sealed, index, replaced, replaced_index, past_index)
         if len(self._pending) < MANY or replaced is not None:
             self._pending[place] = written

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
+
+from hie.fhir.instants import instant
 
 
 class StoredVersion(NamedTuple):
@@ -20,12 +20,6 @@ class StoredVersion(NamedTuple):
     came_into_being: bool = False  # set by create and update: the resource was not there before
     #: Of a resource that this one contains: its id here, and `content` is it alone.
     fragment: str | None = None
-
-
-@lru_cache(maxsize=64)  # all that one transaction writes has the same
-def instant(microseconds: int) -> str:
-    """Return the FHIR instant, in milliseconds: the precision in which versions are told apart."""
-    return datetime.fromtimestamp(microseconds // 1000 / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def served(resource: Mapping[str, Any], id_: str, vid: int, updated: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from hie.app import new_id
+from hie.store.ids import new_id
 
 
 def test_an_id_is_a_random_uuid_and_nobody_else_has_it() -> None:
