@@ -7,18 +7,13 @@ docs/adr/0020-contained-resources.md
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-
-from sqlalchemy import Select, bindparam, select
-from sqlalchemy.types import BigInteger
 
 from hie.errors import Forbidden, NotSupported
 from hie.fhir import json_format, search_parameters
 from hie.fhir.search_parameters import answering, extract
 from hie.store.crypto import Blind
 from hie.store.opening import parsed
-from hie.store.prepared import Prepared
 from hie.store.rows import Current
 from hie.store.search import grants, instant, logic, narrowed
 from hie.store.search.chain import Asked
@@ -43,9 +38,10 @@ from hie.store.search.clauses import (
     negation,
 )
 from hie.store.search.criteria import Compiled
-from hie.store.search.index import fragment_token, plan_of, referred_token
-from hie.store.search.statements import Sql, at_instant, prepared, run, sql_for
-from hie.store.search.tables import CONTAINED, CONTAINED_PAST, place
+from hie.store.search.index import fragment_token, referred_token
+from hie.store.search.plan import plan_of
+from hie.store.search.statements import run
+from hie.store.search.tables import CONTAINED
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -137,7 +133,8 @@ def keys(known: Sequence[int]) -> Clause:
 
 def matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[tuple[Any, StoredVersion]]:
     """Yield the contained resources of a type that match, opened; refused where too many would have to be."""
-    statement, names = _statement(store.database.dialect, Shaped(asked.clause), store.at is not None)
+    shaped = Shaped(asked.clause)
+    statement, names = narrowed.candidates(store.database.dialect, shaped, store.at is not None, inside=True)
     bound: dict[str, Any] = dict(zip(names, asked.clause.values(), strict=True))
     bound |= {"tenant": store.tenant, "type": type_name, "row_limit": BATCH, "behind": 0}
     if store.at is not None:
@@ -153,18 +150,3 @@ def matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[t
         looked_at += len(rows)
         narrowed.check_number(looked_at, f"contained resources of type {type_name}")
         bound["behind"] = rows[-1].key
-
-
-@lru_cache(maxsize=256)
-def _statement(dialect: str, shaped: Shaped, as_of: bool) -> tuple[Prepared, tuple[str, ...]]:
-    most = bindparam("row_limit", type_=BigInteger())
-
-    def arm(sql: Sql) -> Select[Any]:
-        found = sql.page(sql.tables.columns, shaped.clause, place(sql.tables.row, typed=True))
-        return found.where(sql.key > bindparam("behind", type_=BigInteger())).order_by(sql.key).limit(most)
-
-    if as_of:
-        rows, names = at_instant(dialect, arm, (CONTAINED, CONTAINED_PAST))
-        return prepared(select(rows).order_by(rows.c.key).limit(most)), names
-    sql = sql_for(dialect, tables=CONTAINED)
-    return prepared(arm(sql)), tuple(bind.key for bind in sql.binds)

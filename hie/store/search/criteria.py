@@ -38,7 +38,8 @@ from hie.store.search.clauses import (
     either,
     negation,
 )
-from hie.store.search.index import CUSTOM_PRESENCE, compartment_token, plan_of
+from hie.store.search.index import CUSTOM_PRESENCE, compartment_token
+from hie.store.search.plan import plan_of
 from hie.store.search.syntax import split, unescape
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from hie.store.search import chain, grants, reference
 from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import AnyToken, Clause, Linked, both
 from hie.store.search.index import place as place_of
-from hie.store.search.index import plan_of, reference_walk
+from hie.store.search.index import reference_walk
+from hie.store.search.plan import plan_of
 from hie.store.search.query import Include
 from hie.store.search.statements import Sql, at_instant, sql_for
 from hie.store.search.tables import place

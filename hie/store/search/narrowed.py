@@ -23,9 +23,10 @@ from hie.store.search import reference
 from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import NOTHING, REFERENCE, AnyToken, Clause, Ids, Shaped
 from hie.store.search.criteria import Compiled
-from hie.store.search.index import plan_of, reference_walk
+from hie.store.search.index import reference_walk
+from hie.store.search.plan import plan_of
 from hie.store.search.statements import Sql, at_instant, prepared, run, sql_for
-from hie.store.search.tables import place
+from hie.store.search.tables import CONTAINED, CONTAINED_PAST, CURRENT, PAST, place
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -100,14 +101,14 @@ def naming(store: ResourceStore, type_name: str, code: str, found: frozenset[Can
 
 
 def _matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[tuple[StoredVersion, dict[str, Any]]]:
-    statement, names = _statement(store.database.dialect, Shaped(asked.clause), store.at is not None)
+    found, names = candidates(store.database.dialect, Shaped(asked.clause), store.at is not None)
     bound: dict[str, Any] = dict(zip(names, asked.clause.values(), strict=True))
     bound |= {"tenant": store.tenant, "type": type_name, "row_limit": _BATCH, "behind": 0}
     if store.at is not None:
         bound["as_of"] = store.at
     opened = 0
     while True:
-        rows = run(store.connection(), statement, bound, is_selective=False)
+        rows = run(store.connection(), found, bound, is_selective=False)
         for version in store.open([Current(*row) for row in rows]):
             content = parsed(version)
             if asked.verify is None or asked.verify(extract(content)):
@@ -129,7 +130,13 @@ def check_number(opened: int, what: str) -> None:
 
 
 @lru_cache(maxsize=256)
-def _statement(dialect: str, shaped: Shaped, as_of: bool) -> tuple[Prepared, tuple[str, ...]]:
+def candidates(
+    dialect: str, shaped: Shaped, as_of: bool, inside: bool = False
+) -> tuple[Prepared, tuple[str, ...]]:
+    """Return what gives candidates in the order of their keys, and the names of its values.
+
+    `inside`: those that resources contain.
+    """
     most = bindparam("row_limit", type_=BigInteger())
 
     def arm(sql: Sql) -> Select[Any]:
@@ -137,7 +144,8 @@ def _statement(dialect: str, shaped: Shaped, as_of: bool) -> tuple[Prepared, tup
         return found.where(sql.key > bindparam("behind", type_=BigInteger())).order_by(sql.key).limit(most)
 
     if as_of:
-        both, names = at_instant(dialect, arm)
+        tables = (CONTAINED, CONTAINED_PAST) if inside else (CURRENT, PAST)
+        both, names = at_instant(dialect, arm, tables)
         return prepared(select(both).order_by(both.c.key).limit(most)), names
-    sql = sql_for(dialect)
+    sql = sql_for(dialect, tables=CONTAINED if inside else CURRENT)
     return prepared(arm(sql)), tuple(bind.key for bind in sql.binds)

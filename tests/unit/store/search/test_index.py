@@ -10,7 +10,8 @@ import pytest
 from hie.fhir import facts, json_format, search_parameters
 from hie.store.crypto import Blind
 from hie.store.search.blinding import presence_bits
-from hie.store.search.index import compartment_token, index_rows, place, primary_date
+from hie.store.search.index import compartment_token, index_rows, place
+from hie.store.search.plan import primary_date
 
 BLIND = Blind(b"a key of this test only, 32 long")
 PATIENT: dict[str, Any] = {
