@@ -7,10 +7,11 @@ column. A deletion contains nothing; an erased version loses its rows. What cont
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, select, update
 
+from hie.store import sqlite_rows
 from hie.store.models import (
     FOREVER,
     contained,
@@ -20,7 +21,7 @@ from hie.store.models import (
     resource,
 )
 from hie.store.past import Past
-from hie.store.prepared import driver_of
+from hie.store.prepared import copy_in, driver_of
 
 if TYPE_CHECKING:
     from hie.store.search.index import Contained, IndexRows
@@ -52,7 +53,7 @@ def write(connection: Connection, tenant: int, written: Sequence[Written]) -> No
     ]  # fmt: skip
     if ended:
         connection.execute(_END, ended)
-    keep(connection, [_holder(connection, tenant, one) for one in written if one.index.contained])
+    keep(connection, _holders(connection, tenant, [one for one in written if one.index.contained]))
 
 
 _END = (
@@ -63,16 +64,29 @@ _END = (
 _KEY = select(resource.c.key).where(
     resource.c.tenant == bindparam("tenant"), resource.c.type == bindparam("type"), resource.c.id == bindparam("id")
 )
+_KEYS = select(resource.c.id, resource.c.key).where(
+    resource.c.tenant == bindparam("tenant"), resource.c.type == bindparam("type"),
+    resource.c.id.in_(bindparam("ids", expanding=True)),
+)  # fmt: skip
 
 
-def _holder(connection: Connection, tenant: int, one: Written) -> Holder:
-    version = one.version
-    if one.replaced is not None:
-        key = one.replaced.key
-    else:
-        place = {"tenant": tenant, "type": version.type, "id": version.id}
-        key = connection.execute(_KEY, place).scalar_one()
-    return Holder(key, version.vid, tenant, version.updated, FOREVER, one.index.contained)
+def _holders(connection: Connection, tenant: int, holding: Sequence[Written]) -> list[Holder]:
+    """Return the versions with the keys of their resources; one question for 500 new ones of a type."""
+    by_type: dict[str, list[str]] = {}
+    for one in holding:
+        if one.replaced is None:
+            by_type.setdefault(one.version.type, []).append(one.version.id)
+    keys: dict[tuple[str, str], int] = {}
+    for type_name, ids in by_type.items():
+        for start in range(0, len(ids), 500):
+            asked = {"tenant": tenant, "type": type_name, "ids": ids[start : start + 500]}
+            keys.update({(type_name, row.id): row.key for row in connection.execute(_KEYS, asked)})
+    found = []
+    for one in holding:
+        v = one.version
+        key = keys[v.type, v.id] if one.replaced is None else one.replaced.key
+        found.append(Holder(key, v.vid, tenant, v.updated, FOREVER, one.index.contained))
+    return found
 
 
 def keep(connection: Connection, holders: Sequence[Holder]) -> None:
@@ -87,14 +101,31 @@ def keep(connection: Connection, holders: Sequence[Holder]) -> None:
          one.rows.date_high, one.rows.presence, None if on_sqlite else one.rows.tokens)
         for key, (h, one) in keyed
     ]  # fmt: skip
-    _insert(connection, contained, rows)
+    dates = [(key, *row) for key, (_, one) in keyed for row in one.rows.dates]
+    numbers = [(key, *row) for key, (_, one) in keyed for row in one.rows.numbers]
     if on_sqlite:
+        driver = driver_of(connection)
+        sqlite_rows.insert(driver, _target(contained), rows)
         tokens = sorted((hash_, key) for key, (_, one) in keyed for hash_ in one.rows.tokens)
-        _insert(connection, contained_token, tokens)
-    _insert(connection, contained_date, [(key, *row) for key, (_, one) in keyed for row in one.rows.dates])
-    _insert(connection, contained_number, [(key, *row) for key, (_, one) in keyed for row in one.rows.numbers])
+        sqlite_rows.insert(driver, "contained_token (key, hash)", [(key, hash_) for hash_, key in tokens])
+        sqlite_rows.insert(driver, _target(contained_date), dates)
+        sqlite_rows.insert(driver, _target(contained_number), numbers)
+        return
+    copy_in(connection, _target(contained), _CONTAINED_TYPES, rows)
+    if dates:
+        copy_in(connection, _target(contained_date), ["int8"] * 4, dates)
+    if numbers:
+        types = ["int8", "int8", "float8", "float8", "int8", "int8", "int8"]
+        copy_in(connection, _target(contained_number), types, numbers)
 
 
+def _target(table: Table) -> str:
+    return f"{table.name} ({', '.join(column.name for column in table.columns)})"
+
+
+_CONTAINED_TYPES = [
+    "int8", "int8", "int4", "int4", "int4", "text", "int8", "int8", "int8", "int8", "int8", "int8", "int8[]",
+]  # fmt: skip
 _LAST_KEY = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'contained'"
 _NEXT_KEYS = "SELECT nextval('contained_key_seq') FROM generate_series(1, %s)"
 
@@ -106,20 +137,6 @@ def _keys(connection: Connection, number: int) -> Iterable[int]:
         last = int(driver.execute(_LAST_KEY).fetchone()[0])
         return range(last + 1, last + 1 + number)
     return [row[0] for row in driver.execute(_NEXT_KEYS, (number,)).fetchall()]
-
-
-def _insert(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    if not rows:
-        return
-    on_sqlite = connection.dialect.name == "sqlite"
-    columns = [column.name for column in table.columns]
-    marks = ",".join(["?" if on_sqlite else "%s"] * len(columns))
-    statement = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks})"
-    if on_sqlite:
-        driver_of(connection).executemany(statement, rows)
-        return
-    with driver_of(connection).cursor() as cursor:
-        cursor.executemany(statement, rows)
 
 
 # -- taking away, and writing anew ---------------------------------------------------------------------------------

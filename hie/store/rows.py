@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, select, t
 from hie.store import contained, past, sqlite_rows
 from hie.store.database import Again
 from hie.store.models import ITSELF, data_key, resource
-from hie.store.prepared import Prepared, driver_of, insert_or_ignore
+from hie.store.prepared import Prepared, copy_in, driver_of, insert_or_ignore
 from hie.store.sqlite_rows import DATES, LINKS, NUMBERS, RESOURCE_COLUMNS, TOKEN, NewRows, resource_values
 from hie.store.tenants import Tenant
 
@@ -227,7 +227,7 @@ def _copy_many(connection: Connection, tenant: int, new: list[Written]) -> None:
     keys = connection.execute(_KEYS, {"n": len(new)}).scalars().all()
     pairs = list(zip(keys, new, strict=True))
     types = ["int8", "int4", "text", "text", "int4", "int2", "int8", "int8", "int8", "int8", "int8", "bytea"]
-    _copy(
+    copy_in(
         connection, f"resource ({RESOURCE_COLUMNS}, tokens)", [*types, "int8[]"],
         ((*resource_values(tenant, key, w), w.index.tokens) for key, w in pairs),
     )  # fmt: skip
@@ -242,20 +242,12 @@ def _copy_index(connection: Connection, pairs: Sequence[tuple[int, IndexRows]]) 
     numbers = [(key, *row) for key, index in pairs for row in index.numbers]
     links = [(key, *row) for key, index in pairs for row in index.links]
     if dates:
-        _copy(connection, DATES, ["int8"] * 4, dates)
+        copy_in(connection, DATES, ["int8"] * 4, dates)
     if numbers:
         types = ["int8", "int8", "float8", "float8", "int8", "int8", "int8"]
-        _copy(connection, NUMBERS, types, numbers)
+        copy_in(connection, NUMBERS, types, numbers)
     if links:
-        _copy(connection, LINKS, ["int8"] * 3, links)
-
-
-def _copy(connection: Connection, target: str, types: list[str], values: Iterable[tuple[Any, ...]]) -> None:
-    driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT BINARY)") as copy:
-        copy.set_types(types)
-        for row in values:
-            copy.write_row(row)
+        copy_in(connection, LINKS, ["int8"] * 3, links)
 
 
 _UPDATE_POSTGRES = text(
