@@ -9,7 +9,7 @@ import html
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal, NamedTuple
 
 from hie.fhir import facts
@@ -51,10 +51,18 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
 _INVALID = ParsedReference("invalid")
 
 
+#: A Bundle names the same patients and encounters again and again; longer texts are not remembered, whoever sends them.
+_REMEMBERED, _LONGEST = 4_096, 200
+
+
 def parse(text: str) -> ParsedReference:
     """Take a literal reference apart: references.html#literal"""
     if not isinstance(text, str) or not text:
         return _INVALID
+    return _remembered(text) if len(text) <= _LONGEST else _parsed(text)
+
+
+def _parsed(text: str) -> ParsedReference:
     type_name, slash, rest = text.partition("/")
     if slash and type_name in facts.RESOURCE_TYPES and _ID.fullmatch(rest):
         return ParsedReference("relative", type_name, rest)
@@ -72,6 +80,9 @@ def parse(text: str) -> ParsedReference:
     if question_mark and type_name in facts.RESOURCE_TYPES:
         return ParsedReference("conditional", type_name, url=text)
     return ParsedReference("url", url=text.partition("#")[0]) if _URL.fullmatch(text) else _INVALID
+
+
+_remembered = lru_cache(maxsize=_REMEMBERED)(_parsed)
 
 
 def parse_canonical(text: str) -> Canonical:

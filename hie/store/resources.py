@@ -287,9 +287,10 @@ class ResourceStore:
         self, unit: UnitOfWork, type_name: str, id_: str, content: dict[str, Any], method: int
     ) -> StoredVersion:
         resource_ = served(content, id_, 1, unit.now)
-        index = self._index(resource_)
+        dumped = json_format.dump(resource_)
+        index = self._index(resource_, dumped)
         self._permit(type_name, "c" if method == CREATED else "u", index)
-        version = StoredVersion(type_name, id_, 1, method, unit.now, json_format.dump(resource_), came_into_being=True)
+        version = StoredVersion(type_name, id_, 1, method, unit.now, dumped, came_into_being=True)
         unit.write(version, resource_, index, None, None)
         return version
 
@@ -316,9 +317,9 @@ class ResourceStore:
             return before
         now = max(unit.now, row.updated + 1000)
         resource_ = served(content, id, row.vid + 1, now)
-        index = self._index(resource_)
-        self._permit(type, "u", index)
         dumped, new = json_format.dump(resource_), before.content is None
+        index = self._index(resource_, dumped)
+        self._permit(type, "u", index)
         version = StoredVersion(type, id, row.vid + 1, UPDATED, now, dumped, came_into_being=new)
         unit.write(version, resource_, index, row, before_index, past_index)
         return version
@@ -390,8 +391,9 @@ class ResourceStore:
             index = replace(index, tokens=sorted({*index.tokens, *moving.tokens}))
         return index, past_index
 
-    def _index(self, content: dict[str, Any]) -> IndexRows:
-        return index_rows(content, self.blind, self.base_url, content_words=self.keys.content_words)
+    def _index(self, content: dict[str, Any], dumped: bytes = b"") -> IndexRows:
+        words = self.keys.content_words
+        return index_rows(content, self.blind, self.base_url, content_words=words, dumped=dumped)
 
     def _permit(self, type_name: str, letter: str, index: IndexRows | None) -> None:
         queries = self.grant.queries(type_name, letter)

@@ -10,8 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from hie.errors import BrokenReference, OutcomeIssue, Referenced
-from hie.fhir import search_parameters
-from hie.fhir.facts import RESOURCE_TYPES
+from hie.fhir import references, search_parameters
 from hie.store import at_once, custom_parameters, rows
 from hie.store.audit import AuditEntry
 from hie.store.crypto import place_of_version, seal
@@ -26,7 +25,6 @@ from hie.store.versions import StoredVersion
 #: So many locks are taken with the BEGIN itself; more go by one statement of their own.
 MOST_LOCKS_AT_ONCE = 20
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?", re.ASCII)
-_LITERAL = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?", re.ASCII)
 
 
 #: New versions beyond so many wait in a file.
@@ -255,11 +253,12 @@ class UnitOfWork:
 
     def _collect_references(self, place: tuple[str, str], texts: Iterable[str]) -> None:
         for text in texts:
-            match = _LITERAL.fullmatch(text)
-            if match is not None and match[1] in RESOURCE_TYPES:
-                self._references.setdefault((match[1], match[2]), place)
-                if match[3] is not None:
-                    self._versions.setdefault((match[1], match[2], match[3]), place)
+            literal = _literal(text)
+            if literal is not None:
+                target, version = literal
+                self._references.setdefault(target, place)
+                if version is not None:
+                    self._versions.setdefault((*target, version), place)
             elif _CONDITIONAL.match(text):
                 raise _unresolved(place, text)
 
@@ -323,9 +322,17 @@ class UnitOfWork:
 def literal_targets(texts: Iterable[str]) -> Iterable[tuple[str, str]]:
     """Yield (type, id) of every literal reference to a resource of this server."""
     for text in texts:
-        match = _LITERAL.fullmatch(text)
-        if match is not None and match[1] in RESOURCE_TYPES:
-            yield match[1], match[2]
+        literal = _literal(text)
+        if literal is not None:
+            yield literal[0]
+
+
+def _literal(text: str) -> tuple[tuple[str, str], str | None] | None:
+    """Return the (type, id) that a literal reference means here, and the version; None for any other text."""
+    found = references.parse(text)
+    if found.kind != "relative" or found.type is None or found.id is None or "#" in text:
+        return None
+    return (found.type, found.id), found.version
 
 
 def _unresolved(place: tuple[str, str], text: str) -> BrokenReference:

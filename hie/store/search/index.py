@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -70,17 +71,18 @@ class Contained:
 
 
 def index_rows(
-    resource: dict[str, Any], blind: Blind, base_url: str = "", *, content_words: bool = False
+    resource: dict[str, Any], blind: Blind, base_url: str = "", *, content_words: bool = False, dumped: bytes = b""
 ) -> IndexRows:
     """Return the rows of a resource; `base_url` makes absolute references to this server relative.
 
     `content_words`: every string is to be found by its words (`_content`), not the narrative alone.
+    `dumped`: the resource as `hie.fhir.json_format.dump` writes it, where that is known: its references are found there.
     """
     values = search_parameters.extract(resource)
     bound = _bound(blind, resource["resourceType"])
     tokens = set(_tokens(values, bound, base_url))
     links = _links(resource, values, bound, base_url)
-    refers = _literal_references(resource, base_url)
+    refers = _literal_references(resource, dumped, base_url)
     tokens.update(_places(resource, bound))
     tokens.update(_unlinked(refers, values, links, bound, base_url))
     tokens.update(_words(resource, bound, content_words))
@@ -214,6 +216,8 @@ def _fragment_emitter(code: str) -> Emit:
 #: Codes, units and targets come again and again: remembering their hashes halves the work on an Observation.
 #: The number bounds what each type may hold, and there may be 146 types.
 _REMEMBERED = 1_024
+#: What is referred to; a Bundle of a patient has some hundreds of encounters, named by many types.
+_PLACES = 4_096
 
 
 class _Kept(dict[str, T]):
@@ -244,6 +248,7 @@ class _Bound:
         self.text_hashes = remember(self._text_hashes)
         self.reference_hashes = remember(self._reference_hashes)
         self.refers_hash = remember(self._refers_hash)
+        self.place = _targets(blind)
         self.link = remember(self._link)
         self.quantity_row = remember(self._quantity_row)
         self.unit_hashes = remember(self._unit_hashes)
@@ -273,11 +278,11 @@ class _Bound:
     def _link(self, value: ReferenceValue, base_url: str) -> tuple[int, int] | None:
         """Return the parameter and the target of a reference to a resource here; None where it leads elsewhere."""
         to = None if value[2] is None else reference.target(value, base_url)
-        return None if to is None or "://" in to else (self.hidden[value[0]], self.blind.hash(REFERS, to))
+        return None if to is None or "://" in to else (self.hidden[value[0]], self.place(to))
 
     def _refers_hash(self, text: str) -> int | None:
         parsed = references.parse(text)
-        return self.blind.hash(REFERS, f"{parsed.type}/{parsed.id}") if parsed.kind == "relative" else None
+        return self.place(f"{parsed.type}/{parsed.id}") if parsed.kind == "relative" else None
 
     def _quantity_row(
         self, low: Decimal | None, high: Decimal | None, system: str | None, code: str | None, unit: str | None
@@ -305,6 +310,17 @@ class _Bound:
         hash_ = self.hashes[code]
         forms = composite.equal_forms(self.plan.parameters[code], equal, base_url, code in self.plan.at_root)
         return tuple((hash_(*form), hash_(*form, "range"), form) for form in forms)
+
+
+@lru_cache(maxsize=16)
+def _targets(blind: Blind) -> Callable[[str], int]:
+    """Return what gives the target of Type/id: the same for every type that refers there."""
+
+    @lru_cache(maxsize=_PLACES)
+    def place_of(to: str) -> int:
+        return blind.hash(REFERS, to)
+
+    return place_of
 
 
 @lru_cache(maxsize=2048)
@@ -341,7 +357,7 @@ def _links(
         found = {link for value in values.references if (link := bound.link(value, base_url)) is not None}
     id_ = resource.get("id")
     if id_:
-        found.add((ITSELF, place(bound.type, id_, bound.blind)))
+        found.add((ITSELF, bound.place(f"{bound.type}/{id_}")))
     return tuple(sorted(found))
 
 
@@ -385,10 +401,25 @@ def _unlinked(
 SELF_CONTAINED = frozenset({"Bundle", "Parameters"})
 
 
-def _literal_references(resource: dict[str, Any], base_url: str) -> frozenset[str]:
-    found: set[str] = set()
+#: `"reference":"…"` as it is dumped. Inside a string each quotation mark has a backslash before it. A text with an
+#: escape in it ends at the backslash; and then the references are looked for in the resource itself.
+_DUMPED_REFERENCE = re.compile(rb'(?<!\\)"reference":"([^"\\]*)(.)')
+
+
+def _literal_references(resource: dict[str, Any], dumped: bytes, base_url: str) -> frozenset[str]:
+    """Return the distinct texts of what is named `reference` below the root: of References, and of two rare uris."""
     if resource["resourceType"] in SELF_CONTAINED:
         return frozenset()
+    marked = set(_DUMPED_REFERENCE.findall(dumped))
+    if dumped and "reference" not in resource and all(end == b'"' for _, end in marked):
+        found = {text.decode() for text, _ in marked}
+    else:
+        found = _walked_references(resource)
+    return frozenset(reference.relative(text, base_url) for text in found) if base_url else frozenset(found)
+
+
+def _walked_references(resource: dict[str, Any]) -> set[str]:
+    found: set[str] = set()
     stack: list[Iterable[Any]] = [resource.values()]
     while stack:
         for value in stack.pop():
@@ -400,7 +431,7 @@ def _literal_references(resource: dict[str, Any], base_url: str) -> frozenset[st
                 stack.append(value.values())
             elif kind is list:
                 stack.append(value)
-    return frozenset(reference.relative(text, base_url) for text in found) if base_url else frozenset(found)
+    return found
 
 
 def _add_dates(
