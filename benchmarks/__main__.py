@@ -211,7 +211,7 @@ def run_database(database: str, options: argparse.Namespace, rows: list[Row]) ->
                 row = table["transaction (Synthea)"]
                 before = running.cpu_seconds()
                 posts = [load.request_bytes("POST", "/fhir", token, body) for body, _ in bundles]
-                outcome = load.run(running.address, load.cycle(posts), connections=16, count=2 * len(posts))
+                outcome = load.run(running.address, load.cycle(posts), connections=16, count=6 * len(posts))
                 units = sum(n for _, n in bundles) / len(bundles)
                 row.add(outcome, running.cpu_seconds() - before, 1)
                 row.per_second[-1] *= units

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import multiprocessing
@@ -22,6 +21,7 @@ from typing import Any
 from hie.commands.failures import CommandError
 from hie.commands.supervision import when_input_ends
 from hie.settings import Settings
+from hie.web import memory
 
 #: A server that was killed a moment ago may still be letting go of its port.
 PORT_PATIENCE_SECONDS = 3.0
@@ -33,9 +33,6 @@ GARBAGE_SECONDS = 5.0
 #: A thread that comes back from the database waits so long for one that computes; by Python's own 5 ms, at each of a
 #: dozen statements, a transaction kept its turn to write a SQLite file ten times as long as it needed it.
 SWITCH_SECONDS = 0.0005
-M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3  # glibc's malloc.h
-#: Larger blocks, such as bodies of requests, go back to the system at once: glibc raises its own bound to what it saw.
-LARGE_BLOCK = 256 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +47,7 @@ def serve(settings: Settings, announce: Callable[[str], None], *, supervised: bo
 
     settings = replace(settings, port=free_port(settings.host, settings.port))
     os.environ.update(environment(settings))
-    _share_memory_arenas()
+    memory.share_arenas()
     _prepare(settings)
     _add_up_metrics(settings)
     _load()
@@ -76,14 +73,6 @@ def serve(settings: Settings, announce: Callable[[str], None], *, supervised: bo
         worker.stop()
 
 
-def _share_memory_arenas() -> None:
-    """Let the threads of a process share two arenas: glibc's eight for each core keep what a Bundle once needed."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_ARENA_MAX, 2)
-        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
-
-
 def load_application() -> Any:
     """Make the application of one web process, which ends when its parent was killed."""
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -105,12 +94,10 @@ def _collect_garbage() -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc keeps what large Bundles needed; others do not
     while True:
         time.sleep(GARBAGE_SECONDS)
         gc.collect()
-        if trim is not None:
-            trim(0)
+        memory.give_back()
 
 
 def _follow(parent: Any) -> None:

@@ -1,7 +1,7 @@
 """PostgreSQL: rows written in COPY's binary format: https://www.postgresql.org/docs/current/sql-copy.html
 
-A Bundle of 700 resources has thousands of index rows of few numbers each; the driver, which looks up for every value how
-its type is written, took longer over them than the database.
+A Bundle of 700 resources has thousands of index rows of few numbers each; the driver, which looks up for every value
+how its type is written, took longer over them than the database.
 """
 
 from __future__ import annotations
@@ -75,8 +75,13 @@ def _writer(type_name: str) -> Callable[[Any], bytes]:
     if type_name in _FIXED:
         letter, size = _FIXED[type_name]
         pack = Struct(f">i{letter}").pack
-        return lambda value: pack(size, value)
-    return {"text": _text, "bytea": _bytea, "int8[]": _int8_array}[type_name]
+
+        def fixed(value: Any) -> bytes:
+            return pack(size, value)
+
+        return fixed
+    others: dict[str, Callable[[Any], bytes]] = {"text": _text, "bytea": _bytea, "int8[]": _int8_array}
+    return others[type_name]
 
 
 def _text(value: str) -> bytes:

@@ -21,7 +21,7 @@ from hie.fhir.http import Conditions, FhirRequest
 from hie.fhir.scopes import Grant
 from hie.interactions import asynchronous, operation
 from hie.interactions.dispatch import dispatch
-from hie.web import body, compression, error_handlers, exchange, negotiation
+from hie.web import body, compression, error_handlers, exchange, negotiation, turns
 from hie.web.cors import Cors, is_preflight
 from hie.web.exchange import Exchange
 from hie.web.reply import Reply
@@ -36,6 +36,7 @@ _FORM = "application/x-www-form-urlencoded"
 _HOST = re.compile(r"[A-Za-z0-9.\-_]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?", re.ASCII)
 _ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00)", re.IGNORECASE)
 _NO_CONDITIONS = (None, None, None, None)
+_TURN = "hie.turn"  # in environ: whether this request has a turn to leave
 _PATIENT_PARAMETERS = frozenset({"patient", "subject"})
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -54,7 +55,11 @@ class FhirApi:
         if not path.startswith(PREFIX) or path[5:6] not in ("", "/") or path.startswith("/fhir/.well-known/"):
             return self._elsewhere(environ, start_response)
         here = Exchange.begin(self._application, environ)
-        reply = _replied(here, _decoded(path[6:]))
+        try:
+            reply = _replied(here, _decoded(path[6:]))
+        finally:
+            if environ.pop(_TURN, False):
+                turns.leave()
         reply = here.finish(reply.status) or reply
         encodings = environ.get("HTTP_ACCEPT_ENCODING")
         if encodings is not None and len(reply.body) >= compression.WORTHWHILE:
@@ -213,6 +218,7 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
     content = body.read(environ, settings.max_body_bytes, settings.threads)
     if not content and request.interaction == "operation":
         return request
+    environ[_TURN] = turns.take(len(content))
     if content and not in_json and not in_xml:
         raise (patching if request.interaction == "patch" else negotiation).unsupported(content_type)
     is_large = request.interaction == "transaction" and in_json and len(content) >= bundle_stream.LARGE

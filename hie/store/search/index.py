@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -76,7 +75,7 @@ def index_rows(
     """Return the rows of a resource; `base_url` makes absolute references to this server relative.
 
     `content_words`: every string is to be found by its words (`_content`), not the narrative alone.
-    `dumped`: the resource as `hie.fhir.json_format.dump` writes it, where that is known: its references are found there.
+    `dumped`: the resource as `hie.fhir.json_format.dump` writes it, where that is known; references are found there.
     """
     values = search_parameters.extract(resource)
     bound = _bound(blind, resource["resourceType"])
@@ -401,21 +400,34 @@ def _unlinked(
 SELF_CONTAINED = frozenset({"Bundle", "Parameters"})
 
 
-#: `"reference":"…"` as it is dumped. Inside a string each quotation mark has a backslash before it. A text with an
-#: escape in it ends at the backslash; and then the references are looked for in the resource itself.
-_DUMPED_REFERENCE = re.compile(rb'(?<!\\)"reference":"([^"\\]*)(.)')
+_DUMPED = b'"reference":"'
 
 
 def _literal_references(resource: dict[str, Any], dumped: bytes, base_url: str) -> frozenset[str]:
     """Return the distinct texts of what is named `reference` below the root: of References, and of two rare uris."""
     if resource["resourceType"] in SELF_CONTAINED:
         return frozenset()
-    marked = set(_DUMPED_REFERENCE.findall(dumped))
-    if dumped and "reference" not in resource and all(end == b'"' for _, end in marked):
-        found = {text.decode() for text, _ in marked}
-    else:
+    found = None if "reference" in resource else _dumped_references(dumped)
+    if found is None:
         found = _walked_references(resource)
     return frozenset(reference.relative(text, base_url) for text in found) if base_url else frozenset(found)
+
+
+def _dumped_references(dumped: bytes) -> set[str] | None:
+    """Find them in what was dumped; None where only the resource itself can tell.
+
+    Inside of a string a quotation mark has a backslash before it: what is found is a property, and its text goes on to
+    the next mark. Where there are backslashes after all, in a name or a text, somebody else must look.
+    """
+    before, *found = dumped.split(_DUMPED)
+    texts = set()
+    for part in found:
+        text = part.partition(b'"')[0]
+        if before.endswith(b"\\") or b"\\" in text:
+            return None
+        texts.add(text)
+        before = part
+    return {text.decode() for text in texts} if dumped else None
 
 
 def _walked_references(resource: dict[str, Any]) -> set[str]:

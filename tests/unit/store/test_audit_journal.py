@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from hie.store.audit import AuditEntry
 from hie.store.audit_journal import AuditJournal
 from hie.store.models import audit
 from hie.store.store import Store
+from tests.waiting import until
 
 #: What is asked of files alone needs no second database.
 ON_SQLITE = pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -49,13 +48,6 @@ def journal(store: Store, directory: Path, rows: list, fail: list) -> AuditJourn
         rows.extend(row["seq"] for row in batch)
 
     return AuditJournal(directory, {1: store.tenants[1].audit_keys}, move)
-
-
-def wait_for(condition, seconds: float = 10.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not come true"
-        threading.Event().wait(0.01)
 
 
 _KILLED = """
@@ -121,7 +113,7 @@ def test_records_that_come_during_a_move_are_moved_as_well(store: Store, tmp_pat
         rows.extend(row["seq"] for row in batch)
 
     kept.append(entry(store, 1))
-    wait_for(lambda: rows == [1, 2])
+    until(lambda: rows == [1, 2])
     kept.close()
 
 

@@ -6,11 +6,13 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from hie.fhir import facts, json_format, search_parameters
 from hie.store.crypto import Blind
 from hie.store.search.blinding import presence_bits
-from hie.store.search.index import compartment_token, index_rows, place
+from hie.store.search.index import _literal_references, compartment_token, index_rows, place
 from hie.store.search.plan import primary_date
 
 BLIND = Blind(b"a key of this test only, 32 long")
@@ -150,3 +152,23 @@ def test_every_official_type_can_be_indexed_empty() -> None:
         rows = index_rows({"resourceType": name, "id": "x"}, BLIND)
         assert rows.date_low is None
         assert rows.numbers == []
+
+
+#: What tells names and values of JSON apart: quotation marks, backslashes, colons, and the name that is looked for.
+PIECES = st.lists(st.sampled_from(["reference", '"', "\\", ":", "é"]), max_size=4).map("".join)
+TREES = st.recursive(
+    PIECES | st.none() | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.just("reference") | PIECES, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@example(content={"a": {'"reference': "Patient/1"}})
+@example(content={"a": {"reference": 'Patient/"1'}, "b": {"reference": "Patient/1"}})
+@example(content={"a": '{"reference":"Patient/1"}'})
+@example(content={"reference": "Patient/1"})
+@given(content=st.dictionaries(st.just("reference") | PIECES, TREES, max_size=4))
+def test_references_are_found_in_what_is_dumped_as_in_the_resource(content: dict[str, Any]) -> None:
+    resource = {"resourceType": "Basic", **content}
+    found = _literal_references(resource, json_format.dump(resource), "")
+    assert found == _literal_references(resource, b"", "")

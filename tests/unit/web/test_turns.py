@@ -1,0 +1,46 @@
+"""Large bodies take turns: in order, never for ever, and nobody else waits."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from hie.web import turns
+from tests.waiting import until
+
+
+def test_turns_come_in_order() -> None:
+    line, done = turns.Turns(), list[int]()
+    assert line.take(0)
+
+    def wait(number: int) -> None:
+        assert line.take(10)
+        done.append(number)
+        line.leave()
+
+    threads = [threading.Thread(target=wait, args=(number,)) for number in range(5)]
+    for number, thread in enumerate(threads, 1):
+        thread.start()
+        until(lambda expected=number: len(line._waiting) == expected)  # type: ignore[misc]
+    assert done == []
+    line.leave()
+    for thread in threads:
+        thread.join(10)
+    assert done == [0, 1, 2, 3, 4]
+    assert line.take(0), "the last one left it free"
+
+
+def test_patience_ends_and_leaves_nobody_behind() -> None:
+    line = turns.Turns()
+    assert line.take(0)
+    assert not line.take(0.01)
+    line.leave()
+    assert line.take(0), "the turn was not given to who had gone"
+
+
+def test_small_bodies_take_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_turns", turns.Turns())
+    assert not turns.take(turns.LARGE - 1)
+    assert turns.take(turns.LARGE)
+    turns.leave()
