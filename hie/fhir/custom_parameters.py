@@ -7,17 +7,18 @@ nothing new.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
 from hie.errors import FhirError, NotSupported, Unprocessable
-from hie.fhir import facts, search_parameters
+from hie.fhir import custom_components, facts, search_parameters
 from hie.fhir.fhirpath import FhirPathError
 from hie.fhir.fhirpath.paths import routes
-from hie.fhir.search_parameters import SearchParameter
+from hie.fhir.search_parameters import Component, SearchParameter
 
-KINDS = frozenset({"number", "date", "string", "token", "reference", "quantity", "uri"})
+KINDS = frozenset({*custom_components.KINDS, "composite"})
 LONGEST_EXPRESSION = 2_000
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9\-_]{0,63}", re.ASCII)
 #: What could take very long on somebody's resource, and that within their write.
@@ -36,30 +37,51 @@ class Definition:
     expression: str
     bases: tuple[str, ...]
     targets: tuple[str, ...]
+    components: tuple[Component, ...] = ()
 
     def json(self) -> dict[str, Any]:
-        """Return the plain form that is stored."""
-        return asdict(self)
+        """Return the plain form that is stored; of components what they are compared as when this is written."""
+        plain = asdict(self)
+        if not self.components:  # as it was before there were composite ones
+            del plain["components"]
+        for part in plain.get("components", ()):
+            part["targets"] = sorted(part["targets"])
+        return plain
 
     @classmethod
     def of_json(cls, value: dict[str, Any]) -> Definition:
         """Return what `json` gave."""
-        return cls(**{**value, "bases": tuple(value["bases"]), "targets": tuple(value["targets"])})
+        parts = tuple(Component(**{**part, "targets": frozenset(part["targets"])})
+                      for part in value.get("components", ()))
+        return cls(**{**value, "bases": tuple(value["bases"]), "targets": tuple(value["targets"]), "components": parts})
+
+    def component(self) -> Component:
+        """Return what a component that names this parameter is compared as."""
+        return Component(self.code, self.kind, "", frozenset(self.targets))
 
     def parameters(self, state: str) -> list[SearchParameter]:
         """Return the parameter of each base type."""
         targets = frozenset(self.targets)
-        return [search_parameters.define(base, self.code, self.kind, self.expression, targets, self.url, state)
-                for base in self.bases]
+        return [search_parameters.define(
+                    base, self.code, self.kind, self.expression, targets, self.url, state, self.components)
+                for base in self.bases]  # fmt: skip
 
 
-def definition(resource: dict[str, Any]) -> Definition | None:
-    """Return what a valid SearchParameter defines; None: nothing. Unprocessable or NotSupported says why it cannot."""
+def is_composite(resource: dict[str, Any] | None) -> bool:
+    """Tell whether a resource may define a composite parameter, which others must be known for."""
+    return resource is not None and resource.get("status") == "active" and resource.get("type") == "composite"
+
+
+def definition(resource: dict[str, Any], others: Mapping[str, Definition] | None = None) -> Definition | None:
+    """Return what a valid SearchParameter defines; None: nothing. Unprocessable or NotSupported says why it cannot.
+
+    `others`: what is defined here by canonical URL, which the components of a composite may name.
+    """
     if resource.get("status") != "active" or resource.get("url") in _own_urls():
         return None
     found = Definition(
         str(resource["url"]), str(resource["code"]), str(resource["type"]), str(resource.get("expression") or ""),
-        tuple(dict.fromkeys(resource["base"])), _targets(resource),
+        tuple(dict.fromkeys(resource["base"])), _targets(resource), _components(resource, others or {}),
     )  # fmt: skip
     _check(found)
     model = str(resource.get("derivedFrom", "")).partition("|")[0]
@@ -69,7 +91,7 @@ def definition(resource: dict[str, Any]) -> Definition | None:
     if _CODE.fullmatch(found.code) is None:
         raise _invalid("code", f"The code {found.code[:80]!r} cannot stand in a search; it begins with a letter and "
                                "has letters, digits, - and _, 64 at most.")
-    return Definition(found.url, found.code, found.kind, found.expression, new, found.targets)
+    return replace(found, bases=new)
 
 
 @cache
@@ -84,6 +106,12 @@ def _targets(resource: dict[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(named or facts.RESOURCE_TYPES))
 
 
+def _components(resource: dict[str, Any], others: Mapping[str, Definition]) -> tuple[Component, ...]:
+    if resource["type"] != "composite":
+        return ()
+    return custom_components.components_of(resource, {url: one.component() for url, one in others.items()})
+
+
 def _check(found: Definition) -> None:
     if found.kind not in KINDS:
         raise NotSupported(f"An active search parameter of type {found.kind} is not supported; supported are "
@@ -93,14 +121,19 @@ def _check(found: Definition) -> None:
         if base not in facts.RESOURCE_TYPES:
             raise NotSupported(f"An active search parameter of {base} is not supported; name each resource type.",
                                expression="SearchParameter.base")
-    if not found.expression:
-        raise _invalid("expression", "An active search parameter needs an expression.")
-    if len(found.expression) > LONGEST_EXPRESSION:
-        raise _invalid("expression", f"The expression is longer than {LONGEST_EXPRESSION} characters.")
-    costly = _COSTLY.search(found.expression)
+    _check_text(found.expression, "expression")
+    custom_components.each_expression(found.components, _check_text)
+
+
+def _check_text(expression: str, element: str) -> None:
+    if not expression:
+        raise _invalid(element, "An active search parameter needs an expression.")
+    if len(expression) > LONGEST_EXPRESSION:
+        raise _invalid(element, f"The expression is longer than {LONGEST_EXPRESSION} characters.")
+    costly = _COSTLY.search(expression)
     if costly is not None:
-        raise _invalid("expression", f"The function {costly[1]} is not accepted in search parameters: it could hold up "
-                                     "every write.")
+        raise _invalid(element, f"The function {costly[1]} is not accepted in search parameters: it could hold up "
+                                "every write.")
 
 
 def _is_repetition(found: Definition, base: str, model: str) -> bool:
@@ -118,9 +151,12 @@ def _is_repetition(found: Definition, base: str, model: str) -> bool:
 
 
 def _defined(found: Definition, base: str) -> SearchParameter:
+    if found.components:
+        custom_components.check(base, found.expression, found.components, _PERSONAL_DATES)
     try:
         parameter = search_parameters.define(
-            base, found.code, found.kind, found.expression, frozenset(found.targets), found.url, "indexing"
+            base, found.code, found.kind, found.expression, frozenset(found.targets), found.url, "indexing",
+            found.components,
         )
         ways = routes(found.expression, base) or ()
     except (FhirPathError, ValueError) as error:

@@ -24,7 +24,7 @@ from hie.fhir.search_walk import Node, Walk
 
 __all__ = [
     "Component", "CustomParameters", "IndexValues", "SearchParameter", "answering", "define", "extract", "for_type",
-    "install", "installed", "moving", "nearest", "only_systems", "same",
+    "install", "installed", "is_comparable", "moving", "nearest", "only_systems", "own_row", "same",
 ]  # fmt: skip
 
 # Parameters of the specification's examples for SearchParameter itself, not of the registry: they name codes of others.
@@ -49,6 +49,8 @@ class Component:
     code: str
     type: str
     expression: str
+    targets: frozenset[str] = frozenset()
+    """Types that a reference may point at, where somebody's own composite says it; empty: what `code` has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,25 +247,27 @@ def install(custom: CustomParameters) -> None:
 
 @lru_cache(maxsize=1024)
 def define(
-    type_name: str, code: str, kind: str, expression: str, targets: frozenset[str], url: str, state: str
+    type_name: str, code: str, kind: str, expression: str, targets: frozenset[str], url: str, state: str,
+    components: tuple[Component, ...] = (),
 ) -> SearchParameter:
     """Make a custom parameter of a type; ValueError says why it could find nothing, FhirPathError what is wrong."""
     found = routes(expression, type_name)
     if found == ():
         raise ValueError(f"the expression leads to no element of {type_name}")
     parameter = SearchParameter(
-        code, kind, type_name, expression, targets, (), url,
+        code, kind, type_name, expression, targets, components, url,
         frozenset({_computed_type(expression, type_name)} if found is None else {route.type for route in found}),
         is_special=False, state=state,
     )  # fmt: skip
-    if not any(_is_comparable(kind, one) for one in parameter.element_types):
+    if not components and not any(is_comparable(kind, one) for one in parameter.element_types):
         types = ", ".join(sorted(parameter.element_types))
         raise ValueError(f"the expression leads to {types} of {type_name}, which no {kind} search compares")
     _walk_of_one(parameter)  # what cannot be compiled says so now
     return parameter
 
 
-def _is_comparable(kind: str, element_type: str) -> bool:
+def is_comparable(kind: str, element_type: str) -> bool:
+    """Tell whether a search parameter of a type compares elements of a type."""
     if element_type == "Extension":
         return any(emitter(kind, one, "") is not None for _, one in model.children("Extension")["value"].forms)
     return emitter(kind, element_type, "") is not None or (element_type == "Resource" and kind == "reference")
@@ -276,7 +280,22 @@ def same(one: SearchParameter, other: SearchParameter) -> bool:
     found, others = (routes(each.expression or "", one.base_type) for each in (one, other))
     if found is None or others is None:
         return one.expression == other.expression
-    return {(route.hops, route.type) for route in found} == {(route.hops, route.type) for route in others}
+    if {(route.hops, route.type) for route in found} != {(route.hops, route.type) for route in others}:
+        return False
+    return _parts_compared(one, found) == _parts_compared(other, found)
+
+
+def _parts_compared(parameter: SearchParameter, elements: Iterable[Route]) -> list[Any]:
+    """Give for each component of a composite its type and what it leads to in the elements."""
+    return [
+        (component.type, [set(routes(component.expression, element.type) or ()) for element in elements])
+        for component in parameter.components
+    ]
+
+
+def own_row(url: str) -> dict[str, Any] | None:
+    """Give R4's own definition of a canonical URL; None where it has none."""
+    return None if url in _EXAMPLE_URLS else _by_url().get(url)
 
 
 def _computed_type(expression: str, type_name: str) -> str:
@@ -520,6 +539,8 @@ def _composite(parameter: SearchParameter, element_type: str) -> Emit:
     needed = tuple(properties for properties, _, _ in reversed(parts) if properties)
     walks = tuple((walk, kind) for _, walk, kind in parts)
     code = parameter.code
+    # An old definition that is being removed and the new one may have one code, and not the same components.
+    custom = (parameter,) if parameter.state else ()
 
     def emit(element: Any, out: IndexValues) -> None:
         if type(element) is not dict:
@@ -538,7 +559,7 @@ def _composite(parameter: SearchParameter, element_type: str) -> Emit:
             if not items:
                 return
             values.append([item[1:] for item in items])
-        out.composites.append((code, tuple(values)))
+        out.composites.append((code, tuple(values), *custom))
 
     return emit
 
@@ -554,4 +575,6 @@ def _part(component: Component, element_type: str) -> tuple[tuple[str, ...], Wal
     walk, kind = node.compiled(), _KINDS[component.type]
     if found[0].from_resource:  # lies outside the element: nothing to look for there
         return (), lambda _, out: walk(out.root, out), kind
+    if not all(route.hops for route in found):  # the element itself is the value
+        return (), walk, kind
     return tuple(dict.fromkeys(route.hops[0].property for route in found)), walk, kind

@@ -36,8 +36,9 @@ QuantityValue = tuple[str, Decimal | None, Decimal | None, str | None, str | Non
 """parameter, lowest and highest value as for numbers, then system, code and unit."""
 UriValue = tuple[str, str]
 """parameter, uri."""
-CompositeValue = tuple[str, tuple[list[tuple[Any, ...]], ...]]
-"""parameter, and for each component its values as above without the parameter, all from the same element."""
+CompositeValue = tuple[Any, ...]
+"""parameter, and for each component its values as above without the parameter, all from the same element; of a
+parameter that is defined here its SearchParameter too."""
 
 CURRENCIES = "urn:iso:std:iso:4217"
 

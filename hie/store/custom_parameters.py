@@ -49,13 +49,17 @@ def apply(
     connection: Connection, tenant: Tenant, changed: Mapping[str, dict[str, Any] | None], now: int
 ) -> bool:
     """Make the SearchParameters of a transaction (None: deleted) count; tell whether the index must change."""
+    composites = {id_: content for id_, content in changed.items()
+                  if content is not None and custom_parameters.is_composite(content)}
     wanted = {id_: None if content is None else custom_parameters.definition(content)
-              for id_, content in changed.items()}
-    if not any(wanted.values()) and not connection.execute(ROWS, {"tenant": tenant.id}).first():
+              for id_, content in changed.items() if id_ not in composites}  # fmt: skip
+    if not composites and not any(wanted.values()) and not connection.execute(ROWS, {"tenant": tenant.id}).first():
         return False
     announce(connection, tenant)
     rows = {row.id: row for row in connection.execute(ROWS, {"tenant": tenant.id}) if row.state != REMOVING}
     known = {id_: definition_of(row, tenant) for id_, row in rows.items()}
+    others = {one.url: one for one in (known | wanted).values() if one is not None}
+    wanted |= {id_: custom_parameters.definition(content, others) for id_, content in composites.items()}
     changes = {id_: one for id_, one in wanted.items() if known.get(id_) != one}
     if not changes:
         return False

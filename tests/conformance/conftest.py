@@ -12,8 +12,10 @@ from flask import Flask
 
 from hie.app import create_app
 from hie.fhir import xml_format
+from hie.jobs.worker import Worker
 from hie.settings import Settings
 from hie.store import administration
+from hie.store.check import check
 
 TOKEN_HOURS = 10
 FHIR_JSON = "application/fhir+json; charset=utf-8"
@@ -151,3 +153,21 @@ def fhir(client: Callable[..., Fhir]) -> Fhir:
 def nobody(app: Flask) -> Fhir:
     """A client without a token."""
     return Fhir(app, None)
+
+
+@pytest.fixture
+def work(app: Flask, clock: Any) -> Callable[[], None]:
+    """Let all jobs that are due, some time later, be done."""
+
+    def done() -> None:
+        clock.forward(30)
+        while Worker(app.extensions["hie"], "test").step():
+            pass
+
+    return done
+
+
+@pytest.fixture
+def clean(app: Flask) -> Callable[[], bool]:
+    """Tell whether the index is what the resources say."""
+    return lambda: check(app.extensions["hie"].store).problems == []

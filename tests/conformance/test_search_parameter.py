@@ -25,24 +25,6 @@ def definition(**more):
     }  # fmt: skip
 
 
-@pytest.fixture
-def work(app, clock):
-    """Let all jobs that are due, some time later, be done."""
-
-    def done():
-        clock.forward(30)
-        while Worker(app.extensions["hie"], "test").step():
-            pass
-
-    return done
-
-
-@pytest.fixture
-def clean(app):
-    """Assert that the index is what the resources say."""
-    return lambda: check(app.extensions["hie"].store).problems == []
-
-
 def ids(answer):
     assert answer.status == 200, answer.content
     return {one["id"] for one in answer.resources()}
@@ -357,7 +339,7 @@ def test_the_past_is_not_asked_by_a_parameter_that_is_defined_here(fhir, client,
     first = fhir.create(eyed("blue"))
     made = fhir.create(definition())["id"]
     fhir.put(f"Patient/{first['id']}", {**first, "gender": "male"})  # while it is indexed
-    clean()
+    assert clean()
     work()
     changed = fhir.put(f"Patient/{first['id']}", {**first, "gender": "other"}).json
     fhir.delete(f"Patient/{first['id']}")
@@ -366,10 +348,10 @@ def test_the_past_is_not_asked_by_a_parameter_that_is_defined_here(fhir, client,
         fhir.get(f"{search}&_asOf={at}").refused(400, "not-supported", text="is defined by a SearchParameter here")
     client("system/Patient.rs?eyes:not=blue").get(f"Patient?_asOf={at}").refused(403, "forbidden")
     assert ids(fhir.get(f"Patient?gender=other&_asOf={at}")) == {first["id"]}
-    clean()
+    assert clean()
     fhir.delete(f"SearchParameter/{made}")
     work()
-    clean()
+    assert clean()
 
 
 def test_definitions_wait_while_many_runs_over_the_index_are_not_done(fhir, client, work, monkeypatch):

@@ -294,7 +294,7 @@ def _composite(parameter: SearchParameter, name: str, text: str, reading: Readin
         raise InvalidSearch(f"{name}={text[:80]}: {parameter.code} is written {'$'.join(codes)}.")
     values = []
     for component, part in zip(parameter.components, parts, strict=True):
-        targets = _component_targets(parameter.base_type, component.code)
+        targets = component.targets or _component_targets(parameter.base_type, component.code)
         values.append(_plain(component.type, "", targets, f"{name}({component.code})", part, reading))
     return composite.CompositeValue(tuple(values))
 
@@ -447,10 +447,9 @@ def _one_composite(
             if at_root and isinstance(part, token.TokenValue) and part.system is not None
         ]
         return Compiled(both([clause, *map(_not_first, with_systems)]))
-    narrowing = []
-    for component, part in zip(parameter.components, value.parts, strict=True):
-        one = known.get(component.code)
-        if one is not None and one.type == component.type:
+    narrowing = [present(parameter, blind, type_name)] if parameter.state else []
+    for one, part in zip(plan_of(type_name).narrowed_by[parameter.code], value.parts, strict=True):
+        if one is not None:
             criterion = Criterion(replace(one, base_type=type_name), "", (part,))
             narrowing.append(compile_(criterion, blind, type_name).clause)
     return Compiled(both(narrowing), _anything)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from hie.fhir import facts, references, search_parameters, texts
 from hie.fhir.compartments import single_patient_of
 from hie.fhir.fhirpath.paths import routes
-from hie.fhir.search_parameters import IndexValues, answering
+from hie.fhir.search_parameters import IndexValues, SearchParameter, answering
 from hie.fhir.search_values import (
     CompositeValue,
     Emit,
@@ -126,6 +126,8 @@ def _rows_of(
     tokens.update(bound.hashes[code](*CUSTOM_PRESENCE) for code in _present(values, bound))
     _add_dates(values, bound, tokens, dates)
     _add_numbers(values, bound, numbers)
+    for value in values.composites:
+        _add_composite(value, bound, base_url, tokens, dates, numbers)
     links = {link for value in values.references if (link := bound.link(value, base_url)) is not None}
     return IndexRows(sorted(tokens), sorted(dates), sorted(numbers), 0, None, None, tuple(sorted(links)))
 
@@ -306,8 +308,15 @@ class _Bound:
         self, code: str, equal: tuple[tuple[tuple[Any, ...], ...], ...], base_url: str
     ) -> tuple[tuple[int, int, Form], ...]:
         """Return for each form of the equality components its hash, and the one under which ranges stand apart."""
-        hash_ = self.hashes[code]
-        forms = composite.equal_forms(self.plan.parameters[code], equal, base_url, code in self.plan.at_root)
+        return self.combined_by(self.plan.parameters[code], equal, base_url, code in self.plan.at_root)
+
+    def combined_by(
+        self, parameter: SearchParameter, equal: tuple[tuple[tuple[Any, ...], ...], ...], base_url: str,
+        at_root: bool = False,
+    ) -> tuple[tuple[int, int, Form], ...]:
+        """Return the same by a definition; of those that come and go it is not remembered."""
+        hash_ = self.hashes[parameter.code]
+        forms = composite.equal_forms(parameter, equal, base_url, at_root)
         return tuple((hash_(*form), hash_(*form, "range"), form) for form in forms)
 
 
@@ -493,12 +502,13 @@ def _add_composite(
     dates: set[_DateRow],
     numbers: set[_NumberRow],
 ) -> None:
-    code, parts = value
-    kind = bound.plan.composites[code]
+    code, parts, *custom = value
+    kind = composite.plan(custom[0]) if custom else bound.plan.composites[code]
     if not kind:
         return
-    equal = parts if kind == "token" else parts[:-1]
-    for plain, ranges, form in bound.combined(code, tuple([tuple(items) for items in equal]), base_url):
+    equal = tuple([tuple(items) for items in (parts if kind == "token" else parts[:-1])])
+    combined = bound.combined_by(custom[0], equal, base_url) if custom else bound.combined(code, equal, base_url)
+    for plain, ranges, form in combined:
         if kind == "token":
             tokens.add(plain)
             continue

@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 
 from hie.fhir import facts, search_parameters
 from hie.fhir.fhirpath.paths import routes
-from hie.fhir.search_parameters import SearchParameter, answering
+from hie.fhir.search_parameters import Component, SearchParameter, answering
 from hie.store.search import composite, date
 
 
@@ -26,6 +26,8 @@ class Plan:
     """Composite parameter -> how it is indexed (hie.store.search.composite)."""
     at_root: frozenset[str]
     """Composite parameters whose codes are those of the resource itself (hie.store.search.composite)."""
+    narrowed_by: dict[str, tuple[SearchParameter | None, ...]]
+    """Composite parameter -> for each component the parameter that finds all of its values, and more; None: none."""
 
 
 def plan_of(type_name: str) -> Plan:
@@ -47,12 +49,36 @@ def _plan_of(type_name: str, _custom: object) -> Plan:
         {code: tuple(found) for code, found in aliases.items()},
         {one.code: composite.plan(one) for one in parameters.values() if one.type == "composite"},
         frozenset(one.code for one in parameters.values() if one.type == "composite" and _is_at_root(one, parameters)),
+        {one.code: _narrowed_by(one, parameters) for one in parameters.values() if one.type == "composite"},
+    )
+
+
+def _narrowed_by(
+    parameter: SearchParameter, parameters: dict[str, SearchParameter]
+) -> tuple[SearchParameter | None, ...]:
+    found: list[SearchParameter | None] = []
+    for component in parameter.components:
+        own = parameters.get(component.code)
+        fits = own is not None and own.type == component.type
+        if fits and own is not None and parameter.state:  # whoever defined it may have named any parameter
+            fits = own.is_searchable and _covers(own, parameter, component)
+        found.append(own if fits else None)
+    return tuple(found)
+
+
+def _covers(own: SearchParameter, parameter: SearchParameter, component: Component) -> bool:
+    """Tell whether a parameter finds every value that a component of a composite has."""
+    ways = {(way.hops, way.type) for way in routes(own.expression or "", own.base_type) or ()}
+    return all(
+        (part.hops if part.from_resource else (*element.hops, *part.hops), part.type) in ways
+        for element in routes(parameter.expression or "", parameter.base_type) or ()
+        for part in routes(component.expression, element.type) or ()
     )
 
 
 def _is_at_root(parameter: SearchParameter, parameters: dict[str, SearchParameter]) -> bool:
     """Tell whether a composite holds for the resource itself, and its codes are what single elements of it say."""
-    if composite.plan(parameter) in ("", "token"):
+    if parameter.state or composite.plan(parameter) in ("", "token"):  # of custom ones what lies beside comes and goes
         return False
     if routes(parameter.expression or "", parameter.base_type) != routes("$this", parameter.base_type):
         return False
