@@ -128,10 +128,14 @@ def request_entry(index: int, entry: dict[str, Any]) -> RequestEntry:
     """Read one entry, which has been checked around its resource."""
     request = entry.get("request")
     if request is None:
-        raise InvalidRequest("The entry has no request; batch and transaction need request.method and request.url.",
-                             expression=f"Bundle.entry[{index}].request")
+        raise _no_request(index)
     resource = entry.get("resource")
     return RequestEntry(index, entry.get("fullUrl"), resource, request, version=_version_of(resource))
+
+
+def _no_request(index: int) -> InvalidRequest:
+    return InvalidRequest("The entry has no request; batch and transaction need request.method and request.url.",
+                          expression=f"Bundle.entry[{index}].request")
 
 
 def _version_of(resource: Any) -> str | None:
@@ -140,10 +144,12 @@ def _version_of(resource: Any) -> str | None:
     return version if isinstance(version, str) else None
 
 
-def validate_envelope(bundle: dict[str, Any], entries: list[Any]) -> None:
-    """Validate the Bundle without its resources."""
+def validate_envelope(bundle: dict[str, Any], entries: list[Any], first: int = 0) -> None:
+    """Validate the Bundle without its resources; `first` is the place of the first of these entries."""
     bare: list[Any] = []
-    for entry in entries:
+    for index, entry in enumerate(entries, first):
+        if isinstance(entry, dict) and entry.keys() == {"resource"}:  # without it nothing would be left to judge
+            raise _no_request(index)
         if isinstance(entry, dict) and "resource" in entry:
             entry = {name: value for name, value in entry.items() if name != "resource"}
         bare.append(entry)

@@ -123,7 +123,7 @@ class Entries:
 
 def _request_entry(index: int, entry: Any, part: Part, type_: str) -> RequestEntry:
     try:
-        bundle.validate_envelope({"resourceType": "Bundle", "type": type_, "entry": [entry]}, [entry])
+        bundle.validate_envelope({"resourceType": "Bundle", "type": type_, "entry": [entry]}, [entry], index)
     except InvalidResource as error:
         here = f"Bundle.entry[{index}]"
         raise InvalidResource(error.diagnostics, issues=[

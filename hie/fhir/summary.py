@@ -9,11 +9,14 @@ from typing import Any
 
 from hie.errors import InvalidSearch
 from hie.fhir import facts
+from hie.fhir.http import FhirRequest
 
 SUMMARIES = ("true", "text", "data", "count", "false")
 SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED",
              "display": "subsetted"}
 _ALWAYS = frozenset({"resourceType", "id", "meta"})
+#: Interactions that answer with one resource, of which a part may be asked for.
+_ONE_RESOURCE = frozenset({"read", "vread", "capabilities"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,15 @@ def parse(parameters: Iterable[tuple[str, str]]) -> Selection | None:
     if summary and elements:
         raise InvalidSearch("_summary and _elements exclude each other.", expression="_elements")
     return Selection(summary, tuple(elements)) if summary or elements else None
+
+
+def of_one(request: FhirRequest) -> Selection | None:
+    """Return which part is wanted of the one resource that a read answers with; None: all of it."""
+    selection = parse(request.parameters) if request.interaction in _ONE_RESOURCE else None
+    if selection is not None and selection.counts_only:
+        raise InvalidSearch("_summary=count counts the matches of a search; this is one resource.",
+                            expression="_summary")
+    return selection
 
 
 def _element(text: str) -> tuple[str | None, str]:

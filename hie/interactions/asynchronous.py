@@ -213,7 +213,7 @@ def _done(request: FhirRequest, asked: Asked, ctx: Context) -> FhirResponse:
     """Do it; an interaction that writes in one transaction keeps its answer there."""
     if request.interaction not in _ONE_TRANSACTION:
         granted = _while_granted(asked, ctx)
-        return granted.dispatch(request, granted)
+        return entries.dispatched(request, granted)
 
     def content(answer: FhirResponse) -> bytes:
         return _content(entries.response(answer, ctx), ctx)

@@ -63,6 +63,6 @@ def _answered(entry: RequestEntry, outer: FhirRequest, ctx: Context) -> dict[str
 def _dispatched(entry: RequestEntry, request: FhirRequest, audited: AuditEntry, ctx: Context) -> dict[str, Any]:
     audited.interaction, audited.type, audited.id = request.interaction, request.type, request.id
     audited.query = str(entry.request["url"]).partition("?")[2]
-    answer = ctx.dispatch(request, ctx.within(replace(ctx.store, entry=audited)))
+    answer = entries.dispatched(request, ctx.within(replace(ctx.store, entry=audited)))
     audited.status = answer.status
     return entries.response(answer, ctx)

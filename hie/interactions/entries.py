@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from hie.context import Context
 from hie.errors import FhirError, InvalidJson, InvalidRequest, NotSupported
-from hie.fhir import binary, bundle, bundle_stream, json_format, patching
+from hie.fhir import binary, bundle, bundle_stream, json_format, patching, summary
 from hie.fhir.bundle import RequestEntry
 from hie.fhir.http import Conditions, FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
@@ -113,7 +113,14 @@ def _with_patch(request: FhirRequest) -> FhirRequest:
 
 
 def refused(error: FhirError, entry: RequestEntry, request: FhirRequest | None) -> FhirError:
-    """Return an error placed in its entry; what a patch makes of a resource has no place in the Bundle of its own."""
+    """Return an error placed in its entry; what a patch makes of a resource has no place in the Bundle of its own.
+
+    What an entry without a resource does wrong, it does in its URL.
+    """
+    if request is not None and entry.resource is None and entry.stretch is None:
+        error = type(error)(error.diagnostics, issues=[
+            one if (one.expression or "").startswith(("http.", "Bundle")) else replace(one, expression="http.url")
+            for one in error.issues])
     if request is not None and request.interaction == "patch":
         here = ("Parameters", "http.", "Bundle")
         error = type(error)(error.diagnostics, issues=[
@@ -133,6 +140,17 @@ def _decoded(path: str) -> str:
     if decoded.count("/") != path.count("/"):
         raise InvalidRequest("The URL holds an encoded slash.", expression="http.url")
     return decoded
+
+
+def dispatched(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Do what an entry asks; of a HEAD the resource stays away, of a read what _summary or _elements leave out."""
+    answer = ctx.dispatch(request, ctx)
+    if request.method == "HEAD":
+        return replace(answer, content=None)
+    selection = summary.of_one(request) if request.parameters else None
+    if selection is None or answer.content is None:
+        return answer
+    return replace(answer, content=json_format.dump(selection.of(json_format.parse(answer.content))))
 
 
 def response(answer: FhirResponse, ctx: Context) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def _written(step: Step, meaning: Found | None, links: Links, ctx: Context) -> d
 
 def _answered(step: Step, request: FhirRequest, ctx: Context) -> dict[str, Any]:
     try:
-        return entries.response(ctx.dispatch(request, ctx), ctx)
+        return entries.response(entries.dispatched(request, ctx), ctx)
     except FhirError as error:
         raise entries.refused(error, step.entry, request) from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from http import HTTPStatus
 
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from hie.errors import Busy, FhirError, OutcomeIssue
@@ -64,6 +64,8 @@ def of_werkzeug(error: HTTPException) -> Response:
     text = "Nothing is at this address; the FHIR API is at /fhir." if status == 404 else f"{phrase}."
     allowed = getattr(error, "valid_methods", None)
     headers = {"Allow": ", ".join(sorted(allowed))} if allowed else {}
+    if headers:
+        text = f"{request.method} is not allowed on {request.path}. Allowed: {headers['Allow']}."
     return response(_reply(status, (OutcomeIssue(code, text),), headers))
 
 

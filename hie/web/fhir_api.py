@@ -105,7 +105,8 @@ def _answered(here: Exchange, path: str) -> Reply:
         request = replace(request, parameters=(*request.parameters, ("_cascade", environ["HTTP_X_CASCADE"].strip())))
     ctx = _context(here)
     if request.preferences.respond_async and asynchronous.is_meant(request):
-        return respond(request, asynchronous.ask(request, ctx), ctx.base_url, accepted)
+        asked = replace(request, interaction="async-status")  # what is answered now is no resource that was asked for
+        return respond(asked, asynchronous.ask(request, ctx), ctx.base_url, accepted)
     return respond(request, dispatch(request, ctx), ctx.base_url, accepted)
 
 

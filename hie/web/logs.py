@@ -1,12 +1,15 @@
 """The log: one JSON object a line on standard error, without patients' data.
 
-Only the keys below are written: a record's message is a constant of the code, never made of what a client sent.
+Only the keys below are written: a record's message is a constant of the code, never made of what a client sent. Of an
+exception the log tells where it was raised and of which class, not its message, which may quote a record: a statement
+with its parameters, a value that cannot be read.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +18,8 @@ import orjson
 _KEYS = ("request_id", "client", "interaction", "type", "status", "ms", "vid", "tenant", "job", "kind", "model",
          "worker", "attempt", "count")
 _HANDLER = "hie-json"
+#: Attributes of errors of psycopg, sqlite3 and the operating system that hold a code.
+_CODES = ("sqlstate", "sqlite_errorname", "strerror")
 
 
 class JsonLines(logging.Formatter):
@@ -29,9 +34,26 @@ class JsonLines(logging.Formatter):
             value = values.get(key)
             if value is not None:
                 line[key] = value
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1] is not None:
+            line["traceback"] = "\n".join(_told(record.exc_info[1]))
         return orjson.dumps(line, default=str).decode()
+
+
+def _told(error: BaseException) -> list[str]:
+    """Return where each exception of a chain was raised, and its class, the cause first."""
+    chain: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in chain:
+        chain.append(following)
+        following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
+    return ["".join([*traceback.format_tb(one.__traceback__), _class_of(one)]) for one in reversed(chain)]
+
+
+def _class_of(error: BaseException) -> str:
+    """Name the class, and the code that a database or the operating system gave: both say nothing of a record."""
+    name = f"{type(error).__module__}.{type(error).__qualname__}"
+    code = next((found for key in _CODES if (found := getattr(error, key, None)) is not None), None)
+    return name if code is None else f"{name} ({code})"
 
 
 class _Stderr(logging.StreamHandler[Any]):

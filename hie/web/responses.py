@@ -48,10 +48,7 @@ def _headers(answer: FhirResponse, base_url: str) -> Headers:
 
 def _shaped(request: FhirRequest, content: bytes) -> bytes:
     """Cut a resource to _summary or _elements, and indent it for _pretty."""
-    selection = summary.parse(request.parameters) if request.interaction in _ONE_RESOURCE else None
-    if selection is not None and selection.counts_only:
-        raise InvalidSearch("_summary=count counts the matches of a search; this is one resource.",
-                            expression="_summary")
+    selection = summary.of_one(request)
     pretty = _pretty(request)
     if selection is None and not pretty:
         return content

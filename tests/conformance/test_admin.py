@@ -505,6 +505,7 @@ def test_the_audit_trail_is_cut_by_time(admin: Admin) -> None:
     assert events(admin, "?until=2001-01-01") == []
     assert events(admin, "?since=2999-01-01") == []
     assert interactions(events(admin, "?since=2001-01-01&until=2999&interaction=admin-status")) == ["admin-status"]
+    assert interactions(events(admin, "?since=2001-01-01T00:00:00+01:00&interaction=admin-status")) == ["admin-status"]
 
 
 def test_pages_of_the_audit_trail_hold_every_record_once(admin: Admin) -> None:

@@ -124,6 +124,27 @@ def test_any_request_may_be_answered_later(fhir, work):
     assert only_entry(fhir.get(image))["resource"]["data"] == "AAE="
 
 
+def test_a_read_that_is_answered_later_brings_the_part_that_it_asks_for(fhir, work):
+    one = fhir.create(patient(gender="male"))["id"]
+    part, none = (asked(fhir, "GET", f"Patient/{one}?{query}") for query in ("_elements=gender", "_summary=count"))
+    work()
+    assert set(only_entry(fhir("GET", part))["resource"]) == {"resourceType", "id", "meta", "gender"}
+    assert only_entry(fhir("GET", none))["response"]["status"] == "400 Bad Request"
+
+
+def test_that_a_read_is_accepted_is_told_whole_and_as_fhir(fhir, work):
+    one = fhir.create(patient())["id"]
+    held = fhir.create({"resourceType": "Binary", "contentType": "text/plain", "data": "QUJD"})["id"]
+    for url in (f"Patient/{one}?_elements=gender", f"Patient/{one}?_summary=text", f"Binary/{held}"):
+        answer = fhir("GET", url, None, **LATER)
+        assert (answer.status, answer.headers["Content-Type"]) == (202, "application/fhir+json; charset=utf-8"), url
+        assert (answer.json["resourceType"], "meta" in answer.json) == ("OperationOutcome", False), url
+    work()
+    address = asked(fhir, "GET", f"Binary/{held}")
+    work()
+    assert only_entry(fhir("GET", address))["resource"]["data"] == "QUJD"
+
+
 def test_what_cannot_be_read_is_refused_at_once(fhir, nobody, application):
     fhir.post("Patient", b"{", **LATER).refused(400, "structure")
     fhir.get("Nothing", **LATER).refused(404, "not-supported")

@@ -27,6 +27,34 @@ def test_each_entry_succeeds_or_fails_alone(fhir):
 
 
 @pytest.mark.proves("system:batch")
+@pytest.mark.parametrize("type_", ["batch", "transaction"])
+def test_an_entry_that_reads_brings_the_part_that_it_asks_for(fhir, type_):
+    one = fhir.create(patient(gender="male"))["id"]
+    answer = fhir.post("", bundle(
+        entry("GET", f"Patient/{one}?_elements=gender"), entry("GET", f"Patient/{one}/_history/1?_summary=text"),
+        entry("GET", f"Patient/{one}?_summary=false"), entry("HEAD", f"Patient/{one}"), type_=type_))
+    gender, text, whole, head = answer.entries()
+    assert set(gender["resource"]) == {"resourceType", "id", "meta", "gender"}
+    assert set(text["resource"]) == {"resourceType", "id", "meta"}
+    assert gender["resource"]["meta"]["tag"] == text["resource"]["meta"]["tag"]
+    assert gender["resource"]["meta"]["tag"][0]["code"] == "SUBSETTED"
+    assert "name" in whole["resource"]
+    assert "tag" not in whole["resource"]["meta"]
+    assert "resource" not in head
+    assert head["response"] == {name: whole["response"][name] for name in ("status", "etag", "lastModified")}
+
+
+@pytest.mark.proves("system:batch")
+def test_a_part_that_a_read_has_not_is_refused_at_its_entry(fhir):
+    one = fhir.create(patient())["id"]
+    wrong = [entry("GET", f"Patient/{one}?{query}") for query in ("_summary=count", "_summary=x", "_elements=a-b")]
+    rows = [row["response"] for row in fhir.post("", batch(*wrong)).entries()]
+    assert [row["status"] for row in rows] == ["400 Bad Request"] * 3
+    places = [row["outcome"]["issue"][0]["expression"][0] for row in rows]
+    assert places == [f"Bundle.entry[{index}].request.url" for index in range(3)]
+
+
+@pytest.mark.proves("system:batch")
 def test_conditional_entries_are_conditional(fhir):
     once = post(practitioner("1"), ifNoneExist=f"identifier={SYSTEM}|1")
     answer = fhir.post("", batch(once, once))

@@ -58,6 +58,8 @@ def test_other_addresses_name_their_methods_too(fhir):
     for url in ("/health", "/openapi.json", "/metrics", "/admin/status"):
         answer = fhir("PUT", url)
         assert (answer.status, "GET" in answer.headers["Allow"]) == (405, True), url
+        assert answer.json["issue"][0]["diagnostics"] == (
+            f"PUT is not allowed on {url}. Allowed: {answer.headers['Allow']}."), url
 
 
 @pytest.mark.parametrize(("coding", "opened"), [("gzip", gzip.decompress), ("br", brotli.decompress)])

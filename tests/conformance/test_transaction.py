@@ -298,7 +298,7 @@ REFUSED = {
                                "Bundle.entry[1].resource.subject.reference"),
     "a urn that is no entry": ([post(patient()), post(observation(P))], 400, "not-found",
                                "Bundle.entry[1].resource.subject.reference"),
-    "no request": ([post(patient()), {"resource": patient()}], 400, None, "Bundle.entry[1]"),
+    "no request": ([post(patient()), {"resource": patient()}], 400, "invalid", "Bundle.entry[1].request"),
     "an unknown method": ([entry("SEND", "Patient", patient())], 400, None, "Bundle.entry[0].request.method"),
     "a method that an address has not": ([entry("POST", "Patient/1", patient())], 405, "not-supported",
                                          "Bundle.entry[0].request.method"),

@@ -74,7 +74,7 @@ def start_of(query: Mapping[str, str], name: str) -> int | None:
     if value is None:
         return None
     try:
-        return parse_date(value)[0]
+        return parse_date(value.replace(" ", "+"))[0]  # a bare + in a URL means a space
     except InvalidDate as error:
         raise InvalidRequest(
             f"{name} is {value[:40]!r}; it must be a date or time such as 2026-01-31T12:00:00Z.", expression=name
