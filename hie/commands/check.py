@@ -11,7 +11,7 @@ from hie.store.store import Store
 
 def check(settings: Settings, announce: Callable[[str], None]) -> Iterator[str]:
     """Say what was looked at, and yield a sentence for each thing that is wrong."""
-    store = Store.open(settings)
+    store = Store.open_existing(settings)
     try:
         report = examine(store)
     finally:

@@ -47,7 +47,7 @@ def install(settings: Settings, files: Sequence[Path]) -> Iterator[str]:
 
 def listing(settings: Settings) -> Iterator[str]:
     """Yield a line for each package, and one for the treatment of declared profiles."""
-    store = Store.open(settings)
+    store = Store.open_existing(settings)
     try:
         connection = store.database.connection()
         rows: list[dict[str, Any]] = packages.packages(connection)
@@ -63,7 +63,7 @@ def listing(settings: Settings) -> Iterator[str]:
 
 def remove(settings: Settings, name: str, version: str | None) -> Iterator[str]:
     """Remove a package; NotFound when it is not installed."""
-    store = Store.open(settings)
+    store = Store.open_existing(settings)
     try:
         removed = store.database.write(
             lambda connection: packages.remove(connection, name, version), _entry(store, "package-remove")

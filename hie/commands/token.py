@@ -48,7 +48,7 @@ def _create(store: Store, name: str, scope: str, days: float) -> str:
 
 def listing(settings: Settings) -> Iterator[str]:
     """Yield a line for each client, and below it one for each of its tokens."""
-    store = Store.open(settings)
+    store = Store.open_existing(settings)
     try:
         connection = store.database.connection()
         for client in administration.clients(connection, DEFAULT_TENANT):
@@ -61,7 +61,7 @@ def listing(settings: Settings) -> Iterator[str]:
 
 def revoke(settings: Settings, token_id: str) -> None:
     """Revoke one token; NotFound when there is none."""
-    store = Store.open(settings)
+    store = Store.open_existing(settings)
     try:
         now = store.clock()
         store.database.write(

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, insert
+from sqlalchemy import Connection, Engine, create_engine, insert, inspect
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from hie.fhir.scopes import Grant
 from hie.settings import Settings
@@ -55,7 +56,7 @@ class Store:
             settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise StoreProblem(f"The data directory {settings.data_dir} cannot be made: {error.strerror}.") from error
-        engine = engine or create_engine(settings.sqlalchemy_url, **engine_options(settings.sqlalchemy_url))
+        engine = engine or _engine(settings)
         prepare_engine(engine)
         database = None
         try:
@@ -78,6 +79,15 @@ class Store:
             raise StoreProblem(str(error)) from error
         return cls(database, tenants, Jobs(database, tenants), clock, settings.base_url)
 
+    @classmethod
+    def open_existing(cls, settings: Settings) -> Store:
+        """Open the store that is there; StoreProblem where none is: a mistyped place is no empty store."""
+        engine = _engine(settings)
+        if not _holds_store(engine):
+            raise StoreProblem(f"There is no store at {engine.url.render_as_string()}; HIE_DATA_DIR or --data-dir and "
+                               "HIE_DATABASE_URL say where it is, and `hie serve` makes one.")
+        return cls.open(settings, engine=engine)
+
     def bind(self, grant: Grant, entry: AuditEntry) -> ResourceStore:
         """Return the store as one request may use it."""
         keys = self.tenants[entry.tenant]
@@ -87,6 +97,30 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self.database.close()
+
+
+def _engine(settings: Settings) -> Engine:
+    url = settings.sqlalchemy_url
+    try:
+        return create_engine(url, **engine_options(url))
+    except (ArgumentError, TypeError, ValueError):  # what they say may hold the password
+        raise StoreProblem("The setting database_url is no address of a database: sqlite:////path/to/file or "
+                           "postgresql+psycopg://user:password@host:5432/name is expected.") from None
+    except ImportError as error:
+        raise StoreProblem(f"The driver of database_url is not installed ({error.name}); of PostgreSQL it comes with "
+                           "pip install '.[postgres]', and other databases than SQLite and PostgreSQL are not "
+                           "served.") from None
+
+
+def _holds_store(engine: Engine) -> bool:
+    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").is_file():
+        return False
+    try:
+        return inspect(engine).has_table("alembic_version")
+    except OperationalError as error:
+        raise StoreProblem(f"The database cannot be opened: {error.orig}") from error
+    finally:
+        engine.dispose()  # its connections are not prepared yet
 
 
 def _keys(path: Path) -> KeyManagement:

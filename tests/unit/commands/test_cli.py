@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,38 @@ def refused(result: Result, code: int = 1) -> str:
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert "Traceback" not in result.output
     return line.removeprefix("Error: ")
+
+
+# ---- where the store is ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [
+    ("check",), ("token", "list"), ("token", "revoke", "x"), ("package", "list"), ("package", "remove", "x"),
+], ids=" ".join)  # fmt: skip
+def test_a_command_on_what_is_there_does_not_make_a_store_in_a_mistyped_place(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    typo = tmp_path / "dtaa"
+    assert refused(run(*arguments, HIE_DATA_DIR=str(typo))).startswith(f"There is no store at sqlite:///{typo}")
+    assert not typo.exists()
+    other = f"sqlite:///{tmp_path / 'other.sqlite3'}"
+    sqlite3.connect(tmp_path / "other.sqlite3").execute("CREATE TABLE mine (x)").connection.close()
+    assert refused(run(*arguments, HIE_DATA_DIR=str(typo), HIE_DATABASE_URL=other)).startswith("There is no store at")
+    assert not typo.exists()
+
+
+@pytest.mark.parametrize("url", [
+    "nonsense://u:secret@127.0.0.1/d", "u:secret@", "postgresql://u:secret@127.0.0.1:abc/d", "sqlite://",
+    "mysql+nosuch://u:secret@h/d", "postgresql+asyncpg://u:secret@h/d",
+])  # fmt: skip
+@pytest.mark.parametrize("arguments", [("check",), ("token", "create", "--client", "a", "--scope", "admin")],
+                         ids=("check", "token create"))
+def test_a_database_url_that_cannot_be_read_is_told_without_its_password(
+    run: Run, arguments: tuple[str, ...], url: str
+) -> None:
+    result = run(*arguments, HIE_DATABASE_URL=url)
+    assert "database_url" in refused(result)
+    assert "secret" not in result.output
 
 
 # ---- token -----------------------------------------------------------------------------------------------------------
