@@ -6,13 +6,15 @@ still tells an erased version from a row that somebody removed.
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import Connection, update
 
 from hie.store import contained, past
 from hie.store.models import ERASED, resource_history
-from hie.store.reindexing import lasting
+from hie.store.reindexing import found_by
+from hie.store.search.index import IndexRows, moving_rows
 from hie.store.tenants import Tenant
 
 
@@ -25,6 +27,11 @@ def erase(
     if vid is not None:
         where.append(table.vid == vid)
     statement = update(resource_history).where(*where).values(sealed=None, data_key=0, method=ERASED)
-    past.forget(connection, tenant, type_name, id_, vid, partial(lasting, tenant, base_url))
+
+    def ever_found_by(content: dict[str, Any]) -> IndexRows:
+        index, moving = found_by(tenant, base_url, content), moving_rows(content, tenant.blind, base_url)
+        return index if moving is None else replace(index, tokens=[*index.tokens, *moving.tokens])
+
+    past.forget(connection, tenant, type_name, id_, vid, ever_found_by)
     contained.forget(connection, tenant.id, type_name, id_, vid)
     return int(connection.execute(statement).rowcount)

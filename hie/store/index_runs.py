@@ -15,11 +15,11 @@ from sqlalchemy import ColumnElement, Connection, func, insert, select, text, up
 
 from hie.errors import Busy, IntegrityFailure
 from hie.fhir import search_parameters
-from hie.store import by_key, jobs, rows
+from hie.store import by_key, contained, jobs, past, rows
 from hie.store.database import Again, Database
 from hie.store.models import index_run, resource
 from hie.store.opening import open_versions, parsed
-from hie.store.search.index import index_rows, moving_rows
+from hie.store.search.index import IndexRows, index_rows, moving_rows
 
 if TYPE_CHECKING:
     from hie.store.tenants import Tenant
@@ -147,7 +147,7 @@ _COLUMNS = (
 def one(connection: Connection, tenant: Tenant, type_name: str, id_: str, base_url: str) -> None:
     """Index one resource."""
     place = (resource.c.tenant == tenant.id, resource.c.type == type_name, resource.c.id == id_)
-    found = list(connection.execute(select(*_COLUMNS).where(*place, resource.c.sealed.is_not(None)).with_for_update()))
+    found = list(connection.execute(select(*_COLUMNS).where(*place).with_for_update()))
     _replace(connection, tenant, base_url, found)
 
 
@@ -157,10 +157,10 @@ def finish(connection: Connection, tenant: Tenant, number: int, now: int) -> Non
 
 
 def _wanted(tenant: Tenant, run: Run, after: int) -> list[ColumnElement[bool]]:
-    sealed = resource.c.sealed.is_not(None)
+    """Return the resources of a run, deleted ones too: what they were before is found as of then."""
     if not run.types:
-        return [*by_key.after(tenant.id, after), sealed]
-    return [resource.c.tenant == tenant.id, resource.c.type.in_(run.types), resource.c.key > after, sealed]
+        return [*by_key.after(tenant.id, after)]
+    return [resource.c.tenant == tenant.id, resource.c.type.in_(run.types), resource.c.key > after]
 
 
 def _replace(connection: Connection, tenant: Tenant, base_url: str, found: Sequence[Any]) -> None:
@@ -170,6 +170,8 @@ def _replace(connection: Connection, tenant: Tenant, base_url: str, found: Seque
             (version,) = open_versions(connection, tenant, [row])
         except IntegrityFailure:
             continue  # the alarm was raised; one row must not keep all others from being found
+        if version.content is None:
+            continue
         content = parsed(version)
         index = index_rows(content, tenant.blind, base_url, content_words=tenant.content_words)
         moving = moving_rows(content, tenant.blind, base_url)
@@ -177,3 +179,21 @@ def _replace(connection: Connection, tenant: Tenant, base_url: str, found: Seque
         if moving is not None:
             gone += [(hash_, row.key) for hash_ in set(moving.tokens).difference(index.tokens)]
     rows.replace_index(connection, indexed, gone)
+    _replace_past(connection, tenant, base_url, [row.key for row in found])
+
+
+def _replace_past(connection: Connection, tenant: Tenant, base_url: str, keys: Sequence[int]) -> None:
+    """Write what superseded versions are found by, so that the record as of an instant is asked by what comes."""
+    surplus: list[set[int]] = []
+
+    def index_of(content: dict[str, Any]) -> IndexRows:
+        index = index_rows(content, tenant.blind, base_url, content_words=tenant.content_words)
+        moving = moving_rows(content, tenant.blind, base_url)
+        surplus.append(set() if moving is None else set(moving.tokens).difference(index.tokens))
+        return index
+
+    superseded = past.write_anew(connection, tenant, keys, index_of)
+    contained.write_past_anew(connection, keys, superseded)
+    past.take_out(connection, [
+        (hash_, one.key, one.vid) for one, its in zip(superseded, surplus, strict=True) for hash_ in its
+    ])

@@ -137,6 +137,13 @@ def _forget_tokens(
     driver.executemany("DELETE FROM token_past WHERE key = ? AND vid = ?", closed)
 
 
+def take_out(connection: Connection, tokens: Sequence[tuple[int, int, int]]) -> None:
+    """Delete tokens, by hash, key and version, of SQLite; PostgreSQL has them in the version's own row."""
+    if tokens and connection.dialect.name == "sqlite":
+        run = driver_of(connection).executemany
+        run("DELETE FROM token_past WHERE hash = ? AND key = ? AND vid = ?", sorted(tokens))
+
+
 def write_anew(connection: Connection, tenant: Tenant, keys: Sequence[int], index_of: Index) -> list[Past]:
     """Write the rows of all superseded versions of some resources again, and return these versions.
 

@@ -19,7 +19,7 @@ from hie.store import by_key, contained, past, rows
 from hie.store.database import Database
 from hie.store.models import index_setting, reindexing, resource, token, token_past
 from hie.store.opening import open_versions, parsed
-from hie.store.search.index import IndexRows, index_rows, lasting_rows
+from hie.store.search.index import IndexRows, index_rows
 from hie.store.tenants import Tenant
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def _batch(connection: Connection, tenant: Tenant, base_url: str) -> bool:
         return False
     rows.replace_index(connection, list(_indexed(connection, tenant, base_url, found)))
     keys = [row.key for row in found]
-    superseded = past.write_anew(connection, tenant, keys, partial(lasting, tenant, base_url))
+    superseded = past.write_anew(connection, tenant, keys, partial(found_by, tenant, base_url))
     contained.write_past_anew(connection, keys, superseded)
     connection.execute(update(reindexing).where(noted).values(after=found[-1].key))
     return True
@@ -103,10 +103,9 @@ def _indexed(
             yield row.key, index_rows(content, tenant.blind, base_url, content_words=tenant.content_words)
 
 
-def lasting(tenant: Tenant, base_url: str, content: dict[str, Any]) -> IndexRows:
-    """Return what the past keeps of a version."""
-    index = index_rows(content, tenant.blind, base_url, content_words=tenant.content_words)
-    return lasting_rows(content, index, tenant.blind, base_url)
+def found_by(tenant: Tenant, base_url: str, content: dict[str, Any]) -> IndexRows:
+    """Return what a version is found by, current or past."""
+    return index_rows(content, tenant.blind, base_url, content_words=tenant.content_words)
 
 
 def _next(tenant: Tenant, after: int) -> Any:

@@ -23,7 +23,7 @@ from hie.store.opening import open_versions, parsed
 from hie.store.prepared import Prepared
 from hie.store.search import engine as search_engine
 from hie.store.search import instant
-from hie.store.search.index import IndexRows, index_rows, lasting_rows, moving_rows, place
+from hie.store.search.index import IndexRows, index_rows, moving_rows, place
 from hie.store.tenants import Tenant
 from hie.store.unit_of_work import UnitOfWork
 from hie.store.versions import StoredVersion, served
@@ -102,8 +102,7 @@ class ResourceStore:
         return open_versions(self.connection(), self.keys, found)
 
     def as_of(self, at: int) -> ResourceStore:
-        """Return the store as it was at an instant, for reading; Forbidden where the grant cannot be decided then."""
-        instant.check_grant(self.grant)
+        """Return the store as it was at an instant, for reading."""
         return replace(self, at=at)
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -386,7 +385,7 @@ class ResourceStore:
     def _index_before(self, content: dict[str, Any]) -> tuple[IndexRows, IndexRows]:
         """Return what may stand in the index, also what parameters left that are being removed; and what is kept."""
         index, moving = self._index(content), moving_rows(content, self.blind, self.base_url)
-        past_index = lasting_rows(content, index, self.blind, self.base_url)
+        past_index = index
         if moving is not None:
             index = replace(index, tokens=sorted({*index.tokens, *moving.tokens}))
         return index, past_index

@@ -92,7 +92,11 @@ def test_pairs_of_one_element_are_found_once_all_resources_are_indexed(
     assert ids(fhir.get("Observation?pair:missing=true")) == {other}
     assert ids(fhir.get("Observation?pair:missing=false&status=final")) == {wanted}
     fhir.get("Observation?pair=a").refused(400, "invalid", "pair", "is written")
-    fhir.put(f"Observation/{during}", {**parts(("b", values[0])), "id": during})
+    then = fhir.get(f"Observation/{during}").json["meta"]["lastUpdated"]
+    fhir.put(f"Observation/{during}", {**parts(("b", {})), "id": during})
+    for text in found:
+        assert ids(fhir.get(f"Observation?pair={text}")) == {wanted}, text
+        assert ids(fhir.get(f"Observation?pair={text}&_asOf={then}")) == {wanted, during}, text
     fhir.delete(f"SearchParameter/{made}")
     fhir.get("Observation?pair=a$7").refused(400, "invalid", "pair", "has no search parameter")
     work()

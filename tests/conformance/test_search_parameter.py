@@ -118,6 +118,11 @@ def test_every_type_of_parameter_is_searched(fhir, work, clean, kind, expression
         assert ids(fhir.get(f"Patient?eyes={text}")) == {wanted}, text
     if kind in ("date", "number", "quantity"):
         assert fhir.get("Patient?_sort=eyes").resources()[0]["id"] == wanted
+    then = fhir.get(f"Patient/{wanted}").json
+    fhir.put(f"Patient/{wanted}", {**patient("Miller", "Zoe"), "id": wanted})
+    for text in searches:
+        found = fhir.get(f"Patient?eyes={text}&_asOf={then['meta']['lastUpdated']}").resources()
+        assert [one["meta"]["versionId"] for one in found if one["id"] == wanted] == ["1"], text
     assert clean()
 
 
@@ -335,22 +340,75 @@ def test_reindex_is_for_administrators(fhir, client):
     assert "parameter" not in admin.get("$reindex").json
 
 
-def test_the_past_is_not_asked_by_a_parameter_that_is_defined_here(fhir, client, work, clean):
+def test_the_past_is_asked_by_what_is_defined_today(fhir, client, work, clean):
+    """Versions from before the definition, from while it was indexed, and from later; of what is deleted too."""
     first = fhir.create(eyed("blue"))
+    seen = fhir.create(observation(f"Patient/{first['id']}"))["id"]
+    gone = fhir.create(eyed("blue", gender="other"))
+    fhir.delete(f"Patient/{gone['id']}")
+    times = [gone["meta"]["lastUpdated"]]
+
+    def changed(colour):
+        answer = fhir.put(f"Patient/{first['id']}", {**eyed(colour), "id": first["id"]})
+        times.append(answer.json["meta"]["lastUpdated"])
+
+    changed("brown")
     made = fhir.create(definition())["id"]
-    fhir.put(f"Patient/{first['id']}", {**first, "gender": "male"})  # while it is indexed
+    fhir.get(f"Patient?eyes=blue&_asOf={times[0]}").refused(400, "invalid", "eyes", "still being indexed")
+    changed("green")
     assert clean()
     work()
-    changed = fhir.put(f"Patient/{first['id']}", {**first, "gender": "other"}).json
+    assert clean()
+    changed("grey")
     fhir.delete(f"Patient/{first['id']}")
-    at = changed["meta"]["lastUpdated"]
-    for search in ("Patient?eyes:not=x", "Observation?patient.eyes=x", "Patient?_filter=not (eyes eq x)"):
-        fhir.get(f"{search}&_asOf={at}").refused(400, "not-supported", text="is defined by a SearchParameter here")
-    client("system/Patient.rs?eyes:not=blue").get(f"Patient?_asOf={at}").refused(403, "forbidden")
-    assert ids(fhir.get(f"Patient?gender=other&_asOf={at}")) == {first["id"]}
     assert clean()
-    fhir.delete(f"SearchParameter/{made}")
+
+    def found(search, at, who=fhir):
+        return ids(who.get(f"{search}&_asOf={times[at]}"))
+
+    assert found("Patient?eyes=blue", 0) == {first["id"], gone["id"]}
+    assert [found(f"Patient?eyes={one}", at) for at, one in enumerate(("brown", "brown", "green", "grey"))] == [
+        set(), {first["id"]}, {first["id"]}, {first["id"]}]  # fmt: skip
+    assert found("Patient?eyes:not=brown&gender=female", 1) == set()
+    assert found("Patient?eyes:missing=false&gender=female", 2) == {first["id"]}
+    assert found("Patient?_filter=not (eyes eq brown)", 3) == {first["id"]}
+    assert found("Observation?patient.eyes=brown", 1) == {seen}
+    assert found("Observation?patient.eyes=brown", 2) == set()
+    bound = client("system/Patient.rs?eyes:not=blue")
+    assert found("Patient?gender=female", 0, bound) == set(), "it must hold then"
+    fhir.put(f"Patient/{first['id']}", {**eyed("blue"), "id": first["id"]})
+    assert found("Patient?gender=female", 1, bound) == set(), "and now"
+    assert found("Patient?gender=female", 1, client("system/Patient.rs?eyes=blue,brown")) == {first["id"]}
+    assert clean()
+    eraser = client("admin", "system/*.cruds")
+    assert eraser.delete(f"Patient/{first['id']}/_history/2").status == 200
+    assert clean()
+    fhir.put(f"SearchParameter/{made}", {**definition(expression=f"Patient.extension('{EYES}2').value"), "id": made})
+    assert eraser.delete(f"Patient/{first['id']}/_history/3").status == 200
     work()
+    assert clean()
+    assert found("Patient?eyes=grey", 3) == set()
+    fhir.delete(f"SearchParameter/{made}")
+    fhir.put(f"Patient/{first['id']}", {**eyed("blue"), "id": first["id"]})
+    work()
+    assert clean()
+
+
+def test_pages_by_a_parameter_of_ones_own_show_what_the_first_saw(fhir, work, clean):
+    fhir.create(definition())
+    work()
+    made = [fhir.create(eyed("blue"))["id"] for _ in range(6)]
+    page = fhir.get("Patient?eyes=blue&_count=2")
+    seen = [one["id"] for one in page.resources()]
+    for one in made:
+        fhir.put(f"Patient/{one}", {**eyed("brown"), "id": one})
+    fhir.create(eyed("blue"))
+    while (further := page.link("next")) is not None:
+        page = fhir.get(further)
+        assert page.status == 200, page.content
+        assert {one["extension"][0]["valueCode"] for one in page.resources()} == {"blue"}
+        seen += [one["id"] for one in page.resources()]
+    assert seen == made
     assert clean()
 
 

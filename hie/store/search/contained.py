@@ -15,7 +15,7 @@ from hie.fhir.search_parameters import answering, extract
 from hie.store.crypto import Blind
 from hie.store.opening import parsed
 from hie.store.rows import Current
-from hie.store.search import grants, instant, logic, narrowed
+from hie.store.search import contained_limits, grants, logic, narrowed
 from hie.store.search.chain import Asked
 from hie.store.search.clauses import (
     CATEGORY,
@@ -85,8 +85,8 @@ def ends(
 
 def _is_lasting(store: ResourceStore, asked: Any) -> bool:
     try:
-        instant.check_criteria(asked)
-        instant.check_grant(store.grant)
+        contained_limits.check_criteria(asked)
+        contained_limits.check_grant(store.grant)
     except (NotSupported, Forbidden):
         return False
     return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hie.errors import NotSupported
-from hie.store.search import contained, criteria, grants, hops, instant, logic, narrowed
+from hie.store.search import contained, contained_limits, criteria, grants, hops, logic, narrowed
 from hie.store.search.chain import Asked, Chain, Has, PerType, is_canonical
 from hie.store.search.clauses import NOTHING, Clause, HeldBy, Holds, Ids, Types, both, either, negation
 from hie.store.search.criteria import Compiled, Criterion
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 def check(store: ResourceStore, query: SearchQuery) -> None:
     """Refuse what contained resources are not indexed by. NotSupported; Forbidden where a scope asks for it."""
-    instant.check(query)
-    instant.check_grant(store.grant)
+    contained_limits.check(query)
+    contained_limits.check_grant(store.grant)
 
 
 def inside(store: ResourceStore, query: SearchQuery, type_name: str) -> Compiled:

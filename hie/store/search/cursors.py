@@ -57,7 +57,7 @@ def around(
     """
     if position is None and further is None:
         return NONE
-    at = instant.of_pages(store, query, page) if position is None else position.at
+    at = instant.of_pages(store, page) if position is None else position.at
     is_estimate = query.total == "estimate"
     if position is not None and position.total is not None:
         is_estimate = position.is_estimate and query.total != "accurate"

@@ -251,8 +251,6 @@ class _Asked(NamedTuple):
 
 
 def _asked(store: ResourceStore, query: SearchQuery) -> _Asked:
-    if store.at is not None:
-        instant.check(query)
     if query.type is None:
         return _asked_over_types(store, query)
     if query.contained is not None:

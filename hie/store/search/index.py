@@ -105,7 +105,7 @@ def moving_rows(resource: dict[str, Any], blind: Blind, base_url: str = "") -> I
 
 
 def lasting_rows(resource: dict[str, Any], index: IndexRows, blind: Blind, base_url: str = "") -> IndexRows:
-    """Return of a resource's rows those by R4's own parameters, which its past keeps; custom ones come and go."""
+    """Return of a resource's rows those by R4's own parameters, which what is contained is found by."""
     custom = _rows_of(resource, search_parameters.defined_here(resource), blind, base_url)
     if custom is None:
         return index

@@ -1,68 +1,27 @@
-"""The record as of an instant: versions read as they were then, and what cannot be asked of the past.
+"""The record as of an instant: versions read as they were then.
 
 docs/adr/0018-record-as-of-an-instant.md
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Select, bindparam, select, union_all
 
-from hie.errors import Forbidden, Gone, NotFound, NotSupported
-from hie.fhir import search_parameters
-from hie.fhir.scopes import Grant
-from hie.fhir.search_parameters import SearchParameter
+from hie.errors import Forbidden, Gone, NotFound
 from hie.store.models import ERASED, resource, resource_history
 from hie.store.search import grants
 from hie.store.search.tables import CURRENT, PAST, Tables, place, valid
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
-    from hie.store.search.query import SearchQuery
     from hie.store.versions import StoredVersion
 
 Target = tuple[str, str]
 
-# ---- what the past is asked for --------------------------------------------------------------------------------------
-
-
-def check(query: SearchQuery) -> None:
-    """Refuse parameters that SearchParameter resources define: the past is not indexed by them. NotSupported."""
-    check_criteria(query.criteria)
-    asked = [one.parameter for one in query.sort]
-    asked += [one.parameter for one in query.includes if one.reverse and one.parameter is not None]
-    _refuse_defined(asked)
-
-
-def check_criteria(asked: Any) -> None:
-    """Refuse criteria by such parameters."""
-    _refuse_defined(_parameters(asked))
-
-
-def _refuse_defined(parameters: Iterable[SearchParameter]) -> None:
-    for one in parameters:
-        if one.state:
-            raise NotSupported(
-                f"{one.code} is defined by a SearchParameter here; of the past, and of what is contained, "
-                "only R4's own parameters can be asked.",
-                expression=one.code,
-            )
-
-
-def _parameters(asked: Any) -> Iterator[SearchParameter]:
-    """Yield every search parameter of a criterion, whatever it is made of."""
-    if isinstance(asked, SearchParameter):
-        yield asked
-    elif isinstance(asked, tuple):
-        for part in asked:
-            yield from _parameters(part)
-    elif is_dataclass(asked):
-        for field in fields(asked):
-            yield from _parameters(getattr(asked, field.name))
-
+# ---- how it is read -------------------------------------------------------------------------------------------------
 
 How = Literal["recent", "old"]
 #: What was replaced within so much time is little: a search as of an instant within it begins with that.
@@ -76,30 +35,14 @@ def how(store: ResourceStore) -> How | None:
     return "recent" if store.clock() - store.at < _RECENT else "old"
 
 
-def of_pages(store: ResourceStore, query: SearchQuery, page: Sequence[StoredVersion]) -> int | None:
+def of_pages(store: ResourceStore, page: Sequence[StoredVersion]) -> int | None:
     """Return the instant as of which further pages are read, so that they show what the first page saw.
 
-    None where the past cannot be asked: within a transaction, and by parameters that are defined here.
+    None within a transaction, which sees what it has written itself.
     """
     if store.at is not None or store.unit is not None:
         return store.at
-    if search_parameters.has_custom():
-        try:
-            check(query)
-            check_grant(store.grant)
-        except (NotSupported, Forbidden):
-            return None
     return max(store.clock(), *(one.updated for one in page))
-
-
-def check_grant(grant: Grant) -> None:
-    """Refuse a token whose conditions ask what the past is not indexed by. Forbidden."""
-    for scope in grant.scopes:
-        known = search_parameters.for_type("Resource" if scope.type == "*" else scope.type)
-        for name, _ in scope.query or ():
-            found = known.get(name.partition(":")[0])
-            if found is not None and found.state:
-                raise Forbidden(f"The token's condition {name} cannot be decided of the past.")
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------

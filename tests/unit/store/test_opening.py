@@ -163,6 +163,7 @@ ADDED = {
     "0007": ("past_version", "token_past", "date_past", "number_past"),
     "0008": (),
     "0009": ("contained", "contained_token", "contained_date", "contained_number"),
+    "0010": (),
 }
 
 
@@ -219,6 +220,26 @@ def test_a_store_from_before_words_and_units_is_indexed_when_it_is_opened(settin
     upgraded = Store.open(settings)
     assert check(upgraded).problems == []
     assert found(upgraded, "value-quantity", "80|http://unitsofmeasure.org|{beats}/min") == ["o1", "o2"]
+    upgraded.close()
+
+
+def test_a_store_with_parameters_of_its_own_has_their_past_indexed_when_it_is_opened(settings: Settings) -> None:
+    """Schema 0009 kept of a superseded version what R4's own parameters find."""
+    store = Store.open(settings)
+    fill(store)
+    bound(store).transact(lambda inside: inside.update("Observation", "o1", observation("Patient/p", value=1)))
+    heart = {"resourceType": "SearchParameter", "status": "active", "url": "http://example.org/h", "code": "h",
+             "base": ["Observation"], "type": "string", "expression": "Observation.code.text"}  # fmt: skip
+    bound(store).transact(lambda inside: inside.create("SearchParameter", heart))
+    with store.database.engine.begin() as connection:
+        connection.execute(text("UPDATE custom_parameter SET state = 'ready'"))
+        connection.execute(text("UPDATE custom_version SET number = number + 1"))
+    assert any("version 1" in one for one in check(store).problems)
+    go_back(store, "0009")
+    store.close()
+    upgraded = Store.open(settings)
+    assert check(upgraded).problems == []
+    assert found(upgraded, "h", "heart") == ["o1", "o2"]
     upgraded.close()
 
 
