@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from hie.fhir import facts
@@ -122,12 +123,16 @@ def path_of(link: Link, resource: Any) -> str:
 
 
 def path_of_reference(text: str, resource: Any) -> str | None:
-    """Return the FHIRPath of the first Reference.reference that says `text` (or a version of it)."""
+    """Return the FHIRPath of the first Reference.reference that says `text` (or a version of it), else of a url."""
     def says_it(holder: Any, key: Any) -> bool:
         value = holder[key]
         return key == "reference" and (value == text or str(value).startswith(f"{text}/_history/"))
 
-    return next(_paths(resource, resource.get("resourceType", "Resource"), says_it), None)
+    def is_address(holder: Any, key: Any) -> bool:
+        return key == "url" and f"/{holder[key]}".endswith(f"/{text}")
+
+    type_name = resource.get("resourceType", "Resource")
+    return next(chain(_paths(resource, type_name, says_it), _paths(resource, type_name, is_address)), None)
 
 
 def _paths(node: Any, path: str, wanted: Callable[[Any, Any], bool]) -> Iterator[str]:

@@ -377,6 +377,10 @@ class ResourceStore:
         """Return what the open transaction has written or deleted so far."""
         return frozenset(self._open_unit().touched)
 
+    def await_(self, type: str, id: str) -> None:
+        """Let references lead to a resource that the grant does not show only if the open transaction stores it."""
+        self._open_unit().awaited.add((type, id))
+
     def unstored(self, id: str, content: dict[str, Any]) -> search_engine.Unstored:
         """Return a valid resource as searches will see it once it is stored."""
         resource_ = served(content, id, 1, self._open_unit().now)

@@ -68,6 +68,8 @@ class UnitOfWork:
     _live: set[tuple[str, str]] = field(default_factory=set)
     _deleted: set[tuple[str, str]] = field(default_factory=set)
     touched: dict[tuple[str, str], None] = field(default_factory=dict)
+    awaited: set[tuple[str, str]] = field(default_factory=set)
+    """What a reference may only lead to where this unit stores it: who asks may not see what is there already."""
     wrote: bool = False
     #: SearchParameters that were written; None: deleted
     parameters: dict[str, dict[str, Any] | None] = field(default_factory=dict)
@@ -283,7 +285,7 @@ class UnitOfWork:
         return [target for target in self._references if target not in self._live]
 
     def _refuse_missing(self, targets: list[tuple[str, str]], found: set[tuple[str, str]]) -> None:
-        missing = [target for target in targets if target not in found]
+        missing = [target for target in targets if target not in found or target in self.awaited]
         if missing:
             raise BrokenReference(
                 "A reference leads to nothing.", issues=[self._broken(target) for target in missing][:20]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
+import re
 import threading
 import time
 import zipfile
@@ -165,8 +167,64 @@ def test_an_image_that_comes_later_in_the_same_transaction_is_judged(fhir, patie
 
 def test_a_media_whose_binary_is_nowhere_is_refused(fhir, patient):
     resource = media(patient, b"", content={"contentType": "image/png", "url": "Binary/nowhere"})
-    fhir.post("Media", resource).refused(400, "not-found", text="Binary/nowhere")
+    fhir.post("Media", resource).refused(400, "not-found", "Media.content.url", text="Binary/nowhere")
     assert all_of(fhir, "Media", "Task") == {"Media": 0, "Task": 0}
+
+
+MINE = "urn:x-test:tag|mine"
+
+
+def labelled(data, label=MINE):
+    resource = {"resourceType": "Binary", "contentType": "image/png", "data": base64.b64encode(data).decode()}
+    if label is None:
+        return resource
+    system, _, code = label.partition("|")
+    return {**resource, "meta": {"tag": [{"system": system, "code": code}]}}
+
+
+@pytest.mark.parametrize("way", ["create", "update", "transaction"])
+def test_an_image_that_the_token_does_not_cover_is_not_judged_for_it(client, fhir, patient, worker, radiograph, way):
+    hidden = fhir.post("Binary", encoded(radiograph), Content_Type="image/png").id
+    narrow = client(f"system/Binary.cr?_tag={MINE} system/Media.cru system/Task.rs system/Observation.rs")
+
+    def told(binary):
+        resource = media(patient, b"", id="m", content={"contentType": "image/png", "url": f"Binary/{binary}"})
+        if way == "create":
+            answer = narrow.post("Media", resource)
+        elif way == "update":
+            answer = narrow.put("Media/m", resource)
+        else:
+            request = {"method": "PUT", "url": "Media/m"}
+            entries = [{"resource": resource, "request": request}]
+            answer = narrow.post("", {"resourceType": "Bundle", "type": "transaction", "entry": entries})
+        assert answer.status == 400
+        (issue,) = answer.json["issue"]
+        return re.sub("Task/[^ ]+", "Task", json.dumps(issue)).replace(binary, "")
+
+    assert told(hidden) == told("nowhere")
+    assert not worker.step()
+    assert all_of(fhir, "Media", "Task", "Observation") == {"Media": 0, "Task": 0, "Observation": 0}
+
+
+def test_an_image_that_comes_in_the_same_transaction_is_judged_though_it_cannot_be_read(
+    client, fhir, patient, worker, radiograph
+):
+    narrow = client(f"system/Binary.c system/Binary.r?_tag={MINE} system/Media.c")
+    url = "urn:uuid:8f6a0f4e-2f3d-4a76-9b69-000000000002"
+    entries = [
+        {"resource": media(patient, b"", content={"contentType": "image/png", "url": url}),
+         "request": {"method": "POST", "url": "Media"}},
+        {"fullUrl": url, "resource": labelled(encoded(radiograph), None),
+         "request": {"method": "POST", "url": "Binary"}},
+    ]  # fmt: skip
+    for order in (entries, entries[::-1]):
+        assert narrow.post("", {"resourceType": "Bundle", "type": "transaction", "entry": order}).status == 200
+        assert worker.step()
+    own = narrow.post("", {"resourceType": "Bundle", "type": "transaction", "entry": [
+        {"resource": labelled(encoded(radiograph)), "request": {"method": "POST", "url": "Binary"}}]})
+    held = own.json["entry"][0]["response"]["location"].partition("/Binary/")[2].partition("/")[0]
+    image = media(patient, b"", content={"contentType": "image/png", "url": f"Binary/{held}"})
+    assert narrow.post("Media", image).status == 201
 
 
 def test_an_update_that_keeps_the_image_asks_for_nothing_new(fhir, patient, worker, radiograph):
