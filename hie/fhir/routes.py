@@ -95,6 +95,8 @@ def parse(
 
     `new_id` is for a create inside a transaction, which must know the ids of its resources beforehand.
     """
+    if query and path[-1:] == "/" and path[:-1] in facts.RESOURCE_TYPES:
+        path = path[:-1]  # as the specification writes it: https://hl7.org/fhir/R4/http.html#cdelete
     template, type_name, id_, last = _place(path)
     methods = _BY_PATH[template]
     route = methods.get(method)

@@ -44,6 +44,19 @@ def test_an_entry_that_reads_brings_the_part_that_it_asks_for(fhir, type_):
     assert head["response"] == {name: whole["response"][name] for name in ("status", "etag", "lastModified")}
 
 
+def test_criteria_may_stand_behind_a_slash_as_the_specification_writes_them(fhir):
+    one, two = (fhir.create(patient(family=name))["id"] for name in ("One", "Two"))
+    assert [row["id"] for row in fhir.get("Patient/?family=One").resources()] == [one]
+    rows = fhir.post("", batch(entry("DELETE", "Patient/?family=One"), entry("GET", "Patient/?family=Two"))).entries()
+    assert [row["response"]["status"] for row in rows] == ["200 OK", "200 OK"]
+    assert [row["resource"]["id"] for row in rows[1]["resource"]["entry"]] == [two]
+    assert fhir.delete("Patient/?family=Two").status == 200
+    assert fhir.total("Patient") == 0
+    for url in ("Patient/", "Patient//?family=One", f"Patient/{one}/?_pretty=true", "metadata/?mode=full"):
+        assert fhir.get(url).status in (400, 404), url
+    fhir.delete("Patient/?_format=json").refused(400, "invalid")
+
+
 @pytest.mark.proves("system:batch")
 def test_a_part_that_a_read_has_not_is_refused_at_its_entry(fhir):
     one = fhir.create(patient())["id"]
