@@ -3,45 +3,71 @@
 What usually happens in four round trips (BEGIN with the locks, the rows, the record, COMMIT) is sent as one text of
 several statements. What would have been looked at in between is asked inside: where a target of a reference is not
 there, or search parameters have changed since the index rows were made, the statement fails by a division by zero,
-nothing is kept, and the way in steps finds out what is wrong.
+nothing is kept, and the way in steps finds out what is wrong. The same for a change: hie.store.change_at_once.
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hie.store.models import audit
+from hie.store.models import audit, data_key
 from hie.store.rows import ONE, STORE_ONE, Target, one_values
 
 if TYPE_CHECKING:
+    from hie.store.keys import NewKey
     from hie.store.unit_of_work import Written
 
-_AUDIT = {
+#: The SQLSTATE of a statement that refuses what it met: division_by_zero.
+REFUSED = "22012"
+AUDIT = {
     "stream": "text", "seq": "int8", "tenant": "int4", "at": "int8", "client": "text", "interaction": "text",
     "status": "int2", "entity": "int8", "patient": "int8", "sealed": "bytea", "mac": "bytea",
 }  # fmt: skip
-assert list(_AUDIT) == list(audit.c.keys())  # noqa: S101 - a column that is added there belongs here
+assert list(AUDIT) == list(audit.c.keys())  # noqa: S101 - a column that is added there belongs here
+_KEY = {"id": "int8", "tenant": "int4", "owner": "text", "wrapped": "bytea", "kek": "int4", "created": "int8"}
+assert list(_KEY) == list(data_key.c.keys())  # noqa: S101 - likewise
+
+STORE_KEY = "hie_store_key"
+#: A neighbour who made the patient's key first makes this one fail, and the transaction run again.
+PREPARE_KEY = (
+    f"PREPARE {STORE_KEY} ({', '.join(_KEY.values())}) AS INSERT INTO data_key ({', '.join(_KEY)}) "
+    f"VALUES ({', '.join(f'${number}' for number, _ in enumerate(_KEY, 1))})"
+)
 
 
-def _statement() -> str:
-    """Return the statement with numbers for what it takes: a resource, the version of parameters, an audit record."""
-    numbers = {name: f"${number}" for number, name in enumerate(ONE, 1)}
-    version = f"${len(ONE) + 1}"
-    record = ", ".join(f"${number}" for number, _ in enumerate(_AUDIT, len(ONE) + 2))
+def ending(numbers: dict[str, str]) -> str:
+    """Return the end of a statement: keep the audit record, and refuse what must not be committed.
+
+    What it takes has the last numbers: the version of search parameters, the columns of the record.
+    """
+    first = len(numbers) + 1
+    record = ", ".join(f"${number}" for number, _ in enumerate(AUDIT, first + 1))
     return (
-        STORE_ONE.format(**numbers)
-        + f", record AS (INSERT INTO audit ({', '.join(_AUDIT)}) VALUES ({record}))"
-        + f" SELECT 1 / CASE WHEN (SELECT count(*) FROM found) = cardinality({numbers['ti']})"
-        + f" AND coalesce((SELECT number FROM custom_version WHERE tenant = {numbers['tenant']}), 0) = {version}"
-        + " THEN 1 ELSE 0 END"
+        f", record AS (INSERT INTO audit ({', '.join(AUDIT)}) VALUES ({record}))"
+        f" SELECT 1 / CASE WHEN (SELECT count(*) FROM found) = cardinality({numbers['ti']})"
+        f" AND coalesce((SELECT number FROM custom_version WHERE tenant = {numbers['tenant']}), 0) = ${first}"
+        " THEN 1 ELSE 0 END"
     )
 
 
-_TYPES = ", ".join([*ONE.values(), "int8", *_AUDIT.values()])
+def prepared(name: str, types: dict[str, str], text: str) -> str:
+    """Return the text that prepares a statement of `text`, where {name} stands for what it takes, and its ending."""
+    numbers = {name: f"${number}" for number, name in enumerate(types, 1)}
+    all_types = ", ".join([*types.values(), "int8", *AUDIT.values()])
+    return f"PREPARE {name} ({all_types}) AS {text.format(**numbers)}{ending(numbers)}"
+
+
+def execute(name: str, values: Iterable[Any]) -> str:
+    """Return the text that executes a prepared statement."""
+    return f"EXECUTE {name} ({', '.join(map(literal, values))})"
+
+
+def key_statements(keys: Iterable[NewKey]) -> list[str]:
+    """Return the texts that store new data keys."""
+    return [execute(STORE_KEY, [key.row[name] for name in _KEY]) for key in keys]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +81,14 @@ class NewResource:
     locks: Sequence[int]
     version: int
     """Of the custom search parameters that its index rows were made with."""
+    keys: Sequence[NewKey] = ()
+    """Data keys that it brings."""
 
-    name: ClassVar[str] = "hie_store_one"
-    prepare: ClassVar[str] = f"PREPARE {name} ({_TYPES}) AS {_statement()}"
-    refused: ClassVar[str] = "22012"  # division_by_zero
+    statements: ClassVar[dict[str, str]] = {
+        "hie_store_one": prepared("hie_store_one", ONE, STORE_ONE),
+        STORE_KEY: PREPARE_KEY,
+    }
+    refused: ClassVar[str] = REFUSED
 
     def text(self, record: dict[str, Any]) -> str:
         """Return the text with the row of the audit record.
@@ -68,32 +98,34 @@ class NewResource:
         """
         held = "".join(f", pg_advisory_xact_lock_shared({number:d})" for number in self.locks)
         resource = one_values(self.tenant, self.written, self.targets).values()
-        given = ", ".join(map(literal, [*resource, self.version, *(record[name] for name in _AUDIT)]))
-        return f"BEGIN; SELECT pg_current_xact_id(){held}; EXECUTE {self.name} ({given}); COMMIT"
+        given = [*resource, self.version, *(record[name] for name in AUDIT)]
+        return "; ".join([
+            "BEGIN", f"SELECT pg_current_xact_id(){held}", *key_statements(self.keys), execute("hie_store_one", given),
+            "COMMIT",
+        ])
 
 
 def literal(value: Any) -> str:
     """Write a value as PostgreSQL reads it with standard_conforming_strings, whatever type it is read as."""
+    kind = type(value)
+    if kind is int or kind is float:
+        return f"'{value!r}'"
+    if kind is str:
+        return _quoted(value)
+    if kind is list:
+        if value and type(value[0]) is str:
+            return _quoted("{" + ",".join(map(_item, value)) + "}")
+        return "'{" + ",".join(map(repr, value)) + "}'"
     if value is None:
         return "NULL"
-    if isinstance(value, bytes):
+    if kind is bytes:
         return f"'\\x{value.hex()}'"
-    if isinstance(value, list):
-        return _quoted("{" + ",".join(map(_item, value)) + "}")
-    return _quoted(_plain(value))
+    raise TypeError(f"A message holds no {kind.__name__}.")
 
 
-def _item(value: Any) -> str:
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
-    return _plain(value)
-
-
-def _plain(value: Any) -> str:
-    if value in (inf, -inf):
-        return "Infinity" if value > 0 else "-Infinity"
-    return value if isinstance(value, str) else repr(value)
+def _item(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _quoted(text: str) -> str:

@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -26,7 +26,7 @@ from hie.store.audit import GENESIS, AuditEntry, AuditKeys, AuditStream
 from hie.store.audit_journal import AuditJournal
 from hie.store.audit_left import move_all
 from hie.store.models import audit
-from hie.store.prepared import driver_of
+from hie.store.prepared import driver_of, libpq
 from hie.store.statistics import Statistics
 
 T = TypeVar("T")
@@ -225,12 +225,8 @@ class Message(Protocol):
     """A transaction as one text of several statements (hie.store.at_once)."""
 
     @property
-    def name(self) -> str:
-        """The name of the statement that it executes."""
-
-    @property
-    def prepare(self) -> str:
-        """The text that prepares the statement, once for a connection."""
+    def statements(self) -> Mapping[str, str]:
+        """What it executes: names of statements, and the texts that prepare them, once for a connection."""
 
     @property
     def refused(self) -> str:
@@ -441,7 +437,7 @@ class _SqliteTransaction(WriteTransaction):
             self._writer.drop()
 
 
-_IS_PREPARED = "SELECT FROM pg_prepared_statements WHERE name = %s"
+_PREPARED = "SELECT name FROM pg_prepared_statements WHERE name = ANY(%s::text[])"
 
 
 class PostgresWriter:
@@ -471,7 +467,7 @@ class PostgresWriter:
     def _hold(self) -> Connection:
         connection = self._held.connection = self._database.open_autocommit()
         self._held.stream = AuditStream(self._audit_keys)
-        self._held.prepared = False
+        self._held.prepared = set()
         self._held.used = 0.0
         return connection
 
@@ -487,10 +483,10 @@ class PostgresWriter:
         stream: AuditStream = self._held.stream
         (row,), end = stream.rows([entry])
         driver = driver_of(connection)
-        if not self._held.prepared and not self._prepare(driver, message):
+        if not self._held.prepared.issuperset(message.statements) and not self._prepare(driver, message):
             return False
         try:
-            driver.execute(message.text(row))
+            libpq().execute(driver, message.text(row))
         except BaseException as error:
             if is_lost(connection):
                 raise
@@ -504,12 +500,14 @@ class PostgresWriter:
         return True
 
     def _prepare(self, driver: Any, message: Message) -> bool:
-        """Prepare the statement for this connection; False where texts do not mean there what is written here."""
+        """Prepare the statements for this connection; False where texts do not mean there what is written here."""
         if driver.info.parameter_status("standard_conforming_strings") != "on":
             return False
-        if driver.execute(_IS_PREPARED, [message.name]).fetchone() is None:
-            driver.execute(message.prepare)
-        self._held.prepared = True
+        there = {row[0] for row in driver.execute(_PREPARED, [list(message.statements)])}
+        for name, statement in message.statements.items():
+            if name not in there:
+                driver.execute(statement)
+            self._held.prepared.add(name)
         return True
 
 
@@ -546,4 +544,4 @@ class _PostgresTransaction(WriteTransaction):
 
 def _roll_back(driver: Any, held: Any) -> None:
     driver.execute("ROLLBACK")
-    held.prepared = False  # after a ROLLBACK psycopg may deallocate every statement
+    held.prepared.clear()  # after a ROLLBACK psycopg may deallocate every statement

@@ -79,13 +79,24 @@ class Direct:
     def _expected(self, result: Any, status: ExecStatus) -> Any:
         if result.status == status:
             return result
-        raise self._error(result)
+        raise _error(self._connection, result)
 
-    def _error(self, result: Any) -> Exception:
-        error = error_from_result(result)
-        if self._connection.status == ConnStatus.OK:
-            return error
-        return OperationalError(str(error))  # what psycopg says where the server went away
+
+def execute(driver: Any, text: str) -> None:
+    """Execute several statements, of which the last returns no rows; the errors are psycopg's.
+
+    The server passes over what comes after a statement that fails.
+    """
+    result = driver.pgconn.exec_(text.encode())
+    if result.status != ExecStatus.COMMAND_OK:
+        raise _error(driver.pgconn, result)
+
+
+def _error(connection: Any, result: Any) -> Exception:
+    error = error_from_result(result)
+    if connection.status == ConnStatus.OK:
+        return error
+    return OperationalError(str(error))  # what psycopg says where the server went away
 
 
 def of(connection: Connection) -> Direct:

@@ -36,8 +36,9 @@ def insert_or_ignore(connection: Connection, table: Table) -> Insert:
 
 
 @cache
-def _libpq() -> Any:
-    from hie.store import direct  # psycopg is there where PostgreSQL is
+def libpq() -> Any:
+    """Return hie.store.direct; it is imported only where PostgreSQL is used, as psycopg is there where that is."""
+    from hie.store import direct
 
     return direct
 
@@ -76,7 +77,7 @@ class Prepared:
         self._executed += 1
         if self._executed <= SELDOM:
             return None
-        found: Direct = _libpq().of(connection)
+        found: Direct = libpq().of(connection)
         return found if found.is_idle else None
 
     def _rows(self, direct: Direct, connection: Connection, parameters: dict[str, Any]) -> list[Any]:
@@ -89,8 +90,8 @@ class Prepared:
         return direct.rows(statement, values, self._row._make)
 
     def _of_numbers(self) -> tuple[Statement, _Sql]:
-        sql = _Sql.of(self.statement, _libpq().NUMBERED)
-        return _libpq().Statement(sql.text, len(sql.positions or ())), sql
+        sql = _Sql.of(self.statement, libpq().NUMBERED)
+        return libpq().Statement(sql.text, len(sql.positions or ())), sql
 
     def _cursor(self, connection: Connection, parameters: dict[str, Any], prepare: bool | None) -> Any:
         name = connection.dialect.name

@@ -111,10 +111,7 @@ class ResourceStore:
         """Return the current version, or the one that was so at the store's instant. NotFound, Gone, Forbidden."""
         if self.at is not None:
             return self.open([instant.row_of(self, type, id)])[0]
-        version = self._current(type, id)
-        if version.content is None:
-            raise Gone(f"{type}/{id} was deleted; its versions are in {type}/{id}/_history.", expression=type)
-        return version
+        return _live(self._current(type, id))
 
     def _current(self, type_name: str, id_: str) -> StoredVersion:
         row = self._permitted_row(type_name, id_)
@@ -205,7 +202,7 @@ class ResourceStore:
         if self.unit is not None:
             return work(self)
         for attempt in range(WRITE_ATTEMPTS):
-            unit = UnitOfWork(self.database, self.keys, self.clock, self.base_url)
+            unit = UnitOfWork(self.database, self.keys, self.clock, self.base_url, reads_ahead=attempt == 0)
             try:
                 result = work(self._within(unit))
                 if self.database.dialect == "postgresql" and self._commit_one(unit, result):
@@ -225,14 +222,16 @@ class ResourceStore:
         return ResourceStore(self.database, self.keys, self.grant, self.entry, self.clock, self.base_url, unit)
 
     def _commit_one(self, unit: UnitOfWork, result: object) -> bool:
-        """Commit at once what is one new resource; where that is not to be, the audit record is as it was."""
-        asked = replace(self.entry)
+        """Commit at once what is one resource; where that is not to be, the audit record is as it was."""
+        entry, done = self.entry, False
+        asked = entry.status, entry.type, entry.id, entry.patient, entry.touched
         self._fill_entry(unit, result)
-        if unit.commit_one(self.entry):
-            return True
-        for name in ("status", "type", "id", "patient", "touched"):
-            setattr(self.entry, name, getattr(asked, name))
-        return False
+        try:
+            done = unit.commit_one(entry)
+        finally:
+            if not done:
+                entry.status, entry.type, entry.id, entry.patient, entry.touched = asked
+        return done
 
     def _finish(self, unit: UnitOfWork) -> None:
         """Check what was written; who refers to the deleted is told only to whom may read that."""
@@ -299,14 +298,11 @@ class ResourceStore:
         """Store the next version, or the first where there was none; one that changes nothing is not stored."""
         unit = self._open_unit()
         self._permit(type, "u", None)
-        row = rows.current(unit.writing(), self.tenant, type, id, lock=True)
-        if row is None:
-            rows.lock(unit.writing(), self.keys, "id", type, id)
-            row = rows.current(unit.writing(), self.tenant, type, id, lock=True)
+        row = unit.to_change(type, id)
         if row is None:
             check_version(type, id, if_match, row)
             return self._write_new(unit, type, id, content, UPDATED)
-        before = self.open([row])[0]
+        before = open_versions(unit.unflushed, self.keys, [row])[0]
         before_index = past_index = EMPTY_INDEX
         if before.content is not None:
             before_index, past_index = self._index_before(parsed(before))
@@ -325,8 +321,12 @@ class ResourceStore:
 
     def read_to_change(self, type: str, id: str, *, if_match: int | None = None) -> StoredVersion:
         """Return the current version; nobody else changes it until the transaction ends. NotFound, Gone, Forbidden."""
-        row = rows.current(self._open_unit().writing(), self.tenant, type, id, lock=True)
-        version = self.read(type, id)
+        unit = self._open_unit()
+        row = unit.to_change(type, id)
+        if row is None or search_engine.restriction(self, type, "r") is not None:
+            version = self.read(type, id)
+        else:
+            version = _live(open_versions(unit.unflushed, self.keys, [row])[0])
         check_version(type, id, if_match, row)
         return version
 
@@ -334,12 +334,11 @@ class ResourceStore:
         """Store the deletion as a version of its own; None where there is nothing to delete."""
         unit = self._open_unit()
         self._permit(type, "d", None)
-        connection = unit.writing() if (type, id) in unit.touched else unit.beginning()
-        row = rows.current(connection, self.tenant, type, id, lock=True)
+        row = unit.to_change(type, id)
         if row is None or row.sealed is None:
             check_version(type, id, if_match, row)
             return None
-        before = open_versions(connection, self.keys, [row])[0]
+        before = open_versions(unit.unflushed, self.keys, [row])[0]
         before_index, past_index = self._index_before(parsed(before))
         self._permit(type, "d", before_index)  # before the version is told
         check_version(type, id, if_match, row)
@@ -429,6 +428,13 @@ class ResourceStore:
         unit.wrote = True
         index_runs.one(unit.writing(), self.keys, type, id, self.base_url)
         return True
+
+
+def _live(version: StoredVersion) -> StoredVersion:
+    if version.content is None:
+        place = f"{version.type}/{version.id}"
+        raise Gone(f"{place} was deleted; its versions are in {place}/_history.", expression=version.type)
+    return version
 
 
 def check_version(type_name: str, id_: str, if_match: int | None, row: rows.Current | None) -> None:

@@ -144,10 +144,10 @@ def _change_sqlite(driver: Any, tenant: int, changed: list[tuple[Written, Curren
         tokens += [(row.key, hash_) for hash_ in set(w.index.tokens).difference(before)]
     if gone:
         run("DELETE FROM token WHERE hash=? AND key=?", gone)
-    for table in ("date_index", "number_index", "reference_index"):
-        run(f"DELETE FROM {table} WHERE key=?", [(row.key,) for _, row in changed])
     sqlite_rows.insert(driver, TOKEN, tokens)
-    _insert_side_rows(driver, [(row.key, w.index) for w, row in changed])
+    sqlite_rows.exchange(driver, DATES, [(row.key, w.index.dates) for w, row in changed])
+    sqlite_rows.exchange(driver, NUMBERS, [(row.key, w.index.numbers) for w, row in changed])
+    sqlite_rows.exchange(driver, LINKS, [(row.key, w.index.links) for w, row in changed])
 
 
 def _insert_side_rows(driver: Any, indexed: Sequence[tuple[int, IndexRows]]) -> None:
@@ -220,8 +220,12 @@ def one_values(tenant: int, w: Written, targets: Sequence[Target]) -> dict[str, 
 
 
 def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
-    columns = zip(*rows, strict=True) if rows else [()] * len(names)
-    return {name: list(column) for name, column in zip(names, columns, strict=True)}
+    return dict(zip(names, columns(len(names), rows), strict=True))
+
+
+def columns(number: int, rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    """Return the columns of rows of so many values."""
+    return [*map(list, zip(*rows, strict=True))] if rows else [[] for _ in range(number)]
 
 
 def _copy_many(connection: Connection, tenant: int, new: list[Written]) -> None:
@@ -294,21 +298,21 @@ def replace_index(
     """
     if not indexed:
         return
-    columns = [
+    values = [
         {"key": key, "presence": i.presence, "date_low": i.date_low, "date_high": i.date_high, "tokens": i.tokens}
         for key, i in indexed
     ]
     sets = "presence=:presence, date_low=:date_low, date_high=:date_high"
     on_sqlite = connection.dialect.name == "sqlite"
     for table in ("date_index", "number_index", "reference_index"):
-        connection.execute(text(f"DELETE FROM {table} WHERE key=:key"), columns)
+        connection.execute(text(f"DELETE FROM {table} WHERE key=:key"), values)
     contained.write_anew(connection, indexed)
     if not on_sqlite:
         statement = text(f"UPDATE resource SET {sets}, tokens=:tokens WHERE key=:key")
-        connection.execute(statement.bindparams(bindparam("tokens", type_=ARRAY(BigInteger))), columns)
+        connection.execute(statement.bindparams(bindparam("tokens", type_=ARRAY(BigInteger))), values)
         _copy_index(connection, indexed)
         return
-    connection.execute(text(f"UPDATE resource SET {sets} WHERE key=:key"), columns)
+    connection.execute(text(f"UPDATE resource SET {sets} WHERE key=:key"), values)
     run = driver_of(connection).executemany
     run("DELETE FROM token WHERE hash=? AND key=?", gone)
     tokens = sorted((hash_, key) for key, i in indexed for hash_ in i.tokens)
@@ -359,13 +363,13 @@ def share_targets(connection: Connection, tenant: Tenant, targets: Iterable[Targ
 
 def shared_locks(tenant: Tenant, targets: Iterable[Target]) -> list[int]:
     """Return the numbers of the locks that keep `targets` from being deleted, in the order in which all take them."""
-    return sorted(_lock_hash(tenant, target) for target in targets)
+    return sorted(lock_of(tenant, target) for target in targets)
 
 
 def own_targets(connection: Connection, tenant: Tenant, targets: Iterable[Target]) -> None:
     """Keep anybody else from referring to `targets` until this transaction ends."""
     if connection.dialect.name == "postgresql":
-        hashes = sorted(_lock_hash(tenant, target) for target in targets)  # in one order: nobody waits in a circle
+        hashes = sorted(lock_of(tenant, target) for target in targets)  # in one order: nobody waits in a circle
         connection.execute(_LOCK_ALL, {"hashes": hashes})
 
 
@@ -375,7 +379,8 @@ def lock(connection: Connection, tenant: Tenant, *parts: str) -> None:
         connection.execute(_LOCK, {"hash": tenant.blind.hash("lock", *parts)})
 
 
-def _lock_hash(tenant: Tenant, target: Target) -> int:
+def lock_of(tenant: Tenant, target: Target) -> int:
+    """Return the number of the lock of whoever refers to a target (shared), or deletes it."""
     return tenant.blind.hash("lock", "target", *target)
 
 
@@ -392,23 +397,24 @@ _REFERRING_SQLITE = text(
     """
 )
 #: One look into each index for each place: comparing arrays with a long one would take their product.
-_REFERRING_POSTGRES = text(
-    f"""
-    SELECT found.type, found.id FROM unnest(CAST(:places AS bigint[])) AS wanted (hash) CROSS JOIN LATERAL (
+REFERRING = f"""
+    SELECT found.type, found.id FROM {{wanted}} AS wanted (hash) CROSS JOIN LATERAL (
         SELECT resource.type, resource.id FROM reference_index AS link JOIN resource ON resource.key = link.key
-        WHERE link.target = wanted.hash AND link.parameter <> {ITSELF} AND tenant = :tenant AND sealed IS NOT NULL
+        WHERE link.target = wanted.hash AND link.parameter <> {ITSELF} AND tenant = {{tenant}} AND sealed IS NOT NULL
         OFFSET 0) AS found
     UNION ALL
-    SELECT found.type, found.id FROM unnest(CAST(:places AS bigint[])) AS wanted (hash) CROSS JOIN LATERAL (
-        SELECT type, id FROM resource WHERE tokens @> ARRAY[wanted.hash] AND tenant = :tenant AND sealed IS NOT NULL
-        OFFSET 0) AS found
-    """
-)
+    SELECT found.type, found.id FROM {{wanted}} AS wanted (hash) CROSS JOIN LATERAL (
+        SELECT type, id FROM resource WHERE tokens @> ARRAY[wanted.hash] AND tenant = {{tenant}}
+        AND sealed IS NOT NULL OFFSET 0) AS found
+"""
+_REFERRING_POSTGRES = text(REFERRING.format(wanted="unnest(CAST(:places AS bigint[]))", tenant=":tenant"))
+_PREPARED_SQLITE = Prepared(_REFERRING_SQLITE, ("type", "id"))
+_PREPARED_POSTGRES = Prepared(_REFERRING_POSTGRES, ("type", "id"))
 
 
 def referring(connection: Connection, tenant: int, places: Sequence[int]) -> Iterable[Any]:
     """Return (type, id) of live resources that refer to one of the places, in whatever element; some more than once."""
     on_postgres = connection.dialect.name == "postgresql"
-    statement = _REFERRING_POSTGRES if on_postgres else _REFERRING_SQLITE
+    statement = _PREPARED_POSTGRES if on_postgres else _PREPARED_SQLITE
     given = list(places) if on_postgres else json.dumps(list(places))
-    return connection.execute(statement, {"places": given, "tenant": tenant})
+    return statement.all(connection, {"places": given, "tenant": tenant})

@@ -77,6 +77,23 @@ def insert(driver: Any, target: str, rows: Sequence[tuple[Any, ...]]) -> None:
         driver.execute(text, values)
 
 
+def exchange(driver: Any, target: str, wanted: Iterable[tuple[int, Sequence[tuple[Any, ...]]]]) -> None:
+    """Give resources the rows that they should have, by key: what stays is not written again."""
+    table, _, columns = target.partition(" ")
+    names = columns.strip("()").split(", ")
+    read = f"SELECT {', '.join(names[1:])} FROM {table} WHERE key = ?"
+    gone: list[tuple[Any, ...]] = []
+    new: list[tuple[Any, ...]] = []
+    for key, rows in wanted:
+        there, keep = set(driver.execute(read, (key,))), set(rows)
+        gone += [(key, *row) for row in there - keep]
+        new += [(key, *row) for row in rows if row not in there]
+    if gone:
+        condition = " AND ".join(f"{name} = ?" for name in names)
+        driver.executemany(f"DELETE FROM {table} WHERE {condition}", gone)
+    insert(driver, target, new)
+
+
 def _inserts(target: str, rows: Sequence[tuple[Any, ...]]) -> Iterator[_Insert]:
     start = 0
     for size in _TOGETHER:

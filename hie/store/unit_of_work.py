@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 
 from hie.errors import BrokenReference, OutcomeIssue, Referenced
 from hie.fhir import references, search_parameters
-from hie.store import at_once, custom_parameters, rows
+from hie.store import at_once, change_at_once, contained, custom_parameters, rows
 from hie.store.audit import AuditEntry
 from hie.store.crypto import place_of_version, seal
-from hie.store.database import Again, Database, WriteTransaction
+from hie.store.database import Again, Database, Message, WriteTransaction
 from hie.store.keys import NewKey
 from hie.store.search.index import IndexRows
 from hie.store.search.index import place as hashed_place
@@ -50,14 +50,18 @@ class UnitOfWork:
 
     It begins late: what is read before the first write is read as any request reads, and writes are buffered until
     something must see them. A large Bundle so prepares without keeping other writers of a SQLite file from their turn;
-    what must not change between reading and writing is read under `writing` (updates, conditional interactions).
+    what must not change between reading and writing is read under `writing` (conditional interactions), or looked at
+    again once nobody else can change it (`to_change`: updates and deletions).
     """
 
     database: Database
     tenant: Tenant
     clock: Callable[[], int]
     base_url: str = ""
+    reads_ahead: bool = True
+    """Whether what is to change is read before the transaction begins; not where a neighbour changed it meanwhile."""
     now: int = 0
+    _ahead: dict[tuple[str, str], rows.Current | None] = field(default_factory=dict)
     _transaction: WriteTransaction | None = None
     _pending: dict[tuple[str, str], Written] = field(default_factory=dict)
     _spool: Spool | None = None  # new versions beyond MANY; only while there are pending ones
@@ -101,7 +105,38 @@ class UnitOfWork:
         """Return the same connection before what is buffered is stored: for reading what this unit has not touched."""
         if self._transaction is None:
             self._transaction = self.database.begin()
+            self._see_that_no_row_moved(self._transaction.connection)
         return self._transaction.connection
+
+    @property
+    def unflushed(self) -> Connection:
+        """A connection for reading what this unit has not touched; no transaction is begun for it."""
+        return self._transaction.connection if self._transaction is not None else self.database.connection()
+
+    def to_change(self, type_name: str, id_: str) -> rows.Current | None:
+        """Return a row that nobody else changes until this unit ends, or the unit must run again."""
+        place = (type_name, id_)
+        if self._transaction is None and not self._pending and self.reads_ahead:
+            if place not in self._ahead:
+                self._ahead[place] = rows.current(self.unflushed, self.tenant.id, type_name, id_)
+            return self._ahead[place]
+        must_flush = place in self.touched or len(self._pending) >= MANY
+        return self._locked(self.writing() if must_flush else self.beginning(), type_name, id_)
+
+    def _locked(self, connection: Connection, type_name: str, id_: str) -> rows.Current | None:
+        row = rows.current(connection, self.tenant.id, type_name, id_, lock=True)
+        if row is None:  # nobody else makes it
+            rows.lock(connection, self.tenant, "id", type_name, id_)
+            row = rows.current(connection, self.tenant.id, type_name, id_, lock=True)
+        return row
+
+    def _see_that_no_row_moved(self, connection: Connection) -> None:
+        """Lock what was read ahead, in an order that all keep to, and begin again where it is not what it was."""
+        ahead, self._ahead = self._ahead, {}
+        for (type_name, id_), read in sorted(ahead.items(), key=lambda one: one[0]):
+            found = self._locked(connection, type_name, id_)
+            if (found and found.vid) != (read and read.vid):
+                raise Again(f"{type_name}/{id_} was changed meanwhile.")
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -148,8 +183,7 @@ class UnitOfWork:
         made = self._new_keys.get(owner) or next((key for key in self._stored_keys if key.owner == owner), None)
         if made is not None:
             return made.id, made.cipher
-        connection = self._transaction.connection if self._transaction else self.database.connection()
-        known = self.tenant.data_keys.of_owner(connection, owner)
+        known = self.tenant.data_keys.of_owner(self.unflushed, owner)
         if known is not None:
             return known
         made = self._new_keys[owner] = self.tenant.data_keys.new(owner, self.now)
@@ -171,27 +205,45 @@ class UnitOfWork:
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def commit_one(self, entry: AuditEntry) -> bool:
-        """Store, check and commit at once where the whole is one new resource; False: it has to be done in steps."""
-        if not self.wrote or not self._is_one_new_resource():
-            return False
+        """Store, check and commit at once where the whole is one resource; False: it has to be done in steps."""
+        written = self._one_resource() if self.wrote else None
         version = self.tenant.parameters.version_of(self._known)
-        if version is None:
+        if written is None or version is None:
             return False
-        (written,) = self._pending.values()
-        targets = self._targets_outside()
-        locks = rows.shared_locks(self.tenant, targets)
-        message = at_once.NewResource(self.tenant.id, written, targets, locks, version)
-        if not self.database.commit_one(message, entry):
+        if not self.database.commit_one(self._message(written, version), entry):
             return False
         self.database.wrote(1)
+        for key in self._new_keys.values():
+            self.tenant.data_keys.adopt(key)
         return True
+
+    def _message(self, written: Written, version: int) -> Message:
+        targets, keys = self._targets_outside(), list(self._new_keys.values())
+        locks, row = rows.shared_locks(self.tenant, targets), written.replaced
+        if row is None:
+            return at_once.NewResource(self.tenant.id, written, targets, locks, version, keys)
+        place = (written.version.type, written.version.id)
+        freed = None
+        if written.sealed is None:
+            freed = rows.lock_of(self.tenant, place), hashed_place(*place, self.tenant.blind)
+        return change_at_once.ChangedResource(self.tenant.id, written, row, targets, locks, version, keys, freed)
+
+    def _one_resource(self) -> Written | None:
+        """Return what is written where it is one resource, and all that hangs together with it is in one statement."""
+        if self._transaction is not None or len(self._pending) != 1 or self.parameters or self._versions:
+            return None
+        ((place, written),) = self._pending.items()
+        if contained.concerns(written) or len(self._references) > MOST_LOCKS_AT_ONCE:
+            return None
+        return written if all(read == place for read in self._ahead) else None
 
     def finish(self) -> None:
         """Flush, and check that what was written hangs together."""
         if not self.wrote:
             return
-        if self.database.dialect == "postgresql" and self._is_one_new_resource():
-            self._store_one()
+        written = self._one_resource() if self.database.dialect == "postgresql" else None
+        if written is not None and written.replaced is None and not self._new_keys:
+            self._store_one(written)
         else:
             self._store_all()
         self._see_that_nothing_moved()
@@ -214,20 +266,10 @@ class UnitOfWork:
         if search_parameters.installed() is not self._known:
             raise Again("Search parameters changed since index rows were made.")
 
-    def _is_one_new_resource(self) -> bool:
-        if self._transaction is not None or self._new_keys or self._deleted or len(self._pending) != 1:
-            return False
-        if self.parameters or self._versions:
-            return False
-        if len(self._references) > MOST_LOCKS_AT_ONCE:
-            return False
-        return all(w.replaced is None and not w.index.contained for w in self._pending.values())
-
-    def _store_one(self) -> None:
+    def _store_one(self, written: Written) -> None:
         """PostgreSQL: lock, store and check with two round trips instead of five, and find out what is missing."""
         targets = self._targets_outside()
         self._transaction = self.database.begin(rows.shared_locks(self.tenant, targets))
-        (written,) = self._pending.values()
         self._pending = {}
         found = rows.insert_one(self._transaction.connection, self.tenant.id, written, targets)
         self._refuse_missing(targets, found)

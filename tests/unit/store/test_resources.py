@@ -368,6 +368,78 @@ def test_the_check_finds_index_rows_that_do_not_match(bind: Bind, store: Store) 
     assert any("token index" in problem for problem in check(store).problems)
 
 
+def _meanwhile(bind: Bind, work: Callable[[ResourceStore], Any]) -> Callable[[], None]:
+    """Return what lets a neighbour write once, while this thread is about to."""
+    left = [work]
+
+    def act() -> None:
+        if left:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(bind().transact, left.pop()).result()
+
+    return act
+
+
+@pytest.mark.parametrize("neighbour", [
+    lambda inside: inside.update("Patient", "p", patient(gender="male")),
+    lambda inside: inside.delete("Patient", "p"),
+], ids=["changed", "deleted"])  # fmt: skip
+@pytest.mark.parametrize("mine", [
+    lambda inside: inside.update("Patient", "p", patient(active=True)),
+    lambda inside: inside.delete("Patient", "p"),
+    lambda inside: (inside.read_to_change("Patient", "p"), inside.update("Patient", "p", patient(active=True)))[1],
+    lambda inside: (inside.update("Patient", "p", patient(active=True)), inside.create("Patient", patient()))[0],
+], ids=["update", "delete", "patch", "several"])  # fmt: skip
+def test_what_a_neighbour_changed_after_it_was_read_is_not_written_over(
+    store: Store, bind: Bind, mine: Callable[[ResourceStore], Any], neighbour: Callable[[ResourceStore], Any]
+) -> None:
+    create(bind(), patient(), id="p")
+    meanwhile = _meanwhile(bind, neighbour)
+
+    def work(inside: ResourceStore) -> Any:
+        written = mine(inside)
+        meanwhile()
+        return written
+
+    try:
+        stored = bind().transact(work)
+    except Gone:  # what was deleted is not there to be patched
+        stored = None
+    versions = bind().history("Patient", "p").versions
+    assert [one.vid for one in versions] == ([3, 2, 1] if stored is not None else [2, 1])
+    assert stored is None or stored.content == versions[0].content
+    assert check(store).problems == []
+
+
+def test_a_resource_that_a_neighbour_made_first_is_changed(store: Store, bind: Bind) -> None:
+    create(bind(), patient(), id="other")
+    meanwhile = _meanwhile(bind, lambda inside: inside.update("Patient", "p", patient()))
+
+    def work(inside: ResourceStore) -> StoredVersion:
+        stored = inside.update("Patient", "p", patient(active=True))
+        meanwhile()
+        return stored
+
+    stored = bind().transact(work)
+    assert (stored.vid, stored.came_into_being) == (2, False)
+    assert check(store).problems == []
+
+
+def test_of_two_who_name_one_version_the_second_is_refused(store: Store, bind: Bind) -> None:
+    create(bind(), patient(), id="p")
+    meanwhile = _meanwhile(bind, lambda inside: inside.update("Patient", "p", patient(gender="male"), if_match=1))
+
+    def work(inside: ResourceStore) -> StoredVersion:
+        stored = inside.update("Patient", "p", patient(active=True), if_match=1)
+        meanwhile()
+        return stored
+
+    with pytest.raises(PreconditionFailed):
+        bind().transact(work)
+    assert content(bind().read("Patient", "p"))["gender"] == "male"
+    assert check(store).problems == []
+
+
 def test_a_write_outside_a_transaction_is_a_programming_error(bind: Bind) -> None:
     with pytest.raises(RuntimeError, match="transact"):
         bind().create("Patient", patient())
