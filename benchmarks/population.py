@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks import samples
+from hie.fhir import json_format
 from hie.fhir.scopes import FULL_GRANT
 from hie.settings import Settings
 from hie.store.audit import AuditEntry
@@ -66,12 +67,17 @@ def resources(number: int, within: range) -> Iterator[tuple[dict[str, Any], str 
     made = samples.patient(source)
     made["identifier"] = [{"system": system, "value": value}]
     made["name"][0]["family"] = family(number)
-    yield made, id_
+    yield _received(made), id_
     for _ in range(OBSERVATIONS):
         observed = samples.observation(source, f"Patient/{id_}")
         time_of_day = observed["effectiveDateTime"].partition("T")[2]
         observed["effectiveDateTime"] = observed["issued"] = f"{day(source.getrandbits(62), within)}T{time_of_day}"
-        yield observed, None
+        yield _received(observed), None
+
+
+def _received(made: dict[str, Any]) -> dict[str, Any]:
+    """Return a resource as it is read from JSON: with decimals, as floats are not indexed."""
+    return dict(json_format.parse(samples.dumped(made)))
 
 
 def bound(store: Store) -> ResourceStore:

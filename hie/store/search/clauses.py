@@ -329,6 +329,23 @@ class Either(Clause):
 
 
 @dataclass(frozen=True, slots=True)
+class Led(Clause):
+    """The part holds, a range or an OR of ranges: so few that an index finds them first (hie.store.search.drivers)."""
+
+    part: Clause
+    rank: int = REFERENCE
+
+    def shape(self) -> Shape:
+        return ("led", self.part.shape())
+
+    def values(self) -> Iterator[Any]:
+        return self.part.values()
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.led(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Negation(Clause):
     """The part does not hold; also true of a resource that has no value at all."""
 
@@ -526,6 +543,15 @@ def negation(part: Clause) -> Clause:
     if isinstance(part, Constant):
         return NOTHING if part.value else EVERYTHING
     return part.part if isinstance(part, Negation) else Negation(part)
+
+
+def is_range(clause: Clause) -> bool:
+    """Tell whether an index of numbers or dates gives the keys that match (Sql.range_keys)."""
+    if isinstance(clause, Interval):
+        return clause.drives or clause.leads
+    if isinstance(clause, Either):
+        return all(is_range(part) for part in clause.parts)
+    return isinstance(clause, Led) or (isinstance(clause, Number) and clause.leads)
 
 
 class Shaped:

@@ -14,7 +14,7 @@ from sqlalchemy.types import BigInteger
 
 from hie.store.prepared import Prepared
 from hie.store.search import joins
-from hie.store.search.clauses import Clause, Interval, Number, Shaped
+from hie.store.search.clauses import Clause, Shaped
 from hie.store.search.statements import Sql, prepared, run, sql_for
 
 if TYPE_CHECKING:
@@ -49,9 +49,5 @@ def _counting(dialect: str, shaped: Shaped, type_name: str) -> tuple[Prepared, t
 
 def _rows(sql: Sql, clause: Clause, type_name: str) -> Any:
     """Return a SELECT of what a clause leads to; hashes of side tables are of one type and of what is live."""
-    if isinstance(clause, Number):
-        return select(sql.tables.numbers.c.key).where(sql.number_condition(clause.prefix, clause.unit))
-    if isinstance(clause, Interval) and clause.where == "index":
-        return select(sql.tables.dates.c.key).where(sql.date_condition(clause.prefix))
     keys = sql.keys(clause)
     return joins.matches(sql, type_name, clause) if keys is None else keys

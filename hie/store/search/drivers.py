@@ -2,16 +2,19 @@
 
 The order of kinds (hie.store.search.clauses) puts a code before a date or a number. On SQLite, of a code that many
 resources carry and one day, the day is the better beginning. On both databases a range of numbers that very many match
-is none: all of them would be sorted for one page. So they are counted, up to a bound (hie.store.search.counting).
+is none: all of them would be sorted for one page. Of several ranges the one of the fewest is the beginning, and an OR
+of ranges is one if each of them has an index. So they are counted, up to a bound (hie.store.search.counting).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeGuard
 
 from hie.store.search.clauses import (
     CODE,
+    EVERYTHING,
     RANGE,
     REFERENCE,
     WIDE,
@@ -19,6 +22,7 @@ from hie.store.search.clauses import (
     Clause,
     Either,
     Interval,
+    Led,
     Number,
     Token,
     both,
@@ -35,43 +39,98 @@ FREQUENT = 10_000
 #: its matches are found and sorted, where a code's are met in order until the page is full.
 AHEAD = 4
 FEW = 2_000
+#: A range that at least every so many-th resource of the type matches leads nothing: a page is full sooner than all of
+#: its matches are found, unless these are less than a HANDFUL.
+SHARE = 8
+HANDFUL = 500
 
 
 def settled(store: ResourceStore, clause: Clause, type_name: str) -> Clause:
     """Return the clause so that a range of few goes before a frequent code, and one of very many leads nothing."""
     parts = clause.parts if isinstance(clause, Both) else (clause,)
     first = parts[0]
-    if _is_range(first) and (isinstance(first, Number) or first.where == "index"):
-        return both([_unled(store, part, type_name) for part in parts])
-    if store.database.dialect != "sqlite" or not isinstance(first, Token) or len(parts) == 1:
+    if _is_range(first) and any(_is_range(part) and not _has_order(part) for part in parts):
+        return _by_fewest(store, parts, type_name)
+    if isinstance(first, Either) and any(_is_range(part) for part in first.parts):
+        return both([_mixed(store, first, type_name), *parts[1:]])
+    if not isinstance(first, Token) or len(parts) == 1 or not CODE <= first.rank < RANGE:
         return clause
-    if not CODE <= first.rank < RANGE or not any(_is_range(part) for part in parts):
-        return clause
-    most = min(counted(store, first, ANY_TYPE, FREQUENT) // AHEAD, FEW)
-    return both([_led(store, part, type_name, most) for part in parts]) if most else clause
+    if store.database.dialect == "sqlite":
+        if not any(_is_range(part) for part in parts):
+            return clause
+        most = min(counted(store, first, ANY_TYPE, FREQUENT) // AHEAD, FEW)
+        return _by_fewest(store, parts, type_name, most) if most else clause
+    # PostgreSQL's statistics tell of a single range, but of no OR; to count a code it would find all of it.
+    return _by_fewest(store, parts, type_name, FEW) if any(_is_either(part) for part in parts) else clause
 
 
-def _is_range(part: Clause) -> TypeGuard[Interval | Number]:
+def _is_range(part: Clause) -> TypeGuard[Interval | Number | Either]:
+    """Tell whether an index has what is asked for beside each other, or of each alternative."""
+    if isinstance(part, Either):
+        return all(_is_range(one) for one in part.parts)
     return isinstance(part, Interval | Number) and part.rank == RANGE and part.prefix != "ne"
 
 
-def _led(store: ResourceStore, part: Clause, type_name: str, most: int) -> Clause:
-    """Return a range of few so that it goes before a code; the order of the matches does not change by it."""
-    if not _is_range(part):
-        return part
-    way = _way(part)
-    return way if counted(store, way, type_name, most) < most else part
+def _has_order(part: Clause) -> bool:
+    """Tell whether rows are met in the order of the range itself, so that a page costs the same however many match."""
+    return isinstance(part, Interval) and part.where != "index"
 
 
-def _unled(store: ResourceStore, part: Clause, type_name: str) -> Clause:
-    """Return a range of very many so that resources are met in their order, and asked, until the page is full."""
-    if not _is_range(part) or not (isinstance(part, Number) or part.where == "index"):
-        return part
-    return part if counted(store, _way(part), type_name, FREQUENT) < FREQUENT else replace(part, rank=WIDE)
+def _is_either(part: Clause) -> bool:
+    return isinstance(part, Either) and _is_range(part)
 
 
-def _way(part: Interval | Number) -> Clause:
+def _mixed(store: ResourceStore, asked: Either, type_name: str) -> Clause:
+    """Return an OR of ranges and of others so that each range of few has its matches found first, and none of many."""
+    found: list[Clause] = []
+    for part in asked.parts:
+        way = _way(part) if _is_range(part) else None
+        few = way is not None and counted(store, way, type_name, FREQUENT) < FREQUENT
+        found.append(part if way is None else Led(way) if few else _unled(part))
+    return replace(asked, parts=tuple(found), rank=max(one.rank for one in (asked, *found)))
+
+
+def _by_fewest(store: ResourceStore, parts: Sequence[Clause], type_name: str, most: int = FREQUENT) -> Clause:
+    """Return the parts so that the range of the fewest goes first, if these are fewer than `most`.
+
+    Behind a code (`most` is then less), a range of more stays as it is: resources are met in their order and asked.
+    The order of the matches does not change by it.
+    """
+    ways = {part: _way(part) for part in parts if _is_range(part)}
+    found = {part: counted(store, way, type_name, most) for part, way in ways.items()}
+    fewest = min(found, key=lambda part: found[part])
+    if found[fewest] >= most or (most == FREQUENT and _is_dense(store, found[fewest], type_name)):
+        return both([_unled(part) if part in ways and _asks_many(store, part, most) else part for part in parts])
+    if _has_order(fewest) and parts[0] is fewest:
+        return both(parts)
+    rest = [_unled(part) if part in ways else part for part in parts if part is not fewest]
+    return both([Led(ways[fewest]), *rest])
+
+
+def _asks_many(store: ResourceStore, part: Clause, most: int) -> bool:
+    """Tell whether a range of many is asked of each row: on PostgreSQL an OR would else find all of each range."""
+    return most == FREQUENT or (store.database.dialect != "sqlite" and isinstance(part, Either))
+
+
+def _is_dense(store: ResourceStore, found: int, type_name: str) -> bool:
+    """Tell whether so many are a large share of a type."""
+    return found >= HANDFUL and counted(store, EVERYTHING, type_name, SHARE * found) < SHARE * found
+
+
+def _unled(part: Clause) -> Clause:
+    """Return a range that does not lead; one of the row's own columns is asked of rows as it is."""
+    if isinstance(part, Interval | Number) and not _has_order(part):
+        return replace(part, rank=WIDE)
+    if isinstance(part, Either):
+        return replace(part, parts=tuple(_unled(one) for one in part.parts), rank=WIDE)
+    return part
+
+
+def _way(part: Clause) -> Clause:
     """Return the range as what an index leads to."""
+    if isinstance(part, Either):
+        return Either(tuple(_way(one) for one in part.parts), REFERENCE)
+    assert isinstance(part, Interval | Number)  # noqa: S101 - _is_range said so
     if isinstance(part, Number) or part.where == "index":
         return replace(part, rank=REFERENCE)
     if part.where == "date" and part.prefix in OPEN_ENDED:

@@ -45,6 +45,7 @@ from hie.store.search.clauses import (
     Both,
     Clause,
     Either,
+    Ids,
     Interval,
     NotDecidable,
     Number,
@@ -266,7 +267,10 @@ def _own(store: ResourceStore, query: SearchQuery, type_name: str) -> _Arm:
     if granted is not None:
         parts.append(granted)
     verify = tuple(one.verify for one in compiled if one.verify is not None)
-    return _Arm(drivers.settled(store, hops.settled(store, both(parts)), type_name), verify)
+    whole = hops.settled(store, both(parts))
+    if query.contained is None or not query.contained.whole:  # else it is asked beside other types
+        whole = drivers.settled(store, whole, type_name)
+    return _Arm(whole, verify)
 
 
 def _asked_contained(store: ResourceStore, query: SearchQuery, type_name: str, how: Containment) -> _Asked:
@@ -319,7 +323,8 @@ def _by_type(compiled: dict[str, Compiled]) -> Verify:
 def _over_types(by_type: dict[str, Clause], names: list[str]) -> Clause:
     """Hashes are of one type each, so a search over types asks for those of every type."""
     if len(set(by_type.values())) == 1:
-        return by_type[names[0]]
+        one = by_type[names[0]]
+        return both([one, Types(tuple(names))]) if isinstance(one, Ids) else one  # ids are indexed within their types
     if all(isinstance(clause, Token | AnyToken) or clause == NOTHING for clause in by_type.values()):
         return either(list(by_type.values()))
     return either([both([Types((name,)), clause]) for name, clause in by_type.items()])

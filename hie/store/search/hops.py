@@ -31,6 +31,7 @@ from hie.store.search.clauses import (
     Joined,
     both,
     either,
+    is_range,
 )
 from hie.store.search.counting import ANY_TYPE, counted
 from hie.store.search.criteria import Compiled, Criterion
@@ -180,8 +181,10 @@ def _ranked(store: ResourceStore, part: Clause, most: int) -> Clause:
 
 def _found(store: ResourceStore, joined: Joined, most: int) -> int:
     """Count what a join finds; where the other end alone has as many as `most`, that says enough."""
-    for branch in joined.branches if store.database.dialect == "sqlite" else ():
+    for branch in joined.branches:
         first = joins.driver_of(branch.clause)
+        if store.database.dialect != "sqlite" and not is_range(first):
+            continue
         if isinstance(first, Joined):
             at_other_end = _found(store, first, most)
         elif has_keys(first) or _is_of_row(first):

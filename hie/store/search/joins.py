@@ -30,7 +30,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.types import BigInteger, Integer
 
 from hie.store.models import DELETED, ITSELF, reference_index, resource
-from hie.store.search.clauses import AllTokens, AnyToken, Both, Branch, Clause, Joined, Token
+from hie.store.search.clauses import AllTokens, AnyToken, Both, Branch, Clause, Joined, Led, Token, is_range
 
 if TYPE_CHECKING:
     from hie.store.search.statements import Sql
@@ -126,7 +126,7 @@ def _keys_of_rows(sql: Sql, branch: Branch, reverse: bool) -> Select[Any]:
     if not is_of_tokens(branch.clause):
         conditions += _live(other, branch.type)
     with at(sql, other, other.c.key):
-        conditions.append(begun(sql, branch.clause))
+        conditions.append(_begun_there(sql, branch.clause))
     return select(here.c.key).where(*conditions)
 
 
@@ -136,6 +136,15 @@ def begun(sql: Sql, clause: Clause) -> Condition:
     if not isinstance(first, Joined) or not first.drives:
         return clause.sql(sql)
     return and_(sql.row.c.key.in_(keys(sql, first)), *([sql.both(rest)] if (rest := _parts(clause)[1:]) else []))
+
+
+def _begun_there(sql: Sql, clause: Clause) -> Condition:
+    """Return the same of the other end of a join that finds few: a range finds its keys first (PostgreSQL)."""
+    first = driver_of(clause)
+    if not is_range(first):
+        return begun(sql, clause)
+    rest = _parts(clause)[1:]
+    return and_(Led(first).sql(sql), *([sql.both(rest)] if rest else []))
 
 
 def _keys_of_tables(sql: Sql, branch: Branch, reverse: bool) -> Select[Any]:

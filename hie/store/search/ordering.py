@@ -62,10 +62,7 @@ class Phase:
 
 def phases(query: SearchQuery, clause: Clause, blind: Blind) -> list[Phase]:
     """Return the parts of a search in their order."""
-    if query.sort:
-        keys = tuple(_key(query, one, blind) for one in query.sort)
-    else:
-        keys = (Key("date"),) if _driven_by_date(clause) else ()
+    keys = tuple(_key(query, one, blind) for one in query.sort) if query.sort else _own_order(query, clause)
     if keys and keys[0].place == "date" and _driven_by_date(clause):  # what it finds has a date
         return [Phase(part, keys) for part in _near_and_far(clause, descending=keys[0].descending)]
     if keys and keys[0].nullable:
@@ -101,6 +98,19 @@ def _driven_by_date(clause: Clause) -> bool:
     """Tell whether the primary date is the most selective criterion, so that its index gives the rows."""
     first = _driving(clause)
     return isinstance(first, Interval) and first.where == "date" and first.rank == RANGE and first.prefix != "ne"
+
+
+def _own_order(query: SearchQuery, clause: Clause) -> tuple[Key, ...]:
+    """Return the order of the index that gives the rows, where that is one of dates."""
+    if _driven_by_date(clause):
+        return (Key("date"),)
+    return (Key("updated"),) if query.contained is None and _driven_by_updated(clause) else ()
+
+
+def _driven_by_updated(clause: Clause) -> bool:
+    """Tell whether the time of the last update is the most selective criterion, so that its index gives the rows."""
+    first = _driving(clause)
+    return isinstance(first, Interval) and first.where == "updated" and first.rank == RANGE and first.prefix != "ne"
 
 
 def _near_and_far(clause: Clause, *, descending: bool) -> list[Clause]:
