@@ -50,18 +50,30 @@ def settled(store: ResourceStore, clause: Clause, type_name: str) -> Clause:
     parts = clause.parts if isinstance(clause, Both) else (clause,)
     first = parts[0]
     if _is_range(first) and any(_is_range(part) and not _has_order(part) for part in parts):
-        return _by_fewest(store, parts, type_name)
+        return _by_fewest(store, parts, type_name, FREQUENT, behind_code=False)
     if isinstance(first, Either) and any(_is_range(part) for part in first.parts):
         return both([_mixed(store, first, type_name), *parts[1:]])
-    if not isinstance(first, Token) or len(parts) == 1 or not CODE <= first.rank < RANGE:
+    if not isinstance(first, Token) or not any(_is_range(part) for part in parts):
         return clause
-    if store.database.dialect == "sqlite":
-        if not any(_is_range(part) for part in parts):
-            return clause
-        most = min(counted(store, first, ANY_TYPE, FREQUENT) // AHEAD, FEW)
-        return _by_fewest(store, parts, type_name, most) if most else clause
-    # PostgreSQL's statistics tell of a single range, but of no OR; to count a code it would find all of it.
-    return _by_fewest(store, parts, type_name, FEW) if any(_is_either(part) for part in parts) else clause
+    if store.database.dialect != "sqlite":
+        return _behind_token(store, first, parts, type_name)
+    if not CODE <= first.rank < RANGE:
+        return clause
+    most = min(counted(store, first, ANY_TYPE, FREQUENT) // AHEAD, FEW)
+    return _by_fewest(store, parts, type_name, most, behind_code=True) if most else clause
+
+
+def _behind_token(store: ResourceStore, first: Token, parts: Sequence[Clause], type_name: str) -> Clause:
+    """Return ranges of numbers and further dates so that PostgreSQL does not find all that match, for a patient even.
+
+    A code is not counted, as it would find all of it for that; one of the row's own dates is left to its statistics.
+    """
+    ranges = [part for part in parts if _is_range(part) and not _has_order(part)]
+    if not ranges:
+        return both(parts)
+    if CODE <= first.rank < RANGE:
+        return _by_fewest(store, parts, type_name, FEW, behind_code=True)
+    return both([_unled(part) if part in ranges else part for part in parts])
 
 
 def _is_range(part: Clause) -> TypeGuard[Interval | Number | Either]:
@@ -76,10 +88,6 @@ def _has_order(part: Clause) -> bool:
     return isinstance(part, Interval) and part.where != "index"
 
 
-def _is_either(part: Clause) -> bool:
-    return isinstance(part, Either) and _is_range(part)
-
-
 def _mixed(store: ResourceStore, asked: Either, type_name: str) -> Clause:
     """Return an OR of ranges and of others so that each range of few has its matches found first, and none of many."""
     found: list[Clause] = []
@@ -90,26 +98,24 @@ def _mixed(store: ResourceStore, asked: Either, type_name: str) -> Clause:
     return replace(asked, parts=tuple(found), rank=max(one.rank for one in (asked, *found)))
 
 
-def _by_fewest(store: ResourceStore, parts: Sequence[Clause], type_name: str, most: int = FREQUENT) -> Clause:
+def _by_fewest(
+    store: ResourceStore, parts: Sequence[Clause], type_name: str, most: int, *, behind_code: bool
+) -> Clause:
     """Return the parts so that the range of the fewest goes first, if these are fewer than `most`.
 
-    Behind a code (`most` is then less), a range of more stays as it is: resources are met in their order and asked.
+    Behind a code, a range of more stays as it is: resources of the code are met in their order and asked.
     The order of the matches does not change by it.
     """
     ways = {part: _way(part) for part in parts if _is_range(part)}
     found = {part: counted(store, way, type_name, most) for part, way in ways.items()}
     fewest = min(found, key=lambda part: found[part])
-    if found[fewest] >= most or (most == FREQUENT and _is_dense(store, found[fewest], type_name)):
-        return both([_unled(part) if part in ways and _asks_many(store, part, most) else part for part in parts])
+    if found[fewest] >= most or (not behind_code and _is_dense(store, found[fewest], type_name)):
+        unled = ways if not behind_code or store.database.dialect != "sqlite" else {}
+        return both([_unled(part) if part in unled else part for part in parts])
     if _has_order(fewest) and parts[0] is fewest:
         return both(parts)
     rest = [_unled(part) if part in ways else part for part in parts if part is not fewest]
     return both([Led(ways[fewest]), *rest])
-
-
-def _asks_many(store: ResourceStore, part: Clause, most: int) -> bool:
-    """Tell whether a range of many is asked of each row: on PostgreSQL an OR would else find all of each range."""
-    return most == FREQUENT or (store.database.dialect != "sqlite" and isinstance(part, Either))
 
 
 def _is_dense(store: ResourceStore, found: int, type_name: str) -> bool:

@@ -466,7 +466,7 @@ class PostgresSql(Sql):
             if isinstance(part, Token | AllTokens):
                 tokens.extend(self.bind(BigInteger()) for _ in part.values())
             else:
-                conditions.append(part.sql(self))
+                conditions.append(self._asked_of_row(part) if _is_unled(part) else part.sql(self))
         return and_(*([self._contains(tokens)] if tokens else []), *conditions)
 
     def either(self, parts: Sequence[Clause]) -> Condition:
@@ -502,7 +502,7 @@ class PostgresSql(Sql):
         is_by_key: bool = False,
     ) -> Select[Any]:
         self.is_wide = clause.rank > REFERENCE
-        self.is_planned_once = is_selective and is_by_key and joins.is_of_tokens(clause)
+        self.is_planned_once = is_selective and is_by_key and _is_found_by_tokens(clause)
         if self.is_planned_once:
             # Of tokens that it cannot see it expects so many rows that it would read the index of the type as well.
             place = [_apart(condition) for condition in place]
@@ -664,6 +664,19 @@ def has_keys(clause: Clause) -> bool:
     if isinstance(clause, Either):
         return all(has_keys(part) for part in clause.parts)
     return is_range(clause) or isinstance(clause, Token | AnyToken | AllTokens | Linked)
+
+
+def _is_found_by_tokens(clause: Clause) -> bool:
+    """Tell whether tokens find the rows, and all else is asked of a row's numbers and dates (PostgreSQL)."""
+    if joins.is_of_tokens(clause):
+        return True
+    parts = clause.parts if isinstance(clause, Both) else (clause,)
+    tokens = [part for part in parts if isinstance(part, Token | AllTokens | AnyToken)]
+    return parts[0] in tokens and all(part in tokens or _is_unled(part) or _is_all_unled(part) for part in parts)
+
+
+def _is_all_unled(clause: Clause) -> bool:
+    return isinstance(clause, Either) and all(_is_unled(part) for part in clause.parts)
 
 
 def _is_unled(clause: Clause) -> bool:
