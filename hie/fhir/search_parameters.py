@@ -342,6 +342,8 @@ def _defined(type_name: str) -> dict[str, _Definition]:
 
 def _rows(type_name: str) -> Iterable[dict[str, Any]]:
     bases = set(model.ancestors(type_name))
+    if type_name == "Resource":
+        bases.add("DomainResource")  # a search over all types has _text too: https://hl7.org/fhir/R4/search.html#text
     for row in facts.SEARCH_PARAMETERS:
         if bases.intersection(row.get("base", ())) and row["url"] not in _EXAMPLE_URLS:
             expression = row.get("expression")

@@ -147,6 +147,7 @@ def test_what_names_no_compartment_or_type_is_refused(fhir):
         ("Patient/1/*?code=1", 400, "invalid", "code"),
         ("?name=x", 400, "invalid", "name"),
         ("?_type=Patient,Observation&name=x", 400, "invalid", "Observation has no search parameter 'name'"),
+        ("?_type=Patient,Bundle&_text=x", 400, "invalid", "Bundle has no search parameter '_text'"),
         ("?_type=Patent", 400, "invalid", "Patent"),
         ("?_type=Patient&_type=Observation", 400, "invalid", "twice"),
         ("?_type:not=Patient", 400, "invalid", "no modifier"),
@@ -154,6 +155,7 @@ def test_what_names_no_compartment_or_type_is_refused(fhir):
         ("Patient?_list=$current-problems", 400, "not-supported", "functional lists"),
         ("Patient?_list:not=1", 400, "invalid", "no modifiers"),
         ("Patient?_list=A_B", 400, "invalid", "A_B"),
+        ("Patient?_list=List/42", 400, "invalid", "_list is 'List/42'; a List is named by its id alone"),
     ]:
         fhir.get(url).refused(status, code, text=words)
     fhir("PUT", "Patient/1/Observation", {}).refused(405, "not-supported")

@@ -86,6 +86,11 @@ FOUND = {
     "Patient?_text=knee -surgery": ["a"],
     "Patient?_text=surg*": None,
     "Patient?_text=knee surg*": ["b"],
+    "?_text=knee": ["a", "b"],
+    '?_text="knee pain"': ["a"],
+    "?_text=knee -surgery&_total=accurate": ["a"],
+    "?_type=Patient,Observation&_text=surgery": ["b"],
+    "Patient/a/*?_text=knee": ["a"],
     "Patient?_content=petersen": ["a"],
     "Observation?_content=heart rate": ["o1", "o2", "o3", "o4"],
     "Observation?subject:Patient._text=surgery": ["o2"],
@@ -165,6 +170,8 @@ def test_a_restricted_token_learns_nothing_by_words_filters_and_distances(
     male = client("system/Patient.rs?gender=male", "system/Observation.rs")
     assert ids(male.get("Patient?_text=knee")) == ["b"]
     assert male.get("Patient?_text=severe").json["total"] == 0
+    assert ids(male.get("?_text=knee")) == ["b"]
+    assert male.get("?_text=severe&_total=accurate").json["total"] == 0
     assert ids(male.get('Patient?_text="knee pain" OR "knee surgery"')) == ["b"]
     assert ids(male.get("Patient?_filter=name co pet")) == ["b"]
     assert male.get("Patient?_filter=name co peters&_total=accurate").json["total"] == 0

@@ -124,7 +124,10 @@ class _Reader:
                 expression="_list",
             )
         parameter = criteria.parameter_of("List", "item")
-        return Has("List", parameter, criteria.parse("List", "_id", self._text, self._reading))
+        try:
+            return Has("List", parameter, criteria.parse("List", "_id", self._text, self._reading))
+        except InvalidSearch:
+            raise self._invalid(f"is {self._text[:80]!r}; a List is named by its id alone, as in _list=42") from None
 
     def _chain(self, type_name: str, head: str, rest: str, depth: _Depth) -> Chain:
         code, colon, wanted = head.partition(":")

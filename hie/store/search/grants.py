@@ -115,6 +115,11 @@ def check_scope(scope: Scope) -> None:
         return
     type_name = "Patient" if scope.type == "*" else scope.type
     for name, text in scope.query:
+        if scope.type == "*" and name == "_text":
+            raise ScopeError(
+                f"The scope's condition _text={text} cannot be granted for all types: "
+                "a Bundle, a Binary and Parameters have no narrative."
+            )
         try:
             parsed = criteria.parse("Resource" if scope.type == "*" else type_name, name, text, Reading())
         except FhirError as error:

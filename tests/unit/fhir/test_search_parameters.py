@@ -43,7 +43,7 @@ def test_all_1384_expressions_are_served() -> None:
 
 def test_parameters_of_every_type_can_be_asked_alone() -> None:
     assert set(for_type("Resource")) == {
-        "_id", "_lastUpdated", "_profile", "_security", "_source", "_tag", "_content", "_query", "_filter",
+        "_id", "_lastUpdated", "_profile", "_security", "_source", "_tag", "_text", "_content", "_query", "_filter",
     }  # fmt: skip
 
 

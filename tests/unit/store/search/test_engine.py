@@ -118,7 +118,7 @@ def test_a_search_over_types_stays_inside_the_grant(filled: ResourceStore, bind:
         "system/Observation.rs?subject.name=x", "system/Observation.rs?nothing=x",
         "system/Patient.rs?name:contains=abc", "system/Observation.rs?code:in=http://vs",
         "system/Observation.rs?_lastUpdated=gt2020", "system/Patient.rs?&",
-        "system/Observation.rs?_count=1", "system/*.rs?code=x",
+        "system/Observation.rs?_count=1", "system/*.rs?code=x", "system/*.rs?_text=knee",
     ],
 )  # fmt: skip
 def test_a_scope_that_the_index_of_one_resource_cannot_decide_is_refused(scope: str) -> None:
