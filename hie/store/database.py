@@ -472,14 +472,12 @@ class PostgresWriter:
         return connection
 
     def commit_one(self, message: Message, entry: AuditEntry) -> bool:
-        """Send a message on a connection that was there just now.
+        """Send a message on a connection that was there just now: what is lost with it may have been committed.
 
-        One that was not used for a while may have been closed by a server that was started anew; BEGIN finds that out
+        One that was not used for a while may have been closed by a server that was started anew; it is asked first,
         when nothing is at stake yet.
         """
-        connection: Connection | None = getattr(self._held, "connection", None)
-        if connection is None or time.monotonic() - self._held.used > RECENT_SECONDS or is_lost(connection):
-            return False
+        connection = self._there()
         stream: AuditStream = self._held.stream
         (row,), end = stream.rows([entry])
         driver = driver_of(connection)
@@ -498,6 +496,20 @@ class PostgresWriter:
         stream.advance(end)
         entry.recorded = True
         return True
+
+    def _there(self) -> Connection:
+        """Return this thread's connection, or a new one where it went away."""
+        connection: Connection | None = getattr(self._held, "connection", None)
+        if connection is not None and not is_lost(connection):
+            if time.monotonic() - self._held.used <= RECENT_SECONDS:
+                return connection
+            try:
+                driver_of(connection).execute("SELECT")
+                return connection
+            except Exception:
+                if not is_lost(connection):
+                    raise
+        return self._hold()
 
     def _prepare(self, driver: Any, message: Message) -> bool:
         """Prepare the statements for this connection; False where texts do not mean there what is written here."""
