@@ -66,7 +66,7 @@ class _Evaluation:
         """Evaluate on an item of the context, or on the resource; what goes wrong names the parameter."""
         subject = self.subject
         kind = focus.type if focus is not None else str(subject["resourceType"]) if subject else "Resource"
-        value: Any = subject if subject is not None else {}
+        value: Any = subject if subject is not None else engine.NOTHING
         if focus is not None:
             value = focus.value if type(focus.value) is dict else focus
         try:

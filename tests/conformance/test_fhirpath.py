@@ -40,6 +40,14 @@ def test_each_item_of_the_context_has_a_result(fhir):
     ]  # fmt: skip
 
 
+def test_without_a_resource_there_is_nothing_to_look_at(fhir):
+    for expression, expected in [("trace('x')", {"name": "empty", "valueString": "true"}),
+                                 ("repeat($this)", {"name": "empty", "valueString": "true"}),
+                                 ("exists()", {"name": "boolean", "valueBoolean": False}),
+                                 ("1 + 1", {"name": "integer", "valueInteger": 2})]:  # fmt: skip
+        assert parts(fhir.post("$fhirpath", parameters(expression=("String", expression)))) == [expected], expression
+
+
 def test_variables_are_seen(fhir):
     body = parameters(expression=("String", "%a + %b.value.count()"))
     body["parameter"].append({"name": "variables", "part": [

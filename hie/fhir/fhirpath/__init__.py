@@ -6,7 +6,7 @@ compile("name.where(use = 'official').given.first()", "Patient").evaluate(patien
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from hie.fhir import facts
 
@@ -22,6 +22,7 @@ from .watch import Allowance, Watch
 
 __all__ = [
     "FUNCTIONS",
+    "NOTHING",
     "Allowance",
     "Amount",
     "Compiled",
@@ -39,6 +40,9 @@ __all__ = [
     "corrected",
     "typed",
 ]
+
+NOTHING: Final = object()
+"""As a focus: there is nothing to look at."""
 
 
 class Compiled:
@@ -91,7 +95,7 @@ class Compiled:
     ) -> list[Element]:
         """Evaluate on an element and give every item with its type, primitives without a value included.
 
-        `watch` bounds the evaluation, and is told what trace() is given.
+        NOTHING as the focus is the empty collection. `watch` bounds the evaluation, and is told what trace() is given.
         """
         found = self._run(focus, resource, root_resource, variables, watch, conforms)
         return typed(found, self._part.type)
@@ -120,7 +124,7 @@ class Compiled:
     ) -> list[Any]:
         if resource is None and type(focus) is dict and "resourceType" in focus:
             resource = focus
-        items = [Element(focus, _type_of_value(focus))] if self._is_choice else [focus]
+        items = [] if focus is NOTHING else [Element(focus, _type_of_value(focus))] if self._is_choice else [focus]
         root = resource if root_resource is None else root_resource
         frame = Frame(items, resource, root, variables, watch)
         if conforms is not None:
