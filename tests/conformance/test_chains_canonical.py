@@ -1,13 +1,16 @@
-"""Chains over canonical URLs: with and without versions, under the grant, wherever chains stand."""
+"""Chains over canonical URLs and `_has` by them: with and without versions, under the grant, wherever chains stand."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from hie.settings import Settings
 from tests.builders import bundle, entry, patient
 
+BASE = "http://localhost/fhir"
 FEVER, PAIN = "http://example.org/q/fever", "http://example.org/q/pain"
 
 
@@ -20,6 +23,12 @@ def questionnaire(id_: str, url: str, title: str, version: str | None = None, **
 def response(id_: str, canonical: str, **more: Any) -> Any:
     return {"resourceType": "QuestionnaireResponse", "id": id_, "status": "completed", "questionnaire": canonical,
             **more}
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Let the server have a base address of its own, so that references below it are its own."""
+    return replace(settings, base_url=BASE)
 
 
 @pytest.fixture
@@ -123,3 +132,83 @@ def test_it_stands_wherever_chains_stand(records: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr("hie.store.search.narrowed._BATCH", 1)
     monkeypatch.setattr("hie.store.search.narrowed.MOST_OPENED", 2)
     records.get("QuestionnaireResponse?questionnaire.title:missing=false").refused(400, "too-costly")
+
+
+NAMED = {
+    "Questionnaire?_has:QuestionnaireResponse:questionnaire:_id=one": ["f1"],
+    "Questionnaire?_has:QuestionnaireResponse:questionnaire:_id=any": ["f1", "f2"],
+    "Questionnaire?_has:QuestionnaireResponse:questionnaire:_id=gone,pain9": [],
+    "Questionnaire?_has:QuestionnaireResponse:questionnaire:_id=two,pain": ["f2", "p"],
+    "Questionnaire?_has:QuestionnaireResponse:questionnaire:status=completed&_sort=-_id": ["f1", "f2", "p"],
+    "Questionnaire?_has:QuestionnaireResponse:questionnaire:status=completed&status=draft": ["p"],
+    "Questionnaire?_has:QuestionnaireResponse:questionnaire:status=amended": [],
+    "Questionnaire?_has:QuestionnaireResponse:questionnaire:subject.name=Smith": ["f2"],
+    "Questionnaire?_has:QuestionnaireResponse:questionnaire:status=completed&_filter=title eq pain": ["p"],
+    "Questionnaire?_has:PlanDefinition:definition:_has:ServiceRequest:instantiates-canonical:intent=order": ["f2"],
+    "PlanDefinition?_has:ServiceRequest:instantiates-canonical:subject=Patient/smith": ["plan"],
+    "PlanDefinition?definition:Questionnaire._has:QuestionnaireResponse:questionnaire:_id=two": ["plan"],
+    "PlanDefinition?definition._has:QuestionnaireResponse:questionnaire:_id=one": [],
+    "?_has:QuestionnaireResponse:questionnaire:_id=two": ["f2"],
+    "?_type=ActivityDefinition,PlanDefinition&_has:ServiceRequest:instantiates-canonical:intent=order": ["plan"],
+}
+
+
+@pytest.mark.proves("parameter:_has")
+def test_has_leads_back_over_a_canonical_url_to_the_version_that_is_meant(records: Any) -> None:
+    assert {search: ids(records.get(search)) for search in NAMED} == NAMED
+    for search, found in NAMED.items():
+        assert records.total(search) == len(found), search
+
+
+def test_has_tells_nothing_of_what_the_token_may_not_search(records: Any, client: Any) -> None:
+    search = "Questionnaire?_has:QuestionnaireResponse:questionnaire:{}&_total=accurate"
+    narrow = client("system/Questionnaire.rs?status=active", "system/QuestionnaireResponse.rs?subject=Patient/smith")
+    for asked, found in {"status=completed": ["f2"], "_id=any": [], "_id=pain": [], "_id=two": ["f2"],
+                         "subject:missing=true": []}.items():  # fmt: skip
+        answer = narrow.get(search.format(asked))
+        assert (ids(answer), answer.json["total"]) == (found, len(found)), asked
+    back = "QuestionnaireResponse?questionnaire._has:QuestionnaireResponse:questionnaire:_id=pain"
+    assert ids(records.get(back)) == ["pain"]
+    assert ids(narrow.get(back)) == []
+    blind = client("system/Questionnaire.rs", "system/QuestionnaireResponse.r")
+    blind.get(search.format("_id=one")).refused(403, "forbidden", text="system/QuestionnaireResponse.s")
+    middle = client("system/ServiceRequest.rs", "system/PlanDefinition.rs?status=draft", "system/Questionnaire.rs")
+    nested = "Questionnaire?_has:PlanDefinition:definition:_has:ServiceRequest:instantiates-canonical:intent=order"
+    assert ids(middle.get(nested)) == []
+
+
+def test_has_by_a_canonical_url_stands_wherever_has_stands(
+    records: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = "Questionnaire?_has:QuestionnaireResponse:questionnaire:_id={}"
+    (row,) = records.post("", bundle(entry("GET", search.format("two")), type_="batch")).entries()
+    assert [one["resource"]["id"] for one in row["resource"]["entry"]] == ["f2"]
+    at = records.get("PlanDefinition/plan").json["meta"]["lastUpdated"]
+    clock.forward(10)
+    records.put("QuestionnaireResponse/two", response("two", f"{FEVER}|1"))
+    records.delete("Questionnaire/p")
+    assert (ids(records.get(search.format("two"))), ids(records.get(search.format("pain")))) == (["f1"], [])
+    assert ids(records.get(search.format("two,pain") + f"&_asOf={at}")) == ["f2", "p"]
+    records.get(search.format("two") + "&_contained=true").refused(400, "not-supported")
+    seen, url = [], search.format("any") + "&_count=1"
+    while url:
+        answer = records.get(url)
+        seen += ids(answer)
+        url = answer.link("next")
+    assert sorted(seen) == ["f1", "f2"]
+    assert records.get("Questionnaire/$explain?_has:QuestionnaireResponse:questionnaire:_id=two").status == 200
+    monkeypatch.setattr("hie.store.search.narrowed._BATCH", 1)
+    monkeypatch.setattr("hie.store.search.narrowed.MOST_OPENED", 2)
+    asked = "Questionnaire?_has:QuestionnaireResponse:questionnaire:status=completed"
+    records.get(asked).refused(400, "too-costly")
+
+
+def test_a_definition_under_this_servers_own_address_is_meant_by_its_url(fhir: Any) -> None:
+    own = f"{BASE}/Questionnaire/own"
+    device = {"resourceType": "Device", "id": "d", "url": own, "version": [{"value": "1"}]}
+    for row in (questionnaire("own", own, "Own", "1"), response("to", f"{own}|1"), response("no", f"{own}|2"), device):
+        assert fhir.put(f"{row['resourceType']}/{row['id']}", row).status == 201
+    assert ids(fhir.get("QuestionnaireResponse?questionnaire.title=own")) == ["to"]
+    assert ids(fhir.get("Questionnaire?_has:QuestionnaireResponse:questionnaire:_id=to")) == ["own"]
+    assert ids(fhir.get("Questionnaire?_has:QuestionnaireResponse:questionnaire:_id=no")) == []
+    fhir.get("ActivityDefinition?composed-of:Device.status=active").refused(400, "invalid", text="refers to")

@@ -22,6 +22,8 @@ MOST_BRANCHINGS = 3
 MOST_ENDS = 50
 #: Bounds the nesting of one statement, far beyond what records nest.
 MOST_HOPS = 12
+#: Their `url` is an address on the network, not a canonical URL.
+_REACHED_AT_URL = frozenset({"Device", "Subscription"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class _Reader:
         if source not in RESOURCE_TYPES:
             raise self._invalid(f"names {source[:80]!r}, which is no resource type of FHIR R4")
         parameter = self._reference(source, code)
-        if type_name != "Resource" and type_name not in targets(parameter):
+        if type_name != "Resource" and type_name not in ends_of(parameter):
             raise self._invalid(f"asks for references by {code} of {source}, which cannot refer to a {type_name}")
         return Has(source, parameter, self.read(source, rest, depth.further()))
 
@@ -133,7 +135,7 @@ class _Reader:
         code, colon, wanted = head.partition(":")
         if not rest or rest.startswith("."):
             raise self._invalid("has nothing behind a '.', where a parameter of what is referred to belongs")
-        parameter = self._reference(type_name, code, forward=True)
+        parameter = self._reference(type_name, code)
         allowed = ends_of(parameter)
         if colon and wanted not in allowed:
             listed = ", ".join(sorted(allowed)[:12])
@@ -147,18 +149,19 @@ class _Reader:
         below = depth.further(branches=len(known) > 1)
         return Chain(parameter, tuple((one, self.read(one, rest, below)) for one in known))
 
-    def _reference(self, type_name: str, code: str, *, forward: bool = False) -> SearchParameter:
+    def _reference(self, type_name: str, code: str) -> SearchParameter:
         try:
             parameter = criteria.parameter_of(type_name, code)
         except InvalidSearch as error:
             raise InvalidSearch(f"{self._whole}: {error.diagnostics}", expression=self._whole[:80]) from None
         if parameter.type != "reference":
             raise self._invalid(f"chains by {code} of {type_name}, which is of type {parameter.type}: no reference")
-        if not is_chained(parameter) and not (forward and is_canonical(parameter)):
-            told = "canonical URLs, which are chained but not asked for by _has" if is_canonical(parameter) else \
-                "a resource inside, which is not chained"
-            raise NotSupported(f"{self._whole}: {code} of {type_name} holds no references but {told}.",
-                               expression=self._whole[:80])
+        if not is_chained(parameter) and not is_canonical(parameter):
+            raise NotSupported(
+                f"{self._whole}: {code} of {type_name} holds no references but a resource inside, "
+                "which is not chained.",
+                expression=self._whole[:80],
+            )
         return parameter
 
     def _invalid(self, told: str) -> InvalidSearch:
@@ -173,11 +176,12 @@ def targets(parameter: SearchParameter) -> frozenset[str]:
 
 
 def ends_of(parameter: SearchParameter) -> frozenset[str]:
-    """Return the types that a chain by the parameter can lead to: over a canonical URL those that have one."""
+    """Return the types that a chain by the parameter can lead to: by canonical URL those that are known by one."""
     found = targets(parameter)
     if not is_canonical(parameter):
         return found
-    return frozenset(one for one in found if "url" in search_parameters.for_type(one))
+    known = (one for one in found if "url" in search_parameters.for_type(one))
+    return frozenset(known).difference(_REACHED_AT_URL)
 
 
 def _knows(type_name: str, rest: str) -> bool:
@@ -186,7 +190,7 @@ def _knows(type_name: str, rest: str) -> bool:
         source, _, behind = rest[5:].partition(":")
         code = behind.partition(":")[0]
         found = search_parameters.for_type(source).get(code) if source in RESOURCE_TYPES else None
-        return found is None or type_name in targets(found)  # what is unknown is refused where it is read
+        return found is None or type_name in ends_of(found)  # what is unknown is refused where it is read
     if rest.startswith("_list"):
         return True
     head, dot, _ = rest.partition(".")

@@ -14,7 +14,7 @@ from hie.errors import Forbidden, NotSupported
 from hie.fhir.search_parameters import answering
 from hie.store.search import contained, criteria, grants, joins, logic, narrowed, ordering
 from hie.store.search.blinding import hash_of
-from hie.store.search.chain import Asked, Chain, Has, PerType, is_canonical
+from hie.store.search.chain import Asked, Chain, Has, PerType, ends_of, is_canonical
 from hie.store.search.clauses import (
     ID,
     IDENTIFIER,
@@ -113,6 +113,8 @@ def open_ends(store: ResourceStore, chain: Chain) -> list[tuple[str, Asked]]:
 
 def _reverse(store: ResourceStore, has: Has, type_name: str) -> Clause:
     compiled = granted(store, has.asked, has.source)
+    if is_canonical(has.parameter):
+        return _named(store, has, compiled, type_name)
     if compiled.verify is not None or store.at is not None:
         return narrowed.referred(store, has.source, has.parameter.code, type_name, compiled)
     if compiled.clause == NOTHING:
@@ -120,6 +122,17 @@ def _reverse(store: ResourceStore, has: Has, type_name: str) -> Clause:
     parameters = tuple(_parameters(store, has.source, has.parameter.code))
     branch = Branch(has.source, parameters, compiled.clause)
     return _joined([branch], reverse=True)
+
+
+def _named(store: ResourceStore, has: Has, asked: Compiled, type_name: str) -> Clause:
+    """Return what the matches of `source` name by canonical URL: they are opened first, then what has the URLs."""
+    if asked.clause == NOTHING or type_name not in ends_of(has.parameter):
+        return NOTHING
+    found = narrowed.named(store, has.source, has.parameter.code, asked)
+    if not found:
+        return NOTHING
+    having = Compiled(narrowed.by_url(store, type_name, found))
+    return narrowed.meant(store, type_name, within_grant(store, having, type_name), found)
 
 
 def granted(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:

@@ -21,7 +21,7 @@ from hie.store.prepared import Prepared
 from hie.store.rows import Current
 from hie.store.search import reference
 from hie.store.search.blinding import hash_of
-from hie.store.search.clauses import NOTHING, REFERENCE, AnyToken, Clause, Ids, Shaped
+from hie.store.search.clauses import CODE, NOTHING, REFERENCE, AnyToken, Clause, Ids, Shaped
 from hie.store.search.criteria import Compiled
 from hie.store.search.index import reference_walk
 from hie.store.search.plan import plan_of
@@ -68,14 +68,19 @@ def referred(store: ResourceStore, source: str, code: str, type_name: str, asked
     return Ids(tuple(sorted(found))) if found else NOTHING
 
 
-#: URL and version of a resource that canonical references may mean; without a version it has none to be meant by.
+#: URL and version: of a resource, which may have none, or as a canonical reference names them, which may mean any.
 Canonical = tuple[str, str | None]
 
 
 def canonicals(store: ResourceStore, type_name: str, asked: Compiled) -> frozenset[Canonical]:
     """Return the URLs and versions of the resources of a type that match."""
-    rows = (content for _, content in _matches(store, type_name, asked))
-    return frozenset((row["url"], row.get("version")) for row in rows if isinstance(row.get("url"), str))
+    found = (_canonical(content) for _, content in _matches(store, type_name, asked))
+    return frozenset(one for one in found if one is not None)
+
+
+def _canonical(content: dict[str, Any]) -> Canonical | None:
+    url, version = content.get("url"), content.get("version")
+    return (url, version if isinstance(version, str) else None) if isinstance(url, str) else None
 
 
 def naming(store: ResourceStore, type_name: str, code: str, found: frozenset[Canonical]) -> Compiled:
@@ -88,7 +93,8 @@ def naming(store: ResourceStore, type_name: str, code: str, found: frozenset[Can
     codes = frozenset(answering(plan_of(type_name).parameters, code))
     hashed = [hash_of(store.blind, type_name, one) for one in codes]
     urls = sorted({url for url, _ in found})
-    clause = AnyToken(tuple(hash_("to", url) for hash_ in hashed for url in urls), REFERENCE)
+    places = [reference.relative(url, store.base_url) for url in urls]
+    clause = AnyToken(tuple(hash_("to", one) for hash_ in hashed for one in places), REFERENCE)
     known = frozenset(urls)
 
     def verify(values: IndexValues) -> bool:
@@ -98,6 +104,33 @@ def naming(store: ResourceStore, type_name: str, code: str, found: frozenset[Can
         )
 
     return Compiled(clause, verify)
+
+
+def named(store: ResourceStore, source: str, code: str, asked: Compiled) -> frozenset[Canonical]:
+    """Return what the resources of a type that match refer to by the canonical URLs of a parameter."""
+    walk = reference_walk(source, code)
+    found: set[Canonical] = set()
+    for _, content in _matches(store, source, asked):
+        values = IndexValues(content)
+        walk(content, values)
+        found.update((value[3], value[5]) for value in values.references if value[3] is not None)
+    return frozenset(found)
+
+
+def by_url(store: ResourceStore, type_name: str, found: frozenset[Canonical]) -> Clause:
+    """Return the resources of a type that have one of the URLs, in whatever version."""
+    hash_ = hash_of(store.blind, type_name, "url")
+    return AnyToken(tuple(hash_("uri", url) for url in sorted({url for url, _ in found})), CODE) if found else NOTHING
+
+
+def meant(store: ResourceStore, type_name: str, asked: Compiled, found: frozenset[Canonical]) -> Clause:
+    """Return those of the asked resources that canonical references mean: by a version it alone, by none each."""
+    known = set()
+    for version, content in _matches(store, type_name, asked):
+        own = _canonical(content)
+        if own is not None and (own in found or (own[0], None) in found):
+            known.add(version.id)
+    return Ids(tuple(sorted(known))) if known else NOTHING
 
 
 def _matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[tuple[StoredVersion, dict[str, Any]]]:
