@@ -41,7 +41,7 @@ def test_each_item_of_the_context_has_a_result(fhir):
 
 
 def test_without_a_resource_there_is_nothing_to_look_at(fhir):
-    for expression, expected in [("trace('x')", {"name": "empty", "valueString": "true"}),
+    for expression, expected in [("where(true)", {"name": "empty", "valueString": "true"}),
                                  ("repeat($this)", {"name": "empty", "valueString": "true"}),
                                  ("exists()", {"name": "boolean", "valueBoolean": False}),
                                  ("1 + 1", {"name": "integer", "valueInteger": 2})]:  # fmt: skip
