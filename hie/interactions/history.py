@@ -31,7 +31,8 @@ def history(request: FhirRequest, ctx: Context) -> FhirResponse:
     page = ctx.store.history(request.type, request.id, since=_since(request), count=count,
                              cursor=request.parameter(CURSOR), during=_during(request))
     links = [("self", _url(request, ctx, request.parameter(CURSOR)))]
-    for relation, cursor in (("previous", page.previous), ("next", page.next)):
+    around = (("first", page.first), ("previous", page.previous), ("next", page.next), ("last", page.last))
+    for relation, cursor in around:
         if cursor is not None:
             links.append((relation, _url(request, ctx, cursor)))
     rows = [_entry(one, selection, ctx.base_url) for one in page.versions]

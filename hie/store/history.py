@@ -13,6 +13,7 @@ from hie.fhir.paging import LINK_HOURS, UNTIL
 from hie.store.crypto import SealBroken
 from hie.store.models import ERASED, resource, resource_history
 from hie.store.search import engine as search_engine
+from hie.store.search.cursors import last_page_size
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -23,12 +24,17 @@ _NAMES = ("type", "id", "vid", "method", "updated", "data_key", "sealed")
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Versions, newest first; `next` continues after the last of them, `previous` ends before the first."""
+    """Versions, newest first; `next` continues after the last of them, `previous` ends before the first.
+
+    `first` and `last` are there where there are several pages.
+    """
 
     versions: list[StoredVersion]
     total: int
     next: str | None
     previous: str | None = None
+    first: str | None = None
+    last: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,11 @@ class _Position:
     backward: bool = False
     """Whether the page that ends here is wanted, rather than the one behind."""
 
+    @property
+    def is_edge(self) -> bool:
+        """Tell whether it is that of no version: the first page begins there, and the last ends there."""
+        return not self.type
+
 
 def history_page(
     store: ResourceStore, type_name: str | None, id_: str | None, *, since: int | None, count: int, cursor: str | None,
@@ -50,21 +61,32 @@ def history_page(
 ) -> HistoryPage:
     """Return one page of versions and the number of all of them."""
     arms = [_arm(store, table, type_name, id_, since, during) for table in (resource, resource_history)]
-    counts = (select(func.count()).select_from(arm.subquery()) for arm in arms)
-    total = sum(store.connection().execute(count_).scalar_one() for count_ in counts)
+    total = _total(store, arms)
     position = _open_cursor(store, cursor)
+    if count and position is not None and position.is_edge and position.backward:
+        seen = [arm.where(arm.selected_columns.updated <= position.newest) for arm in arms]
+        count = last_page_size(_total(store, seen), count)
     found = store.connection().execute(_page(arms, position, count + 1)).all() if count else []
     versions = store.open(found[:count])
     more = len(found) > count
-    if position is None or cursor is None or not count:
-        return HistoryPage(versions, total, _seal_cursor(store, versions[-1], versions[0].updated) if more else None)
-    came = cursor.removeprefix(UNTIL)
-    if position.backward:
+    if not versions or (position is None and not more):
+        return HistoryPage(versions, total, None)
+    newest = versions[0].updated if position is None else position.newest
+    first = _seal_cursor(store, ("", "", 0), newest, newest)
+    came = None if cursor is None or position is None or position.is_edge else cursor.removeprefix(UNTIL)
+    further = found[count if position is not None and position.backward else count - 1] if more else None
+    onwards = None
+    if further is not None:
+        onwards = _seal_cursor(store, (further.type, further.id, further.vid), further.updated, newest)
+    if position is not None and position.backward:
         versions.reverse()
-        before = UNTIL + _seal_cursor(store, found[count], position.newest) if more else None
-        return HistoryPage(versions, total, came, before)
-    following = _seal_cursor(store, versions[-1], position.newest) if more else None
-    return HistoryPage(versions, total, following, UNTIL + came)
+        return HistoryPage(versions, total, came, onwards and UNTIL + onwards, first, UNTIL + first)
+    return HistoryPage(versions, total, onwards, came and UNTIL + came, first, UNTIL + first)
+
+
+def _total(store: ResourceStore, arms: list[Select[Any]]) -> int:
+    counts = (select(func.count()).select_from(arm.subquery()) for arm in arms)
+    return sum(int(store.connection().execute(count).scalar_one()) for count in counts)
 
 
 def _arm(
@@ -130,7 +152,8 @@ def _page(arms: list[Select[Any]], position: _Position | None, limit: int) -> Se
     limited = []
     for arm in arms:
         if position is not None:
-            arm = arm.where(_before(arm, position) if position.backward else not_(_before(arm, position)))
+            if not position.is_edge:
+                arm = arm.where(_before(arm, position) if position.backward else not_(_before(arm, position)))
             arm = arm.where(arm.selected_columns.updated <= (position.newest if backward else position.updated))
         # the arm's own order and limit let an index stop early
         limited.append(arm.order_by(*_order(arm.selected_columns, backward=backward)).limit(limit).subquery())
@@ -155,8 +178,8 @@ def _before(arm: Select[Any], position: _Position) -> ColumnElement[bool]:
     )
 
 
-def _seal_cursor(store: ResourceStore, last: Any, newest: int) -> str:
-    return store.seal_text(json.dumps(["history", last.updated, last.type, last.id, last.vid, newest, store.clock()]))
+def _seal_cursor(store: ResourceStore, place: tuple[str, str, int], updated: int, newest: int) -> str:
+    return store.seal_text(json.dumps(["history", updated, *place, newest, store.clock()]))
 
 
 def _open_cursor(store: ResourceStore, cursor: str | None) -> _Position | None:

@@ -54,6 +54,35 @@ def test_pages_lead_back_to_what_the_first_page_saw(fhir):
     assert fhir.get(start.link("next")).resources() == second.resources()
 
 
+def test_the_first_and_the_last_page_are_those_of_what_the_first_page_saw(client, fhir):
+    for number in range(5):
+        fhir.create(patient(f"Name{number}", gender="female"))
+    pages, url = [], "Patient/_history?_count=2"
+    while url:
+        pages.append(fhir.get(url))
+        url = pages[-1].link("next")
+    changed = {**pages[0].resources()[0], "gender": "male"}
+    fhir.put(f"Patient/{changed['id']}", changed)
+    rows = [one.resources() for one in pages]
+    assert [len(one) for one in rows] == [2, 2, 1]
+    for page in pages:
+        first, last = fhir.get(page.link("first")), fhir.get(page.link("last"))
+        assert (first.resources(), first.link("previous")) == (rows[0], None)
+        assert (last.resources(), last.link("next")) == (rows[2], None)
+        assert fhir.get(first.link("next")).resources() == rows[1]
+        before = fhir.get(last.link("previous"))
+        assert (before.resources(), fhir.get(before.link("previous")).resources()) == (rows[1], rows[0])
+        assert fhir.get(before.link("next")).resources() == rows[2]
+        assert fhir.get(fhir.get(last.link("first")).link("last")).resources() == rows[2]
+    alone = fhir.get("Patient/_history?_count=6")
+    assert (alone.link("first"), alone.link("last")) == (None, None)
+    empty = fhir.get("Patient/_history?_count=0")
+    assert (empty.link("first"), empty.link("last")) == (None, None)
+    narrow = client("system/Patient.rs?gender=female")
+    some = narrow.get("Patient/_history?_count=3")
+    assert (len(narrow.get(some.link("last")).resources()), some.json["total"]) == (1, 4), "no more than is covered"
+
+
 @pytest.mark.proves("system:history-system")
 def test_the_history_of_the_system_has_all_types(fhir):
     fhir.create(patient())
