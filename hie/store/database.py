@@ -27,7 +27,7 @@ from hie.store.audit_journal import AuditJournal
 from hie.store.audit_left import move_all
 from hie.store.models import audit
 from hie.store.prepared import driver_of, libpq
-from hie.store.statistics import Statistics
+from hie.store.statistics import Common, Statistics
 
 T = TypeVar("T")
 
@@ -122,11 +122,12 @@ class Database:
         self._opened_lock = threading.Lock()
         self._writer: SqliteWriter | PostgresWriter
         self._statistics: Statistics | None = None
+        self._common: Common | None = None
         if self.dialect == "sqlite":
             self._writer = SqliteWriter(self, audit_keys, data_directory / "locks")
         else:
             self._writer = PostgresWriter(self, audit_keys)
-            self._statistics = Statistics(self.open_autocommit)
+            self._statistics, self._common = Statistics(self.open_autocommit), Common()
 
     def connection(self) -> Connection:
         """Return this thread's connection for reading; every statement sees what was committed before it."""
@@ -194,6 +195,10 @@ class Database:
         """Take note of how many resources a committed transaction wrote."""
         if self._statistics is not None:
             self._statistics.wrote(resources)
+
+    def common_tokens(self) -> frozenset[int] | None:
+        """Return the tokens that many resources carry; None where the database keeps no statistics of them."""
+        return None if self._common is None else self._common.tokens(self.connection())
 
     def open_autocommit(self) -> Connection:
         """Open a connection that this object closes at the end."""

@@ -32,6 +32,7 @@ from hie.store.search import (
     instant,
     opened_order,
     ordering,
+    rare,
     relevance,
 )
 from hie.store.search.chain import Asked, PerType
@@ -267,7 +268,7 @@ def _own(store: ResourceStore, query: SearchQuery, type_name: str) -> _Arm:
     if granted is not None:
         parts.append(granted)
     verify = tuple(one.verify for one in compiled if one.verify is not None)
-    whole = hops.settled(store, both(parts))
+    whole = hops.settled(store, rare.settled(store, both(parts)))
     if query.contained is None or not query.contained.whole:  # else it is asked beside other types
         whole = drivers.settled(store, whole, type_name)
     return _Arm(whole, verify)

@@ -503,8 +503,9 @@ class PostgresSql(Sql):
     ) -> Select[Any]:
         self.is_wide = clause.rank > REFERENCE
         self.is_planned_once = is_selective and is_by_key and _is_found_by_tokens(clause)
-        if self.is_planned_once:
-            # Of tokens that it cannot see it expects so many rows that it would read the index of the type as well.
+        if is_selective and _begins_with_tokens(clause):
+            # Of tokens that it cannot see, or that are not among the commonest, it expects so many rows that it would
+            # read the index of the type as well.
             place = [_apart(condition) for condition in place]
         found = select(*columns).where(*place, *self.tables.live, joins.begun(self, clause))
         if is_selective and not isinstance(joins.driver_of(clause), Led):
@@ -684,6 +685,11 @@ def _is_unled(clause: Clause) -> bool:
     if isinstance(clause, Interval) and clause.where != "index":
         return False
     return isinstance(clause, Number | Interval) and clause.prefix != "ne" and clause.rank == WIDE
+
+
+def _begins_with_tokens(clause: Clause) -> bool:
+    first = clause.parts[0] if isinstance(clause, Both) else clause
+    return isinstance(first, Token | AnyToken | AllTokens)
 
 
 def _apart(condition: Condition) -> Condition:

@@ -1,0 +1,85 @@
+"""On PostgreSQL tokens that few carry lead a search, whatever they are of; common ones leave the way to the planner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from hie.store.resources import ResourceStore
+from hie.store.search import explanation, query
+from hie.store.statistics import Common
+from hie.store.store import Store
+from tests.builders import patient
+
+Bind = Callable[..., ResourceStore]
+#: The type is compared in a way that no index answers.
+APART = "resource.type || ''"
+
+
+@pytest.fixture
+def filled(store: Store, bind: Bind) -> Store:
+    """300 patients of one name, of whom one has another first name."""
+
+    def fill(inside: ResourceStore) -> None:
+        for number in range(300):
+            inside.create("Patient", patient("Common", "Rare" if number == 7 else "Usual"), id=f"p{number}")
+
+    bind().transact(fill)
+    if store.database.dialect == "postgresql":
+        store.database.connection().exec_driver_sql("ANALYZE resource")
+    return store
+
+
+def sql_of(bound: ResourceStore, *parameters: tuple[str, str]) -> str:
+    return explanation.planned(bound, query.parse("Patient", list(parameters)))[0].sql
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_a_rare_name_leads_and_a_common_one_does_not(filled: Store, bind: Bind) -> None:
+    assert APART in sql_of(bind(), ("given", "rare"))
+    assert APART not in sql_of(bind(), ("given", "usual"))
+    assert APART in sql_of(bind(), ("given:exact", "Rare"), ("family", "common"))
+    assert APART not in sql_of(bind(), ("family", "common"), ("gender", "female"))
+    assert APART in sql_of(bind(), ("given:exact", "Rare,Nobody"))
+    assert APART not in sql_of(bind(), ("given:exact", "Rare,Usual"))
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_what_is_past_is_left_to_the_order_of_kinds(filled: Store, bind: Bind) -> None:
+    past = bind().as_of(filled.clock())
+    assert APART not in sql_of(past, ("given", "rare"))
+
+
+def test_the_same_is_found(filled: Store, bind: Bind) -> None:
+    for asked, expected in (
+        ([("given", "rare")], ["p7"]),
+        ([("family", "common"), ("given", "rare")], ["p7"]),
+        ([("given:exact", "Rare,Nobody"), ("gender", "female")], ["p7"]),
+        ([("given", "usual"), ("_count", "2"), ("_sort", "_id")], ["p0", "p1"]),
+    ):
+        found = bind().search(query.parse("Patient", asked))
+        assert [one.id for one in found.matches] == expected
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_without_statistics_nothing_is_known_to_be_rare(store: Store, bind: Bind) -> None:
+    assert store.database.common_tokens() is None
+    assert APART not in sql_of(bind(), ("given", "rare"))
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_what_is_common_is_asked_once_a_minute(
+    filled: Store, bind: Bind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("hie.store.statistics.time.monotonic", lambda: now[0])
+    common, connection = Common(), filled.database.connection()
+    before = common.tokens(connection)
+    assert before
+    connection.exec_driver_sql("DELETE FROM resource WHERE id <> 'p7'")
+    connection.exec_driver_sql("ANALYZE resource")
+    now[0] = 59
+    assert common.tokens(connection) == before
+    now[0] = 61
+    assert common.tokens(connection) != before
