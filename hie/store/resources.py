@@ -286,7 +286,7 @@ class ResourceStore:
     ) -> StoredVersion:
         resource_ = served(content, id_, 1, unit.now)
         dumped = json_format.dump(resource_)
-        index = self._index(resource_, dumped)
+        index = self._index(resource_, dumped, is_new=True)
         self._permit(type_name, "c" if method == CREATED else "u", index)
         version = StoredVersion(type_name, id_, 1, method, unit.now, dumped, came_into_being=True)
         unit.write(version, resource_, index, None, None)
@@ -313,7 +313,7 @@ class ResourceStore:
         now = max(unit.now, row.updated + 1000)
         resource_ = served(content, id, row.vid + 1, now)
         dumped, new = json_format.dump(resource_), before.content is None
-        index = self._index(resource_, dumped)
+        index = self._index(resource_, dumped, is_new=True)
         self._permit(type, "u", index)
         version = StoredVersion(type, id, row.vid + 1, UPDATED, now, dumped, came_into_being=new)
         unit.write(version, resource_, index, row, before_index, past_index)
@@ -383,7 +383,7 @@ class ResourceStore:
     def unstored(self, id: str, content: dict[str, Any]) -> search_engine.Unstored:
         """Return a valid resource as searches will see it once it is stored."""
         resource_ = served(content, id, 1, self._open_unit().now)
-        return search_engine.Unstored(id, self._index(resource_), extract(resource_))
+        return search_engine.Unstored(id, self._index(resource_, is_new=True), extract(resource_))
 
     def _index_before(self, content: dict[str, Any]) -> tuple[IndexRows, IndexRows]:
         """Return what may stand in the index, also what parameters left that are being removed; and what is kept."""
@@ -393,9 +393,9 @@ class ResourceStore:
             index = replace(index, tokens=sorted({*index.tokens, *moving.tokens}))
         return index, past_index
 
-    def _index(self, content: dict[str, Any], dumped: bytes = b"") -> IndexRows:
+    def _index(self, content: dict[str, Any], dumped: bytes = b"", *, is_new: bool = False) -> IndexRows:
         words = self.keys.content_words
-        return index_rows(content, self.blind, self.base_url, content_words=words, dumped=dumped)
+        return index_rows(content, self.blind, self.base_url, content_words=words, dumped=dumped, is_new=is_new)
 
     def _permit(self, type_name: str, letter: str, index: IndexRows | None) -> None:
         queries = self.grant.queries(type_name, letter)

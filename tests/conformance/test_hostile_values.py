@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.builders import bundle, observation, parameters, patient, post
+from tests.conformance.conftest import Fhir
 
 NUL, HALF = "a\x00b", "\ud83d"
 LAST = "9999-12-31T23:59:59-14:00"
@@ -162,3 +163,28 @@ def test_escapes_of_fhirpath_make_whole_characters(fhir: Any, expression: str, f
 def test_half_a_character_is_no_fhirpath(fhir: Any, expression: str) -> None:
     fhir.post("$fhirpath", parameters(expression=("String", expression), resource=patient())).refused(
         400, "invalid", None, "surrogate")
+
+
+def _codings(number: int, prefix: str) -> dict[str, Any]:
+    return {"coding": [{"system": "http://example.org/codes", "code": f"{prefix}{n}"} for n in range(number)]}
+
+
+def _coded(codes: int, values: int) -> dict[str, Any]:
+    return {"resourceType": "Observation", "status": "final", "code": _codings(codes, "c"),
+            "valueCodeableConcept": _codings(values, "v")}  # fmt: skip
+
+
+def test_codes_whose_combinations_could_not_be_indexed_are_refused(fhir: Fhir) -> None:
+    told = "code-value-concept combines more than 10000 values (101 x 100 in one element)"
+    too_many = _coded(101, 100)
+    fhir("POST", "/fhir/Observation", too_many).refused(422, "processing", "Observation", told)
+    within = {"resourceType": "Basic", "code": {"text": "x"}, "contained": [{**too_many, "id": "a"}],
+              "subject": {"reference": "#a"}}  # fmt: skip
+    fhir("POST", "/fhir/Basic", within).refused(422, "processing", "Observation", told)
+    entry = {"resource": too_many, "request": {"method": "POST", "url": "Observation"}}
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+    fhir("POST", "/fhir", bundle).refused(422, "processing", "Bundle.entry[0].resource", told)
+    kept = fhir("POST", "/fhir/Observation", _coded(50, 50))
+    assert kept.status == 201
+    fhir("PUT", f"/fhir/Observation/{kept.id}", {**too_many, "id": kept.id}).refused(422, "processing", None, told)
+    assert fhir("GET", "/fhir/Observation?code-value-concept=c49$v49").json["total"] == 1

@@ -11,16 +11,20 @@ same element's. This halves the rows of most Observations.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
+from hie.errors import Unprocessable
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.search import date, number, quantity, reference, token, uri
 from hie.store.search.blinding import Form, Hash
 from hie.store.search.clauses import CODE, Clause, Interval, Number, Token, either
 
+#: Combinations of a composite in one resource; the largest official example has some dozens.
+MOST_COMBINATIONS = 10_000
 #: Only these forms are hashed together; `|code`, `system|` and identifiers are rare and verified instead.
 COMBINED_FORMS = frozenset({"code", "pair", "to", "uri"})
 _EQUALITY = frozenset({"token", "reference", "uri"})
@@ -42,6 +46,18 @@ def plan(parameter: SearchParameter) -> str:
     if last in _EQUALITY:
         return "token"
     return last if last in _ORDERED else ""
+
+
+def refuse_too_many(type_name: str, composites: Iterable[tuple[Any, ...]]) -> None:
+    """Refuse what has so many codes beside so many that it could not be indexed at once. Unprocessable."""
+    number: dict[str, int] = {}
+    for code, parts, *_ in composites:
+        number[code] = number.get(code, 0) + prod(map(len, parts))
+        if number[code] > MOST_COMBINATIONS:
+            told = " x ".join(str(len(items)) for items in parts)
+            raise Unprocessable(
+                f"{type_name}: the search parameter {code} combines more than {MOST_COMBINATIONS} values ({told} in "
+                "one element); such a resource cannot be indexed. Say fewer codings.", expression=type_name)
 
 
 def equal_forms(

@@ -70,14 +70,18 @@ class Contained:
 
 
 def index_rows(
-    resource: dict[str, Any], blind: Blind, base_url: str = "", *, content_words: bool = False, dumped: bytes = b""
+    resource: dict[str, Any], blind: Blind, base_url: str = "", *, content_words: bool = False, dumped: bytes = b"",
+    is_new: bool = False,
 ) -> IndexRows:
     """Return the rows of a resource; `base_url` makes absolute references to this server relative.
 
     `content_words`: every string is to be found by its words (`_content`), not the narrative alone.
     `dumped`: the resource as `hie.fhir.json_format.dump` writes it, where that is known; references are found there.
+    `is_new`: it is being written, and refused where it could not be indexed at once (Unprocessable).
     """
     values = search_parameters.extract(resource)
+    if is_new:
+        composite.refuse_too_many(resource["resourceType"], values.composites)
     bound = _bound(blind, resource["resourceType"])
     tokens = set(_tokens(values, bound, base_url))
     links = _links(resource, values, bound, base_url)
@@ -95,7 +99,7 @@ def index_rows(
     presence = _presence(values, bound, tokens)
     rows = IndexRows(sorted(tokens), sorted(dates), sorted(numbers), presence, low, high, links, refers, patient)
     if "contained" in resource:
-        rows.contained = tuple(_contained(resource, blind, base_url, content_words))
+        rows.contained = tuple(_contained(resource, blind, base_url, content_words, is_new))
     return rows
 
 
@@ -163,7 +167,7 @@ def _reference_walk(type_name: str, code: str | None, _custom: object) -> Walk:
 
 
 def _contained(
-    resource: dict[str, Any], blind: Blind, base_url: str, content_words: bool
+    resource: dict[str, Any], blind: Blind, base_url: str, content_words: bool, is_new: bool
 ) -> Iterator[Contained]:
     """Yield what a resource contains. Its id is none of a resource here; who refers to what is its container's."""
     referring: dict[str, set[int]] = {}
@@ -173,7 +177,7 @@ def _contained(
         referring.setdefault(text[1:], set()).add(referred_token(resource["resourceType"], code, blind))
     for part, one in enumerate(resource["contained"]):
         content = {name: value for name, value in one.items() if name not in ("id", "contained")}
-        rows = index_rows(content, blind, base_url, content_words=content_words)
+        rows = index_rows(content, blind, base_url, content_words=content_words, is_new=is_new)
         lasting = lasting_rows(content, rows, blind, base_url)
         id_ = str(one.get("id", ""))
         tokens = {*lasting.tokens, *referring.get(id_, ()), fragment_token(one["resourceType"], id_, blind)}
