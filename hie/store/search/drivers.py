@@ -45,10 +45,17 @@ SHARE = 8
 HANDFUL = 500
 
 
-def settled(store: ResourceStore, clause: Clause, type_name: str) -> Clause:
-    """Return the clause so that a range of few goes before a frequent code, and one of very many leads nothing."""
+def settled(store: ResourceStore, clause: Clause, type_name: str, pair: Clause | None = None) -> Clause:
+    """Return the clause so that a range of few goes before a frequent code, and one of very many leads nothing.
+
+    `pair`: ranges among which all matches are, where a code and a value are asked together (hie.store.search.pairs).
+    """
     parts = clause.parts if isinstance(clause, Both) else (clause,)
     first = parts[0]
+    if pair is not None and first.rank > REFERENCE and _is_range(pair):
+        led = _led_by_pair(store, pair, parts, type_name)
+        if led is not None:
+            return led
     if _is_range(first) and any(_is_range(part) and not _has_order(part) for part in parts):
         return _by_fewest(store, parts, type_name, FREQUENT, behind_code=False)
     if isinstance(first, Either) and any(_is_range(part) for part in first.parts):
@@ -116,6 +123,23 @@ def _by_fewest(
         return both(parts)
     rest = [_unled(part) if part in ways else part for part in parts if part is not fewest]
     return both([Led(ways[fewest]), *rest])
+
+
+def _led_by_pair(
+    store: ResourceStore, pair: Clause, parts: Sequence[Clause], type_name: str
+) -> Clause | None:
+    """Return the parts behind what the pair finds, unless that is much, or a range of the parts finds less.
+
+    Most of a code are met in their order as soon as they are found; on PostgreSQL a code is not counted.
+    """
+    way = _way(pair)
+    number = counted(store, way, type_name, FEW)
+    ranges = [part for part in parts if _is_range(part)]
+    if number >= HANDFUL and store.database.dialect == "sqlite" and isinstance(parts[0], Token):
+        number = FEW if counted(store, parts[0], ANY_TYPE, FREQUENT) < AHEAD * number else number
+    if number >= FEW or any(counted(store, _way(part), type_name, FREQUENT) < number for part in ranges):
+        return None
+    return both([Led(way), *(_unled(part) if part in ranges else part for part in parts)])
 
 
 def _is_dense(store: ResourceStore, found: int, type_name: str) -> bool:

@@ -32,6 +32,7 @@ from hie.store.search import (
     instant,
     opened_order,
     ordering,
+    pairs,
     rare,
     relevance,
 )
@@ -270,7 +271,7 @@ def _own(store: ResourceStore, query: SearchQuery, type_name: str) -> _Arm:
     verify = tuple(one.verify for one in compiled if one.verify is not None)
     whole = hops.settled(store, rare.settled(store, both(parts)))
     if query.contained is None or not query.contained.whole:  # else it is asked beside other types
-        whole = drivers.settled(store, whole, type_name)
+        whole = drivers.settled(store, whole, type_name, pairs.together(query.criteria, store.blind, type_name))
     return _Arm(whole, verify)
 
 

@@ -478,9 +478,11 @@ def _add_dates(
 def _add_numbers(values: IndexValues, bound: _Bound, numbers: set[_NumberRow]) -> None:
     for value in values.numbers:
         _add_number((bound.hidden[value[0]], bound.ranges[value[0]]), bound.number_row(value), numbers)
+    sampled = "valueSampledData" in values.root
     for amount in values.quantities:
         code = amount[0]
-        _add_quantity(code, (), amount, (bound.hidden[code], bound.ranges[code]), bound, numbers)
+        parameters = bound.ranges[code] if sampled else bound.hidden[code], bound.ranges[code]
+        _add_quantity(code, (), amount, parameters, bound, numbers)
 
 
 def _add_number(parameters: tuple[int, int], row: _Amount, numbers: set[_NumberRow]) -> None:
@@ -490,12 +492,17 @@ def _add_number(parameters: tuple[int, int], row: _Amount, numbers: set[_NumberR
 def _add_quantity(
     code: str, form: Form, amount: QuantityValue, parameters: tuple[int, int], bound: _Bound, numbers: set[_NumberRow]
 ) -> None:
-    """Add a quantity as it is written, and in the canonical unit of its kind."""
+    """Add a quantity as it is written, and in the canonical unit of its kind.
+
+    Samples are ranges even where all are the same: what is not a range is one Quantity (hie.store.search.pairs).
+    """
     row, converted = bound.quantity_row(*amount[1:])
     _add_number(parameters, row, numbers)
     if converted is not None:
         unit, low, high = converted
-        _add_number(bound.canonical(code, form, unit), (low, high, 0, 0, 0), numbers)
+        points, ranges = bound.canonical(code, form, unit)
+        is_point = parameters[0] != parameters[1]
+        _add_number((points if is_point else ranges, ranges), (low, high, 0, 0, 0), numbers)
 
 
 def _add_composite(

@@ -164,6 +164,7 @@ ADDED = {
     "0008": (),
     "0009": ("contained", "contained_token", "contained_date", "contained_number"),
     "0010": (),
+    "0011": (),
 }
 
 
