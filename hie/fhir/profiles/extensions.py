@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from hie.fhir import fhirpath
 from hie.fhir.fhirpath import model
 
 from .library import Definition
@@ -61,14 +62,42 @@ def _check(check: Check, place: Place) -> None:
 
 
 def check_context(check: Check, place: Place, definition: Definition) -> None:
-    """Check that an extension stands where its definition lets it."""
-    rows = definition.resource.get("context")
-    if place.parent is None or not isinstance(rows, list) or not rows:
+    """Check that an extension stands where its definition lets it, and that what has to hold there does.
+
+    https://hl7.org/fhir/R4/structuredefinition-definitions.html#StructureDefinition.contextInvariant
+    """
+    if place.parent is None:
         return
-    if not any(_allows(check, row, place.parent, definition) for row in rows if isinstance(row, dict)):
+    _check_place(check, place, place.parent, definition)
+    for expression in definition.resource.get("contextInvariant") or ():
+        if _holds(check, str(expression), place, place.parent, definition) is False:
+            text = f"The extension {definition.url} may stand only where this holds: {str(expression)[:200]}"
+            check.tell("error", "extension", text, place.path)
+
+
+def _holds(check: Check, expression: str, place: Place, parent: Place, definition: Definition) -> bool | None:
+    """Ask the element that holds an extension, which is %extension there; None where that cannot be told."""
+    focus = parent.value if type(parent.value) is dict else parent.item
+    try:
+        compiled = fhirpath.compile(expression, parent.type, profiles=True)
+        return compiled.holds(
+            focus, resource=place.around.resource, root_resource=place.around.root,
+            variables={"extension": place.item}, watch=check.watch if definition.is_stored else None,
+            conforms=lambda item, canonical: check.conforms_to(item, canonical, place.around))
+    except fhirpath.FhirPathError as error:
+        text = f"contextInvariant of {definition.url} could not be evaluated: {error}"
+        check.tell("information", "informational", text, place.path)
+        return None
+
+
+def _check_place(check: Check, place: Place, parent: Place, definition: Definition) -> None:
+    rows = definition.resource.get("context")
+    if not isinstance(rows, list) or not rows:
+        return
+    if not any(_allows(check, row, parent, definition) for row in rows if isinstance(row, dict)):
         allowed = ", ".join(str(row.get("expression")) for row in rows if isinstance(row, dict))
         check.tell("error", "extension", f"The extension {definition.url} is for {allowed}; it stands in "
-                   f"{place.parent.type}.", place.path)
+                   f"{parent.type}.", place.path)
 
 
 def _allows(check: Check, row: dict[str, Any], parent: Place, definition: Definition) -> bool:

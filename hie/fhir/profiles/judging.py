@@ -52,6 +52,7 @@ def _problems(definition: Json) -> Iterator[str]:
     if (kind := definition.get("kind")) != facts.type_kind(type_name) and kind in ("resource", "complex-type"):
         yield f"kind is {_shown(kind)}; {type_name} is a {facts.type_kind(type_name)}."
     yield from _contexts(definition.get("context"))
+    yield from _invariants_of_context(definition.get("contextInvariant", []))
     elements = definition["snapshot"]["element"]
     for at, element in enumerate(elements):
         if not isinstance(element, dict) or not isinstance(element.get("id"), str):
@@ -219,6 +220,15 @@ def _contexts(rows: Any) -> Iterator[str]:
             yield f"a context needs an expression and one of the types {', '.join(sorted(_CONTEXTS))}."
         elif row["type"] == "fhirpath" and (reason := _unreadable(row["expression"])) is not None:
             yield f"the context {_shown(row['expression'])} is no FHIRPath: {reason}"
+
+
+def _invariants_of_context(rows: Any) -> Iterator[str]:
+    if not _is_list_of_texts(rows):
+        yield "contextInvariant has to be a list of texts."
+        return
+    for row in rows:
+        if (reason := _unreadable(row)) is not None:
+            yield f"the contextInvariant {_shown(row)} is no FHIRPath: {reason}"
 
 
 def _is_list_of_objects(value: Any) -> bool:

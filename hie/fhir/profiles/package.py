@@ -147,7 +147,9 @@ def _check(resource: Json) -> None:
 _OF_ELEMENTS = frozenset(
     {"id", "min", "max", "type", "binding", "constraint", "slicing", "contentReference", "mustSupport", "maxLength"}
 )
-_OF_DEFINITIONS = frozenset({"resourceType", "url", "version", "name", "type", "kind", "derivation", "context"})
+_OF_DEFINITIONS = frozenset(
+    {"resourceType", "url", "version", "name", "type", "kind", "derivation", "context", "contextInvariant"}
+)
 _WORDS = frozenset({"text", "description", "purpose", "copyright", "contact", "useContext", "jurisdiction", "mapping"})
 
 

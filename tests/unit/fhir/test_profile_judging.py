@@ -55,6 +55,8 @@ def observation(*elements: Any, **more: Any) -> Any:
         (observation(element("Observation.status", fixedCode="a", patternCode="b")), "are both there"),
         (profile("x", "Extension", context=[{"type": "where", "expression": "Patient"}]), "a context needs"),
         (profile("x", "Extension", context=[{"type": "fhirpath", "expression": "Patient."}]), "is no FHIRPath"),
+        (profile("x", "Extension", contextInvariant=["name."]), "contextInvariant 'name.' is no FHIRPath"),
+        (profile("x", "Extension", contextInvariant="name"), "contextInvariant has to be a list"),
     ],
 )  # fmt: skip
 def test_a_snapshot_that_is_nonsense_is_refused_with_what_is_wrong(definition: Any, words: str) -> None:

@@ -256,6 +256,33 @@ def test_an_extension_stands_where_a_fhirpath_selects_its_element(expression: st
     assert "Patient.extension[0]" not in [where for _, _, where in told(_with_extensions(), plain, both)]
 
 
+@pytest.mark.parametrize(
+    ("expressions", "allowed"),
+    [
+        (["true"], [0, 1, 2, 3, 4, 5, 6]), (["false"], []), (["$this is HumanName"], [1, 2, 6]),
+        (["use = 'official'"], [0, 1, 3, 4, 5, 6]),  # of others it cannot be told: they have no use, or none is said
+        (["%extension.value = 'x'"], [0, 1, 2, 3, 4, 5, 6]), (["%extension.value = 'y'"], []),
+        (["%resource.gender = 'male'"], []), (["$this is HumanName", "use.exists()"], [1, 2]),
+        (["extension.where(url = %extension.url).count() = 1"], [0, 1, 2, 3, 4, 5, 6]),
+    ],
+)  # fmt: skip
+def test_what_has_to_hold_where_an_extension_stands_is_asked_of_its_holder(
+    expressions: list[str], allowed: list[int]
+) -> None:
+    anywhere = [{"type": "element", "expression": name} for name in ("Element", "Patient")]
+    race = {**RACE, "context": anywhere, "contextInvariant": expressions}
+    plain = profile("q", "Patient", element("Patient.name"))
+    refused = {where.removeprefix("Patient.") for _, code, where in told(_with_extensions(), plain, race)
+               if code == "extension"}  # fmt: skip
+    assert sorted(refused) == sorted(EVERYWHERE[at] for at in range(7) if at not in allowed)
+
+
+def test_an_invariant_of_the_context_that_fails_is_told_and_refuses_nothing() -> None:
+    race = {**RACE, "contextInvariant": ["name.single().exists()"]}
+    found = told(_with_extensions(), profile("q", "Patient", element("Patient.name")), race)
+    assert ("information", "informational", "Patient.extension[0]") in found
+
+
 def test_a_modifier_extension_that_nobody_defines_is_a_warning() -> None:
     resource = patient(modifierExtension=[{"url": "urn:nobody", "valueBoolean": True}])
     plain = profile("q", "Patient", element("Patient.modifierExtension"))
