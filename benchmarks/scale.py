@@ -86,12 +86,16 @@ class Times:
 
 
 def measure(store: Store, blocks: list[range], repeats: int) -> dict[str, Times]:
-    """Return the times of each search, the kinds interleaved, about patients of all blocks alike."""
+    """Return the times of each search, the kinds interleaved.
+
+    They are about as many patients as the smallest store has, from all over the store, and each was asked for before:
+    so what a process and the database remember of a patient, such as its data key, is there in a store of any size.
+    """
     source = random.Random(3)
     deep = [deep_page(store, source) for _ in range(5)]
+    patients = source.sample(range(blocks[-1].stop), len(blocks[0]))
     times: dict[str, list[float]] = {}
-    for _ in range(repeats):
-        number = source.randrange(blocks[-1].stop)
+    for number in [*patients, *(source.choice(patients) for _ in range(repeats))]:
         block = next(one for one in blocks if number in one)
         asked = {
             name: search_query.parse(type_name, parameters, handling="strict")
@@ -101,7 +105,7 @@ def measure(store: Store, blocks: list[range], repeats: int) -> dict[str, Times]
             started = time.perf_counter()
             bound(store).search(query)
             times.setdefault(name, []).append(time.perf_counter() - started)
-    return {name: Times.of(values) for name, values in times.items()}
+    return {name: Times.of(values[len(patients) :]) for name, values in times.items()}
 
 
 def size_on_disk(store: Store, settings: Settings) -> int:
@@ -126,7 +130,6 @@ def columns(database: str, sizes: list[int], repeats: int, processes: int) -> li
             blocks.append(range(blocks[-1].stop if blocks else 0, size // population.PER_PATIENT))
             population.fill(settings, blocks[-1], processes)
             _tidy(store)
-            measure(store, blocks, 20)
             found.append((size, measure(store, blocks, repeats), size_on_disk(store, settings) / size))
         store.close()
     return found

@@ -75,6 +75,7 @@ def engine_options(url: str) -> dict[str, Any]:
 def prepare_engine(engine: Engine) -> None:
     """Set what every connection of this engine needs."""
     if engine.dialect.name != "sqlite":
+        event.listen(engine, "connect", _plan_for_pages)
         return
 
     @event.listens_for(engine, "connect")
@@ -87,6 +88,16 @@ def prepare_engine(engine: Engine) -> None:
             "secure_delete = ON",
         ):  # fmt: skip
             connection.execute(f"PRAGMA {pragma}")
+
+
+def _plan_for_pages(connection: Any, _record: Any) -> None:
+    """Keep PostgreSQL from starting workers or a compiler for a page of some rows: both take longer than the page.
+
+    Of what is behind a key list or a SELECT it expects so many rows that it would, from a million resources on.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET max_parallel_workers_per_gather = 0; SET jit = off")
+    connection.commit()
 
 
 _LAST_RECORD = (

@@ -410,10 +410,14 @@ class PostgresSql(Sql):
     `is_planned_once`: one plan is right whichever values are bound, the index of tokens. PostgreSQL would plan each
     execution anew, which costs more than to execute it, as it expects less of the values than of any values. Behind a
     SELECT it cannot see them: https://www.postgresql.org/docs/current/sql-prepare.html#SQL-PREPARE-NOTES
+
+    `is_led`: keys that were found before lead, and all else is asked of their rows. It cannot see how many these are,
+    and would read all of a frequent code as well.
     """
 
     tokens_in_rows = True
     is_planned_once: bool = False
+    is_led: bool = False
 
     def among(self, column: ColumnElement[Any]) -> Condition:
         return column == func.any(self.bind(ARRAY(BigInteger())))
@@ -422,7 +426,7 @@ class PostgresSql(Sql):
         return self._contains([self.bind(BigInteger())])
 
     def any_token(self) -> Condition:
-        return self.row.c.tokens.op("&&", is_comparison=True)(self._tokens(self.bind(ARRAY(BigInteger()))))
+        return self._carried().op("&&", is_comparison=True)(self._tokens(self.bind(ARRAY(BigInteger()))))
 
     def many_tokens(self) -> Condition:
         """Look the tokens up once. Rows compare their tokens with all of a list one by one, which took 0.03 ms each."""
@@ -453,7 +457,12 @@ class PostgresSql(Sql):
         return self._contains([self.bind(BigInteger()) for _ in range(count)])
 
     def _contains(self, hashes: list[BindParameter[Any]]) -> Condition:
-        return self.row.c.tokens.op("@>", is_comparison=True)(self._tokens(cast(array(hashes), ARRAY(BigInteger))))
+        return self._carried().op("@>", is_comparison=True)(self._tokens(cast(array(hashes), ARRAY(BigInteger))))
+
+    def _carried(self) -> ColumnElement[Any]:
+        """Return a row's tokens, in a way that no index knows where keys lead."""
+        tokens = self.row.c.tokens
+        return func.coalesce(tokens, literal_column("'{}'")) if self.is_led else tokens
 
     def _tokens(self, asked: ColumnElement[Any]) -> ColumnElement[Any]:
         return select(asked).scalar_subquery() if self.is_planned_once else asked
@@ -503,12 +512,13 @@ class PostgresSql(Sql):
     ) -> Select[Any]:
         self.is_wide = clause.rank > REFERENCE
         self.is_planned_once = is_selective and is_by_key and _is_found_by_tokens(clause)
-        if is_selective and _begins_with_tokens(clause):
+        self.is_led = isinstance(joins.driver_of(clause), Led)
+        if self.is_led or (is_selective and _begins_with_tokens(clause)):
             # Of tokens that it cannot see, or that are not among the commonest, it expects so many rows that it would
             # read the index of the type as well.
             place = [_apart(condition) for condition in place]
         found = select(*columns).where(*place, *self.tables.live, joins.begun(self, clause))
-        if is_selective and not isinstance(joins.driver_of(clause), Led):
+        if is_selective and not self.is_led:
             # Ordered by an expression, rows are not looked for along the primary key. The planner likes to: it takes
             # matches for evenly spread, but a patient's lie together, and all rows before them would be read.
             self.key = self.row.c.key + literal_column("0")

@@ -27,3 +27,11 @@ def test_statistics_follow_a_store_that_fills(bind: Callable[..., ResourceStore]
     while connection.execute(estimate).scalar_one() != FIRST and time.monotonic() < until:
         time.sleep(0.01)
     assert connection.execute(estimate).scalar_one() == FIRST
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_no_connection_starts_workers_or_a_compiler_for_a_page(store: Store) -> None:
+    for connection in (store.database.connection(), store.database.open_autocommit(), store.database.engine.connect()):
+        with connection:
+            assert connection.execute(text("SHOW max_parallel_workers_per_gather")).scalar_one() == "0"
+            assert connection.execute(text("SHOW jit")).scalar_one() == "off"
