@@ -21,8 +21,7 @@ from hie.store.models import (
     resource,
 )
 from hie.store.past import Past
-from hie.store.postgres_copy import copy_in
-from hie.store.prepared import driver_of
+from hie.store.prepared import copy_in, driver_of
 
 if TYPE_CHECKING:
     from hie.store.search.index import Contained, IndexRows

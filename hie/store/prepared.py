@@ -35,6 +35,14 @@ def insert_or_ignore(connection: Connection, table: Table) -> Insert:
     return postgres_insert(table).on_conflict_do_nothing()
 
 
+def copy_in(connection: Connection, target: str, types: Sequence[str], values: Iterable[tuple[Any, ...]]) -> None:
+    """PostgreSQL: insert rows by COPY; `target` is the table with its columns, `types` are theirs."""
+    with driver_of(connection).cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types(types)
+        for row in values:
+            copy.write_row(row)
+
+
 @cache
 def libpq() -> Any:
     """Return hie.store.direct; it is imported only where PostgreSQL is used, as psycopg is there where that is."""

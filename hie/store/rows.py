@@ -12,8 +12,7 @@ from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, select, t
 from hie.store import contained, past, sqlite_rows
 from hie.store.database import Again
 from hie.store.models import ITSELF, data_key, resource
-from hie.store.postgres_copy import copy_in
-from hie.store.prepared import Prepared, driver_of, insert_or_ignore
+from hie.store.prepared import Prepared, copy_in, driver_of, insert_or_ignore
 from hie.store.sqlite_rows import DATES, LINKS, NUMBERS, RESOURCE_COLUMNS, TOKEN, NewRows, resource_values
 from hie.store.tenants import Tenant
 
@@ -234,7 +233,7 @@ def _copy_many(connection: Connection, tenant: int, new: list[Written]) -> None:
     types = ["int8", "int4", "text", "text", "int4", "int2", "int8", "int8", "int8", "int8", "int8", "bytea"]
     copy_in(
         connection, f"resource ({RESOURCE_COLUMNS}, tokens)", [*types, "int8[]"],
-        [(*resource_values(tenant, key, w), w.index.tokens) for key, w in pairs],
+        ((*resource_values(tenant, key, w), w.index.tokens) for key, w in pairs),
     )  # fmt: skip
     _copy_index(connection, [(key, w.index) for key, w in pairs])
 
