@@ -329,7 +329,7 @@ def test_the_expressions_of_a_transaction_share_what_they_may_look_at(fhir, monk
     refused.refused(422, "too-costly", "Bundle.entry[2].resource.parameter[2]", "in the transaction")
     assert fhir.post("", {**whole, "type": "batch"}).json["entry"][3]["response"]["status"].startswith("200")
     monkeypatch.setattr(transaction, "MOST_LOOKED_AT", 3_700)
-    fhir.post("", whole).refused(422, "too-costly", "Bundle.entry[4].resource", "items")
+    fhir.post("", whole).refused(422, "too-costly", "Bundle.entry[4].request.url", "items")
     monkeypatch.setattr(transaction, "MOST_SECONDS", 0.0)
     fhir.post("", whole).refused(422, "too-costly", "Bundle.entry[0].resource.parameter[0]")
     assert fhir.total("Patient?name=New") == 2  # of the first transaction and the batch
