@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement
 
 if TYPE_CHECKING:
     from hie.store.search.index import IndexRows
-    from hie.store.search.statements import Sql
+    from hie.store.search.sql import Sql
 
 Shape = tuple[Any, ...]
 
@@ -552,6 +552,17 @@ def is_range(clause: Clause) -> bool:
     if isinstance(clause, Either):
         return all(is_range(part) for part in clause.parts)
     return isinstance(clause, Led) or (isinstance(clause, Number) and clause.leads)
+
+
+def has_keys(clause: Clause) -> bool:
+    """Tell whether `keys` gives a SELECT."""
+    if isinstance(clause, Joined):
+        return clause.drives
+    if isinstance(clause, Holds):
+        return clause.leads
+    if isinstance(clause, Either):
+        return all(has_keys(part) for part in clause.parts)
+    return is_range(clause) or isinstance(clause, Token | AnyToken | AllTokens | Linked)
 
 
 class Shaped:

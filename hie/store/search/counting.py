@@ -15,7 +15,8 @@ from sqlalchemy.types import BigInteger
 from hie.store.prepared import Prepared
 from hie.store.search import joins
 from hie.store.search.clauses import Clause, Shaped
-from hie.store.search.statements import Sql, prepared, run, sql_for
+from hie.store.search.sql import Sql
+from hie.store.search.statements import prepared, run, sql_for
 
 if TYPE_CHECKING:
     from hie.store.database import Database

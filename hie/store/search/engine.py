@@ -63,7 +63,8 @@ from hie.store.search.grants import check_scope, matches, restriction
 from hie.store.search.index import IndexRows
 from hie.store.search.ordering import Key, Phase, Position, Way
 from hie.store.search.query import Containment, SearchQuery, parse
-from hie.store.search.statements import Sql, at_instant, prepared, run, sql_for
+from hie.store.search.sql import Sql
+from hie.store.search.statements import at_instant, prepared, run, sql_for
 from hie.store.search.tables import COLUMNS, CONTAINED, CONTAINED_PAST, CURRENT, PAST, Tables, place
 from hie.store.search.words import FullText
 from hie.store.versions import StoredVersion

@@ -20,7 +20,9 @@ from hie.store.models import DELETED, resource
 from hie.store.prepared import Prepared
 from hie.store.search import joins
 from hie.store.search.clauses import AnyToken, Both, Clause, Either, Negation, Shaped, Token
-from hie.store.search.statements import Sql, prepared, sql_for, unindexed
+from hie.store.search.sql import Sql
+from hie.store.search.sqlite_sql import unindexed
+from hie.store.search.statements import prepared, sql_for
 from hie.store.search.tables import COLUMNS, place
 
 if TYPE_CHECKING:

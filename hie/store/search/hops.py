@@ -31,13 +31,13 @@ from hie.store.search.clauses import (
     Joined,
     both,
     either,
+    has_keys,
     is_range,
 )
 from hie.store.search.counting import ANY_TYPE, counted
 from hie.store.search.criteria import Compiled, Criterion
 from hie.store.search.logic import LOGIC
 from hie.store.search.plan import plan_of
-from hie.store.search.statements import has_keys
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore

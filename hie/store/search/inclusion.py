@@ -25,7 +25,8 @@ from hie.store.search.index import place as place_of
 from hie.store.search.index import reference_walk
 from hie.store.search.plan import plan_of
 from hie.store.search.query import Include
-from hie.store.search.statements import Sql, at_instant, sql_for
+from hie.store.search.sql import Sql
+from hie.store.search.statements import at_instant, sql_for
 from hie.store.search.tables import place
 from hie.store.versions import StoredVersion
 

@@ -33,7 +33,7 @@ from hie.store.models import DELETED, ITSELF, reference_index, resource
 from hie.store.search.clauses import AllTokens, AnyToken, Both, Branch, Clause, Joined, Led, Token, is_range
 
 if TYPE_CHECKING:
-    from hie.store.search.statements import Sql
+    from hie.store.search.sql import Sql
 
 Condition = ColumnElement[bool]
 _ITSELF: ColumnElement[int] = literal_column(str(ITSELF))

@@ -25,7 +25,8 @@ from hie.store.search.clauses import CODE, NOTHING, REFERENCE, AnyToken, Clause,
 from hie.store.search.criteria import Compiled
 from hie.store.search.index import reference_walk
 from hie.store.search.plan import plan_of
-from hie.store.search.statements import Sql, at_instant, prepared, run, sql_for
+from hie.store.search.sql import Sql
+from hie.store.search.statements import at_instant, prepared, run, sql_for
 from hie.store.search.tables import CONTAINED, CONTAINED_PAST, CURRENT, PAST, place
 from hie.store.versions import StoredVersion
 

@@ -25,7 +25,7 @@ from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import RANGE, Both, Clause, Interval, both
 from hie.store.search.index import plan_of
 from hie.store.search.query import SearchQuery, SortKey
-from hie.store.search.statements import Sql
+from hie.store.search.sql import Sql
 
 OPEN_ENDED = frozenset({"gt", "ge", "ap"})
 #: Which rows are wanted: those behind a row; that row and those before it; those before it alone.

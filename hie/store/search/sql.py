@@ -1,0 +1,470 @@
+"""What clauses need to become SQL, whatever the dialect: the tables they ask, and the values they bind in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
+
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    CompoundSelect,
+    Double,
+    FromClause,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    exists,
+    false,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.types import TypeEngine
+
+from hie.fhir.datatypes import MICROSECONDS_PER_DAY
+from hie.store.models import DELETED, FOREVER, contained, reference_index
+from hie.store.search import joins
+from hie.store.search.clauses import (
+    Both,
+    Clause,
+    Either,
+    Holds,
+    Interval,
+    Joined,
+    Led,
+    Negation,
+    Number,
+    is_range,
+)
+from hie.store.search.tables import CURRENT, INSIDE, INSIDE_THEN, Tables, place
+
+Condition = ColumnElement[bool]
+Columns = Sequence[ColumnElement[Any]]
+Reading = Literal["rising", "falling"]
+
+_DAY: ColumnElement[int] = literal_column(str(MICROSECONDS_PER_DAY))
+
+
+@dataclass(slots=True)
+class Sql:
+    """What clauses need to become SQL; subclasses know one dialect.
+
+    `tables` are asked. `key` is the column of the resource's row id (and `vid` of the version's number, in the past),
+    `row` the table that its other columns are asked of: that of `tables`, or an alias of it where a join
+    (hie.store.search.joins) asks of the resource at its other end.
+    """
+
+    tables: Tables = CURRENT
+    key: ColumnElement[int] = field(init=False)
+    vid: ColumnElement[int] | None = field(init=False)
+    row: FromClause = field(init=False)
+    prefix: str = "v"
+    binds: list[BindParameter[Any]] = field(default_factory=list)
+    #: Given a value, bind it instead of a name: for expressions that go into others' statements.
+    supply: Callable[[], Any] | None = None
+    #: The column whose index is read from a cursor on, and which way: the bound of the search that lies behind is
+    #: hidden from the index, which would else be read from there.
+    read_from: tuple[str, Reading] | None = None
+    #: Whether the rows of a whole type may have to be looked at: no part of the search leaves but a few.
+    is_wide: bool = False
+    #: Whether it is asked as of an instant.
+    as_of: bool = False
+    #: Where a dialect keeps a resource's tokens.
+    tokens_in_rows: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        self.row = self.tables.row
+        self._ask(self.row)
+
+    def _ask(self, table: FromClause) -> None:
+        """Let clauses ask of the keys of a table."""
+        self.key, self.vid = table.c.key, (table.c.vid if self.tables.is_past else None)
+
+    def own(self, table: FromClause) -> Condition:
+        """Return whether a row of an index table is one of the resource (of the past: of the version)."""
+        same: Condition = table.c.key == self.key
+        return same if self.vid is None else and_(same, table.c.vid == self.vid)
+
+    def identity(self, table: FromClause) -> list[ColumnElement[Any]]:
+        """Return the columns that say whose row an index row is."""
+        return [table.c.key, table.c.vid] if self.tables.is_past else [table.c.key]
+
+    def same(self, one: FromClause, other: FromClause) -> list[Condition]:
+        """Return that two rows belong to one resource (of the past: to one version)."""
+        return [left == right for left, right in zip(self.identity(one), self.identity(other), strict=True)]
+
+    def within(self, keys: Any) -> Condition:
+        """Return whether the row is among the keys of a SELECT of `identity`."""
+        row = self.row.c
+        return tuple_(row.key, row.vid).in_(keys) if self.tables.is_past else row.key.in_(keys)
+
+    def bind(self, type_: TypeEngine[Any]) -> BindParameter[Any]:
+        """Return the next bound value, in the order of Clause.values."""
+        if self.supply is not None:
+            made: BindParameter[Any] = bindparam(None, self.supply(), type_=type_, unique=True)
+        else:
+            made = bindparam(f"{self.prefix}{len(self.binds)}", type_=type_)
+        self.binds.append(made)
+        return made
+
+    def stands_now(self, part: Clause) -> Condition:
+        """Return whether the resource as it stands now matches, whatever version is looked at."""
+        if self.as_of and self.tables.container is not None:
+            return self._stands_now_inside(part)
+        if not self.tables.is_past:
+            return part.sql(self)
+        now = CURRENT.row.alias()
+        inside = replace(self, tables=CURRENT)  # binds are shared: their names go on
+        inside.row, inside.key = now, now.c.key
+        live = now.c.method != literal_column(str(DELETED))
+        return exists(select(literal_column("1")).where(now.c.key == self.row.c.key, live, part.sql(inside)))
+
+    # -- what is contained ----------------------------------------------------------------------------------------
+
+    def _stands_now_inside(self, part: Clause) -> Condition:
+        """Return whether what the container has now under the same id matches."""
+        now = contained.alias()
+        inside = replace(self, tables=INSIDE)
+        inside.row, inside.key = now, now.c.key
+        same = (now.c.container == self.row.c.container, now.c.fragment == self.row.c.fragment)
+        current = now.c.until == literal_column(str(FOREVER))
+        return exists(select(literal_column("1")).where(*same, current, part.sql(inside)))
+
+    def holds(self, clause: Holds) -> Condition:
+        """Return whether the resource contains one that matches."""
+        return self.row.c.key.in_(self.holders(clause)) if clause.leads else self.holds_one(clause)
+
+    def holds_one(self, clause: Holds) -> Condition:
+        """Return the same, asked of one resource after another."""
+        inside, where = self._inside(clause)
+        here = contained.c.container == self.row.c.key
+        return exists(select(literal_column("1")).where(here, *where, *inside.tables.live, clause.part.sql(inside)))
+
+    def holders(self, clause: Holds) -> Select[Any]:
+        """Return a SELECT of the keys of those that contain one that matches."""
+        inside, where = self._inside(clause)
+        return inside.page([contained.c.container], clause.part, where)
+
+    def _inside(self, clause: Holds) -> tuple[Sql, list[Condition]]:
+        inside = replace(self, tables=INSIDE_THEN if self.as_of else INSIDE)
+        its: ColumnElement[str] = literal_column(f"'{clause.type}'")  # one of FHIR's, checked when it was read
+        return inside, [*place(contained, typed=False), contained.c.type == its]
+
+    def held_by(self, part: Clause) -> Condition:
+        """Return whether the version that contains the row matches; of others TRUE, so that both ask alike."""
+        container = self.tables.container
+        outer = (container or self.tables).row.alias()
+        around = replace(self, tables=container or self.tables)
+        around.row, around.key = outer, outer.c.key
+        around.vid = outer.c.vid if around.tables.is_past else None
+        condition = part.sql(around)
+        if container is None:
+            return true()
+        same = [outer.c.key == self.row.c.container]
+        if container.is_past:
+            same.append(outer.c.vid == self.row.c.vid)
+        return exists(select(literal_column("1")).where(*same, condition))
+
+    # -- columns of the row ---------------------------------------------------------------------------------------
+
+    def constant(self, value: bool) -> Condition:
+        """Return TRUE or FALSE."""
+        return true() if value else false()
+
+    def presence(self) -> Condition:
+        """Return whether a bit of `presence` is set."""
+        return self.row.c.presence.bitwise_and(self.bind(BigInteger())) != literal_column("0")
+
+    def one_id(self) -> Condition:
+        """Return whether the id is one value."""
+        return self.row.c.id == self.bind(Text())
+
+    def interval(self, where: str, prefix: str, part: str) -> Condition:
+        """Return whether a date stands to [low, high) as the prefix says."""
+        if where == "index":
+            return self.side(self.tables.dates, self.date_condition(prefix))
+        low, high = self.bind(BigInteger()), self.bind(BigInteger())
+        if where == "updated":
+            return _moment(prefix, self.row.c.updated, low, high, self._reading("updated"))
+        return self.date_of_row(prefix, low, high, part)
+
+    def date_of_row(self, prefix: str, low: Any, high: Any, part: str) -> Condition:
+        """Return the condition on the row's own date."""
+        start, end = self.row.c.date_low, self.row.c.date_high
+        if part != "far":
+            return _interval(prefix, start, end, low, high, part, self._reading("date"))
+        # An expression, so that it does not choose the index: of long periods that would be the one of all dates, read
+        # from its beginning, rather than the partial index of the long ones.
+        return and_(end - start > _DAY, _interval(prefix, start + literal_column("0"), end, low, high, part))
+
+    def _reading(self, column: str) -> Reading | None:
+        """Return which way the index of the row's own column is read from a cursor on; None: it is not."""
+        if self.read_from is None or self.read_from[0] != column or self.row is not self.tables.row:
+            return None
+        return self.read_from[1]
+
+    def care_date(self) -> Condition:
+        """Return whether the row's own date overlaps [low, high), or there is none."""
+        low, high = self.bind(BigInteger()), self.bind(BigInteger())
+        overlapping = and_(self.row.c.date_high > low, self.row.c.date_low < high)
+        return or_(self.row.c.date_low.is_(None), overlapping)
+
+    def number(self, prefix: str, unit: str) -> Condition:
+        """Return whether a number or quantity stands to the value as the prefix says."""
+        return self.side(self.tables.numbers, self.number_condition(prefix, unit))
+
+    def number_condition(self, prefix: str, unit: str) -> Condition:
+        """Return the condition on number_index alone."""
+        return or_(*self.number_conditions(prefix, unit))
+
+    def number_conditions(self, prefix: str, unit: str) -> tuple[Condition, Condition]:
+        """Return the condition of plain numbers, and that of ranges."""
+        c = self.tables.numbers.c
+        points, ranges = self.bind(BigInteger()), self.bind(BigInteger())
+        low = self.bind(Double())
+        high = self.bind(Double()) if prefix in ("eq", "ne", "ap") else low
+        point, wide = _number(prefix, c.low, c.high, low, high)
+        found = and_(c.parameter == points, point), and_(c.parameter == ranges, wide)
+        if not unit:
+            return found
+        named = self.bind(BigInteger())
+        of_unit = c.unit == named if unit == "unit" else or_(c.code == named, c.text == named)
+        return and_(found[0], of_unit), and_(found[1], of_unit)
+
+    def date_condition(self, prefix: str) -> Condition:
+        """Return the condition on date_index alone."""
+        return or_(*self.date_conditions(prefix))
+
+    def date_conditions(self, prefix: str) -> tuple[Condition, ...]:
+        """Return conditions of which one must hold, each answered by an index of its own."""
+        c = self.tables.dates.c
+        parameter, low, high = (self.bind(BigInteger()) for _ in range(3))
+        if prefix not in ("gt", "ge", "ap"):
+            return (and_(c.parameter == parameter, _interval(prefix, c.low, c.high, low, high, "")),)
+        near, far = (_interval(prefix, c.low, c.high, low, high, part) for part in ("near", "far"))
+        return and_(c.parameter == parameter, near), and_(c.parameter == parameter, far)
+
+    def side(self, table: Any, condition: Condition) -> Condition:
+        """Return whether the resource has a row in a side table."""
+        return exists(select(literal_column("1")).where(self.own(table), condition))
+
+    # -- logic ----------------------------------------------------------------------------------------------------
+
+    def both(self, parts: Sequence[Clause]) -> Condition:
+        """AND."""
+        return and_(*(part.sql(self) for part in parts))
+
+    def either(self, parts: Sequence[Clause]) -> Condition:
+        """OR."""
+        return or_(*(part.sql(self) for part in parts))
+
+    def negation(self, part: Clause) -> Condition:
+        """NOT; a date of the row may be NULL, and what is asked of it then does not hold."""
+        condition = part.sql(self)
+        return not_(func.coalesce(condition, false()) if _asks_row_date(part) else condition)
+
+    # -- tokens, and what drives a statement: by dialect ------------------------------------------------------------
+
+    def one_token(self) -> Condition:
+        """Return whether the resource has one token."""
+        raise NotImplementedError
+
+    def any_token(self) -> Condition:
+        """Return whether the resource has one of a list of tokens."""
+        raise NotImplementedError
+
+    def many_tokens(self) -> Condition:
+        """Return whether the resource has one of a long list of tokens."""
+        return self.any_token()
+
+    def all_tokens(self, count: int) -> Condition:
+        """Return whether the resource has every one of `count` tokens."""
+        raise NotImplementedError
+
+    def some_ids(self) -> Condition:
+        """Return whether the id is in a list."""
+        raise NotImplementedError
+
+    def types(self) -> Condition:
+        """Return whether the type is in a list."""
+        raise NotImplementedError
+
+    def joined(self, clause: Joined) -> Condition:
+        """Return whether a resource at the other end of a reference matches."""
+        return joins.exists_(self, clause)
+
+    def linked(self) -> Condition:
+        """Return whether the resource refers to one of a list of places."""
+        return self.row.c.key.in_(joins.linked(self.among(reference_index.c.target)))
+
+    def among(self, column: ColumnElement[Any]) -> Condition:
+        """Return whether a column holds one of a list of hashes."""
+        raise NotImplementedError
+
+    def keys(self, clause: Clause) -> Any:
+        """Return a SELECT of the keys that match, from an index alone; None where the clause has none."""
+        if isinstance(clause, Joined) and clause.drives:
+            return joins.keys(self, clause)
+        return self.range_keys(clause)
+
+    def led(self, clause: Led) -> Condition:
+        """Return whether a row is one of the few that an index finds first."""
+        raise NotImplementedError
+
+    def range_keys(self, clause: Clause) -> Any:
+        """Return a SELECT of the keys that a range, or an OR of ranges, leads to, each index asked by itself.
+
+        SQLite has an OR's rows looked for ten times as long, as it must remember which it has met (20,000 in 70 ms).
+        """
+        if isinstance(clause, Led):
+            return self.range_keys(clause.part)
+        if isinstance(clause, Interval) and clause.leads:
+            return self._each(self.tables.dates, self.date_conditions(clause.prefix))
+        if isinstance(clause, Interval) and clause.drives:
+            other = self.tables.row.alias()
+            with joins.at(self, other, other.c.key):
+                condition = clause.sql(self)
+            return select(*self.identity(other)).where(*place(other, typed=True), condition)
+        if isinstance(clause, Number) and clause.leads:
+            return self._each(self.tables.numbers, self.number_conditions(clause.prefix, clause.unit))
+        if isinstance(clause, Either) and all(is_range(part) for part in clause.parts):
+            return union_all(*(bare(self.range_keys(part)) for part in clause.parts))
+        return None
+
+    def _each(self, table: FromClause, conditions: Sequence[Condition]) -> Any:
+        found = [select(*self.identity(table)).where(condition) for condition in conditions]
+        return found[0] if len(found) == 1 else union_all(*found)
+
+    def token_rows(self, clause: Clause) -> Select[Any]:
+        """Return one row for each resource that matches a clause of tokens alone, from the index of tokens alone."""
+        raise NotImplementedError
+
+    def recent(self, columns: Columns, clause: Clause, place: Sequence[Condition]) -> Select[Any]:
+        """Return what `page` does, where the index of when versions ceased to be current is to give the rows."""
+        return self.page(columns, clause, place)
+
+    def page(
+        self,
+        columns: Columns,
+        clause: Clause,
+        place: Sequence[Condition],
+        *,
+        in_order: bool = False,
+        is_selective: bool = False,
+        is_by_key: bool = False,
+    ) -> Select[Any]:
+        """Return SELECT columns of live resources at `place` (tenant, type) that match the clause.
+
+        `in_order`: the index of the sort key is to give the rows, as very many match (a matter of SQLite);
+        `is_selective`: those that match are to be found first and then sorted; `is_by_key`: by nothing but their keys
+        (matters of PostgreSQL).
+        """
+        raise NotImplementedError
+
+
+def _asks_row_date(clause: Clause) -> bool:
+    if isinstance(clause, Both | Either):
+        return any(_asks_row_date(part) for part in clause.parts)
+    if isinstance(clause, Negation):
+        return _asks_row_date(clause.part)
+    return isinstance(clause, Interval) and clause.where == "date"
+
+
+def bare(keys: Any) -> Any:
+    """Return a SELECT that can stand in a UNION; SQLite takes no UNION in another."""
+    if not isinstance(keys, CompoundSelect):
+        return keys
+    inner = keys.subquery()
+    return select(*inner.c)
+
+
+# ---- intervals and numbers -------------------------------------------------------------------------------------------
+
+
+def _interval(
+    prefix: str, start: Any, end: Any, low: Any, high: Any, part: str, reading: Reading | None = None
+) -> Condition:
+    """Say in SQL what hie.store.search.intervals says in Python.
+
+    An index knows where intervals start. `near` are those that start in the range or up to a day before it, nearly all;
+    `far` are longer ones that start earlier, from a partial index. Without a part: all of them, not by an index.
+    """
+    above, below = _bounds(start, reading)
+    match prefix:
+        case "eq":
+            return and_(above >= low, below < high, end <= high)
+        case "ne":
+            return and_(start.is_not(None), or_(start < low, end > high))
+        case "lt":
+            return below < low
+        case "le":
+            return and_(below < high, or_(start < low, end <= high))
+        case "sa":
+            return above >= high
+        case "eb":
+            return and_(below < low, end <= low)
+    after = high if prefix == "gt" else low
+    all_of_it = {
+        "gt": end > high,
+        "ge": or_(start >= low, end > high),
+        "ap": and_(below < high, end > low),
+    }[prefix]
+    if part == "near":
+        bounded = and_(above >= after - _DAY, below < high) if prefix == "ap" else above >= after - _DAY
+        return and_(bounded, all_of_it)
+    if part == "far":
+        return and_(end - start > _DAY, end > after, start < after - _DAY, all_of_it)
+    return and_(start.is_not(None), all_of_it)
+
+
+def _bounds(column: Any, reading: Reading | None) -> tuple[Any, Any]:
+    """Return the column as it is compared with lower and with upper bounds; an expression is hidden from indexes."""
+    hidden = column + literal_column("0")
+    return hidden if reading == "rising" else column, hidden if reading == "falling" else column
+
+
+def _moment(prefix: str, column: Any, low: Any, high: Any, reading: Reading | None) -> Condition:
+    above, below = _bounds(column, reading)
+    match prefix:
+        case "eq" | "ap":
+            return and_(above >= low, below < high)
+        case "ne":
+            return or_(column < low, column >= high)
+        case "gt" | "sa":
+            return above >= high
+        case "lt" | "eb":
+            return below < low
+        case "ge":
+            return above >= low
+    return below < high
+
+
+def _number(prefix: str, start: Any, end: Any, low: Any, high: Any) -> tuple[Condition, Condition]:
+    """Return the condition of a plain number, by its `start` alone, and that of a range."""
+    match prefix:
+        case "eq":
+            return and_(start >= low, start < high), and_(start >= low, end < high)
+        case "ne":
+            return or_(start < low, start >= high), or_(start < low, end >= high)
+        case "gt":
+            return start > low, end > low
+        case "lt":
+            return start < low, start < low
+        case "ge":
+            return start >= low, end >= low
+        case "le":
+            return start <= low, start <= low
+        case "sa":
+            return start > low, start > low
+        case "eb":
+            return start < low, end < low
+    return and_(start >= low, start < high), and_(start < high, end >= low)
