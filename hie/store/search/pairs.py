@@ -15,7 +15,7 @@ from typing import Any
 from hie.store.crypto import Blind
 from hie.store.search import composite
 from hie.store.search.blinding import hash_of
-from hie.store.search.clauses import Clause, Number, either
+from hie.store.search.clauses import Clause, Either, Number, either
 from hie.store.search.criteria import Criterion, compile_
 from hie.store.search.plan import plan_of
 
@@ -53,5 +53,5 @@ def _pair(code: str, asked: Sequence[Criterion], blind: Blind, type_name: str) -
 def _of_ranges(asked: Criterion, blind: Blind, type_name: str) -> list[Clause]:
     """Return the same numbers among ranges alone: samples are such, and no composite has them."""
     clause = compile_(asked, blind, type_name).clause
-    parts = clause.parts if hasattr(clause, "parts") else (clause,)
+    parts = clause.parts if isinstance(clause, Either) else (clause,)
     return [replace(part, parameter=_NOTHING) for part in parts if isinstance(part, Number)]

@@ -10,14 +10,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hie.store.search.clauses import REFERENCE, AllTokens, AnyToken, Both, Clause, Token, both
+from hie.store.search.clauses import RANGE, REFERENCE, AllTokens, AnyToken, Both, Clause, Token, both
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
 
 
 def settled(store: ResourceStore, clause: Clause) -> Clause:
-    """Return the clause so that tokens which the statistics do not count among the common ones lead it."""
+    """Return the clause so that tokens which the statistics do not count among the common ones lead it.
+
+    Tokens that stand behind dates stay there: where a date leads, pages are in its order, which must not change with
+    the statistics from one page to the next.
+    """
     if clause.rank <= REFERENCE or store.at is not None:  # what is past has tokens of its own
         return clause
     common = store.database.common_tokens()
@@ -29,6 +33,8 @@ def settled(store: ResourceStore, clause: Clause) -> Clause:
 
 def _led(part: Clause, common: frozenset[int]) -> Clause:
     """Return a rare token with the rank of what leads to few; anything else as it is."""
+    if part.rank >= RANGE:
+        return part
     match part:
         case Token(hash_) if hash_ not in common:
             return replace(part, rank=REFERENCE)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from hie.store.resources import ResourceStore
-from hie.store.search import explanation, query
+from hie.store.search import explanation, query, rare
+from hie.store.search.clauses import CATEGORY, REFERENCE, STRING, Interval, Token, both
 from hie.store.statistics import Common
 from hie.store.store import Store
 from tests.builders import patient
@@ -43,6 +44,15 @@ def test_a_rare_name_leads_and_a_common_one_does_not(filled: Store, bind: Bind) 
     assert APART not in sql_of(bind(), ("family", "common"), ("gender", "female"))
     assert APART in sql_of(bind(), ("given:exact", "Rare,Nobody"))
     assert APART not in sql_of(bind(), ("given:exact", "Rare,Usual"))
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_what_stands_behind_dates_stays_there(filled: Store, bind: Bind) -> None:
+    """Pages are in the order of what leads, whatever the statistics say by the next one."""
+    assert 7 not in (filled.database.common_tokens() or ())
+    token, day = Token(7, CATEGORY), Interval("date", "ge", 0, 1)
+    assert rare.settled(bind(), both([token, day])) == both([token, day])
+    assert rare.settled(bind(), both([Token(7, STRING), day])).rank == REFERENCE
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
