@@ -75,6 +75,13 @@ class Exchange:
                 time.sleep(0.02)
         raise AssertionError(f"the server did not answer: {self.log.read_text()[-3000:]}")
 
+    def restart(self, *, workers: int, threads: int) -> None:
+        """Serve with other processes and threads."""
+        self.stop()
+        self.workers = workers
+        self._environment["HIE_THREADS"] = str(threads)
+        self.start()
+
     def kill(self) -> None:
         """SIGKILL every process of the server at once, as a power switch would."""
         assert self._process is not None
