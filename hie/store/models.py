@@ -84,7 +84,7 @@ resource = Table(
     Index("ix_resource_type_key", "tenant", "type", "key"),
     Index("ix_resource_type_updated", "tenant", "type", "updated", "key"),
     Index("ix_resource_type_date", "tenant", "type", "date_low", "key"),
-    # What is longer than a day reaches into ranges it does not start in: hie.store.search.statements.
+    # What is longer than a day reaches into ranges it does not start in: hie.store.search.sql.
     Index(
         "ix_resource_type_date_far",
         "tenant",

@@ -27,6 +27,8 @@ MOST_LOCKS_AT_ONCE = 20
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?", re.ASCII)
 
 
+#: Content beyond so many bytes goes as a value of its own: in a message it is twice as long, as text.
+MOST_IN_A_MESSAGE = 1_000_000
 #: New versions beyond so many wait in a file.
 MANY = 2_000
 
@@ -234,6 +236,8 @@ class UnitOfWork:
             return None
         ((place, written),) = self._pending.items()
         if contained.concerns(written) or len(self._references) > MOST_LOCKS_AT_ONCE:
+            return None
+        if written.sealed is not None and len(written.sealed) > MOST_IN_A_MESSAGE:
             return None
         return written if all(read == place for read in self._ahead) else None
 

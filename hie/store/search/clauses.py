@@ -195,7 +195,7 @@ class Interval(Clause):
     """A date of the resource stands to [low, high) as the prefix says.
 
     `where`: "updated" and "date" are columns of the resource row, "index" is the side table, under `parameter`.
-    `part` asks for "near" or "far" intervals only, which together are all (hie.store.search.statements).
+    `part` asks for "near" or "far" intervals only, which together are all (hie.store.search.sql).
     `drives`: its rows are few and come first (hie.store.search.drivers).
     """
 

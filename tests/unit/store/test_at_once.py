@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,8 @@ from psycopg.errors import UniqueViolation
 from sqlalchemy import Table, event, func, select, text
 
 from hie.errors import BrokenReference, Gone, Referenced
-from hie.store import at_once
+from hie.fhir import json_format
+from hie.store import at_once, unit_of_work
 from hie.store.check import check
 from hie.store.database import PostgresWriter
 from hie.store.models import audit, custom_version, data_key, resource
@@ -271,3 +273,18 @@ def test_the_record_has_every_column_of_the_audit_table(store: Store) -> None:
     columns = store.database.connection().execute(
         text("SELECT column_name FROM information_schema.columns WHERE table_name = 'audit'")).scalars().all()
     assert set(columns) == set(at_once.AUDIT)
+
+
+def test_large_content_is_no_part_of_a_message(
+    store: Store, bind: Bind, answers: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_of_work, "MOST_IN_A_MESSAGE", 500)
+    large = {"resourceType": "Binary", "contentType": "text/plain", "data": secrets.token_hex(4_000)}
+    id_ = create(bind(), large)
+    changed = {**large, "id": id_, "data": secrets.token_hex(4_000)}
+    bind().transact(lambda inside: inside.update("Binary", id_, changed))
+    assert answers == []
+    assert json_format.parse(bind().read("Binary", id_).content or b"")["data"] == changed["data"]
+    create(bind(), {"resourceType": "Basic", "code": {"text": "x"}})
+    assert answers == [True]
+    assert check(store).problems == []
