@@ -123,7 +123,7 @@ def _current(table: Any, low: int, high: int) -> list[ColumnElement[bool]]:
 
 
 def _restricted(store: ResourceStore, table: Any, type_name: str, letter: str) -> list[ColumnElement[bool]]:
-    """A version is shown where the grant covers the resource as it stands."""
+    """A version is shown where the grant covers what it was, and the resource as it stands."""
     restriction = search_engine.restriction(store, type_name, letter)
     if restriction is None:
         return []
@@ -132,7 +132,8 @@ def _restricted(store: ResourceStore, table: Any, type_name: str, letter: str) -
     allowed = select(resource.c.id).where(
         resource.c.tenant == store.tenant, resource.c.type == type_name, restriction
     )
-    return [table.c.id.in_(allowed)]
+    then = search_engine.restriction_then(store, type_name, letter)
+    return [table.c.id.in_(allowed), *([] if then is None else [then])]
 
 
 def _system(store: ResourceStore, table: Any) -> ColumnElement[bool]:

@@ -133,7 +133,9 @@ class ResourceStore:
         row = self._permitted_row(type, id)
         if row.vid != vid:
             parameters = {"tenant": self.tenant, "type": type, "id": id, "vid": vid}
-            row = self.connection().execute(_OLD, parameters).first()
+            then = search_engine.restriction_then(self, type, "r")
+            old = _OLD if then is None else _OLD.where(then)
+            row = self.connection().execute(old, parameters).first()
         if row is None:
             raise NotFound(f"{type}/{id} has no version {vid}.", expression=type)
         version = self.open([row])[0]

@@ -4,6 +4,8 @@ import pytest
 
 from tests.builders import observation, patient
 
+CATEGORIES = "http://terminology.hl7.org/CodeSystem/observation-category"
+
 
 @pytest.mark.proves("interaction:history-instance")
 def test_the_history_of_an_instance_lists_every_version_newest_first(fhir):
@@ -122,6 +124,38 @@ def test_the_history_of_what_never_was_is_not_found(fhir):
 )  # fmt: skip
 def test_a_parameter_that_history_does_not_have_is_refused(fhir, query, code, expression):
     fhir.get(f"Patient/_history?{query}").refused(400, code, expression)
+
+
+@pytest.mark.parametrize("scope", ["category:not=vital-signs", "category=laboratory", "derived-from:missing=true"])
+def test_conditions_hold_of_each_version_and_of_the_resource_as_it_stands(client, fhir, scope):
+    """A deleted resource has no values, and matches every :not; what it was must not be opened by that."""
+    laboratory, vital = ([{"coding": [{"system": CATEGORIES, "code": code}]}] for code in ("laboratory", "vital-signs"))
+    shown = observation(id="open", category=laboratory)
+    derived = [{"reference": "Observation/open"}]
+    secret = observation(id="x", category=vital, derivedFrom=derived, note=[{"text": "secret"}])
+    fhir.put("Observation/open", shown)
+    for one in (secret, secret | {"status": "amended"}):
+        fhir.put("Observation/x", one)
+    narrow = client(f"system/Observation.rs?{scope}")
+    fhir.delete("Observation/x")
+    for url in ("Observation/x", "Observation/x/_history", "Observation/x/_history/1", "Observation/x/_history/2",
+                "Observation/x/_history/3", "Observation/x/$diff?fromVersion=1&toVersion=2", "Observation/x/$meta"):
+        narrow.get(url).refused(404, "not-found")
+    for url in ("Observation/_history", "_history"):
+        answer = narrow.get(url)
+        assert ([one["id"] for one in answer.resources()], answer.json["total"]) == (["open"], 1)
+    fhir.put("Observation/x", shown | {"id": "x"})
+    assert narrow.get("Observation/x").vid == "4"
+    for url in ("Observation/x/_history/1", "Observation/x/$diff?fromVersion=1"):
+        narrow.get(url).refused(404, "not-found")
+    for url in ("Observation/x/_history", "Observation/_history?_count=2", "_history?_count=2"):
+        rows = narrow.get(url).entries()
+        assert [row["response"]["etag"] for row in rows[:2]] == ['W/"4"', 'W/"3"'], "that it was deleted is told"
+        assert "resource" not in rows[1]
+    assert narrow.get("Observation/x/_history").json["total"] == 2
+    fhir.put("Observation/x", shown | {"id": "x", "status": "amended"})
+    assert narrow.get("Observation/x/_history/4").status == 200
+    assert fhir.get("Observation/x/_history").json["total"] == 5
 
 
 def test_history_shows_only_what_the_token_covers(client, fhir):

@@ -59,7 +59,7 @@ from hie.store.search.clauses import (
 )
 from hie.store.search.criteria import Compiled, Criterion, Verify
 from hie.store.search.cursors import Cursors
-from hie.store.search.grants import check_scope, matches, restriction
+from hie.store.search.grants import check_scope, matches, restriction, restriction_then
 from hie.store.search.index import IndexRows
 from hie.store.search.ordering import Key, Phase, Position, Way
 from hie.store.search.query import Containment, SearchQuery, parse
@@ -72,7 +72,8 @@ from hie.store.versions import StoredVersion
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
 
-__all__ = ["SearchPage", "Unstored", "check_scope", "match", "match_unstored", "matches", "restriction", "search"]
+__all__ = ["SearchPage", "Unstored", "check_scope", "match", "match_unstored", "matches", "restriction",
+           "restriction_then", "search"]
 
 #: Without _total, a page that does not hold all matches counts them up to here, where that costs little.
 COUNTED = 1_000

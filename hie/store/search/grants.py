@@ -9,13 +9,14 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, and_, exists, literal_column, or_, select
 
 from hie.errors import FhirError, Forbidden
 from hie.fhir import search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.scopes import Grant, Scope, ScopeError, parse_grant
 from hie.store.crypto import Blind
+from hie.store.models import DELETED, ERASED, resource_history
 from hie.store.search import criteria
 from hie.store.search.clauses import (
     AllTokens,
@@ -36,7 +37,7 @@ from hie.store.search.clauses import (
 from hie.store.search.criteria import Reading
 from hie.store.search.index import IndexRows
 from hie.store.search.statements import sql_for
-from hie.store.search.tables import CURRENT, Tables
+from hie.store.search.tables import CURRENT, PAST, Tables
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
@@ -90,7 +91,21 @@ def restriction(
     if asked is None:
         return None
     values = asked.values()
-    return asked.sql(sql_for(store.database.dialect, tables=tables, supply=lambda: next(values)))
+    holds = asked.sql(sql_for(store.database.dialect, tables=tables, supply=lambda: next(values)))
+    # What was deleted has no values at all: no :not and no :missing may open what it was.
+    return holds if tables.is_past else and_(holds, *tables.live)
+
+
+def restriction_then(store: ResourceStore, type_name: str, letter: str) -> ColumnElement[bool] | None:
+    """Return the grant's WHERE for rows of `resource_history`, of which what they were is asked; None: no restriction.
+
+    That a resource was deleted for a time, or that a version was erased, is told with the resource as it stands.
+    """
+    holds = restriction(store, type_name, letter, PAST)
+    if holds is None:
+        return None
+    empty = resource_history.c.method.in_((DELETED, ERASED))
+    return or_(empty, exists(select(literal_column("1")).where(*PAST.live, holds)))
 
 
 def matches(store: ResourceStore, type_name: str, rows: IndexRows, queries: Sequence[Query]) -> bool:
