@@ -91,6 +91,13 @@ def urls(answer: Any) -> list[str]:
 
 REPORTS = "DiagnosticReport/r1 DiagnosticReport/r2 DiagnosticReport/r3"
 PARTS = "DiagnosticReport/r1#x DiagnosticReport/r2#x DiagnosticReport/r3#x DiagnosticReport/r3#y Observation/both#z"
+OWN = "Observation/alone Observation/both Medication/m"
+ALL_PARTS = ("DiagnosticReport/r1#x DiagnosticReport/r1#y DiagnosticReport/r2#x DiagnosticReport/r3#x "
+             "DiagnosticReport/r3#y Observation/both#z MedicationRequest/q1#m MedicationRequest/q2#m "
+             "MedicationRequest/q3#m MedicationRequest/q3#n MedicationDispense/d1#q")  # fmt: skip
+ALL_CONTAINERS = (f"{REPORTS} Observation/both MedicationRequest/q1 MedicationRequest/q2 MedicationRequest/q3 "
+                  "MedicationDispense/d1")  # fmt: skip
+ALL_ALONE = " ".join(f"{one['resourceType']}/{one['id']}" for one in WORLD)
 FOUND = [
     ("Observation?code=8867-4", "Observation/alone Observation/both"),
     ("Observation?code=8867-4&_contained=false&_containedType=contained", "Observation/alone Observation/both"),
@@ -119,6 +126,46 @@ FOUND = [
     ("Observation?_contained=true&_lastUpdated=lt2000", ""),
     ("?_type=Observation&_contained=true&code=8480-6", "DiagnosticReport/r1"),
     ("Patient/p/Observation?_contained=true", "DiagnosticReport/r3"),
+    # several types, all of them, and a compartment
+    ("?_contained=true", ALL_CONTAINERS),
+    ("?_contained=true&_containedType=contained", ALL_PARTS),
+    ("?_contained=both", ALL_ALONE),
+    ("?_contained=both&_containedType=contained", f"{ALL_ALONE} {ALL_PARTS}"),
+    ("?_contained=false&_type=Observation,Medication", "Observation/alone Observation/both Medication/m"),
+    ("?_type=Observation,Medication&_contained=true&code=8867-4,2",
+     f"{REPORTS} Observation/both MedicationRequest/q1 MedicationRequest/q3"),
+    ("?_type=Observation,Medication&_contained=true&code=8480-6,2&_containedType=contained",
+     "DiagnosticReport/r1#y MedicationRequest/q1#m MedicationRequest/q3#n"),
+    ("?_type=Observation,Medication&_contained=both&code=8867-4,1",
+     f"Observation/alone Observation/both Medication/m {REPORTS}"),
+    ("?_type=Observation,Medication&_contained=both&code=8867-4,1,9&_containedType=contained",
+     f"Observation/alone Observation/both Medication/m {PARTS} MedicationRequest/q3#m"),
+    ("?_type=Observation,Medication&_contained=both&code:text=remedy,heart rate&_id=m,z&_containedType=contained",
+     "Medication/m Observation/both#z MedicationRequest/q1#m MedicationRequest/q2#m MedicationRequest/q3#m"),
+    ("?_type=Observation,Medication&_contained=both&code:text=remedy 1,heart rate", f"{OWN} {REPORTS}"),
+    ("?_type=Observation,Medication&_contained=true&_filter=code eq 9 or code eq 8480-6",
+     "DiagnosticReport/r1 MedicationRequest/q3"),
+    ("?_type=Observation,Medication&_contained=true&code:not=8867-4,2&_containedType=contained",
+     "DiagnosticReport/r1#y MedicationRequest/q2#m MedicationRequest/q3#m"),
+    ("?_type=Observation,MedicationRequest&_contained=true&subject:Patient.family=smith",
+     "DiagnosticReport/r3 MedicationDispense/d1"),
+    ("?_type=Observation,MedicationRequest&_contained=true&subject:missing=true&_containedType=contained",
+     "DiagnosticReport/r1#x DiagnosticReport/r1#y DiagnosticReport/r2#x DiagnosticReport/r3#y Observation/both#z"),
+    ("?_type=Patient,Encounter&_contained=true", ""),
+    ("?_contained=true&_id=x,q&_containedType=contained",
+     "DiagnosticReport/r1#x DiagnosticReport/r2#x DiagnosticReport/r3#x MedicationDispense/d1#q"),
+    ("?_contained=true&_id:not=x,y&_type=Observation,MedicationRequest", "Observation/both MedicationDispense/d1"),
+    ("?_contained=true&_lastUpdated=ge2000&_type=Observation,Patient", f"{REPORTS} Observation/both"),
+    ("Patient/p/*?_contained=true", "DiagnosticReport/r3 MedicationDispense/d1"),
+    ("Patient/p/*?_contained=both&_containedType=contained&_type=Patient,MedicationRequest,Observation,DiagnosticReport",
+     "Patient/p Observation/alone DiagnosticReport/r2 MedicationRequest/q1 MedicationRequest/q2 MedicationRequest/q3 "
+     "MedicationRequest/q4 DiagnosticReport/r3#x MedicationDispense/d1#q"),
+    ("?_type=Observation,Medication&_contained=both&code=8480-6,1,2&_sort=-_lastUpdated",
+     "MedicationRequest/q3 MedicationRequest/q1 Medication/m DiagnosticReport/r1"),
+    ("?_type=Observation,Medication&_contained=both&code:text=remedy,a&code=1,3&_sort=_id",
+     "Medication/m MedicationRequest/q2"),
+    ("?_type=Observation,Medication&_contained=true&code=8480-6,2,3&_containedType=contained&_sort=-_id",
+     "DiagnosticReport/r1#y MedicationRequest/q3#n MedicationRequest/q1#m MedicationRequest/q2#m"),
     # sorted: containers by what every resource has, contained resources by their own parameters
     ("Observation?_contained=both&_sort=_id", f"Observation/alone Observation/both {REPORTS}"),
     ("Observation?_contained=true&code=8867-4&_containedType=contained&_sort=-_id",
@@ -134,6 +181,11 @@ FOUND = [
     ("Observation?_contained=true&_id=x&_include=Observation:subject&_containedType=contained",
      "DiagnosticReport/r1#x DiagnosticReport/r2#x DiagnosticReport/r3#x Patient/p"),
     ("Medication?_contained=true&code=3&_revinclude=Provenance:target", "MedicationRequest/q2"),
+    ("?_type=Observation,MedicationRequest&_contained=true&_id=x,q&_include=*&_containedType=contained",
+     "DiagnosticReport/r1#x DiagnosticReport/r2#x DiagnosticReport/r3#x MedicationDispense/d1#q "
+     "Patient/p Medication/m"),
+    ("?_type=Observation,Medication&_contained=true&code=3,96&_include=MedicationRequest:subject",
+     "MedicationRequest/q2 Patient/p"),
     # chains end in what is contained and referred to
     ("MedicationRequest?medication.code=2", "MedicationRequest/q1"),
     ("MedicationRequest?medication._id=m&status=active",
@@ -163,7 +215,7 @@ def test_contained_resources_are_found(filled: Fhir, count: str) -> None:
             back = urls(last) + back
         assert back == found, search
         assert found == expected.split(), search
-        matches = [one for one in found if one != "Patient/p" or "_include" not in search]
+        matches = [one for one in found if one not in ("Patient/p", "Medication/m") or "_include" not in search]
         assert totals == {len(matches)} == {filled.total(search)}, search
 
 
@@ -205,9 +257,14 @@ REFUSED = [
     ("Observation?_contained=true&_contained=both", "invalid", "_contained", "given twice"),
     ("Observation?_contained:exact=true", "invalid", "_contained", "no modifiers"),
     ("Observation?_containedType=x", "invalid", "_containedType", "container, contained"),
-    ("?_contained=true", "not-supported", "_contained", "for one type"),
-    ("?_type=Observation,Patient&_contained=true", "not-supported", "_contained", "for one type"),
-    ("Patient/p/*?_contained=both", "not-supported", "_contained", "for one type"),
+    ("?_contained=true&code=1", "invalid", "code", "no search parameter"),
+    ("?_type=Observation,Patient&_contained=true&code=1", "invalid", "code", "no search parameter"),
+    ("?_type=Observation,Patient&_contained=true&_sort=_tag", "not-supported", "_sort", "by _id and _lastUpdated"),
+    ("?_type=Observation,Media&_contained=true&_has:DiagnosticReport:result,media:status=final", "invalid",
+     "_has:DiagnosticReport:result,media:status", "no search parameter"),
+    ("?_contained=true&_list=1", "not-supported", "_has", "only its container"),
+    ("Patient/p/*?_contained=both&_containedType=contained&_revinclude=Provenance:target", "not-supported",
+     "_revinclude", "only its container"),
     ("Observation?_contained=true&_sort=date", "not-supported", "_sort", "by _id and _lastUpdated"),
     ("Observation?_contained=true&_containedType=contained&_revinclude=Provenance:target", "not-supported",
      "_revinclude", "only its container"),
@@ -270,6 +327,58 @@ def test_a_token_without_a_scope_for_the_contained_type_is_refused(
     token.get("Observation?_contained=true").refused(403, "forbidden")
     token.get("Observation?_contained=both&_containedType=contained").refused(403, "forbidden")
     token.get("MedicationRequest?medication:Medication.code=2").refused(403, "forbidden")
+    token.get("?_type=Observation,MedicationRequest&_contained=true").refused(403, "forbidden")
+    assert urls(token.get("?_contained=true&_containedType=contained")) == []  # of its own types, in containers of them
+
+
+OVER_TYPES = [
+    # scopes, types, the contained resources of these, those that stand by themselves
+    (["system/Observation.rs"], "?", "Observation/both#z", "Observation/alone Observation/both"),
+    (["system/Medication.rs", "system/MedicationDispense.rs", "system/MedicationRequest.rs?status=active"], "?",
+     "MedicationRequest/q1#m MedicationRequest/q2#m MedicationRequest/q3#m MedicationRequest/q3#n "
+     "MedicationDispense/d1#q",
+     "Medication/m MedicationRequest/q1 MedicationRequest/q2 MedicationRequest/q3 MedicationRequest/q4 "
+     "MedicationDispense/d1"),
+    (["system/MedicationRequest.rs", "system/Medication.rs?code=2", "system/Observation.rs?code=8480-6",
+      "system/DiagnosticReport.rs?status=preliminary"], "?_type=Medication,Observation&",
+     "MedicationRequest/q1#m MedicationRequest/q3#n", ""),
+    (["system/MedicationRequest.rs", "system/Medication.rs?code=2", "system/Observation.rs?code=8867-4",
+      "system/DiagnosticReport.rs?status=preliminary"], "?_type=Medication,Observation&",
+     "DiagnosticReport/r3#x DiagnosticReport/r3#y Observation/both#z MedicationRequest/q1#m MedicationRequest/q3#n",
+     "Observation/alone Observation/both"),
+    (["system/Observation.rs?patient=Patient/p", "system/DiagnosticReport.rs", "system/MedicationDispense.rs",
+      "system/MedicationRequest.rs?patient=Patient/q"], "Patient/p/*?", "DiagnosticReport/r3#x",
+     "Observation/alone DiagnosticReport/r2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("scopes", "asked", "parts", "alone"), OVER_TYPES, ids=range(len(OVER_TYPES)))
+def test_a_search_over_types_tells_a_token_only_of_what_its_scopes_cover(
+    filled: Fhir, client: Callable[..., Fhir], clock: Clock, scopes: list[str], asked: str, parts: str, alone: str
+) -> None:
+    token, inside, own = client(*scopes), parts.split(), alone.split()
+    holding = list(dict.fromkeys(one.partition("#")[0] for one in inside))
+    expected = {
+        "_contained=true": holding,
+        "_contained=true&_containedType=contained": inside,
+        "_contained=both": [*own, *(one for one in holding if one not in own)],
+        "_contained=both&_containedType=contained": [*own, *inside],
+    }
+    then = instant(clock())
+    clock.forward(10)
+    for more in ("", "&_sort=_id", "&_sort=-_lastUpdated", f"&_asOf={then}", "&_lastUpdated=gt2000", "&_id:not=zz"):
+        for how, all_ in expected.items():
+            answer = token.get(f"{asked}{how}&_total=accurate{more}")
+            found = urls(answer)
+            assert sorted(found) == sorted(all_) if "_sort" in more else found == all_, (how, more)
+            assert answer.json["total"] == len(all_), (how, more)
+            assert follow(token, token.get(f"{asked}{how}{more}&_count=1")) == found, (how, more)
+    # its containers are deleted, so what they contained is no longer covered by what they are now
+    for place in holding:
+        assert filled.delete(place).status == 200
+    assert token.total(f"{asked}_contained=true") == 0
+    before = urls(token.get(f"{asked}_contained=true&_containedType=contained&_asOf={then}"))
+    assert before == ([] if any("?" in one for one in scopes) else inside)
 
 
 def test_a_chain_into_a_contained_resource_is_held_to_the_scopes_of_its_type(

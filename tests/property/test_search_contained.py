@@ -92,7 +92,7 @@ def contained(world: World) -> Iterator[tuple[Place, Json]]:
             yield place, part
 
 
-def pages(store: ResourceStore, type_name: str, parameters: list[tuple[str, str]]) -> tuple[list[str], set[int | None]]:
+def pages(store: ResourceStore, type_name: str | None, parameters: list[tuple[str, str]]) -> tuple[list[str], set[int | None]]:
     """Follow the next links; return what was found in order, and the totals that the pages gave."""
     found: list[str] = []
     totals: set[int | None] = set()
@@ -141,6 +141,14 @@ def asked_of(draw: st.DrawFn) -> tuple[str, list[Asked]]:
     return type_name, [one for one in asked if "subject ne" not in one[1]]
 
 
+@st.composite
+def asked_of_several(draw: st.DrawFn) -> tuple[list[str], list[Asked]]:
+    """A search over several types, by what they have in common."""
+    types = draw(st.sampled_from([["Observation", "Patient"], ["Encounter", "Observation", "Patient"]]))
+    common = plain.common_criterion("Observation").filter(lambda one: not one[0].endswith(":missing"))
+    return types, [draw(common) for _ in range(draw(st.sampled_from([0, 1, 2])))]
+
+
 @pytest.mark.proves("parameter:_contained", "parameter:_containedType")
 def test_what_is_contained_is_found_as_a_plain_filter_finds_it(
     lived: History, bind: Callable[..., ResourceStore], store: Store
@@ -150,7 +158,7 @@ def test_what_is_contained_is_found_as_a_plain_filter_finds_it(
     latest = lived.at(times[-1])
     stores = [(bind(*scopes), visible) for scopes, visible in GRANTS]
 
-    @settings(max_examples=180, deadline=None, database=None, derandomize=True,
+    @settings(max_examples=200, deadline=None, database=None, derandomize=True,
               suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])  # fmt: skip
     @given(st.data())
     def law(data: st.DataObject) -> None:
@@ -158,18 +166,22 @@ def test_what_is_contained_is_found_as_a_plain_filter_finds_it(
         type_name, asked = data.draw(asked_of())
         if here.grant.types("s").isdisjoint([type_name]):
             type_name, asked = "Observation", []
+        types = [type_name]
+        if data.draw(st.booleans()):
+            types, asked = data.draw(asked_of_several())
+            types = [one for one in types if one in here.grant.types("s")]
         at = data.draw(st.sampled_from([None, None, *times[-30::3]]))
         world = latest if at is None else lived.at(at)
         which = data.draw(st.sampled_from(["true", "both"]))
         whole = data.draw(st.booleans())
-        sort = data.draw(st.sampled_from(["", "", "_id", "-_lastUpdated"] if whole else ["", "", "-date", "code"]))
-        sort = "" if type_name != "Observation" and sort in ("-date", "code") else sort
+        of_type = ["-date", "code"] if types == ["Observation"] and not whole else ["_id", "-_lastUpdated"]
+        sort = data.draw(st.sampled_from(["", "", *of_type]))
 
         def may(place: Place, part: Json | None, record: Json) -> bool:
             return visible(record) if at is None else covered(visible, here, latest, place, part)(record)
 
         def is_found(record: Json) -> bool:
-            return record["resourceType"] == type_name and all(meaning(record) for _, _, meaning in asked)
+            return record["resourceType"] in types and all(meaning(record) for _, _, meaning in asked)
 
         expected = {
             "/".join(place) + ("" if whole else f"#{part['id']}") for place, part in contained(world)
@@ -181,7 +193,9 @@ def test_what_is_contained_is_found_as_a_plain_filter_finds_it(
                       ("_containedType", "container" if whole else "contained"),
                       ("_count", data.draw(st.sampled_from(["1", "4", "1000"])))]  # fmt: skip
         parameters += [("_sort", sort)] if sort else []
-        found, totals = pages(here if at is None else here.as_of(at), type_name, parameters)
+        parameters += [("_type", ",".join(types))] if len(types) > 1 else []
+        of = types[0] if len(types) == 1 else None
+        found, totals = pages(here if at is None else here.as_of(at), of, parameters)
         assert set(found) == expected, parameters
         assert len(found) == len(expected), f"{parameters}: one came twice"
         assert totals == {len(expected)}, parameters

@@ -401,9 +401,9 @@ class Keys(Clause):
 
 @dataclass(frozen=True, slots=True)
 class Holds(Clause):
-    """The resource contains one of a type that matches."""
+    """The resource contains one that matches: of a type or, None, of those that the part names."""
 
-    type: str
+    type: str | None
     part: Clause
     rank: int = WIDE
 

@@ -131,14 +131,14 @@ def keys(known: Sequence[int]) -> Clause:
     return Keys(tuple(sorted(set(known)))) if known else NOTHING
 
 
-def matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[tuple[Any, StoredVersion]]:
-    """Yield the contained resources of a type that match, opened; refused where too many would have to be."""
-    shaped = Shaped(asked.clause)
-    statement, names = narrowed.candidates(store.database.dialect, shaped, store.at is not None, inside=True)
-    bound: dict[str, Any] = dict(zip(names, asked.clause.values(), strict=True))
-    bound |= {"tenant": store.tenant, "type": type_name, "row_limit": BATCH, "behind": 0}
-    if store.at is not None:
-        bound["as_of"] = store.at
+def matches(store: ResourceStore, type_name: str | None, asked: Compiled) -> Iterator[tuple[Any, StoredVersion]]:
+    """Yield the contained resources that match, opened; refused where too many would have to be.
+
+    They are of one type or, None, of those that `asked` names.
+    """
+    shaped, typed = Shaped(asked.clause), type_name is not None
+    statement, names = narrowed.candidates(store.database.dialect, shaped, store.at is not None, typed, inside=True)
+    bound = narrowed.bounds(store, type_name, asked, names, BATCH)
     looked_at = 0
     while True:
         rows = run(store.connection(), statement, bound, is_selective=False)
@@ -148,5 +148,5 @@ def matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[t
         if len(rows) < BATCH:
             return
         looked_at += len(rows)
-        narrowed.check_number(looked_at, f"contained resources of type {type_name}")
+        narrowed.check_number(looked_at, f"contained resources of type {type_name}" if typed else "contained resources")
         bound["behind"] = rows[-1].key

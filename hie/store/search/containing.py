@@ -6,12 +6,13 @@ docs/adr/0020-contained-resources.md, https://hl7.org/fhir/R4/search.html#contai
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hie.errors import NotSupported
-from hie.store.search import contained, contained_limits, criteria, grants, hops, logic, narrowed
+from hie.store.search import contained, contained_limits, criteria, grants, hops, logic, narrowed, several
 from hie.store.search.chain import Asked, Chain, Has, PerType, is_canonical
-from hie.store.search.clauses import NOTHING, Clause, HeldBy, Holds, Ids, Types, both, either, negation
+from hie.store.search.clauses import Clause, HeldBy, Holds, Types, both, either, negation
 from hie.store.search.criteria import Compiled, Criterion
 from hie.store.search.logic import LOGIC
 
@@ -26,19 +27,30 @@ def check(store: ResourceStore, query: SearchQuery) -> None:
     contained_limits.check_grant(store.grant)
 
 
-def inside(store: ResourceStore, query: SearchQuery, type_name: str) -> Compiled:
-    """Return what contained resources of a type must match, with the grant of the type and of what contains them."""
-    return _held(store, _within(store, query, type_name))
+def inside(store: ResourceStore, query: SearchQuery) -> Compiled:
+    """Return what contained resources must match, with the grant of their type and of what contains them."""
+    return _held(store, _within(store, query))
 
 
-def _within(store: ResourceStore, query: SearchQuery, type_name: str) -> Compiled:
-    """Return what contained resources of a type must match, with the grant of the type."""
-    compiled = [_compiled(store, one, type_name) for one in query.criteria]
-    parts = [contained.by_fragment(one.clause, type_name, store.blind) for one in compiled]
-    allowed = grants.clause(store, type_name, "s")
+def _within(store: ResourceStore, query: SearchQuery) -> Compiled:
+    """Return what contained resources must match, with the grant of their type."""
+    if query.type is not None:
+        compiled = [_by_fragment(store, one, query.type) for one in query.criteria]
+        allowed = grants.clause(store, query.type, "s")
+    else:
+        names = sorted(query.types or store.grant.types("s"))
+        of_one = [partial(_by_fragment, store, one) for one in query.criteria]
+        compiled = [several.of_each(store, one, names, of) for one, of in zip(query.criteria, of_one, strict=True)]
+        allowed = grants.over_types(store, "s", query.types)
+    parts = [one.clause for one in compiled]
     tests = [one.verify for one in compiled if one.verify is not None]
     verify = (lambda found: all(test(found) for test in tests)) if tests else None
     return Compiled(both(parts if allowed is None else [*parts, allowed]), verify)
+
+
+def _by_fragment(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
+    compiled = _compiled(store, asked, type_name)
+    return Compiled(contained.by_fragment(compiled.clause, type_name, store.blind), compiled.verify)
 
 
 def _held(store: ResourceStore, asked: Compiled) -> Compiled:
@@ -47,24 +59,23 @@ def _held(store: ResourceStore, asked: Compiled) -> Compiled:
     return asked if allowed is None else Compiled(both([asked.clause, HeldBy(allowed)]), asked.verify)
 
 
-def containers(store: ResourceStore, query: SearchQuery, own: Compiled | None, type_name: str) -> list[Clause]:
+def containers(store: ResourceStore, query: SearchQuery, own: Compiled | None) -> list[Clause]:
     """Return what resources of any type must match that contain a match, or (`own`) are one; the parts exclude others.
 
     Sorted, they are one part, so that one order holds for all.
     """
-    asked = _within(store, query, type_name)
-    held: Clause = Holds(type_name, asked.clause, asked.clause.rank)
+    asked = _within(store, query)
+    held: Clause = Holds(query.type, asked.clause, asked.clause.rank)
     if asked.verify is not None:
-        found = contained.matches(store, type_name, _held(store, asked))
+        found = contained.matches(store, query.type, _held(store, asked))
         held = contained.keys([row.container for row, _ in found])
     allowed = grants.over_types(store, "s")
     limits = [] if allowed is None else [allowed]
     if own is None:
         return [both([held, *limits])]
     if own.verify is not None:
-        ids = narrowed.ids(store, type_name, own)
-        own = Compiled(Ids(tuple(ids)) if ids else NOTHING)
-    alone = both([Types((type_name,)), own.clause])
+        own = Compiled(contained.keys(narrowed.keys(store, query.type, own)))
+    alone = own.clause if query.type is None else both([Types((query.type,)), own.clause])
     if query.sort:
         return [both([either([alone, held]), *limits])]
     return [both([alone, *limits]), both([held, negation(alone), *limits])]

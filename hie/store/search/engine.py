@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +22,6 @@ from hie.store.prepared import Prepared
 from hie.store.search import (
     contained,
     containing,
-    criteria,
     cursors,
     drivers,
     estimate,
@@ -35,29 +34,25 @@ from hie.store.search import (
     pairs,
     rare,
     relevance,
+    several,
 )
-from hie.store.search.chain import Asked, PerType
 from hie.store.search.clauses import (
     CODE,
     EVERYTHING,
-    NOTHING,
     REFERENCE,
     AllTokens,
     AnyToken,
     Both,
     Clause,
     Either,
-    Ids,
     Interval,
     NotDecidable,
     Number,
     Shaped,
     Token,
-    Types,
     both,
-    either,
 )
-from hie.store.search.criteria import Compiled, Criterion, Verify
+from hie.store.search.criteria import Compiled, Verify
 from hie.store.search.cursors import Cursors
 from hie.store.search.grants import check_scope, matches, restriction, restriction_then
 from hie.store.search.index import IndexRows
@@ -66,7 +61,6 @@ from hie.store.search.query import Containment, SearchQuery, parse
 from hie.store.search.sql import Sql
 from hie.store.search.statements import at_instant, prepared, run, sql_for
 from hie.store.search.tables import COLUMNS, CONTAINED, CONTAINED_PAST, CURRENT, PAST, Tables, place
-from hie.store.search.words import FullText
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -256,15 +250,17 @@ class _Asked(NamedTuple):
 
 
 def _asked(store: ResourceStore, query: SearchQuery) -> _Asked:
-    if query.type is None:
-        return _asked_over_types(store, query)
     if query.contained is not None:
-        return _asked_contained(store, query, query.type, query.contained)
-    return _Asked(query.type, (_own(store, query, query.type),))
+        return _asked_contained(store, query, query.contained)
+    return _Asked(query.type, (_own(store, query),))
 
 
-def _own(store: ResourceStore, query: SearchQuery, type_name: str) -> _Arm:
-    """Return what a search asks of the resources of a type."""
+def _own(store: ResourceStore, query: SearchQuery) -> _Arm:
+    """Return what a search asks of the resources that stand by themselves."""
+    return _over_types(store, query) if query.type is None else _of_type(store, query, query.type)
+
+
+def _of_type(store: ResourceStore, query: SearchQuery, type_name: str) -> _Arm:
     compiled = [hops.compile_(store, one, type_name) for one in query.criteria]
     parts = [one.clause for one in compiled]
     granted = grants.clause(store, type_name, "s")
@@ -277,61 +273,30 @@ def _own(store: ResourceStore, query: SearchQuery, type_name: str) -> _Arm:
     return _Arm(whole, verify)
 
 
-def _asked_contained(store: ResourceStore, query: SearchQuery, type_name: str, how: Containment) -> _Asked:
+def _asked_contained(store: ResourceStore, query: SearchQuery, how: Containment) -> _Asked:
     """Return what a search asks that looks at contained resources."""
     containing.check(store, query)
-    own = None if how.alone else _own(store, query, type_name)
+    own = None if how.alone else _own(store, query)
     if how.whole:
         alone = None if own is None else Compiled(own.clause, _every(own.verify))
-        return _Asked(None, tuple(_Arm(one, ()) for one in containing.containers(store, query, alone, type_name)))
-    found = containing.inside(store, query, type_name)
+        return _Asked(None, tuple(_Arm(one, ()) for one in containing.containers(store, query, alone)))
+    found = containing.inside(store, query)
     inside = _Arm(found.clause, () if found.verify is None else (found.verify,), inside=True)
-    return _Asked(type_name, (inside,) if own is None else (own, inside))
+    return _Asked(query.type, (inside,) if own is None else (own, inside))
 
 
 def _every(tests: tuple[Verify, ...]) -> Verify | None:
     return (lambda found: all(test(found) for test in tests)) if tests else None
 
 
-def _asked_over_types(store: ResourceStore, query: SearchQuery) -> _Asked:
+def _over_types(store: ResourceStore, query: SearchQuery) -> _Arm:
     granted = grants.over_types(store, "s", query.types)
     names = sorted(query.types or store.grant.types("s"))
-    compiled = [_of_each(store, one, names) for one in query.criteria]
+    compiled = [several.of_each(store, one, names, partial(hops.compile_, store, one)) for one in query.criteria]
     parts = [one.clause for one in compiled]
     whole = both(parts if granted is None else [*parts, granted])
     verify = tuple(one.verify for one in compiled if one.verify is not None)
-    return _Asked(None, (_Arm(hops.settled(store, whole), verify),))
-
-
-def _of_each(store: ResourceStore, criterion: Asked, names: list[str]) -> Compiled:
-    """Return what one criterion asks of several types."""
-    first = criterion.by_type[0][1] if isinstance(criterion, PerType) else criterion
-    if isinstance(first, Criterion) and first.values and isinstance(first.values[0], FullText):
-        hops.refuse_unindexed(store, first)
-        return criteria.full_text(first.values[0], store.blind, names)
-    compiled = {name: hops.compile_(store, criterion, name) for name in names}
-    verify = _by_type(compiled) if any(one.verify for one in compiled.values()) else None
-    return Compiled(_over_types({name: one.clause for name, one in compiled.items()}, names), verify)
-
-
-def _by_type(compiled: dict[str, Compiled]) -> Verify:
-    """Return the test of resources of several types; of a type that the index decides, all pass."""
-
-    def verify(found: IndexValues) -> bool:
-        test = compiled[found.root["resourceType"]].verify
-        return test is None or test(found)
-
-    return verify
-
-
-def _over_types(by_type: dict[str, Clause], names: list[str]) -> Clause:
-    """Hashes are of one type each, so a search over types asks for those of every type."""
-    if len(set(by_type.values())) == 1:
-        one = by_type[names[0]]
-        return both([one, Types(tuple(names))]) if isinstance(one, Ids) else one  # ids are indexed within their types
-    if all(isinstance(clause, Token | AnyToken) or clause == NOTHING for clause in by_type.values()):
-        return either(list(by_type.values()))
-    return either([both([Types((name,)), clause]) for name, clause in by_type.items()])
+    return _Arm(hops.settled(store, whole), verify)
 
 
 # ---- pages -----------------------------------------------------------------------------------------------------------

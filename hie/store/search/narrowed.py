@@ -47,6 +47,11 @@ def ids(store: ResourceStore, type_name: str, asked: Compiled) -> list[str]:
     return [version.id for version, _ in _matches(store, type_name, asked)]
 
 
+def keys(store: ResourceStore, type_name: str | None, asked: Compiled) -> list[int]:
+    """Return the keys of the resources that match, of one type or, None, of those that `asked` names."""
+    return [row.key for row, _, _ in _opened(store, type_name, asked)]
+
+
 def referring(store: ResourceStore, type_name: str, code: str, target: str, found: Sequence[str]) -> Clause:
     """Return the resources of a type that refer by a parameter to one of the found."""
     if not found:
@@ -135,23 +140,40 @@ def meant(store: ResourceStore, type_name: str, asked: Compiled, found: frozense
 
 
 def _matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[tuple[StoredVersion, dict[str, Any]]]:
-    found, names = candidates(store.database.dialect, Shaped(asked.clause), store.at is not None)
-    bound: dict[str, Any] = dict(zip(names, asked.clause.values(), strict=True))
-    bound |= {"tenant": store.tenant, "type": type_name, "row_limit": _BATCH, "behind": 0}
-    if store.at is not None:
-        bound["as_of"] = store.at
+    for _, version, content in _opened(store, type_name, asked):
+        yield version, content
+
+
+def _opened(
+    store: ResourceStore, type_name: str | None, asked: Compiled
+) -> Iterator[tuple[Current, StoredVersion, dict[str, Any]]]:
+    found, names = candidates(store.database.dialect, Shaped(asked.clause), store.at is not None, type_name is not None)
+    bound = bounds(store, type_name, asked, names, _BATCH)
     opened = 0
     while True:
-        rows = run(store.connection(), found, bound, is_selective=False)
-        for version in store.open([Current(*row) for row in rows]):
+        rows = [Current(*row) for row in run(store.connection(), found, bound, is_selective=False)]
+        for row, version in zip(rows, store.open(rows), strict=True):
             content = parsed(version)
             if asked.verify is None or asked.verify(extract(content)):
-                yield version, content
+                yield row, version, content
         if len(rows) < _BATCH:
             return
         opened += len(rows)
-        check_number(opened, f"resources of type {type_name}")
+        check_number(opened, "resources" if type_name is None else f"resources of type {type_name}")
         bound["behind"] = rows[-1].key
+
+
+def bounds(
+    store: ResourceStore, type_name: str | None, asked: Compiled, names: Sequence[str], limit: int
+) -> dict[str, Any]:
+    """Return the values of `candidates` for its first rows."""
+    bound: dict[str, Any] = dict(zip(names, asked.clause.values(), strict=True))
+    bound |= {"tenant": store.tenant, "row_limit": limit, "behind": 0}
+    if type_name is not None:
+        bound["type"] = type_name
+    if store.at is not None:
+        bound["as_of"] = store.at
+    return bound
 
 
 def check_number(opened: int, what: str) -> None:
@@ -165,16 +187,16 @@ def check_number(opened: int, what: str) -> None:
 
 @lru_cache(maxsize=256)
 def candidates(
-    dialect: str, shaped: Shaped, as_of: bool, inside: bool = False
+    dialect: str, shaped: Shaped, as_of: bool, typed: bool, inside: bool = False
 ) -> tuple[Prepared, tuple[str, ...]]:
     """Return what gives candidates in the order of their keys, and the names of its values.
 
-    `inside`: those that resources contain.
+    `typed`: of one type; `inside`: those that resources contain.
     """
     most = bindparam("row_limit", type_=BigInteger())
 
     def arm(sql: Sql) -> Select[Any]:
-        found = sql.page(sql.tables.columns, shaped.clause, place(sql.tables.row, typed=True))
+        found = sql.page(sql.tables.columns, shaped.clause, place(sql.tables.row, typed))
         return found.where(sql.key > bindparam("behind", type_=BigInteger())).order_by(sql.key).limit(most)
 
     if as_of:

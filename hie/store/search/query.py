@@ -124,7 +124,7 @@ def parse(
         raise NotSupported(f"{AS_OF} is for read, search and $everything; not for this.", expression=AS_OF)
     read = _Reader(type_name, handling == "lenient", max_count, reading).read(parameters, default_count)
     if read.contained is not None and not contained:
-        raise NotSupported(f"{_CONTAINED} is for searches of a type; not for this.", expression=_CONTAINED)
+        raise NotSupported(f"{_CONTAINED} is for searches; not for this.", expression=_CONTAINED)
     if type_name is None:
         read = replace(read, address="")
     return read if compartment is None else _within(read, type_name, compartment)
@@ -239,14 +239,10 @@ class _Reader:
 
     def _check_contained(self, asked: Containment) -> None:
         """Refuse what contained resources, or the resources that contain them, cannot be asked."""
-        if len(self._types) != 1:
-            raise NotSupported(
-                f"{_CONTAINED} is answered for one type: [base]/[type]?{_CONTAINED}=true, or _type with one type.",
-                expression=_CONTAINED)  # fmt: skip
         if asked.whole and any(one.parameter.code not in _OF_CONTAINERS for one in self._sort):
             raise NotSupported(
                 f"_sort with {_CONTAINED}: the containers are of any type, so they are sorted by _id and _lastUpdated "
-                f"alone; {_CONTAINED_TYPE}=contained sorts by the parameters of {self._types[0]}.",
+                f"alone; {_CONTAINED_TYPE}=contained sorts by the parameters of what is searched for.",
                 expression="_sort")  # fmt: skip
         if not asked.whole and any(one.reverse for one in self._includes):
             raise NotSupported(

@@ -10,6 +10,7 @@ from typing import Any
 
 from hie.store.opening import parsed
 from hie.store.search import near
+from hie.store.search.chain import PerType
 from hie.store.search.criteria import Criterion
 from hie.store.search.near import Near
 from hie.store.search.query import SearchQuery
@@ -19,7 +20,8 @@ from hie.store.versions import StoredVersion
 
 def told(query: SearchQuery, matches: Sequence[StoredVersion]) -> tuple[dict[str, Any], ...]:
     """Return elements of Bundle.entry.search for each match; nothing where the search asks for neither."""
-    values = [value for one in query.criteria if isinstance(one, Criterion) for value in one.values]
+    asked = [one.by_type[0][1] if isinstance(one, PerType) else one for one in query.criteria]
+    values = [value for one in asked if isinstance(one, Criterion) for value in one.values]
     texts = [value for value in values if isinstance(value, FullText)]
     points = [value for value in values if isinstance(value, Near)]
     if not texts and not points:

@@ -156,8 +156,11 @@ class Sql:
 
     def _inside(self, clause: Holds) -> tuple[Sql, list[Condition]]:
         inside = replace(self, tables=INSIDE_THEN if self.as_of else INSIDE)
-        its: ColumnElement[str] = literal_column(f"'{clause.type}'")  # one of FHIR's, checked when it was read
-        return inside, [*place(contained, typed=False), contained.c.type == its]
+        where = place(contained, typed=False)
+        if clause.type is not None:
+            its: ColumnElement[str] = literal_column(f"'{clause.type}'")  # one of FHIR's, checked when it was read
+            where.append(contained.c.type == its)
+        return inside, where
 
     def held_by(self, part: Clause) -> Condition:
         """Return whether the version that contains the row matches; of others TRUE, so that both ask alike."""

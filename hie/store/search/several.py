@@ -1,0 +1,49 @@
+"""One criterion asked of several types: hashes are of one type each. https://hl7.org/fhir/R4/search.html#all"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from hie.fhir.search_parameters import IndexValues
+from hie.store.search import criteria, hops
+from hie.store.search.chain import Asked, PerType
+from hie.store.search.clauses import NOTHING, AnyToken, Clause, Ids, Token, Types, both, either
+from hie.store.search.criteria import Compiled, Criterion, Verify
+from hie.store.search.words import FullText
+
+if TYPE_CHECKING:
+    from hie.store.resources import ResourceStore
+
+Compile = Callable[[str], Compiled]
+"""What the criterion asks of one type."""
+
+
+def of_each(store: ResourceStore, criterion: Asked, names: Sequence[str], of_one: Compile) -> Compiled:
+    """Return what one criterion asks of several types."""
+    first = criterion.by_type[0][1] if isinstance(criterion, PerType) else criterion
+    if isinstance(first, Criterion) and first.values and isinstance(first.values[0], FullText):
+        hops.refuse_unindexed(store, first)
+        return criteria.full_text(first.values[0], store.blind, names)
+    compiled = {name: of_one(name) for name in names}
+    verify = _by_type(compiled) if any(one.verify for one in compiled.values()) else None
+    return Compiled(_over_types({name: one.clause for name, one in compiled.items()}, names), verify)
+
+
+def _by_type(compiled: dict[str, Compiled]) -> Verify:
+    """Return the test of resources of several types; of a type that the index decides, all pass."""
+
+    def verify(found: IndexValues) -> bool:
+        test = compiled[found.root["resourceType"]].verify
+        return test is None or test(found)
+
+    return verify
+
+
+def _over_types(by_type: dict[str, Clause], names: Sequence[str]) -> Clause:
+    if len(set(by_type.values())) == 1:
+        one = by_type[names[0]]
+        return both([one, Types(tuple(names))]) if isinstance(one, Ids) else one  # ids are indexed within their types
+    if all(isinstance(clause, Token | AnyToken) or clause == NOTHING for clause in by_type.values()):
+        return either(list(by_type.values()))
+    return either([both([Types((name,)), clause]) for name, clause in by_type.items()])
