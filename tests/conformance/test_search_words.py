@@ -150,7 +150,6 @@ REFUSED = [
     ("Patient?_filter=gender in urn:none", "not-found", "_filter", "character 11"),
     ("Patient?_filter=" + " or ".join(["active eq true and gender eq male"] * 30), "invalid", "_filter", "40 deep"),
     ("Patient?_filter=" + " or ".join(["active eq true"] * 101), "invalid", "_filter", "more than 100 comparisons"),
-    ("?_contained=true", "not-supported", "_contained", "for one type"),
     ("Patient?_summary=text&_include=Patient:organization", "invalid", "_summary", "_include"),
     ("Patient?_sort=_score", "invalid", "_sort", ""),
 ]  # fmt: skip

@@ -401,7 +401,10 @@ class Keys(Clause):
 
 @dataclass(frozen=True, slots=True)
 class Holds(Clause):
-    """The resource contains one that matches: of a type or, None, of those that the part names."""
+    """The resource contains one that matches.
+
+    `type`: it is of this type; None: the part tells of which.
+    """
 
     type: str | None
     part: Clause
