@@ -92,7 +92,9 @@ def contained(world: World) -> Iterator[tuple[Place, Json]]:
             yield place, part
 
 
-def pages(store: ResourceStore, type_name: str | None, parameters: list[tuple[str, str]]) -> tuple[list[str], set[int | None]]:
+def pages(
+    store: ResourceStore, type_name: str | None, parameters: list[tuple[str, str]]
+) -> tuple[list[str], set[int | None]]:
     """Follow the next links; return what was found in order, and the totals that the pages gave."""
     found: list[str] = []
     totals: set[int | None] = set()
