@@ -16,11 +16,18 @@ from hie.fhir.instants import instant
 from hie.fhir.json_format import Fragment
 from hie.fhir.paging import CURSOR, page_size
 from hie.fhir.summary import Selection
-from hie.store.models import CREATED, DELETED
+from hie.store.models import CREATED, DELETED, PATCHED, REVIVED, UPDATED
 from hie.store.versions import StoredVersion
 
 _KNOWN = frozenset({"_since", "_at", "_count", CURSOR, "_format", "_pretty", "_summary", "_elements"})
 _NOT_YET = frozenset({"_list", "_sort"})
+
+
+#: What made a version, and what it was answered with; the first version of all is 201.
+_ANSWERED = {
+    CREATED: ("POST", 201), UPDATED: ("PUT", 200), REVIVED: ("PUT", 201), PATCHED: ("PATCH", 200),
+    DELETED: ("DELETE", 200),
+}  # fmt: skip
 
 
 def history(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -46,14 +53,9 @@ def _entry(stored: StoredVersion, selection: Selection | None, base_url: str) ->
     if stored.content is not None:
         entry["resource"] = Fragment(stored.content) if selection is None else selection.of(
             json_format.parse(stored.content))
-    if stored.method == DELETED:
-        method, status = "DELETE", 200
-    elif stored.method == CREATED:
-        method, address, status = "POST", stored.type, 201
-    else:
-        method, status = "PUT", 201 if stored.vid == 1 else 200
-    entry["request"] = {"method": method, "url": address}
-    entry["response"] = {"status": response_status(status), "etag": etag(stored.vid),
+    method, status = _ANSWERED[stored.method]
+    entry["request"] = {"method": method, "url": stored.type if method == "POST" else address}
+    entry["response"] = {"status": response_status(201 if stored.vid == 1 else status), "etag": etag(stored.vid),
                          "lastModified": instant(stored.updated)}
     return entry
 

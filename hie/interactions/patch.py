@@ -13,6 +13,7 @@ from hie.fhir.patching import Patch
 from hie.fhir.resource import check_id
 from hie.interactions import answers, conditional, integrity
 from hie.interactions.accepting import accepted
+from hie.store.models import PATCHED
 from hie.store.opening import parsed
 from hie.store.resources import ResourceStore
 
@@ -37,7 +38,7 @@ def patch(request: FhirRequest, ctx: Context) -> FhirResponse:
         id_ = request.instance[1] if criteria is None else meant_id(type_name, criteria, inside)
         before = store.read_to_change(type_name, id_, if_match=if_match)
         patched, issues = _patched(change, parsed(before), id_, inside)
-        stored = store.update(type_name, id_, patched, if_match=before.vid)
+        stored = store.update(type_name, id_, patched, if_match=before.vid, method=PATCHED)
         if stored.vid != before.vid:
             inside.registry.after_write(stored, patched, inside)
         return answers.written(request, stored, 200, issues)

@@ -12,6 +12,7 @@ from hie.fhir.resource import check_id
 from hie.fhir.routes import checked_id
 from hie.interactions import answers, conditional, integrity
 from hie.interactions.accepting import accepted
+from hie.store.models import UPDATED
 from hie.store.resources import ResourceStore
 
 
@@ -38,7 +39,7 @@ def update(request: FhirRequest, ctx: Context) -> FhirResponse:
             if if_match is not None:
                 raise PreconditionFailed(f"If-Match names version {if_match}, but no {type_name} matches.",
                                          expression="http.If-Match")
-            stored = store.create(type_name, request.resource, id=None)
+            stored = store.create(type_name, request.resource, method=UPDATED)
         else:
             stored = store.update(type_name, id_, request.resource, if_match=if_match)
         inside.registry.after_write(stored, request.resource, inside)

@@ -39,16 +39,16 @@ _CHANGE_ONE = f"""
                                   tokens)
         SELECT key, vid, tenant, type, id, method, updated, {{updated}}, {{p_low}}, {{p_high}}, {{p_presence}},
                {{p_tokens}}
-        FROM resource WHERE key = {{key}} AND method < {DELETED}
+        FROM resource WHERE key = {{key}} AND method <> {DELETED}
     ), past_dates AS (
         INSERT INTO date_past (key, vid, parameter, low, high)
         SELECT key, vid, u.* FROM resource, unnest({{p_dp}}, {{p_dl}}, {{p_dh}}) u
-        WHERE key = {{key}} AND method < {DELETED}
+        WHERE key = {{key}} AND method <> {DELETED}
     ), past_numbers AS (
         INSERT INTO number_past (key, vid, parameter, low, high, unit, code, text)
         SELECT key, vid, u.* FROM resource,
                unnest({{p_np}}, {{p_nl}}, {{p_nh}}, {{p_nu}}, {{p_nc}}, {{p_nt}}) u
-        WHERE key = {{key}} AND method < {DELETED}
+        WHERE key = {{key}} AND method <> {DELETED}
     ), changed AS (
         UPDATE resource SET vid = {{vid}}, method = {{method}}, updated = {{updated}}, date_low = {{date_low}},
             date_high = {{date_high}}, presence = {{presence}}, data_key = {{data_key}}, sealed = {{sealed}},

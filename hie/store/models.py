@@ -41,6 +41,7 @@ Tokens: TypeEngine = ARRAY(BigInteger).with_variant(LargeBinary, "sqlite")
 
 CREATED, UPDATED, DELETED = 1, 2, 3  # resource.method: the interaction that made this version
 ERASED = 4  # resource_history.method: its content was erased for good (hie.store.erasure)
+REVIVED, PATCHED = 5, 6  # resource.method: an update of what was deleted; a patch
 
 tenant = Table(
     "tenant",

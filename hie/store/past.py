@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, delete, select
 
 from hie.errors import IntegrityFailure
 from hie.store import by_key
-from hie.store.models import DELETED, date_past, number_past, past_version, resource, resource_history
+from hie.store.models import DELETED, ERASED, date_past, number_past, past_version, resource, resource_history
 from hie.store.opening import open_versions, parsed
 from hie.store.prepared import driver_of
 
@@ -48,7 +48,7 @@ _NUMBERS = "key, vid, parameter, low, high, unit, code, text"
 
 def keep(connection: Connection, versions: Sequence[Past], *, again: bool = False) -> None:
     """Write the index rows of versions that are replaced; `again`: tokens of SQLite may be there already."""
-    live = [one for one in versions if one.method < DELETED]
+    live = [one for one in versions if one.method not in (DELETED, ERASED)]
     if not live:
         return
     dates = [(one.key, one.vid, *row) for one in live for row in one.found_by.dates]

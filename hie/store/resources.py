@@ -18,7 +18,7 @@ from hie.store.audit import AuditEntry
 from hie.store.database import WRITE_ATTEMPTS, Database, retry_pause, retryable
 from hie.store.history import HistoryPage, history_page
 from hie.store.ids import new_id
-from hie.store.models import CREATED, DELETED, ERASED, UPDATED, resource, resource_history
+from hie.store.models import CREATED, DELETED, ERASED, REVIVED, UPDATED, resource, resource_history
 from hie.store.opening import open_versions, parsed
 from hie.store.prepared import Prepared
 from hie.store.search import engine as search_engine
@@ -278,32 +278,37 @@ class ResourceStore:
         """Serialise concurrent transactions that name the same parts (conditional interactions, D14)."""
         rows.lock(self._open_unit().writing(), self.keys, *parts)
 
-    def create(self, type: str, content: dict[str, Any], *, id: str | None = None) -> StoredVersion:
-        """Store a new resource under `id`, or under an id of our own."""
+    def create(
+        self, type: str, content: dict[str, Any], *, id: str | None = None, method: int = CREATED
+    ) -> StoredVersion:
+        """Store a new resource under `id`, or under an id of our own; its history tells of `method`."""
         unit = self._open_unit()
-        return self._write_new(unit, type, id or new_id(), content, CREATED)
+        return self._write_new(unit, type, id or new_id(), content, method, "c")
 
     def _write_new(
-        self, unit: UnitOfWork, type_name: str, id_: str, content: dict[str, Any], method: int
+        self, unit: UnitOfWork, type_name: str, id_: str, content: dict[str, Any], method: int, letter: str
     ) -> StoredVersion:
         resource_ = served(content, id_, 1, unit.now)
         dumped = json_format.dump(resource_)
         index = self._index(resource_, dumped, is_new=True)
-        self._permit(type_name, "c" if method == CREATED else "u", index)
+        self._permit(type_name, letter, index)
         version = StoredVersion(type_name, id_, 1, method, unit.now, dumped, came_into_being=True)
         unit.write(version, resource_, index, None, None)
         return version
 
     def update(
-        self, type: str, id: str, content: dict[str, Any], *, if_match: int | None = None
+        self, type: str, id: str, content: dict[str, Any], *, if_match: int | None = None, method: int = UPDATED
     ) -> StoredVersion:
-        """Store the next version, or the first where there was none; one that changes nothing is not stored."""
+        """Store the next version, or the first where there was none; one that changes nothing is not stored.
+
+        `method` is what its history tells of it, unless it brings to life what was deleted.
+        """
         unit = self._open_unit()
         self._permit(type, "u", None)
         row = unit.to_change(type, id)
         if row is None:
             check_version(type, id, if_match, row)
-            return self._write_new(unit, type, id, content, UPDATED)
+            return self._write_new(unit, type, id, content, UPDATED, "u")
         before = open_versions(unit.unflushed, self.keys, [row])[0]
         before_index = past_index = EMPTY_INDEX
         if before.content is not None:
@@ -317,7 +322,7 @@ class ResourceStore:
         dumped, new = json_format.dump(resource_), before.content is None
         index = self._index(resource_, dumped, is_new=True)
         self._permit(type, "u", index)
-        version = StoredVersion(type, id, row.vid + 1, UPDATED, now, dumped, came_into_being=new)
+        version = StoredVersion(type, id, row.vid + 1, REVIVED if new else method, now, dumped, came_into_being=new)
         unit.write(version, resource_, index, row, before_index, past_index)
         return version
 

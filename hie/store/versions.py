@@ -14,7 +14,7 @@ class StoredVersion(NamedTuple):
     type: str
     id: str
     vid: int
-    method: int  # hie.store.models: CREATED, UPDATED, DELETED
+    method: int  # hie.store.models: CREATED, UPDATED, DELETED, REVIVED, PATCHED
     updated: int  # microseconds since 1970-01-01T00:00:00Z
     content: bytes | None
     came_into_being: bool = False  # set by create and update: the resource was not there before

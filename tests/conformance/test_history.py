@@ -1,8 +1,12 @@
 """history of an instance, a type and the system: https://hl7.org/fhir/R4/http.html#history"""
 
+import base64
+import json
+
 import pytest
 
-from tests.builders import observation, patient
+from hie.fhir.instants import instant
+from tests.builders import bundle, entry, observation, patient
 
 CATEGORIES = "http://terminology.hl7.org/CodeSystem/observation-category"
 
@@ -198,3 +202,117 @@ def test_at_gives_the_versions_that_were_current_in_a_period(fhir, clock):
     first_page = fhir.get("Patient/_history?_at=2026-01-01&_count=2")
     assert "_at=2026-01-01" in first_page.link("next")
     assert len(fhir.get(first_page.link("next")).entries()) == 2
+
+
+# ---- what the answer of then said ------------------------------------------------------------------------------------
+
+PATCH = {"Content_Type": "application/json-patch+json"}
+OF_P, OF_Q = "Patient/p", "Patient/q"
+GENDER = [{"op": "replace", "path": "/gender", "value": "other"}]
+BIRTH = [{"op": "add", "path": "/birthDate", "value": "1970"}]
+META = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [{"code": "x"}]}}]}
+
+
+def binary(patch):
+    data = base64.b64encode(json.dumps(patch).encode()).decode()
+    return {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": data}
+
+
+def patient_of(id_, family, **more):
+    return patient(family, id=id_, gender="female", **more)
+
+
+#: What is asked, and how history tells of it: None where nothing is stored.
+LIVED = [
+    (("PUT", OF_P, patient_of("p", "A")), ("PUT", OF_P, "201 Created")),  # update as create
+    (("PUT", OF_P, patient_of("p", "A")), None),
+    (("PUT", OF_P, patient_of("p", "B")), ("PUT", OF_P, "200 OK")),
+    (("PATCH", OF_P, GENDER), ("PATCH", OF_P, "200 OK")),
+    (("PATCH", OF_P, GENDER), None),
+    (("POST", f"{OF_P}/$meta-add", META), ("PUT", OF_P, "200 OK")),
+    (("DELETE", OF_P, None), ("DELETE", OF_P, "200 OK")),
+    (("DELETE", OF_P, None), None),
+    (("PUT", OF_P, patient_of("p", "C")), ("PUT", OF_P, "201 Created")),  # brought back to life
+    (("PATCH", "Patient?family=C", BIRTH), ("PATCH", OF_P, "200 OK")),
+    (("PUT", "Patient?family=C", patient("D")), ("PUT", OF_P, "200 OK")),
+    (("PUT", "Patient?family=nobody", patient("E")), ("PUT", "Patient/*", "201 Created")),
+    (("PUT", "Patient?family=nobody", patient_of("e", "E")), ("PUT", "Patient/e", "201 Created")),
+    (("POST", "Patient", patient("F")), ("POST", "Patient", "201 Created")),
+    (("DELETE", "Patient?family=F", None), ("DELETE", "Patient/*", "200 OK")),
+]
+#: The same as entries of one Bundle, in the order in which a transaction takes them.
+ENTRIES = [
+    (entry("DELETE", OF_P), ("DELETE", OF_P, "200 OK")),
+    (entry("POST", "Patient", patient("G")), ("POST", "Patient", "201 Created")),
+    (entry("POST", "Patient", patient("H", identifier="h"), ifNoneExist="identifier=h"),
+     ("POST", "Patient", "201 Created")),
+    (entry("PUT", OF_Q, patient_of("q", "Q2")), ("PUT", OF_Q, "201 Created")),
+    (entry("PUT", "Patient?family=nobody", patient("J")), ("PUT", "Patient/*", "201 Created")),
+    (entry("PUT", "Patient/r", patient_of("r", "R2")), ("PUT", "Patient/r", "200 OK")),
+    (entry("PATCH", "Patient/s", binary(GENDER)), ("PATCH", "Patient/s", "200 OK")),
+]  # fmt: skip
+
+
+def told(row):
+    """What a history entry tells: its request, its status, its ETag and its time."""
+    address = row["request"]["url"]
+    answer = row["response"]
+    return (row["request"]["method"], address, answer["status"], answer["etag"], answer["lastModified"])
+
+
+def matches(row, expected):
+    method, address, status = expected
+    id_ = row["fullUrl"].rpartition("/")[2]
+    return told(row)[:3] == (method, address.replace("*", id_), status)
+
+
+def check_told(fhir, expected, status, vid, before):
+    """History says of the newest version what its answer said, wherever it is asked, also without the one before."""
+    type_history = fhir.get("Patient/_history?_count=1")
+    (row,) = type_history.entries()
+    assert matches(row, expected), (row, expected)
+    assert row["response"]["status"].startswith(str(status))
+    assert row["response"]["etag"] == vid
+    assert ("resource" in row) is (expected[0] != "DELETE")
+    place = row["fullUrl"].removeprefix("http://localhost/fhir/")
+    since = f"_since={row['response']['lastModified']}"
+    for url in (f"{place}/_history?_count=1", f"{place}/_history?{since}", f"Patient/_history?{since}",
+                f"_history?{since}", "_history?_count=1"):
+        assert fhir.get(url).entries()[:1] == [row], url
+    assert fhir.get(f"Patient/_history?{since}").json["total"] == 1
+    assert type_history.json["total"] == before + 1
+
+
+@pytest.mark.proves("interaction:history-instance", "interaction:history-type", "system:history-system")
+def test_history_tells_of_a_version_what_the_answer_of_then_said(fhir):
+    total = 0
+    for (method, url, body), expected in LIVED:
+        answer = fhir(method, url, body, **(PATCH if method == "PATCH" else {}))
+        assert answer.status in (200, 201), answer.content
+        if expected is None:
+            assert fhir.get("Patient/_history?_count=0").json["total"] == total
+            continue
+        check_told(fhir, expected, answer.status, answer.headers["ETag"], total)
+        total += 1
+    whole = [told(row)[:3] for row in reversed(fhir.get("Patient/p/_history").entries())]
+    assert whole == [one for _, one in LIVED if one is not None and one[1] == OF_P]
+
+
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+def test_history_tells_of_the_entries_of_a_bundle_what_their_answers_said(fhir, clock, kind):
+    for id_ in "pqrs":
+        fhir.put(f"Patient/{id_}", patient_of(id_, id_.upper()))
+    fhir.delete(OF_Q)
+    clock.forward(60)
+    answer = fhir.post("", bundle(*(one for one, _ in ENTRIES), type_=kind))
+    assert answer.status == 200, answer.content
+    since = instant(clock() - 30_000_000)
+    rows = fhir.get(f"Patient/_history?_since={since}").entries()
+    by_version = {(row["fullUrl"], row["response"]["etag"]): row for row in rows}
+    assert len(rows) == len(ENTRIES)
+    for live, (asked, expected) in zip(answer.entries(), ENTRIES, strict=True):
+        response = live["response"]
+        url = response.get("location", f"http://localhost/fhir/{asked['request']['url']}").partition("/_history")[0]
+        row = by_version[url, response["etag"]]
+        assert matches(row, expected)
+        assert {name: response[name] for name in row["response"]} == row["response"]

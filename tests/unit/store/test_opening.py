@@ -18,7 +18,7 @@ from hie.settings import Settings
 from hie.store import packages
 from hie.store.audit import AuditEntry
 from hie.store.check import check
-from hie.store.models import SQLITE_ONLY, metadata
+from hie.store.models import CREATED, DELETED, REVIVED, SQLITE_ONLY, UPDATED, metadata
 from hie.store.resources import ResourceStore
 from hie.store.schema import HEAD
 from hie.store.search import query
@@ -165,6 +165,7 @@ ADDED = {
     "0009": ("contained", "contained_token", "contained_date", "contained_number"),
     "0010": (),
     "0011": (),
+    "0012": (),
 }
 
 
@@ -325,6 +326,39 @@ def test_what_resources_contain_is_indexed_in_a_store_from_before(settings: Sett
         asked = query.parse("Observation", [("_contained", "true"), ("value-quantity", value)], contained=True)
         assert [one.id for one in bound(upgraded).as_of(at).search(asked).matches] == ["r"]
     upgraded.close()
+
+
+def test_the_updates_that_brought_something_to_life_are_told_from_others_in_a_store_from_before(
+    settings: Settings,
+) -> None:
+    """Schema 0011 kept of both that they were updates."""
+    store = Store.open(settings)
+    fill(store)
+
+    def update(id_: str, value: int) -> None:
+        bound(store).transact(lambda inside: inside.update("Observation", id_, observation("Patient/p", value=value)))
+
+    for id_, value in (("o3", 1), ("o3", 2), ("o2", 3), ("o9", 1)):
+        update(id_, value)
+    bound(store).transact(lambda inside: inside.delete("Observation", "o2"))
+    update("o2", 4)
+    made = {("o1", 1): CREATED, ("o2", 1): CREATED, ("o3", 1): CREATED, ("o9", 1): UPDATED, ("o3", 2): DELETED,
+            ("o3", 3): REVIVED, ("o3", 4): UPDATED, ("o2", 2): UPDATED, ("o2", 3): DELETED, ("o2", 4): REVIVED}
+    assert methods(store) == made
+    with store.database.engine.begin() as connection:
+        for table in ("resource", "resource_history", "past_version"):
+            connection.execute(text(f"UPDATE {table} SET method = {UPDATED} WHERE method = {REVIVED}"))
+    go_back(store, "0011")
+    store.close()
+    upgraded = Store.open(settings)
+    assert methods(upgraded) == made
+    assert check(upgraded).problems == []
+    upgraded.close()
+
+
+def methods(store: Store) -> dict[tuple[str, int], int]:
+    page = bound(store).history("Observation", None, since=None, count=100, cursor=None)
+    return {(one.id, one.vid): one.method for one in page.versions}
 
 
 def test_a_store_that_is_closed_holds_no_files(settings: Settings) -> None:
