@@ -365,11 +365,12 @@ class SqliteWriter:
             self._queued -= 1
         try:
             connection = self._begin_group()
-            driver_of(connection).execute("SAVEPOINT request")
+            if has_neighbours := bool(self._batch):
+                driver_of(connection).execute("SAVEPOINT request")
         except BaseException:
             self._leave()
             raise
-        return _SqliteTransaction(self, connection)
+        return _SqliteTransaction(self, connection, has_neighbours)
 
     def keep(self, entry: AuditEntry | None) -> _Ticket:
         """Keep the request's savepoint for the group's commit and leave."""
@@ -379,7 +380,10 @@ class SqliteWriter:
         return ticket
 
     def drop(self) -> None:
-        """Leave after the request's savepoint was rolled back."""
+        """Leave after the request was rolled back, and with it the group where nobody else is in it."""
+        if not self._batch:
+            self._open_since = None
+            self._file_turn.give()
         self._leave()
 
     def _leave(self) -> None:
@@ -432,11 +436,14 @@ class SqliteWriter:
 
 
 class _SqliteTransaction(WriteTransaction):
-    def __init__(self, writer: SqliteWriter, connection: Connection) -> None:
-        self._writer, self.connection, self._open = writer, connection, True
+    """One request of a group. The first needs no savepoint, which would keep a copy of every page that it changes."""
+
+    def __init__(self, writer: SqliteWriter, connection: Connection, has_neighbours: bool) -> None:
+        self._writer, self.connection, self._has_neighbours, self._open = writer, connection, has_neighbours, True
 
     def commit(self, entry: AuditEntry | None) -> None:
-        driver_of(self.connection).execute("RELEASE request")
+        if self._has_neighbours:
+            driver_of(self.connection).execute("RELEASE request")
         self._open = False
         self._writer.keep(entry).wait()
         if entry is not None:
@@ -446,9 +453,13 @@ class _SqliteTransaction(WriteTransaction):
         if not self._open:
             return
         self._open = False
+        driver = driver_of(self.connection)
         try:
-            driver_of(self.connection).execute("ROLLBACK TO request")
-            driver_of(self.connection).execute("RELEASE request")
+            if self._has_neighbours:
+                driver.execute("ROLLBACK TO request")
+                driver.execute("RELEASE request")
+            elif driver.in_transaction:  # SQLite ends it itself where a disk is full
+                driver.execute("ROLLBACK")
         finally:
             self._writer.drop()
 

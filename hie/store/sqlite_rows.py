@@ -95,12 +95,14 @@ def exchange(driver: Any, target: str, wanted: Iterable[tuple[int, Sequence[tupl
 
 
 def _inserts(target: str, rows: Sequence[tuple[Any, ...]]) -> Iterator[_Insert]:
+    """Yield statements. OR FAIL: a row that cannot be undoes nothing by itself, as the whole transaction is rolled back
+    then; to undo it alone SQLite would copy every page that a statement changes."""
     start = 0
     for size in _TOGETHER:
         end = len(rows) - (len(rows) - start) % size
         if end > start:
             row = "(?1+?" + ",?" * (len(rows[start]) - 1) + ")"
-            text = f"INSERT INTO {target} VALUES " + ",".join([row] * size)
+            text = f"INSERT OR FAIL INTO {target} VALUES " + ",".join([row] * size)
             for first in range(start, end, size):
                 yield text, [0, *chain.from_iterable(rows[first : first + size])]
         start = end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +12,15 @@ from typing import Any
 import orjson
 import pytest
 from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from hie.store import audit as audit_trail
+from hie.store import sqlite_rows
 from hie.store.audit import AuditEntry
 from hie.store.crypto import associated_data, seal
 from hie.store.database import Again
-from hie.store.models import audit, model
+from hie.store.models import audit, model, reference_index
+from hie.store.prepared import driver_of
 from hie.store.store import Store
 
 
@@ -64,6 +68,30 @@ def test_a_failed_write_leaves_nothing_of_itself_and_everything_of_its_neighbour
         list(pool.map(work, range(60)))
     assert names(store) == {f"kept-{number}" for number in range(60) if number % 3}
     assert audited(store) == 40
+
+
+def test_rows_before_one_that_cannot_be_go_with_it(store: Store) -> None:
+    twice = [(key, 1, 0) for key in (*range(1, 100), 99)]
+
+    def fails(connection: Connection) -> None:
+        if store.database.dialect == "sqlite":
+            sqlite_rows.insert(driver_of(connection), sqlite_rows.LINKS, twice)
+        else:
+            connection.execute(insert(reference_index).values(twice))
+
+    def work(number: int) -> None:
+        if number % 3:
+            store.database.write(add(f"kept-{number}"), entry(store, number))
+        else:
+            with pytest.raises((sqlite3.IntegrityError, IntegrityError)):
+                store.database.write(fails, entry(store, number))
+
+    work(0)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(60)))
+    assert names(store) == {f"kept-{number}" for number in range(60) if number % 3}
+    left = store.database.connection().execute(select(func.count()).select_from(reference_index)).scalar_one()
+    assert (left, audited(store)) == (0, 40)
 
 
 def test_concurrent_writers_never_lose_an_update(store: Store) -> None:
