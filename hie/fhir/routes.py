@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from hie.errors import InvalidRequest, MethodNotAllowed, NotFound, UnknownType
 from hie.fhir import facts
@@ -66,6 +66,7 @@ SEARCHES = frozenset({"search-type", "search-system"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 #: Far above what a search needs; a longer list is an attack on the parser.
 MOST_PARAMETERS = 1_000
+_ASCII = "".join(map(chr, range(128)))
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _VID = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
@@ -148,6 +149,15 @@ def parse_query(query: str) -> tuple[tuple[str, str], ...]:
     if "%00" in query or "\x00" in query:
         raise InvalidRequest("A parameter holds the character NUL.", expression="http.url")
     return pairs
+
+
+def escaped(octets: str) -> str:
+    """Percent-encode what is no ASCII in bytes that are given as Latin-1 (PEP 3333).
+
+    URLs hold none (https://www.rfc-editor.org/rfc/rfc3986#section-2), but curl sends what was typed; as Latin-1 a search
+    for Müller would find nobody, and say so.
+    """
+    return octets if octets.isascii() else quote(octets, safe=_ASCII, encoding="latin-1", errors="replace")
 
 
 def _pair(part: str) -> tuple[str, str]:

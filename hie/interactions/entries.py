@@ -17,7 +17,7 @@ from hie.fhir.bundle import RequestEntry
 from hie.fhir.http import Conditions, FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
 from hie.fhir.resource import parse_json, validated
-from hie.fhir.routes import SEARCHES, parse, parse_query
+from hie.fhir.routes import SEARCHES, escaped, parse, parse_query
 
 _NOT_INSIDE = frozenset({"transaction", "capabilities", "delete-history", "async-status", "async-cancel"})
 _WITH_RESOURCE = frozenset({"create", "update", "patch"})
@@ -83,9 +83,8 @@ def _with_form(request: FhirRequest) -> FhirRequest:
     if content_type.partition(";")[0].strip().lower() != _FORM:
         raise InvalidRequest(f"contentType {content_type[:80]!r} is no form; {_FORM} is.",
                              expression="Binary.contentType")
-    if not content.isascii():
-        raise InvalidRequest("The form holds bytes that are not percent-encoded.", expression="Binary.data")
-    return replace(request, resource=None, parameters=request.parameters + parse_query(content.decode("ascii")))
+    parameters = parse_query(escaped(content.decode("latin-1")))
+    return replace(request, resource=None, parameters=request.parameters + parameters)
 
 
 def with_resource(request: FhirRequest, resource: Any) -> FhirRequest:

@@ -15,6 +15,7 @@ from flask import Flask, Response, g, request
 
 from hie.app import Application
 from hie.errors import Busy, FhirError, Forbidden
+from hie.fhir import routes
 from hie.security.authentication import Principal
 from hie.store.audit import AuditEntry
 from hie.store.tenants import DEFAULT_TENANT
@@ -44,8 +45,11 @@ class Exchange:
         request_id = environ.get("HTTP_X_REQUEST_ID")
         if request_id is None or _REQUEST_ID.fullmatch(request_id) is None:
             request_id = f"{getrandbits(128):032x}"  # names a request in logs and is no secret
-        query = environ.get("QUERY_STRING", "")[:AUDITED_QUERY]
-        entry = AuditEntry(DEFAULT_TENANT, application.clock(), request_id, interaction="unknown", query=query)
+        query = environ.get("QUERY_STRING", "")
+        if not query.isascii():
+            query = environ["QUERY_STRING"] = routes.escaped(query)
+        entry = AuditEntry(DEFAULT_TENANT, application.clock(), request_id, interaction="unknown",
+                           query=query[:AUDITED_QUERY])
         return cls(application, environ, request_id, time.perf_counter_ns(), entry)
 
     def authenticate(self) -> Principal:

@@ -185,8 +185,9 @@ def _base(scheme: str, host: str, root: str) -> str:
 
 
 def _conditions(environ: dict[str, Any]) -> Conditions | None:
+    criteria = environ.get("HTTP_IF_NONE_EXIST")
     found = (environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH"), environ.get("HTTP_IF_MODIFIED_SINCE"),
-             environ.get("HTTP_IF_NONE_EXIST"))
+             criteria and routes.escaped(criteria))
     return None if found == _NO_CONDITIONS else Conditions(*found)
 
 
@@ -259,10 +260,7 @@ def _with_form(here: Exchange, request: FhirRequest, content_type: str | None) -
     content = _whole(here)
     if content and (content_type is None or negotiation.media_type(content_type).name != _FORM):
         raise negotiation.unsupported(content_type, _FORM)
-    try:
-        text = content.decode("ascii")
-    except UnicodeDecodeError:
-        raise InvalidRequest("The form holds bytes that are not percent-encoded.") from None
+    text = routes.escaped(content.decode("latin-1"))
     parameters = routes.parse_query(text) if text else ()
     query = "&".join(part for part in (here.entry.query, text) if part)
     here.entry.query = query[: exchange.AUDITED_QUERY]

@@ -1,5 +1,6 @@
 """What HTTP itself asks for: HEAD, OPTIONS, 405, codings, and web pages of other origins (RFC 9110, Fetch)."""
 
+import base64
 import gzip
 import json
 from dataclasses import replace
@@ -9,11 +10,43 @@ import pytest
 
 from hie.app import create_app
 from hie.settings import SettingsError
-from tests.builders import patient
-from tests.conformance.conftest import Fhir
+from tests.builders import bundle, entry, patient
+from tests.conformance.conftest import Answer, Fhir
 
 ORIGIN = "https://app.example.org"
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])  # nothing here asks the database
+
+
+def raw(text: str) -> str:
+    """Return bytes that were not percent-encoded as WSGI gives them (PEP 3333)."""
+    return text.encode().decode("latin-1")
+
+
+def asked(fhir: Fhir, query: str) -> Answer:
+    """Search with a query string as it is."""
+    sent = {"Authorization": f"Bearer {fhir.token}"}
+    environ = {"QUERY_STRING": query}
+    answer = fhir.app.test_client().open("/fhir/Patient", headers=sent, environ_overrides=environ)
+    return Answer(answer.status_code, answer.headers, answer.data)
+
+
+def test_what_curl_sends_as_it_was_typed_is_utf_8(fhir: Fhir) -> None:
+    fhir.create(patient(family="Müller"))
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+
+    by_url = asked(fhir, raw("name=Müller&name=M%C3%BCll"))
+    by_form = fhir.post("Patient/_search", "name=Müller".encode(), **form)
+    known = fhir.post("Patient", patient(family="Müller"), If_None_Exist=raw("family:exact=Müller"))
+    carried = {"resourceType": "Binary", "contentType": form["Content_Type"],
+               "data": base64.b64encode("name=Müller".encode()).decode()}
+    inside = fhir.post("", bundle(entry("GET", "Patient?name=Müller"), entry("POST", "Patient/_search", carried),
+                                  type_="batch")).json["entry"]
+
+    assert (by_url.json["total"], by_form.json["total"], known.status) == (1, 1, 200)
+    assert [one["resource"]["total"] for one in inside] == [1, 1]
+    assert by_url.link("self") == "http://localhost/fhir/Patient?name=M%C3%BCller&name=M%C3%BCll"
+    asked(fhir, "name=M\xfcller").refused(400, "invalid", "http.url", "UTF-8")
+    fhir.post("Patient", patient(), If_None_Exist="name=M\xfcller").refused(400, "invalid", None, "UTF-8")
 
 
 def test_head_answers_what_get_does_without_the_body(fhir):
