@@ -135,7 +135,7 @@ def token_revoke(token_id: str, data_dir: Path | None) -> None:
 @click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True, help="Connections.")
 @click.option("--journal", type=click.Path(dir_okay=False, path_type=Path),
               help="File that notes what is stored; hie-load.journal beside the first FILE unless set.")  # fmt: skip
-@click.option("--patient", help="Patient/[id] whose record DICOM files belong to (X-Security-Context).")
+@click.option("--patient", help="Patient/[id] whose images DICOM files are (X-Security-Context).")
 @click.argument("files", nargs=-1, required=True, type=EXISTING, metavar="FILE…")
 def load(
     url: str, token: str | None, token_file: Path | None, parallel: int, journal: Path | None, patient: str | None,

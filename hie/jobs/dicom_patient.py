@@ -1,6 +1,7 @@
-"""Whose DICOM file it is: the one Patient whose identifier is the file's Patient ID, if nothing speaks against it.
+"""Whose DICOM file it is: the Patient that its sender names, or the one whose identifier is the file's Patient ID.
 
-A Patient ID is unique only where it was issued, so birth date and sex must not differ where both sides have them.
+A Patient ID is unique only where it was issued, and a sender may err: the file must not say somebody else's, and birth
+date and sex must not differ where both sides have them.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hie.context import Context
+from hie.errors import Gone, NotFound
 from hie.fhir import json_format
 from hie.store.search import engine
 
@@ -15,20 +17,37 @@ if TYPE_CHECKING:
     from fhir_adapters.imaging import DicomPatient
 
 
-def find(wanted: DicomPatient, ctx: Context) -> tuple[str | None, str]:
-    """Patient/id and nothing, or None and the reason; the reason never quotes what the file says."""
+def find(wanted: DicomPatient, named: str | None, ctx: Context) -> tuple[str | None, str]:
+    """Patient/id and nothing, or None and the reason; the reason never quotes what the file says.
+
+    `named` is the id of the Patient that the Binary's securityContext names.
+    """
+    found = engine.match(ctx.store, "Patient", [("identifier", _token(wanted.id))]) if wanted.id is not None else []
+    if named is not None:
+        return _named(wanted, named, bool(found), ctx)
     if wanted.id is None:
         return None, "The DICOM file has no Patient ID, so it is not known whose image it is."
-    found = engine.match(ctx.store, "Patient", [("identifier", _token(wanted.id))])
     if not found:
         return None, "No Patient has the file's Patient ID as an identifier."
     if len(found) > 1:
         return None, "More than one Patient has the file's Patient ID as an identifier."
-    patient = json_format.parse(found[0].content or b"{}")
-    differing = _differing(wanted, patient)
+    differing = _differing(wanted, json_format.parse(found[0].content or b"{}"))
     if differing is not None:
         return None, f"The Patient with the file's Patient ID has another {differing}."
     return f"Patient/{found[0].id}", ""
+
+
+def _named(wanted: DicomPatient, id_: str, is_somebodys: bool, ctx: Context) -> tuple[str | None, str]:
+    try:
+        patient = json_format.parse(ctx.store.read("Patient", id_).content or b"{}")
+    except (NotFound, Gone):  # without it the request fails; it may come later in the same transaction
+        return None, "The Patient that the Binary's securityContext names is not stored yet; store it before the file."
+    if is_somebodys and wanted.id not in [one.get("value") for one in patient.get("identifier", ())]:
+        return None, "The file's Patient ID is that of another Patient than the Binary's securityContext names."
+    differing = _differing(wanted, patient)
+    if differing is not None:
+        return None, f"The Patient that the Binary's securityContext names has another {differing} than the file says."
+    return f"Patient/{id_}", ""
 
 
 def _differing(wanted: DicomPatient, patient: dict[str, Any]) -> str | None:

@@ -86,7 +86,8 @@ def describe_dicom(stored: StoredVersion, resource: dict[str, Any], ctx: Context
     address = f"Binary/{stored.id}"
     if header is None:
         return _reject(address, "The DICOM file holds a kind of image that is not read here.", inside)
-    subject, reason = dicom_patient.find(header.patient, inside)
+    named = media_image.patient_of({"subject": resource.get("securityContext", {})}, ctx.store.base_url)
+    subject, reason = dicom_patient.find(header.patient, named and named.removeprefix("Patient/"), inside)
     if subject is None:
         return _reject(address, reason, inside)
     media = dicom_media.media(header, address, subject)

@@ -522,6 +522,44 @@ def test_a_dicom_file_of_nobody_known_is_stored_and_its_task_says_why(fhir, pati
     assert fhir.total("Media") == 0
 
 
+@pytest.mark.parametrize("elements", [{"PatientID": "P-9"}, {"PatientID": None}, {}], ids=["unknown", "none", "theirs"])
+def test_a_dicom_file_is_of_the_patient_that_its_sender_names(fhir, patient, elements):
+    fhir.create({"resourceType": "Patient", "identifier": [{"system": "urn:other", "value": "P-1"}]})
+    answer = fhir.post("Binary", dicom(**elements), Content_Type="application/dicom", Accept="application/fhir+json",
+                       X_Security_Context=f"Patient/{patient}")  # fmt: skip
+    (described,) = fhir.get("Media").resources()
+    assert described["subject"] == {"reference": f"Patient/{patient}"}
+    assert described["content"]["url"] == f"Binary/{answer.id}"
+    assert tasks(fhir) == ["requested"]
+
+
+@pytest.mark.parametrize(
+    ("elements", "words"),
+    [({"PatientID": "P-7"}, "another Patient"), ({"PatientID": "P-9", "PatientBirthDate": "20180203"}, "another birth"),
+     ({"PatientID": None, "PatientSex": "M"}, "another sex")],
+    ids=["somebody else's ID", "another birth date", "another sex"],
+)  # fmt: skip
+def test_a_dicom_file_that_says_somebody_else_than_its_sender_is_nobodys(fhir, patient, elements, words):
+    fhir.create({"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "P-7"}]})
+    answer = fhir.post("Binary", dicom(**elements), Content_Type="application/dicom", Accept="application/fhir+json",
+                       X_Security_Context=f"Patient/{patient}")  # fmt: skip
+    (task,) = fhir.get(f"Task?focus=Binary/{answer.id}").resources()
+    assert task["status"] == "rejected"
+    assert words in task["statusReason"]["text"]
+    assert fhir.total("Media") == 0
+
+
+def test_a_dicom_file_that_comes_with_its_patient_has_to_wait_for_it(fhir):
+    url = "urn:uuid:8f6a0f4e-2f3d-4a76-9b69-000000000003"
+    held = {"resourceType": "Binary", "contentType": "application/dicom", "securityContext": {"reference": url},
+            "data": base64.b64encode(dicom(PatientID="P-9")).decode()}  # fmt: skip
+    entries = [{"resource": held, "request": {"method": "POST", "url": "Binary"}},
+               {"fullUrl": url, "resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient"}}]
+    assert fhir.post("", {"resourceType": "Bundle", "type": "transaction", "entry": entries}).status == 200
+    (task,) = fhir.get("Task").resources()
+    assert "not stored yet" in task["statusReason"]["text"]
+
+
 def test_a_patient_id_that_two_patients_have_is_nobodys(fhir, patient):
     fhir.create({"resourceType": "Patient", "identifier": [{"system": "urn:other", "value": "P-1"}]})
     upload(fhir, dicom())
