@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from hie.context import Context
-from hie.errors import Gone, NotFound
+from hie.errors import Gone, NotFound, Unprocessable
 from hie.fhir import json_format
 from hie.fhir.instants import instant
 from hie.jobs import tasks
-from hie.operations import diagnose
+from hie.operations import diagnose, media_image
 from hie.operations.server_context import own_record
 from hie.registry import JobKind
 
@@ -25,9 +25,19 @@ def run(payload: dict[str, Any], ctx: Context) -> None:
         tasks.update(tasks.in_progress(task, ctx), own_record(ctx, "job-begin"))
         task = tasks.read(payload["task"], ctx)
     media = json_format.parse(ctx.store.read("Media", payload["media"]).content or b"{}")
+    _refuse_another_patient(media, task, ctx)
     bundle = diagnose.result(media, ctx)
     bundle["entry"].append(tasks.entry(_ended(task, bundle, ctx)))
     diagnose.write(bundle, own_record(ctx, "job-result"))
+
+
+def _refuse_another_patient(media: dict[str, Any], task: dict[str, Any], ctx: Context) -> None:
+    """Leave a Media that was given to its right patient meanwhile to the Task that the update made."""
+    asked, now = (media_image.patient_of({"subject": one}, ctx.store.base_url)
+                  for one in (task.get("for", {}), media.get("subject", {})))
+    if asked is not None and now is not None and asked != now:
+        raise Unprocessable("The image is that of another patient now, for whom another Task asks.",
+                            expression="Media.subject")
 
 
 def _ended(task: dict[str, Any], bundle: dict[str, Any], ctx: Context) -> dict[str, Any]:

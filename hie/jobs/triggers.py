@@ -42,12 +42,12 @@ def has_image(media: dict[str, Any]) -> bool:
 
 
 def judge_media(stored: StoredVersion, media: dict[str, Any], ctx: Context) -> None:
-    """Ask for the judgement of a Media's image, once for each image; Unprocessable where it is none."""
+    """Ask for the judgement of a Media's image, once for each image and patient; Unprocessable where it is none."""
     patient = media_image.patient_of(media, ctx.store.base_url)
     held_by = media_image.binary_of(media, ctx.store.base_url)
     if patient is None or ("url" in media["content"] and "data" not in media["content"] and held_by is None):
         return  # somebody else's patient or image: nothing here that could be judged
-    identity = _identity(stored, media, ctx)
+    identity = f"{_identity(stored, media, ctx)}/{patient}"
     now = instant(ctx.clock())
     based_on = f"Binary/{held_by}" if held_by else None
     task = tasks.diagnosis_task(identity, f"Media/{stored.id}", patient, based_on, now)

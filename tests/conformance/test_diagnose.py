@@ -244,6 +244,26 @@ def test_an_update_with_another_image_asks_again(fhir, patient, worker, radiogra
     assert fhir.total("Observation") == 2
 
 
+@pytest.mark.parametrize("judged", [True, False], ids=["after the result", "before it"])
+def test_an_image_that_is_given_to_its_right_patient_is_judged_for_them(fhir, patient, worker, radiograph, judged):
+    other = fhir.create({"resourceType": "Patient"})["id"]
+    source = fhir.create(media(patient, encoded(radiograph)))
+    if judged:
+        worker.step()
+    fhir.put(f"Media/{source['id']}", {**source, "subject": {"reference": f"Patient/{other}"}})
+    while worker.step():
+        pass
+
+    (task,) = fhir.get(f"Task?patient={other}").resources()
+    assert task["status"] == "completed"
+    assert fhir.total(f"Observation?patient={other}") == 1
+    (before,) = fhir.get(f"Task?patient={patient}").resources()
+    assert fhir.total(f"Observation?patient={patient}") == int(judged)
+    if not judged:
+        assert (before["status"], "output" in before) == ("failed", False)
+        assert "another patient" in before["statusReason"]["text"]
+
+
 def test_a_cancelled_task_is_not_worked_on(fhir, patient, worker, radiograph):
     fhir.create(media(patient, encoded(radiograph)))
     (task,) = fhir.get("Task").resources()
