@@ -112,7 +112,8 @@ def request_entries(bundle: dict[str, Any], type_: str, most_entries: int) -> li
         raise InvalidRequest(f"A Bundle of type batch or transaction is expected here, not a {bundle['resourceType']}.",
                              expression="resourceType")
     if bundle.get("type") != type_ or type_ not in ("batch", "transaction"):
-        raise InvalidRequest(f"Bundle.type is {str(bundle.get('type'))[:80]!r}; it must be batch or transaction here. "
+        found = repr(bundle["type"])[:80] if "type" in bundle else "missing"
+        raise InvalidRequest(f"Bundle.type is {found}; it must be batch or transaction here. "
                              "To store a Bundle as it is, POST it to Bundle.", expression="Bundle.type")
     entries = bundle.get("entry", [])
     if not isinstance(entries, list):

@@ -154,8 +154,8 @@ def parse_query(query: str) -> tuple[tuple[str, str], ...]:
 def escaped(octets: str) -> str:
     """Percent-encode what is no ASCII in bytes that are given as Latin-1 (PEP 3333).
 
-    URLs hold none (https://www.rfc-editor.org/rfc/rfc3986#section-2), but curl sends what was typed; as Latin-1 a search
-    for Müller would find nobody, and say so.
+    URLs hold none (https://www.rfc-editor.org/rfc/rfc3986#section-2), but curl sends what was typed; as Latin-1 a
+    search for Müller would find nobody, and say so.
     """
     return octets if octets.isascii() else quote(octets, safe=_ASCII, encoding="latin-1", errors="replace")
 
@@ -272,6 +272,9 @@ def _operation(text: str) -> str:
 
 
 def _refuse_tricks(path: str, parts: list[str]) -> None:
+    if "://" in path:
+        raise NotFound(f"{_shown(path)} is no address of this server; its own are given relative to the FHIR base.",
+                       expression="http.url")
     if "" in parts:
         raise NotFound(f"{_shown(path)} has an empty part: no doubled and no trailing slash.", expression="http.url")
     if not path.isascii() or not path.isprintable() or "\\" in path or "%" in path or "." in parts or ".." in parts:

@@ -21,6 +21,8 @@ from hie.fhir.routes import SEARCHES, escaped, parse, parse_query
 
 _NOT_INSIDE = frozenset({"transaction", "capabilities", "delete-history", "async-status", "async-cancel"})
 _WITH_RESOURCE = frozenset({"create", "update", "patch"})
+#: Where the criteria of a conditional entry stand.
+_CRITERIA = {"create": "http.If-None-Exist", "update": "http.url", "patch": "http.url", "delete": "http.url"}
 _FORM = "application/x-www-form-urlencoded"
 _OUTCOME = b'{"resourceType":"OperationOutcome"'
 
@@ -120,11 +122,22 @@ def refused(error: FhirError, entry: RequestEntry, request: FhirRequest | None) 
         error = type(error)(error.diagnostics, issues=[
             one if (one.expression or "").startswith(("http.", "Bundle")) else replace(one, expression="http.url")
             for one in error.issues])
+    if request is not None and request.interaction in _CRITERIA:
+        place = _CRITERIA[request.interaction]
+        error = type(error)(error.diagnostics, issues=[
+            replace(one, expression=place) if _is_parameter(one.expression) else one for one in error.issues])
     if request is not None and request.interaction == "patch":
         here = ("Parameters", "http.", "Bundle")
         error = type(error)(error.diagnostics, issues=[
             one if (one.expression or "").startswith(here) else replace(one, expression=None) for one in error.issues])
     return error.within(entry.expression)
+
+
+def _is_parameter(expression: str | None) -> bool:
+    """Tell a search parameter from a place in a resource, which begins with its type."""
+    if expression is None or "." in expression or expression == "resourceType":
+        return False
+    return expression[:1].islower() or expression[:1] == "_"
 
 
 def _conditions(row: dict[str, Any], with_if_none_exist: bool) -> Conditions:

@@ -15,7 +15,7 @@ from hie.errors import FhirError, InvalidRequest, PreconditionFailed
 from hie.fhir import bundle_links
 from hie.fhir.resource import validated
 from hie.interactions import conditional, entries, patch, update
-from hie.interactions.steps import KEEPS, Criteria, Plan, Step, at
+from hie.interactions.steps import KEEPS, Criteria, Plan, Step, at, in_request
 from hie.store.search.engine import Unstored
 from hie.store.versions import StoredVersion
 
@@ -38,17 +38,17 @@ def found(steps: list[Step], ctx: Context) -> dict[int, Found]:
     updated: dict[tuple[str | None, Criteria], Step] = {}
     for step in steps:
         if step.criteria:
-            with at(step.expression):
+            with in_request(step):
                 key = (step.request.type, step.criteria)
                 if key not in made:
                     made[key] = _create_or_find(step, ctx)
                 meanings[step.entry.index] = made[key]
         elif step.request.id is None and step.request.interaction == "update":
-            with at(step.expression):
+            with in_request(step):
                 _refuse_same_criteria(step, updated)
                 meanings[step.entry.index] = Found(_updated_id(step, ctx), None)
         elif step.request.id is None and step.request.interaction == "patch":
-            with at(step.expression):
+            with in_request(step):
                 criteria = conditional.checked(step.request.parameters, "http.url")
                 meanings[step.entry.index] = Found(patch.meant_id(step.request.type or "", criteria, ctx), None)
     for key in made.keys() & updated.keys():

@@ -182,3 +182,12 @@ def at(entry: str, expression: Any = None) -> Iterator[None]:
             raise error.within(entry) from error
         place = expression()
         raise type(error)(error.diagnostics, issues=[replace(one, expression=place) for one in error.issues]) from error
+
+
+@contextmanager
+def in_request(step: Step) -> Iterator[None]:
+    """Place what is wrong with the criteria of a conditional entry where they stand in its request."""
+    try:
+        yield
+    except FhirError as error:
+        raise entries.refused(error, step.entry, step.request) from error

@@ -18,7 +18,7 @@ from hie.fhir.json_format import Fragment
 from hie.fhir.routes import SEARCHES
 from hie.interactions import answers, delete, entries, integrity, resolving, steps
 from hie.interactions.resolving import Found, Links
-from hie.interactions.steps import Plan, Step, at
+from hie.interactions.steps import Plan, Step, in_request
 from hie.store.resources import ResourceStore
 
 #: https://hl7.org/fhir/R4/http.html#trules; a search by POST is a reading all the same
@@ -75,7 +75,7 @@ def _delete(plan: Plan, rows: list[Any], ctx: Context) -> frozenset[tuple[str, s
         return frozenset()
     meant = []
     for step in deleting:
-        with at(step.expression):
+        with in_request(step):
             meant += [(step, id_) for id_ in delete.meant_ids(step.request, ctx)]
     steps.refuse_same_targets(meant)
     for step in deleting:

@@ -272,7 +272,7 @@ def _with_form(here: Exchange, request: FhirRequest, content_type: str | None) -
 def _with_binary(here: Exchange, request: FhirRequest, content_type: str | None) -> FhirRequest:
     """Wrap content of any other type into a Binary resource: https://hl7.org/fhir/R4/binary.html#rest"""
     if content_type is None:
-        raise negotiation.unsupported(None)
+        raise negotiation.unsupported(None, f"{negotiation.FHIR_JSON}, {negotiation.FHIR_XML} or that of the content")
     content = _whole(here)
     wrapped = binary.wrapped(content, content_type, here.environ.get("HTTP_X_SECURITY_CONTEXT"), request.id)
     return replace(request, resource=wrapped, content_type=content_type)

@@ -573,8 +573,10 @@ def test_a_dicom_file_that_comes_with_its_patient_has_to_wait_for_it(fhir):
     url = "urn:uuid:8f6a0f4e-2f3d-4a76-9b69-000000000003"
     held = {"resourceType": "Binary", "contentType": "application/dicom", "securityContext": {"reference": url},
             "data": base64.b64encode(dicom(PatientID="P-9")).decode()}  # fmt: skip
-    entries = [{"resource": held, "request": {"method": "POST", "url": "Binary"}},
-               {"fullUrl": url, "resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient"}}]
+    entries = [
+        {"resource": held, "request": {"method": "POST", "url": "Binary"}},
+        {"fullUrl": url, "resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient"}},
+    ]
     assert fhir.post("", {"resourceType": "Bundle", "type": "transaction", "entry": entries}).status == 200
     (task,) = fhir.get("Task").resources()
     assert "not stored yet" in task["statusReason"]["text"]

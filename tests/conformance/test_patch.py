@@ -110,7 +110,8 @@ def test_if_match_guards_the_version(fhir, send):
     id_ = fhir.create(patient())["id"]
     assert send(f"Patient/{id_}", {"active": True}, If_Match='W/"1"').vid == "2"
     # the version is judged before the patch: this one would not even apply
-    send(f"Patient/{id_}", [{"op": "remove", "path": "/photo"}], If_Match='W/"1"').refused(412, "conflict", "Patient")
+    send(f"Patient/{id_}", [{"op": "remove", "path": "/photo"}], If_Match='W/"1"').refused(
+        412, "conflict", "http.If-Match")
     send(f"Patient/{id_}", {"active": False}, If_None_Match="*").refused(400, "not-supported", "http.If-None-Match")
     assert fhir.get(f"Patient/{id_}").vid == "2"
 

@@ -273,8 +273,36 @@ def test_conditions_of_reads_and_updates_hold_inside(fhir):
     answer = fhir.post("", bundle(entry("GET", "Patient/a", ifNoneMatch='W/"1"')))
     assert answer.entries()[0]["response"]["status"] == "304 Not Modified"
     fhir.post("", bundle(post(patient()), put(patient("X", id="a"), ifMatch='W/"5"'))).refused(
-        412, "conflict", "Bundle.entry[1].resource")
+        412, "conflict", "Bundle.entry[1].request.ifMatch", "is at version 1; read it again")
+    fhir.post("", bundle(post(patient()), put(patient("X", id="none"), ifMatch='W/"5"'))).refused(
+        412, "conflict", "Bundle.entry[1].request.ifMatch", "does not exist; a create by update has no If-Match")
     assert fhir.total("Patient") == 1
+
+
+def test_an_address_elsewhere_and_a_missing_type_are_told_in_their_words(fhir):
+    fhir.post("", bundle(entry("GET", "http://other.example/Patient/1"))).refused(
+        404, "not-found", "Bundle.entry[0].request.url", "is no address of this server")
+    fhir.post("", {"resourceType": "Bundle", "entry": [post(patient())]}).refused(
+        400, "invalid", "Bundle.type", "Bundle.type is missing; it must be batch or transaction")
+    fhir.post("Binary", b"x", Content_Type=None).refused(415, "not-supported", "http.Content-Type", "of the content")
+
+
+@pytest.mark.parametrize("type_", ["transaction", "batch"])
+@pytest.mark.parametrize(
+    ("row", "place"),
+    [(post(patient(), ifNoneExist="nope=1"), "ifNoneExist"), (post(patient(), ifNoneExist="birthdate=x"),
+      "ifNoneExist"),
+     (entry("PUT", "Patient?nope=1", patient()), "url"), (entry("PUT", "Patient?birthdate=x", patient()), "url"),
+     (entry("DELETE", "Patient?nope=1"), "url"),
+     (entry("PATCH", "Patient?nope=1", {"resourceType": "Parameters"}), "url")],
+    ids=["create", "create, a value", "update", "update, a value", "delete", "patch"],
+)  # fmt: skip
+def test_wrong_criteria_of_an_entry_are_placed_where_they_stand(fhir, row, place, type_):
+    answer = fhir.post("", bundle(row, type_=type_))
+    told = answer.json if type_ == "transaction" else answer.entries()[0]["response"]["outcome"]
+
+    (issue,) = told["issue"]
+    assert (issue["code"], issue["expression"]) == ("invalid", [f"Bundle.entry[0].request.{place}"])
 
 
 def test_searches_operations_and_histories_can_be_read_inside(fhir):
