@@ -1,96 +1,159 @@
-"""Measure this exchange and any other FHIR server by the same mixes: benchmarks.mixes.
+"""Measure this exchange and any other FHIR server by the same mixes, side by side: benchmarks.mixes.
 
-    python -m benchmarks.compare                                   # this exchange on SQLite and on PostgreSQL
-    python -m benchmarks.compare --url http://127.0.0.1:8103/fhir/R4 --token TOKEN       # any other server
-    [--mix crud] [--mix search] [--mix import] [--users 16] [--seconds 10] [--seed 1]
+    python -m benchmarks.compare                     # this exchange on SQLite and on PostgreSQL
+    python -m benchmarks.compare --url http://127.0.0.1:8103/fhir/R4 --token TOKEN --pid 812 --pid 907   # another one
+    python -m benchmarks.compare --url … --pid … --database sqlite --database postgresql                 # all of them
+    [--mix crud] [--mix search] [--mix import] [--users 16] [--seconds 10] [--rounds 1]
+    [--fill 60] [--warm-up 2] [--seed 1] [--workers 2]
 
-A row for each kind of request, one for the mix; requests per second and core count every core of this machine, the load
-generator's share included. A status that is not the expected one is listed below the table.
+Every server is first given the same `--fill` Bundles, so that searches find the same in each (another server is best
+started on an empty store). Each mix then runs `--rounds` times on one server after the other, before the first time for
+`--warm-up` seconds that do not count; figures are medians of the rounds. Requests per second and core count every core
+of this machine, the load generator's share included. CPU is of all of a server's processes, PostgreSQL's among them; of
+another server of those that `--pid` names and what is below them. The last rows tell of answers whose status was not
+the expected one.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from benchmarks import mixes, scripted
 from benchmarks.__main__ import exchange
-from benchmarks.load import Outcome
-from benchmarks.processes import Running
-from benchmarks.scripted import Results, Script, Server
+from benchmarks.compared import Figures, Measured, table
+from benchmarks.processes import Running, cpu_seconds
+from benchmarks.scripted import Answer, Request, Results, Script, Server
 
-MIXES = ("import", "search", "crud")
+MIXES = ("search", "crud", "import")
 BUNDLES = 60
 
 
-def scripts(mix: str, server: Server, options: argparse.Namespace) -> tuple[list[Script], float]:
-    """Return a script for each user, and how many resources one request of the mix carries."""
-    users = range(options.users)
+@dataclass(slots=True)
+class Target:
+    """A server to measure: its name, where it is, its processes, and what its store is known to have."""
+
+    name: str
+    server: Server
+    pids: tuple[int, ...] = ()
+    harvested: mixes.Harvest = field(default_factory=mixes.Harvest)
+
+    def cpu_seconds(self) -> float:
+        return sum(cpu_seconds(pid) for pid in self.pids)
+
+    def fill(self, bundles: list[bytes], users: int) -> Results:
+        """Store each Bundle once, and harvest the ids that searches ask for."""
+        shares = [_posted(bundles[user::users]) for user in range(min(users, len(bundles)))]
+        filled = scripted.run(self.server, shares, float("inf"))
+        for key, number in scripted.run(self.server, [mixes.harvest(self.harvested)], 600).unexpected.items():
+            filled.unexpected[key] += number
+        return filled
+
+
+def _posted(bundles: list[bytes]) -> Script:
+    for bundle in bundles:
+        yield Request("fill", "POST", "", bundle)
+
+
+def scripts(mix: str, target: Target, options: argparse.Namespace, run: int) -> list[Script]:
+    """Return a script for each user; `run` makes those of each run their own."""
+    seeds = [(options.seed * 1000 + run) * 1000 + user for user in range(options.users)]
     if mix == "crud":
-        return [mixes.crud(options.seed * 1000 + user) for user in users], 1
+        return [mixes.crud(seed) for seed in seeds]
     if mix == "search":
-        harvested = mixes.Harvest()
-        scripted.run(server, [mixes.harvest(harvested)], 600)
-        return [mixes.search(options.seed * 1000 + user, harvested) for user in users], 1
-    bundles = mixes.generated_bundles(options.seed, BUNDLES)
-    return [mixes.import_(bundles, user, options.users) for user in users], mixes.entries_of(bundles[0])
+        return [mixes.search(seed, target.harvested) for seed in seeds]
+    bundles = mixes.generated_bundles(seeds[0], BUNDLES)
+    return [mixes.import_(bundles, user, options.users) for user in range(options.users)]
 
 
-def measure(name: str, server: Server, options: argparse.Namespace, running: Running | None) -> None:
-    """Run the mixes on one server and print their tables."""
-    print(f"\n| {name} | requests/s | per core | p50 ms | p99 ms | CPU µs each |\n|---|---|---|---|---|---|")
+def measure(mix: str, target: Target, options: argparse.Namespace, run: int) -> Figures:
+    """Run a mix once on one server."""
+    users = scripts(mix, target, options, run)
+    before = target.cpu_seconds()
+    results = scripted.run(target.server, users, options.seconds)
+    return Figures(results, target.cpu_seconds() - before if target.pids else None)
+
+
+def compare(targets: Sequence[Target], options: argparse.Namespace) -> list[Measured]:
+    """Fill the servers, run every mix on each in turn, and return what each did."""
+    bundles = mixes.generated_bundles(options.seed, options.fill)
+    found = [Measured(one.name) for one in targets]
+    for target, measured in zip(targets, found, strict=True):
+        measured.count(target.fill(bundles, options.users).unexpected)
     for mix in options.mix or MIXES:
-        users, weight = scripts(mix, server, options)
-        before = running.cpu_seconds() if running else 0.0
-        results = scripted.run(server, users, options.seconds)
-        cpu = (running.cpu_seconds() - before) / results.requests * 1e6 if running else None
-        for label, outcome in sorted(results.outcomes.items()):
-            print(_row(f"{mix}: {label}", outcome, None))
-        print(_row(f"**{mix}**", _together(results), cpu))
-        if weight != 1:
-            print(f"| {mix}: resources | {results.requests / results.seconds * weight:,.0f} | | | | |")
-        for (label, status), number in sorted(results.unexpected.items()):
-            print(f"| {mix}: {label} answered {status} | {number} times | | | | |")
+        for target in targets if options.warm_up else ():
+            scripted.run(target.server, scripts(mix, target, options, 0), options.warm_up)
+        for run in range(1, options.rounds + 1):
+            for target, measured in zip(targets, found, strict=True):
+                measured.add(mix, measure(mix, target, options, run))
+    return found
 
 
-def _together(results: Results) -> Outcome:
-    latencies = [one for outcome in results.outcomes.values() for one in outcome.latencies]
-    return Outcome(results.seconds, latencies)
+# ---- which servers ---------------------------------------------------------------------------------------------------
 
 
-def _row(name: str, outcome: Outcome, cpu: float | None) -> str:
-    rate = outcome.per_second
-    told = "" if cpu is None else f"{cpu:.0f}"
-    return (f"| {name} | {rate:,.0f} | {rate / (os.cpu_count() or 1):,.0f} | {outcome.percentile(0.5):.1f} | "
-            f"{outcome.percentile(0.99):.1f} | {told} |")  # fmt: skip
+@contextmanager
+def this_exchange(database: str, workers: int) -> Iterator[Target]:
+    """Start an empty exchange on one database."""
+    with exchange(database, workers) as (running, token):
+        yield Target(f"this exchange, {database}", Server(*running.address, "/fhir", token), _processes(running))
 
 
-def measure_this(database: str, options: argparse.Namespace) -> None:
-    """Start an empty exchange on one database and measure it."""
-    with exchange(database, options.workers) as (running, token):
-        host, port = running.address
-        measure(database, Server(host, port, "/fhir", token), options, running)
+def _processes(running: Running) -> tuple[int, ...]:
+    """Return the pid of the exchange and that of its PostgreSQL, which is in the lock beside the socket."""
+    url = running.environment.get("HIE_DATABASE_URL", "")
+    host = parse_qs(urlsplit(url).query).get("host")
+    lock = Path(host[0]) / ".s.PGSQL.5432.lock" if host else None
+    return (running.pid, int(lock.read_text().split()[0])) if lock else (running.pid,)
+
+
+def another(url: str, token: str, pids: Sequence[int]) -> Target:
+    """Return the server below a base URL, by the name it tells of itself; SystemExit where there is no FHIR server."""
+    server, told = Server.of(url, token), list[Answer]()
+    for pid in pids:
+        if not Path(f"/proc/{pid}").is_dir():
+            raise SystemExit(f"There is no process {pid} (--pid).")
+    try:
+        scripted.run(server, [_metadata(told)], 0)
+        software = json.loads(told[0].body)["software"]
+    except (OSError, IndexError, ValueError, KeyError, TypeError):
+        status = f"status {told[0].status}" if told else "no answer"
+        raise SystemExit(f"{url}/metadata is no CapabilityStatement that names its software ({status}).") from None
+    return Target(f"{software['name']} {software.get('version', '')}".strip(), server, tuple(pids))
+
+
+def _metadata(told: list[Answer]) -> Script:
+    told.append((yield Request("metadata", "GET", "metadata")))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    number: Callable[[str], int] = int
     parser.add_argument("--url", help="base URL of another server")
     parser.add_argument("--token", default="", help="its bearer token")
+    parser.add_argument("--pid", action="append", type=number, default=[], help="a process of it, and those below")
     parser.add_argument("--database", action="append", choices=["sqlite", "postgresql"])
     parser.add_argument("--mix", action="append", choices=MIXES)
-    number: Callable[[str], int] = int
     parser.add_argument("--users", type=number, default=16)
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--seconds", type=float, default=10, help="how long each mix runs")
+    parser.add_argument("--rounds", type=number, default=1)
+    parser.add_argument("--fill", type=number, default=60, help="Bundles that are stored first")
+    parser.add_argument("--warm-up", type=float, default=2, help="seconds of each mix that do not count")
     parser.add_argument("--seed", type=number, default=1)
-    parser.add_argument("--workers", type=number, default=2)
+    parser.add_argument("--workers", type=number, default=2, help="web processes of this exchange")
     options = parser.parse_args(arguments)
-    if options.url:
-        measure(options.url, Server.of(options.url, options.token), options, None)
-        return
-    for database in options.database or ["sqlite", "postgresql"]:
-        measure_this(database, options)
+    with ExitStack() as stack:
+        targets = [another(options.url.rstrip("/"), options.token, options.pid)] if options.url else []
+        for database in options.database or ([] if options.url else ["sqlite", "postgresql"]):
+            targets.append(stack.enter_context(this_exchange(database, options.workers)))
+        resources = mixes.entries_of(mixes.generated_bundles(options.seed, 1)[0])
+        print("\n".join(table(compare(targets, options), resources)))
 
 
 if __name__ == "__main__":

@@ -98,18 +98,26 @@ def _patient(source: random.Random, _made: References) -> Json:
     return samples.patient(source)
 
 
-#: In the order in which they are created: each may refer to those before it.
-_LINKED: tuple[tuple[str, Callable[[random.Random, References], Json]], ...] = (
-    ("Patient", _patient), ("Location", _location), ("Organization", _organization), ("Practitioner", _practitioner),
-    ("Encounter", _encounter), ("Observation", _observation), ("MedicationRequest", _medication_request),
-    ("Claim", _claim), ("ExplanationOfBenefit", _explanation_of_benefit),
+#: In the order in which they are created, each with the types that it refers to.
+_LINKED: tuple[tuple[str, Callable[[random.Random, References], Json], tuple[str, ...]], ...] = (
+    ("Patient", _patient, ()), ("Location", _location, ()), ("Organization", _organization, ()),
+    ("Practitioner", _practitioner, ()),
+    ("Encounter", _encounter, ("Patient", "Practitioner", "Location", "Organization")),
+    ("Observation", _observation, ("Patient", "Encounter")),
+    ("MedicationRequest", _medication_request, ("Patient", "Encounter", "Practitioner")),
+    ("Claim", _claim, ("Patient", "Organization", "Encounter")),
+    ("ExplanationOfBenefit", _explanation_of_benefit, ("Patient", "Organization", "Claim")),
 )  # fmt: skip
 
 
 def linked(source: random.Random, made: References) -> Iterator[tuple[str, Json]]:
-    """Yield the nine linked resources; the caller puts each one's reference into `made` before it asks for the next."""
-    for type_name, build in _LINKED:
-        yield type_name, {"resourceType": type_name, **build(source, made)}
+    """Yield the nine linked resources; the caller puts each one's reference into `made` before it asks for the next.
+
+    What refers to a resource that is not made, as a server refused it, is left out.
+    """
+    for type_name, build, needed in _LINKED:
+        if all(one in made for one in needed):
+            yield type_name, {"resourceType": type_name, **build(source, made)}
 
 
 def crud(seed: int) -> Script:
@@ -120,6 +128,8 @@ def crud(seed: int) -> Script:
         kept: list[tuple[str, Json]] = []
         for type_name, resource in linked(source, made):
             answer = yield Request("create", "POST", type_name, samples.dumped(resource), (201,))
+            if answer.status != 201:
+                continue
             made[type_name] = reference_of(answer, type_name)
             kept.append((made[type_name], resource))
         for reference, _ in kept:
@@ -157,7 +167,8 @@ def harvest(harvested: Harvest) -> Script:
     for type_name in ("Patient", "Encounter", "Practitioner"):
         answer = yield Request("harvest", "GET", f"{type_name}?_count=200")
         rows = answer.json().get("entry", []) if answer.status == 200 else []
-        harvested.ids[type_name] = [row["resource"]["id"] for row in rows]
+        found = (row["resource"] for row in rows if "resource" in row)
+        harvested.ids[type_name] = [one["id"] for one in found if one["resourceType"] == type_name]
 
 
 def search(seed: int, harvested: Harvest) -> Script:

@@ -16,6 +16,35 @@ from pathlib import Path
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
+def family(root: int) -> list[int]:
+    """Return the pids of a process and everything below it."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            fields = _stat(int(entry.name))
+            if fields:
+                parents.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, queue = [], [root]
+    while queue:
+        pid = queue.pop()
+        found.append(pid)
+        queue += parents.get(pid, [])
+    return found
+
+
+def cpu_seconds(root: int) -> float:
+    """Return the CPU time used so far by a process and everything below it, children that have ended included."""
+    return sum(int(ticks) for pid in family(root) for ticks in _stat(pid)[11:15]) / TICKS
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat from the state on; none for a process that has gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """A started server: its address, the process that was started, how long the first answer took, its environment."""
@@ -27,31 +56,11 @@ class Running:
 
     def descendants(self) -> list[int]:
         """Return the pids of the process and everything below it."""
-        parents: dict[int, list[int]] = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                except OSError:
-                    continue
-                parents.setdefault(int(fields[1]), []).append(int(entry.name))
-        found, queue = [], [self.pid]
-        while queue:
-            pid = queue.pop()
-            found.append(pid)
-            queue += parents.get(pid, [])
-        return found
+        return family(self.pid)
 
     def cpu_seconds(self) -> float:
         """Return the CPU time used so far by all of the server's processes."""
-        total = 0
-        for pid in self.descendants():
-            try:
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            total += int(fields[11]) + int(fields[12])
-        return total / TICKS
+        return cpu_seconds(self.pid)
 
     def memory(self) -> dict[int, Size]:
         """Return what each process takes."""

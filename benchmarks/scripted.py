@@ -2,7 +2,8 @@
 
 A script is a generator that yields a Request and is sent its Answer. Plain sockets and epoll, one connection a user, as
 in benchmarks.load: the generator eats from the same cores as the server it measures. Any server that speaks HTTP/1.1
-without TLS can be measured; Content-Length and chunked answers are understood.
+without TLS can be measured: Content-Length and chunked answers are understood, and one that ends a connection after an
+answer gets a new one. A user who is not answered stops, and the results tell of it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ from urllib.parse import urlsplit
 
 from benchmarks.load import Outcome
 
+#: Seconds without any answer to any user after which a server counts as silent.
+PATIENCE = 120.0
+#: The status of a request that was not answered.
+UNANSWERED = 0
+
 
 class Answer(NamedTuple):
     """What a server answered."""
@@ -29,6 +35,11 @@ class Answer(NamedTuple):
 
     def json(self) -> Any:
         return json.loads(self.body)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the server ends the connection after it: RFC 9112, section 9.6."""
+        return self.headers.get("connection", "").lower() == "close"
 
 
 class Request(NamedTuple):
@@ -64,8 +75,9 @@ class Server:
 
     def bytes_of(self, request: Request) -> bytes:
         """Return the request as it goes over the wire."""
-        lines = [f"{request.method} {self.base}/{request.path} HTTP/1.1", f"Host: {self.host}:{self.port}",
-                 "Accept: application/fhir+json"]
+        target = f"{self.base}/{request.path}".rstrip("/") or "/"
+        lines = [f"{request.method} {target} HTTP/1.1", f"Host: {self.host}:{self.port}",
+                 "Accept: application/fhir+json"]  # fmt: skip
         if self.token:
             lines.append(f"Authorization: Bearer {self.token}")
         if request.body:
@@ -88,14 +100,21 @@ class Results:
     def requests(self) -> int:
         return sum(len(one.latencies) for one in self.outcomes.values())
 
+    def add(self, request: Request, answer: Answer, seconds: float) -> None:
+        """Count one answer."""
+        outcome = self.outcomes[request.label]
+        outcome.latencies.append(seconds)
+        outcome.statuses[answer.status] = outcome.statuses.get(answer.status, 0) + 1
+        if answer.status not in request.expected:
+            self.unexpected[request.label, answer.status] += 1
+
 
 class _User:
     """One connection and the script it follows."""
 
     def __init__(self, server: Server, script: Script) -> None:
         self.server, self.script = server, script
-        self.socket = socket.create_connection((server.host, server.port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = _connected(server)
         self.begun = 0.0
         self.received = bytearray()
         self.request = next(script)
@@ -112,6 +131,24 @@ class _User:
             raise ConnectionError("The server closed a connection in the middle of an answer.")
         self.received += data
         return _answer(self.received, self.request.method == "HEAD")
+
+    def reconnect(self, selector: selectors.BaseSelector) -> None:
+        fresh = _connected(self.server)
+        selector.unregister(self.socket)
+        self.socket.close()
+        self.socket = fresh
+        selector.register(self.socket, selectors.EVENT_READ, self)
+
+    def leave(self, selector: selectors.BaseSelector) -> None:
+        selector.unregister(self.socket)
+        self.socket.close()
+        self.script.close()
+
+
+def _connected(server: Server) -> socket.socket:
+    made = socket.create_connection((server.host, server.port))
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
 
 
 def _answer(received: bytearray, headless: bool) -> Answer | None:
@@ -146,42 +183,45 @@ def _dechunked(received: bytearray, place: int) -> bytes | None:
         place = end + 4 + length
 
 
-def run(server: Server, scripts: Sequence[Script], seconds: float) -> Results:
+def run(server: Server, scripts: Sequence[Script], seconds: float, patience: float = PATIENCE) -> Results:
     """Let each script's user work until `seconds` have passed or its script has ended."""
     selector, results = selectors.DefaultSelector(), Results()
     started = time.perf_counter()
-    users = [_User(server, script) for script in scripts]
-    for user in users:
+    busy = {_User(server, script) for script in scripts}
+    for user in busy:
         selector.register(user.socket, selectors.EVENT_READ, user)
         user.send()
-    busy = len(users)
     while busy:
-        for key, _ in selector.select(timeout=120):
-            user = key.data
-            answer = user.receive()
-            if answer is not None and not _go_on(user, answer, results, time.perf_counter() - started < seconds):
-                selector.unregister(user.socket)
-                busy -= 1
+        ready = [key.data for key, _ in selector.select(timeout=patience)]
+        for user in ready or list(busy):
+            try:
+                goes_on = _served(user, selector, results, time.perf_counter() - started < seconds) if ready else None
+            except ConnectionError:
+                goes_on = None
+            if goes_on is None:
+                results.unexpected[user.request.label, UNANSWERED] += 1
+            if not goes_on:
+                busy.remove(user)
+                user.leave(selector)
     results.seconds = time.perf_counter() - started
-    for user in users:
-        user.script.close()
-        user.socket.close()
     selector.close()
     for outcome in results.outcomes.values():
         outcome.seconds = results.seconds
     return results
 
 
-def _go_on(user: _User, answer: Answer, results: Results, more: bool) -> bool:
-    outcome = results.outcomes[user.request.label]
-    outcome.latencies.append(time.perf_counter() - user.begun)
-    outcome.statuses[answer.status] = outcome.statuses.get(answer.status, 0) + 1
-    if answer.status not in user.request.expected:
-        results.unexpected[user.request.label, answer.status] += 1
+def _served(user: _User, selector: selectors.BaseSelector, results: Results, more: bool) -> bool:
+    """Take what has come for a user; return whether they go on. ConnectionError if the server went away."""
+    answer = user.receive()
+    if answer is None:
+        return True
+    results.add(user.request, answer, time.perf_counter() - user.begun)
     try:
         user.request = user.script.send(answer)
     except StopIteration:
         return False
+    if more and answer.is_last:
+        user.reconnect(selector)
     if more:
         user.send()
     return more
