@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hie.errors import InvalidRequest, PreconditionFailed
+from hie.errors import InvalidRequest, NotSupported, PreconditionFailed
 from hie.fhir.http import Conditions
 from hie.fhir.instants import parse_http_date, parse_instant
 
@@ -21,6 +21,10 @@ def etag(vid: int) -> str:
 def wanted_version(conditions: Conditions) -> int | None:
     """Read If-Match of a change; None where it is absent, PreconditionFailed where no version can have that tag."""
     text = conditions.if_match
+    # RFC 9110 section 13.1.4: beside If-Match it is void
+    if text is None and conditions.if_unmodified_since is not None:
+        raise NotSupported("If-Unmodified-Since is not supported: a date tells no two changes of one second apart; use "
+                           "If-Match with the ETag.", expression="http.If-Unmodified-Since")
     if text is None:
         return None
     match = _ETAG.fullmatch(text.strip())
@@ -33,6 +37,22 @@ def wanted_version(conditions: Conditions) -> int | None:
     return int(match[1])
 
 
+def wants_absence(conditions: Conditions) -> bool:
+    """Tell whether an update may only make what is not there: If-None-Match: *, RFC 9110 section 13.1.2."""
+    text = conditions.if_none_match
+    if text is not None and text.strip() != "*":
+        raise NotSupported(f"If-None-Match is {text[:80]!r}; an update takes If-None-Match: * alone, which asks that "
+                           "the resource is not there yet, and If-Match.", expression="http.If-None-Match")
+    return text is not None
+
+
+def refuse_if_none_match(conditions: Conditions, what: str) -> None:
+    """Refuse, rather than pass over, a condition that a change of what is there cannot have."""
+    if conditions.if_none_match is not None:
+        raise NotSupported(f"If-None-Match is not supported for a {what}; use If-Match.",
+                           expression="http.If-None-Match")
+
+
 def unchanged(conditions: Conditions, vid: int, updated: int) -> bool:
     """Tell whether the client already has this version, so that a read answers 304."""
     if conditions.if_none_match is not None:
@@ -43,10 +63,7 @@ def unchanged(conditions: Conditions, vid: int, updated: int) -> bool:
         if since is not None:
             return updated // 1_000_000 * 1_000_000 <= since
         since = parse_instant(conditions.if_modified_since)
-        if since is None:
-            raise InvalidRequest(f"If-Modified-Since is {conditions.if_modified_since[:80]!r}, which is no date.",
-                                 expression="http.If-Modified-Since")
-        return updated <= since
+        return since is not None and updated <= since  # RFC 9110 section 13.1.3: what is no date is ignored
     return False
 
 

@@ -24,6 +24,7 @@ class Conditions:
     if_none_match: str | None = None
     if_modified_since: str | None = None
     if_none_exist: str | None = None
+    if_unmodified_since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

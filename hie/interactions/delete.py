@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hie.context import Context
 from hie.errors import Forbidden, InvalidRequest, MultipleMatches
 from hie.fhir import outcome
-from hie.fhir.conditions import wanted_version
+from hie.fhir.conditions import refuse_if_none_match, wanted_version
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.interactions import cascade, conditional
 from hie.store.resources import ResourceStore, check_version
@@ -75,6 +75,7 @@ def _asked(request: FhirRequest, ctx: Context) -> Asked:
     type_name, most = request.type or "", 1
     cascades = _cascades(request.parameter(CASCADE))
     if_match = wanted_version(request.conditions)
+    refuse_if_none_match(request.conditions, "deletion")
     if request.id is not None:
         return Asked(type_name, request.id, None, 1, cascades, if_match)
     count = request.parameter(COUNT)

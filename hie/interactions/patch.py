@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hie.context import Context
-from hie.errors import InvalidRequest, NotFound, NotSupported, OutcomeIssue, TooLarge, Unprocessable
+from hie.errors import InvalidRequest, NotFound, OutcomeIssue, TooLarge, Unprocessable
 from hie.fhir import json_format, patching
-from hie.fhir.conditions import wanted_version
+from hie.fhir.conditions import refuse_if_none_match, wanted_version
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.patching import Patch
 from hie.fhir.resource import check_id
@@ -25,9 +25,7 @@ def patch(request: FhirRequest, ctx: Context) -> FhirResponse:
     """
     type_name = request.type or ""
     change = patching.parse(request.content_type, request.resource)
-    if request.conditions.if_none_match is not None:
-        raise NotSupported("If-None-Match is not supported for a patch; use If-Match.",
-                           expression="http.If-None-Match")
+    refuse_if_none_match(request.conditions, "patch")
     if_match = wanted_version(request.conditions)
     criteria = None if request.id is not None else conditional.checked(request.parameters, "http.url")
     patched: dict[str, Any] = {}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from hie.context import Context
-from hie.errors import Conflict, InvalidRequest, NotSupported, PreconditionFailed
-from hie.fhir.conditions import wanted_version
+from hie.errors import Conflict, InvalidRequest, PreconditionFailed, Unprocessable
+from hie.fhir.conditions import wanted_version, wants_absence
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.resource import check_id
 from hie.fhir.routes import checked_id
+from hie.fhir.summary import SUBSETTED
 from hie.interactions import answers, conditional, integrity
 from hie.interactions.accepting import accepted
 from hie.store.models import UPDATED
@@ -20,10 +21,8 @@ def update(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Store a new version of a resource, or the first one under an id that the client chose."""
     type_name = request.type or ""
     issues = accepted(request.resource, type_name, ctx)
-    if request.conditions.if_none_match is not None:
-        raise NotSupported("If-None-Match is not supported for an update; use If-Match, or create with If-None-Exist.",
-                           expression="http.If-None-Match")
-    if_match = wanted_version(request.conditions)
+    _refuse_part(request.resource, type_name)
+    if_match, only_new = wanted_version(request.conditions), wants_absence(request.conditions)
     criteria = None
     if request.id is None:
         criteria = conditional.checked(request.parameters, "http.url")
@@ -41,12 +40,26 @@ def update(request: FhirRequest, ctx: Context) -> FhirResponse:
                                          expression="http.If-Match")
             stored = store.create(type_name, request.resource, method=UPDATED)
         else:
-            stored = store.update(type_name, id_, request.resource, if_match=if_match)
+            stored = store.update(type_name, id_, request.resource, if_match=if_match, only_new=only_new)
         inside.registry.after_write(stored, request.resource, inside)
         return answers.written(request, stored, 201 if stored.came_into_being else 200, issues)
 
     with integrity.named(lambda: {"": ("", request.resource)}):
         return ctx.store.transact(unit)
+
+
+def _refuse_part(resource: dict[str, Any], type_name: str) -> None:
+    """Refuse to put a part of a resource, as _summary or _elements give it, in place of the whole.
+
+    https://hl7.org/fhir/R4/search.html#summary
+    """
+    tags = resource["meta"].get("tag", ()) if "meta" in resource else ()
+    if any(tag.get("code") == SUBSETTED["code"] and tag.get("system") == SUBSETTED["system"] for tag in tags):
+        raise Unprocessable(
+            "The resource has the tag SUBSETTED, so it is a part of one, and would take the place of the whole: read "
+            "it without _summary and _elements, or patch it. Where it is the whole, take the tag away.",
+            expression=f"{type_name}.meta.tag",
+        )
 
 
 def meant_id(type_name: str, given: Any, criteria: tuple[tuple[str, str], ...], ctx: Context) -> str | None:

@@ -297,11 +297,13 @@ class ResourceStore:
         return version
 
     def update(
-        self, type: str, id: str, content: dict[str, Any], *, if_match: int | None = None, method: int = UPDATED
+        self, type: str, id: str, content: dict[str, Any], *, if_match: int | None = None, only_new: bool = False,
+        method: int = UPDATED,
     ) -> StoredVersion:
         """Store the next version, or the first where there was none; one that changes nothing is not stored.
 
-        `method` is what its history tells of it, unless it brings to life what was deleted.
+        `only_new`: only where there is none. `method` is what its history tells of it, unless it brings to life what
+        was deleted.
         """
         unit = self._open_unit()
         self._permit(type, "u", None)
@@ -315,6 +317,9 @@ class ResourceStore:
             before_index, past_index = self._index_before(parsed(before))
             self._permit(type, "u", before_index)  # before the version is told
         check_version(type, id, if_match, row)
+        if only_new and before.content is not None:
+            raise PreconditionFailed(f"If-None-Match: * asks that {type}/{id} is not there, and it is at version "
+                                     f"{row.vid}.", expression=type)
         if before.content is not None and json_format.dump(served(content, id, row.vid, row.updated)) == before.content:
             return before
         now = max(unit.now, row.updated + 1000)

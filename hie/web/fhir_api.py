@@ -35,7 +35,7 @@ NO_GRANT = Grant(())
 _FORM = "application/x-www-form-urlencoded"
 _HOST = re.compile(r"[A-Za-z0-9.\-_]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?", re.ASCII)
 _ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00)", re.IGNORECASE)
-_NO_CONDITIONS = (None, None, None, None)
+_NO_CONDITIONS = (None, None, None, None, None)
 _TURN = "hie.turn"  # in environ: whether this request has a turn to leave
 _PATIENT_PARAMETERS = frozenset({"patient", "subject"})
 
@@ -187,7 +187,7 @@ def _base(scheme: str, host: str, root: str) -> str:
 def _conditions(environ: dict[str, Any]) -> Conditions | None:
     criteria = environ.get("HTTP_IF_NONE_EXIST")
     found = (environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH"), environ.get("HTTP_IF_MODIFIED_SINCE"),
-             criteria and routes.escaped(criteria))
+             criteria and routes.escaped(criteria), environ.get("HTTP_IF_UNMODIFIED_SINCE"))
     return None if found == _NO_CONDITIONS else Conditions(*found)
 
 

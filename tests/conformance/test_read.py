@@ -62,6 +62,7 @@ def test_head_answers_the_headers_of_get_without_a_body(fhir):
         ("If_None_Match", "2", 200),
         ("If_Modified_Since", "Thu, 01 Jan 2026 00:00:00 GMT", 304),
         ("If_Modified_Since", "Wed, 31 Dec 2025 23:59:59 GMT", 200),
+        ("If_Modified_Since", "yesterday", 200),
     ],
 )
 def test_a_conditional_read_answers_304_where_nothing_changed(fhir, header, value, status):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import SYSTEM, patient
+from tests.builders import SYSTEM, bundle, patient, put
 
 
 @pytest.mark.proves("interaction:update", "resource:versioning=versioned")
@@ -63,8 +63,49 @@ def test_a_malformed_if_match_is_refused(fhir, value):
     fhir.put(f"Patient/{id_}", patient(id=id_), If_Match=value).refused(400, "invalid", "http.If-Match")
 
 
-def test_if_none_match_on_an_update_is_refused_not_ignored(fhir):
-    fhir.put("Patient/1", patient(id="1"), If_None_Match="*").refused(400, "not-supported", "http.If-None-Match")
+def test_if_none_match_of_everything_makes_only_what_is_not_there(fhir, client):
+    """RFC 9110 section 13.1.2"""
+    one = patient(id="1", identifier="1")
+    assert fhir.put("Patient/1", one, If_None_Match="*").status == 201
+    for changed in (one, one | {"active": True}):
+        fhir.put("Patient/1", changed, If_None_Match="*").refused(412, "conflict", "Patient")
+    fhir.put(f"Patient?identifier={SYSTEM}|1", one | {"active": True}, If_None_Match="*").refused(412, "conflict")
+    entries = [put(one | {"active": True}, ifNoneMatch="*"), put(patient(id="2"), ifNoneMatch="*")]
+    first, second = fhir.post("", bundle(*entries, type_="batch")).entries()
+    assert (first["response"]["status"][:3], second["response"]["status"][:3]) == ("412", "201")
+    fhir.post("", bundle(*entries)).refused(412, "conflict")
+    client("system/Patient.u?active=true").put("Patient/1", one, If_None_Match="*").refused(403, "forbidden")
+    assert fhir.get("Patient/1").vid == "1"
+    fhir.delete("Patient/1")
+    assert fhir.put("Patient/1", one, If_None_Match="*").vid == "3"
+    assert fhir.put(f"Patient?identifier={SYSTEM}|9", patient(), If_None_Match="*").status == 201
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_a_condition_that_a_change_cannot_have_is_refused_not_ignored(fhir, method):
+    fhir.put("Patient/1", patient(id="1"))
+    body = {"PUT": patient("Other", id="1"), "PATCH": {"active": True}, "DELETE": None}[method]
+    sent = {"Content_Type": "application/merge-patch+json"} if method == "PATCH" else {}
+    for url in ("Patient/1", "Patient?_id=1"):
+        fhir(method, url, body, If_None_Match='W/"7"', **sent).refused(400, "not-supported", "http.If-None-Match")
+        answer = fhir(method, url, body, If_Unmodified_Since="Sun, 06 Nov 1994 08:49:37 GMT", **sent)
+        answer.refused(400, "not-supported", "http.If-Unmodified-Since", "If-Match")
+    assert fhir.get("Patient/1").vid == "1"
+    beside = fhir(method, "Patient/1", body, If_Match='W/"1"', If_Unmodified_Since="yesterday", **sent)
+    assert (beside.status, beside.vid) == (200, "2")
+
+
+@pytest.mark.parametrize("asked", ["_summary=true", "_elements=name", "_summary=text"])
+def test_a_part_of_a_resource_does_not_take_the_place_of_the_whole(fhir, asked):
+    """search.html#summary: the tag is there so that it is not overwritten by accident."""
+    fhir.put("Patient/1", patient(id="1", maritalStatus={"text": "Married"}))
+    part = fhir.get(f"Patient/1?{asked}").json
+    fhir.put("Patient/1", part).refused(422, "processing", "Patient.meta.tag", "SUBSETTED")
+    fhir.put("Patient?_id=1", part).refused(422, "processing", "Patient.meta.tag")
+    fhir.post("", bundle(put(part))).refused(422, "processing", "Bundle.entry[0].resource.meta.tag")
+    assert fhir.get("Patient/1").vid == "1"
+    part["meta"]["tag"][0]["system"] = "http://example.org/mine"
+    assert fhir.put("Patient/1", part).vid == "2"
 
 
 @pytest.mark.proves("resource:conditionalUpdate=true")
