@@ -319,7 +319,7 @@ class ResourceStore:
         check_version(type, id, if_match, row)
         if only_new and before.content is not None:
             raise PreconditionFailed(f"If-None-Match: * asks that {type}/{id} is not there, and it is at version "
-                                     f"{row.vid}.", expression=type)
+                                     f"{row.vid}.", expression="http.If-None-Match")
         if before.content is not None and json_format.dump(served(content, id, row.vid, row.updated)) == before.content:
             return before
         now = max(unit.now, row.updated + 1000)

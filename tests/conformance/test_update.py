@@ -68,12 +68,12 @@ def test_if_none_match_of_everything_makes_only_what_is_not_there(fhir, client):
     one = patient(id="1", identifier="1")
     assert fhir.put("Patient/1", one, If_None_Match="*").status == 201
     for changed in (one, one | {"active": True}):
-        fhir.put("Patient/1", changed, If_None_Match="*").refused(412, "conflict", "Patient")
+        fhir.put("Patient/1", changed, If_None_Match="*").refused(412, "conflict", "http.If-None-Match")
     fhir.put(f"Patient?identifier={SYSTEM}|1", one | {"active": True}, If_None_Match="*").refused(412, "conflict")
     entries = [put(one | {"active": True}, ifNoneMatch="*"), put(patient(id="2"), ifNoneMatch="*")]
     first, second = fhir.post("", bundle(*entries, type_="batch")).entries()
     assert (first["response"]["status"][:3], second["response"]["status"][:3]) == ("412", "201")
-    fhir.post("", bundle(*entries)).refused(412, "conflict")
+    fhir.post("", bundle(*entries)).refused(412, "conflict", "Bundle.entry[0].request.ifNoneMatch")
     client("system/Patient.u?active=true").put("Patient/1", one, If_None_Match="*").refused(403, "forbidden")
     assert fhir.get("Patient/1").vid == "1"
     fhir.delete("Patient/1")
