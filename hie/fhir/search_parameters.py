@@ -363,7 +363,8 @@ def _definition(row: dict[str, Any], type_name: str) -> _Definition:
         type=row["type"],
         base_type=type_name,
         expression=expression,
-        targets=frozenset(row.get("target", ())) if row["type"] == "reference" else frozenset(),
+        # A few name no types, as RequestGroup-instantiates-canonical: they may refer to any.
+        targets=frozenset(row.get("target", ())) or facts.RESOURCE_TYPES if row["type"] == "reference" else frozenset(),
         components=tuple(_component(url, path) for url, path in row.get("component", ())),
         url=row["url"],
         element_types=frozenset(types),

@@ -159,6 +159,22 @@ def test_the_parameters_that_are_named_are_those_that_are_answered(fhir):
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_reference_parameter_that_names_no_types_refers_to_any(fhir):
+    """RequestGroup-instantiates-canonical and two others have no target in R4's registry."""
+    here = fhir.create(patient())["id"]
+    is_subject = {"url": "http://hl7.org/fhir/StructureDefinition/questionnaireresponse-isSubject", "valueBoolean": True}
+    item = {"linkId": "1", "extension": [is_subject], "answer": [{"valueReference": {"reference": f"Patient/{here}"}}]}
+    fhir.create({"resourceType": "QuestionnaireResponse", "status": "completed", "item": [item]})
+    url = "http://example.org/PlanDefinition/1"
+    fhir.create({"resourceType": "RequestGroup", "status": "draft", "intent": "plan", "instantiatesCanonical": [url]})
+    for asked in (f"item-subject=Patient/{here}", f"item-subject={here}", "item-subject:Patient.family=smith"):
+        assert fhir.total(f"QuestionnaireResponse?{asked}") == 1, asked
+    assert fhir.total("QuestionnaireResponse?item-subject=Group/1") == 0
+    assert fhir.total(f"RequestGroup?instantiates-canonical={url}") == 1
+    assert fhir.total("DiagnosticReport?assessed-condition=Condition/1") == 0
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_conditions_are_found_by_their_subject(fhir):
     subject = f"Patient/{fhir.create(patient())['id']}"
     fhir.create({"resourceType": "Condition", "subject": {"reference": subject}})

@@ -64,10 +64,9 @@ def parse(text: str, modifier: str, types: Iterable[str], name: str, base_url: s
     if ID.fullmatch(value):
         return ReferenceValue(tuple(f"{type_name}/{value}" for type_name in allowed))
     parsed = references.parse(value)
-    if parsed.version and parsed.kind == "relative":
-        raise InvalidSearch(
-            f"{name}={text[:200]}: references are searched without a version; use {parsed.type}/{parsed.id}."
-        )
+    if parsed.version:
+        without = parsed.url or f"{parsed.type}/{parsed.id}"
+        raise InvalidSearch(f"{name}={text[:200]}: references are searched without a version; use {without[:200]}.")
     if parsed.type is not None and parsed.type not in allowed:
         raise InvalidSearch(f"{name} cannot refer to a {parsed.type}, only to {_listed(allowed)}.")
     if parsed.kind in ("relative", "absolute", "urn", "url"):

@@ -106,6 +106,7 @@ def test_commas_are_alternatives_and_repeats_are_conditions() -> None:
         ("Observation", "patient", "Group/1", "cannot refer to a Group"),
         ("Observation", "patient:Group", "1", "cannot refer to a Group"),
         ("Observation", "subject", "Patient/1/_history/2", "without a version"),
+        ("Observation", "subject", "http://e.org/Patient/1/_history/2", "use http://e.org/Patient/1."),
         ("Observation", "subject", "Patient/1/x", "Type/id or a URL"),
         ("Observation", "code-value-quantity", "8480-6", "code$value-quantity"),
         ("Observation", "code-value-quantity", "8480-6$x", "no prefix"),
