@@ -65,12 +65,15 @@ def type_of(resource: Any, expression: str | None = None) -> str:
     return type_name
 
 
-def validated(resource: Any, type_name: str) -> list[OutcomeIssue]:
-    """Check that `resource` is a valid one of the type; return its warnings, raise InvalidResource with all issues."""
+def validated(resource: Any, type_name: str, *, is_whole: bool = True) -> list[OutcomeIssue]:
+    """Check that `resource` is a valid one of the type; return its warnings, raise InvalidResource with all issues.
+
+    Of what is not whole, as the parts of a patch, `#id` may name what is contained elsewhere.
+    """
     found = type_of(resource)
     if found != type_name:
         raise InvalidResource(f"The URL says {type_name}, the resource is of type {found}.", expression="resourceType")
-    issues = validation.validate(resource, type_name)
+    issues = validation.validate(resource, type_name, is_whole=is_whole)
     if not issues:
         return []
     shown = [OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity) for one in issues]

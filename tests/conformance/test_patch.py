@@ -183,6 +183,28 @@ def test_other_formats_are_refused_with_those_that_are_taken(fhir):
 
 
 @ONE
+def test_a_fhirpath_patch_refers_to_what_the_resource_contains(fhir, send):
+    """`#x` leads to what is contained in the resource, before or after the patch, not in the Parameters."""
+    doctor, group = {**practitioner(), "id": "d"}, {"resourceType": "Organization", "id": "o", "name": "Group"}
+    made = fhir.create(patient(contained=[doctor], generalPractitioner=[{"reference": "#d"}]))
+    role = {"resourceType": "PractitionerRole", "id": "r", "practitioner": {"reference": "#d"},
+            "organization": {"reference": "#o"}}  # fmt: skip
+    changes = [("add", "contained", {"resource": group}), ("add", "contained", {"resource": role}),
+               ("add", "generalPractitioner", {"valueReference": {"reference": "#r"}})]  # fmt: skip
+    rows = [fhirpath(type_, "Patient", {"name": "name", "valueString": name}, {"name": "value"} | value)["parameter"]
+            for type_, name, value in changes]  # fmt: skip
+    here = f"Patient/{made['id']}"
+    patched = send(here, NOTHING | {"parameter": [one for row in rows for one in row]})
+    assert (patched.status, patched.json["contained"]) == (200, [doctor, group, role])
+    assert patched.json["generalPractitioner"] == [{"reference": "#d"}, {"reference": "#r"}]
+    backwards = fhir.get(f"{here}/$diff?fromVersion=2&toVersion=1").json
+    assert {**send(here, backwards).json, "meta": 0} == {**made, "meta": 0}
+    wrong = fhirpath("add", "Patient", {"name": "name", "valueString": "managingOrganization"},
+                     {"name": "value", "valueReference": {"reference": "#x"}})  # fmt: skip
+    send(here, wrong).refused(422, "not-found", "Patient.managingOrganization.reference", "'#x' names no contained")
+
+
+@ONE
 def test_a_narrative_of_other_data_does_not_stay(fhir, send):
     def text(status):
         return {"status": status, "div": '<div xmlns="http://www.w3.org/1999/xhtml">female</div>'}

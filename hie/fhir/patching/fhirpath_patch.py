@@ -82,7 +82,7 @@ def parse(document: Any) -> FhirPathPatch:
     if isinstance(rows, list) and len(rows) > MOST_OPERATIONS:
         raise InvalidRequest(f"The patch has {len(rows)} operations; at most {MOST_OPERATIONS} are taken.",
                              expression="Parameters.parameter")
-    validated(document, "Parameters")
+    validated(document, "Parameters", is_whole=False)
     return FhirPathPatch(tuple(_operation(f"Parameters.parameter[{index}]", row) for index, row in enumerate(rows)))
 
 

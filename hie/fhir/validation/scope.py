@@ -10,13 +10,19 @@ from hie.fhir import facts
 class Scope:
     """The resource under validation; %resource and %rootResource of an invariant, and who is pointed at by `#id`."""
 
-    __slots__ = ("_contained", "_container", "_entries", "bundle", "invariants", "local", "resource", "root")
+    __slots__ = (
+        "_contained", "_container", "_entries", "bundle", "invariants", "is_whole", "local", "resource", "root"
+    )  # fmt: skip
 
-    def __init__(self, resource: Any, root: Any, invariants: bool, bundle: BundleTypes | None = None) -> None:
+    def __init__(
+        self, resource: Any, root: Any, invariants: bool, bundle: BundleTypes | None = None, is_whole: bool = True
+    ) -> None:
         self.resource = resource
         self.root = root
         self.invariants = invariants
         self.bundle = bundle
+        self.is_whole = is_whole
+        """Whether a `#…` must lead to something here; parts of a resource, as a patch has them, may lead elsewhere."""
         self._entries: BundleTypes | None = None
         self._container: Scope | None = None
         self._contained: dict[str, str] | None = None
@@ -25,7 +31,7 @@ class Scope:
 
     def of_contained(self, resource: Any) -> Scope:
         """Give the scope of a resource inside this one; its local references reach this one's contained ones."""
-        scope = Scope(resource, self.root, self.invariants, self.bundle)
+        scope = Scope(resource, self.root, self.invariants, self.bundle, self.is_whole)
         scope._container = self
         return scope
 
@@ -33,7 +39,7 @@ class Scope:
         """Give the scope of an independent resource that this one carries, as a Bundle does."""
         if self._entries is None:  # one for all entries: it reads each of them
             self._entries = BundleTypes(self.resource, self.bundle)
-        return Scope(resource, resource, self.invariants, self._entries)
+        return Scope(resource, resource, self.invariants, self._entries, self.is_whole)
 
     def contained_type(self, identifier: str) -> str | None:
         """Say the type of the contained resource with an id, "" where it has none; None where there is no such one."""

@@ -84,6 +84,6 @@ def _local(text: str, scope: Scope) -> tuple[str | None, list[Problem] | None]:
     if text == "#":
         return scope.root.get("resourceType"), None
     type_name = scope.contained_type(text[1:])
-    if type_name is None and scope.invariants:
+    if type_name is None and scope.invariants and scope.is_whole:
         return None, error("not-found", f"{shown(text)} names no contained resource of this resource (ref-1).")
     return type_name or None, None

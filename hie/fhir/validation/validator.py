@@ -10,10 +10,11 @@ from hie.fhir.validation.scope import Scope
 from hie.fhir.validation.structure import object_check, type_problem
 
 
-def validate(resource: Any, type_name: str | None = None, *, invariants: bool = True) -> list[Issue]:
+def validate(resource: Any, type_name: str | None = None, *, invariants: bool = True, is_whole: bool = True) -> list[Issue]:
     """Give everything wrong with a resource; it may be stored where no issue is fatal or an error.
 
-    `type_name` is the type it has to be of; `invariants=False` leaves out rules that go beyond the structure.
+    `type_name` is the type it has to be of; `invariants=False` leaves out rules that go beyond the structure,
+    `is_whole=False` that what is referred to by `#id` is here too.
     Nothing is changed and nothing is raised, whatever JSON is given.
     """
     if not isinstance(resource, dict):
@@ -26,7 +27,7 @@ def validate(resource: Any, type_name: str | None = None, *, invariants: bool = 
     if type_name is not None and name != type_name:
         return [Issue("fatal", "structure", f"The resourceType is {name}; {type_name} is expected.", name)]
     try:
-        found = object_check(name)(resource, None, Scope(resource, resource, invariants))
+        found = object_check(name)(resource, None, Scope(resource, resource, invariants, is_whole=is_whole))
     except RecursionError:
         return [Issue("fatal", "structure", "The resource is nested too deeply.", name)]
     return issues(name, found) if found else []
