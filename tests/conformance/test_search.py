@@ -162,7 +162,8 @@ def test_the_parameters_that_are_named_are_those_that_are_answered(fhir):
 def test_a_reference_parameter_that_names_no_types_refers_to_any(fhir):
     """RequestGroup-instantiates-canonical and two others have no target in R4's registry."""
     here = fhir.create(patient())["id"]
-    is_subject = {"url": "http://hl7.org/fhir/StructureDefinition/questionnaireresponse-isSubject", "valueBoolean": True}
+    url = "http://hl7.org/fhir/StructureDefinition/questionnaireresponse-isSubject"
+    is_subject = {"url": url, "valueBoolean": True}
     item = {"linkId": "1", "extension": [is_subject], "answer": [{"valueReference": {"reference": f"Patient/{here}"}}]}
     fhir.create({"resourceType": "QuestionnaireResponse", "status": "completed", "item": [item]})
     url = "http://example.org/PlanDefinition/1"

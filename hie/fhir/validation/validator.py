@@ -10,7 +10,9 @@ from hie.fhir.validation.scope import Scope
 from hie.fhir.validation.structure import object_check, type_problem
 
 
-def validate(resource: Any, type_name: str | None = None, *, invariants: bool = True, is_whole: bool = True) -> list[Issue]:
+def validate(
+    resource: Any, type_name: str | None = None, *, invariants: bool = True, is_whole: bool = True
+) -> list[Issue]:
     """Give everything wrong with a resource; it may be stored where no issue is fatal or an error.
 
     `type_name` is the type it has to be of; `invariants=False` leaves out rules that go beyond the structure,
