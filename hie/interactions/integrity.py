@@ -35,9 +35,12 @@ def _named(issue: OutcomeIssue, sources: Sources) -> OutcomeIssue:
     place, resource = sources.get(issue.source or "") or sources.get("") or ("", None)
     if resource is None:
         return replace(issue, expression=place or issue.expression)
+    type_name = str(resource.get("resourceType", ""))
     path = path_of_reference(issue.target, resource) if issue.target else None
-    path = path or str(resource.get("resourceType", ""))
+    path = path or type_name
+    # The id was chosen here and never told; a Task that came of a Media is none of the client's either.
+    told = issue.diagnostics.replace(f"{issue.source} refers", f"The {type_name} refers", 1)
     if place:
         below = path.partition(".")[2]
         path = f"{place}.resource.{below}" if below else f"{place}.resource"
-    return replace(issue, expression=path)
+    return replace(issue, expression=path, diagnostics=told)

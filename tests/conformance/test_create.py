@@ -97,7 +97,7 @@ def test_a_resource_without_a_known_type_is_refused(fhir, body):
 @pytest.mark.proves("resource:referencePolicy=enforced", "resource:referencePolicy=literal")
 def test_a_reference_to_nothing_is_refused_naming_the_element(fhir):
     answer = fhir.post("Observation", observation("Patient/nobody"))
-    answer.refused(400, "not-found", "Observation.subject.reference", "Patient/nobody")
+    answer.refused(400, "not-found", "Observation.subject.reference", "The Observation refers to Patient/nobody")
     assert fhir.total("Observation") == 0
 
 
