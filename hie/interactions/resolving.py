@@ -16,7 +16,10 @@ from hie.fhir import bundle_links
 from hie.fhir.resource import validated
 from hie.interactions import conditional, entries, patch, update
 from hie.interactions.steps import KEEPS, Criteria, Plan, Step, at, in_request
+from hie.store.search import engine
 from hie.store.search.engine import Unstored
+from hie.store.search.index import IndexRows
+from hie.store.search.written import WrittenRows
 from hie.store.versions import StoredVersion
 
 
@@ -87,6 +90,46 @@ def targets(steps: list[Step], meanings: dict[int, Found]) -> Iterator[tuple[Ste
     for step in steps:
         here = meanings.get(step.entry.index)
         yield step, here.id if here is not None else step.new_id or step.request.id
+
+
+def looking(plan: Plan, meanings: dict[int, Found]) -> list[tuple[Step, Criteria]]:
+    """Return the conditional creates and updates that found nothing to leave as it is, beside others of their type."""
+    ids: dict[str, set[str]] = {}
+    for step in plan.steps:
+        if step.request.interaction in KEEPS:
+            type_name, _, id_ = plan.targets[step.entry.index].partition("/")
+            ids.setdefault(type_name, set()).add(id_)
+    found: list[tuple[Step, Criteria]] = []
+    for index, meaning in meanings.items():
+        step = plan.steps[index]
+        if meaning.stored is None and step.request.interaction != "patch" and len(ids[step.request.type or ""]) > 1:
+            found.append((step, step.criteria or conditional.checked(step.request.parameters, "http.url")))
+    return found
+
+
+def refuse_doubles(
+    plan: Plan, asked: list[tuple[Step, Criteria]], watched: dict[str, dict[str, IndexRows]], ctx: Context
+) -> None:
+    """Refuse what would make two resources that match the criteria by which an entry means one.
+
+    The order of the entries must not decide, and identities that overlap fail: http.html#trules
+    """
+    rows = {type_name: WrittenRows(some) for type_name, some in watched.items()}
+    for step, criteria in asked:
+        type_name = step.request.type or ""
+        own = plan.targets[step.entry.index]
+        for id_ in engine.match_written(ctx.store, type_name, criteria, rows[type_name]):
+            other = f"{type_name}/{id_}"
+            if other != own:
+                raise _double(plan, step, other)
+
+
+def _double(plan: Plan, step: Step, other: str) -> InvalidRequest:
+    by = next((plan.steps[index].expression for index, one in plan.targets.items() if one == other), other)
+    where = "ifNoneExist" if step.criteria else "url"
+    return InvalidRequest(f"{step.expression} looks by its criteria for what {by} stores: both mean one "
+                          f"{step.request.type}. Refer to it by its fullUrl, or send one of the two.",
+                          expression=f"{step.expression}.request.{where}")
 
 
 # ---- references ------------------------------------------------------------------------------------------------------

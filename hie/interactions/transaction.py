@@ -49,10 +49,13 @@ def _run(plan: Plan, ctx: Context) -> FhirResponse:
     _refuse_deleted(targets, deleted)
     plan.targets = {step.entry.index: f"{step.request.type}/{id_}" for step, id_ in targets}
     links = resolving.links(plan, meanings, ctx)
+    looking = resolving.looking(plan, meanings)
+    watched = ctx.store.watch({step.request.type or "" for step, _ in looking}) if looking else {}
     for step in sorted(plan.steps, key=_order):
         index = step.entry.index
         if rows[index] is None:
             rows[index] = _row(step, _written(step, meanings.get(index), links, ctx))
+    resolving.refuse_doubles(plan, looking, watched, ctx)
     return FhirResponse(200, bundle.listing("transaction-response", ctx.new_id(), ctx.clock(), (), rows))
 
 

@@ -388,6 +388,12 @@ class ResourceStore:
         """Return what the open transaction has written or deleted so far."""
         return frozenset(self._open_unit().touched)
 
+    def watch(self, types: Iterable[str]) -> dict[str, dict[str, IndexRows]]:
+        """Keep the index rows of what the open transaction will write of some types, by id."""
+        watched = self._open_unit().watched
+        watched.update((one, {}) for one in types)
+        return watched
+
     def await_(self, type: str, id: str) -> None:
         """Let references lead to a resource that the grant does not show only if the open transaction stores it."""
         self._open_unit().awaited.add((type, id))

@@ -76,6 +76,8 @@ class UnitOfWork:
     touched: dict[tuple[str, str], None] = field(default_factory=dict)
     awaited: set[tuple[str, str]] = field(default_factory=set)
     """What a reference may only lead to where this unit stores it: who asks may not see what is there already."""
+    watched: dict[str, dict[str, IndexRows]] = field(default_factory=dict)
+    """Of some types what is written, by id: what conditional entries of a Bundle look for must not be among it."""
     wrote: bool = False
     #: SearchParameters that were written; None: deleted
     parameters: dict[str, dict[str, Any] | None] = field(default_factory=dict)
@@ -167,6 +169,8 @@ class UnitOfWork:
             self._spool.add(written)
         self.touched[place] = None
         self.wrote = True
+        if version.type in self.watched:
+            self.watched[version.type][version.id] = index
         if version.type == "SearchParameter":
             self.parameters[version.id] = content
         if patient is not None:

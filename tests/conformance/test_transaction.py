@@ -413,6 +413,45 @@ def test_more_entries_than_are_taken_are_refused(fhir):
     assert fhir.total("Patient") == 0
 
 
+ONE, TWO = f"identifier={SYSTEM}|1", "family=smith"
+BOTH = {"identifier": "1"}
+#: Entries of which one looks for what another one makes or changes, and where that is told.
+DOUBLES = {
+    "create": ([post(patient(**BOTH)), post(patient("X", **BOTH), ifNoneExist=ONE)], "entry[1].request.ifNoneExist"),
+    "create, before": ([post(patient(**BOTH), ifNoneExist=ONE), post(patient(**BOTH))], "entry[0].request.ifNoneExist"),
+    "create, by other criteria": ([post(patient(**BOTH), ifNoneExist=ONE), post(patient(**BOTH), ifNoneExist=TWO)],
+                                  "entry[0].request.ifNoneExist"),
+    "create, by alternatives": ([post(patient(), ifNoneExist="family=x,smith&active:missing=true"), post(patient())],
+                                "entry[0].request.ifNoneExist"),
+    "update": ([post(patient(**BOTH)), entry("PUT", f"Patient?{ONE}", patient(**BOTH))], "entry[1].request.url"),
+    "update of what becomes one": ([put(patient(id="old", **BOTH)), post(patient(**BOTH), ifNoneExist=ONE)],
+                                   "entry[1].request.ifNoneExist"),
+    "update of one by other criteria": ([entry("PUT", f"Patient?{ONE}", patient(**BOTH)),
+                                         entry("PUT", f"Patient?{TWO}", patient(**BOTH))], "entry[0].request.url"),
+    "update under its own id": ([entry("PUT", f"Patient?{ONE}", patient(id="new", **BOTH)), post(patient(**BOTH))],
+                                "entry[0].request.url"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DOUBLES)
+def test_what_an_entry_looks_for_is_not_made_by_another_one(fhir, case):
+    """http.html#trules: the order of the entries does not decide, and identities that overlap fail."""
+    entries, place = DOUBLES[case]
+    fhir.put("Patient/old", patient("Old", id="old"))
+    fhir.post("", bundle(*entries)).refused(400, "invalid", f"Bundle.{place}", "both mean one Patient")
+    assert fhir.total("Patient") == 1
+
+
+def test_entries_that_look_for_different_things_make_them(fhir):
+    entries = [post(patient(identifier=str(one)), ifNoneExist=f"identifier={SYSTEM}|{one}") for one in range(20)]
+    entries += [post(patient("Jones")), entry("PUT", "Patient?family=brown", patient("Brown")),
+                post(patient("Green"), ifNoneExist="family=green&birthdate=ge1900&_lastUpdated=ge1900")]  # fmt: skip
+    for status in ("201", "200"):
+        answers = fhir.post("", bundle(*entries)).entries()
+        assert {one["response"]["status"][:3] for one in answers[:20]} == {status}
+    assert fhir.total("Patient") == 24, "what is made without a condition is made twice"
+
+
 def test_a_large_transaction_is_stored_whole(fhir):
     entries = [post(patient(), P), *(post(observation(P, value=number)) for number in range(600))]
     answer = fhir.post("", bundle(*entries))

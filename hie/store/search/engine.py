@@ -61,6 +61,7 @@ from hie.store.search.query import Containment, SearchQuery, parse
 from hie.store.search.sql import Sql
 from hie.store.search.statements import at_instant, prepared, run, sql_for
 from hie.store.search.tables import COLUMNS, CONTAINED, CONTAINED_PAST, CURRENT, PAST, Tables, place
+from hie.store.search.written import WrittenRows
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -211,6 +212,17 @@ def match_unstored(
         raise NotSupported(
             f"These criteria cannot be judged on the {type_name} resources of the same Bundle; name those by their "
             "fullUrl, or use criteria on tokens, strings, references and uris.") from None
+
+
+def match_written(
+    store: ResourceStore, type_name: str, parameters: Sequence[tuple[str, str]], written: WrittenRows
+) -> list[str]:
+    """Return the ids of those that a transaction writes and that match; none where only the database could judge."""
+    (arm,) = _asked(store, _condition(store, type_name, parameters)).arms
+    try:
+        return [] if arm.verify else written.matching(arm.clause)
+    except NotDecidable:
+        return []
 
 
 def _condition(store: ResourceStore, type_name: str, parameters: Sequence[tuple[str, str]]) -> SearchQuery:
