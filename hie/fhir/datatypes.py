@@ -88,11 +88,11 @@ def parse_date(text: str) -> DateInterval:
     """Read a date, dateTime, instant or a search value, which may stop at minutes: search.html#date"""
     if not isinstance(text, str):
         raise InvalidDate(f"{text!r:.80} is no date.")
-    return _read_date(text)
+    return _remembered(text) if len(text) <= _LONGEST else read_date(text)
 
 
-@lru_cache(maxsize=8192)  # the resources of one visit share their dates
-def _read_date(text: str) -> DateInterval:
+def read_date(text: str) -> DateInterval:
+    """Do the same with a date that will not come again."""
     if _TO_THE_SECOND.fullmatch(text):
         try:
             return _read_date_time(text)
@@ -114,6 +114,10 @@ def _read_date(text: str) -> DateInterval:
     if zone is not None and zone != "Z":
         low -= _zone(zone)
     return _widened(low, second, fraction)
+
+
+#: The resources of one visit share their dates; longer texts have fractions of a second without an end.
+_remembered, _LONGEST = lru_cache(maxsize=4096)(read_date), 40
 
 
 def _read_date_time(text: str) -> DateInterval:

@@ -52,7 +52,7 @@ _INVALID = ParsedReference("invalid")
 
 
 #: A Bundle names the same patients and encounters again and again; longer texts are not remembered, whoever sends them.
-_REMEMBERED, _LONGEST = 4_096, 200
+_REMEMBERED, _LONGEST = 2_048, 200
 
 
 def parse(text: str) -> ParsedReference:

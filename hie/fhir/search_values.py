@@ -11,7 +11,15 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from hie.fhir import references
-from hie.fhir.datatypes import DatatypeError, parse_date, period_bounds, quantity_bounds, range_bounds, timing_bounds
+from hie.fhir.datatypes import (
+    DatatypeError,
+    parse_date,
+    period_bounds,
+    quantity_bounds,
+    range_bounds,
+    read_date,
+    timing_bounds,
+)
 from hie.fhir.fhirpath import model
 
 TokenValue = tuple[str, str | None, str]
@@ -323,10 +331,12 @@ def _parts(names: tuple[str, ...]) -> Maker:
 
 
 def _date(parameter: str, _: str | None) -> Emit:
+    read = read_date if parameter == "_lastUpdated" else parse_date  # the time of a write comes once
+
     def emit(text: Any, out: IndexValues) -> None:
         if type(text) is str:
             try:
-                low, high, _ = parse_date(text)
+                low, high, _ = read(text)
             except DatatypeError:
                 return
             out.dates.append((parameter, low, high, text))

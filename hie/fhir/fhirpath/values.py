@@ -64,7 +64,7 @@ def moment(text: Any, kind: str) -> Moment | None:
     return _moment(text, kind) if isinstance(text, str) else None
 
 
-@lru_cache(maxsize=8192)  # the resources of one visit share their dates
+@lru_cache(maxsize=1024)  # the resources of one visit share their dates
 def _moment(text: str, kind: str) -> Moment | None:
     clock = text if kind == "Time" else text.partition("T")[2]
     is_hour = len(clock) == 2  # the language lets a time stop at the hour, FHIR's own types do not

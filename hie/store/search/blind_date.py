@@ -39,7 +39,7 @@ def cover(prefix: str, low: int, high: int) -> list[str]:
     return list(_cover(prefix, low, high))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def _cover(prefix: str, low: int, high: int) -> tuple[str, ...]:
     return tuple(_chosen(prefix, low, high, "", *_whole()))
 

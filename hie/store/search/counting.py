@@ -32,7 +32,7 @@ def counted(store: ResourceStore, clause: Clause, type_name: str, most: int) -> 
     return _counted(store.database, store.tenant, clause, type_name, most, store.clock() // MICROSECONDS_A_MINUTE)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)  # most are asked once; those of a minute that is over are of no use
 def _counted(database: Database, tenant: int, clause: Clause, type_name: str, most: int, _minute: int) -> int:
     statement, names = _counting(database.dialect, Shaped(clause), type_name)
     bound: dict[str, Any] = dict(zip(names, clause.values(), strict=True))

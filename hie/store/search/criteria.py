@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 MOST_ALTERNATIVES = 500
 #: Criteria without a modifier on codes and references are kept, with what they ask of the index: codes come again with
 #: nearly every search, a patient with those of one session. Lists are not.
-KEPT, KEPT_LENGTH = 2_048, 200
+KEPT, KEPT_LENGTH = 1_024, 200
 _KEPT_TYPES = frozenset({"token", "reference"})
 #: Parameters without an expression of their own that a search can ask.
 SPECIAL = frozenset({*words.PARAMETERS, near.PARAMETER})

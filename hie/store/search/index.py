@@ -29,11 +29,18 @@ from hie.store.models import ITSELF
 from hie.store.search import composite, date, near, number, quantity, reference, string, token, uri
 from hie.store.search.blinding import COMPARTMENT, REFERS, Form, Hash, hash_of, presence_bits, word_hash
 from hie.store.search.plan import plan_of
+from hie.store.search.remembered import remembering
 
 T = TypeVar("T")
 _DateRow = tuple[int, int, int]
 _NumberRow = tuple[int, float, float, int, int, int]
 _Amount = tuple[float, float, int, int, int]
+_Measured = tuple[Decimal | None, Decimal | None, str | None, str | None, str | None]
+_ReferenceHere = tuple[ReferenceValue, str]
+"""A reference, and the base by which one to this server is known."""
+_Reference = tuple[tuple[int, ...], tuple[int, int] | None]
+_Equal = tuple[tuple[tuple[Any, ...], ...], ...]
+"""The values of a composite's equality components."""
 
 
 @dataclass(slots=True)
@@ -132,7 +139,7 @@ def _rows_of(
     _add_numbers(values, bound, numbers)
     for value in values.composites:
         _add_composite(value, bound, base_url, tokens, dates, numbers)
-    links = {link for value in values.references if (link := bound.link(value, base_url)) is not None}
+    links = {link for value in values.references if (link := bound.reference((value, base_url))[1]) is not None}
     return IndexRows(sorted(tokens), sorted(dates), sorted(numbers), 0, None, None, tuple(sorted(links)))
 
 
@@ -218,11 +225,13 @@ def _fragment_emitter(code: str) -> Emit:
 
 # ---- hashes of a type, remembered ------------------------------------------------------------------------------------
 
-#: Codes, units and targets come again and again: remembering their hashes halves the work on an Observation.
-#: The number bounds what each type may hold, and there may be 146 types.
-_REMEMBERED = 1_024
+#: Codes, units and targets come again and again: remembering their hashes halves the work on an Observation. For each
+#: type, of which there may be 146; of real and of generated records alike no more of them come again than of 1,024.
+_REMEMBERED = 256
+#: Amounts of one type with their units.
+_AMOUNTS = 1_024
 #: What is referred to; a Bundle of a patient has some hundreds of encounters, named by many types.
-_PLACES = 4_096
+_PLACES = 2_048
 
 
 class _Kept(dict[str, T]):
@@ -247,18 +256,15 @@ class _Bound:
         self.ranges: dict[str, int] = _Kept(lambda code: self.hashes[code]("range"))
         self.bits = presence_bits(blind, type_name)
         self.systems = search_parameters.only_systems(type_name)
-        remember = lru_cache(maxsize=_REMEMBERED)
-        self.token_hashes = remember(self._token_hashes)
-        self.word_hashes = remember(self._word_hashes)
-        self.text_hashes = remember(self._text_hashes)
-        self.reference_hashes = remember(self._reference_hashes)
-        self.refers_hash = remember(self._refers_hash)
-        self.place = _targets(blind)
-        self.link = remember(self._link)
-        self.quantity_row = remember(self._quantity_row)
-        self.unit_hashes = remember(self._unit_hashes)
-        self.canonical = remember(self._canonical)
-        self.combined = remember(self._combined)
+        self.place, self.refers_hash = _targets(blind)
+        self.token_hashes = remembering(self._token_hashes, _REMEMBERED)
+        self.word_hashes = remembering(self._word_hashes, _REMEMBERED)
+        self.text_hashes = remembering(self._text_hashes, _REMEMBERED)
+        self.reference = remembering(self._reference, _REMEMBERED)
+        self.quantity_row = remembering(self._quantity_row, _AMOUNTS)
+        self.unit_hashes = remembering(self._unit_hashes, _REMEMBERED)
+        self.canonical = remembering(self._canonical, _REMEMBERED)
+        self.combined = remembering(self._combined, _REMEMBERED)
         self._units = hash_of(blind, type_name, "unit")
 
     def _token_hashes(self, value: TokenValue) -> tuple[int, ...]:
@@ -271,36 +277,32 @@ class _Bound:
     def _text_hashes(self, value: TextValue) -> tuple[int, ...]:
         return tuple(self.blind.hash(self.type, value[0], *form) for form in token.index_text(value))
 
-    def _reference_hashes(self, value: ReferenceValue, base_url: str) -> tuple[int, ...]:
-        """Return the tokens of one reference: its own, and the compartment that it puts the resource in."""
+    def _reference(self, reference_here: _ReferenceHere) -> _Reference:
+        """Return the tokens of one reference, its own and the compartment's that it puts the resource in, and its link.
+
+        The link is the parameter and the target of a reference to a resource here; None where it leads elsewhere.
+        """
+        value, base_url = reference_here
         found = [self.blind.hash(self.type, value[0], *form) for form in reference.index(value, base_url)]
+        to = reference.target(value, base_url)
+        if to is None or "://" in to:
+            return tuple(found), None
         if value[1] in self.plan.compartments.get(value[0], ()):
-            to = reference.target(value, base_url)
-            if to is not None and "://" not in to:
-                found.append(compartment_token(self.type, to, self.blind))
-        return tuple(found)
+            found.append(compartment_token(self.type, to, self.blind))
+        return tuple(found), None if value[2] is None else (self.hidden[value[0]], self.place(to))
 
-    def _link(self, value: ReferenceValue, base_url: str) -> tuple[int, int] | None:
-        """Return the parameter and the target of a reference to a resource here; None where it leads elsewhere."""
-        to = None if value[2] is None else reference.target(value, base_url)
-        return None if to is None or "://" in to else (self.hidden[value[0]], self.place(to))
-
-    def _refers_hash(self, text: str) -> int | None:
-        parsed = references.parse(text)
-        return self.place(f"{parsed.type}/{parsed.id}") if parsed.kind == "relative" else None
-
-    def _quantity_row(
-        self, low: Decimal | None, high: Decimal | None, system: str | None, code: str | None, unit: str | None
-    ) -> tuple[_Amount, quantity.Converted | None]:
+    def _quantity_row(self, amount: _Measured) -> tuple[_Amount, quantity.Converted | None]:
         """Return an amount as it is written, and converted; a composite has the same one again."""
-        amount = *number.bounds(low, high), *self.unit_hashes(system, code, unit)
-        return amount, quantity.converted(low, high, system, code)
+        low, high, *unit = amount
+        row = *number.bounds(low, high), *self.unit_hashes((unit[0], unit[1], unit[2]))
+        return row, quantity.converted(low, high, unit[0], unit[1])
 
-    def _unit_hashes(self, system: str | None, code: str | None, unit: str | None) -> tuple[int, int, int]:
-        return quantity.unit_hashes(system, code, unit, self._units)
+    def _unit_hashes(self, unit: tuple[str | None, str | None, str | None]) -> tuple[int, int, int]:
+        return quantity.unit_hashes(*unit, self._units)
 
-    def _canonical(self, code: str, form: Form, unit: str) -> tuple[int, int]:
+    def _canonical(self, asked: tuple[str, Form, str]) -> tuple[int, int]:
         """Return the parameters of numbers and of ranges in a canonical unit."""
+        code, form, unit = asked
         hash_, parts = self.hashes[code], (*form, *quantity.canonical_form(unit))
         return hash_(*parts), hash_(*parts, "range")
 
@@ -308,14 +310,13 @@ class _Bound:
         """Return low, high and no unit."""
         return (*number.index(value), 0, 0, 0)
 
-    def _combined(
-        self, code: str, equal: tuple[tuple[tuple[Any, ...], ...], ...], base_url: str
-    ) -> tuple[tuple[int, int, Form], ...]:
+    def _combined(self, value: tuple[str, _Equal, str]) -> tuple[tuple[int, int, Form], ...]:
         """Return for each form of the equality components its hash, and the one under which ranges stand apart."""
+        code, equal, base_url = value
         return self.combined_by(self.plan.parameters[code], equal, base_url, code in self.plan.at_root)
 
     def combined_by(
-        self, parameter: SearchParameter, equal: tuple[tuple[tuple[Any, ...], ...], ...], base_url: str,
+        self, parameter: SearchParameter, equal: _Equal, base_url: str,
         at_root: bool = False,
     ) -> tuple[tuple[int, int, Form], ...]:
         """Return the same by a definition; of those that come and go it is not remembered."""
@@ -325,14 +326,18 @@ class _Bound:
 
 
 @lru_cache(maxsize=16)
-def _targets(blind: Blind) -> Callable[[str], int]:
-    """Return what gives the target of Type/id: the same for every type that refers there."""
+def _targets(blind: Blind) -> tuple[Callable[[str], int], Callable[[str], int | None]]:
+    """Return what gives the target of Type/id, and that of a reference's text: the same for every type."""
 
-    @lru_cache(maxsize=_PLACES)
-    def place_of(to: str) -> int:
+    def hashed(to: str) -> int:
         return blind.hash(REFERS, to)
 
-    return place_of
+    def referred(text: str) -> int | None:
+        parsed = references.parse(text)
+        return place_of(f"{parsed.type}/{parsed.id}") if parsed.kind == "relative" else None
+
+    place_of = remembering(hashed, _PLACES)
+    return place_of, remembering(referred, _PLACES)
 
 
 @lru_cache(maxsize=2048)
@@ -351,7 +356,7 @@ def _tokens(values: IndexValues, bound: _Bound, base_url: str) -> Iterator[int]:
     for text_value in values.texts:
         yield from bound.text_hashes(text_value)
     for reference_value in values.references:
-        yield from bound.reference_hashes(reference_value, base_url)
+        yield from bound.reference((reference_value, base_url))[0]
     hash_, type_name = bound.blind.hash, bound.type
     for string_value in dict.fromkeys(values.strings):
         for form in string.index(string_value):
@@ -366,7 +371,7 @@ def _links(
 ) -> tuple[tuple[int, int], ...]:
     found = set()
     if bound.type not in SELF_CONTAINED:
-        found = {link for value in values.references if (link := bound.link(value, base_url)) is not None}
+        found = {link for value in values.references if (link := bound.reference((value, base_url))[1]) is not None}
     id_ = resource.get("id")
     if id_:
         found.add((ITSELF, bound.place(f"{bound.type}/{id_}")))
@@ -404,7 +409,7 @@ def _unlinked(
     if custom:  # theirs come and go
         codes = {one.code for one in custom}
         links = [link for value in values.references
-                 if value[0] not in codes and (link := bound.link(value, base_url)) is not None]  # fmt: skip
+                 if value[0] not in codes and (link := bound.reference((value, base_url))[1]) is not None]  # fmt: skip
     found = {hash_ for text in refers if (hash_ := bound.refers_hash(text)) is not None}
     return found.difference(target for _, target in links) if found else found
 
@@ -496,11 +501,11 @@ def _add_quantity(
 
     Samples are ranges even where all are the same: what is not a range is one Quantity (hie.store.search.pairs).
     """
-    row, converted = bound.quantity_row(*amount[1:])
+    row, converted = bound.quantity_row(amount[1:])
     _add_number(parameters, row, numbers)
     if converted is not None:
         unit, low, high = converted
-        points, ranges = bound.canonical(code, form, unit)
+        points, ranges = bound.canonical((code, form, unit))
         is_point = parameters[0] != parameters[1]
         _add_number((points if is_point else ranges, ranges), (low, high, 0, 0, 0), numbers)
 
@@ -518,7 +523,7 @@ def _add_composite(
     if not kind:
         return
     equal = tuple([tuple(items) for items in (parts if kind == "token" else parts[:-1])])
-    combined = bound.combined_by(custom[0], equal, base_url) if custom else bound.combined(code, equal, base_url)
+    combined = bound.combined_by(custom[0], equal, base_url) if custom else bound.combined((code, equal, base_url))
     for plain, ranges, form in combined:
         if kind == "token":
             tokens.add(plain)

@@ -1,0 +1,74 @@
+"""Results that are remembered, within a bound of bytes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from hie.fhir import datatypes, references, search_parameters
+from hie.store.crypto import Blind
+from hie.store.search import index
+from hie.store.search.remembered import LONGEST, Remembered, remembering
+
+
+def test_a_result_is_computed_once() -> None:
+    asked: list[str] = []
+    upper = remembering(lambda text: asked.append(text) or text.upper(), 10)
+    assert [upper(text) for text in ("a", "b", "a", "b")] == ["A", "B", "A", "B"]
+    assert asked == ["a", "b"]
+
+
+def test_what_came_first_is_forgotten_first() -> None:
+    known = Remembered(str, 3)
+    assert [known[number] for number in (1, 2, 3, 1, 4)] == ["1", "2", "3", "1", "4"]
+    assert list(known) == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "key", ["x" * (LONGEST + 1), ("code", None, "x" * LONGEST), (("a", ("x" * LONGEST,)), "http://here")],
+    ids=["a text", "of a tuple", "deep"],
+)  # fmt: skip
+def test_what_belongs_to_a_long_key_is_not_remembered(key: Any) -> None:
+    known = Remembered(len, 3)
+    assert known[key] == len(key)
+    assert not known
+
+
+def test_threads_share_it() -> None:
+    known = Remembered(lambda number: number + 1, 50)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(known.__getitem__, [number % 300 for number in range(6000)]))
+    assert found == [number % 300 + 1 for number in range(6000)]
+    assert len(known) == 50
+
+
+def test_long_codes_of_clients_are_indexed_and_not_remembered() -> None:
+    blind = Blind(b"k" * 32)
+    coded = {"resourceType": "Observation", "code": {"coding": [{"system": "urn:x", "code": "c" * 100_000}]}}
+    rows = index.index_rows(coded, blind)
+    kept = index._bound(blind, "Observation").token_hashes.__self__
+    assert not any(len(str(key)) > LONGEST for key in kept)
+    assert rows.tokens == index.index_rows(coded, blind).tokens
+
+
+def test_times_of_writes_take_no_room_among_dates() -> None:
+    before = datatypes._remembered.cache_info().currsize
+    for second in range(10):
+        meta = {"lastUpdated": f"2031-01-01T00:00:{second:02d}.123Z"}
+        values = search_parameters.extract({"resourceType": "Basic", "meta": meta})
+        assert [value[0] for value in values.dates] == ["_lastUpdated"]
+    assert datatypes._remembered.cache_info().currsize == before
+
+
+def test_dates_with_endless_fractions_take_no_room() -> None:
+    before = datatypes._remembered.cache_info().currsize
+    assert datatypes.parse_date("2031-01-01T00:00:00." + "1" * 1000 + "Z").precision == datatypes.Precision.FRACTION
+    assert datatypes._remembered.cache_info().currsize == before
+
+
+def test_references_are_remembered_up_to_a_length() -> None:
+    before = references._remembered.cache_info().currsize
+    assert references.parse("http://example.org/" + "x" * 300).kind == "url"
+    assert references._remembered.cache_info().currsize == before
