@@ -32,12 +32,14 @@ class Accepted(NamedTuple):
     """What a client takes.
 
     `fhir`: whether it may be FHIR JSON or XML; `named`: whether one of them was named before everything else, so that a
-    Binary is wanted as a resource; `xml`: whether it is XML that is wanted.
+    Binary is wanted as a resource; `xml`: whether it is XML that is wanted; `generic`: the media type that says no more
+    than JSON or XML by which it was asked for, and is answered: http.html#mime-type. Empty: FHIR's own.
     """
 
     fhir: bool
     named: bool
     xml: bool = False
+    generic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def accepted(accept: str | None) -> Accepted:
         return Accepted(True, False)
     json, xml, own_xml, other, wildcard = -1.0, -1.0, -1.0, 0.0, -1.0
     is_xml_first = False
+    asked: dict[bool, tuple[float, bool, str]] = {}  # by whether it is XML: quality, whether it is FHIR's own, the name
     for part in accept.split(","):
         one = media_type(part)
         quality = _quality(one.parameters.get("q", "1"))
@@ -74,6 +77,9 @@ def accepted(accept: str | None) -> Accepted:
         elif one.name in _JSON or one.name in _XML:
             if one.parameters.get("fhirversion", "4.0") not in _VERSIONS:
                 continue
+            is_xml, own = one.name in _XML, one.name in (FHIR_JSON, FHIR_XML)
+            if is_xml not in asked or (quality, own) > asked[is_xml][:2]:
+                asked[is_xml] = (quality, own, one.name)
             if one.name in _JSON:
                 json = max(json, quality)
             else:
@@ -82,7 +88,9 @@ def accepted(accept: str | None) -> Accepted:
                 own_xml = max(own_xml, quality if one.name == FHIR_XML else 0)
         elif one.name:
             other = max(other, quality)
-    return _chosen(json, xml, own_xml, other, wildcard, is_xml_first)
+    chosen = _chosen(json, xml, own_xml, other, wildcard, is_xml_first)
+    quality, own, name = asked.get(chosen.xml, (0.0, True, ""))
+    return chosen if own or quality <= 0 else chosen._replace(generic=name)
 
 
 def _chosen(json: float, xml: float, own_xml: float, other: float, wildcard: float, is_xml_first: bool) -> Accepted:

@@ -29,10 +29,17 @@ def respond(request: FhirRequest, answer: FhirResponse, base_url: str, accepted:
     if request.parameters and content_type == FHIR_JSON:
         content = _shaped(request, content)
     if accepted.xml and content_type == FHIR_JSON:
-        headers.append(("Content-Type", FHIR_XML_UTF8))
+        headers.append(("Content-Type", _utf8(accepted.generic) if accepted.generic else FHIR_XML_UTF8))
         return Reply(answer.status, headers, resource.as_xml(content, pretty=_pretty(request)))
-    headers.append(("Content-Type", _FHIR_JSON_UTF8 if content_type == FHIR_JSON else content_type))
+    if content_type == FHIR_JSON:
+        content_type = _utf8(accepted.generic) if accepted.generic else _FHIR_JSON_UTF8
+    headers.append(("Content-Type", content_type))
     return Reply(answer.status, headers, content)
+
+
+def _utf8(generic: str) -> str:
+    """Return the Content-Type of who asked by a media type that is not FHIR's own."""
+    return f"{generic}; charset=utf-8"
 
 
 def _headers(answer: FhirResponse, base_url: str) -> Headers:

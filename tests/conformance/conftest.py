@@ -32,7 +32,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        if self.headers.get("Content-Type") == FHIR_XML:
+        if self.headers.get("Content-Type") in (FHIR_XML, "application/xml; charset=utf-8"):
             return xml_format.parse(self.content)
         return json.loads(self.content)
 

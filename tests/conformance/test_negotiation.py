@@ -6,13 +6,25 @@ from tests.builders import observation, patient
 
 
 @pytest.mark.proves("format:application/fhir+json")
-@pytest.mark.parametrize("accept", [None, "*/*", "application/fhir+json", "application/json", "application/*;q=0.1",
+@pytest.mark.parametrize("accept", [None, "*/*", "application/fhir+json", "application/*;q=0.1",
                                     "application/fhir+json;fhirVersion=4.0", "text/html, */*;q=0.5",
                                     "application/fhir+xml;q=0.5, application/fhir+json"])
 def test_fhir_json_is_what_is_offered(fhir, accept):
     id_ = fhir.create(patient())["id"]
     answer = fhir.get(f"Patient/{id_}", **({"Accept": accept} if accept else {}))
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/fhir+json; charset=utf-8")
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/json", "application/xml", "text/xml"])
+def test_a_generic_media_type_is_answered_by_the_same(fhir, accept):
+    """http.html#mime-type: a server SHOULD respond with the requested mime type"""
+    created = fhir.post("Patient", patient(), Accept=accept)
+    answers = [created, *(fhir.get(url, Accept=accept) for url in (
+        f"Patient/{created.headers['Location'].split('/')[-3]}", "Patient", "_history", "metadata"))]  # fmt: skip
+    assert {one.headers["Content-Type"] for one in answers} == {f"{accept}; charset=utf-8"}
+    assert {one.content[:1] for one in answers} == {b"<" if "xml" in accept else b"{"}
+    named = fhir.get("Patient?_format=json", Accept=accept)
+    assert named.headers["Content-Type"] == "application/fhir+json; charset=utf-8"
 
 
 @pytest.mark.parametrize("accept", ["application/fhir+ndjson", "text/html", "application/fhir+turtle",

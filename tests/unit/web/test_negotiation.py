@@ -41,15 +41,37 @@ from hie.web.negotiation import accepted, is_json, is_xml, of_refusal, preferenc
     ],
 )
 def test_an_accept_header_says_what_the_client_takes(accept, fhir, named, xml):
-    assert accepted(accept) == (fhir, named, xml)
+    assert accepted(accept)[:3] == (fhir, named, xml)
+
+
+@pytest.mark.parametrize(
+    ("accept", "generic"),
+    [
+        (None, ""),
+        ("application/fhir+json", ""),
+        ("application/json", "application/json"),
+        ("Text/JSON; charset=utf-8", "text/json"),
+        ("application/xml", "application/xml"),
+        ("text/xml;q=0.5, */*;q=0.1", "text/xml"),
+        ("application/json, application/fhir+json", ""),
+        ("application/json, application/fhir+json;q=0.9", "application/json"),
+        ("application/json;q=0.5, application/fhir+xml", ""),
+        ("application/fhir+json;q=0.5, text/xml, application/xml", "text/xml"),
+        ("application/json;q=0, */*", ""),
+        ("application/json; fhirVersion=3.0, application/fhir+json", ""),
+        ("image/png", ""),
+    ],
+)
+def test_who_asks_by_a_generic_media_type_is_answered_in_it(accept, generic):
+    assert accepted(accept).generic == generic
 
 
 @pytest.mark.parametrize("format_", ["xml", "text/xml", "application/xml", "application/fhir+xml",
                                      "application/fhir xml", "application/fhir+xml; fhirVersion=4.0"])
 def test_format_goes_before_the_accept_header(format_):
-    assert wants_fhir("application/fhir+xml", "json") == (True, True, False)
+    assert wants_fhir("application/fhir+xml", "json") == (True, True, False, "")
     assert wants_fhir(None, "application/fhir json").fhir  # a plus that was not encoded
-    assert wants_fhir("application/fhir+json", format_) == (True, True, True)
+    assert wants_fhir("application/fhir+json", format_) == (True, True, True, "")
 
 
 @pytest.mark.parametrize(("format_", "text"), [("ttl", "application/fhir+xml"), ("html", "application/fhir+json"),
