@@ -9,15 +9,11 @@ from functools import lru_cache
 from hie.fhir.datatypes import InvalidDate, Precision, parse_date
 
 
+@lru_cache(maxsize=256)
 def instant(microseconds: int) -> str:
     """Write a FHIR instant in milliseconds, the precision in which versions are told apart."""
     seconds, milliseconds = divmod(microseconds // 1000, 1000)
-    return f"{_second(seconds)}.{milliseconds:03d}Z"
-
-
-@lru_cache(maxsize=256)
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{milliseconds:03d}Z"
 
 
 def http_date(microseconds: int) -> str:

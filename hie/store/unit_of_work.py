@@ -70,6 +70,7 @@ class UnitOfWork:
     _new_keys: dict[str, NewKey] = field(default_factory=dict)
     _stored_keys: list[NewKey] = field(default_factory=list)
     _references: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    _said: set[str] = field(default_factory=set)  # the references that were looked at
     _versions: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
     _live: set[tuple[str, str]] = field(default_factory=set)
     _deleted: set[tuple[str, str]] = field(default_factory=set)
@@ -303,8 +304,10 @@ class UnitOfWork:
 
     # -- referential integrity -------------------------------------------------------------------------------------
 
-    def _collect_references(self, place: tuple[str, str], texts: Iterable[str]) -> None:
-        for text in texts:
+    def _collect_references(self, place: tuple[str, str], texts: frozenset[str]) -> None:
+        new = texts - self._said
+        self._said |= new
+        for text in new:
             literal = _literal(text)
             if literal is not None:
                 target, version = literal

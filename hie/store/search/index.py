@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -38,7 +39,8 @@ _Amount = tuple[float, float, int, int, int]
 _Measured = tuple[Decimal | None, Decimal | None, str | None, str | None, str | None]
 _ReferenceHere = tuple[ReferenceValue, str]
 """A reference, and the base by which one to this server is known."""
-_Reference = tuple[tuple[int, ...], tuple[int, int] | None]
+_Link = tuple[int, int]
+_Reference = tuple[tuple[int, ...], _Link | None, str]
 _Equal = tuple[tuple[tuple[Any, ...], ...], ...]
 """The values of a composite's equality components."""
 
@@ -90,11 +92,17 @@ def index_rows(
     if is_new:
         composite.refuse_too_many(resource["resourceType"], values.composites)
     bound = _bound(blind, resource["resourceType"])
-    tokens = set(_tokens(values, bound, base_url))
-    links = _links(resource, values, bound, base_url)
+    tokens: set[int] = set()
+    _add_tokens(values, bound, tokens)
+    links, linked = _add_references(values, bound, base_url, tokens)
+    id_ = resource.get("id")
+    if id_:
+        own = f"{bound.type}/{id_}"
+        links.add((ITSELF, bound.place(own)))
+        linked.add(own)
     refers = _literal_references(resource, dumped, base_url)
     tokens.update(_places(resource, bound))
-    tokens.update(_unlinked(refers, values, links, bound, base_url))
+    tokens.update(_unlinked(refers, linked, bound))
     tokens.update(_words(resource, bound, content_words))
     dates: set[_DateRow] = set()
     numbers: set[_NumberRow] = set()
@@ -104,7 +112,9 @@ def index_rows(
     for value in values.composites:
         _add_composite(value, bound, base_url, tokens, dates, numbers)
     presence = _presence(values, bound, tokens)
-    rows = IndexRows(sorted(tokens), sorted(dates), sorted(numbers), presence, low, high, links, refers, patient)
+    rows = IndexRows(
+        sorted(tokens), sorted(dates), sorted(numbers), presence, low, high, tuple(sorted(links)), refers, patient
+    )
     if "contained" in resource:
         rows.contained = tuple(_contained(resource, blind, base_url, content_words, is_new))
     return rows
@@ -133,13 +143,14 @@ def _rows_of(
     if values is None:
         return None
     bound = _bound(blind, resource["resourceType"])
-    tokens, dates, numbers = set(_tokens(values, bound, base_url)), set[_DateRow](), set[_NumberRow]()
+    tokens, dates, numbers = set[int](), set[_DateRow](), set[_NumberRow]()
+    _add_tokens(values, bound, tokens)
+    links, _ = _add_references(values, bound, base_url, tokens)
     tokens.update(bound.hashes[code](*CUSTOM_PRESENCE) for code in _present(values, bound))
     _add_dates(values, bound, tokens, dates)
     _add_numbers(values, bound, numbers)
     for value in values.composites:
         _add_composite(value, bound, base_url, tokens, dates, numbers)
-    links = {link for value in values.references if (link := bound.reference((value, base_url))[1]) is not None}
     return IndexRows(sorted(tokens), sorted(dates), sorted(numbers), 0, None, None, tuple(sorted(links)))
 
 
@@ -278,18 +289,20 @@ class _Bound:
         return tuple(self.blind.hash(self.type, value[0], *form) for form in token.index_text(value))
 
     def _reference(self, reference_here: _ReferenceHere) -> _Reference:
-        """Return the tokens of one reference, its own and the compartment's that it puts the resource in, and its link.
+        """Return the tokens of one reference, its own and the compartment's that it puts the resource in; and its link.
 
-        The link is the parameter and the target of a reference to a resource here; None where it leads elsewhere.
+        The link is the parameter and the target of a reference to a resource here, of which Type/id comes last.
         """
         value, base_url = reference_here
         found = [self.blind.hash(self.type, value[0], *form) for form in reference.index(value, base_url)]
         to = reference.target(value, base_url)
         if to is None or "://" in to:
-            return tuple(found), None
+            return tuple(found), None, ""
         if value[1] in self.plan.compartments.get(value[0], ()):
             found.append(compartment_token(self.type, to, self.blind))
-        return tuple(found), None if value[2] is None else (self.hidden[value[0]], self.place(to))
+        if value[2] is None or self.type in SELF_CONTAINED:
+            return tuple(found), None, ""
+        return tuple(found), (self.hidden[value[0]], self.place(to)), to
 
     def _quantity_row(self, amount: _Measured) -> tuple[_Amount, quantity.Converted | None]:
         """Return an amount as it is written, and converted; a composite has the same one again."""
@@ -348,34 +361,35 @@ def _bound(blind: Blind, type_name: str) -> _Bound:
 # ---- rows ------------------------------------------------------------------------------------------------------------
 
 
-def _tokens(values: IndexValues, bound: _Bound, base_url: str) -> Iterator[int]:
+def _add_tokens(values: IndexValues, bound: _Bound, tokens: set[int]) -> None:
     for token_value in values.tokens:
-        yield from bound.token_hashes(token_value)
-    for typed_identifier in values.identifier_types:
-        yield bound.blind.hash(bound.type, typed_identifier[0], *token.index_typed(typed_identifier))
+        tokens.update(bound.token_hashes(token_value))
     for text_value in values.texts:
-        yield from bound.text_hashes(text_value)
-    for reference_value in values.references:
-        yield from bound.reference((reference_value, base_url))[0]
+        tokens.update(bound.text_hashes(text_value))
     hash_, type_name = bound.blind.hash, bound.type
+    for typed_identifier in values.identifier_types:
+        tokens.add(hash_(type_name, typed_identifier[0], *token.index_typed(typed_identifier)))
     for string_value in dict.fromkeys(values.strings):
-        for form in string.index(string_value):
-            yield hash_(type_name, string_value[0], *form)
+        tokens.update([hash_(type_name, string_value[0], *form) for form in string.index(string_value)])
     for uri_value in values.uris:
-        for form in uri.index(uri_value):
-            yield hash_(type_name, uri_value[0], *form)
+        tokens.update([hash_(type_name, uri_value[0], *form) for form in uri.index(uri_value)])
 
 
-def _links(
-    resource: dict[str, Any], values: IndexValues, bound: _Bound, base_url: str
-) -> tuple[tuple[int, int], ...]:
-    found = set()
-    if bound.type not in SELF_CONTAINED:
-        found = {link for value in values.references if (link := bound.reference((value, base_url))[1]) is not None}
-    id_ = resource.get("id")
-    if id_:
-        found.add((ITSELF, bound.place(f"{bound.type}/{id_}")))
-    return tuple(sorted(found))
+def _add_references(
+    values: IndexValues, bound: _Bound, base_url: str, tokens: set[int]
+) -> tuple[set[_Link], set[str]]:
+    """Return the links by all parameters, and Type/id of those that R4's own parameters make."""
+    links: set[_Link] = set()
+    linked: set[str] = set()
+    custom = {one.code for one in search_parameters.installed().of(bound.type).indexed}  # theirs come and go
+    for value in values.references:
+        hashes, link, text = bound.reference((value, base_url))
+        tokens.update(hashes)
+        if link is not None:
+            links.add(link)
+            if value[0] not in custom:
+                linked.add(text)
+    return links, linked
 
 
 def _words(resource: dict[str, Any], bound: _Bound, content_words: bool) -> Iterator[int]:
@@ -398,27 +412,20 @@ def _places(resource: dict[str, Any], bound: _Bound) -> Iterator[int]:
         yield compartment_token(bound.type, f"{bound.type}/{id_}", bound.blind)
 
 
-def _unlinked(
-    refers: frozenset[str], values: IndexValues, links: Iterable[tuple[int, int]], bound: _Bound, base_url: str
-) -> set[int]:
+def _unlinked(refers: frozenset[str], linked: set[str], bound: _Bound) -> set[int]:
     """Return the tokens of what the resource refers to in places that no search parameter of R4 looks at.
 
     With the links by parameters these say who refers to what (hie.store.rows.referring).
     """
-    custom = search_parameters.installed().of(bound.type).indexed
-    if custom:  # theirs come and go
-        codes = {one.code for one in custom}
-        links = [link for value in values.references
-                 if value[0] not in codes and (link := bound.reference((value, base_url))[1]) is not None]  # fmt: skip
-    found = {hash_ for text in refers if (hash_ := bound.refers_hash(text)) is not None}
-    return found.difference(target for _, target in links) if found else found
+    found = {hash_ for text in refers - linked if (hash_ := bound.refers_hash(text)) is not None}
+    return found.difference(map(bound.place, linked)) if found else found  # linked in another version, perhaps
 
 
 #: References inside these mean their own entries: https://hl7.org/fhir/R4/bundle.html#references
 SELF_CONTAINED = frozenset({"Bundle", "Parameters"})
 
 
-_DUMPED = b'"reference":"'
+_REFERENCES = re.compile(rb'(?<!\\)"reference":"([^"\\]*)"')
 
 
 def _literal_references(resource: dict[str, Any], dumped: bytes, base_url: str) -> frozenset[str]:
@@ -437,15 +444,10 @@ def _dumped_references(dumped: bytes) -> set[str] | None:
     Inside of a string a quotation mark has a backslash before it: what is found is a property, and its text goes on to
     the next mark. Where there are backslashes after all, in a name or a text, somebody else must look.
     """
-    before, *found = dumped.split(_DUMPED)
-    texts = set()
-    for part in found:
-        text = part.partition(b'"')[0]
-        if before.endswith(b"\\") or b"\\" in text:
-            return None
-        texts.add(text)
-        before = part
-    return {text.decode() for text in texts} if dumped else None
+    found = _REFERENCES.findall(dumped)
+    if not dumped or len(found) != dumped.count(b'"reference":"'):
+        return None
+    return {text.decode() for text in set(found)}
 
 
 def _walked_references(resource: dict[str, Any]) -> set[str]:
