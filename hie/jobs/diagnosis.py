@@ -17,9 +17,12 @@ CODE = "diagnose"
 
 
 def run(payload: dict[str, Any], ctx: Context) -> None:
-    """Judge the image of `payload["media"]` unless its Task has ended, for instance because it was cancelled."""
+    """Judge the image of `payload["media"]` unless its Task has ended, for instance because it was cancelled.
+
+    One that failed is begun anew: an administrator had the job tried again.
+    """
     task = tasks.read(payload["task"], ctx)
-    if task["status"] in tasks.ENDED:
+    if task["status"] in tasks.ENDED - {"failed"}:
         return
     if task["status"] != "in-progress":
         tasks.update(tasks.in_progress(task, ctx), own_record(ctx, "job-begin"))

@@ -36,14 +36,27 @@ def diagnosis_task(identity: str, focus: str, patient: str | None, binary: str |
     return task
 
 
-def create(task: dict[str, Any], ctx: Context) -> str | None:
-    """Store a Task unless one with its identifier is there; its id if it is new, None otherwise."""
+def ask(task: dict[str, Any], ctx: Context) -> str | None:
+    """Store a Task, or ask again by the one with its identifier where that failed; its id if there is work to do."""
+    id_, is_new = create(task, ctx)
+    if is_new:
+        return id_
+    known = read(id_, ctx)
+    if known["status"] != "failed":
+        return None
+    update({**_reopened(known), "status": "requested", "lastModified": task["lastModified"]}, ctx)
+    return id_
+
+
+def create(task: dict[str, Any], ctx: Context) -> tuple[str, bool]:
+    """Store a Task unless one with its identifier is there; its id, and whether it is new."""
     identifier = task["identifier"][0]
     condition = urlencode({"identifier": f"{identifier['system']}|{identifier['value']}"})
     answer = ctx.dispatch(
         FhirRequest("create", "Task", resource=task, conditions=Conditions(if_none_exist=condition), method="POST"), ctx
     )
-    return answer.entity[1] if answer.status == 201 and answer.entity else None
+    _, id_ = answer.entity or ("Task", "")  # a create names what it stored or found
+    return id_, answer.status == 201
 
 
 def read(task_id: str, ctx: Context) -> dict[str, Any]:
@@ -69,7 +82,12 @@ def entry(task: dict[str, Any]) -> dict[str, Any]:
 
 def in_progress(task: dict[str, Any], ctx: Context) -> dict[str, Any]:
     """The Task while a worker is at it."""
-    return {**task, "status": "in-progress", "lastModified": instant(ctx.clock())}
+    return {**_reopened(task), "status": "in-progress", "lastModified": instant(ctx.clock())}
+
+
+def _reopened(task: dict[str, Any]) -> dict[str, Any]:
+    """The Task without how it ended before."""
+    return {name: value for name, value in task.items() if name not in ("statusReason", "output")}
 
 
 def failed(task: dict[str, Any], reason: str, ctx: Context) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def judge_media(stored: StoredVersion, media: dict[str, Any], ctx: Context) -> N
     based_on = f"Binary/{held_by}" if held_by else None
     task = tasks.diagnosis_task(identity, f"Media/{stored.id}", patient, based_on, now)
     inside = as_server(ctx)
-    task_id = tasks.create(task, inside)
+    task_id = tasks.ask(task, inside)
     if task_id is not None:
         inside.store.enqueue(CODE, {"media": stored.id, "task": task_id})
 

@@ -77,6 +77,12 @@ _CLAIM = (
     )
     .returning(job.c.id, job.c.tenant, job.c.kind, job.c.payload, job.c.attempts)
 )
+_CANCEL = (
+    update(job)
+    .where(job.c.id == bindparam("job_id"), job.c.state == READY)
+    .values(state=CANCELLED, finished=bindparam("ended"))
+    .returning(job.c.id, job.c.tenant, job.c.kind, job.c.payload, job.c.attempts)
+)
 _RENEW = (
     update(job)
     .where(job.c.id == bindparam("job_id"), job.c.state == RUNNING, job.c.attempts == bindparam("attempt"))
@@ -104,8 +110,9 @@ class Jobs:
             return None  # looking needs no writer's turn
         parameters = {"now": now, "by": worker, "until": now + CLAIM_MICROSECONDS}
         row = self._database.write(lambda connection: connection.execute(_CLAIM, parameters).first())
-        if row is None:
-            return None
+        return None if row is None else self._opened(row)
+
+    def _opened(self, row: Any) -> Job:
         return Job(row.id, row.tenant, row.kind, self._open(row.tenant, row.kind, row.payload), row.attempts)
 
     def renew(self, claimed: Job, now: int) -> None:
@@ -138,9 +145,11 @@ class Jobs:
         fresh = {"state": READY, "attempts": 0, "run_after": now, "finished": None}
         return self._change(job_id, (FAILED, CANCELLED), fresh)
 
-    def cancel(self, job_id: int, now: int) -> bool:
-        """Take a job that has not begun out of the queue; False when it is not waiting."""
-        return self._change(job_id, (READY,), {"state": CANCELLED, "finished": now})
+    def cancel(self, job_id: int, now: int) -> Job | None:
+        """Take a job that has not begun out of the queue and return it; None when it is not waiting."""
+        parameters = {"job_id": job_id, "ended": now}
+        row = self._database.write(lambda connection: connection.execute(_CANCEL, parameters).first())
+        return None if row is None else self._opened(row)
 
     def _change(self, job_id: int, states: tuple[str, ...], values: dict[str, Any]) -> bool:
         statement = update(job).where(job.c.id == job_id, job.c.state.in_(states)).values(**values)

@@ -318,6 +318,20 @@ def test_a_request_can_be_cancelled_and_an_answer_removed(fhir, application, wor
     assert rows(application) == []
 
 
+def test_a_request_whose_job_an_administrator_cancels_is_answered(client, fhir, work):
+    waiting, admin = asked(fhir, "POST", "Patient", patient()), client("admin")
+    number = max(job["id"] for job in admin.get("/admin/jobs").json["jobs"] if job["kind"] == "async")
+
+    admin.post(f"/admin/jobs/{number}/cancel")
+
+    answer = only_entry(fhir.get(waiting))
+    assert answer["response"]["status"].startswith("500")
+    assert "took it out of the queue" in answer["response"]["outcome"]["issue"][0]["diagnostics"]
+    admin.post(f"/admin/jobs/{number}/retry")
+    work()
+    assert fhir.total("Patient") == 0
+
+
 def test_an_answer_expires_and_is_removed(fhir, application, work, clock):
     fhir.create(patient())
     done, never = asked(fhir, "GET", "Patient"), asked(fhir, "GET", "Patient")

@@ -244,6 +244,40 @@ def test_an_update_with_another_image_asks_again(fhir, patient, worker, radiogra
     assert fhir.total("Observation") == 2
 
 
+def test_a_job_that_an_administrator_cancels_fails_its_task_and_may_be_tried_again(
+    client, fhir, patient, worker, radiograph
+):
+    admin = client("admin")
+    fhir.create(media(patient, encoded(radiograph)))
+    (job_,) = admin.get("/admin/jobs").json["jobs"]
+    assert admin.post(f"/admin/jobs/{job_['id']}/cancel").json["state"] == "cancelled"
+    (task,) = fhir.get("Task").resources()
+    assert (task["status"], task["statusReason"]) == (
+        "failed", {"text": "An administrator took it out of the queue."})  # fmt: skip
+    assert not worker.step()
+
+    assert admin.post(f"/admin/jobs/{job_['id']}/retry").json["state"] == "ready"
+    assert worker.step()
+    (task,) = fhir.get("Task").resources()
+    assert (task["status"], "statusReason" in task) == ("completed", False)
+    assert fhir.total(f"Observation?patient={patient}") == 1
+
+
+def test_a_media_that_is_put_right_asks_again_where_its_task_failed(fhir, patient, worker, radiograph):
+    source = fhir.create(media(patient, encoded(radiograph)))
+    fhir.put(f"Media/{source['id']}", {**source, "status": "entered-in-error"})
+    worker.step()
+    assert tasks(fhir) == ["failed"]
+
+    fhir.put(f"Media/{source['id']}", source)
+    assert tasks(fhir) == ["requested"]
+    assert worker.step()
+    assert tasks(fhir) == ["completed"]
+    fhir.put(f"Media/{source['id']}", {**source, "deviceName": "X1"})
+    assert not worker.step()
+    assert fhir.total(f"Observation?patient={patient}") == 1
+
+
 @pytest.mark.parametrize("judged", [True, False], ids=["after the result", "before it"])
 def test_an_image_that_is_given_to_its_right_patient_is_judged_for_them(fhir, patient, worker, radiograph, judged):
     other = fhir.create({"resourceType": "Patient"})["id"]

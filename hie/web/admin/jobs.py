@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from hie.errors import Conflict, NotFound
-from hie.store.jobs import STATES
+from hie.errors import Conflict, FhirError, NotFound
+from hie.store.jobs import STATES, Job
 from hie.web.admin import inputs
 from hie.web.admin.request import AdminRequest, AdminResponse, moment
+
+log = logging.getLogger(__name__)
 
 
 def list_jobs(request: AdminRequest) -> AdminResponse:
@@ -38,11 +41,24 @@ def retry_job(request: AdminRequest) -> AdminResponse:
 
 
 def cancel_job(request: AdminRequest) -> AdminResponse:
-    """Take a job that has not begun out of the queue."""
+    """Take a job that has not begun out of the queue; whoever waits for it is told that it failed."""
     job = _find(request)
-    if not request.application.store.jobs.cancel(int(job["id"]), request.now):
+    cancelled = request.application.store.jobs.cancel(int(job["id"]), request.now)
+    if cancelled is None:
         raise Conflict(f"Job {job['id']} is {_find(request)['state']}; only a job that is ready can be cancelled.")
+    _tell(cancelled, request)
     return AdminResponse(200, _find(request))
+
+
+def _tell(cancelled: Job, request: AdminRequest) -> None:
+    kind = request.application.registry.job(cancelled.kind)
+    if kind is None or kind.gave_up is None:
+        return
+    context = request.application.context(request_id=request.entry.request_id, interaction="job")
+    try:
+        kind.gave_up(cancelled.payload, "An administrator took it out of the queue.", context)
+    except FhirError:  # the job is cancelled all the same; a Task that cannot be written now stays as it is
+        log.exception("the end of a job could not be told", extra={"kind": cancelled.kind})
 
 
 def _find(request: AdminRequest) -> dict[str, Any]:
