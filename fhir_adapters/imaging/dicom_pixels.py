@@ -49,7 +49,8 @@ def _shown(source: Dataset, stored: NDArray[np.integer]) -> NDArray[np.uint8]:
     if padding.any() and not padding.all():
         counted = np.bincount((stored - low).ravel(), minlength=len(possible)) > 0
         used = output[counted & ~padding] if (counted & ~padding).any() else output
-    shown = _windowed(source, output, float(used.min()), float(used.max()))
+    full = _full_range(source) if np.array_equal(output, possible) else None
+    shown = _windowed(source, output, *(full or (float(used.min()), float(used.max()))))
     if words.text(source, "PhotometricInterpretation") == "MONOCHROME1":
         shown = 1 - shown
     shown[padding] = 0
@@ -85,8 +86,17 @@ def _rescaled(source: Dataset, possible: NDArray[np.int64]) -> Values:
     return output
 
 
+def _full_range(source: Dataset) -> tuple[float, float] | None:
+    """All values that up to 8 stored bits can have: without a VOI LUT they are shown as they are, PS3.3 C.11.2.
+
+    None for more bits, and for signed ones: these may hold fewer than their header says.
+    """
+    bits = words.whole(source, "BitsStored", 16) or 16
+    return (0.0, 2.0**bits - 1) if bits <= 8 and words.whole(source, "PixelRepresentation", 0) != 1 else None
+
+
 def _windowed(source: Dataset, output: Values, low: float, high: float) -> Values:
-    """0 to 1 by the first window, else by the first VOI LUT, else from the smallest to the largest value."""
+    """0 to 1 by the first window, else by the first VOI LUT, else from `low` to `high`."""
     center, width = _number(source, "WindowCenter"), _number(source, "WindowWidth")
     function = words.text(source, "VOILUTFunction") or "LINEAR"
     if center is not None and width is not None and (width >= 1 or (function != "LINEAR" and width > 0)):

@@ -56,6 +56,16 @@ def test_12_of_16_bits_without_a_window_go_from_the_smallest_to_the_largest_valu
     assert np.array_equal(decode(dicom(DEEP, BitsStored=12, HighBit=11)).pixels, as_grey(DEEP / 4095))
 
 
+def test_8_bits_without_a_window_are_as_they_are_like_those_of_a_png():
+    faint = (GREY // 2 + 40).astype(np.uint8)
+    assert np.array_equal(decode(dicom(faint)).pixels, decode(encoded(faint)).pixels)
+    assert np.array_equal(decode(dicom(faint)).pixels, faint)
+    inverted = dicom(255 - faint, PhotometricInterpretation="MONOCHROME1")
+    assert np.array_equal(decode(inverted).pixels, faint)
+    six = (GREY // 8).astype(np.uint8)
+    assert np.array_equal(decode(dicom(six, BitsStored=6, HighBit=5)).pixels, as_grey(six / 63))
+
+
 def test_the_first_window_is_applied():
     data = dicom(DEEP, WindowCenter=[1000, 9], WindowWidth=[500, 9])
     assert np.array_equal(decode(data).pixels, as_grey((DEEP - 999.5) / 499 + 0.5))
