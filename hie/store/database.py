@@ -35,6 +35,10 @@ T = TypeVar("T")
 GROUP_REQUESTS, GROUP_SECONDS = 64, 0.06
 WRITE_ATTEMPTS = 6
 LOCK_PATIENCE_SECONDS = 30.0
+#: SQLite: pages that the writer may hold, the readers having the mapped file; and those that it goes on holding after a
+#: group of many rows, which took them from all over the file. The next process to write makes them void anyway.
+_WRITERS_CACHE, _SMALLER_CACHE = "PRAGMA cache_size = -16384;", "PRAGMA cache_size = -8192;"
+MANY_ROWS = 2_000
 #: So long ago a connection may have been used last for the server to be there still, as far as one can tell.
 RECENT_SECONDS = 2.0
 #: PostgreSQL: serialization_failure, deadlock_detected, and a unique row that a neighbour was quicker to write
@@ -349,6 +353,7 @@ class SqliteWriter:
         self._queued = 0
         self._connection: Connection | None = None
         self._open_since: float | None = None
+        self._changes = 0
         self._batch: list[tuple[_Ticket, AuditEntry | None]] = []
 
     def close(self) -> None:
@@ -400,7 +405,7 @@ class SqliteWriter:
     def _begin_group(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = self._database.open_autocommit()
-            self._connection.exec_driver_sql("PRAGMA cache_size = -16384")  # readers share the mapped file instead
+            driver_of(self._connection).executescript(_WRITERS_CACHE)
         if self._open_since is None:
             self._file_turn.take()
             try:
@@ -409,6 +414,7 @@ class SqliteWriter:
                 self._file_turn.give()
                 raise
             self._open_since = time.monotonic()
+            self._changes = driver_of(self._connection).total_changes
         return self._connection
 
     def _commit_group(self) -> None:
@@ -433,6 +439,9 @@ class SqliteWriter:
             self._file_turn.give()
         for ticket, _ in batch:
             ticket.finish(error)
+        if error is None and driver.total_changes - self._changes > MANY_ROWS:
+            with suppress(sqlite3.Error):
+                driver.executescript(_SMALLER_CACHE + _WRITERS_CACHE)  # at once, unlike a statement that was kept
 
 
 class _SqliteTransaction(WriteTransaction):

@@ -7,8 +7,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from hie.store import database
+from hie.store.prepared import driver_of
 
 
 def test_a_connection_waits_while_another_changes_the_journal(tmp_path: Path) -> None:
@@ -33,3 +35,23 @@ def test_it_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         database._keep_a_log(second)
     first.close()
     second.close()
+
+
+def test_the_writer_lets_go_of_pages_after_a_group_of_many_rows(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'x'}", **database.engine_options("sqlite://"))
+    database.prepare_engine(engine)
+    made = database.Database(engine, {}, tmp_path)
+    made.write(lambda connection: driver_of(connection).execute("CREATE TABLE t (a)"))
+    driver = driver_of(made._writer._connection)  # type: ignore[union-attr]
+    said: list[str] = []
+    driver.set_trace_callback(said.append)
+
+    def insert(rows: int) -> list[str]:
+        said.clear()
+        made.write(lambda connection: driver_of(connection).executemany("INSERT INTO t VALUES (?)", [(1,)] * rows))
+        return [one for one in said if one.startswith("PRAGMA")]
+
+    again = [part.strip() + ";" for part in (database._SMALLER_CACHE + database._WRITERS_CACHE).split(";") if part]
+    assert [insert(rows) for rows in (100, 3_000, 100, 3_000)] == [[], again, [], again]
+    assert driver.execute("PRAGMA cache_size").fetchone() == (-16384,)
+    made.close()
