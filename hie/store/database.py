@@ -25,6 +25,7 @@ from hie.errors import Busy
 from hie.store.audit import GENESIS, AuditEntry, AuditKeys, AuditStream
 from hie.store.audit_journal import AuditJournal
 from hie.store.audit_left import move_all
+from hie.store.connections import Connections, is_lost
 from hie.store.models import audit
 from hie.store.prepared import driver_of, libpq
 from hie.store.statistics import Common, Statistics
@@ -133,8 +134,7 @@ class Database:
         self._audit_keys = audit_keys
         self._journal = AuditJournal(self._audit_directory, audit_keys, self._keep_records)
         self._held = threading.local()
-        self._opened: list[Connection] = []
-        self._opened_lock = threading.Lock()
+        self.connections = Connections(engine)
         self._writer: SqliteWriter | PostgresWriter
         self._statistics: Statistics | None = None
         self._common: Common | None = None
@@ -148,7 +148,7 @@ class Database:
         """Return this thread's connection for reading; every statement sees what was committed before it."""
         held: Connection | None = getattr(self._held, "connection", None)
         if held is None or is_lost(held):
-            held = self._held.connection = self.open_autocommit()
+            held = self.connections.hold(self._held)
         return held
 
     def begin(self, shared: Sequence[int] = ()) -> WriteTransaction:
@@ -217,26 +217,14 @@ class Database:
 
     def open_autocommit(self) -> Connection:
         """Open a connection that this object closes at the end."""
-        connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        with self._opened_lock:
-            for lost in [one for one in self._opened if is_lost(one)]:
-                self._opened.remove(lost)
-                with suppress(Exception):
-                    lost.invalidate()
-                    lost.close()
-            self._opened.append(connection)
-        return connection
+        return self.connections.open()
 
     def close(self) -> None:
         """Close every connection of this process; audit records that wait are moved first."""
         self._journal.close()
         if self._statistics is not None:
             self._statistics.close()
-        with self._opened_lock:
-            for connection in self._opened:
-                with suppress(Exception):
-                    connection.close()
-            self._opened.clear()
+        self.connections.close()
         self._writer.close()
         self.engine.dispose()
 
@@ -268,13 +256,6 @@ class WriteTransaction(ABC):
     @abstractmethod
     def rollback(self) -> None:
         """Undo; does nothing after commit."""
-
-
-def is_lost(connection: Connection) -> bool:
-    """Tell whether a held connection is of no use any more, for instance because PostgreSQL was started anew."""
-    if connection.closed or connection.invalidated:
-        return True
-    return connection.dialect.name == "postgresql" and bool(driver_of(connection).closed)
 
 
 def is_unreachable(error: BaseException) -> bool:
@@ -501,7 +482,7 @@ class PostgresWriter:
         return _PostgresTransaction(connection, self._held)
 
     def _hold(self) -> Connection:
-        connection = self._held.connection = self._database.open_autocommit()
+        connection = self._database.connections.hold(self._held)
         self._held.stream = AuditStream(self._audit_keys)
         self._held.prepared = set()
         self._held.used = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -228,3 +229,47 @@ def test_audit_records_are_found_by_patient_entity_and_client(store: Store) -> N
     assert find(client="client", count=1) == ["r2"]
     newest = audit_trail.find(store.database.connection(), keys, 1, count=1)[0]
     assert find(before=(newest["at"], newest["stream"], newest["seq"])) == ["r1"]
+
+
+def in_a_thread(unit: Callable[[], object]) -> None:
+    thread = threading.Thread(target=unit)
+    thread.start()
+    thread.join()
+
+
+def test_threads_that_end_leave_their_connections_to_those_that_come(store: Store) -> None:
+    def work() -> None:
+        names(store)
+        store.database.write(add(f"m{threading.get_ident()}-{time.monotonic_ns()}"), entry(store))
+
+    pool: Any = store.database.engine.pool
+    in_a_thread(work)
+    opened = pool.checkedout()
+    for _ in range(5):
+        in_a_thread(work)
+    assert pool.checkedout() == opened
+    assert len(names(store)) == 6
+    assert audited(store) == 6
+
+
+def test_a_connection_that_was_left_in_a_transaction_or_lost_is_given_to_nobody(store: Store) -> None:
+    def leave() -> None:
+        driver = driver_of(store.database.connection())
+        driver.execute("BEGIN")
+        driver.execute("INSERT INTO model (name, version, active, added) VALUES ('half', '1', false, 1)")
+
+    def seen() -> set[str]:
+        found: list[set[str]] = []
+        in_a_thread(lambda: found.append(names(store)))
+        return found[0]
+
+    in_a_thread(leave)
+    assert seen() == set()
+    in_a_thread(lambda: store.database.write(add("whole")))
+    if store.database.dialect == "postgresql":
+        others = "pid <> pg_backend_pid() AND datname = current_database()"
+        ending = driver_of(store.database.open_autocommit())
+        ending.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+        assert seen() == {"whole"}
+        in_a_thread(lambda: store.database.write(add("after")))
+    assert seen() >= {"whole"}
