@@ -98,6 +98,7 @@ ALL_PARTS = ("DiagnosticReport/r1#x DiagnosticReport/r1#y DiagnosticReport/r2#x 
 ALL_CONTAINERS = (f"{REPORTS} Observation/both MedicationRequest/q1 MedicationRequest/q2 MedicationRequest/q3 "
                   "MedicationDispense/d1")  # fmt: skip
 ALL_ALONE = " ".join(f"{one['resourceType']}/{one['id']}" for one in WORLD)
+MANY_IDS = ",".join(f"no{number}" for number in range(40))
 FOUND = [
     ("Observation?code=8867-4", "Observation/alone Observation/both"),
     ("Observation?code=8867-4&_contained=false&_containedType=contained", "Observation/alone Observation/both"),
@@ -155,6 +156,9 @@ FOUND = [
     ("?_contained=true&_id=x,q&_containedType=contained",
      "DiagnosticReport/r1#x DiagnosticReport/r2#x DiagnosticReport/r3#x MedicationDispense/d1#q"),
     ("?_contained=true&_id:not=x,y&_type=Observation,MedicationRequest", "Observation/both MedicationDispense/d1"),
+    (f"?_contained=both&_id=p,q,n,{MANY_IDS}&_containedType=contained",
+     "Patient/p MedicationRequest/q3#n MedicationDispense/d1#q"),
+    (f"?_contained=true&_id:not=x,y,m,z,{MANY_IDS}", "MedicationRequest/q3 MedicationDispense/d1"),
     ("?_contained=true&_lastUpdated=ge2000&_type=Observation,Patient", f"{REPORTS} Observation/both"),
     ("Patient/p/*?_contained=true", "DiagnosticReport/r3 MedicationDispense/d1"),
     ("Patient/p/*?_contained=both&_containedType=contained&_type=Patient,MedicationRequest,Observation,DiagnosticReport",

@@ -443,6 +443,23 @@ class HeldBy(Clause):
 
 
 @dataclass(frozen=True, slots=True)
+class Fragments(Clause):
+    """The contained resource has one of these ids."""
+
+    hashes: tuple[int, ...]
+    rank: int = WIDE
+
+    def shape(self) -> Shape:
+        return ("fragments",)
+
+    def values(self) -> Iterator[Any]:
+        yield list(self.hashes)
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.among(sql.row.c.fragment)
+
+
+@dataclass(frozen=True, slots=True)
 class Linked(Clause):
     """The resource refers to one of these places, by whatever search parameter."""
 

@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING
 from hie.errors import NotSupported
 from hie.store.search import contained, contained_limits, criteria, grants, hops, logic, narrowed, several
 from hie.store.search.chain import Asked, Chain, Has, PerType, is_canonical
-from hie.store.search.clauses import Clause, HeldBy, Holds, Types, both, either, negation
+from hie.store.search.clauses import Clause, Fragments, HeldBy, Holds, Types, both, either, negation
 from hie.store.search.criteria import Compiled, Criterion
+from hie.store.search.index import fragment_hash
 from hie.store.search.logic import LOGIC
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
     from hie.store.search.query import SearchQuery
+
+
+#: So many ids, each of so many types, are looked up; of more than these each contained resource is compared with all.
+MOST_LOOKED_UP = 2_000
 
 
 def check(store: ResourceStore, query: SearchQuery) -> None:
@@ -39,13 +44,26 @@ def _within(store: ResourceStore, query: SearchQuery) -> Compiled:
         allowed = grants.clause(store, query.type, "s")
     else:
         names = sorted(query.types or store.grant.types("s"))
-        of_one = [partial(_by_fragment, store, one) for one in query.criteria]
-        compiled = [several.of_each(store, one, names, of) for one, of in zip(query.criteria, of_one, strict=True)]
+        compiled = [_of_several(store, one, names) for one in query.criteria]
         allowed = grants.over_types(store, "s", query.types)
     parts = [one.clause for one in compiled]
     tests = [one.verify for one in compiled if one.verify is not None]
     verify = (lambda found: all(test(found) for test in tests)) if tests else None
     return Compiled(both(parts if allowed is None else [*parts, allowed]), verify)
+
+
+def _of_several(store: ResourceStore, asked: Asked, names: list[str]) -> Compiled:
+    """Return what one criterion asks of several types; many ids of many types are compared, not looked up each."""
+    first = asked.by_type[0][1] if isinstance(asked, PerType) else asked
+    if isinstance(first, Criterion) and _are_many_ids(first, names):
+        clause: Clause = Fragments(tuple(fragment_hash(str(id_), store.blind) for id_ in first.values))
+        return Compiled(negation(clause) if first.modifier == "not" else clause)
+    return several.of_each(store, asked, names, partial(_by_fragment, store, asked))
+
+
+def _are_many_ids(asked: Criterion, names: list[str]) -> bool:
+    is_of_ids = asked.parameter.code == "_id" and asked.modifier != "missing"
+    return is_of_ids and len(asked.values) * len(names) > MOST_LOOKED_UP
 
 
 def _by_fragment(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:

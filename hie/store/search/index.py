@@ -200,7 +200,12 @@ def _contained(
         id_ = str(one.get("id", ""))
         tokens = {*lasting.tokens, *referring.get(id_, ()), fragment_token(one["resourceType"], id_, blind)}
         rows = replace(lasting, tokens=sorted(tokens), links=(), refers=frozenset())
-        yield Contained(part, one["resourceType"], blind.hash("contained", id_), rows)
+        yield Contained(part, one["resourceType"], fragment_hash(id_, blind), rows)
+
+
+def fragment_hash(id_: str, blind: Blind) -> int:
+    """Return the hash of a contained resource's id, whatever its type."""
+    return blind.hash("contained", id_)
 
 
 def fragment_token(type_name: str, id_: str, blind: Blind) -> int:
