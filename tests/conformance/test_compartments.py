@@ -135,6 +135,10 @@ def test_compartments_in_bundles(records):
     assert found == [["pulse-smith"], ["cold-smith"], ["scale"]]
 
 
+#: Of all types these are more values than are looked up for one criterion.
+MANY = ",".join(f"v{number}" for number in range(300))
+
+
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_what_names_no_compartment_or_type_is_refused(fhir):
     for url, status, code, words in [
@@ -152,6 +156,8 @@ def test_what_names_no_compartment_or_type_is_refused(fhir):
         ("?_type=Patient&_type=Observation", 400, "invalid", "twice"),
         ("?_type:not=Patient", 400, "invalid", "no modifier"),
         ("Patient?_type=Observation", 400, "invalid", "over all types"),
+        (f"?_tag={MANY}", 400, "too-costly", "_type"),
+        (f"?_tag:not={MANY}&_contained=both", 400, "too-costly", "_type"),
         ("Patient?_list=$current-problems", 400, "not-supported", "functional lists"),
         ("Patient?_list:not=1", 400, "invalid", "no modifiers"),
         ("Patient?_list=A_B", 400, "invalid", "A_B"),
@@ -159,6 +165,8 @@ def test_what_names_no_compartment_or_type_is_refused(fhir):
     ]:
         fhir.get(url).refused(status, code, text=words)
     fhir("PUT", "Patient/1/Observation", {}).refused(405, "not-supported")
+    for url in (f"?_tag={MANY}&_type=Patient,Observation", f"?_id={MANY}", f"?_id={MANY}&_contained=both"):
+        assert fhir.get(url).json["total"] == 0
 
 
 @pytest.mark.proves("compartment:*")

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from hie.errors import InvalidSearch
 from hie.fhir.search_parameters import IndexValues
 from hie.store.search import criteria, hops
 from hie.store.search.chain import Asked, PerType
-from hie.store.search.clauses import NOTHING, AnyToken, Clause, Ids, Token, Types, both, either
+from hie.store.search.clauses import (
+    NOTHING,
+    AnyToken,
+    Both,
+    Clause,
+    Either,
+    Ids,
+    Negation,
+    Token,
+    Types,
+    both,
+    either,
+)
 from hie.store.search.criteria import Compiled, Criterion, Verify
 from hie.store.search.words import FullText
 
@@ -17,10 +30,36 @@ if TYPE_CHECKING:
 
 Compile = Callable[[str], Compiled]
 """What the criterion asks of one type."""
+#: So many tokens one criterion may ask for, those of all types together: PostgreSQL looks up 10,000 in a second.
+MOST_TOKENS = 30_000
+
+
+class _TooMany(InvalidSearch):
+    code = "too-costly"
 
 
 def of_each(store: ResourceStore, criterion: Asked, names: Sequence[str], of_one: Compile) -> Compiled:
     """Return what one criterion asks of several types."""
+    compiled = _of_each(store, criterion, names, of_one)
+    found = _tokens(compiled.clause)
+    if found > MOST_TOKENS:
+        raise _TooMany(f"A criterion asks for {found} values of {len(names)} types together, more than {MOST_TOKENS}; "
+                       "name fewer values, or the types that are meant by _type.", expression="_type")
+    return compiled
+
+
+def _tokens(clause: Clause) -> int:
+    match clause:
+        case AnyToken(hashes):
+            return len(hashes)
+        case Both(parts) | Either(parts):
+            return sum(map(_tokens, parts))
+        case Negation(part):
+            return _tokens(part)
+    return 1
+
+
+def _of_each(store: ResourceStore, criterion: Asked, names: Sequence[str], of_one: Compile) -> Compiled:
     first = criterion.by_type[0][1] if isinstance(criterion, PerType) else criterion
     if isinstance(first, Criterion) and first.values and isinstance(first.values[0], FullText):
         hops.refuse_unindexed(store, first)
