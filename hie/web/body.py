@@ -47,7 +47,8 @@ def _read(environ: dict[str, Any], most: int) -> bytes:
     length = environ.get("CONTENT_LENGTH")
     if length:
         return _read_counted(environ["wsgi.input"], _length(length), most)
-    if environ.get("HTTP_TRANSFER_ENCODING"):
+    # HTTP/2 ends a body by a flag, with neither header: https://www.rfc-editor.org/rfc/rfc9113#section-8.1
+    if environ.get("HTTP_TRANSFER_ENCODING") or environ.get("SERVER_PROTOCOL") == "HTTP/2":
         return _read_to_end(environ["wsgi.input"], most)
     return b""
 

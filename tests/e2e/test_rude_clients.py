@@ -78,6 +78,26 @@ def test_a_chunked_body_is_read(exchange: Any) -> None:
     assert patients(exchange) == 1
 
 
+def frame(kind: int, flags: int, content: bytes, stream: int = 1) -> bytes:
+    """A frame of HTTP/2: https://www.rfc-editor.org/rfc/rfc9113#section-4.1"""
+    return len(content).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + content
+
+
+def test_a_body_over_http_2_needs_no_length(exchange: Any) -> None:
+    headers = {":method": "POST", ":scheme": "http", ":path": "/fhir/Patient", ":authority": "127.0.0.1",
+               "authorization": f"Bearer {exchange.token}", "content-type": "application/fhir+json"}
+    literal = b"".join(b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+                       for name, value in headers.items())  # RFC 7541 section 6.2.2
+    with connected(exchange) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, b"", 0) + frame(1, 4, literal))
+        connection.sendall(frame(0, 0, BODY[:9]) + frame(0, 1, BODY[9:]))
+        found = b""
+        while b'"resourceType":"' not in found and (part := connection.recv(65_536)):
+            found += part
+    assert b'{"resourceType":"Patient","id":"' in found
+    assert patients(exchange) == 1
+
+
 def test_content_of_a_binary_must_say_its_length(exchange: Any) -> None:
     with connected(exchange) as connection:
         sent = head(exchange, "Transfer-Encoding: chunked", path="/fhir/Binary").replace(

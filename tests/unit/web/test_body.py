@@ -40,6 +40,12 @@ def test_a_chunked_body_is_read_to_its_end():
     assert read(environ(io.BytesIO(b"hello"), chunked=True), 10) == b"hello"
 
 
+def test_a_body_over_http_2_needs_no_length():
+    assert read({**environ(io.BytesIO(b"hello")), "SERVER_PROTOCOL": "HTTP/2"}, 10) == b"hello"
+    with pytest.raises(TooLarge):
+        read({**environ(io.BytesIO(b"x" * 11)), "SERVER_PROTOCOL": "HTTP/2"}, 10)
+
+
 def test_no_body_is_an_empty_one():
     assert read(environ(io.BytesIO(b"ignored")), 10) == b""
 
