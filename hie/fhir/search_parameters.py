@@ -30,6 +30,8 @@ __all__ = [
 # Parameters of the specification's examples for SearchParameter itself, not of the registry: they name codes of others.
 _EXAMPLE_URLS = frozenset({"http://hl7.org/fhir/SearchParameter/example",
                            "http://hl7.org/fhir/SearchParameter/example-reference"})
+#: Their components have each other's paths in the registry: DocumentReference.relatesTo.code is no reference.
+_CROSSED = frozenset({"http://hl7.org/fhir/SearchParameter/DocumentReference-relationship"})
 _SPECIAL = frozenset({"_text", "_content", "_query", "_filter"})
 _KINDS = {
     "token": "tokens",
@@ -365,7 +367,7 @@ def _definition(row: dict[str, Any], type_name: str) -> _Definition:
         expression=expression,
         # A few name no types, as RequestGroup-instantiates-canonical: they may refer to any.
         targets=frozenset(row.get("target", ())) or facts.RESOURCE_TYPES if row["type"] == "reference" else frozenset(),
-        components=tuple(_component(url, path) for url, path in row.get("component", ())),
+        components=_components(row),
         url=row["url"],
         element_types=frozenset(types),
         is_special=is_special,
@@ -373,9 +375,12 @@ def _definition(row: dict[str, Any], type_name: str) -> _Definition:
     return _Definition(parameter, found)
 
 
-def _component(url: str, expression: str) -> Component:
-    row = _by_url()[url]
-    return Component(row["code"], row["type"], expression)
+def _components(row: dict[str, Any]) -> tuple[Component, ...]:
+    urls, paths = zip(*row.get("component", ()), strict=True) if row.get("component") else ((), ())
+    if row["url"] in _CROSSED:
+        paths = paths[::-1]
+    defined = (_by_url()[url] for url in urls)
+    return tuple(Component(one["code"], one["type"], path) for one, path in zip(defined, paths, strict=True))
 
 
 @cache

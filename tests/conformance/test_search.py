@@ -5,6 +5,7 @@ import pytest
 from hie.store.search import opened_order
 from tests.builders import SYSTEM, observation, patient
 
+DOCUMENT = {"resourceType": "DocumentReference", "status": "current", "content": [{"attachment": {"title": "x"}}]}
 
 @pytest.mark.proves("interaction:search-type")
 def test_a_searchset_lists_matches_with_links_and_total(fhir):
@@ -287,7 +288,15 @@ def test_numbers_and_composites_find_and_are_asked_for_where_they_are_missing(fh
     bare = observation(value=80)
     del bare["valueQuantity"]
     unmeasured = fhir.create(bare)["id"]
+    first = fhir.create(DOCUMENT)["id"]
+    related = {"code": "appends", "target": {"reference": f"DocumentReference/{first}"}}
+    second = fhir.create({**DOCUMENT, "relatesTo": [related]})["id"]
     for query, found in {
+        "DocumentReference?relationship=" + "$".join((first, "appends")): [second],
+        "DocumentReference?relationship=DocumentReference/" + "$".join((first, "appends")): [second],
+        "DocumentReference?relationship=DocumentReference/" + "$".join((first, "replaces")): [],
+        "DocumentReference?relationship=" + "$".join((second, "appends")): [],
+        "DocumentReference?relationship:missing=true": [first],
         "RiskAssessment?probability=0.83": [likely], "RiskAssessment?probability=gt0.9": [],
         "RiskAssessment?probability:missing=true": [unknown], "RiskAssessment?probability:missing=false": [likely],
         "Observation?code-value-quantity=8867-4$80": [pulse], "Observation?code-value-quantity=8867-4$81": [],

@@ -9,7 +9,8 @@ import pytest
 
 from hie.fhir import facts, search_parameters
 from hie.fhir.datatypes import OPEN_HIGH, OPEN_LOW, parse_date
-from hie.fhir.search_parameters import extract, for_type, nearest
+from hie.fhir.fhirpath.paths import routes
+from hie.fhir.search_parameters import extract, for_type, is_comparable, nearest
 
 
 def values(resource: dict[str, Any], kind: str, parameter: str) -> list[tuple[Any, ...]]:
@@ -545,6 +546,16 @@ def test_a_canonical_of_a_contained_resource_is_present_but_points_nowhere() -> 
     found = extract(resource("CarePlan", instantiatesCanonical=["#plan"]))
     assert found.references == []
     assert "instantiates-canonical" in found.present
+
+
+def test_every_component_leads_to_what_it_compares() -> None:
+    """R4's registry crosses the paths of DocumentReference-relationship."""
+    for type_name in facts.RESOURCE_TYPES:
+        for parameter in for_type(type_name).values():
+            for one in parameter.components:
+                elements = routes(parameter.expression or "", type_name) or ()
+                found = {way.type for element in elements for way in routes(one.expression, element.type) or ()}
+                assert any(is_comparable(one.type, kind) for kind in found), (type_name, parameter.code, one)
 
 
 def test_a_composite_of_the_whole_resource() -> None:

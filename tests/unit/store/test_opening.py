@@ -166,6 +166,7 @@ ADDED = {
     "0010": (),
     "0011": (),
     "0012": (),
+    "0013": (),
 }
 
 
@@ -325,6 +326,29 @@ def test_what_resources_contain_is_indexed_in_a_store_from_before(settings: Sett
     for at, value in ((changed.updated - 1, "1"), (changed.updated, "2")):
         asked = query.parse("Observation", [("_contained", "true"), ("value-quantity", value)], contained=True)
         assert [one.id for one in bound(upgraded).as_of(at).search(asked).matches] == ["r"]
+    upgraded.close()
+
+
+def test_documents_are_found_by_their_relationship_in_a_store_from_before(settings: Settings) -> None:
+    """Up to schema 0012 DocumentReference?relationship had no values."""
+    store = Store.open(settings)
+    related = {"code": "appends", "target": {"reference": "DocumentReference/1"}}
+    for id_, more in (("1", {}), ("2", {"relatesTo": [related]})):
+        content = {"resourceType": "DocumentReference", "id": id_, "status": "current",
+                   "content": [{"attachment": {"title": "x"}}], **more}  # fmt: skip
+        bound(store).transact(partial(ResourceStore.update, type="DocumentReference", id=id_, content=content))
+    with store.database.engine.begin() as connection:
+        connection.execute(text("UPDATE resource SET presence = 0"))
+        if store.database.dialect == "sqlite":
+            connection.execute(text("DELETE FROM token"))
+        else:
+            connection.execute(text("UPDATE resource SET tokens = '{}'"))
+    go_back(store, "0012")
+    store.close()
+    upgraded = Store.open(settings)
+    assert check(upgraded).problems == []
+    asked = query.parse("DocumentReference", [("relationship", "DocumentReference/1$appends")])
+    assert [one.id for one in bound(upgraded).search(asked).matches] == ["2"]
     upgraded.close()
 
 
