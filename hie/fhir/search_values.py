@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 from hie.fhir import references
@@ -329,9 +330,12 @@ def _parts(names: tuple[str, ...]) -> Maker:
 
 # ---- date: search.html#date ------------------------------------------------------------------------------------------
 
+#: Everything that one transaction writes says the same; afterwards it does not come again.
+_time_of_write = lru_cache(maxsize=16)(read_date)
+
 
 def _date(parameter: str, _: str | None) -> Emit:
-    read = read_date if parameter == "_lastUpdated" else parse_date  # the time of a write comes once
+    read = _time_of_write if parameter == "_lastUpdated" else parse_date
 
     def emit(text: Any, out: IndexValues) -> None:
         if type(text) is str:

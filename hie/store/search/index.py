@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -430,7 +429,7 @@ def _unlinked(refers: frozenset[str], linked: set[str], bound: _Bound) -> set[in
 SELF_CONTAINED = frozenset({"Bundle", "Parameters"})
 
 
-_REFERENCES = re.compile(rb'(?<!\\)"reference":"([^"\\]*)"')
+_DUMPED = b'"reference":"'
 
 
 def _literal_references(resource: dict[str, Any], dumped: bytes, base_url: str) -> frozenset[str]:
@@ -449,10 +448,11 @@ def _dumped_references(dumped: bytes) -> set[str] | None:
     Inside of a string a quotation mark has a backslash before it: what is found is a property, and its text goes on to
     the next mark. Where there are backslashes after all, in a name or a text, somebody else must look.
     """
-    found = _REFERENCES.findall(dumped)
-    if not dumped or len(found) != dumped.count(b'"reference":"'):
+    _, *found = dumped.split(_DUMPED)
+    texts = {part[: part.index(b'"')] for part in found}
+    if b"\\" in dumped and (b"\\" + _DUMPED in dumped or any(b"\\" in text for text in texts)):
         return None
-    return {text.decode() for text in set(found)}
+    return {text.decode() for text in texts} if dumped else None
 
 
 def _walked_references(resource: dict[str, Any]) -> set[str]:

@@ -14,10 +14,11 @@ LONGEST = 400
 
 
 class Remembered(dict[K, V]):
-    """At most so many results; the one that came first is forgotten first.
+    """At most so many results; when they are so many, the half that came first is forgotten.
 
     To look one up is to look into a dict, `functools.lru_cache` takes twice as long, and what is asked often is back
-    soon. All threads of a process share it.
+    soon. To forget one at a time would look for the first behind all that were forgotten before it. All threads of a
+    process share it.
     """
 
     def __init__(self, compute: Callable[[K], V], most: int) -> None:
@@ -27,11 +28,16 @@ class Remembered(dict[K, V]):
     def __missing__(self, key: K) -> V:
         value = self._compute(key)
         if _length(key) <= LONGEST:
-            with self._lock:
-                self[key] = value
-                if len(self) > self._most:
-                    del self[next(iter(self))]
+            if len(self) >= self._most:
+                self._forget()
+            self[key] = value
         return value
+
+    def _forget(self) -> None:
+        with self._lock:  # others may add meanwhile
+            if len(self) >= self._most:
+                for key in list(self)[: (self._most + 1) // 2]:
+                    del self[key]
 
 
 def _length(key: Any) -> int:

@@ -21,9 +21,11 @@ def test_a_result_is_computed_once() -> None:
 
 
 def test_what_came_first_is_forgotten_first() -> None:
-    known = Remembered(str, 3)
+    known = Remembered(str, 4)
     assert [known[number] for number in (1, 2, 3, 1, 4)] == ["1", "2", "3", "1", "4"]
-    assert list(known) == [2, 3, 4]
+    assert list(known) == [1, 2, 3, 4]
+    assert known[5] == "5"
+    assert list(known) == [3, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,7 @@ def test_threads_share_it() -> None:
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(known.__getitem__, [number % 300 for number in range(6000)]))
     assert found == [number % 300 + 1 for number in range(6000)]
-    assert len(known) == 50
+    assert 25 <= len(known) <= 50 + 8  # each thread may add one while another forgets
 
 
 def test_long_codes_of_clients_are_indexed_and_not_remembered() -> None:
