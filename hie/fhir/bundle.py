@@ -99,6 +99,7 @@ class RequestEntry:
     request: dict[str, Any]
     stretch: Stretch | None = None  # where in a large body the resource is read again; None: `resource` is kept
     version: str | None = None  # the resource's own meta.versionId
+    has_resource: bool = True  # also where that of a large body was let go
 
     @property
     def expression(self) -> str:
@@ -131,7 +132,8 @@ def request_entry(index: int, entry: dict[str, Any]) -> RequestEntry:
     if request is None:
         raise _no_request(index)
     resource = entry.get("resource")
-    return RequestEntry(index, entry.get("fullUrl"), resource, request, version=_version_of(resource))
+    version, has_resource = _version_of(resource), resource is not None
+    return RequestEntry(index, entry.get("fullUrl"), resource, request, version=version, has_resource=has_resource)
 
 
 def _no_request(index: int) -> InvalidRequest:

@@ -118,7 +118,7 @@ def refused(error: FhirError, entry: RequestEntry, request: FhirRequest | None) 
 
     What an entry without a resource does wrong, it does in its URL.
     """
-    if request is not None and entry.resource is None and entry.stretch is None:
+    if request is not None and not entry.has_resource:
         error = type(error)(error.diagnostics, issues=[
             one if (one.expression or "").startswith(("http.", "Bundle")) else replace(one, expression="http.url")
             for one in error.issues])

@@ -482,3 +482,13 @@ def test_two_entries_with_the_same_criteria_never_make_two_resources(fhir, other
     answer = fhir.post("", bundle(first, second))
     answer.refused(400, "invalid", text="same search criteria")
     assert fhir.total(url) == 0
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize(("method", "url", "status", "code"), [
+    ("GET", "Patient?_sort=nothing", 400, "invalid"), ("GET", "Patient/nobody", 404, "not-found"),
+    ("DELETE", "Patient?nothing=1", 400, "invalid"),
+])  # fmt: skip
+def test_what_an_entry_without_a_resource_does_wrong_is_in_its_url(fhir, method, url, status, code):
+    answer = fhir.post("", bundle(post(patient()), {"request": {"method": method, "url": url}}))
+    answer.refused(status, code, "Bundle.entry[1].request.url")

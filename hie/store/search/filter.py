@@ -50,6 +50,8 @@ _NOT = re.compile(r"not\s*\(")
 #: A ] ends a value unless it belongs to a [ inside, as in 98|http://unitsofmeasure.org|[degF].
 _VALUE = re.compile(r"(?:\[[^\s\[\]]*\]|[^\s)\]])+")
 _SPACE = re.compile(r"\s*")
+#: Neither is a parameter that its grammar could compare.
+_BESIDE = frozenset({"_has", "_list"})
 _COMMA = re.compile(r"(?<!\\),")
 
 
@@ -138,6 +140,8 @@ class _Reader:
         known = search_parameters.for_type(type_name)
         if code == "id" and code not in known:
             code = "_id"  # the specification's own examples say subject.id
+        if code in _BESIDE:
+            raise self._wrong(f"{code} cannot stand in a filter; ask for it beside _filter", at)
         parameter = self._told(at, criteria.parameter_of, type_name, code)
         wanted = self._take(_TYPE)
         bracket = self._text.startswith("[", self._at)
