@@ -7,7 +7,7 @@ further rows fill the page. Statements are built once for each shape of search.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -99,10 +99,7 @@ class SearchPage:
 
 def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     """Return one page of a search, nothing in it beyond the grant."""
-    position = ordering.open_(store, query)
-    if position is not None and position.at is not None:
-        store = store.as_of(position.at)
-    asked = _asked(store, query)
+    store, position, asked = _read_from(store, query)
     if query.sort and query.count and _is_sorted_opened(query, asked):
         return _page_opened(store, query, asked, position)
     if query.count == 0:
@@ -123,6 +120,24 @@ def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
         total = _total(store, query, asked, position, len(page), more)
     further = _place(parts, found, size, position) if more else None
     return _page_of(store, query, position, page, total, further)
+
+
+def _read_from(store: ResourceStore, query: SearchQuery) -> tuple[ResourceStore, Position | None, _Asked]:
+    """Return the store as the first page saw it, where the page begins, and what is asked.
+
+    The past has no index of references, so that the other end of a chain is opened. Where that is too much, further
+    pages are of what is current, behind the last row: a page is not refused that follows one that was answered.
+    """
+    position = ordering.open_(store, query)
+    if position is None or position.at is None:
+        return store, position, _asked(store, query)
+    then = store.as_of(position.at)
+    try:
+        return then, position, _asked(then, query)
+    except InvalidSearch as error:
+        if error.code != "too-costly" or store.at is not None:  # there the past is what was asked for
+            raise
+    return store, replace(position, at=None), _asked(store, query)
 
 
 def _place(parts: Sequence[_Part], found: _Found, size: int, position: Position | None) -> cursors.Place:
