@@ -104,12 +104,14 @@ GRANTS = {
     "update-alone": ("system/Observation.u?category=laboratory",),
     "delete-alone": ("system/Patient.d?gender=male", "system/Observation.d?category=laboratory"),
     "lists": ("system/List.u",),
+    "all-others": ("system/Patient.rs?gender:not=female", "system/Observation.rs?category:not=exam"),
     "terminology": ("system/Observation.rs?category=laboratory", "system/ValueSet.rs?status=draft"),
 }
 
 CODE = "http://loinc.org%7C718-7"
 READS = [
     "Patient/f", "Patient/g", "Patient/f/_history", "Patient/f/_history/1", "Patient/f/_history/2", "Patient/g/$diff",
+    "Observation/gone", "Observation/gone/_history", "Observation/gone/_history/1", "Observation/gone/$diff",
     "Observation/exam1", "Observation/exam2", "Condition/c", "List/l", "Practitioner/h", "_history", "Patient/_history",
     "Observation/_history?_count=1", "Observation/lab1/_history", "Patient?_total=accurate",
     "Observation?_total=accurate", "Patient?_sort=_lastUpdated", "Patient?_sort=-_lastUpdated&_count=1&_total=accurate",
@@ -265,6 +267,9 @@ class World:
         for number in range(2 if is_one else 1):  # so that versions differ too
             for one in (patient, practitioner, exam):
                 self._put(full, one | {"language": f"de-x{number}"})
+        if is_one:  # what is deleted has no values, and so matches every :not
+            self._put(full, _observation(EXAM, "Patient/m", 55, id="gone"))
+            assert full.delete("Observation/gone").status == 200
         self.clients = {name: self.client(*scopes) for name, scopes in GRANTS.items()}
 
     def client(self, *scopes: str) -> Fhir:
@@ -305,7 +310,7 @@ def _told(answer: Answer) -> tuple[Any, ...]:
 
 
 #: PostgreSQL is asked with some grants; the statements of the others differ by values alone.
-ASKED = {"sqlite": tuple(GRANTS), "postgresql": ("granular", "all-but")}
+ASKED = {"sqlite": tuple(GRANTS), "postgresql": ("granular", "all-but", "all-others")}
 
 
 def test_hidden_records_change_no_answer(
