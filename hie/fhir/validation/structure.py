@@ -14,7 +14,7 @@ from typing import Any
 from hie.fhir import facts
 from hie.fhir.facts import Element
 from hie.fhir.primitives import json_kind, primitive, shown
-from hie.fhir.validation import bindings, narrative, rules
+from hie.fhir.validation import bindings, narrative, recurring, rules
 from hie.fhir.validation.issue import Check, Problem, below, error, has_errors, too_many
 from hie.fhir.validation.scope import Scope
 from hie.fhir.validation.targets import reference_check
@@ -229,7 +229,7 @@ def _value_check(element: Element, type_name: str | None) -> Check:
         return _primitive_check(element, type_name)
     if type_name == "Resource":
         return contained_check if element.name == "contained" else resource_check
-    structure = object_check(type_name)
+    structure = _recurring_check(type_name) if type_name in recurring.TYPES else object_check(type_name)
     if type_name == "Reference":
         return reference_check(structure, element.targets)
     if type_name == "Quantity" and element.path in facts.load()["profiles"]:
@@ -237,6 +237,11 @@ def _value_check(element: Element, type_name: str | None) -> Check:
     if type_name == "CodeableConcept" and element.required_value_set:
         return _concept_check(structure, element.required_value_set)
     return structure
+
+
+@cache
+def _recurring_check(type_name: str) -> Check:
+    return recurring.remembering(object_check(type_name))
 
 
 def _primitive_check(element: Element, type_name: str) -> Check:
