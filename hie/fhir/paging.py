@@ -32,5 +32,6 @@ def page_size(request: FhirRequest, sizes: PageSizes) -> int:
     if text is None:
         return sizes.default_page_size
     if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise InvalidSearch(f"_count is {text[:80]!r}; it must be a whole number from 0 to 999999999.", expression="_count")
+        told = f"_count is {text[:80]!r}; it must be a whole number from 0 to 999999999."
+        raise InvalidSearch(told, expression="_count")
     return min(int(text), sizes.max_page_size)

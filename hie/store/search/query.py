@@ -363,5 +363,6 @@ def _choice(name: str, text: str, choices: Sequence[str]) -> str:
 
 def _count(text: str, most: int) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise InvalidSearch(f"_count is {text[:80]!r}; it must be a whole number from 0 to 999999999.", expression="_count")
+        told = f"_count is {text[:80]!r}; it must be a whole number from 0 to 999999999."
+        raise InvalidSearch(told, expression="_count")
     return min(int(text), most)
