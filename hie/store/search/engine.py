@@ -58,7 +58,8 @@ from hie.store.search.grants import check_scope, matches, restriction, restricti
 from hie.store.search.index import IndexRows
 from hie.store.search.ordering import Key, Phase, Position, Way
 from hie.store.search.query import Containment, SearchQuery, parse
-from hie.store.search.sql import Sql
+from hie.store.search.sql import AccessPath, Sql
+from hie.store.search.sqlite_sql import SqliteSql
 from hie.store.search.statements import at_instant, prepared, run, sql_for
 from hie.store.search.tables import COLUMNS, CONTAINED, CONTAINED_PAST, CURRENT, PAST, Tables, place
 from hie.store.search.written import WrittenRows
@@ -596,9 +597,8 @@ def _page_statement(
         if as_of == "recent" and sql.tables.is_past:
             statement = sql.recent(columns, shaped.clause, at)
         else:
-            statement = sql.page(
-                columns, shaped.clause, at, in_order=in_order, is_selective=is_selective, is_by_key=not keys.keys
-            )
+            path = AccessPath(in_order, is_selective, is_by_key=not keys.keys)
+            statement = sql.page(columns, shaped.clause, at, path)
         if first_is_null is not None:
             statement = statement.where(values[0].is_(None) if first_is_null else values[0].is_not(None))
         if nulls is not None:
@@ -627,12 +627,12 @@ def _count_statement(
         limited = select(found).limit(most) if is_limited else select(found)
         return prepared(select(func.count()).select_from(limited.subquery())), names
     sql = sql_for(dialect, tables=CONTAINED if inside else CURRENT)
-    if dialect == "sqlite" and typed and not inside and _is_of_tokens(shaped.clause):
+    if isinstance(sql, SqliteSql) and typed and not inside and _is_of_tokens(shaped.clause):
         # Tokens belong to one tenant and type, and to live resources only: their table alone can count.
         rows = sql.token_rows(shaped.clause)
     else:
         at = place(sql.tables.row, typed)
-        rows = sql.page(one, shaped.clause, at, is_selective=is_selective, is_by_key=True)
+        rows = sql.page(one, shaped.clause, at, AccessPath(is_selective=is_selective, is_by_key=True))
     if is_limited:
         if dialect == "postgresql" and is_selective:
             # Sorted, all matches are found by their index. Else the planner, which cannot see the limit either, may

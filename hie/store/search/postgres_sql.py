@@ -42,7 +42,7 @@ from hie.store.search.clauses import (
     Number,
     Token,
 )
-from hie.store.search.sql import Columns, Condition, Sql
+from hie.store.search.sql import ANY_PATH, AccessPath, Columns, Condition, Sql
 from hie.store.search.tables import CONTAINED, CURRENT, PAST
 
 
@@ -144,24 +144,17 @@ class PostgresSql(Sql):
         return self.within(select(*self.identity(table)).where(condition))
 
     def page(
-        self,
-        columns: Columns,
-        clause: Clause,
-        place: Sequence[Condition],
-        *,
-        in_order: bool = False,
-        is_selective: bool = False,
-        is_by_key: bool = False,
+        self, columns: Columns, clause: Clause, place: Sequence[Condition], path: AccessPath = ANY_PATH
     ) -> Select[Any]:
         self.is_wide = clause.rank > REFERENCE
-        self.is_planned_once = is_selective and is_by_key and _is_found_by_tokens(clause)
+        self.is_planned_once = path.is_selective and path.is_by_key and _is_found_by_tokens(clause)
         self.is_led = isinstance(joins.driver_of(clause), Led)
-        if self.is_led or (is_selective and _begins_with_tokens(clause)):
+        if self.is_led or (path.is_selective and _begins_with_tokens(clause)):
             # Of tokens that it cannot see, or that are not among the commonest, it expects so many rows that it would
             # read the index of the type as well.
             place = [_apart(condition) for condition in place]
         found = select(*columns).where(*place, *self.tables.live, joins.begun(self, clause))
-        if is_selective and not self.is_led:
+        if path.is_selective and not self.is_led:
             # Ordered by an expression, rows are not looked for along the primary key. The planner likes to: it takes
             # matches for evenly spread, but a patient's lie together, and all rows before them would be read.
             self.key = self.row.c.key + literal_column("0")

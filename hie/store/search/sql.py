@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
@@ -51,11 +52,25 @@ Condition = ColumnElement[bool]
 Columns = Sequence[ColumnElement[Any]]
 Reading = Literal["rising", "falling"]
 
+
+@dataclass(frozen=True, slots=True)
+class AccessPath:
+    """How the rows of a page are to be found."""
+
+    in_order: bool = False
+    """By the index of the sort key, as very many match: a matter of SQLite."""
+    is_selective: bool = False
+    """Those that match first, to be sorted then: a matter of PostgreSQL, as the next."""
+    is_by_key: bool = False
+    """Sorted by nothing but their keys."""
+
+
+ANY_PATH = AccessPath()
 _DAY: ColumnElement[int] = literal_column(str(MICROSECONDS_PER_DAY))
 
 
 @dataclass(slots=True)
-class Sql:
+class Sql(ABC):
     """What clauses need to become SQL; subclasses know one dialect.
 
     `tables` are asked. `key` is the column of the resource's row id (and `vid` of the version's number, in the past),
@@ -277,29 +292,29 @@ class Sql:
 
     # -- tokens, and what drives a statement: by dialect ------------------------------------------------------------
 
+    @abstractmethod
     def one_token(self) -> Condition:
         """Return whether the resource has one token."""
-        raise NotImplementedError
 
+    @abstractmethod
     def any_token(self) -> Condition:
         """Return whether the resource has one of a list of tokens."""
-        raise NotImplementedError
 
     def many_tokens(self) -> Condition:
         """Return whether the resource has one of a long list of tokens."""
         return self.any_token()
 
+    @abstractmethod
     def all_tokens(self, count: int) -> Condition:
         """Return whether the resource has every one of `count` tokens."""
-        raise NotImplementedError
 
+    @abstractmethod
     def some_ids(self) -> Condition:
         """Return whether the id is in a list."""
-        raise NotImplementedError
 
+    @abstractmethod
     def types(self) -> Condition:
         """Return whether the type is in a list."""
-        raise NotImplementedError
 
     def joined(self, clause: Joined) -> Condition:
         """Return whether a resource at the other end of a reference matches."""
@@ -309,9 +324,9 @@ class Sql:
         """Return whether the resource refers to one of a list of places."""
         return self.row.c.key.in_(joins.linked(self.among(reference_index.c.target)))
 
+    @abstractmethod
     def among(self, column: ColumnElement[Any]) -> Condition:
         """Return whether a column holds one of a list of hashes."""
-        raise NotImplementedError
 
     def keys(self, clause: Clause) -> Any:
         """Return a SELECT of the keys that match, from an index alone; None where the clause has none."""
@@ -319,9 +334,9 @@ class Sql:
             return joins.keys(self, clause)
         return self.range_keys(clause)
 
+    @abstractmethod
     def led(self, clause: Led) -> Condition:
         """Return whether a row is one of the few that an index finds first."""
-        raise NotImplementedError
 
     def range_keys(self, clause: Clause) -> Any:
         """Return a SELECT of the keys that a range, or an OR of ranges, leads to, each index asked by itself.
@@ -347,31 +362,15 @@ class Sql:
         found = [select(*self.identity(table)).where(condition) for condition in conditions]
         return found[0] if len(found) == 1 else union_all(*found)
 
-    def token_rows(self, clause: Clause) -> Select[Any]:
-        """Return one row for each resource that matches a clause of tokens alone, from the index of tokens alone."""
-        raise NotImplementedError
-
     def recent(self, columns: Columns, clause: Clause, place: Sequence[Condition]) -> Select[Any]:
         """Return what `page` does, where the index of when versions ceased to be current is to give the rows."""
         return self.page(columns, clause, place)
 
+    @abstractmethod
     def page(
-        self,
-        columns: Columns,
-        clause: Clause,
-        place: Sequence[Condition],
-        *,
-        in_order: bool = False,
-        is_selective: bool = False,
-        is_by_key: bool = False,
+        self, columns: Columns, clause: Clause, place: Sequence[Condition], path: AccessPath = ANY_PATH
     ) -> Select[Any]:
-        """Return SELECT columns of live resources at `place` (tenant, type) that match the clause.
-
-        `in_order`: the index of the sort key is to give the rows, as very many match (a matter of SQLite);
-        `is_selective`: those that match are to be found first and then sorted; `is_by_key`: by nothing but their keys
-        (matters of PostgreSQL).
-        """
-        raise NotImplementedError
+        """Return SELECT columns of live resources at `place` (tenant, type) that match the clause."""
 
 
 def _asks_row_date(clause: Clause) -> bool:

@@ -43,7 +43,7 @@ from hie.store.search.clauses import (
     Token,
     has_keys,
 )
-from hie.store.search.sql import Columns, Condition, Sql, bare
+from hie.store.search.sql import ANY_PATH, AccessPath, Columns, Condition, Sql, bare
 from hie.store.search.tables import CONTAINED, CURRENT, PAST
 
 
@@ -111,21 +111,14 @@ class SqliteSql(Sql):
         return select(each.c.value)
 
     def page(
-        self,
-        columns: Columns,
-        clause: Clause,
-        place: Sequence[Condition],
-        *,
-        in_order: bool = False,
-        is_selective: bool = False,
-        is_by_key: bool = False,
+        self, columns: Columns, clause: Clause, place: Sequence[Condition], path: AccessPath = ANY_PATH
     ) -> Select[Any]:
         self.is_wide = clause.rank > REFERENCE
         parts = clause.parts if isinstance(clause, Both) else (clause,)
         first, rest = parts[0], parts[1:]
-        if isinstance(first, Token | AllTokens) and not in_order:
+        if isinstance(first, Token | AllTokens) and not path.in_order:
             return self._by_token(columns, first, rest, place)
-        driver = None if in_order else self.keys(first)
+        driver = None if path.in_order else self.keys(first)
         if driver is None:
             return select(*columns).where(*place, *self.tables.live, *(part.sql(self) for part in parts))
         others = [part.sql(self) for part in rest]
