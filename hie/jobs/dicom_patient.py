@@ -9,22 +9,47 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hie.context import Context
-from hie.errors import Gone, NotFound
+from hie.errors import Forbidden, Gone, NotFound
 from hie.fhir import json_format
 from hie.store.search import engine
+from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
     from fhir_adapters.imaging import DicomPatient
 
 
-def find(wanted: DicomPatient, named: str | None, ctx: Context) -> tuple[str | None, str]:
+#: One answer whatever the reason: whoever may not read the Patient learns nothing of it by files with guessed headers.
+_NOT_BOTH = (
+    "The token does not read the Patient that the Binary's securityContext names; then the file's Patient ID must be "
+    "an identifier of that Patient alone, and neither birth date nor sex may differ."
+)
+
+
+def may_name(id_: str, ctx: Context) -> bool:
+    """Tell whether the token's word counts for whose image it is: it may read this Patient."""
+    queries = ctx.store.grant.queries("Patient", "r")
+    if not queries:
+        return queries is None
+    try:
+        ctx.store.read("Patient", id_)
+    except (NotFound, Gone, Forbidden):
+        return False
+    return True
+
+
+def find(wanted: DicomPatient, named: str | None, is_trusted: bool, ctx: Context) -> tuple[str | None, str]:
     """Patient/id and nothing, or None and the reason; the reason never quotes what the file says.
 
-    `named` is the id of the Patient that the Binary's securityContext names.
+    `named` is the id of the Patient that the Binary's securityContext names, `is_trusted` whether it may be named.
     """
     found = engine.match(ctx.store, "Patient", [("identifier", _token(wanted.id))]) if wanted.id is not None else []
-    if named is not None:
+    if named is not None and is_trusted:
         return _named(wanted, named, bool(found), ctx)
+    subject, reason = _identified(wanted, found)
+    return (None, _NOT_BOTH) if named is not None and subject != f"Patient/{named}" else (subject, reason)
+
+
+def _identified(wanted: DicomPatient, found: list[StoredVersion]) -> tuple[str | None, str]:
     if wanted.id is None:
         return None, "The DICOM file has no Patient ID, so it is not known whose image it is."
     if not found:

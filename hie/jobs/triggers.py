@@ -87,7 +87,9 @@ def describe_dicom(stored: StoredVersion, resource: dict[str, Any], ctx: Context
     if header is None:
         return _reject(address, "The DICOM file holds a kind of image that is not read here.", inside)
     named = media_image.patient_of({"subject": resource.get("securityContext", {})}, ctx.store.base_url)
-    subject, reason = dicom_patient.find(header.patient, named and named.removeprefix("Patient/"), inside)
+    named = named and named.removeprefix("Patient/")
+    is_trusted = named is not None and dicom_patient.may_name(named, ctx)
+    subject, reason = dicom_patient.find(header.patient, named, is_trusted, inside)
     if subject is None:
         return _reject(address, reason, inside)
     media = dicom_media.media(header, address, subject)

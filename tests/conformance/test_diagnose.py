@@ -603,6 +603,24 @@ def test_a_dicom_file_that_says_somebody_else_than_its_sender_is_nobodys(fhir, p
     assert fhir.total("Media") == 0
 
 
+@pytest.mark.parametrize("scope", ["system/Patient.c", "system/Patient.r?_security=nobody"])
+def test_who_may_not_read_a_patient_learns_nothing_of_it_by_naming_it(client, fhir, patient, scope):
+    fhir.create({"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "P-7"}]})
+    sender = client("system/Binary.c", "system/Task.rs", scope)
+    guesses = [{"PatientID": None}, {"PatientID": "P-9"}, {"PatientID": "P-7"},
+               {"PatientBirthDate": "20180203"}, {"PatientSex": "M"}]  # fmt: skip
+    told = set()
+    for elements in guesses:
+        answer = sender.post("Binary", dicom(**elements), Content_Type="application/dicom",
+                             Accept="application/fhir+json", X_Security_Context=f"Patient/{patient}")  # fmt: skip
+        (task,) = sender.get(f"Task?focus=Binary/{answer.id}").resources()
+        told.add((task["status"], task["statusReason"]["text"]))
+    assert len(told) == 1
+    assert fhir.total("Media") == 0
+    sender.post("Binary", dicom(), Content_Type="application/dicom", X_Security_Context=f"Patient/{patient}")
+    assert [one["subject"] for one in fhir.get("Media").resources()] == [{"reference": f"Patient/{patient}"}]
+
+
 def test_a_dicom_file_that_comes_with_its_patient_has_to_wait_for_it(fhir):
     url = "urn:uuid:8f6a0f4e-2f3d-4a76-9b69-000000000003"
     held = {"resourceType": "Binary", "contentType": "application/dicom", "securityContext": {"reference": url},
