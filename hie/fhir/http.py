@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hie.errors import InvalidSearch
+
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
@@ -64,6 +66,16 @@ class FhirRequest:
             if key == name:
                 return value
         return None
+
+    def once(self, name: str) -> str | None:
+        """Return the value of a URL parameter that may be given once, or None; two that differ contradict each other.
+
+        Repeats of a search's criteria are AND, of what says how to answer they mean nothing: search.html#combining
+        """
+        values = {value for key, value in self.parameters if key == name}
+        if len(values) > 1:
+            raise InvalidSearch(f"{name} is given twice.", expression=name)
+        return next(iter(values), None)
 
     def argument(self, name: str) -> Any:
         """Return the JSON of the input parameter `name`, or None where it is absent."""

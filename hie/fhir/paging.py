@@ -28,7 +28,7 @@ class PageSizes(Protocol):
 
 def page_size(request: FhirRequest, sizes: PageSizes) -> int:
     """Read _count, cut to the largest page that the server gives."""
-    text = request.parameter("_count")
+    text = request.once("_count")
     if text is None:
         return sizes.default_page_size
     if not text.isascii() or not text.isdigit() or len(text) > 9:

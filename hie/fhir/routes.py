@@ -66,6 +66,13 @@ SEARCHES = frozenset({"search-type", "search-system"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 #: Far above what a search needs; a longer list is an attack on the parser.
 MOST_PARAMETERS = 1_000
+#: Parameters of a URL that say how to answer, whatever is asked: https://hl7.org/fhir/R4/http.html#parameters
+ANSWER_PARAMETERS = frozenset({"_format", "_pretty", "_summary", "_elements"})
+#: Writes whose URL names what they mean, and what else it may say.
+_WRITES = {
+    "create": ANSWER_PARAMETERS, "update": ANSWER_PARAMETERS, "patch": ANSWER_PARAMETERS,
+    "delete": ANSWER_PARAMETERS | {"_cascade"}, "delete-history": ANSWER_PARAMETERS, "transaction": ANSWER_PARAMETERS,
+}  # fmt: skip
 _ASCII = "".join(map(chr, range(128)))
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
@@ -107,13 +114,16 @@ def parse(
         raise InvalidRequest(
             f"{method} {path} needs search criteria in the URL, or an id: {method} {path}/[id].", expression="http.url"
         )
+    parameters = parse_query(query) if query else ()
+    if parameters and not route.conditional and route.interaction in _WRITES:
+        _refuse_unheard(route, method, path, parameters)
     return FhirRequest(
         route.interaction,
         type=type_name,
         id=new_id if route.interaction == "create" else None if route.interaction in SEARCHES else id_,
         vid=last if route.path.endswith("[vid]") else None,
         operation=last if route.interaction == "operation" else None,
-        parameters=parse_query(query) if query else (),
+        parameters=parameters,
         resource=resource,
         body=body,
         content_type=content_type,
@@ -122,6 +132,27 @@ def parse(
         method=method,
         compartment=(last, id_) if last and id_ and route.interaction in SEARCHES else None,
     )
+
+
+def _refuse_unheard(route: Route, method: str, path: str, parameters: tuple[tuple[str, str], ...]) -> None:
+    """Refuse a write with parameters that it would pass over: who sends criteria would be answered without them.
+
+    https://hl7.org/fhir/R4/http.html#cond-update has criteria in place of an id, #ccreate in a header.
+    """
+    unheard = next((name for name, _ in parameters if name not in _WRITES[route.interaction]), None)
+    if unheard is None:
+        return
+    told = f"{_shown(unheard)!r} stands in the URL of {method} {path or 'to the base'}, where it would mean nothing; "
+    if route.interaction == "create":
+        told += ("criteria of a conditional create stand in the header If-None-Exist, or in ifNoneExist of a Bundle's "
+                 "entry.")
+    elif route.path == "[type]/[id]":
+        type_name = path.partition("/")[0]
+        told += (f"criteria stand in place of the id, as in {method} {type_name}?identifier=…, and the version that is "
+                 "meant in If-Match.")
+    else:
+        told += f"it takes {', '.join(sorted(_WRITES[route.interaction]))} alone."
+    raise InvalidRequest(told, expression="http.url")
 
 
 def allowed(path: str) -> tuple[str, ...]:

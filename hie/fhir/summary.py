@@ -61,6 +61,8 @@ def parse(parameters: Iterable[tuple[str, str]]) -> Selection | None:
             if value not in SUMMARIES:
                 raise InvalidSearch(f"_summary is {value[:80]!r}; it must be {', '.join(SUMMARIES)}.",
                                     expression="_summary")
+            if summary not in (None, value):
+                raise InvalidSearch("_summary is given twice.", expression="_summary")
             summary = value
         elif name == "_elements":
             elements += [_element(one.strip()) for one in value.split(",") if one.strip()]

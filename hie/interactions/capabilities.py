@@ -18,7 +18,7 @@ from hie.registry import Registry
 
 def capabilities(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return the CapabilityStatement."""
-    mode = request.parameter("mode")
+    mode = request.once("mode")
     if mode == "terminology":
         return FhirResponse(200, _terminology(ctx.base_url, _started(ctx.registry, ctx.clock())))
     if mode not in (None, "full", "normative"):

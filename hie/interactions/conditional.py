@@ -8,15 +8,12 @@ from urllib.parse import urlencode
 
 from hie.context import Context
 from hie.errors import InvalidRequest, MultipleMatches
-from hie.fhir.routes import parse_query
+from hie.fhir.routes import ANSWER_PARAMETERS, parse_query
 from hie.store.search import engine
 from hie.store.search.engine import Unstored
 from hie.store.versions import StoredVersion
 
 T = TypeVar("T")
-
-#: Parameters of a URL that say how to answer, not what to find.
-ANSWER_PARAMETERS = frozenset({"_format", "_pretty", "_summary", "_elements"})
 
 
 def criteria(type_name: str, text: str, expression: str) -> tuple[tuple[str, str], ...]:

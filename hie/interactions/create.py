@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from hie.context import Context
-from hie.errors import InvalidRequest
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.interactions import answers, conditional, integrity
 from hie.interactions.accepting import accepted
 from hie.store.resources import ResourceStore
-
-#: What a create may be asked in its URL: https://hl7.org/fhir/R4/http.html#parameters
-ANSWER_PARAMETERS = frozenset({"_format", "_pretty", "_summary", "_elements"})
 
 
 def create(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -20,8 +16,6 @@ def create(request: FhirRequest, ctx: Context) -> FhirResponse:
     before it stores the first.
     """
     type_name = request.type or ""
-    if request.parameters:
-        _refuse_criteria(request)
     issues = accepted(request.resource, type_name, ctx)
     if_none_exist = request.conditions.if_none_exist
     criteria = conditional.criteria(type_name, if_none_exist, "http.If-None-Exist") if if_none_exist is not None else ()
@@ -38,12 +32,3 @@ def create(request: FhirRequest, ctx: Context) -> FhirResponse:
 
     with integrity.named(lambda: {"": ("", request.resource)}):
         return ctx.store.transact(unit)
-
-
-def _refuse_criteria(request: FhirRequest) -> None:
-    """Refuse a conditional create by its URL, as some clients send it: to pass over the criteria would make doubles."""
-    unknown = [name for name, _ in request.parameters if name not in ANSWER_PARAMETERS]
-    if unknown:
-        raise InvalidRequest(
-            f"{unknown[0][:80]!r} stands in the URL of a create; criteria of a conditional create stand in the header "
-            "If-None-Exist, or in ifNoneExist of a Bundle's entry.", expression="http.url")

@@ -73,12 +73,12 @@ def meant_ids(request: FhirRequest, ctx: Context) -> list[str]:
 
 def _asked(request: FhirRequest, ctx: Context) -> Asked:
     type_name, most = request.type or "", 1
-    cascades = _cascades(request.parameter(CASCADE))
+    cascades = _cascades(request.once(CASCADE))
     if_match = wanted_version(request.conditions)
     refuse_if_none_match(request.conditions, "deletion")
     if request.id is not None:
         return Asked(type_name, request.id, None, 1, cascades, if_match)
-    count = request.parameter(COUNT)
+    count = request.once(COUNT)
     if count is not None:
         most = _count(count, ctx.settings.max_conditional_deletes)
     kept = [(name, value) for name, value in request.parameters if name not in (COUNT, CASCADE)]

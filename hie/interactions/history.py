@@ -36,8 +36,8 @@ def history(request: FhirRequest, ctx: Context) -> FhirResponse:
     selection = summary.parse(request.parameters)
     count = 0 if selection is not None and selection.counts_only else page_size(request, ctx.settings)
     page = ctx.store.history(request.type, request.id, since=_since(request), count=count,
-                             cursor=request.parameter(CURSOR), during=_during(request))
-    links = [("self", _url(request, ctx, request.parameter(CURSOR)))]
+                             cursor=request.once(CURSOR), during=_during(request))
+    links = [("self", _url(request, ctx, request.once(CURSOR)))]
     around = (("first", page.first), ("previous", page.previous), ("next", page.next), ("last", page.last))
     for relation, cursor in around:
         if cursor is not None:
@@ -61,7 +61,7 @@ def _entry(stored: StoredVersion, selection: Selection | None, base_url: str) ->
 
 
 def _since(request: FhirRequest) -> int | None:
-    text = request.parameter("_since")
+    text = request.once("_since")
     if text is None:
         return None
     try:
@@ -72,7 +72,7 @@ def _since(request: FhirRequest) -> int | None:
 
 def _during(request: FhirRequest) -> tuple[int, int] | None:
     """Read _at: of versions that were current in the period that the date and time means."""
-    text = request.parameter("_at")
+    text = request.once("_at")
     if text is None:
         return None
     try:

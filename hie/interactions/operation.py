@@ -10,7 +10,7 @@ from hie.errors import InvalidRequest, MethodNotAllowed, NotFound
 from hie.fhir import facts
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.resource import type_of, validated
-from hie.interactions.conditional import ANSWER_PARAMETERS
+from hie.fhir.routes import ANSWER_PARAMETERS
 from hie.registry import Operation, Parameter, Registry
 
 #: Methods for an operation that changes what is stored, and for one that does not.

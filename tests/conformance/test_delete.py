@@ -102,6 +102,8 @@ def test_how_many_has_a_limit_and_one_version_is_not_several(fhir):
     for count in ("0", "101", "x", "-1", "", "1" * 30):
         fhir.delete(f"Patient?family=Twin&_count={count}").refused(400, "invalid", "_count")
     fhir.delete("Patient?_count=5").refused(400, "invalid", "http.url")
+    fhir.delete("Patient?family=Twin&_count=1&_count=9").refused(400, "invalid", "_count")
+    fhir.delete("Patient?family=Twin&_count=9&_cascade=none", X_Cascade="delete").refused(400, "invalid", "_cascade")
     fhir.delete("Patient?family=Twin&_count=5", If_Match='W/"1"').refused(412, "multiple-matches", "http.If-Match")
     assert fhir.total("Patient") == 2
 

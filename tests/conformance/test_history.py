@@ -115,6 +115,13 @@ def test_a_count_of_none_tells_the_total_only(fhir):
         assert answer.entries() == []
 
 
+def test_a_parameter_that_is_repeated_as_it_was_says_no_more(fhir):
+    """As in a search; two that differ are refused."""
+    fhir.create(patient())
+    url = "Patient/_history?_since=2020&_since=2020&_count=1&_count=1&_summary=true&_summary=true"
+    assert len(fhir.get(url).entries()) == 1
+
+
 def test_the_history_of_what_never_was_is_not_found(fhir):
     fhir.get("Patient/nobody/_history").refused(404, "not-found")
     assert fhir.get("Patient/_history").json["total"] == 0
@@ -124,7 +131,10 @@ def test_the_history_of_what_never_was_is_not_found(fhir):
     ("query", "code", "expression"),
     [("_since=yesterday", "invalid", "_since"), ("_count=-1", "invalid", "_count"), ("_count=x", "invalid", "_count"),
      ("_at=yesterday", "invalid", "_at"), ("_list=1", "not-supported", "_list"),
-     ("name=x", "invalid", "name"), ("_cursor=x", "invalid", None)],
+     ("name=x", "invalid", "name"), ("_cursor=x", "invalid", None),
+     ("_since=2020&_since=2021", "invalid", "_since"), ("_at=2020&_at=2021&_count=1", "invalid", "_at"),
+     ("_count=1&_count=2", "invalid", "_count"), ("_cursor=x&_cursor=y", "invalid", "_cursor"),
+     ("_summary=true&_summary=count", "invalid", "_summary")],
 )  # fmt: skip
 def test_a_parameter_that_history_does_not_have_is_refused(fhir, query, code, expression):
     fhir.get(f"Patient/_history?{query}").refused(400, code, expression)

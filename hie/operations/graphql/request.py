@@ -10,7 +10,7 @@ from hie.errors import InvalidJson, InvalidRequest
 from hie.fhir import json_format
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import JsonError
-from hie.interactions.conditional import ANSWER_PARAMETERS
+from hie.fhir.routes import ANSWER_PARAMETERS
 from hie.operations.graphql import document
 from hie.operations.graphql.answer import written
 from hie.operations.graphql.execution import Execution

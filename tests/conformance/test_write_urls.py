@@ -1,0 +1,68 @@
+"""What the URL of a write may say besides what it means: https://hl7.org/fhir/R4/http.html#update"""
+
+import pytest
+
+from tests.builders import bundle, entry, observation, patient, post
+
+JSON_PATCH = {"Content-Type": "application/json-patch+json"}
+FHIR_PATCH = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": [
+    {"name": "type", "valueCode": "replace"}, {"name": "path", "valueString": "Patient.gender"},
+    {"name": "value", "valueCode": "female"}]}]}
+OTHER = patient("Other", id="1", gender="female")
+
+#: A write by its id (or without criteria at all) that a client may believe to be conditional.
+UNHEARD = [
+    ("PUT", "Patient/1?identifier=x", OTHER, "PUT Patient?identifier"),
+    ("PUT", "Patient/1?_count=1", OTHER, "'_count'"),
+    ("PUT", "Patient/new?foo=bar&_format=json", patient(id="new"), "'foo'"),
+    ("PATCH", "Patient/1?_lastUpdated=lt2020", FHIR_PATCH, "PATCH Patient?identifier"),
+    ("DELETE", "Patient/1?family=Nobody", None, "DELETE Patient?identifier"),
+    ("DELETE", "Patient/1?_count=1", None, "'_count'"),
+    ("POST", "Patient?x=y", OTHER, "If-None-Exist"),
+]
+IDS = [f"{method} {url}" for method, url, _, _ in UNHEARD]
+
+
+@pytest.fixture
+def stored(fhir):
+    assert fhir.put("Patient/1", patient("One", id="1", gender="male")).status == 201
+    return fhir
+
+
+@pytest.mark.parametrize(("method", "url", "body", "text"), UNHEARD, ids=IDS)
+def test_a_write_refuses_parameters_that_it_would_pass_over(stored, method, url, body, text):
+    stored(method, url, body).refused(400, "invalid", "http.url", text)
+    stored(method, url, body, Prefer="handling=lenient").refused(400, "invalid", "http.url", text)
+    inside = entry(method, url, body)
+    refused = stored.post("", bundle(inside, post(patient("Beside")), type_="batch")).entries()
+    assert [row["response"]["status"] for row in refused] == ["400 Bad Request", "201 Created"]
+    assert refused[0]["response"]["outcome"]["issue"][0]["expression"] == ["Bundle.entry[0].request.url"]
+    stored.post("", bundle(post(patient()), inside)).refused(400, "invalid", "Bundle.entry[1].request.url", text)
+    assert stored.total("Patient") == 2
+    assert stored.get("Patient/1").json["meta"]["versionId"] == "1"
+
+
+def test_criteria_of_a_conditional_create_that_matches_do_not_hide_what_its_url_says(stored):
+    found = entry("POST", "Patient?x=y", patient(), ifNoneExist="family=One")
+    stored.post("", bundle(found)).refused(400, "invalid", "Bundle.entry[0].request.url")
+
+
+def test_a_bundle_and_an_erasure_take_no_parameters_of_their_own(stored, client):
+    stored.post("?identifier=x", bundle(post(patient()))).refused(400, "invalid", "http.url", "'identifier'")
+    stored.put("Patient/1", OTHER)
+    admin = client("admin", "system/*.cruds")
+    admin.delete("Patient/1/_history?_before=2020").refused(400, "invalid", "http.url", "'_before'")
+    admin.delete("Patient/1/_history/1?_since=2020").refused(400, "invalid", "http.url", "'_since'")
+    assert stored.get("Patient/1/_history").json["total"] == 2
+    assert stored.post("?_format=json", bundle(post(patient()))).status == 200
+
+
+def test_how_to_answer_may_be_said_in_every_write(stored):
+    asked = "?_format=json&_pretty=true&_summary=true&_elements=name"
+    assert stored.put(f"Patient/1{asked}", OTHER).status == 200
+    assert stored("PATCH", f"Patient/1{asked}", [{"op": "remove", "path": "/gender"}], **JSON_PATCH).status == 200
+    stored.put("Observation/2", observation("Patient/1", id="2"))
+    assert stored.delete(f"Patient/1{asked}&_cascade=delete").status == 200
+    assert stored.total("Observation") == 0
+    done = stored.post("", bundle(entry("PUT", "Patient/3?_format=json", patient(id="3"))))
+    assert done.entries()[0]["response"]["status"] == "201 Created"
