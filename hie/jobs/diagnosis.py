@@ -29,6 +29,7 @@ def run(payload: dict[str, Any], ctx: Context) -> None:
         task = tasks.read(payload["task"], ctx)
     media = json_format.parse(ctx.store.read("Media", payload["media"]).content or b"{}")
     _refuse_another_patient(media, task, ctx)
+    _refuse_another_binary(media, payload, ctx)
     bundle = diagnose.result(media, ctx)
     bundle["entry"].append(tasks.entry(_ended(task, bundle, ctx)))
     diagnose.write(bundle, own_record(ctx, "job-result"))
@@ -41,6 +42,14 @@ def _refuse_another_patient(media: dict[str, Any], task: dict[str, Any], ctx: Co
     if asked is not None and now is not None and asked != now:
         raise Unprocessable("The image is that of another patient now, for whom another Task asks.",
                             expression="Media.subject")
+
+
+def _refuse_another_binary(media: dict[str, Any], payload: dict[str, Any], ctx: Context) -> None:
+    """Read no Binary but the one that the client could read when it asked: the job's own grant has no bounds."""
+    now = None if "data" in media.get("content", {}) else media_image.binary_of(media, ctx.store.base_url)
+    if now is not None and now != payload.get("binary", now):  # jobs of before name none
+        raise Unprocessable("The image is in another Binary now, which nobody asked to judge.",
+                            expression="Media.content.url")
 
 
 def _ended(task: dict[str, Any], bundle: dict[str, Any], ctx: Context) -> dict[str, Any]:

@@ -25,6 +25,12 @@ _NOT_BOTH = (
 )
 
 
+_NOT_ONE = (
+    "The file's Patient ID must be an identifier of one Patient alone, and neither birth date nor sex may differ; what "
+    "fails is told a token that reads every Patient."
+)
+
+
 def may_name(id_: str, ctx: Context) -> bool:
     """Tell whether the token's word counts for whose image it is: it may read this Patient."""
     queries = ctx.store.grant.queries("Patient", "r")
@@ -37,16 +43,21 @@ def may_name(id_: str, ctx: Context) -> bool:
     return True
 
 
-def find(wanted: DicomPatient, named: str | None, is_trusted: bool, ctx: Context) -> tuple[str | None, str]:
+def find(
+    wanted: DicomPatient, named: str | None, is_trusted: bool, reads_all: bool, ctx: Context
+) -> tuple[str | None, str]:
     """Patient/id and nothing, or None and the reason; the reason never quotes what the file says.
 
-    `named` is the id of the Patient that the Binary's securityContext names, `is_trusted` whether it may be named.
+    `named` is the id of the Patient that the Binary's securityContext names, `is_trusted` whether it may be named;
+    `reads_all`: whether the sender may read every Patient, and so be told what of a guess is wrong.
     """
     found = engine.match(ctx.store, "Patient", [("identifier", _token(wanted.id))]) if wanted.id is not None else []
     if named is not None and is_trusted:
         return _named(wanted, named, bool(found), ctx)
     subject, reason = _identified(wanted, found)
-    return (None, _NOT_BOTH) if named is not None and subject != f"Patient/{named}" else (subject, reason)
+    if named is not None and subject != f"Patient/{named}":
+        return None, _NOT_BOTH
+    return subject, reason if reads_all or subject is not None or wanted.id is None else _NOT_ONE
 
 
 def _identified(wanted: DicomPatient, found: list[StoredVersion]) -> tuple[str | None, str]:

@@ -54,7 +54,7 @@ def judge_media(stored: StoredVersion, media: dict[str, Any], ctx: Context) -> N
     inside = as_server(ctx)
     task_id = tasks.ask(task, inside)
     if task_id is not None:
-        inside.store.enqueue(CODE, {"media": stored.id, "task": task_id})
+        inside.store.enqueue(CODE, {"media": stored.id, "task": task_id, "binary": held_by})
 
 
 def _identity(stored: StoredVersion, media: dict[str, Any], ctx: Context) -> str:
@@ -89,7 +89,8 @@ def describe_dicom(stored: StoredVersion, resource: dict[str, Any], ctx: Context
     named = media_image.patient_of({"subject": resource.get("securityContext", {})}, ctx.store.base_url)
     named = named and named.removeprefix("Patient/")
     is_trusted = named is not None and dicom_patient.may_name(named, ctx)
-    subject, reason = dicom_patient.find(header.patient, named, is_trusted, inside)
+    reads_all = ctx.store.grant.queries("Patient", "r") is None
+    subject, reason = dicom_patient.find(header.patient, named, is_trusted, reads_all, inside)
     if subject is None:
         return _reject(address, reason, inside)
     media = dicom_media.media(header, address, subject)

@@ -227,6 +227,24 @@ def test_an_image_that_comes_in_the_same_transaction_is_judged_though_it_cannot_
     assert narrow.post("Media", image).status == 201
 
 
+@pytest.mark.parametrize("elements", [{}, {"status": "on-hold", "content": {"contentType": "image/png"}}],
+                         ids=["no type", "status"])
+def test_a_media_that_leads_elsewhere_before_its_job_runs_has_nothing_read_for_it(
+    client, fhir, patient, worker, radiograph, elements
+):
+    hidden = fhir.post("Binary", encoded(radiograph), Content_Type="image/png").id
+    narrow = client(f"system/Binary.cr?_tag={MINE} system/Media.cru system/Task.rs system/Observation.rs")
+    resource = media(patient, encoded(radiograph[::-1, ::-1]), id="m")
+    assert narrow.put("Media/m", resource).status == 201
+    elsewhere = {"content": elements.get("content", {}) | {"url": f"Binary/{hidden}"}}
+    assert narrow.put("Media/m", resource | elements | elsewhere).status == 200
+    while worker.step():
+        pass
+    (task,) = narrow.get("Task").resources()
+    assert (task["status"], "another Binary" in task["statusReason"]["text"]) == ("failed", True)
+    assert all_of(fhir, "Observation", "DiagnosticReport") == {"Observation": 0, "DiagnosticReport": 0}
+
+
 def test_an_update_that_keeps_the_image_asks_for_nothing_new(fhir, patient, worker, radiograph):
     source = fhir.create(media(patient, encoded(radiograph)))
     worker.step()
@@ -618,6 +636,21 @@ def test_who_may_not_read_a_patient_learns_nothing_of_it_by_naming_it(client, fh
     assert len(told) == 1
     assert fhir.total("Media") == 0
     sender.post("Binary", dicom(), Content_Type="application/dicom", X_Security_Context=f"Patient/{patient}")
+    assert [one["subject"] for one in fhir.get("Media").resources()] == [{"reference": f"Patient/{patient}"}]
+
+
+def test_who_may_not_read_patients_learns_nothing_of_them_by_files_with_guessed_headers(client, fhir, patient):
+    for _ in range(2):
+        fhir.create({"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "P-7"}]})
+    sender = client("system/Binary.c", "system/Task.rs", "system/Patient.r?_security=nobody")
+    told = set()
+    for elements in ({"PatientID": "P-9"}, {"PatientID": "P-7"}, {"PatientBirthDate": "20180203"}, {"PatientSex": "M"}):
+        answer = sender.post("Binary", dicom(**elements), Content_Type="application/dicom",
+                             Accept="application/fhir+json")
+        (task,) = sender.get(f"Task?focus=Binary/{answer.id}").resources()
+        told.add((task["status"], task["statusReason"]["text"]))
+    assert len(told) == 1
+    upload(sender, dicom())
     assert [one["subject"] for one in fhir.get("Media").resources()] == [{"reference": f"Patient/{patient}"}]
 
 
