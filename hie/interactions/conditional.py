@@ -32,9 +32,12 @@ def checked(parameters: Sequence[tuple[str, str]], expression: str) -> tuple[tup
 
 
 def existing(type_name: str, parameters: Sequence[tuple[str, str]], ctx: Context) -> StoredVersion | None:
-    """Return the one match, or None; inside the transaction nobody else can create one until it ends."""
+    """Return the one match, or None; where another came until the transaction ends, it runs again."""
     ctx.store.lock(type_name, urlencode(sorted(parameters)))
-    return match(type_name, parameters, ctx)
+    found = match(type_name, parameters, ctx)
+    if found is None:
+        ctx.store.look(type_name, parameters)
+    return found
 
 
 def all_existing(

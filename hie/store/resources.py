@@ -13,7 +13,7 @@ from hie.fhir import json_format
 from hie.fhir.http import FhirResponse
 from hie.fhir.scopes import Grant
 from hie.fhir.search_parameters import extract
-from hie.store import erasure, index_runs, jobs, rows
+from hie.store import erasure, index_runs, jobs, looking, rows
 from hie.store.audit import AuditEntry
 from hie.store.database import WRITE_ATTEMPTS, Database, retry_pause, retryable
 from hie.store.history import HistoryPage, history_page
@@ -210,6 +210,8 @@ class ResourceStore:
                 if self.database.dialect == "postgresql" and self._commit_one(unit, result):
                     return result
                 self._finish(unit)
+                if unit.looked and attempt < looking.MOST_TIMES:
+                    looking.see_that_none_came(self._within(unit), unit)
                 self._fill_entry(unit, result)
                 unit.commit(self.entry)
                 return result
@@ -277,6 +279,10 @@ class ResourceStore:
     def lock(self, *parts: str) -> None:
         """Serialise concurrent transactions that name the same parts (conditional interactions, D14)."""
         rows.lock(self._open_unit().writing(), self.keys, *parts)
+
+    def look(self, type: str, criteria: Sequence[tuple[str, str]]) -> None:
+        """Commit only if what was looked for and not found has not come meanwhile (hie.store.looking)."""
+        self._open_unit().looked.append(looking.looked(type, criteria))
 
     def create(
         self, type: str, content: dict[str, Any], *, id: str | None = None, method: int = CREATED

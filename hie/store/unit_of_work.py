@@ -11,11 +11,12 @@ from sqlalchemy import Connection
 
 from hie.errors import BrokenReference, OutcomeIssue, Referenced
 from hie.fhir import references, search_parameters
-from hie.store import at_once, change_at_once, contained, custom_parameters, rows
+from hie.store import at_once, change_at_once, contained, custom_parameters, looking, rows
 from hie.store.audit import AuditEntry
 from hie.store.crypto import place_of_version, seal
 from hie.store.database import Again, Database, Message, WriteTransaction
 from hie.store.keys import NewKey
+from hie.store.looking import Looked
 from hie.store.search.index import IndexRows
 from hie.store.search.index import place as hashed_place
 from hie.store.spool import Spool
@@ -79,6 +80,10 @@ class UnitOfWork:
     """What a reference may only lead to where this unit stores it: who asks may not see what is there already."""
     watched: dict[str, dict[str, IndexRows]] = field(default_factory=dict)
     """Of some types what is written, by id: what conditional entries of a Bundle look for must not be among it."""
+    looked: list[Looked] = field(default_factory=list)
+    """What conditional entries looked for and did not find."""
+    named: dict[str, set[str]] = field(default_factory=dict)
+    """The identifiers of what is written of the types that were looked for."""
     wrote: bool = False
     #: SearchParameters that were written; None: deleted
     parameters: dict[str, dict[str, Any] | None] = field(default_factory=dict)
@@ -172,6 +177,8 @@ class UnitOfWork:
         self.wrote = True
         if version.type in self.watched:
             self.watched[version.type][version.id] = index
+        if content is not None and any(one.type == version.type for one in self.looked):
+            self.named.setdefault(version.type, set()).update(looking.identifiers(content))
         if version.type == "SearchParameter":
             self.parameters[version.id] = content
         if patient is not None:

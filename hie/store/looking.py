@@ -1,0 +1,114 @@
+"""What conditional writes looked for and did not find is looked for once more, before they are committed (D14).
+
+https://hl7.org/fhir/R4/http.html#ccreate. On PostgreSQL two transactions with different criteria, `identifier=a` and
+`identifier=b`, may both find nothing and each make a resource that has both. So at its very end each takes locks, in
+one order and held until its commit, one at least in common with whoever could make what it looked for, or look for what
+it makes; and looks again: what was committed meanwhile is seen now, and the transaction begins anew. Who looks for
+identifiers shares locks with those of the same identifiers alone; other criteria pass one after the other in each type.
+SQLite has one writer anyway. What is promised: docs/adr/0021-overlapping-criteria.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from hie.fhir import search_parameters
+from hie.store.database import Again
+from hie.store.prepared import Prepared, driver_of
+from hie.store.search import engine, token
+from hie.store.search.blinding import hash_of
+from hie.store.search.syntax import split
+
+if TYPE_CHECKING:
+    from hie.store.resources import ResourceStore
+    from hie.store.unit_of_work import UnitOfWork
+
+#: Whoever makes more than so many identifiers of a type lets the type's others pass before or after.
+MOST_NAMES = 500
+#: What is found so often, each time by what the transaction itself writes (a chain, a value set), is none of others'.
+MOST_TIMES = 3
+
+#: Elements that the parameter `identifier` looks at, in all types of R4.
+IDENTIFIERS = ("identifier", "masterIdentifier")
+
+_LOCK = (
+    "SELECT CASE WHEN alone THEN pg_advisory_xact_lock(number) ELSE pg_advisory_xact_lock_shared(number) END "
+    "FROM unnest(%s::bigint[], %s::boolean[]) AS lock (number, alone)"
+)
+_CARRYING = Prepared(
+    text(
+        "SELECT found.type, found.id FROM unnest(CAST(:hashes AS bigint[])) AS wanted (hash) CROSS JOIN LATERAL ("
+        "SELECT type, id FROM resource WHERE tokens @> ARRAY[wanted.hash] AND tenant = :tenant AND sealed IS NOT NULL "
+        "OFFSET 0) AS found"
+    ),
+    ("type", "id"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Criteria that nothing matched, and the identifiers of which a match has one at least, if they tell any."""
+
+    type: str
+    criteria: tuple[tuple[str, str], ...]
+    identifiers: tuple[token.TokenValue, ...]
+
+
+def looked(type_name: str, criteria: Sequence[tuple[str, str]]) -> Looked:
+    """Return what was looked for."""
+    known = search_parameters.for_type(type_name).get("identifier")
+    asked = next((value for name, value in criteria if name == "identifier"), None)
+    values: tuple[token.TokenValue, ...] = ()
+    if known is not None and asked is not None:
+        values = tuple(token.parse(one, "identifier") for one in split(asked, ","))
+    return Looked(type_name, tuple(criteria), values if all(one.code is not None for one in values) else ())
+
+
+def identifiers(content: dict[str, Any]) -> Iterator[str]:
+    """Yield the values of a resource's identifiers: what the parameter `identifier` looks at, in whatever type."""
+    for name in IDENTIFIERS:
+        found = content.get(name, ())
+        for one in found if isinstance(found, list) else (found,):
+            if isinstance(one, dict) and isinstance(value := one.get("value"), str):
+                yield value
+
+
+def see_that_none_came(store: ResourceStore, unit: UnitOfWork) -> None:
+    """Begin again where what was not there is there now; from here to the commit nobody else's can come."""
+    if store.database.dialect != "postgresql":
+        return
+    connection = unit.writing()
+    numbers, alone = zip(*sorted(_locks(unit).items()), strict=True)
+    driver_of(connection).execute(_LOCK, [list(numbers), list(alone)], prepare=True)
+    named = [one for one in unit.looked if one.identifiers]
+    hashes = [hash_of(store.blind, one.type, "identifier")(*value.form) for one in named for value in one.identifiers]
+    carrying = _CARRYING.all(connection, {"hashes": hashes, "tenant": store.tenant}) if hashes else ()
+    if all((row.type, row.id) in unit.touched for row in carrying):
+        named = []
+    _look(store, unit, [one for one in unit.looked if not one.identifiers] + named)
+
+
+def _look(store: ResourceStore, unit: UnitOfWork, looked: Sequence[Looked]) -> None:
+    for one in looked:
+        own = sum(place[0] == one.type for place in unit.touched)
+        for found in engine.match(store, one.type, one.criteria, own + 1):
+            if (found.type, found.id) not in unit.touched:
+                raise Again(f"A {one.type} that matches was made meanwhile.")
+
+
+def _locks(unit: UnitOfWork) -> dict[int, bool]:
+    """Return the numbers of the locks, and whether nobody else may have them."""
+    locks: dict[int, bool] = {}
+    hash_ = unit.tenant.blind.hash
+    for type_name in {one.type for one in unit.looked}:
+        asked = [one.identifiers for one in unit.looked if one.type == type_name]
+        names = {str(value.code) for values in asked for value in values} | unit.named.get(type_name, set())
+        is_alone = not all(asked) or len(names) > MOST_NAMES
+        locks[hash_("lock", "looking", type_name)] = is_alone
+        for name in () if is_alone else names:
+            locks[hash_("lock", "looking", type_name, name)] = True
+    return locks
