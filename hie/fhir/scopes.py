@@ -49,6 +49,23 @@ class Grant:
                 found.append(scope.query)
         return tuple(found)
 
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether nothing is hidden: a scope beyond creating covers every resource of every type."""
+        return any(scope.type == "*" and not scope.query and scope.letters - {"c"} for scope in self.scopes)
+
+    def conditions(self, type_name: str) -> tuple[tuple[tuple[str, str], ...], ...] | None:
+        """Return the searches of all scopes for a type, whatever they allow; None: one has no condition; empty: none.
+
+        What none of them covers is hidden from the token altogether.
+        """
+        found = tuple(scope.query for scope in self.scopes if scope.type in ("*", type_name))
+        return found if all(found) else None
+
+    def only_creates(self, type_name: str) -> bool:
+        """Tell whether no scope for a type meets what is stored of it."""
+        return not any(scope.type in ("*", type_name) and scope.letters - {"c"} for scope in self.scopes)
+
     def types(self, letter: str) -> frozenset[str]:
         """Return the resource types for which `letter` is allowed at all."""
         allowed: set[str] = set()

@@ -13,7 +13,7 @@ from hie.fhir import json_format
 from hie.fhir.http import FhirResponse
 from hie.fhir.scopes import Grant
 from hie.fhir.search_parameters import extract
-from hie.store import erasure, index_runs, jobs, looking, rows
+from hie.store import erasure, index_runs, jobs, looking, referring, rows
 from hie.store.audit import AuditEntry
 from hie.store.database import WRITE_ATTEMPTS, Database, retry_pause, retryable
 from hie.store.history import HistoryPage, history_page
@@ -207,6 +207,8 @@ class ResourceStore:
             unit = UnitOfWork(self.database, self.keys, self.clock, self.base_url, reads_ahead=attempt == 0)
             try:
                 result = work(self._within(unit))
+                if unit.new_references:
+                    referring.judge(self, unit)
                 if self.database.dialect == "postgresql" and self._commit_one(unit, result):
                     return result
                 self._finish(unit)
@@ -298,6 +300,7 @@ class ResourceStore:
         dumped = json_format.dump(resource_)
         index = self._index(resource_, dumped, is_new=True)
         self._permit(type_name, letter, index)
+        self._note_references(f"{type_name}/{id_}", index, EMPTY_INDEX)
         version = StoredVersion(type_name, id_, 1, method, unit.now, dumped, came_into_being=True)
         unit.write(version, resource_, index, None, None)
         return version
@@ -333,6 +336,7 @@ class ResourceStore:
         dumped, new = json_format.dump(resource_), before.content is None
         index = self._index(resource_, dumped, is_new=True)
         self._permit(type, "u", index)
+        self._note_references(f"{type}/{id}", index, before_index)
         version = StoredVersion(type, id, row.vid + 1, REVIVED if new else method, now, dumped, came_into_being=new)
         unit.write(version, resource_, index, row, before_index, past_index)
         return version
@@ -429,6 +433,12 @@ class ResourceStore:
             raise Forbidden(f"The token has no scope for this: system/{type_name}.{letter} is needed.")
         if index is not None and not search_engine.matches(self, type_name, index, queries):
             raise Forbidden(f"The token's scopes for {type_name}.{letter} do not cover this resource.")
+
+    def _note_references(self, place: str, index: IndexRows, before: IndexRows) -> None:
+        if index.refers and not self.grant.is_whole:
+            new = self._open_unit().new_references
+            for text in index.refers - before.refers:
+                new.setdefault(text, place)
 
     def enqueue(self, kind: str, payload: dict[str, Any], *, run_after: int | None = None) -> int:
         """Add a job in this transaction; workers see it when the transaction is committed."""

@@ -78,6 +78,8 @@ class UnitOfWork:
     touched: dict[tuple[str, str], None] = field(default_factory=dict)
     awaited: set[tuple[str, str]] = field(default_factory=set)
     """What a reference may only lead to where this unit stores it: who asks may not see what is there already."""
+    new_references: dict[str, str] = field(default_factory=dict)
+    """What a token with conditions newly refers to, and what refers to it first (hie.store.referring)."""
     watched: dict[str, dict[str, IndexRows]] = field(default_factory=dict)
     """Of some types what is written, by id: what conditional entries of a Bundle look for must not be among it."""
     looked: list[Looked] = field(default_factory=list)
@@ -245,6 +247,8 @@ class UnitOfWork:
     def _one_resource(self) -> Written | None:
         """Return what is written where it is one resource, and all that hangs together with it is in one statement."""
         if self._transaction is not None or len(self._pending) != 1 or self.parameters or self._versions:
+            return None
+        if self.awaited:
             return None
         ((place, written),) = self._pending.items()
         if contained.concerns(written) or len(self._references) > MOST_LOCKS_AT_ONCE:

@@ -249,6 +249,15 @@ WRITES: list[tuple[str, str, Any, dict[str, str]]] = [
         "POST", "Observation", NEW | {"subject": {"reference": "Patient?birthdate=1960-01-01"}})), {}),
     ("POST", "Observation", NEW | {"derivedFrom": [{"reference": "Observation/exam1/_history/9"}]}, {}),
     ("POST", "Observation", NEW | {"subject": {"reference": "Patient/f/_history/9"}}, {}),
+    *(("POST", "Observation", NEW | {"hasMember": [{"reference": to}]}, {}) for to in
+      ("Observation/exam2", "Observation/exam1/_history/2", "Observation/exam1/_history/3")),
+    ("POST", "Observation", NEW | {"performer": [{"reference": "Practitioner/h/_history/3"}]}, {}),
+    *(("POST", "Observation", NEW | {"subject": {"reference": to}}, {}) for to in
+      ("Patient/g", "Patient/g/_history/1", "Patient/f/_history/2", "Patient/f/_history/3")),
+    ("PATCH", "Observation/lab2", [{"op": "add", "path": "/hasMember", "value": [{"reference": "Observation/exam2"}]}],
+     {"Content_Type": "application/json-patch+json"}),
+    ("POST", "", _bundle("transaction", _entry("POST", "Observation", NEW | {
+        "hasMember": [{"reference": "Observation/exam2"}], "subject": {"reference": "Patient/f/_history/3"}})), {}),
     ("POST", "Patient/_search", "birthdate=1960-01-01", {"Content_Type": "application/x-www-form-urlencoded"}),
 ]  # fmt: skip
 

@@ -621,10 +621,21 @@ def test_a_dicom_file_that_says_somebody_else_than_its_sender_is_nobodys(fhir, p
     assert fhir.total("Media") == 0
 
 
-@pytest.mark.parametrize("scope", ["system/Patient.c", "system/Patient.r?_security=nobody"])
-def test_who_may_not_read_a_patient_learns_nothing_of_it_by_naming_it(client, fhir, patient, scope):
+def test_whom_the_conditions_of_a_token_hide_is_not_to_be_named_whatever_the_file_says(client, fhir, patient):
+    sender = client("system/Binary.c", "system/Task.rs", "system/Patient.r?_security=nobody")
+    told = set()
+    for named in (patient, "nobody"):
+        for elements in ({"PatientID": None}, {"PatientBirthDate": "20180203"}, {}):
+            answer = sender.post("Binary", dicom(**elements), Content_Type="application/dicom",
+                                 X_Security_Context=f"Patient/{named}")  # fmt: skip
+            told.add((answer.status, answer.json["issue"][0]["diagnostics"].replace(named, "it")))
+    assert [status for status, _ in told] == [400]
+    assert (fhir.total("Binary"), fhir.total("Media")) == (0, 0)
+
+
+def test_who_may_not_read_a_patient_learns_nothing_of_it_by_naming_it(client, fhir, patient):
     fhir.create({"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "P-7"}]})
-    sender = client("system/Binary.c", "system/Task.rs", scope)
+    sender = client("system/Binary.c", "system/Task.rs", "system/Patient.c")
     guesses = [{"PatientID": None}, {"PatientID": "P-9"}, {"PatientID": "P-7"},
                {"PatientBirthDate": "20180203"}, {"PatientSex": "M"}]  # fmt: skip
     told = set()

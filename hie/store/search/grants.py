@@ -96,6 +96,13 @@ def restriction(
     return holds if tables.is_past else and_(holds, *tables.live)
 
 
+def of_any_scope(store: ResourceStore, type_name: str) -> ColumnElement[bool]:
+    """Return the WHERE for rows of `resource` of one type that any scope of the token covers, by its conditions."""
+    asked = _of_queries(store.blind, type_name, store.grant.conditions(type_name) or ())
+    values = asked.values()
+    return asked.sql(sql_for(store.database.dialect, supply=lambda: next(values)))
+
+
 def restriction_then(store: ResourceStore, type_name: str, letter: str) -> ColumnElement[bool] | None:
     """Return the grant's WHERE for rows of `resource_history`, of which what they were is asked; None: no restriction.
 

@@ -1,0 +1,66 @@
+"""What a token may refer to: no error of a broken reference tells what its conditions hide. docs/adr/0022
+
+https://hl7.org/fhir/R4/references.html#literal
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, select
+
+from hie.errors import BrokenReference, OutcomeIssue
+from hie.fhir import references
+from hie.store.models import resource
+from hie.store.search.grants import of_any_scope
+
+if TYPE_CHECKING:
+    from hie.store.resources import ResourceStore
+    from hie.store.unit_of_work import UnitOfWork
+
+_IDS = select(resource.c.id).where(
+    resource.c.tenant == bindparam("tenant"), resource.c.type == bindparam("type"),
+    resource.c.id.in_(bindparam("ids", expanding=True)), resource.c.sealed.is_not(None),
+)  # fmt: skip
+
+
+def judge(store: ResourceStore, unit: UnitOfWork) -> None:
+    """See to it that new references to what the token's conditions do not cover are as those to nothing.
+
+    What the transaction writes itself may be referred to, and what the same resource referred to before.
+    """
+    hidden: dict[str, list[str]] = {}
+    for text, place in unit.new_references.items():
+        found = references.parse(text)
+        type_name, id_ = found.type, found.id
+        if found.kind != "relative" or type_name is None or id_ is None or "#" in text:
+            continue
+        conditions = store.grant.conditions(type_name)
+        if (type_name, id_) in unit.touched:
+            continue
+        if conditions:
+            hidden.setdefault(type_name, []).append(id_)
+        elif found.version is not None and store.grant.only_creates(type_name):
+            raise _unknown_version(place, text, f"{type_name}/{id_}")
+    for type_name, ids in hidden.items():
+        shown = _shown(store, unit, type_name, ids)
+        unit.awaited.update((type_name, id_) for id_ in ids if id_ not in shown)
+
+
+def _shown(store: ResourceStore, unit: UnitOfWork, type_name: str, ids: Sequence[str]) -> set[str]:
+    """Return those that a scope of the token for their type covers, whatever it allows."""
+    statement = _IDS.where(of_any_scope(store, type_name))
+    shown: set[str] = set()
+    for start in range(0, len(ids), 500):
+        parameters = {"tenant": store.tenant, "type": type_name, "ids": ids[start : start + 500]}
+        shown.update(unit.unflushed.execute(statement, parameters).scalars())
+    return shown
+
+
+def _unknown_version(place: str, text: str, target: str) -> BrokenReference:
+    """Refuse a version of what the token cannot meet: which versions there are would be told by what is taken."""
+    told = (f"{place} refers to a version, {text[:200]}, and the token has no scope that tells of "
+            f"{target.partition('/')[0]}: refer to {target}.")
+    issue = OutcomeIssue("not-found", told, place.partition("/")[0], source=place, target=text)
+    return BrokenReference(told, issues=[issue])
