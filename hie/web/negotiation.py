@@ -184,18 +184,19 @@ def preferences(prefer: str | None, default_return: str) -> Preferences:
 
     Clients do send unknown values: SMART's in JavaScript asks for return=presentation with each patch.
     """
-    return_, handling, respond_async = default_return, "strict", False
+    return_ = handling = ""
+    respond_async = False
     for part in re.split("[,;]", prefer or ""):
         name, equals, value = (one.strip() for one in part.partition("="))
         value = value.strip('"')
-        if name.lower() == "return" and equals:
-            return_ = _one_of(_RETURNS, value, return_)
+        if name.lower() == "return" and equals:  # of several the first counts
+            return_ = return_ or _one_of(_RETURNS, value)
         elif name.lower() == "handling" and equals:
-            handling = _one_of(_HANDLINGS, value, handling)
+            handling = handling or _one_of(_HANDLINGS, value)
         elif name.lower() == "respond-async":
             respond_async = True
-    return Preferences(return_, handling, respond_async)
+    return Preferences(return_ or default_return, handling or "strict", respond_async)
 
 
-def _one_of(known: tuple[str, ...], value: str, otherwise: str) -> str:
-    return next((one for one in known if one.lower() == value.lower()), otherwise)
+def _one_of(known: tuple[str, ...], value: str) -> str:
+    return next((one for one in known if one.lower() == value.lower()), "")

@@ -81,7 +81,10 @@ def scaled(prefix: str, number: Decimal, scale: Callable[[Decimal], float] = flo
         low, high = scale(number - width), nextafter(scale(number + width), inf)
     else:
         low, high = (scale(end) for end in datatypes.implicit_range(number))
-    return NumberValue(prefix, scale(number), low, high)
+    value = scale(number)
+    if high <= value:  # more digits than a double tells apart: the range must still hold the number itself
+        high = nextafter(value, inf)
+    return NumberValue(prefix, value, low, high)
 
 
 def where(value: NumberValue, hash_: Hash) -> Clause:

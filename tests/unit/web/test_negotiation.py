@@ -145,6 +145,8 @@ def test_preferences_are_read_and_unknown_ones_ignored():
     found = preferences("return=minimal; handling=lenient, wait=10", "representation")
     assert (found.return_, found.handling) == ("minimal", "lenient")
     assert preferences(None, "representation").return_ == "representation"
+    first = preferences("return=minimal, return=representation, handling=lenient, handling=strict", "representation")
+    assert (first.return_, first.handling) == ("minimal", "lenient")
     prefers = (None, "respond-async", "return=minimal, Respond-Async")
     assert [preferences(one, "minimal").respond_async for one in prefers] == [False, True, True]
 
