@@ -175,8 +175,10 @@ class Database:
                 return result
             except BaseException as error:
                 transaction.rollback()
-                if not retryable(error) or attempt == WRITE_ATTEMPTS - 1:
+                if not retryable(error):
                     raise
+                if attempt == WRITE_ATTEMPTS - 1:
+                    raise contended() from error
                 retry_pause(attempt)
         raise AssertionError("unreachable")  # pragma: no cover
 
@@ -273,6 +275,13 @@ def retryable(error: BaseException) -> bool:
     if isinstance(error, Again):
         return True
     return getattr(getattr(error, "orig", error), "sqlstate", None) in RETRIED
+
+
+def contended() -> Busy:
+    """Build the refusal of what met neighbours at every try; nothing of it was kept."""
+    busy = Busy("Others changed the same resources at every try; nothing was kept. Send it again.")
+    busy.headers["Retry-After"] = "1"
+    return busy
 
 
 def retry_pause(attempt: int) -> None:

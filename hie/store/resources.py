@@ -15,7 +15,7 @@ from hie.fhir.scopes import Grant
 from hie.fhir.search_parameters import extract
 from hie.store import erasure, index_runs, jobs, looking, referring, rows
 from hie.store.audit import AuditEntry
-from hie.store.database import WRITE_ATTEMPTS, Database, retry_pause, retryable
+from hie.store.database import WRITE_ATTEMPTS, Database, contended, retry_pause, retryable
 from hie.store.history import HistoryPage, history_page
 from hie.store.ids import new_id
 from hie.store.models import CREATED, DELETED, ERASED, REVIVED, UPDATED, resource, resource_history
@@ -219,8 +219,10 @@ class ResourceStore:
                 return result
             except BaseException as error:
                 unit.rollback()
-                if not retryable(error) or attempt == WRITE_ATTEMPTS - 1:
+                if not retryable(error):
                     raise
+                if attempt == WRITE_ATTEMPTS - 1:
+                    raise contended() from error
                 retry_pause(attempt)
         raise AssertionError("unreachable")  # pragma: no cover
 
@@ -393,6 +395,10 @@ class ResourceStore:
         places = [place(*target, self.blind) for target in targets]
         found = rows.referring(self._open_unit().writing(), self.tenant, places)
         return list(dict.fromkeys((row.type, row.id) for row in found if row.type not in rows.WITNESSES))
+
+    def foresee(self, places: Iterable[tuple[str, str]]) -> None:
+        """Say what the open transaction will change, so that it is locked in the order in which all lock."""
+        self._open_unit().foresee(places)
 
     def touched(self) -> frozenset[tuple[str, str]]:
         """Return what the open transaction has written or deleted so far."""

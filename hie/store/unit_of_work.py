@@ -65,6 +65,8 @@ class UnitOfWork:
     """Whether what is to change is read before the transaction begins; not where a neighbour changed it meanwhile."""
     now: int = 0
     _ahead: dict[tuple[str, str], rows.Current | None] = field(default_factory=dict)
+    _foreseen: tuple[tuple[str, str], ...] = ()
+    _absent: set[tuple[str, str]] = field(default_factory=set)  # of the foreseen those that are nowhere, and stay so
     _transaction: WriteTransaction | None = None
     _pending: dict[tuple[str, str], Written] = field(default_factory=dict)
     _spool: Spool | None = None  # new versions beyond MANY; only while there are pending ones
@@ -117,6 +119,8 @@ class UnitOfWork:
         """Return the same connection before what is buffered is stored: for reading what this unit has not touched."""
         if self._transaction is None:
             self._transaction = self.database.begin()
+            if self._foreseen:
+                self._absent = rows.hold(self._transaction.connection, self.tenant, self._foreseen)
             self._see_that_no_row_moved(self._transaction.connection)
         return self._transaction.connection
 
@@ -125,13 +129,25 @@ class UnitOfWork:
         """A connection for reading what this unit has not touched; no transaction is begun for it."""
         return self._transaction.connection if self._transaction is not None else self.database.connection()
 
+    def foresee(self, places: Iterable[tuple[str, str]]) -> None:
+        """Say what will be changed: of several on PostgreSQL all are locked when the transaction begins.
+
+        In an order of their own, two units with the same resources would wait for each other, until the database ends
+        one of them.
+        """
+        foreseen = tuple(places)
+        if len(foreseen) > 1 and self.database.dialect == "postgresql" and self._transaction is None:
+            self._foreseen = foreseen
+
     def to_change(self, type_name: str, id_: str) -> rows.Current | None:
         """Return a row that nobody else changes until this unit ends, or the unit must run again."""
         place = (type_name, id_)
-        if self._transaction is None and not self._pending and self.reads_ahead:
+        if self._transaction is None and not self._pending and self.reads_ahead and not self._foreseen:
             if place not in self._ahead:
                 self._ahead[place] = rows.current(self.unflushed, self.tenant.id, type_name, id_)
             return self._ahead[place]
+        if place in self._absent and place not in self.touched:
+            return None
         must_flush = place in self.touched or len(self._pending) >= MANY
         return self._locked(self.writing() if must_flush else self.beginning(), type_name, id_)
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+from hie.store.database import Again
 from tests.builders import SYSTEM, bundle, observation, patient, post, practitioner
 
 
@@ -66,3 +67,32 @@ def test_a_delete_and_a_reference_to_it_never_both_succeed(fhir):
 
         deleted, referred = at_once(2, act)
         assert (deleted.status, referred.status) in ((200, 400), (409, 201))
+
+
+def test_transactions_that_change_the_same_in_other_orders_do_not_wait_in_a_circle(fhir, monkeypatch):
+    monkeypatch.setattr("hie.store.database.WRITE_ATTEMPTS", 2)
+    monkeypatch.setattr("hie.store.resources.WRITE_ATTEMPTS", 2)
+    ids = [fhir.create(patient("Before"))["id"] for _ in range(2)] + ["new-a", "new-b"]
+
+    def send(number):
+        order = ids if number % 2 else ids[::-1]
+        entries = [{"resource": patient(f"Name{number}", id=id_), "request": {"method": "PUT", "url": f"Patient/{id_}"}}
+                   for id_ in order]
+        return fhir.post("", bundle(*entries))
+
+    assert Counter(answer.status for answer in at_once(12, send)) == {200: 12}
+    names = {one["name"][0]["family"] for one in fhir.get("Patient").resources()}
+    assert len(names) == 1  # each time all of them, by one sender
+    assert fhir.get("Patient/new-a").vid == "12"
+
+
+def test_who_meets_a_neighbour_at_every_try_is_told_to_send_it_again(fhir, monkeypatch):
+    def met(*_):
+        raise Again("A neighbour was quicker.")
+
+    monkeypatch.setattr("hie.store.unit_of_work.UnitOfWork.finish", met)
+    monkeypatch.setattr("hie.store.unit_of_work.UnitOfWork.commit_one", lambda *_: False)
+    monkeypatch.setattr("hie.store.resources.retry_pause", lambda _: None)
+    answer = fhir.post("Patient", patient())
+    answer.refused(503, "transient")
+    assert answer.headers["Retry-After"] == "1"
