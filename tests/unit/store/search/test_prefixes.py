@@ -76,7 +76,7 @@ def test_a_quantity_stands_to_the_value_as_its_prefix_says(
 
 
 @pytest.mark.proves("prefix:eq", "prefix:ne")
-@pytest.mark.parametrize("text", ["27.719847352410905", "-27.719847352410905", "123456789012345678901234567890", "5e-324"])
+@pytest.mark.parametrize("text", ["27.719847352410905", "-27.719847352410905", "123456789012345678901234567", "5e-324"])
 def test_a_number_of_more_digits_than_a_double_has_is_found_by_itself(bind: Bind, text: str) -> None:
     length = {"value": JsonDecimal(text), "system": "http://unitsofmeasure.org", "code": "h"}
     write(bind(), [{"resourceType": "Encounter", "id": "a", "length": length, "status": "finished"}])
