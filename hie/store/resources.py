@@ -209,6 +209,7 @@ class ResourceStore:
                 result = work(self._within(unit))
                 if unit.new_references:
                     referring.judge(self, unit)
+                unit.remember()
                 if self.database.dialect == "postgresql" and self._commit_one(unit, result):
                     return result
                 self._finish(unit)
@@ -325,7 +326,7 @@ class ResourceStore:
         before = open_versions(unit.unflushed, self.keys, [row])[0]
         before_index = past_index = EMPTY_INDEX
         if before.content is not None:
-            before_index, past_index = self._index_before(parsed(before))
+            before_index, past_index = self._index_before(before)
             self._permit(type, "u", before_index)  # before the version is told
         check_version(type, id, if_match, row)
         if only_new and before.content is not None:
@@ -363,7 +364,7 @@ class ResourceStore:
             check_version(type, id, if_match, row)
             return None
         before = open_versions(unit.unflushed, self.keys, [row])[0]
-        before_index, past_index = self._index_before(parsed(before))
+        before_index, past_index = self._index_before(before)
         self._permit(type, "d", before_index)  # before the version is told
         check_version(type, id, if_match, row)
         version = StoredVersion(type, id, row.vid + 1, DELETED, max(unit.now, row.updated + 1000), None)
@@ -419,8 +420,13 @@ class ResourceStore:
         resource_ = served(content, id, 1, self._open_unit().now)
         return search_engine.Unstored(id, self._index(resource_, is_new=True), extract(resource_))
 
-    def _index_before(self, content: dict[str, Any]) -> tuple[IndexRows, IndexRows]:
+    def _index_before(self, version: StoredVersion) -> tuple[IndexRows, IndexRows]:
         """Return what may stand in the index, also what parameters left that are being removed; and what is kept."""
+        words, stored = self.keys.content_words, version.content or b"{}"
+        known = self.keys.indexed.take(version.type, stored, self.base_url, words=words)
+        if known is not None:
+            return known, known
+        content = parsed(version)
         index, moving = self._index(content), moving_rows(content, self.blind, self.base_url)
         past_index = index
         if moving is not None:

@@ -12,6 +12,7 @@ from hie.store.audit import AuditKeys
 from hie.store.crypto import NONCE, Blind, SealBroken
 from hie.store.keys import DataKeys, KeyManagement
 from hie.store.known_parameters import KnownParameters
+from hie.store.search.indexed import Indexed
 
 DEFAULT_TENANT = 1
 
@@ -31,6 +32,7 @@ class Tenant:
             management.derive(tenant_id, "audit-sealing"), management.derive(tenant_id, "audit-chain"), self.blind
         )
         self.parameters = KnownParameters()
+        self.indexed = Indexed()
         self._text_cipher = AESGCM(management.derive(tenant_id, "cursor"))
 
     def seal_text(self, text: str) -> str:

@@ -236,6 +236,15 @@ class UnitOfWork:
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
+    def remember(self) -> None:
+        """Remember what the one resource is found by that is written, not those of Bundles: there are too many."""
+        if len(self._pending) == 1 and len(self.touched) == 1:
+            ((_, written),) = self._pending.items()
+            version, content = written.version, written.version.content
+            if content is not None:
+                words = self.tenant.content_words
+                self.tenant.indexed.keep(version.type, content, self.base_url, written.index, words=words)
+
     def commit_one(self, entry: AuditEntry) -> bool:
         """Store, check and commit at once where the whole is one resource; False: it has to be done in steps."""
         written = self._one_resource() if self.wrote else None
