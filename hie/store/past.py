@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Connection, and_, delete, select
 
 from hie.errors import IntegrityFailure
-from hie.store import by_key
+from hie.store import by_key, sqlite_rows
 from hie.store.models import DELETED, ERASED, date_past, number_past, past_version, resource, resource_history
 from hie.store.opening import open_versions, parsed
 from hie.store.prepared import driver_of
@@ -74,7 +74,10 @@ def _keep_sqlite(
     run(_insert("past_version", _COLUMNS, "?"), [_values(one) for one in live])
     tokens = [(hash_, one.key, one.vid) for one in live for hash_ in one.found_by.tokens]
     tokens.sort()
-    run(f"INSERT {conflict} INTO token_past (hash, key, vid) VALUES (?,?,?)", tokens)
+    if conflict:
+        run(f"INSERT {conflict} INTO token_past (hash, key, vid) VALUES (?,?,?)", tokens)
+    else:
+        sqlite_rows.insert(driver_of(connection), "token_past (hash, key, vid)", tokens)  # few statements for many rows
     if dates:
         run(_insert("date_past", _DATES, "?"), dates)
     if numbers:

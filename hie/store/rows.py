@@ -166,18 +166,20 @@ def _change_sqlite(driver: Any, tenant: int, changed: list[tuple[Written, Curren
         "WHERE key=?",
         [(*resource_values(tenant, row.key, w)[4:], row.key) for w, row in changed],
     )
-    gone: list[tuple[int, int]] = []
     tokens: list[tuple[int, int]] = []
     for w, row in changed:
         before = set(w.replaced_index.tokens) if w.replaced_index else set()
-        gone += [(hash_, row.key) for hash_ in before.difference(w.index.tokens)]
+        if gone := before.difference(w.index.tokens):
+            driver.execute(_TAKE_TOKENS, (json.dumps(sorted(gone)), row.key))
         tokens += [(row.key, hash_) for hash_ in set(w.index.tokens).difference(before)]
-    if gone:
-        run("DELETE FROM token WHERE hash=? AND key=?", gone)
     sqlite_rows.insert(driver, TOKEN, tokens)
     sqlite_rows.exchange(driver, DATES, [(row.key, w.index.dates) for w, row in changed])
     sqlite_rows.exchange(driver, NUMBERS, [(row.key, w.index.numbers) for w, row in changed])
     sqlite_rows.exchange(driver, LINKS, [(row.key, w.index.links) for w, row in changed])
+
+
+#: One step for all tokens of a resource: the driver gives up Python's lock at each.
+_TAKE_TOKENS = "DELETE FROM token WHERE hash IN (SELECT value FROM json_each(?)) AND key = ?"
 
 
 def _insert_side_rows(driver: Any, indexed: Sequence[tuple[int, IndexRows]]) -> None:

@@ -72,7 +72,7 @@ def _of_index(indexed: Iterable[tuple[int, IndexRows]]) -> Iterator[_Insert]:
 
 
 def insert(driver: Any, target: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows whose keys are known; the key comes first."""
+    """Insert rows that are known whole."""
     for text, values in _inserts(target, rows):
         driver.execute(text, values)
 
