@@ -1,9 +1,10 @@
 """One new resource on PostgreSQL, stored and committed with its audit record by one message.
 
 What usually happens in four round trips (BEGIN with the locks, the rows, the record, COMMIT) is sent as one text of
-several statements. What would have been looked at in between is asked inside: where a target of a reference is not
-there, or search parameters have changed since the index rows were made, the statement fails by a division by zero,
-nothing is kept, and the way in steps finds out what is wrong. The same for a change: hie.store.change_at_once.
+several statements, which PostgreSQL executes as one transaction. What would have been looked at in between is asked
+inside: where a target of a reference is not there, or search parameters have changed since the index rows were made,
+the statement fails by a division by zero, nothing is kept, and the way in steps finds out what is wrong. The same for a
+change: hie.store.change_at_once.
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT
 """
 
@@ -100,8 +101,7 @@ class NewResource:
         resource = one_values(self.tenant, self.written, self.targets).values()
         given = [*resource, self.version, *(record[name] for name in AUDIT)]
         return "; ".join([
-            "BEGIN", f"SELECT pg_current_xact_id(){held}", *key_statements(self.keys), execute("hie_store_one", given),
-            "COMMIT",
+            f"SELECT pg_current_xact_id(){held}", *key_statements(self.keys), execute("hie_store_one", given)
         ])
 
 

@@ -124,7 +124,7 @@ class ChangedResource:
         before it began, so the row is locked by one of its own: the transaction has its number from then on, and what
         indexed the resource anew meanwhile is seen.
         """
-        statements = ["BEGIN", execute(_LOCK, (self.row.key, self.row.vid)), *key_statements(self.keys)]
+        statements = [execute(_LOCK, (self.row.key, self.row.vid)), *key_statements(self.keys)]
         if self.locks:
             statements.append("SELECT " + ", ".join(f"pg_advisory_xact_lock_shared({n:d})" for n in self.locks))
         if self.freed is not None:
@@ -132,7 +132,7 @@ class ChangedResource:
         statements.append(execute(_STORE, [*self._values(), self.version, *(record[name] for name in AUDIT)]))
         if self.freed is not None:
             statements.append(execute(_FREE, (self.freed[1], self.tenant)))
-        return "; ".join([*statements, "COMMIT"])
+        return "; ".join(statements)
 
     def _values(self) -> list[Any]:
         past: IndexRows | None = self.written.past_index

@@ -467,7 +467,11 @@ _PREPARED = "SELECT name FROM pg_prepared_statements WHERE name = ANY(%s::text[]
 
 
 class PostgresWriter:
-    """Each thread has its own connection and audit chain."""
+    """Each thread has its own connection for transactions in steps, and audit chains.
+
+    Messages go by the thread's connection for reading: each is a whole transaction, so that none is open when it reads,
+    and PostgreSQL needs half as many processes, which know what they are asked.
+    """
 
     def __init__(self, database: Database, audit_keys: dict[int, AuditKeys]) -> None:
         self._database, self._audit_keys = database, audit_keys
@@ -493,8 +497,6 @@ class PostgresWriter:
     def _hold(self) -> Connection:
         connection = self._database.connections.hold(self._held)
         self._held.stream = AuditStream(self._audit_keys)
-        self._held.prepared = set()
-        self._held.used = 0.0
         return connection
 
     def commit_one(self, message: Message, entry: AuditEntry) -> bool:
@@ -503,49 +505,65 @@ class PostgresWriter:
         One that was not used for a while may have been closed by a server that was started anew; it is asked first,
         when nothing is at stake yet.
         """
-        connection = self._there()
-        stream: AuditStream = self._held.stream
-        (row,), end = stream.rows([entry])
-        driver = driver_of(connection)
-        if not self._held.prepared.issuperset(message.statements) and not self._prepare(driver, message):
+        sender = self._sender()
+        (row,), end = sender.stream.rows([entry])
+        if not sender.prepared.issuperset(message.statements) and not sender.prepare(message):
             return False
         try:
-            libpq().execute(driver, message.text(row))
+            libpq().execute(sender.driver, message.text(row))
         except BaseException as error:
-            if is_lost(connection):
-                raise
-            _roll_back(driver, self._held)
-            if getattr(error, "sqlstate", None) == message.refused:
-                return False
+            if not is_lost(sender.connection):
+                sender.prepared.clear()  # it may be one of them that is not there any more
+                if getattr(error, "sqlstate", None) == message.refused:
+                    return False
             raise
-        self._held.used = time.monotonic()
-        stream.advance(end)
+        sender.used = time.monotonic()
+        sender.stream.advance(end)
         entry.recorded = True
         return True
 
-    def _there(self) -> Connection:
+    def _sender(self) -> _Sender:
         """Return this thread's connection, or a new one where it went away."""
-        connection: Connection | None = getattr(self._held, "connection", None)
-        if connection is not None and not is_lost(connection):
-            if time.monotonic() - self._held.used <= RECENT_SECONDS:
-                return connection
-            try:
-                driver_of(connection).execute("SELECT")
-                return connection
-            except Exception:
-                if not is_lost(connection):
-                    raise
-        return self._hold()
+        connection = self._database.connection()
+        sender: _Sender | None = getattr(self._held, "sender", None)
+        if sender is None or sender.connection is not connection:
+            sender = self._held.sender = _Sender(connection, AuditStream(self._audit_keys))
+        if time.monotonic() - sender.used <= RECENT_SECONDS:
+            return sender
+        try:
+            sender.driver.execute("SELECT")
+            return sender
+        except Exception:
+            if not is_lost(connection):
+                raise
+        sender = self._held.sender = _Sender(self._database.connection(), AuditStream(self._audit_keys))
+        return sender
 
-    def _prepare(self, driver: Any, message: Message) -> bool:
+
+class _Sender:
+    """What a thread sends messages by: a connection, the chain of their audit records, and what is prepared there."""
+
+    __slots__ = ("connection", "prepared", "stream", "used")
+
+    def __init__(self, connection: Connection, stream: AuditStream) -> None:
+        self.connection, self.stream = connection, stream
+        self.prepared: set[str] = set()
+        self.used = 0.0
+
+    @property
+    def driver(self) -> Any:
+        return driver_of(self.connection)
+
+    def prepare(self, message: Message) -> bool:
         """Prepare the statements for this connection; False where texts do not mean there what is written here."""
+        driver = self.driver
         if driver.info.parameter_status("standard_conforming_strings") != "on":
             return False
         there = {row[0] for row in driver.execute(_PREPARED, [list(message.statements)])}
         for name, statement in message.statements.items():
             if name not in there:
                 driver.execute(statement)
-            self._held.prepared.add(name)
+            self.prepared.add(name)
         return True
 
 
@@ -568,7 +586,6 @@ class _PostgresTransaction(WriteTransaction):
         finally:
             self._open = False
         stream.advance(end)
-        self._held.used = time.monotonic()
         for committed in entries:
             committed.recorded = True
 
@@ -577,9 +594,4 @@ class _PostgresTransaction(WriteTransaction):
             return
         self._open = False
         if not is_lost(self.connection):
-            _roll_back(driver_of(self.connection), self._held)
-
-
-def _roll_back(driver: Any, held: Any) -> None:
-    driver.execute("ROLLBACK")
-    held.prepared.clear()  # after a ROLLBACK psycopg may deallocate every statement
+            driver_of(self.connection).execute("ROLLBACK")

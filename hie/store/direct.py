@@ -83,12 +83,12 @@ class Direct:
 
 
 def execute(driver: Any, text: str) -> None:
-    """Execute several statements, of which the last returns no rows; the errors are psycopg's.
+    """Execute several statements as one transaction; the errors are psycopg's, and nothing is kept where there is one.
 
-    The server passes over what comes after a statement that fails.
+    https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT
     """
     result = driver.pgconn.exec_(text.encode())
-    if result.status != ExecStatus.COMMAND_OK:
+    if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
         raise _error(driver.pgconn, result)
 
 

@@ -61,6 +61,15 @@ def test_a_resource_is_kept_whole_with_its_audit_record(store: Store, bind: Bind
     assert records[1].entity != 0
 
 
+def test_a_thread_reads_and_sends_messages_on_one_connection(store: Store, bind: Bind, answers: list[bool]) -> None:
+    bind().transact(lambda inside: inside.update("Patient", "p1", patient(family="Jones")))
+    bind().transact(lambda inside: inside.delete("Patient", "p1"))
+    assert answers == [True, True]
+    with pytest.raises(Gone):
+        bind().read("Patient", "p1")
+    assert store.database.engine.pool.checkedout() == 1  # type: ignore[attr-defined]
+
+
 def test_a_target_that_is_not_there_is_told_and_nothing_kept(store: Store, bind: Bind, answers: list[bool]) -> None:
     bound = bind()
     with pytest.raises(BrokenReference) as refused:
