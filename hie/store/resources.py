@@ -422,10 +422,11 @@ class ResourceStore:
 
     def _index_before(self, version: StoredVersion) -> tuple[IndexRows, IndexRows]:
         """Return what may stand in the index, also what parameters left that are being removed; and what is kept."""
-        words, stored = self.keys.content_words, version.content or b"{}"
-        known = self.keys.indexed.take(version.type, stored, self.base_url, words=words)
-        if known is not None:
-            return known, known
+        if self.grant.is_whole:  # else what it referred to is asked for, which is not remembered
+            words, stored = self.keys.content_words, version.content or b"{}"
+            known = self.keys.indexed.take(version.type, stored, self.base_url, words=words)
+            if known is not None:
+                return known, known
         content = parsed(version)
         index, moving = self._index(content), moving_rows(content, self.blind, self.base_url)
         past_index = index

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from psycopg.errors import UniqueViolation
 from sqlalchemy import Table, event, func, select, text
 
-from hie.errors import BrokenReference, Gone, Referenced
+from hie.errors import BrokenReference, Busy, Gone, Referenced
 from hie.fhir import json_format
 from hie.store import at_once, unit_of_work
 from hie.store.check import check
@@ -244,8 +244,9 @@ def test_a_connection_that_was_not_used_for_a_while_is_asked_first(
 
 
 def test_an_id_that_is_taken_meanwhile_is_not_written_over(store: Store, bind: Bind, answers: list[bool]) -> None:
-    with pytest.raises(UniqueViolation):
+    with pytest.raises(Busy) as refused:
         create(bind(), patient(), "p1")
+    assert isinstance(refused.value.__cause__, UniqueViolation)
     create(bind(), observation("Patient/p1"))
     assert answers == [True]
     assert check(store).problems == []

@@ -76,6 +76,13 @@ def test_what_was_refused_or_is_of_another_address_is_not_taken_for_what_is_stor
     assert check(store).problems == []
 
 
+def test_a_token_with_conditions_may_leave_a_reference_that_a_resource_had(bind: Bind) -> None:
+    written(bind(), patient(), "p1")
+    written(bind(), observation("Patient/p1", value=1), "o1")
+    written(bind("system/Observation.cruds", "system/Patient.r?gender=male"), observation("Patient/p1", value=2), "o1")
+    assert bind().read("Observation", "o1").vid == 2
+
+
 def test_no_text_is_remembered_and_rows_are_taken_once() -> None:
     memory = Indexed()
     memory.keep("Patient", b"content", "", ROWS, words=False)
