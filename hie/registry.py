@@ -53,6 +53,9 @@ class Operation:
     types: frozenset[str] | None = None
     parameters: tuple[Parameter, ...] = ()
     affects_state: bool = False
+    is_done_once: bool = False
+    """A worker does not do again what another left half done: it may have stored something that would be there twice.
+    So it is with all that affect state."""
     takes_search: bool = False
     """Its parameters are search parameters, which the function reads itself: none is known to this record."""
     takes_body: frozenset[str] = frozenset()

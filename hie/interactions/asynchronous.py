@@ -182,7 +182,7 @@ def perform(payload: dict[str, Any], ctx: Context) -> None:
             raise  # it is tried again; `gave_up` tells when no try is left
         _refuse(asked, refused, mine)
         return
-    if not mine.store.entry.recorded:  # otherwise the answer was kept with what was written
+    if not mine.store.entry.recorded or request.interaction not in _ONE_TRANSACTION:  # else kept with what was written
         _keep(asked, answer, mine, may_be_refused=not once)
 
 
@@ -240,7 +240,7 @@ def _is_done_once(request: FhirRequest, ctx: Context) -> bool:
     if request.interaction == "batch":
         return True
     operation = ctx.registry.operation(request.operation, request.type) if request.operation else None
-    return operation is not None and operation.affects_state
+    return operation is not None and (operation.affects_state or operation.is_done_once)
 
 
 def _of_client(asked: Asked, kept: dict[str, Any], ctx: Context) -> Context:

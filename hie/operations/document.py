@@ -109,4 +109,5 @@ OPERATION = Operation(
     function=document,
     definition="http://hl7.org/fhir/OperationDefinition/Composition-document",
     parameters=standard_parameters("document@Composition"),
+    is_done_once=True,
 )

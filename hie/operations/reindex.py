@@ -32,19 +32,23 @@ def reindex(request: FhirRequest, ctx: Context) -> FhirResponse:
     if request.id is not None:
         return _one(request, ctx)
 
-    def start(store: ResourceStore) -> int:
-        return store.start_index_run([request.type] if request.type else [])
+    def start(store: ResourceStore) -> FhirResponse:
+        number = store.start_index_run([request.type] if request.type else [])
+        found = index_runs.find(store.connection(), store.keys, number)
+        return _answer([] if found is None else [found], ctx.within(store))
 
-    number = ctx.store.transact(start)
-    found = index_runs.find(ctx.store.connection(), ctx.store.keys, number)
-    return _answer([] if found is None else [found], ctx)
+    return ctx.store.transact(start)
 
 
 def _one(request: FhirRequest, ctx: Context) -> FhirResponse:
     type_name, id_ = request.instance
-    if not ctx.store.transact(lambda store: store.index_anew(type_name, id_)):
-        raise NotFound(f"{type_name}/{id_} is not known here, or was deleted.", expression=type_name)
-    return FhirResponse(200, outcome.dump([outcome.information(f"{type_name}/{id_} was indexed anew.")]))
+
+    def anew(store: ResourceStore) -> FhirResponse:
+        if not store.index_anew(type_name, id_):
+            raise NotFound(f"{type_name}/{id_} is not known here, or was deleted.", expression=type_name)
+        return FhirResponse(200, outcome.dump([outcome.information(f"{type_name}/{id_} was indexed anew.")]))
+
+    return ctx.store.transact(anew)
 
 
 def _told(request: FhirRequest, ctx: Context) -> FhirResponse:

@@ -83,7 +83,8 @@ def finish(store: ResourceStore, asked: Asked, result: bytes, most: int | None =
     sealed = _sealed(store, asked, result)
     if most is not None and kept(store, asked.client).size + len(sealed) > most:
         return False
-    store.database.write(lambda connection: connection.execute(_finished(store, asked, sealed)), store.entry)
+    entry = None if store.entry.recorded else store.entry  # that of an operation was committed with what it wrote
+    store.database.write(lambda connection: connection.execute(_finished(store, asked, sealed)), entry)
     return True
 
 
