@@ -19,7 +19,7 @@ from hie.fhir.json_format import Fragment
 from hie.fhir.resource import parse_json, validated
 from hie.fhir.routes import SEARCHES, escaped, parse, parse_query
 
-_NOT_INSIDE = frozenset({"transaction", "capabilities", "delete-history", "async-status", "async-cancel"})
+_NOT_INSIDE = frozenset({"transaction", "delete-history", "async-status", "async-cancel"})
 _WITH_RESOURCE = frozenset({"create", "update", "patch"})
 #: Where the criteria of a conditional entry stand.
 _CRITERIA = {"create": "http.If-None-Exist", "update": "http.url", "patch": "http.url", "delete": "http.url"}

@@ -102,3 +102,22 @@ def test_urls_may_begin_with_the_base_or_a_slash(fhir):
     statuses = [row["response"]["status"] for row in answer.entries()]
     assert statuses[:3] == ["200 OK"] * 3
     assert statuses[3].startswith("40")
+
+
+@pytest.mark.parametrize("type_", ["batch", "transaction"])
+def test_a_bundle_asks_what_the_server_can_as_any_other_request(client, fhir, nobody, type_):
+    """A batch may hold any interaction, and what a server can is told anybody; in a transaction it is one more GET."""
+    narrow = client("system/Patient.rs")
+    rows = narrow.post("", bundle(
+        entry("GET", "metadata"), entry("GET", "metadata?mode=terminology&_elements=name"),
+        entry("HEAD", "metadata"), type_=type_)).entries()
+    assert rows[0]["resource"] == nobody.get("metadata").json
+    assert (rows[1]["resource"]["resourceType"], "codeSystem" in rows[1]["resource"]) == (
+        "TerminologyCapabilities", False)
+    assert "resource" not in rows[2]
+    wrong = bundle(entry("GET", "metadata?mode=x"), type_=type_)
+    if type_ == "batch":
+        assert narrow.post("", wrong).entries()[0]["response"]["status"] == "400 Bad Request"
+    else:
+        narrow.post("", wrong).refused(400, "invalid", "Bundle.entry[0].request.url")
+    assert fhir.post("", bundle(entry("POST", "metadata"), type_="batch")).entries()[0]["response"]["status"][:3] == "405"

@@ -202,6 +202,13 @@ def test_queries_come_in_bodies_too(fhir, record):
     ("mutation { id }", 400, "not-supported", "mutation"),
     ("type A { b: C }", 400, "invalid", "types"),
     ("{ nothing }", 400, "invalid", "no element nothing"),
+    ("{ contact { name { nothing } } }", 400, "invalid", "HumanName has no element nothing"),
+    ("{ contact { gender { x } } }", 400, "invalid", "plain value"),
+    ("{ generalPractitioner { resource { ... on Practitioner { nothing } } } }", 400, "invalid", "nothing"),
+    ("{ generalPractitioner { resource(type: Practitioner) { nothing } } }", 400, "invalid", "nothing"),
+    ("{ contained { ... on Organization { name { x } } } }", 400, "invalid", "plain value"),
+    ("{ ObservationList(_reference: patient) { nothing } }", 400, "invalid", "nothing"),
+    ("{ ObservationConnection(_reference: patient) { edges { resource { nothing } } } }", 400, "invalid", "nothing"),
     ("{ name }", 400, "invalid", "has fields"),
     ("{ gender { x } }", 400, "invalid", "plain value"),
     ("{ gender(x: 1) }", 400, "invalid", "no list"),
@@ -225,6 +232,13 @@ def test_queries_come_in_bodies_too(fhir, record):
 def test_what_cannot_be_answered_is_refused(fhir, query, status, code, text):
     person = fhir.create(patient(name=[{"use": "usual"}, {"use": "old"}]))["id"]
     fhir.get(f"Patient/{person}/$graphql?query={quote(query)}").refused(status, code, text=text)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_field_that_nothing_has_is_told_where_nothing_is_found_too(fhir):
+    for query in ("{ PatientList(name: x) { nothing } }", "{ Patient(id: x) { name { nothing } } }",
+                  "{ PatientConnection(name: x) { edges { resource { nothing } } } }"):
+        fhir.get(f"$graphql?query={quote(query)}").refused(400, "invalid", text="nothing")
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

@@ -342,7 +342,6 @@ REFUSED = {
                                     "Bundle.entry[1].request.url"),
     "one fullUrl twice": ([post(patient(), P), post(patient(), P)], 400, None, None),
     "a transaction inside": ([entry("POST", "", bundle())], 400, None, None),
-    "the capabilities inside": ([entry("GET", "metadata")], 400, "not-supported", "Bundle.entry[0].request.url"),
     "an unknown operation": ([entry("POST", "Patient/$nothing", parameters())], 404, "not-found",
                              "Bundle.entry[0].request.url"),
     "a read of nothing": ([post(patient()), entry("GET", "Patient/nobody")], 404, "not-found", None),

@@ -8,19 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any
 
 from hie.context import Context
-from hie.errors import FhirError, Forbidden, Gone, InvalidRequest, NotFound, TooCostly
+from hie.errors import FhirError, Forbidden, Gone, NotFound, TooCostly
 from hie.fhir import facts, json_format, references
-from hie.fhir.fhirpath import Compiled, FhirPathError, Watch, compile_once, model
+from hie.fhir.fhirpath import Compiled, FhirPathError, Watch, compile_once
 from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.fhir.paging import CURSOR
 from hie.fhir.routes import checked_id
 from hie.fhir.search_parameters import IndexValues
 from hie.operations.graphql.answer import Cell, Row, lift, place
-from hie.operations.graphql.document import Field, On, Selection
+from hie.operations.graphql.checking import check, check_found, element, invalid, merged, properties, searched
+from hie.operations.graphql.document import Field, Selection
 from hie.store.search import query as search_query
 from hie.store.search.cursors import Cursors
 from hie.store.search.index import reference_walk
@@ -56,20 +56,6 @@ def resource_node(resource: Mapping[str, Any]) -> Node:
     return Node(str(resource["resourceType"]), resource, resource)
 
 
-@cache
-def properties(type_name: str) -> dict[str, tuple[str, bool]]:
-    """Give the JSON properties of a type: each one's type, and whether it is a list."""
-    found: dict[str, tuple[str, bool]] = {}
-    for child in model.children(type_name).values():
-        for name, form in child.forms:
-            found[name] = (form, child.is_list)
-            if model.is_primitive(form):
-                found[f"_{name}"] = ("Element", child.is_list)
-    if model.is_resource(type_name):
-        found["resourceType"] = ("code", False)
-    return found
-
-
 @dataclass(slots=True)
 class Execution:
     """One query on its way; `errors` are what is missing in the answer, and why."""
@@ -92,12 +78,15 @@ class Execution:
     def of_system(self, selections: Sequence[Selection]) -> Row:
         """Answer a query of the system: reads and searches."""
         row: Row = {}
-        for one in _merged("Query", selections):
+        for one in merged("Query", selections):
+            _check_root(one)
+        for one in merged("Query", selections):
             self._put_cell(row, one, self._root(one))
         return row
 
     def of_resource(self, resource: Mapping[str, Any], selections: Sequence[Selection]) -> Row:
         """Answer a query of one resource."""
+        check(str(resource["resourceType"]), selections)
         return self._select([resource_node(resource)], selections)[0]
 
     def _root(self, one: Field) -> Cell:
@@ -106,19 +95,19 @@ class Execution:
         try:
             if one.name in facts.RESOURCE_TYPES:
                 return Cell(self._select(self._one(one), one.selections))
-            type_name, kind = _searched(one.name)
+            type_name, kind = searched(one.name)
             if type_name is not None:
                 return self._searched(one, type_name, kind, ())
         except (Forbidden, NotFound, Gone) as error:
             self._missing(error, one.key)
             return Cell()
-        raise _invalid(f"The system has no field {one.name[:80]}; it has each resource type, such as Patient(id: …), "
+        raise invalid(f"The system has no field {one.name[:80]}; it has each resource type, such as Patient(id: …), "
                        "PatientList(…) and PatientConnection(…).")
 
     def _one(self, one: Field) -> list[Node]:
         id_ = one.arguments.get("id")
         if set(one.arguments) != {"id"} or not isinstance(id_, str):
-            raise _invalid(f"{one.name} takes one argument, id; {one.name}List searches.")
+            raise invalid(f"{one.name} takes one argument, id; {one.name}List searches.")
         checked_id(id_, one.name)
         self._fetch(1)
         return [resource_node(json_format.parse(self.ctx.store.read(one.name, id_).content or b"{}"))]
@@ -136,13 +125,13 @@ class Execution:
             by_type.setdefault(node.type, []).append(number)
         for type_name, numbers in by_type.items():
             some, their_rows = [nodes[n] for n in numbers], [rows[n] for n in numbers]
-            for one in _merged(type_name, selections):
+            for one in merged(type_name, selections):
                 self._fill(type_name, some, their_rows, one)
         return rows
 
     def _fill(self, type_name: str, nodes: list[Node], rows: list[Row], one: Field) -> None:
         self._spend(len(nodes))
-        referring, kind = _searched(one.name)
+        referring, kind = searched(one.name)
         if one.name == "__typename":
             for row in rows:
                 place(row, one.key, Cell([type_name]))
@@ -154,14 +143,7 @@ class Execution:
             self._elements(type_name, nodes, rows, one)
 
     def _elements(self, type_name: str, nodes: list[Node], rows: list[Row], one: Field) -> None:
-        known = properties(type_name).get(one.name)
-        if known is None:
-            raise _invalid(f"{type_name} has no element {one.name[:80]}.")
-        form, is_list = known
-        plain = model.is_primitive(form) or form.startswith("System.") or form == "xhtml"
-        if plain == bool(one.selections):
-            told = "is a plain value and has no fields" if plain else "has fields, some of which must be selected"
-            raise _invalid(f"{type_name}.{one.name} {told}.")
+        form, is_list, plain = element(type_name, one)
         found = [self._items(node, one, form, is_list=is_list) for node in nodes]
         below = [Node(_type_of(item, form), item, node.root) for node, items in zip(nodes, found, strict=True)
                  for item in items]
@@ -176,7 +158,7 @@ class Execution:
         if "flatten" in one.directives:
             for below in shown:
                 if not isinstance(below, dict):
-                    raise _invalid(f"@flatten stands at {one.name}, which has no fields to flatten.")
+                    raise invalid(f"@flatten stands at {one.name}, which has no fields to flatten.")
                 lift(row, below)
             return
         single = "singleton" in one.directives
@@ -196,7 +178,7 @@ class Execution:
         value = node.value.get(one.name) if isinstance(node.value, Mapping) else None
         items = [] if value is None else list(value) if isinstance(value, list) else [value]
         if one.arguments and not is_list:
-            raise _invalid(f"{one.name} is no list, so it takes no arguments.")
+            raise invalid(f"{one.name} is no list, so it takes no arguments.")
         items = [item for item in items if item is not None and self._holds(item, one, form)]
         offset, count = _number(one, "_offset", 0), _number(one, "_count", len(items))
         items = items[offset : offset + count]
@@ -214,10 +196,10 @@ class Execution:
                 except FhirPathLimit as error:
                     raise TooCostly(f"fhirpath of {one.name}: {error}", expression="query") from None
                 except FhirPathError as error:
-                    raise _invalid(f"fhirpath of {one.name}: {str(error)[:300]}.") from error
+                    raise invalid(f"fhirpath of {one.name}: {str(error)[:300]}.") from error
                 continue
             if name not in properties(form):
-                raise _invalid(f"{one.name} takes fhirpath, _offset, _count and its own elements, not {name[:80]}.")
+                raise invalid(f"{one.name} takes fhirpath, _offset, _count and its own elements, not {name[:80]}.")
             if not isinstance(item, Mapping) or _text(item.get(name)) != _text(value):
                 return False
         return True
@@ -235,7 +217,7 @@ class Execution:
         except FhirPathLimit as error:
             raise TooCostly(f"path of @slice: {error}", expression="query") from None
         except FhirPathError as error:
-            raise _invalid(f"path of @slice: {str(error)[:300]}.") from error
+            raise invalid(f"path of @slice: {str(error)[:300]}.") from error
         return _text(found[0]) if found else ""
 
     # -- references, both ways -------------------------------------------------------------------------------------
@@ -243,7 +225,7 @@ class Execution:
     def _resolve(self, nodes: list[Node], rows: list[Row], one: Field) -> None:
         """Read what the references of a level refer to, with one call of the store."""
         if not set(one.arguments) <= {"optional", "type"}:
-            raise _invalid("resource of a Reference takes optional and type.")
+            raise invalid("resource of a Reference takes optional and type.")
         only = one.arguments.get("type")
         targets = [self._target(node) for node in nodes]
         self._read_all(to for to in targets if isinstance(to, tuple) and only in (None, to[0]))
@@ -295,7 +277,7 @@ class Execution:
         """Find what refers to the resources of a level, with one search for many of them."""
         code = one.arguments.get("_reference")
         if not isinstance(code, str):
-            raise _invalid(f"{one.name} inside of a resource needs _reference: the search parameter that refers to it.")
+            raise invalid(f"{one.name} inside of a resource needs _reference: the search parameter that refers to it.")
         code = _parameter_name(code)
         rest = replace(one, arguments={name: v for name, v in one.arguments.items() if name != "_reference"})
         places = [f"{node.type}/{node.value.get('id')}" for node in nodes]
@@ -363,7 +345,7 @@ class Execution:
     def _searched(self, one: Field, type_name: str, kind: str, more: tuple[tuple[str, str], ...]) -> Cell:
         query = self._query(one, type_name, more)
         counting = ("count", "last")  # the last page is known by counting
-        wants_count = kind == "Connection" and any(f.name in counting for f in _merged(one.name, one.selections))
+        wants_count = kind == "Connection" and any(f.name in counting for f in merged(one.name, one.selections))
         page = self.ctx.store.search(replace(query, total="accurate" if wants_count else "none"))
         self._fetch(len(page.matches))
         nodes = [resource_node(json_format.parse(version.content or b"{}")) for version in page.matches]
@@ -383,7 +365,7 @@ class Execution:
             terminology=Later(self.ctx.store),
         )  # fmt: skip
         if query.includes or query.result:
-            raise _invalid(f"{one.name} takes search criteria, _count, _sort and _cursor; what else is wanted, its "
+            raise invalid(f"{one.name} takes search criteria, _count, _sort and _cursor; what else is wanted, its "
                            "fields say.")
         return query
 
@@ -393,17 +375,17 @@ class Execution:
         row: Row = {}
         plain = {"count": total, "offset": None, "pagesize": size, "first": "",
                  "previous": leading.previous, "next": leading.next, "last": leading.last, "__typename": one.name}
-        for part in _merged(one.name, one.selections):
+        for part in merged(one.name, one.selections):
             if part.name == "edges":
                 edges: list[Row] = [{} for _ in nodes]
-                for each in _merged("Edge", part.selections):
+                for each in merged("Edge", part.selections):
                     self._edges(each, nodes, edges)
                 place(row, part.key, Cell(list(edges), is_list=True, found=True))
             elif part.name in plain:
                 value = plain[part.name]
                 place(row, part.key, Cell([] if value is None else [value]))
             else:
-                raise _invalid(f"{one.name} has no field {part.name[:80]}; it has {', '.join(_CONNECTION)}.")
+                raise invalid(f"{one.name} has no field {part.name[:80]}; it has {', '.join(_CONNECTION)}.")
         return row
 
     def _edges(self, each: Field, nodes: list[Node], edges: list[Row]) -> None:
@@ -414,7 +396,7 @@ class Execution:
             for row in edges:
                 place(row, each.key, Cell(["match"] if each.name == "mode" else []))
         else:
-            raise _invalid(f"edges has no field {each.name[:80]}; it has mode, score and resource.")
+            raise invalid(f"edges has no field {each.name[:80]}; it has mode, score and resource.")
 
     # -- bounds ----------------------------------------------------------------------------------------------------
 
@@ -432,44 +414,21 @@ class Execution:
                                 f"{MOST_SECONDS:.0f} seconds; ask for less at a time.", expression="query")
 
 
+def _check_root(one: Field) -> None:
+    type_name, kind = searched(one.name)
+    if type_name is not None:
+        check_found(one, type_name, kind)
+    elif one.name in facts.RESOURCE_TYPES:
+        check(one.name, one.selections)
+
+
 def _check_single(one: Field, items: Sequence[Any]) -> None:
     if "singleton" in one.directives and len(items) > 1:
-        raise _invalid(f"{one.key} has @singleton, and more than one value.")
-
-
-def _merged(type_name: str, selections: Sequence[Selection]) -> list[Field]:
-    """Return the fields that are meant for a type, those of one key together; GraphQL section 5.3.2"""
-    found: dict[str, Field] = {}
-    for one in _meant(type_name, selections):
-        before = found.get(one.key)
-        if before is None:
-            found[one.key] = one
-        elif (before.name, before.arguments, before.directives) != (one.name, one.arguments, one.directives):
-            raise _invalid(f"{one.key[:80]} is asked for twice with different meanings; give one of them an alias.")
-        else:
-            found[one.key] = replace(before, selections=(*before.selections, *one.selections))
-    return list(found.values())
-
-
-def _meant(type_name: str, selections: Sequence[Selection]) -> Iterable[Field]:
-    for one in selections:
-        if isinstance(one, Field):
-            yield one
-        elif isinstance(one, On) and (one.type is None or model.is_a(type_name, one.type) or one.type == type_name):
-            yield from _meant(type_name, one.selections)
+        raise invalid(f"{one.key} has @singleton, and more than one value.")
 
 
 def _type_of(item: Any, form: str) -> str:
     return str(item.get("resourceType", form)) if form == "Resource" and isinstance(item, Mapping) else form
-
-
-def _searched(name: str) -> tuple[str | None, str]:
-    """Take PatientList and PatientConnection apart."""
-    for kind in ("List", "Connection"):
-        type_name = name.removesuffix(kind)
-        if type_name != name and type_name in facts.RESOURCE_TYPES:
-            return type_name, kind
-    return None, ""
 
 
 def _parameter_name(name: str) -> str:
@@ -480,7 +439,7 @@ def _parameter_name(name: str) -> str:
 def _number(one: Field, name: str, default: int) -> int:
     text = _text(one.arguments.get(name, default))
     if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise _invalid(f"{name} of {one.name} is {text[:80]!r}; it must be a whole number from 0.")
+        raise invalid(f"{name} of {one.name} is {text[:80]!r}; it must be a whole number from 0.")
     return int(text)
 
 
@@ -488,7 +447,3 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)
-
-
-def _invalid(told: str) -> InvalidRequest:
-    return InvalidRequest(told, expression="query")

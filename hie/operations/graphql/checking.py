@@ -1,0 +1,129 @@
+"""Whether what a query selects can be there at all, whatever the data are: asked before anything is read.
+
+https://spec.graphql.org/October2021/#sec-Validation.Fields. Below what is absent nothing is selected at run time, so
+that a misspelt field would be answered by silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+
+from hie.errors import InvalidRequest
+from hie.fhir import facts
+from hie.fhir.fhirpath import model
+from hie.operations.graphql.document import Field, On, Selection
+
+#: Of what stands there the type is only known when it is met.
+_ANY = frozenset({"Resource", "DomainResource"})
+
+
+def check(type_name: str, selections: Sequence[Selection]) -> None:
+    """Refuse fields that nothing of a type has, at every depth."""
+    if type_name in _ANY:
+        for name in dict.fromkeys(_named(selections)):
+            check(name, selections)
+        return
+    for one in merged(type_name, selections):
+        _check_field(type_name, one)
+
+
+def _check_field(type_name: str, one: Field) -> None:
+    referring, kind = searched(one.name)
+    if one.name == "__typename":
+        return
+    if one.name == "resource" and type_name == "Reference":
+        only = one.arguments.get("type")
+        check(only if isinstance(only, str) and only in facts.RESOURCE_TYPES else "Resource", one.selections)
+    elif referring is not None and type_name in facts.RESOURCE_TYPES:
+        check_found(one, referring, kind)
+    else:
+        form, is_list, plain = element(type_name, one)
+        if one.arguments and not is_list:
+            raise invalid(f"{one.name} is no list, so it takes no arguments.")
+        if not plain:
+            check(form, one.selections)
+
+
+def check_found(one: Field, type_name: str, kind: str) -> None:
+    """Refuse fields that what a search finds has not."""
+    if kind == "List":
+        check(type_name, one.selections)
+        return
+    for part in merged(one.name, one.selections):
+        for edge in merged("Edge", part.selections) if part.name == "edges" else ():
+            if edge.name == "resource":
+                check(type_name, edge.selections)
+
+
+def _named(selections: Iterable[Selection]) -> Iterator[str]:
+    """Yield the resource types that fragments are on."""
+    for one in selections:
+        if isinstance(one, On):
+            if one.type in facts.RESOURCE_TYPES:
+                yield str(one.type)
+            yield from _named(one.selections)
+
+
+def element(type_name: str, one: Field) -> tuple[str, bool, bool]:
+    """Return the type of an element, whether it is a list, and whether a plain value that has no fields."""
+    known = properties(type_name).get(one.name)
+    if known is None:
+        raise invalid(f"{type_name} has no element {one.name[:80]}.")
+    form, is_list = known
+    plain = model.is_primitive(form) or form.startswith("System.") or form == "xhtml"
+    if plain == bool(one.selections):
+        told = "is a plain value and has no fields" if plain else "has fields, some of which must be selected"
+        raise invalid(f"{type_name}.{one.name} {told}.")
+    return form, is_list, plain
+
+
+@cache
+def properties(type_name: str) -> dict[str, tuple[str, bool]]:
+    """Give the JSON properties of a type: each one's type, and whether it is a list."""
+    found: dict[str, tuple[str, bool]] = {}
+    for child in model.children(type_name).values():
+        for name, form in child.forms:
+            found[name] = (form, child.is_list)
+            if model.is_primitive(form):
+                found[f"_{name}"] = ("Element", child.is_list)
+    if model.is_resource(type_name):
+        found["resourceType"] = ("code", False)
+    return found
+
+
+def merged(type_name: str, selections: Sequence[Selection]) -> list[Field]:
+    """Return the fields that are meant for a type, those of one key together; GraphQL section 5.3.2"""
+    found: dict[str, Field] = {}
+    for one in _meant(type_name, selections):
+        before = found.get(one.key)
+        if before is None:
+            found[one.key] = one
+        elif (before.name, before.arguments, before.directives) != (one.name, one.arguments, one.directives):
+            raise invalid(f"{one.key[:80]} is asked for twice with different meanings; give one of them an alias.")
+        else:
+            found[one.key] = replace(before, selections=(*before.selections, *one.selections))
+    return list(found.values())
+
+
+def _meant(type_name: str, selections: Sequence[Selection]) -> Iterable[Field]:
+    for one in selections:
+        if isinstance(one, Field):
+            yield one
+        elif one.type is None or model.is_a(type_name, one.type) or one.type == type_name:
+            yield from _meant(type_name, one.selections)
+
+
+def searched(name: str) -> tuple[str | None, str]:
+    """Take PatientList and PatientConnection apart."""
+    for kind in ("List", "Connection"):
+        type_name = name.removesuffix(kind)
+        if type_name != name and type_name in facts.RESOURCE_TYPES:
+            return type_name, kind
+    return None, ""
+
+
+def invalid(told: str) -> InvalidRequest:
+    """Build the refusal of a query."""
+    return InvalidRequest(told, expression="query")
