@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement
 
+from hie.store.models import ITSELF
+
 if TYPE_CHECKING:
     from hie.store.search.index import IndexRows
     from hie.store.search.sql import Sql
@@ -158,10 +160,14 @@ class Present(Clause):
 
 @dataclass(frozen=True, slots=True)
 class Ids(Clause):
-    """The resource's logical id is one of these."""
+    """The resource's logical id is one of these.
+
+    `places`: the hashes of Type/id, by which the index rows of a resource tell its own; empty: they are not asked.
+    """
 
     ids: tuple[str, ...]
     rank: int = ID
+    places: tuple[int, ...] = ()
 
     def shape(self) -> Shape:
         return ("ids", len(self.ids) == 1)
@@ -171,6 +177,11 @@ class Ids(Clause):
 
     def sql(self, sql: Sql) -> ColumnElement[bool]:
         return sql.one_id() if len(self.ids) == 1 else sql.some_ids()
+
+    def holds(self, rows: IndexRows) -> bool:
+        if not self.places:
+            raise NotDecidable
+        return any(parameter == ITSELF and target in self.places for parameter, target in rows.links)
 
 
 @dataclass(frozen=True, slots=True)

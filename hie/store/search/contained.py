@@ -67,6 +67,8 @@ def ends(
         return
     if search_parameters.has_custom() and not _is_lasting(store, asked):
         return
+    if contained_limits.names_ids(store.grant, target):
+        return
     codes = answering(plan_of(type_name).parameters, code)
     hashes = tuple(referred_token(type_name, one, store.blind) for one in codes)
     referred = Token(hashes[0], CATEGORY) if len(hashes) == 1 else AnyToken(hashes, CATEGORY)

@@ -50,11 +50,18 @@ def _parameters(asked: Any) -> Iterator[SearchParameter]:
             yield from _parameters(getattr(asked, field.name))
 
 
+def names_ids(grant: Grant, type_name: str) -> bool:
+    """Tell whether a condition of the token names resources of a type by ids, which what is contained has not."""
+    return any(name.partition(":")[0] == "_id" for scope in grant.scopes for name, _ in scope.query
+               if scope.type in ("*", type_name))
+
+
 def check_grant(grant: Grant) -> None:
-    """Refuse a token whose conditions ask for such parameters. Forbidden."""
+    """Refuse a token whose conditions ask for such parameters, or for ids, which name no contained resource. Forbidden.
+    """
     for scope in grant.scopes:
         known = search_parameters.for_type("Resource" if scope.type == "*" else scope.type)
         for name, _ in scope.query or ():
             found = known.get(name.partition(":")[0])
-            if found is not None and found.state:
+            if found is not None and (found.state or found.code == "_id"):
                 raise Forbidden(f"The token's condition {name} cannot be decided of what is contained.")

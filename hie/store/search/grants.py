@@ -6,6 +6,7 @@ https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html#finer-grain
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from hie.store.search.clauses import (
     Clause,
     Constant,
     Either,
+    Ids,
     Negation,
     NotDecidable,
     Present,
@@ -35,7 +37,7 @@ from hie.store.search.clauses import (
     either,
 )
 from hie.store.search.criteria import Reading
-from hie.store.search.index import IndexRows
+from hie.store.search.index import IndexRows, place
 from hie.store.search.statements import sql_for
 from hie.store.search.tables import CURRENT, PAST, Tables
 
@@ -149,7 +151,7 @@ def check_scope(scope: Scope) -> None:
         compiled = criteria.compile_(parsed, _ANY_TENANT, type_name)
         if compiled.verify is not None or not _is_decidable(compiled.clause):
             raise ScopeError(
-                f"The scope's condition {name}={text} cannot be granted: conditions are equalities on token, "
+                f"The scope's condition {name}={text} cannot be granted: conditions are equalities on _id, token, "
                 "reference, uri or string parameters, :not and :missing."
             )
 
@@ -172,8 +174,18 @@ def _of_query(blind: Blind, type_name: str, query: Query) -> Clause:
             raise Forbidden(f"A scope of the token cannot be understood: {error.diagnostics}") from error
         if compiled.verify is not None:
             raise Forbidden(f"A scope of the token has the condition {name}, which cannot be decided by the index.")
-        parts.append(compiled.clause)
+        parts.append(_with_places(compiled.clause, blind, type_name))
     return both(parts)
+
+
+def _with_places(asked: Clause, blind: Blind, type_name: str) -> Clause:
+    """Return a clause so that ids can be asked of a resource that is written, too."""
+    match asked:
+        case Ids(ids):
+            return replace(asked, places=tuple(place(type_name, id_, blind) for id_ in ids))
+        case Negation(part):
+            return replace(asked, part=_with_places(part, blind, type_name))
+    return asked
 
 
 def _is_decidable(asked: Clause) -> bool:
@@ -181,4 +193,4 @@ def _is_decidable(asked: Clause) -> bool:
         return all(_is_decidable(part) for part in asked.parts)
     if isinstance(asked, Negation):
         return _is_decidable(asked.part)
-    return isinstance(asked, Token | AnyToken | AllTokens | Present | Constant)
+    return isinstance(asked, Token | AnyToken | AllTokens | Present | Constant | Ids)

@@ -114,7 +114,7 @@ def test_a_search_over_types_stays_inside_the_grant(filled: ResourceStore, bind:
 @pytest.mark.parametrize(
     "scope",
     [
-        "system/Observation.rs?date=ge2020", "system/Observation.rs?value-quantity=gt5", "system/Patient.rs?_id=1",
+        "system/Observation.rs?date=ge2020", "system/Observation.rs?value-quantity=gt5",
         "system/Observation.rs?subject.name=x", "system/Observation.rs?nothing=x",
         "system/Patient.rs?name:contains=abc", "system/Observation.rs?code:in=http://vs",
         "system/Observation.rs?_lastUpdated=gt2020", "system/Patient.rs?&",
@@ -131,7 +131,7 @@ def test_a_scope_that_the_index_of_one_resource_cannot_decide_is_refused(scope: 
     [
         "system/Observation.rs?category=laboratory", "system/Observation.cruds?patient=Patient/1",
         "system/Patient.rs?_security:not=R", "system/*.rs?_tag=urn:x|a", "system/Patient.rs?birthdate=ge1980",
-        "system/Observation.rs?code:missing=false", "system/Observation.rs?code-value-concept=a$b",
+        "system/Patient.rs?_id=1,2", "system/Patient.rs?_id:not=1", "system/Observation.rs?code:missing=false", "system/Observation.rs?code-value-concept=a$b",
     ],
 )  # fmt: skip
 def test_a_scope_that_can_be_decided_is_granted(scope: str) -> None:
