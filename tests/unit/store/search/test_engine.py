@@ -131,7 +131,8 @@ def test_a_scope_that_the_index_of_one_resource_cannot_decide_is_refused(scope: 
     [
         "system/Observation.rs?category=laboratory", "system/Observation.cruds?patient=Patient/1",
         "system/Patient.rs?_security:not=R", "system/*.rs?_tag=urn:x|a", "system/Patient.rs?birthdate=ge1980",
-        "system/Patient.rs?_id=1,2", "system/Patient.rs?_id:not=1", "system/Observation.rs?code:missing=false", "system/Observation.rs?code-value-concept=a$b",
+        "system/Patient.rs?_id=1,2", "system/Patient.rs?_id:not=1",
+        "system/Observation.rs?code:missing=false", "system/Observation.rs?code-value-concept=a$b",
     ],
 )  # fmt: skip
 def test_a_scope_that_can_be_decided_is_granted(scope: str) -> None:
