@@ -85,6 +85,10 @@ def response_status(status: int) -> str:
 class Stretch(Protocol):
     """A part of a request's body that holds an entry."""
 
+    @property
+    def size(self) -> int:
+        """How many bytes it is."""
+
     def read(self) -> Any:
         """Return the entry's resource, read anew."""
 

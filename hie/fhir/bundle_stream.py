@@ -36,6 +36,11 @@ class Part:
     start: int
     end: int
 
+    @property
+    def size(self) -> int:
+        """How many bytes the entry is."""
+        return self.end - self.start
+
     def read(self) -> Any:
         """Return the entry's resource, read anew."""
         return self.entry().get("resource")

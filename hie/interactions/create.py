@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hie.context import Context
+from hie.errors import OutcomeIssue
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.interactions import answers, conditional, integrity
 from hie.interactions.accepting import accepted
 from hie.store.resources import ResourceStore
+from hie.store.versions import StoredVersion
 
 
 def create(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -26,9 +30,15 @@ def create(request: FhirRequest, ctx: Context) -> FhirResponse:
             found = conditional.existing(type_name, criteria, inside)
             if found is not None:
                 return answers.written(request, found, 200, issues)
-        stored = store.create(type_name, request.resource, id=request.id)
-        inside.registry.after_write(stored, request.resource, inside)
-        return answers.written(request, stored, 201, issues)
+        return made(request, store.create(type_name, request.resource, id=request.id), issues, inside)
 
     with integrity.named(lambda: {"": ("", request.resource)}):
         return ctx.store.transact(unit)
+
+
+def made(
+    request: FhirRequest, stored: StoredVersion, issues: Sequence[OutcomeIssue], inside: Context
+) -> FhirResponse:
+    """Do what follows the making of a resource, inside its transaction, and answer."""
+    inside.registry.after_write(stored, request.resource, inside)
+    return answers.written(request, stored, 201, issues)

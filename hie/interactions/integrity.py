@@ -26,8 +26,13 @@ def named(sources: Callable[[], Sources]) -> Iterator[None]:
     except FhirError as error:
         if not any(issue.source for issue in error.issues):
             raise
-        known = sources()
-        raise type(error)(error.diagnostics, issues=[_named(issue, known) for issue in error.issues]) from error
+        raise naming(error, sources()) from error
+
+
+def naming(error: FhirError, sources: Sources) -> FhirError:
+    """Return an error whose issues of broken references name the element; others stay as they are."""
+    return type(error)(error.diagnostics, issues=[
+        _named(issue, sources) if issue.source else issue for issue in error.issues])
 
 
 def _named(issue: OutcomeIssue, sources: Sources) -> OutcomeIssue:

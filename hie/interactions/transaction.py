@@ -6,6 +6,7 @@ conditional entries and references mean (hie.interactions.resolving), POST, PUT 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from hie.fhir.fhirpath import Allowance
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
 from hie.fhir.routes import SEARCHES
-from hie.interactions import answers, delete, entries, integrity, resolving, steps
+from hie.interactions import answers, delete, entries, integrity, resolving, staged, steps
 from hie.interactions.resolving import Found, Links
 from hie.interactions.steps import Plan, Step, in_request
 from hie.store.resources import ResourceStore
@@ -53,10 +54,10 @@ def _run(plan: Plan, ctx: Context) -> FhirResponse:
     links = resolving.links(plan, meanings, ctx)
     looking = resolving.looking(plan, meanings)
     watched = ctx.store.watch({step.request.type or "" for step, _ in looking}) if looking else {}
-    for step in sorted(plan.steps, key=_order):
-        index = step.entry.index
-        if rows[index] is None:
-            rows[index] = _row(step, _written(step, meanings.get(index), links, ctx))
+    rest = (step for step in sorted(plan.steps, key=_order) if rows[step.entry.index] is None)
+    for group in staged.groups(rest, lambda step: _is_new(step, meanings)):
+        for step, row in zip(group, _written(group, meanings, links, ctx), strict=True):
+            rows[step.entry.index] = _row(step, row)
     resolving.refuse_doubles(plan, looking, watched, ctx)
     return FhirResponse(200, bundle.listing("transaction-response", ctx.new_id(), ctx.clock(), (), rows))
 
@@ -98,7 +99,27 @@ def _refuse_deleted(targets: list[tuple[Step, str | None]], deleted: frozenset[t
 # ---- everything else -------------------------------------------------------------------------------------------------
 
 
-def _written(step: Step, meaning: Found | None, links: Links, ctx: Context) -> dict[str, Any]:
+def _is_new(step: Step, meanings: dict[int, Found]) -> bool:
+    """Tell a plain create, or a conditional one that found nothing and is the first of its criteria."""
+    request, meaning = step.request, meanings.get(step.entry.index)
+    if request.interaction != "create" or request.parameters:
+        return False
+    return meaning is None or (meaning.stored is None and meaning.id == step.new_id)
+
+
+def _written(
+    group: list[Step], meanings: dict[int, Found], links: Links, ctx: Context
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the answer for steps that are done together."""
+    if _is_new(group[0], meanings):
+        for answer in staged.made(group, links.set_in, ctx):
+            yield entries.response(answer, ctx)
+    else:
+        for step in group:
+            yield _done(step, meanings.get(step.entry.index), links, ctx)
+
+
+def _done(step: Step, meaning: Found | None, links: Links, ctx: Context) -> dict[str, Any]:
     request = step.request
     if request.interaction == "create" and meaning is not None and (
             meaning.stored is not None or meaning.id != step.new_id):

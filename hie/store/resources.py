@@ -57,6 +57,15 @@ EMPTY_INDEX = IndexRows([], [], [], 0, None, None)
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """A new resource that is ready to be stored: its first version, its JSON as it is served, what it is found by."""
+
+    version: StoredVersion
+    resource: dict[str, Any]
+    index: IndexRows
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceStore:
     """Reads, searches and writes of one request."""
 
@@ -293,19 +302,24 @@ class ResourceStore:
         self, type: str, content: dict[str, Any], *, id: str | None = None, method: int = CREATED
     ) -> StoredVersion:
         """Store a new resource under `id`, or under an id of our own; its history tells of `method`."""
-        unit = self._open_unit()
-        return self._write_new(unit, type, id or new_id(), content, method, "c")
+        return self.write(self.draft(type, id or new_id(), content, method))
 
-    def _write_new(
-        self, unit: UnitOfWork, type_name: str, id_: str, content: dict[str, Any], method: int, letter: str
-    ) -> StoredVersion:
-        resource_ = served(content, id_, 1, unit.now)
+    def draft(
+        self, type: str, id: str, content: dict[str, Any], method: int = CREATED, letter: str = "c"
+    ) -> Draft:
+        """Return a new resource as it will be stored; Forbidden where the grant for `letter` does not cover it."""
+        now = self._open_unit().now
+        resource_ = served(content, id, 1, now)
         dumped = json_format.dump(resource_)
         index = self._index(resource_, dumped, is_new=True)
-        self._permit(type_name, letter, index)
-        self._note_references(f"{type_name}/{id_}", index, EMPTY_INDEX)
-        version = StoredVersion(type_name, id_, 1, method, unit.now, dumped, came_into_being=True)
-        unit.write(version, resource_, index, None, None)
+        self._permit(type, letter, index)
+        return Draft(StoredVersion(type, id, 1, method, now, dumped, came_into_being=True), resource_, index)
+
+    def write(self, draft: Draft) -> StoredVersion:
+        """Store a new resource."""
+        version = draft.version
+        self._note_references(f"{version.type}/{version.id}", draft.index, EMPTY_INDEX)
+        self._open_unit().write(version, draft.resource, draft.index, None, None)
         return version
 
     def update(
@@ -322,7 +336,7 @@ class ResourceStore:
         row = unit.to_change(type, id)
         if row is None:
             check_version(type, id, if_match, row)
-            return self._write_new(unit, type, id, content, UPDATED, "u")
+            return self.write(self.draft(type, id, content, UPDATED, "u"))
         before = open_versions(unit.unflushed, self.keys, [row])[0]
         before_index = past_index = EMPTY_INDEX
         if before.content is not None:

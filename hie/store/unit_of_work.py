@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection
 
 from hie.errors import BrokenReference, OutcomeIssue, Referenced
@@ -69,6 +70,7 @@ class UnitOfWork:
     _absent: set[tuple[str, str]] = field(default_factory=set)  # of the foreseen those that are nowhere, and stay so
     _transaction: WriteTransaction | None = None
     _pending: dict[tuple[str, str], Written] = field(default_factory=dict)
+    _unsealed: list[tuple[Written, AESGCM]] = field(default_factory=list)
     _spool: Spool | None = None  # new versions beyond MANY; only while there are pending ones
     _new_keys: dict[str, NewKey] = field(default_factory=dict)
     _stored_keys: list[NewKey] = field(default_factory=list)
@@ -108,6 +110,7 @@ class UnitOfWork:
     def writing(self) -> Connection:
         """Return the transaction's connection; from now on, on SQLite, nobody else writes."""
         ready = None
+        self._seal()
         if self._transaction is None:
             ready = rows.ready(self.database.dialect, self.tenant.id, self._pending.values())
         connection = self.beginning()
@@ -180,15 +183,14 @@ class UnitOfWork:
         """Buffer one version; `content` None deletes."""
         patient = None if content is None else index.patient
         place = (version.type, version.id)
-        key_id, sealed = 0, None
+        written = Written(version, 0, None, index, replaced, replaced_index, past_index)
         if version.content is not None:
-            key_id, cipher = self._data_key(patient)
-            where = place_of_version(self.tenant.id, version.type, version.id, version.vid, key_id)
-            sealed = seal(cipher, version.content, where)
-        written = Written(version, key_id, sealed, index, replaced, replaced_index, past_index)
+            written.key_id, cipher = self._data_key(patient)
+            self._unsealed.append((written, cipher))
         if len(self._pending) < MANY or replaced is not None:
             self._pending[place] = written
         else:
+            self._seal()
             self._spool = self._spool or Spool()
             self._spool.add(written)
         self.touched[place] = None
@@ -209,6 +211,15 @@ class UnitOfWork:
             self._live.add(place)
             self._deleted.discard(place)
             self._collect_references(place, index.refers)
+
+    def _seal(self) -> None:
+        """Seal what was buffered, all of it in one go: the compressor's tables then stay in the processor's caches."""
+        for written, cipher in self._unsealed:
+            version = written.version
+            assert version.content is not None  # noqa: S101 - `write` buffers nothing else to be sealed
+            where = place_of_version(self.tenant.id, version.type, version.id, version.vid, written.key_id)
+            written.sealed = seal(cipher, version.content, where)
+        self._unsealed.clear()
 
     def _data_key(self, patient: str | None) -> tuple[int, Any]:
         owner = patient or ""
@@ -275,6 +286,7 @@ class UnitOfWork:
             return None
         if self.awaited:
             return None
+        self._seal()
         ((place, written),) = self._pending.items()
         if contained.concerns(written) or len(self._references) > MOST_LOCKS_AT_ONCE:
             return None

@@ -346,6 +346,9 @@ REFUSED = {
                              "Bundle.entry[0].request.url"),
     "a read of nothing": ([post(patient()), entry("GET", "Patient/nobody")], 404, "not-found", None),
     "an unknown search parameter": ([post(patient()), entry("GET", "Patient?nonsense=1")], 400, None, None),
+    # they are validated type by type, and told in the order of the entries
+    "the first of two wrong ones": ([post({**patient(), "gender": "x"}, P), post({**observation(P), "status": "x"})],
+                                    400, None, "Bundle.entry[0].resource.gender"),
     "empty criteria": ([post(patient(), ifNoneExist="identifier=")], 400, None, "Bundle.entry[0].request.ifNoneExist"),
 }  # fmt: skip
 
