@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hie.errors import Forbidden
 from hie.fhir.terminology.terminology import Known, Terminology, Versions
 from hie.store.opening import parsed
-from hie.store.search import criteria, engine, reference, uri
+from hie.store.search import all_codes, criteria, engine, reference, uri
 from hie.store.search.query import SearchQuery
 
 if TYPE_CHECKING:
@@ -66,6 +66,14 @@ class StoredTerminology:
         """Return the resource with this id; NotFound, Gone, Forbidden."""
         return self._known(self._store.read(type_name, id_)).resource
 
+    def of_all_codes(self, url: str, version: str | None) -> Known | None:
+        """Return the code system that names this value set, of all its codes; the one in use with the highest version.
+        """
+        named = url if version is None else f"{url}|{version}"
+        asked = criteria.Criterion(all_codes.PARAMETER, "", (uri.UriValue(named),))
+        found = [self._known(one) for one in self._found("CodeSystem", (asked,))]
+        return max((one for one in found if one.resource.get("content") != "supplement"), key=_age, default=None)
+
     def supplements(self, url: str) -> list[Known]:
         """Return the supplements of a code system."""
         found = [self._known(one) for one in self._search("CodeSystem", {"supplements": url})]
@@ -76,7 +84,10 @@ class StoredTerminology:
         return [self._known(one).resource for one in self._search("ConceptMap", criteria)]
 
     def _search(self, type_name: str, wanted: Mapping[str, str]) -> list[StoredVersion]:
-        asked = tuple(_criterion(type_name, name, text, self._store.base_url) for name, text in wanted.items())
+        return self._found(
+            type_name, tuple(_criterion(type_name, name, text, self._store.base_url) for name, text in wanted.items()))
+
+    def _found(self, type_name: str, asked: tuple[criteria.Criterion, ...]) -> list[StoredVersion]:
         try:
             return engine.search(self._store, SearchQuery(type_name, asked, count=MOST_FOUND, total="none")).matches
         except Forbidden:

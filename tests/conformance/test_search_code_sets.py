@@ -176,3 +176,37 @@ def test_a_value_set_that_the_token_may_not_see_is_not_used(stored: Fhir, client
     sets_only.get(f"Observation?code:in={SHADES}").refused(400, "not-found", "code:in", f"{COLOURS} is not known here")
     narrow = client("system/Observation.rs?identifier=rose", "system/ValueSet.rs", "system/CodeSystem.rs")
     assert found(narrow.get(f"Observation?code:in={SHADES}&_total=accurate")) == {"rose"}
+
+
+WHOLE = "http://example.org/ValueSet/whole"
+
+
+@pytest.mark.parametrize("named", [WHOLE, f"{WHOLE}|1"])
+def test_the_value_set_that_a_code_system_names_is_that_of_all_its_codes(client: Any, stored: Fhir, named: str) -> None:
+    """https://hl7.org/fhir/R4/codesystem-definitions.html#CodeSystem.valueSet"""
+    expand = f"ValueSet/$expand?url={WHOLE}"
+    stored.get(expand).refused(404, "not-found")
+    stored.put("CodeSystem/c", SYSTEM | {"valueSet": named})
+    expansion = stored.get(expand).json["expansion"]
+    assert {one["code"] for one in expansion["contains"]} == {"red", "crimson", "pink", "rose", "blue"}
+    colours = {"red", "crimson", "pink", "rose", "blue"}
+    assert found(stored.get(f"Observation?code:in={WHOLE}&_count=50")) == colours
+    assert found(stored.get(f"Observation?code:not-in={WHOLE}&_count=50")) == ALL - colours
+    asked = f"ValueSet/$validate-code?url={WHOLE}&system={COLOURS}&code="
+    assert [stored.get(asked + code).json["parameter"][0]["valueBoolean"] for code in ("rose", "x")] == [True, False]
+    stored.put("ValueSet/i", {"resourceType": "ValueSet", "id": "i", "url": "http://example.org/importing",
+                              "status": "active", "compose": {"include": [{"valueSet": [WHOLE]}]}})
+    assert len(stored.get("ValueSet/$expand?url=http://example.org/importing").json["expansion"]["contains"]) == 5
+    versioned = stored.get(f"{expand}&valueSetVersion=1")
+    assert versioned.status == (200 if "|" in named else 404)
+    stored.get(f"{expand}&valueSetVersion=2").refused(404, "not-found")
+    blind = client("system/Observation.rs", "system/ValueSet.rs", "system/CodeSystem.rs?status=draft")
+    blind.get(f"Observation?code:in={WHOLE}").refused(400, "not-found")
+    blind.get(expand).refused(404, "not-found")
+    own = {"resourceType": "ValueSet", "id": "w", "url": WHOLE, "status": "active", "compose": {
+        "include": [{"system": COLOURS, "concept": [{"code": "blue"}]}]}}
+    stored.put("ValueSet/w", own)
+    assert found(stored.get(f"Observation?code:in={WHOLE}")) == {"blue"}, "what is stored under the URL goes before"
+    stored.delete("ValueSet/w")
+    stored.put("CodeSystem/c", SYSTEM)
+    stored.get(expand).refused(404, "not-found")

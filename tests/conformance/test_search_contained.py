@@ -474,3 +474,26 @@ def test_reindexing_writes_and_checking_compares_the_rows_of_contained_resources
     with here.database.engine.begin() as connection:
         connection.execute(contained.contained.delete())
     assert any("belong to nothing that a resource contains" in one for one in check(here).problems)
+
+
+@pytest.mark.parametrize("type_name", ["Observation", "QuestionnaireResponse"])
+def test_a_contained_patient_is_no_missing_one(fhir, type_name):
+    """`patient` looks at subject where it resolves to a Patient, and what is contained resolves."""
+    for id_, reference in (("in", "#p"), ("group", "#g"), ("nowhere", "#x"), ("out", "Patient/1"), ("none", None)):
+        held = [patient(id="p"), {"resourceType": "Group", "id": "g", "type": "person", "actual": True}]
+        one = {"resourceType": type_name, "id": id_, "status": "completed"}
+        if type_name == "Observation":
+            one |= observation(id=id_)
+        fhir.put("Patient/1", patient(id="1"))
+        subject = {"display": "nobody"} if reference is None else {"reference": reference}
+        one |= {"subject": subject, "contained": [each for each in held if f"#{each['id']}" == reference]}
+        if not one["contained"]:
+            del one["contained"]
+        answer = fhir.put(f"{type_name}/{id_}", one)
+        assert answer.status == 201 or reference == "#x", answer.content
+    there, missing = (sorted(one["id"] for one in fhir.get(f"{type_name}?patient:missing={text}").resources())
+                      for text in ("false", "true"))
+    assert (there, missing) == (["in", "out"], ["group", "none"])
+    assert sorted(one["id"] for one in fhir.get(f"{type_name}?_filter=patient pr true").resources()) == there
+    narrow = fhir.get(f"{type_name}?subject:missing=false").resources()
+    assert sorted(one["id"] for one in narrow) == ["group", "in", "none", "out"]

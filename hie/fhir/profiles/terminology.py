@@ -32,6 +32,10 @@ class PackagedTerminology:
             raise LookupError(f"{type_name}/{id_} is not stored here.")
         return self._stored.read(type_name, id_)
 
+    def of_all_codes(self, url: str, version: str | None) -> Known | None:
+        """Return the stored code system that names this value set as that of all its codes."""
+        return None if self._stored is None else self._stored.of_all_codes(url, version)
+
     def supplements(self, url: str) -> list[Known]:
         """Return the stored supplements of a code system."""
         return [] if self._stored is None else self._stored.supplements(url)

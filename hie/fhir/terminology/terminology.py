@@ -43,6 +43,9 @@ class Source(Protocol):
     def read(self, type_name: str, id_: str) -> Json:
         """Return the resource with this id; NotFound, Gone, Forbidden."""
 
+    def of_all_codes(self, url: str, version: str | None) -> Known | None:
+        """Return the code system that names this value set as that of all its codes."""
+
     def supplements(self, url: str) -> list[Known]:
         """Return the supplements of a code system."""
 
@@ -103,10 +106,27 @@ class Terminology:
         """Return a value set's resource, of an implicit one too; NotFound."""
         url, version = split_canonical(canonical)
         known = self.find("ValueSet", url, version)
-        resource = known.resource if known is not None else _implicit(url)
+        resource = known.resource if known is not None else _implicit(url) or self._of_all_codes(url, version)
         if resource is None:
             raise NotFound(f"{self._unknown('ValueSet', url, version)}", expression="url")
         return resource
+
+    def _of_all_codes(self, url: str, version: str | None) -> Json | None:
+        """Return the value set that a code system names as that of all its codes.
+
+        https://hl7.org/fhir/R4/codesystem-definitions.html#CodeSystem.valueSet
+        """
+        named = url if version is None else f"{url}|{version}"
+        given = (one for one in self._given.values() if one["resourceType"] == "CodeSystem")
+        system = next((one for one in given if named in _names(one.get("valueSet"))), None)
+        if system is None and self._source is not None:
+            known = self._source.of_all_codes(url, version)
+            system = None if known is None else known.resource
+        if system is None or "url" not in system:
+            return None
+        include = {name: system[old] for name, old in (("system", "url"), ("version", "version")) if old in system}
+        return {"resourceType": "ValueSet", "url": url, "status": system.get("status", "unknown"),
+                "compose": {"include": [include]}} | ({} if version is None else {"version": version})
 
     def code_system(self, url: str, version: str | None = None, *, supplemented: bool = False) -> CodeSystem:
         """Return a code system whose codes are here; NotFound, or the error that says what is not here."""
@@ -271,6 +291,11 @@ def _of_the_specification(type_name: str, url: str, version: str | None) -> Know
         return None
     resource = shipped.resource(type_name, url)
     return None if resource is None else Known(resource, ("R4", url))
+
+
+def _names(canonical: Any) -> tuple[str, ...]:
+    """Return what a canonical may be asked for by: with its version, and without."""
+    return (canonical, split_canonical(canonical)[0]) if isinstance(canonical, str) else ()
 
 
 def _implicit(url: str) -> Json | None:

@@ -15,7 +15,20 @@ from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import IndexValues, SearchParameter, answering
 from hie.store.crypto import Blind
-from hie.store.search import code_sets, composite, date, near, number, quantity, reference, string, token, uri, words
+from hie.store.search import (
+    code_sets,
+    composite,
+    date,
+    fragments,
+    near,
+    number,
+    quantity,
+    reference,
+    string,
+    token,
+    uri,
+    words,
+)
 from hie.store.search.blinding import hash_of, presence_bits, word_hash
 from hie.store.search.clauses import (
     CATEGORY,
@@ -531,7 +544,8 @@ def _is_present(parameter: SearchParameter, type_name: str, found: IndexValues) 
         return True
     codes = {one.code for one in indexed_by(type_name, parameter)}
     if parameter.restricts:
-        return any(stored[0] in codes and _is_of(parameter, stored) for stored in found.references)
+        return parameter.code in fragments.restricted(found.root) or any(
+            stored[0] in codes and _is_of(parameter, stored) for stored in found.references)
     kinds = (found.tokens, found.references, found.strings, found.dates, found.numbers, found.quantities, found.uris,
              found.composites)  # fmt: skip
     return not codes.isdisjoint(found.present) or any(stored[0] in codes for kind in kinds for stored in kind)

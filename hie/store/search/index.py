@@ -14,7 +14,6 @@ from hie.fhir.fhirpath.paths import routes
 from hie.fhir.search_parameters import IndexValues, SearchParameter, answering
 from hie.fhir.search_values import (
     CompositeValue,
-    Emit,
     NumberValue,
     QuantityValue,
     ReferenceValue,
@@ -26,7 +25,19 @@ from hie.fhir.search_values import (
 from hie.fhir.search_walk import Node, Walk
 from hie.store.crypto import Blind
 from hie.store.models import ITSELF
-from hie.store.search import composite, date, near, number, quantity, reference, string, token, uri
+from hie.store.search import (
+    all_codes,
+    composite,
+    date,
+    fragments,
+    near,
+    number,
+    quantity,
+    reference,
+    string,
+    token,
+    uri,
+)
 from hie.store.search.blinding import COMPARTMENT, REFERS, Form, Hash, hash_of, presence_bits, word_hash
 from hie.store.search.plan import plan_of
 from hie.store.search.remembered import remembering
@@ -188,10 +199,8 @@ def _contained(
 ) -> Iterator[Contained]:
     """Yield what a resource contains. Its id is none of a resource here; who refers to what is its container's."""
     referring: dict[str, set[int]] = {}
-    found = IndexValues(resource)
-    _fragment_walk(resource["resourceType"])(resource, found)
-    for code, text in found.uris:
-        referring.setdefault(text[1:], set()).add(referred_token(resource["resourceType"], code, blind))
+    for code, named in fragments.referred(resource):
+        referring.setdefault(named, set()).add(referred_token(resource["resourceType"], code, blind))
     for part, one in enumerate(resource["contained"]):
         content = {name: value for name, value in one.items() if name not in ("id", "contained")}
         rows = index_rows(content, blind, base_url, content_words=content_words, is_new=is_new)
@@ -215,27 +224,6 @@ def fragment_token(type_name: str, id_: str, blind: Blind) -> int:
 def referred_token(type_name: str, code: str, blind: Blind) -> int:
     """Return the token of a contained resource to which its container, of a type, refers by a parameter."""
     return blind.hash(type_name, code, "contained")
-
-
-@lru_cache(maxsize=256)
-def _fragment_walk(type_name: str) -> Walk:
-    """Return the way to the references to contained resources, which come out as uris of their parameters."""
-    root = Node()
-    for one in plan_of(type_name).parameters.values():
-        if one.type == "reference" and one.is_indexed and not one.state:
-            for route in routes(one.expression or "", type_name) or ():
-                if route.type == "Reference":
-                    root.add(route.hops, _fragment_emitter(one.code))
-    return root.compiled()
-
-
-def _fragment_emitter(code: str) -> Emit:
-    def emit(element: Any, out: IndexValues) -> None:
-        text = element.get("reference") if type(element) is dict else None
-        if type(text) is str and text[:1] == "#":
-            out.uris.append((code, text))
-
-    return emit
 
 
 # ---- hashes of a type, remembered ------------------------------------------------------------------------------------
@@ -408,9 +396,11 @@ def _words(resource: dict[str, Any], bound: _Bound, content_words: bool) -> Iter
 
 
 def _places(resource: dict[str, Any], bound: _Bound) -> Iterator[int]:
-    """Yield the tokens of a position, and of the compartment that the resource itself names."""
+    """Yield the tokens of a position, of a named value set, and of the compartment that the resource itself names."""
     for form in near.index(resource):
         yield bound.hashes[near.PARAMETER](*form)
+    for form in all_codes.index(resource):
+        yield bound.hashes[all_codes.CODE](*form)
     id_ = resource.get("id")
     if bound.type in facts.COMPARTMENTS and id_:
         yield compartment_token(bound.type, f"{bound.type}/{id_}", bound.blind)
@@ -568,7 +558,7 @@ def _presence(values: IndexValues, bound: _Bound, tokens: set[int]) -> int:
     bits, result = bound.bits, 0
     if near.position(values.root) is not None:
         result |= bits[near.PARAMETER]
-    for code in _present(values, bound):
+    for code in _present(values, bound) | fragments.restricted(values.root):
         bit = bits.get(code)
         if bit is None:
             tokens.add(bound.hashes[code](*CUSTOM_PRESENCE))

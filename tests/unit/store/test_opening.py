@@ -23,6 +23,7 @@ from hie.store.resources import ResourceStore
 from hie.store.schema import HEAD
 from hie.store.search import query
 from hie.store.store import Store, StoreProblem
+from hie.store.terminology import terminology
 from tests.builders import observation, patient
 
 
@@ -167,6 +168,7 @@ ADDED = {
     "0011": (),
     "0012": (),
     "0013": (),
+    "0014": (),
 }
 
 
@@ -349,6 +351,35 @@ def test_documents_are_found_by_their_relationship_in_a_store_from_before(settin
     assert check(upgraded).problems == []
     asked = query.parse("DocumentReference", [("relationship", "DocumentReference/1$appends")])
     assert [one.id for one in bound(upgraded).search(asked).matches] == ["2"]
+    upgraded.close()
+
+
+@pytest.mark.parametrize("has_both", [True, False])
+def test_named_value_sets_and_contained_patients_are_found_in_a_store_from_before(
+    settings: Settings, has_both: bool
+) -> None:
+    """Up to schema 0013 CodeSystem.valueSet was not indexed, and patient:missing passed over what is contained."""
+    store = Store.open(settings)
+    codes = {"resourceType": "CodeSystem", "id": "c", "status": "active", "content": "complete", "url": "http://x/c",
+             "valueSet": "http://x/v", "concept": [{"code": "a"}]}
+    held = observation("#p") | {"contained": [{"resourceType": "Patient", "id": "p"}]}
+    for id_, content in (("o", held), ("c", codes))[: 2 if has_both else 1]:
+        type_name = str(content["resourceType"])
+        bound(store).transact(partial(ResourceStore.update, type=type_name, id=id_, content=content))
+    with store.database.engine.begin() as connection:
+        connection.execute(text("UPDATE resource SET presence = 0"))
+        if store.database.dialect == "sqlite":
+            connection.execute(text("DELETE FROM token"))
+        else:
+            connection.execute(text("UPDATE resource SET tokens = '{}'"))
+    go_back(store, "0013")
+    store.close()
+    upgraded = Store.open(settings)
+    assert check(upgraded).problems == []
+    asked = query.parse("Observation", [("patient:missing", "false")])
+    assert [one.id for one in bound(upgraded).search(asked).matches] == ["o"]
+    if has_both:
+        assert terminology(bound(upgraded)).value_set("http://x/v").has("http://x/c", "a") is True
     upgraded.close()
 
 
