@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from hie.commands.failures import CommandError
+from hie.fhir.scopes import parse_grant
 from hie.settings import Settings
 from hie.store import administration
 from hie.store.audit import AuditEntry
@@ -24,11 +25,12 @@ LONGEST_CLIENT_NAME = 200
 
 def create(settings: Settings, name: str, scopes: Sequence[str], days: float) -> str:
     """Make a token for the client of this name, made if there is none, and return it."""
-    checked_grant(scopes)
+    parse_grant(scopes)
     if not name.strip() or len(name) > LONGEST_CLIENT_NAME or not name.isprintable():
         raise CommandError(f"A client's name has 1 to {LONGEST_CLIENT_NAME} printable characters.")
     store = Store.open(settings)
     try:
+        checked_grant(scopes)  # with the search parameters that are defined here, which are known by now
         return _create(store, name.strip(), " ".join(scopes), days)
     finally:
         store.close()

@@ -5,10 +5,14 @@ from contextlib import closing
 import pytest
 
 from hie.app import create_app
+from hie.commands import token
+from hie.fhir import search_parameters
+from hie.fhir.search_parameters import CustomParameters
 from hie.jobs.worker import Worker
 from hie.store import custom_parameters, index_runs
 from hie.store.check import check
 from tests.builders import bundle, observation, patient, post
+from tests.conformance.conftest import Fhir
 
 EYES = "http://example.org/eyes"
 
@@ -206,6 +210,25 @@ def test_parameters_come_with_a_transaction_and_take_part_in_conditions_and_scop
     fhir.delete(f"SearchParameter/{made}")
     narrow.get("Patient").refused(403, "forbidden")
     assert clean()
+
+
+@pytest.mark.parametrize("way", ["command", "administration"])
+def test_a_token_whose_condition_is_a_defined_parameter_is_made_by_a_process_that_has_seen_no_request(
+    fhir, work, client, settings, way
+):
+    fhir.create(definition())
+    fhir.create(eyed("blue"))
+    work()
+    admin, scope = client("admin"), "system/Patient.rs?eyes:not=blue"
+    search_parameters.install(CustomParameters())  # as a process begins
+    if way == "command":
+        made = token.create(settings, "Eyes", [scope], 1)
+    else:
+        where = admin.post("/admin/clients", {"name": "Eyes"}, Content_Type="application/json").json["id"]
+        search_parameters.install(CustomParameters())
+        made = admin.post(
+            f"/admin/clients/{where}/tokens", {"scope": scope}, Content_Type="application/json").json["token"]
+    assert Fhir(fhir.app, made).total("Patient") == 0
 
 
 # ---- other processes, races, and a kill ------------------------------------------------------------------------------

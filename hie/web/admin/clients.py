@@ -53,6 +53,7 @@ def create_token(request: AdminRequest) -> AdminResponse:
     """Make a token and show it this once."""
     body = inputs.body_object(request.body, frozenset({"scope", "expiresInDays"}), frozenset({"scope"}))
     scope = inputs.text(body, "scope", LONGEST_SCOPE)
+    request.know_parameters()
     try:
         checked_grant([scope])
     except ScopeError as error:

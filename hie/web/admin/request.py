@@ -55,6 +55,12 @@ class AdminRequest:
     def now(self) -> int:
         return self.application.store.clock()
 
+    def know_parameters(self) -> None:
+        """Let this process know the search parameters that are defined here by now."""
+        store = self.application.store
+        keys = store.tenants[self.tenant]
+        keys.parameters.fresh(store.database.connection, keys)
+
     def write(self, unit: Callable[[Connection], T], status: int = 200) -> T:
         """Run `unit` in one transaction with the audit record of this request, which answers `status`."""
         self.entry.status = status
