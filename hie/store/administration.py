@@ -72,6 +72,16 @@ def find_token_by_id(connection: Connection, token_id: str) -> TokenRow | None:
     return None if row is None else TokenRow(*row)
 
 
+def conditional_scopes(connection: Connection, tenant_id: int, now: int) -> list[str]:
+    """Return the scopes of all valid tokens that have conditions."""
+    statement = (
+        select(access_token.c.scope).distinct().join(client, client.c.id == access_token.c.client)
+        .where(client.c.tenant == tenant_id, client.c.revoked.is_(None), access_token.c.revoked.is_(None),
+               access_token.c.expires > now, access_token.c.scope.contains("?"))
+    )  # fmt: skip
+    return [str(scope) for scope in connection.execute(statement).scalars()]
+
+
 def token_scope(connection: Connection, token_id: str) -> str | None:
     """Return what a token grants or granted; None when there never was one of this id."""
     return connection.execute(select(access_token.c.scope).where(access_token.c.id == token_id)).scalar()

@@ -6,15 +6,16 @@ hie.store.known_parameters says what the states mean.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, delete, insert, text, update
 
-from hie.errors import Conflict, TooManyRequests
+from hie.errors import Conflict, Forbidden, TooManyRequests
 from hie.fhir import custom_parameters
 from hie.fhir.custom_parameters import Definition
-from hie.store import index_runs
+from hie.fhir.scopes import parse_grant
+from hie.store import administration, index_runs
 from hie.store.known_parameters import INDEXING, READY, REMOVING, ROWS, definition_of
 from hie.store.models import custom_parameter
 
@@ -46,9 +47,12 @@ _RAISE = text(
 
 
 def apply(
-    connection: Connection, tenant: Tenant, changed: Mapping[str, dict[str, Any] | None], now: int
+    connection: Connection, tenant: Tenant, changed: Mapping[str, dict[str, Any] | None], now: int, *, is_admin: bool
 ) -> bool:
-    """Make the SearchParameters of a transaction (None: deleted) count; tell whether the index must change."""
+    """Make the SearchParameters of a transaction (None: deleted) count; tell whether the index must change.
+
+    `is_admin`: who wrote them may give tokens, and so may say what the conditions of given ones mean.
+    """
     composites = {id_: content for id_, content in changed.items()
                   if content is not None and custom_parameters.is_composite(content)}
     wanted = {id_: None if content is None else custom_parameters.definition(content)
@@ -63,6 +67,8 @@ def apply(
     changes = {id_: one for id_, one in wanted.items() if known.get(id_) != one}
     if not changes:
         return False
+    if not is_admin:
+        _refuse_conditions(connection, tenant, [one for one in changes.values() if one is not None], now)
     after = {id_: one for id_, one in (known | changes).items() if one is not None}
     _refuse_conflicts(after)
     if any(changes.values()):  # taking one out is never held up
@@ -78,6 +84,22 @@ def apply(
             values = {"tenant": tenant.id, "id": id_, "state": INDEXING, "definition": sealed, "run": run}
             connection.execute(insert(custom_parameter).values(values))
     return True
+
+
+def _refuse_conditions(connection: Connection, tenant: Tenant, defined: Sequence[Definition], now: int) -> None:
+    """Refuse to say anew what a condition of a token means: it would open what the token was to be kept from."""
+    if not defined:
+        return
+    named = {
+        (scope.type, name.partition(":")[0])
+        for text in administration.conditional_scopes(connection, tenant.id, now)
+        for scope in parse_grant([text]).scopes for name, _ in scope.query
+    }  # fmt: skip
+    for one in defined:
+        for base in one.bases:
+            if (base, one.code) in named or ("*", one.code) in named:
+                raise Forbidden(f"Tokens have conditions by {one.code} of {base}; to say what it means needs a token "
+                                "with the scope admin, besides.", expression="SearchParameter.code")
 
 
 def _refuse_conflicts(after: Mapping[str, Definition]) -> None:

@@ -214,6 +214,7 @@ class ResourceStore:
             return work(self)
         for attempt in range(WRITE_ATTEMPTS):
             unit = UnitOfWork(self.database, self.keys, self.clock, self.base_url, reads_ahead=attempt == 0)
+            unit.is_admin = self.grant.admin
             try:
                 result = work(self._within(unit))
                 if unit.new_references:

@@ -64,6 +64,8 @@ class UnitOfWork:
     base_url: str = ""
     reads_ahead: bool = True
     """Whether what is to change is read before the transaction begins; not where a neighbour changed it meanwhile."""
+    is_admin: bool = False
+    """Whether who writes may give tokens."""
     now: int = 0
     _ahead: dict[tuple[str, str], rows.Current | None] = field(default_factory=dict)
     _foreseen: tuple[tuple[str, str], ...] = ()
@@ -307,7 +309,8 @@ class UnitOfWork:
 
     def _store_all(self) -> None:
         connection = self.writing()
-        if self.parameters and not custom_parameters.apply(connection, self.tenant, self.parameters, self.now):
+        if self.parameters and not custom_parameters.apply(
+                connection, self.tenant, self.parameters, self.now, is_admin=self.is_admin):
             self.parameters.clear()
         self._check_references(connection)
         self._check_versions(connection)

@@ -231,6 +231,31 @@ def test_a_token_whose_condition_is_a_defined_parameter_is_made_by_a_process_tha
     assert Fhir(fhir.app, made).total("Patient") == 0
 
 
+@pytest.mark.parametrize("way", ["update", "transaction", "again"])
+def test_what_a_token_s_condition_means_is_changed_by_an_administrator_alone(fhir, work, client, way):
+    made = fhir.create(definition())
+    hidden = fhir.create(eyed("blue"))["id"]
+    work()
+    writer = client("system/SearchParameter.cruds", "system/Patient.rs?eyes:not=blue")
+    changed = definition(id=made["id"], expression="Patient.extension('http://example.org/other').value")
+    assert writer.put(f"SearchParameter/{made['id']}", definition(id=made["id"], description="Eyes")).status == 200
+    if way == "update":
+        answer = writer.put(f"SearchParameter/{made['id']}", changed)
+    elif way == "transaction":
+        request = {"method": "PUT", "url": f"SearchParameter/{made['id']}"}
+        answer = writer.post("", bundle({"resource": changed, "request": request}))
+    else:
+        assert writer.delete(f"SearchParameter/{made['id']}").status == 200
+        writer.get(f"Patient/{hidden}").refused(403, "forbidden")
+        answer = writer.post("SearchParameter", {name: one for name, one in changed.items() if name != "id"})
+    answer.refused(403, "forbidden", None, "Tokens have conditions by eyes of Patient")
+    work()
+    assert writer.get(f"Patient/{hidden}").status == (403 if way == "again" else 404)
+    assert client("admin system/*.cruds").put(f"SearchParameter/{made['id']}", changed).status in (200, 201)
+    work()
+    assert writer.get(f"Patient/{hidden}").status == 200  # as the administrator has it
+
+
 # ---- other processes, races, and a kill ------------------------------------------------------------------------------
 
 
@@ -406,7 +431,7 @@ def test_the_past_is_asked_by_what_is_defined_today(fhir, client, work, clean):
     eraser = client("admin", "system/*.cruds")
     assert eraser.delete(f"Patient/{first['id']}/_history/2").status == 200
     assert clean()
-    fhir.put(f"SearchParameter/{made}", {**definition(expression=f"Patient.extension('{EYES}2').value"), "id": made})
+    eraser.put(f"SearchParameter/{made}", {**definition(expression=f"Patient.extension('{EYES}2').value"), "id": made})
     assert eraser.delete(f"Patient/{first['id']}/_history/3").status == 200
     work()
     assert clean()
