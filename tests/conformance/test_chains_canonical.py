@@ -212,3 +212,41 @@ def test_a_definition_under_this_servers_own_address_is_meant_by_its_url(fhir: A
     assert ids(fhir.get("Questionnaire?_has:QuestionnaireResponse:questionnaire:_id=to")) == ["own"]
     assert ids(fhir.get("Questionnaire?_has:QuestionnaireResponse:questionnaire:_id=no")) == []
     fhir.get("ActivityDefinition?composed-of:Device.status=active").refused(400, "invalid", text="refers to")
+
+
+INCLUDED = {
+    "QuestionnaireResponse?_id=one&_include=QuestionnaireResponse:questionnaire": ["f1"],
+    "QuestionnaireResponse?_id=any,two&_include=QuestionnaireResponse:questionnaire": ["f1", "f2"],
+    "QuestionnaireResponse?_id=gone,pain9&_include=QuestionnaireResponse:questionnaire": [],
+    "QuestionnaireResponse?_id=two&_include=*": ["f2", "smith"],
+    "QuestionnaireResponse?_id=two&_include=QuestionnaireResponse:*:Questionnaire": ["f2"],
+    "PlanDefinition?_id=plan&_include=PlanDefinition:definition:ActivityDefinition": [],
+    "PlanDefinition?_id=plan&_include=PlanDefinition:definition": ["f2"],
+    "ServiceRequest?_include=ServiceRequest:instantiates-canonical&_include:iterate=PlanDefinition:definition": [
+        "f2", "plan"],
+    "Questionnaire?_id=f1&_revinclude=QuestionnaireResponse:questionnaire": ["any", "one"],
+    "Questionnaire?_id=f1,p&_revinclude=QuestionnaireResponse:*": ["any", "one", "pain"],
+    "Questionnaire?_id=f2&_revinclude=QuestionnaireResponse:questionnaire&_include:iterate=QuestionnaireResponse:subject":
+        ["any", "smith", "two"],
+}  # fmt: skip
+
+
+def included(answer: Any) -> list[str]:
+    assert answer.status == 200, answer.content
+    return sorted(row["resource"]["id"] for row in answer.entries() if row["search"]["mode"] == "include")
+
+
+def test_includes_follow_canonical_urls_to_the_version_that_is_meant(records: Any, client: Any, clock: Any) -> None:
+    assert {search: included(records.get(search)) for search in INCLUDED} == INCLUDED
+    search, back = list(INCLUDED)[1], list(INCLUDED)[8]
+    seen = client("system/QuestionnaireResponse.rs", "system/Questionnaire.rs?version=2")
+    assert included(seen.get(search)) == ["f2"]
+    for scope in ("system/Questionnaire.r", "system/Questionnaire.s"):
+        assert included(client("system/QuestionnaireResponse.rs", scope).get(search)) == []
+    seen = client("system/Questionnaire.rs", "system/QuestionnaireResponse.rs?questionnaire=http://nothing.org")
+    assert included(seen.get(back)) == []
+    then = records.get("PlanDefinition/plan").json["meta"]["lastUpdated"]
+    clock.forward(10)
+    assert records.delete("QuestionnaireResponse/any").status == 200
+    assert included(records.get(back)) == ["one"]
+    assert included(records.get(f"{back}&_asOf={then}")) == ["any", "one"]

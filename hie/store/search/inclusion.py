@@ -18,8 +18,9 @@ from hie.fhir import references
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import IndexValues, answering
 from hie.store.rows import Current
-from hie.store.search import chain, grants, reference
+from hie.store.search import canonical_inclusion, chain, grants, reference
 from hie.store.search.blinding import hash_of
+from hie.store.search.canonical_inclusion import Named
 from hie.store.search.clauses import AnyToken, Clause, Linked, both
 from hie.store.search.index import place as place_of
 from hie.store.search.index import reference_walk
@@ -80,6 +81,7 @@ class _Adding:
             if directive.reverse and not self.is_cut:
                 room = MOST_INCLUDED + 1 - len(self.result) + len(self._known)
                 self._keep(_referring(self._store, directive, sources, room))
+                self._keep([*canonical_inclusion.naming(self._store, directive, sources, room)])
 
     def would_go_on(self, includes: Sequence[Include], sources: Sequence[StoredVersion]) -> bool:
         """Tell whether a further round would find something."""
@@ -89,7 +91,9 @@ class _Adding:
         return len(self.result) > before
 
     def _pointed(self, includes: Sequence[Include], sources: Sequence[StoredVersion]) -> list[StoredVersion]:
-        targets = dict.fromkeys(_targets(self._store, includes, sources))
+        named = canonical_inclusion.Named()
+        targets = dict.fromkeys(_targets(self._store, includes, sources, named))
+        targets |= dict.fromkeys(named.found(self._store))
         wanted = [target for target in targets if target not in self._known]
         room = MOST_INCLUDED - len(self.result)
         self.is_cut = self.is_cut or len(wanted) > room
@@ -107,14 +111,16 @@ class _Adding:
 # ---- _include --------------------------------------------------------------------------------------------------------
 
 
-def _targets(store: ResourceStore, includes: Sequence[Include], page: Sequence[StoredVersion]) -> Iterator[Target]:
+def _targets(
+    store: ResourceStore, includes: Sequence[Include], page: Sequence[StoredVersion], named: Named
+) -> Iterator[Target]:
     for version in page:
         for directive in includes:
             if directive.source in (version.type, "*"):
-                yield from _referred(directive, version, store.base_url)
+                yield from _referred(directive, version, store.base_url, named)
 
 
-def _referred(directive: Include, version: StoredVersion, base_url: str) -> Iterator[Target]:
+def _referred(directive: Include, version: StoredVersion, base_url: str, named: Named) -> Iterator[Target]:
     allowed = _allowed(directive)
     resource_ = orjson.loads(version.content or b"{}")  # references need no decimal's digits
     values = IndexValues(resource_)
@@ -124,6 +130,8 @@ def _referred(directive: Include, version: StoredVersion, base_url: str) -> Iter
         to = references.parse(reference.target(value, base_url) or "")
         if to.kind == "relative" and to.type in allowed and to.id is not None:
             yield to.type, to.id
+        if value[3] is not None:
+            named.add(directive, version.type, value)
 
 
 def _allowed(directive: Include) -> frozenset[str]:

@@ -44,7 +44,7 @@ class _TooMany(InvalidSearch):
 
 def ids(store: ResourceStore, type_name: str, asked: Compiled) -> list[str]:
     """Return the ids of the resources of a type that match."""
-    return [version.id for version, _ in _matches(store, type_name, asked)]
+    return [version.id for version, _ in matches(store, type_name, asked)]
 
 
 def keys(store: ResourceStore, type_name: str | None, asked: Compiled) -> list[int]:
@@ -64,7 +64,7 @@ def referring(store: ResourceStore, type_name: str, code: str, target: str, foun
 def referred(store: ResourceStore, source: str, code: str, type_name: str, asked: Compiled) -> Clause:
     """Return the resources of a type to which those of `source` that match refer by a parameter."""
     walk, found = reference_walk(source, code), set()
-    for _, content in _matches(store, source, asked):
+    for _, content in matches(store, source, asked):
         values = IndexValues(content)
         walk(content, values)
         for value in values.references:
@@ -80,13 +80,24 @@ Canonical = tuple[str, str | None]
 
 def canonicals(store: ResourceStore, type_name: str, asked: Compiled) -> frozenset[Canonical]:
     """Return the URLs and versions of the resources of a type that match."""
-    found = (_canonical(content) for _, content in _matches(store, type_name, asked))
+    found = (_canonical(content) for _, content in matches(store, type_name, asked))
     return frozenset(one for one in found if one is not None)
 
 
 def _canonical(content: dict[str, Any]) -> Canonical | None:
     url, version = content.get("url"), content.get("version")
     return (url, version if isinstance(version, str) else None) if isinstance(url, str) else None
+
+
+def canonical_of(version: StoredVersion) -> Canonical | None:
+    """Return URL and version of a resource; None where it has no URL."""
+    return _canonical(parsed(version))
+
+
+def is_meant(content: dict[str, Any], found: frozenset[Canonical]) -> bool:
+    """Tell whether canonical references mean a resource: by a version it alone, by none each."""
+    own = _canonical(content)
+    return own is not None and (own in found or (own[0], None) in found)
 
 
 def naming(store: ResourceStore, type_name: str, code: str, found: frozenset[Canonical]) -> Compiled:
@@ -116,7 +127,7 @@ def named(store: ResourceStore, source: str, code: str, asked: Compiled) -> froz
     """Return what the resources of a type that match refer to by the canonical URLs of a parameter."""
     walk = reference_walk(source, code)
     found: set[Canonical] = set()
-    for _, content in _matches(store, source, asked):
+    for _, content in matches(store, source, asked):
         values = IndexValues(content)
         walk(content, values)
         found.update((value[3], value[5]) for value in values.references if value[3] is not None)
@@ -132,14 +143,14 @@ def by_url(store: ResourceStore, type_name: str, found: frozenset[Canonical]) ->
 def meant(store: ResourceStore, type_name: str, asked: Compiled, found: frozenset[Canonical]) -> Clause:
     """Return those of the asked resources that canonical references mean: by a version it alone, by none each."""
     known = set()
-    for version, content in _matches(store, type_name, asked):
-        own = _canonical(content)
-        if own is not None and (own in found or (own[0], None) in found):
+    for version, content in matches(store, type_name, asked):
+        if is_meant(content, found):
             known.add(version.id)
     return Ids(tuple(sorted(known))) if known else NOTHING
 
 
-def _matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[tuple[StoredVersion, dict[str, Any]]]:
+def matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[tuple[StoredVersion, dict[str, Any]]]:
+    """Yield the resources of a type that match, opened."""
     for _, version, content in _opened(store, type_name, asked):
         yield version, content
 
