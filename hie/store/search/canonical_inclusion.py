@@ -37,7 +37,7 @@ class Named:
                 self._of_type.setdefault(end, set()).add((value[3], value[5]))
 
     def found(self, store: ResourceStore) -> Iterator[tuple[str, str]]:
-        """Yield type and id of what is meant: by a version it alone, by none each. It is searched for, so it needs s."""
+        """Yield type and id of what is meant: by a version it alone, by none each; searched for, so under s."""
         for type_name, named in sorted(self._of_type.items()):
             canonicals = frozenset(named)
             having = Compiled(narrowed.by_url(store, type_name, canonicals))
