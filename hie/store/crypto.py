@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import threading
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
 
@@ -86,6 +88,9 @@ def _zstd() -> _Zstd:
     return _Zstd()
 
 
+_SIGNED: Callable[[bytes], tuple[int]] = struct.Struct(">q").unpack
+
+
 class Blind:
     """Keyed hashes of one tenant: BLAKE2b (RFC 7693), 64 bits, as the signed integers databases index."""
 
@@ -98,4 +103,4 @@ class Blind:
         """Return the hash of `parts`; no two different tuples of parts share an input."""
         keyed = self._keyed.copy()
         keyed.update("\x1f".join(parts).encode("utf-8", "surrogatepass"))
-        return int.from_bytes(keyed.digest(), "big", signed=True)
+        return _SIGNED(keyed.digest())[0]

@@ -303,7 +303,9 @@ class ResourceStore:
         self, type: str, content: dict[str, Any], *, id: str | None = None, method: int = CREATED
     ) -> StoredVersion:
         """Store a new resource under `id`, or under an id of our own; its history tells of `method`."""
-        return self.write(self.draft(type, id or new_id(), content, method))
+        if id is None:
+            id = self._open_unit().newborn = new_id()
+        return self.write(self.draft(type, id, content, method))
 
     def draft(
         self, type: str, id: str, content: dict[str, Any], method: int = CREATED, letter: str = "c"

@@ -97,6 +97,11 @@ def insert_keys(connection: Connection, keys: Sequence[NewKey]) -> None:
     """Store new data keys; Again when a neighbour made one for the same patient first."""
     if not keys:
         return
+    if connection.dialect.name == "sqlite":
+        values = [tuple(key.row[name] for name in _KEY) for key in keys]
+        if driver_of(connection).executemany(_INSERT_KEYS_SQLITE, values).rowcount != len(keys):
+            raise Again("Another request made the patient's data key.")
+        return
     connection.execute(insert_or_ignore(connection, data_key), [key.row for key in keys])
     ids = [key.id for key in keys]
     stored = 0
@@ -106,6 +111,8 @@ def insert_keys(connection: Connection, keys: Sequence[NewKey]) -> None:
         raise Again("Another request made the patient's data key.")
 
 
+_KEY = tuple(data_key.c.keys())
+_INSERT_KEYS_SQLITE = f"INSERT OR IGNORE INTO data_key ({', '.join(_KEY)}) VALUES ({', '.join('?' for _ in _KEY)})"
 _COUNT_KEYS = select(func.count()).where(data_key.c.id.in_(bindparam("ids", expanding=True)))
 
 

@@ -67,6 +67,8 @@ class UnitOfWork:
     is_admin: bool = False
     """Whether who writes may give tokens."""
     now: int = 0
+    newborn: str | None = None
+    """An id that was made here just now, so that nobody has a data key under it."""
     _ahead: dict[tuple[str, str], rows.Current | None] = field(default_factory=dict)
     _foreseen: tuple[tuple[str, str], ...] = ()
     _absent: set[tuple[str, str]] = field(default_factory=set)  # of the foreseen those that are nowhere, and stay so
@@ -228,9 +230,10 @@ class UnitOfWork:
         made = self._new_keys.get(owner) or next((key for key in self._stored_keys if key.owner == owner), None)
         if made is not None:
             return made.id, made.cipher
-        known = self.tenant.data_keys.of_owner(self.unflushed, owner)
-        if known is not None:
-            return known
+        if owner != self.newborn or not self.reads_ahead:
+            known = self.tenant.data_keys.of_owner(self.unflushed, owner)
+            if known is not None:
+                return known
         made = self._new_keys[owner] = self.tenant.data_keys.new(owner, self.now)
         return made.id, made.cipher
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
-from hie.store import keys
+from hie.store import keys, rows
+from hie.store.check import check
 from hie.store.crypto import open_, seal
+from hie.store.database import Again
 from hie.store.keys import DataKeys, FileKeys, NewKey
+from hie.store.resources import ResourceStore
+from hie.store.store import Store
+from tests.builders import observation, patient
 
 
 class Database:
@@ -77,3 +84,34 @@ def test_what_is_remembered_stays_within_its_bounds(data_keys: DataKeys, databas
     made = adopted(data_keys, database, 20)
     data_keys.of_ids(database, [one.id for one in made])
     assert (len(data_keys._keys), len(data_keys._ids), len(data_keys._ciphers)) == (6, 6, 2)
+
+
+def test_a_patient_whose_id_was_made_here_has_no_key_that_is_looked_for(
+    bind: Callable[..., ResourceStore], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    original = DataKeys.of_owner
+
+    def of_owner(self: DataKeys, connection: Any, owner: str) -> Any:
+        asked.append(owner)
+        return original(self, connection, owner)
+
+    monkeypatch.setattr(DataKeys, "of_owner", of_owner)
+    made = bind().transact(lambda inside: inside.create("Patient", patient()))
+    assert asked == []
+    bind().transact(lambda inside: inside.update("Patient", "chosen", patient()))
+    bind().transact(lambda inside: inside.create("Observation", observation(f"Patient/{made.id}")))
+    assert asked == ["chosen", made.id]
+    assert check(store).problems == []
+
+
+def test_a_key_that_a_neighbour_made_first_makes_the_transaction_run_again(store: Store) -> None:
+    tenant = store.tenants[1]
+    first, second, other = (tenant.data_keys.new(owner, 0) for owner in ("p1", "p1", "p2"))
+    store.database.write(lambda connection: rows.insert_keys(connection, [first]))
+
+    def unit(connection: Connection) -> None:
+        with pytest.raises(Again):
+            rows.insert_keys(connection, [other, second])
+
+    store.database.write(unit)
