@@ -3,7 +3,7 @@
 import pytest
 
 from hie.store.search import opened_order
-from tests.builders import SYSTEM, observation, patient
+from tests.builders import SYSTEM, encounter, observation, patient
 
 DOCUMENT = {"resourceType": "DocumentReference", "status": "current", "content": [{"attachment": {"title": "x"}}]}
 
@@ -311,3 +311,60 @@ def test_numbers_and_composites_find_and_are_asked_for_where_they_are_missing(fh
         "Observation?code-value-quantity:missing=true": [unmeasured],
     }.items():  # fmt: skip
         assert [one["id"] for one in fhir.get(query).resources()] == found, query
+
+
+TIMELINE = {
+    "?_type=Observation,Encounter&_sort=date": ["o1", "e1", "o2", "e2", "e0"],
+    "?_type=Observation,Encounter&_sort=-date": ["e2", "o2", "e1", "o1", "e0"],
+    "?_type=Observation,Encounter&_sort=-date&status=final,finished": ["e2", "o2", "e1", "o1", "e0"],
+    "?_type=Observation,Encounter&_sort=-date,_id&date=ge2021": ["e2", "o2", "e1"],
+    "?_type=Observation,Encounter&_sort=date&patient=Patient/a": ["o1", "e1", "e2"],
+    "Patient/a/*?_type=Observation,Encounter&_sort=-date": ["e2", "e1", "o1"],
+    "?_type=Observation,Encounter,MedicationRequest&_sort=date": ["o1", "e1", "m", "o2", "e2", "e0"],
+    "?_type=Observation,Encounter&_sort=-patient,date": ["o2", "e0", "o1", "e1", "e2"],
+    "?_type=Observation,Encounter&_sort=status,-date": ["o2", "o1", "e2", "e1", "e0"],
+    "?_type=Patient,Encounter&_sort=-identifier,_id": ["b", "a", "e0", "e1", "e2"],
+}
+
+
+@pytest.fixture
+def timeline(fhir):
+    for id_ in "ab":
+        fhir.put(f"Patient/{id_}", patient(id=id_, identifier=id_))
+    for id_, subject, start in (("e1", "a", "2020-02"), ("e2", "a", "2022-01"), ("e0", "b", None)):
+        more = {"period": {"start": start}} if start else {}
+        fhir.put(f"Encounter/{id_}", encounter(f"Patient/{subject}", id=id_, **more))
+    for id_, subject, at in (("o1", "a", "2020-01-01"), ("o2", "b", "2021-06-01")):
+        fhir.put(f"Observation/{id_}", observation(f"Patient/{subject}", id=id_, effectiveDateTime=at))
+    fhir.put("MedicationRequest/m", {
+        "resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order",
+        "medicationCodeableConcept": {"text": "x"}, "subject": {"reference": "Patient/b"}, "authoredOn": "2023",
+        "dosageInstruction": [{"timing": {"event": ["2020-03-01"]}}]})
+    return fhir
+
+
+@pytest.mark.proves("parameter:_sort")
+@pytest.mark.parametrize("search", TIMELINE)
+def test_several_types_are_sorted_by_what_each_of_them_has(timeline, search):
+    expected = TIMELINE[search]
+    assert [one["id"] for one in timeline.get(search).resources()] == expected
+    found, pages, link = [], [], f"{search}&_count=2&_total=accurate"
+    while link:
+        answer = timeline.get(link)
+        assert answer.json["total"] == len(expected)
+        pages.append([one["id"] for one in answer.resources()])
+        found += pages[-1]
+        back, link = answer.link("previous"), answer.link("next")
+    assert found == expected
+    for page in reversed(pages[:-1]):
+        answer = timeline.get(back)
+        assert [one["id"] for one in answer.resources()] == page
+        back = answer.link("previous")
+
+
+def test_an_order_of_several_types_is_of_what_the_token_sees(timeline, client):
+    narrow = client("system/Encounter.rs?patient=Patient/a", "system/Observation.rs")
+    url = "?_type=Observation,Encounter&_sort=date"
+    assert [one["id"] for one in narrow.get(url).resources()] == ["o1", "e1", "o2", "e2"]
+    timeline.get("?_type=Observation,Encounter&_sort=class").refused(400, "invalid", "_sort", "no parameter")
+    timeline.get("?_sort=date").refused(400, "invalid", "_sort")

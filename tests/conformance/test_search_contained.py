@@ -476,6 +476,29 @@ def test_reindexing_writes_and_checking_compares_the_rows_of_contained_resources
     assert any("belong to nothing that a resource contains" in one for one in check(here).problems)
 
 
+@pytest.mark.parametrize("key", ["date", "-date", "-date,_id", "code,-date"])
+def test_contained_resources_of_several_types_are_sorted_by_what_each_has(fhir, key):
+    for number, day in enumerate(("2020-01-02", "2020-01-01", "2020-01-03")):
+        held = [observation(id="o", effectiveDateTime=day),
+                {"resourceType": "Procedure", "id": "p", "status": "completed", "code": {"text": "x"},
+                 "subject": {"display": "x"}, "performedDateTime": f"{day}T12:00:00Z"}]
+        fhir.create({"resourceType": "DiagnosticReport", "status": "final", "code": {"text": str(number)},
+                     "contained": held, "result": [{"reference": "#o"}],
+                     "extension": [{"url": "http://x/y", "valueReference": {"reference": "#p"}}]})
+    url = f"?_type=Observation,Procedure&_contained=true&_containedType=contained&_sort={key}"
+    found, link = [], f"{url}&_count=4"
+    while link:
+        answer = fhir.get(link)
+        assert answer.status == 200, answer.content
+        found += [one.get("effectiveDateTime") or one["performedDateTime"] for one in answer.resources()]
+        link = answer.link("next")
+    if key.startswith("code"):  # only the Observations have a coded one
+        assert found == sorted(found[:3], reverse=True) + sorted(found[3:], reverse=True)
+    else:
+        assert found == sorted(found, reverse=key.startswith("-"))
+    assert len(found) == 6
+
+
 @pytest.mark.parametrize("type_name", ["Observation", "QuestionnaireResponse"])
 def test_a_contained_patient_is_no_missing_one(fhir, type_name):
     """`patient` looks at subject where it resolves to a Patient, and what is contained resolves."""

@@ -36,6 +36,7 @@ from hie.store.search import (
     relevance,
     several,
 )
+from hie.store.search.chain import PerType
 from hie.store.search.clauses import (
     CODE,
     EVERYTHING,
@@ -52,7 +53,7 @@ from hie.store.search.clauses import (
     Token,
     both,
 )
-from hie.store.search.criteria import Compiled, Verify
+from hie.store.search.criteria import Compiled, Criterion, Verify
 from hie.store.search.cursors import Cursors
 from hie.store.search.grants import check_scope, matches, restriction, restriction_then
 from hie.store.search.index import IndexRows
@@ -75,6 +76,8 @@ __all__ = ["SearchPage", "Unstored", "check_scope", "match", "match_unstored", "
 COUNTED = 1_000
 #: Rows opened at a time where resources must be verified.
 BATCH = 200
+#: So many types are asked one by one at most, and by what kinds of parameters.
+MOST_APART, RANGES = 10, frozenset({"date", "number", "quantity"})
 #: Takes the keys of contained resources apart from those of others, where both are sorted together.
 _BEFORE = 2**62
 
@@ -335,10 +338,13 @@ class _Part(NamedTuple):
 
     arm: _Arm
     phase: Phase
+    apart: tuple[tuple[str, Clause], ...] = ()
+    """Of several types what each is asked by itself; empty: they are asked together."""
 
 
 def _parts(store: ResourceStore, query: SearchQuery, asked: _Asked) -> list[_Part]:
-    return [_Part(arm, phase) for arm in asked.arms for phase in ordering.phases(query, arm.clause, store.blind)]
+    return [_Part(arm, phase, _apart(store, query, arm, phase)) for arm in asked.arms
+            for phase in ordering.phases(query, arm.clause, store.blind)]
 
 
 def _unordered(asked: _Asked) -> list[_Part]:
@@ -422,8 +428,47 @@ def _verified(store: ResourceStore, arm: _Arm, rows: Sequence[Any]) -> Iterator[
 def _fetch(
     store: ResourceStore, asked: _Asked, part: _Part, behind: Position | None, limit: int, *, backward: bool
 ) -> Sequence[Any]:
+    if not part.apart:
+        return _fetched(store, asked, part, behind, limit, backward=backward)
+    found = [row for one, alone in _each(asked, part)
+             for row in _fetched(store, one, alone, behind, limit, backward=backward)]
+    falls = any(one.descending for one in part.phase.keys) != backward
+    return sorted(found, key=lambda row: (*_sort_values(part, row), row.key), reverse=falls)[:limit]
+
+
+def _fetched(
+    store: ResourceStore, asked: _Asked, part: _Part, behind: Position | None, limit: int, *, backward: bool
+) -> Sequence[Any]:
     statement, bound = _page(store, asked, part, behind, limit, backward=backward)
     return run(store.connection(), statement, bound, is_selective=part.phase.clause.rank <= REFERENCE)
+
+
+def _each(asked: _Asked, part: _Part) -> list[tuple[_Asked, _Part]]:
+    """Return what is asked at once: a part, or each of several types by itself."""
+    return [(asked._replace(type=type_name), part._replace(phase=replace(part.phase, clause=clause)))
+            for type_name, clause in part.apart] or [(asked, part)]
+
+
+def _apart(store: ResourceStore, query: SearchQuery, arm: _Arm, phase: Phase) -> tuple[tuple[str, Clause], ...]:
+    """Return what is asked of each of several types by itself, where each has an index for it that all have not.
+
+    In the order of its dates a type is read by an index; and SQLite lets the dates or numbers of one type lead. Few
+    matches are found and sorted at once, whatever their types.
+    """
+    if query.types is None or query.contained is not None or len(query.types) > MOST_APART:
+        return ()
+    if arm.clause.rank <= REFERENCE or phase.first_is_null:
+        return ()
+    places = [one.place for one in phase.keys]
+    if places != ["date"] and (places or store.database.dialect != "sqlite" or not _has_range(query)):
+        return ()
+    return tuple((one, _of_type(store, query, one).clause) for one in sorted(query.types))
+
+
+def _has_range(query: SearchQuery) -> bool:
+    """Tell whether one of the criteria is about dates, numbers or quantities."""
+    first = (one.by_type[0][1] if isinstance(one, PerType) else one for one in query.criteria)
+    return any(isinstance(one, Criterion) and one.parameter.type in RANGES for one in first)
 
 
 def _page(
@@ -454,7 +499,8 @@ def first_pages(store: ResourceStore, query: SearchQuery) -> list[tuple[Phase, E
     asked = _asked(store, query)
     limit = query.count + 1 if asked.is_decided else max(query.count + 1, BATCH)
     parts = _unordered(asked) if _is_sorted_opened(query, asked) else _parts(store, query, asked)
-    pages = [(part.phase, *_page(store, asked, part, None, limit)) for part in parts]
+    each = [one for part in parts for one in _each(asked, part)]
+    pages = [(part.phase, *_page(store, one, part, None, limit)) for one, part in each]
     return [(part, page.statement, bound) for part, page, bound in pages]
 
 

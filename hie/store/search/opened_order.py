@@ -13,11 +13,13 @@ from functools import total_ordering
 from typing import Any
 
 from hie.errors import TooCostly
+from hie.fhir import search_parameters
 from hie.fhir.datatypes import normalize_string
 from hie.fhir.search_parameters import IndexValues, SearchParameter, extract
 from hie.store.opening import parsed
 from hie.store.search import criteria
 from hie.store.search.ordering import Position
+from hie.store.search.plan import plan_of
 from hie.store.search.query import SearchQuery, SortKey, is_ordered
 from hie.store.versions import StoredVersion
 
@@ -33,14 +35,22 @@ Match = tuple[int, StoredVersion]
 
 def is_needed(query: SearchQuery) -> bool:
     """Tell whether a key of the search is in no index's order."""
-    return any(not is_ordered(one.parameter) for one in query.sort)
+    return any(not (is_ordered(one.parameter) and _is_of_one_index(query, one)) for one in query.sort)
+
+
+def _is_of_one_index(query: SearchQuery, key: SortKey) -> bool:
+    """Tell whether the order of several types stands in one place: that of their primary dates, and of every row."""
+    code = key.parameter.code
+    return query.types is None or code in ("_id", "_lastUpdated") or all(
+        plan_of(one).primary_date == code for one in query.types)
 
 
 class Sorted:
     """The matches next to a position, the nearest first, and how many matches there are in all."""
 
     def __init__(self, query: SearchQuery, position: Position | None, wanted: int) -> None:
-        self._keys = [_Key(one, query.type or "Resource") for one in query.sort]
+        names = sorted(query.types) if query.types else [query.type or "Resource"]
+        self._keys = [_Key(one, names) for one in query.sort]
         self._backward = position is not None and position.backward
         no_row = position is None or position.phase is None
         self._edge = None if position is None or no_row else self._order(position.values, position.key)
@@ -81,11 +91,13 @@ class Sorted:
 class _Key:
     """One key of _sort: what a resource has for it, and where that puts the resource."""
 
-    def __init__(self, key: SortKey, type_name: str) -> None:
+    def __init__(self, key: SortKey, type_names: Sequence[str]) -> None:
         self.code, self._descending = key.parameter.code, key.descending
         self._type = key.parameter.type
-        self._to = key.parameter.restricts[1] if key.parameter.restricts else None
-        self._answers = frozenset(_codes(type_name, key.parameter))
+        of_each = {name: search_parameters.for_type(name)[self.code] for name in type_names}
+        self._to = {name: one.restricts[1] for name, one in of_each.items() if one.restricts}
+        self._answers = {name: frozenset(_codes(name, one)) for name, one in of_each.items()}
+        self._only = type_names[0] if len(type_names) == 1 else None
 
     def value(self, values: IndexValues, version: StoredVersion) -> Any:
         """Return the least of a resource's values, descending the greatest; None where it has none."""
@@ -93,33 +105,35 @@ class _Key:
             return version.id if version.fragment is None else version.fragment
         if self.code == "_lastUpdated":
             return version.updated
-        found = [one for value in self._all(values) if (one := self._one(value)) is not None]
+        name = self._only or values.root["resourceType"]
+        found = [one for value in self._all(values) if (one := self._one(value, name)) is not None]
         if not found:
             return None
         return max(found) if self._descending else min(found)
 
     def _all(self, values: IndexValues) -> Iterator[Any]:
+        answers = self._answers[self._only or values.root["resourceType"]]
         for value in getattr(values, _KINDS[self._type]):
-            if value[0] in self._answers:
+            if value[0] in answers:
                 yield value
 
-    def _one(self, value: Any) -> Any:
+    def _one(self, value: Any, type_name: str) -> Any:
         match self._type:
             case "string":
                 return normalize_string(value[1])[:_LENGTH]
             case "token":
                 return f"{value[2]}\n{value[1] or ''}"[:_LENGTH]
             case "reference":
-                return self._reference(value)
+                return self._reference(value, self._to.get(type_name))
             case "uri":
                 return value[1][:_LENGTH]
             case "date":
                 return value[1]
         return float("-inf") if value[1] is None else float(value[1])
 
-    def _reference(self, value: Any) -> str | None:
+    def _reference(self, value: Any, to: str | None) -> str | None:
         _, type_name, id_, url, identifier, _ = value
-        if self._to is not None and type_name != self._to:
+        if to is not None and type_name != to:
             return None
         if type_name and id_:
             return f"{type_name}/{id_}"

@@ -81,7 +81,7 @@ def _key(query: SearchQuery, one: SortKey, blind: Blind) -> Key:
         return Key("id", one.descending)
     if parameter.code == "_lastUpdated":
         return Key("updated", one.descending)
-    if parameter.code == plan_of(type_name).primary_date:
+    if query.types is not None or parameter.code == plan_of(type_name).primary_date:  # of all of several types
         return Key("date", one.descending)
     codes = parameter.union_of or (parameter.code,)
     hashed = [hash_of(blind, type_name, code) for code in codes]

@@ -270,17 +270,18 @@ class _Reader:
 
     def _sort_key(self, text: str) -> SortKey:
         code = text.removeprefix("-")
-        type_name = self._types[0] if len(self._types) == 1 else "Resource"
-        known = search_parameters.for_type(type_name)
+        names = self._types or ["Resource"]
+        known = _common(names)
         if code in known:
-            criteria.parameter_of(type_name, code)
+            for type_name in names:
+                criteria.parameter_of(type_name, code)
         if code not in known or not is_sortable(known[code]):
             reason = "is no parameter of" if code not in known else "cannot be sorted by for"
             sortable = sorted(one.code for one in known.values() if is_sortable(one))
             raise InvalidSearch(
-                f"_sort={text[:80]}: {code[:80]!r} {reason} {type_name}; it can be sorted by {', '.join(sortable)}.",
-                expression="_sort",
-            )
+                f"_sort={text[:80]}: {code[:80]!r} {reason} {' and '.join(names)[:200]}; it can be sorted by "
+                f"{', '.join(sortable)}.", expression="_sort",
+            )  # fmt: skip
         return SortKey(known[code], text.startswith("-"))
 
     def _include(self, code: str, modifier: str, text: str) -> Include:
@@ -335,6 +336,13 @@ def _filter(type_name: str, name: str, text: str, reading: Reading) -> Asked:
         raise InvalidSearch(f"{name[:80]}: _filter has no modifiers.", expression="_filter")
     asked: Asked = filter.parse(type_name, text, reading)
     return asked
+
+
+def _common(type_names: Sequence[str]) -> dict[str, SearchParameter]:
+    """Return the parameters that every one of the types has, of one kind; each as it is of the first."""
+    first, *others = (search_parameters.for_type(one) for one in type_names)
+    return {code: one for code, one in first.items()
+            if all(code in known and known[code].type == one.type for known in others)}
 
 
 def is_sortable(parameter: SearchParameter) -> bool:
