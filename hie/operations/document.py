@@ -70,10 +70,10 @@ def _id(request: FhirRequest, ctx: Context) -> str:
 
 def _contents(stored: StoredVersion, composition: dict[str, Any], ctx: Context) -> list[StoredVersion]:
     """Return what the document holds beside its Composition; nothing of the record of somebody else."""
-    patients = set(compartments.patient_of(composition))
+    patients = set(compartments.patient_of(composition, ctx.store.base_url))
 
     def of_others(resource: dict[str, Any]) -> bool:
-        owners = set(compartments.patient_of(resource))
+        owners = set(compartments.patient_of(resource, ctx.store.base_url))
         return bool(owners) and owners.isdisjoint(patients)
 
     found, is_cut = surroundings.around([stored], of_others, ctx)

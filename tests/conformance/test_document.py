@@ -1,8 +1,18 @@
 """Composition/$document: https://hl7.org/fhir/R4/composition-operation-document.html"""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.builders import observation, parameters, patient, practitioner
+
+BASE = "http://localhost/fhir"
+
+
+@pytest.fixture
+def settings(settings):
+    """Let the server have a base address of its own, so that references below it are its own."""
+    return replace(settings, base_url=BASE)
 
 
 @pytest.fixture
@@ -64,6 +74,19 @@ def test_a_document_that_would_lack_something_is_not_made(fhir, client, note):
     theirs = fhir.create(observation(other, 5))["id"]
     section = [{"title": "x", "entry": [{"reference": f"Observation/{theirs}"}]}]
     fhir.put(f"Composition/{note['id']}", {**note, "section": section})
+    fhir.get(url).refused(422, "processing", "Composition.section[0].entry[0]")
+
+
+@pytest.mark.parametrize("base", ["", f"{BASE}/"], ids=["relative", "absolute"])
+def test_whose_record_it_is_is_told_by_references_in_either_form(fhir, note, base):
+    other, own = (base + one for one in (f"Patient/{fhir.create(patient('Other'))['id']}", note["subject"]["reference"]))
+    section = [{"title": "x", "entry": [{"reference": f"Observation/{fhir.create(observation(own, 5))['id']}"}]}]
+    changed = {**note, "subject": {"reference": own}, "section": section}
+    fhir.put(f"Composition/{note['id']}", changed)
+    url = f"Composition/{note['id']}/$document"
+    assert [one["id"] for one in fhir.get(url).resources() if one["resourceType"] == "Observation"]
+    section[0]["entry"][0] = {"reference": f"Observation/{fhir.create(observation(other, 5))['id']}"}
+    fhir.put(f"Composition/{note['id']}", changed)
     fhir.get(url).refused(422, "processing", "Composition.section[0].entry[0]")
 
 
