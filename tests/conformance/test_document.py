@@ -79,7 +79,8 @@ def test_a_document_that_would_lack_something_is_not_made(fhir, client, note):
 
 @pytest.mark.parametrize("base", ["", f"{BASE}/"], ids=["relative", "absolute"])
 def test_whose_record_it_is_is_told_by_references_in_either_form(fhir, note, base):
-    other, own = (base + one for one in (f"Patient/{fhir.create(patient('Other'))['id']}", note["subject"]["reference"]))
+    other = f"{base}Patient/{fhir.create(patient('Other'))['id']}"
+    own = base + note["subject"]["reference"]
     section = [{"title": "x", "entry": [{"reference": f"Observation/{fhir.create(observation(own, 5))['id']}"}]}]
     changed = {**note, "subject": {"reference": own}, "section": section}
     fhir.put(f"Composition/{note['id']}", changed)
