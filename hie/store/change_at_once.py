@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hie.store.at_once import AUDIT, PREPARE_KEY, REFUSED, STORE_KEY, execute, key_statements, prepared
 from hie.store.models import DELETED
+from hie.store.past import NUMBER
 from hie.store.rows import ONE, REFERRING, WITNESSES, Current, Target, columns, one_values
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ _CHANGE = {"key": "int8", **ONE, **_PAST}
 #: comes are different rows, so that the order of the parts does not matter.
 _CHANGE_ONE = f"""
     WITH kept AS (
-        INSERT INTO resource_history (tenant, type, id, vid, method, updated, data_key, sealed)
-        SELECT tenant, type, id, vid, method, updated, data_key, sealed FROM resource WHERE key = {{key}}
+        INSERT INTO resource_history (tenant, type, id, vid, method, updated, data_key, sealed, written)
+        SELECT tenant, type, id, vid, method, updated, data_key, sealed, written FROM resource WHERE key = {{key}}
     ), past AS (
         INSERT INTO past_version (key, vid, tenant, type, id, method, updated, until, date_low, date_high, presence,
-                                  tokens)
+                                  tokens, written, ended)
         SELECT key, vid, tenant, type, id, method, updated, {{updated}}, {{p_low}}, {{p_high}}, {{p_presence}},
-               {{p_tokens}}
+               {{p_tokens}}, written, {NUMBER}
         FROM resource WHERE key = {{key}} AND method <> {DELETED}
     ), past_dates AS (
         INSERT INTO date_past (key, vid, parameter, low, high)
@@ -52,7 +53,7 @@ _CHANGE_ONE = f"""
     ), changed AS (
         UPDATE resource SET vid = {{vid}}, method = {{method}}, updated = {{updated}}, date_low = {{date_low}},
             date_high = {{date_high}}, presence = {{presence}}, data_key = {{data_key}}, sealed = {{sealed}},
-            tokens = {{tokens}}
+            tokens = {{tokens}}, written = DEFAULT
         WHERE key = {{key}} AND tenant = {{tenant}} AND type = {{type}} AND id = {{id}}
     ), gone_dates AS (
         DELETE FROM date_index WHERE key = {{key}} AND (parameter, low, high) NOT IN (

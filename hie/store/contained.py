@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, literal_column, select, update
 
 from hie.store import sqlite_rows
 from hie.store.models import (
@@ -20,7 +20,7 @@ from hie.store.models import (
     contained_token,
     resource,
 )
-from hie.store.past import Past
+from hie.store.past import NUMBER, Past
 from hie.store.prepared import copy_in, driver_of
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ class Holder(NamedTuple):
     updated: int
     until: int
     contained: tuple[Contained, ...]
+    written: int | None = None
+    """Number of the transaction that wrote the version, as in `resource`; `ended`: of the one that replaced it."""
+    ended: int | None = None
 
 
 def concerns(written: Written) -> bool:
@@ -45,22 +48,22 @@ def concerns(written: Written) -> bool:
     return bool(written.index.contained) or (replaced is not None and bool(replaced.contained))
 
 
-def write(connection: Connection, tenant: int, written: Sequence[Written]) -> None:
-    """Write what new versions contain, and end what those that they replace contained."""
+def write(connection: Connection, tenant: int, written: Sequence[Written], number: int | None) -> None:
+    """Write what new versions contain, and end what those that they replace contained.
+
+    `number` is that of changes on SQLite; PostgreSQL has its own.
+    """
     ended = [
         {"of": one.replaced.key, "at": one.version.updated} for one in written
         if one.replaced is not None and one.replaced_index is not None and one.replaced_index.contained
     ]  # fmt: skip
     if ended:
-        connection.execute(_END, ended)
-    keep(connection, _holders(connection, tenant, [one for one in written if one.index.contained]))
+        its: ColumnElement[int] = literal_column(NUMBER if number is None else str(number))
+        connection.execute(_END.values(until=bindparam("at"), ended=its), ended)
+    keep(connection, _holders(connection, tenant, [one for one in written if one.index.contained], number), new=True)
 
 
-_END = (
-    update(contained)
-    .where(contained.c.container == bindparam("of"), contained.c.until == FOREVER)
-    .values(until=bindparam("at"))
-)
+_END = update(contained).where(contained.c.container == bindparam("of"), contained.c.until == FOREVER)
 _KEY = select(resource.c.key).where(
     resource.c.tenant == bindparam("tenant"), resource.c.type == bindparam("type"), resource.c.id == bindparam("id")
 )
@@ -70,7 +73,9 @@ _KEYS = select(resource.c.id, resource.c.key).where(
 )  # fmt: skip
 
 
-def _holders(connection: Connection, tenant: int, holding: Sequence[Written]) -> list[Holder]:
+def _holders(
+    connection: Connection, tenant: int, holding: Sequence[Written], number: int | None
+) -> list[Holder]:
     """Return the versions with the keys of their resources; one question for 500 new ones of a type."""
     by_type: dict[str, list[str]] = {}
     for one in holding:
@@ -85,20 +90,23 @@ def _holders(connection: Connection, tenant: int, holding: Sequence[Written]) ->
     for one in holding:
         v = one.version
         key = keys[v.type, v.id] if one.replaced is None else one.replaced.key
-        found.append(Holder(key, v.vid, tenant, v.updated, FOREVER, one.index.contained))
+        its = None if one.replaced is None else number
+        found.append(Holder(key, v.vid, tenant, v.updated, FOREVER, one.index.contained, its))
     return found
 
 
-def keep(connection: Connection, holders: Sequence[Holder]) -> None:
-    """Write the index rows of what versions contain."""
+def keep(connection: Connection, holders: Sequence[Holder], *, new: bool = False) -> None:
+    """Write the index rows of what versions contain; `new`: PostgreSQL numbers them by this transaction."""
     pairs = [(holder, one) for holder in holders for one in holder.contained]
     if not pairs:
         return
     on_sqlite = connection.dialect.name == "sqlite"
-    keyed = list(zip(_keys(connection, len(pairs)), pairs, strict=True))
+    keys, number = _keys(connection, len(pairs))
+    keyed = list(zip(keys, pairs, strict=True))
     rows = [
         (key, h.container, h.vid, one.part, h.tenant, one.type, one.fragment, h.updated, h.until, one.rows.date_low,
-         one.rows.date_high, one.rows.presence, None if on_sqlite else one.rows.tokens)
+         one.rows.date_high, one.rows.presence, None if on_sqlite else one.rows.tokens,
+         number if new and not on_sqlite else h.written, h.ended)
         for key, (h, one) in keyed
     ]  # fmt: skip
     dates = [(key, *row) for key, (_, one) in keyed for row in one.rows.dates]
@@ -125,18 +133,23 @@ def _target(table: Table) -> str:
 
 _CONTAINED_TYPES = [
     "int8", "int8", "int4", "int4", "int4", "text", "int8", "int8", "int8", "int8", "int8", "int8", "int8[]",
+    "int8", "int8",
 ]  # fmt: skip
 _LAST_KEY = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'contained'"
-_NEXT_KEYS = "SELECT nextval('contained_key_seq') FROM generate_series(1, %s)"
+_NEXT_KEYS = f"SELECT nextval('contained_key_seq'), {NUMBER} FROM generate_series(1, %s)"
 
 
-def _keys(connection: Connection, number: int) -> Iterable[int]:
-    """Return new keys: those of SQLite go on behind the last one, as there is one writer."""
+def _keys(connection: Connection, number: int) -> tuple[Sequence[int], int | None]:
+    """Return new keys, and the transaction's number on PostgreSQL.
+
+    Those of SQLite go on behind the last one, as there is one writer.
+    """
     driver = driver_of(connection)
     if connection.dialect.name == "sqlite":
         last = int(driver.execute(_LAST_KEY).fetchone()[0])
-        return range(last + 1, last + 1 + number)
-    return [row[0] for row in driver.execute(_NEXT_KEYS, (number,)).fetchall()]
+        return range(last + 1, last + 1 + number), None
+    rows = driver.execute(_NEXT_KEYS, (number,)).fetchall()
+    return [row[0] for row in rows], rows[0][1]
 
 
 # -- taking away, and writing anew ---------------------------------------------------------------------------------
@@ -156,9 +169,9 @@ def write_anew(connection: Connection, indexed: Sequence[tuple[int, IndexRows]])
     keys = [key for key, _ in indexed]
     _forget(connection, contained.c.container.in_(keys), contained.c.until == FOREVER)
     wanted = {key: rows.contained for key, rows in indexed if rows.contained}
-    columns = (resource.c.key, resource.c.vid, resource.c.tenant, resource.c.updated)
+    columns = (resource.c.key, resource.c.vid, resource.c.tenant, resource.c.updated, resource.c.written)
     found = connection.execute(select(*columns).where(resource.c.key.in_(list(wanted)))) if wanted else ()
-    keep(connection, [Holder(*row, FOREVER, wanted[row.key]) for row in found])
+    keep(connection, [Holder(*row[:4], FOREVER, wanted[row.key], row.written) for row in found])
 
 
 def write_past_anew(connection: Connection, keys: Sequence[int], versions: Iterable[Past]) -> None:
@@ -169,7 +182,8 @@ def write_past_anew(connection: Connection, keys: Sequence[int], versions: Itera
 
 def holder(past: Past) -> Holder:
     """Return a superseded version as what contained something."""
-    return Holder(past.key, past.vid, past.tenant, past.updated, past.until, past.found_by.contained)
+    its = past.found_by.contained
+    return Holder(past.key, past.vid, past.tenant, past.updated, past.until, its, past.written, past.ended)
 
 
 def _forget(connection: Connection, *which: ColumnElement[bool]) -> None:

@@ -138,6 +138,8 @@ class Database:
         self._writer: SqliteWriter | PostgresWriter
         self._statistics: Statistics | None = None
         self._common: Common | None = None
+        self.wary_pages = 0
+        """Pages that are not expected to be read in peace (hie.store.search.reading)."""
         if self.dialect == "sqlite":
             self._writer = SqliteWriter(self, audit_keys, data_directory / "locks")
         else:

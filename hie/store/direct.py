@@ -92,6 +92,15 @@ def execute(driver: Any, text: str) -> None:
         raise _error(driver.pgconn, result)
 
 
+def value(driver: Any, text: str) -> str:
+    """Execute statements, and return the one value of the last, as text; the errors are psycopg's."""
+    result = driver.pgconn.exec_(text.encode())
+    if result.status != ExecStatus.TUPLES_OK:
+        raise _error(driver.pgconn, result)
+    found: bytes = result.get_value(0, 0)
+    return found.decode()
+
+
 def _error(connection: Any, result: Any) -> Exception:
     error = error_from_result(result)
     if connection.status == ConnStatus.OK:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, not_, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, and_, func, literal_column, not_, or_, select, union_all
 
 from hie.errors import Expired, Forbidden, InvalidSearch
 from hie.fhir.paging import LINK_HOURS, UNTIL
 from hie.store.crypto import SealBroken
 from hie.store.models import ERASED, resource, resource_history
 from hie.store.search import engine as search_engine
+from hie.store.search import seen
 from hie.store.search.cursors import last_page_size
+from hie.store.search.reading import one_state, seen_by_page
+from hie.store.search.seen import Seen
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
 
+#: Cursors of servers that did not know what a page had seen had so many parts.
+_BEFORE_SEEN = 7
 _NAMES = ("type", "id", "vid", "method", "updated", "data_key", "sealed")
 
 
@@ -46,6 +52,10 @@ class _Position:
     id: str
     vid: int
     newest: int
+    at: int
+    """The moment at which the first page was read."""
+    seen: Seen | None
+    """What it saw; None: what is no newer than its newest version."""
     backward: bool = False
     """Whether the page that ends here is wanted, rather than the one behind."""
 
@@ -60,46 +70,86 @@ def history_page(
     during: tuple[int, int] | None = None,
 ) -> HistoryPage:
     """Return one page of versions and the number of all of them."""
-    arms = [_arm(store, table, type_name, id_, since, during) for table in (resource, resource_history)]
-    total = _total(store, arms)
     position = _open_cursor(store, cursor)
+
+    def page(inside: ResourceStore) -> HistoryPage:
+        arms = [_arm(inside, table, type_name, id_, since, during, position) for table in (resource, resource_history)]
+        return _read(inside, arms, count, cursor, position)
+
+    return page(store) if position is not None or store.unit is not None else one_state(store, page)
+
+
+def _read(
+    store: ResourceStore, arms: list[Select[Any]], count: int, cursor: str | None, position: _Position | None
+) -> HistoryPage:
+    total = None
     if count and position is not None and position.is_edge and position.backward:
-        seen = [arm.where(arm.selected_columns.updated <= position.newest) for arm in arms]
-        count = last_page_size(_total(store, seen), count)
-    found = store.connection().execute(_page(arms, position, count + 1)).all() if count else []
+        total = _total(store, arms, position)
+        count = last_page_size(total, count)
+    found = _found(store, arms, position, count + 1) if count else []
+    if total is None:
+        total = _total(store, arms, position)
     versions = store.open(found[:count])
     more = len(found) > count
     if not versions or (position is None and not more):
         return HistoryPage(versions, total, None)
-    newest = versions[0].updated if position is None else position.newest
-    first = _seal_cursor(store, ("", "", 0), newest, newest)
+    if position is None:
+        newest = versions[0].updated
+        since = newest, max(store.clock(), newest), seen_by_page(store)
+    else:
+        since = position.newest, position.at, position.seen
+    first = _seal_cursor(store, ("", "", 0), since[0], *since)
     came = None if cursor is None or position is None or position.is_edge else cursor.removeprefix(UNTIL)
     further = found[count if position is not None and position.backward else count - 1] if more else None
     onwards = None
     if further is not None:
-        onwards = _seal_cursor(store, (further.type, further.id, further.vid), further.updated, newest)
+        onwards = _seal_cursor(store, (further.type, further.id, further.vid), further.updated, *since)
     if position is not None and position.backward:
         versions.reverse()
         return HistoryPage(versions, total, came, onwards and UNTIL + onwards, first, UNTIL + first)
     return HistoryPage(versions, total, onwards, came and UNTIL + came, first, UNTIL + first)
 
 
-def _total(store: ResourceStore, arms: list[Select[Any]]) -> int:
-    counts = (select(func.count()).select_from(arm.subquery()) for arm in arms)
-    return sum(int(store.connection().execute(count).scalar_one()) for count in counts)
+def _found(store: ResourceStore, arms: list[Select[Any]], position: _Position | None, limit: int) -> Sequence[Any]:
+    """Return the rows of a page; it is read first of all, in one statement, and the counts compare with what it saw."""
+    page, reading = _page(arms, position, limit), store.reading
+    tells = reading is not None and reading.asks()
+    if tells:
+        page = page.add_columns(seen.TOLD)
+    found = store.connection().execute(page, _bounds(position)).all()
+    if reading is not None and tells and found:
+        reading.take(found[0].seen)
+    return found
+
+
+def _total(store: ResourceStore, arms: list[Select[Any]], position: _Position | None) -> int:
+    """Count the versions: those that the first page saw."""
+    total, reading = 0, store.reading
+    for arm in arms:
+        count = select(func.count(), *([] if reading is None else [seen.TOLD])).select_from(arm.subquery())
+        number, *told = store.connection().execute(count, _bounds(position)).one()
+        if reading is not None:
+            reading.take(told[0])
+        total += int(number)
+    return total
+
+
+def _bounds(position: _Position | None) -> dict[str, Any]:
+    return {} if position is None or position.seen is None else position.seen.bounds(position.at)
 
 
 def _arm(
     store: ResourceStore, table: Any, type_name: str | None, id_: str | None, since: int | None,
-    during: tuple[int, int] | None,
+    during: tuple[int, int] | None, position: _Position | None,
 ) -> Select[Any]:
     where: list[ColumnElement[bool]] = [table.c.tenant == store.tenant]
+    where += _was_seen(store, table, position)
     if table is resource_history:
         where.append(table.c.method != ERASED)
     if since is not None:
         where.append(table.c.updated >= since)
     if during is not None:
-        where += _current(table, *during)
+        where += _current(store, table, position, *during)
     if type_name is not None:
         where.append(table.c.type == type_name)
         if id_ is not None:
@@ -110,7 +160,20 @@ def _arm(
     return select(*(table.c[name] for name in _NAMES)).where(*where)
 
 
-def _current(table: Any, low: int, high: int) -> list[ColumnElement[bool]]:
+def _was_seen(store: ResourceStore, table: Any, position: _Position | None) -> list[ColumnElement[bool]]:
+    """A version was there when the first page was read."""
+    if position is None or position.seen is None:
+        return []
+    dialect = store.database.dialect
+    of_new = -table.c.key if dialect == "sqlite" and "key" in table.c else 0
+    # An expression, as an index of the time would be read from its beginning.
+    hidden = table.c.updated + literal_column("0")
+    return [or_(hidden <= seen.LOW, seen.is_seen(func.coalesce(table.c.written, of_new), dialect))]
+
+
+def _current(
+    store: ResourceStore, table: Any, position: _Position | None, low: int, high: int
+) -> list[ColumnElement[bool]]:
     """A version was current in [low, high) if it began before the end and none had followed it by the beginning."""
     where: list[ColumnElement[bool]] = [table.c.updated < high]
     if table is resource:
@@ -118,7 +181,7 @@ def _current(table: Any, low: int, high: int) -> list[ColumnElement[bool]]:
     for following in (resource.alias(), resource_history.alias()):
         same = [following.c[name] == table.c[name] for name in ("tenant", "type", "id")]
         next_ = select(following.c.vid).where(*same, following.c.vid == table.c.vid + 1, following.c.updated <= low)
-        where.append(~next_.exists())
+        where.append(~next_.where(*_was_seen(store, following, position)).exists())
     return where
 
 
@@ -179,8 +242,11 @@ def _before(arm: Select[Any], position: _Position) -> ColumnElement[bool]:
     )
 
 
-def _seal_cursor(store: ResourceStore, place: tuple[str, str, int], updated: int, newest: int) -> str:
-    return store.seal_text(json.dumps(["history", updated, *place, newest, store.clock()]))
+def _seal_cursor(
+    store: ResourceStore, place: tuple[str, str, int], updated: int, newest: int, at: int, saw: Seen | None
+) -> str:
+    told = None if saw is None else saw.to_json()
+    return store.seal_text(json.dumps(["history", updated, *place, newest, at, told, store.clock()]))
 
 
 def _open_cursor(store: ResourceStore, cursor: str | None) -> _Position | None:
@@ -188,7 +254,10 @@ def _open_cursor(store: ResourceStore, cursor: str | None) -> _Position | None:
         return None
     try:
         opened = json.loads(store.open_text(cursor.removeprefix(UNTIL)))
-        kind, updated, type_, id_, vid, newest, made = opened
+        if isinstance(opened, list) and opened[:1] == ["history"] and len(opened) == _BEFORE_SEEN:
+            raise Expired("This link was made before the server was upgraded; begin again at the first page.",
+                          expression="_cursor")
+        kind, updated, type_, id_, vid, newest, at, told, made = opened
         if kind != "history":
             raise ValueError
     except (SealBroken, ValueError, TypeError) as error:
@@ -196,4 +265,5 @@ def _open_cursor(store: ResourceStore, cursor: str | None) -> _Position | None:
     if store.clock() - made > LINK_HOURS * 3_600_000_000:
         raise Expired(f"Links to pages are good for {LINK_HOURS} hours; begin again at the first page.",
                       expression="_cursor")
-    return _Position(updated, type_, id_, vid, newest, cursor.startswith(UNTIL))
+    saw = None if told is None else seen.from_json(told, at_instant=False)
+    return _Position(updated, type_, id_, vid, newest, at, saw, cursor.startswith(UNTIL))

@@ -64,6 +64,8 @@ data_key = Table(
     sqlite_autoincrement=True,
 )
 
+#: `written` is the number of the transaction that wrote a version (hie.store.search.seen). PostgreSQL gives it by
+#: default; on SQLite NULL is that of a new resource, -key. What was written before schema 0015 has none.
 resource = Table(
     "resource",
     metadata,
@@ -80,6 +82,7 @@ resource = Table(
     Column("data_key", BigInteger, nullable=False),
     Column("sealed", LargeBinary),  # NULL: deleted
     Column("tokens", Tokens),
+    Column("written", BigInteger),  # number of the transaction (hie.store.search.seen)
     UniqueConstraint("tenant", "type", "id"),
     Index("ix_resource_updated", "tenant", "updated", "key"),
     Index("ix_resource_type_key", "tenant", "type", "key"),
@@ -103,6 +106,9 @@ resource = Table(
     sqlite_autoincrement=True,
 )
 
+#: SQLite only, one row: how many transactions have changed resources.
+write_count = Table("write_count", metadata, Column("number", BigInteger, nullable=False))
+
 resource_history = Table(
     "resource_history",
     metadata,
@@ -114,6 +120,7 @@ resource_history = Table(
     Column("updated", BigInteger, nullable=False),
     Column("data_key", BigInteger, nullable=False),
     Column("sealed", LargeBinary),
+    Column("written", BigInteger),  # as in `resource`
     Index("ix_resource_history_type_updated", "tenant", "type", "updated"),
     Index("ix_resource_history_updated", "tenant", "updated"),
 )
@@ -192,8 +199,17 @@ past_version = Table(
     Column("date_high", BigInteger),
     Column("presence", BigInteger, nullable=False),
     Column("tokens", Tokens),
+    Column("written", BigInteger),  # as in `resource`
+    Column("ended", BigInteger),  # number of the transaction that replaced it
     Index("ix_past_version_id", "tenant", "type", "id"),
     Index("ix_past_version_until", "tenant", "until"),
+    Index(
+        "ix_past_version_ended",
+        "tenant",
+        "ended",
+        sqlite_where=text("ended IS NOT NULL"),
+        postgresql_where=text("ended IS NOT NULL"),
+    ),
     Index(
         "ix_past_version_tokens",
         "tokens",
@@ -258,6 +274,8 @@ contained = Table(
     Column("date_high", BigInteger),
     Column("presence", BigInteger, nullable=False),
     Column("tokens", Tokens),
+    Column("written", BigInteger),  # of the container, as in `resource`
+    Column("ended", BigInteger),
     Index("ix_contained_container", "container", "until"),
     Index("ix_contained_type", "tenant", "type", "key"),
     Index(
@@ -470,4 +488,4 @@ profile_validation = Table(
 )
 
 #: Tables that only one dialect has.
-SQLITE_ONLY = frozenset({token.name, token_past.name, contained_token.name})
+SQLITE_ONLY = frozenset({token.name, token_past.name, contained_token.name, write_count.name})

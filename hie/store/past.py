@@ -39,8 +39,14 @@ class Past(NamedTuple):
     updated: int
     until: int
     found_by: IndexRows
+    written: int | None = None
+    """Number of the transaction that wrote it; None: as its row of `resource` says, which it leaves just now."""
+    ended: int | None = None
+    """Number of the one that replaced it; None: of this one, on PostgreSQL."""
 
 
+#: PostgreSQL: the number of the transaction.
+NUMBER = "pg_current_xact_id()::text::bigint"
 _COLUMNS = "key, vid, tenant, type, id, method, updated, until, date_low, date_high, presence"
 _DATES = "key, vid, parameter, low, high"
 _NUMBERS = "key, vid, parameter, low, high, unit, code, text"
@@ -71,7 +77,7 @@ def _keep_sqlite(
     connection: Connection, live: list[Past], dates: list[Any], numbers: list[Any], conflict: str
 ) -> None:
     run = driver_of(connection).executemany
-    run(_insert("past_version", _COLUMNS, "?"), [_values(one) for one in live])
+    run(_KEEP_SQLITE, [(*_values(one), one.written, one.key, one.ended) for one in live])
     tokens = [(hash_, one.key, one.vid) for one in live for hash_ in one.found_by.tokens]
     tokens.sort()
     if conflict:
@@ -88,7 +94,7 @@ def _keep_postgres(connection: Connection, live: list[Past], dates: list[Any], n
     driver = driver_of(connection)
     with driver.cursor() as cursor:
         cursor.executemany(
-            _insert("past_version", f"{_COLUMNS}, tokens", "%s"), [(*_values(one), one.found_by.tokens) for one in live]
+            _KEEP_POSTGRES, [(*_values(one), one.found_by.tokens, one.written, one.key, one.ended) for one in live]
         )
         if dates:
             cursor.executemany(_insert("date_past", _DATES, "%s"), dates)
@@ -97,8 +103,21 @@ def _keep_postgres(connection: Connection, live: list[Past], dates: list[Any], n
 
 
 def _insert(table: str, columns: str, mark: str) -> str:
-    marks = ",".join([mark] * len(columns.split(",")))
-    return f"INSERT INTO {table} ({columns}) VALUES ({marks})"
+    return f"INSERT INTO {table} ({columns}) VALUES ({_marks(columns, mark)})"
+
+
+def _marks(columns: str, mark: str) -> str:
+    return ",".join([mark] * len(columns.split(",")))
+
+
+_KEEP_SQLITE = (
+    f"INSERT INTO past_version ({_COLUMNS}, written, ended) VALUES ({_marks(_COLUMNS, '?')}, "
+    "coalesce(?, (SELECT coalesce(written, -key) FROM resource WHERE key = ?)), ?)"
+)
+_KEEP_POSTGRES = (
+    f"INSERT INTO past_version ({_COLUMNS}, tokens, written, ended) VALUES ({_marks(_COLUMNS, '%s')}, %s, "
+    f"coalesce(%s, (SELECT written FROM resource WHERE key = %s)), coalesce(%s, {NUMBER}))"
+)
 
 
 # -- taking away, and writing anew ---------------------------------------------------------------------------------
@@ -178,7 +197,10 @@ class Superseded(NamedTuple):
     updated: int
     data_key: int
     sealed: bytes | None
+    written: int
+    """0: before versions had numbers."""
     until: int
+    ended: int
 
 
 def superseded(connection: Connection, tenant: Tenant, keys: Sequence[int]) -> list[Superseded]:
@@ -188,10 +210,13 @@ def superseded(connection: Connection, tenant: Tenant, keys: Sequence[int]) -> l
     joined = resource.join(resource_history, and_(old.tenant == now.tenant, old.type == now.type, old.id == now.id))
     statement = select(now.key, *resource_history.c).select_from(joined).where(*here).order_by(now.key, old.vid)
     found = connection.execute(statement).all()
-    current = connection.execute(select(now.key, now.vid, now.updated).where(*here))
-    began = {(row.key, row.vid): row.updated for row in (*found, *current)}
+    current = connection.execute(select(now.key, now.vid, now.updated, now.written).where(*here))
+    # What follows a version is a change: below zero it has no number of its own.
+    began = {(row.key, row.vid): (row.updated, max(row.written or 0, 0)) for row in (*found, *current)}
     return [
-        Superseded._make((*row, began[row.key, row.vid + 1])) for row in found if (row.key, row.vid + 1) in began
+        Superseded._make((*row[:-1], row.written or 0, *began[row.key, row.vid + 1]))
+        for row in found
+        if (row.key, row.vid + 1) in began
     ]
 
 
@@ -201,5 +226,7 @@ def derived(connection: Connection, tenant: Tenant, row: Superseded, index_of: I
         return None
     (version,) = open_versions(connection, tenant, [row])
     content = parsed(version)
-    return Past(row.key, row.tenant, row.type, row.id, row.vid, row.method, row.updated, row.until, index_of(content))
+    found_by = index_of(content)
+    return Past(row.key, row.tenant, row.type, row.id, row.vid, row.method, row.updated, row.until, found_by,
+                row.written, row.ended)
 

@@ -104,6 +104,7 @@ class _Kept:
             return
         pairs = {
             "time": ((row.updated, row.until, row.method), (wanted.updated, wanted.until, wanted.method)),
+            "transaction": ((row.written or 0, row.ended or 0), (wanted.written, wanted.ended)),
             "place": ((row.tenant, row.type, row.id), (wanted.tenant, wanted.type, wanted.id)),
             "presence": ((row.presence, row.date_low, row.date_high), (by.presence, by.date_low, by.date_high)),
             "token": _fixed(by.tokens if self._has_no_tokens else row.tokens or (), by.tokens, moving.tokens),

@@ -24,6 +24,8 @@ from hie.store.prepared import Prepared
 from hie.store.search import engine as search_engine
 from hie.store.search import instant
 from hie.store.search.index import IndexRows, index_rows, moving_rows, place
+from hie.store.search.reading import Reading
+from hie.store.search.seen import Seen
 from hie.store.tenants import Tenant
 from hie.store.unit_of_work import UnitOfWork
 from hie.store.versions import StoredVersion, served
@@ -78,6 +80,10 @@ class ResourceStore:
     unit: UnitOfWork | None = None
     at: int | None = None
     """The instant (microseconds) as of which everything is read; None: as it is now."""
+    seen: Seen | None = None
+    """What a first page saw, at that instant: everything is read as it saw it."""
+    reading: Reading | None = None
+    """The first page that is being read, on PostgreSQL."""
 
     @property
     def tenant(self) -> int:
@@ -110,9 +116,14 @@ class ResourceStore:
         """Open rows that were selected with all columns of a version."""
         return open_versions(self.connection(), self.keys, found)
 
-    def as_of(self, at: int) -> ResourceStore:
-        """Return the store as it was at an instant, for reading."""
-        return replace(self, at=at)
+    def as_of(self, at: int, seen: Seen | None = None) -> ResourceStore:
+        """Return the store as it was at an instant, or as the first page of a search saw it then, for reading."""
+        return replace(self, at=at, seen=seen)
+
+    def for_page(self, reading: Reading) -> ResourceStore:
+        """Return the store for the first page of a search, outside of transactions."""
+        return ResourceStore(self.database, self.keys, self.grant, self.entry, self.clock, self.base_url, None, self.at,
+                             None, reading)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

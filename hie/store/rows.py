@@ -128,21 +128,24 @@ def store(
     """Write new versions, the versions they replace, and their index rows; `prepared`: those that are `ready`."""
     new = [w for w in written if w.replaced is None]
     changed = [(w, w.replaced) for w in written if w.replaced is not None]
+    number = None  # PostgreSQL's own
+    if changed and connection.dialect.name == "sqlite":
+        number = sqlite_rows.next_number(driver_of(connection))
     if changed:
-        past.keep(connection, [_past(tenant, w, row) for w, row in changed])
+        past.keep(connection, [_past(tenant, w, row, number) for w, row in changed])
     if connection.dialect.name == "sqlite":
-        _store_sqlite(connection, tenant, prepared or ready("sqlite", tenant, new), changed)
+        _store_sqlite(connection, tenant, prepared or ready("sqlite", tenant, new), changed, number)
     else:
         _store_postgres(connection, tenant, new, changed)
     holding = [w for w in written if contained.concerns(w)]
     if holding:
-        contained.write(connection, tenant, holding)
+        contained.write(connection, tenant, holding, number)
 
 
-def _past(tenant: int, w: Written, row: Current) -> past.Past:
+def _past(tenant: int, w: Written, row: Current, number: int | None) -> past.Past:
     assert w.past_index is not None  # noqa: S101 - whoever replaces a version says what was found by it
-    until = w.version.updated
-    return past.Past(row.key, tenant, row.type, row.id, row.vid, row.method, row.updated, until, w.past_index)
+    until, was = w.version.updated, w.past_index
+    return past.Past(row.key, tenant, row.type, row.id, row.vid, row.method, row.updated, until, was, None, number)
 
 
 def _history_values(tenant: int, row: Current) -> tuple[Any, ...]:
@@ -153,25 +156,27 @@ _HISTORY_COLUMNS = "tenant, type, id, vid, method, updated, data_key, sealed"
 
 
 def _store_sqlite(
-    connection: Connection, tenant: int, new: NewRows | None, changed: list[tuple[Written, Current]]
+    connection: Connection, tenant: int, new: NewRows | None, changed: list[tuple[Written, Current]],
+    number: int | None,
 ) -> None:
     driver = driver_of(connection)
     if new is not None:
         new.insert(driver)
     if changed:
-        _change_sqlite(driver, tenant, changed)
+        _change_sqlite(driver, tenant, changed, number)
 
 
-def _change_sqlite(driver: Any, tenant: int, changed: list[tuple[Written, Current]]) -> None:
+def _change_sqlite(driver: Any, tenant: int, changed: list[tuple[Written, Current]], number: int | None) -> None:
     run = driver.executemany
     run(
-        f"INSERT INTO resource_history ({_HISTORY_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)",
-        [_history_values(tenant, row) for _, row in changed],
+        f"INSERT INTO resource_history ({_HISTORY_COLUMNS}, written) "
+        "VALUES (?,?,?,?,?,?,?,?, (SELECT coalesce(written, -key) FROM resource WHERE key = ?))",
+        [(*_history_values(tenant, row), row.key) for _, row in changed],
     )
     run(
-        "UPDATE resource SET vid=?, method=?, updated=?, date_low=?, date_high=?, presence=?, data_key=?, sealed=? "
-        "WHERE key=?",
-        [(*resource_values(tenant, row.key, w)[4:], row.key) for w, row in changed],
+        "UPDATE resource SET vid=?, method=?, updated=?, date_low=?, date_high=?, presence=?, data_key=?, sealed=?, "
+        "written=? WHERE key=?",
+        [(*resource_values(tenant, row.key, w)[4:], number, row.key) for w, row in changed],
     )
     tokens: list[tuple[int, int]] = []
     for w, row in changed:
@@ -296,11 +301,12 @@ def _copy_index(connection: Connection, pairs: Sequence[tuple[int, IndexRows]]) 
 
 _UPDATE_POSTGRES = text(
     "UPDATE resource SET vid=:vid, method=:method, updated=:updated, date_low=:date_low, date_high=:date_high, "
-    "presence=:presence, data_key=:data_key, sealed=:sealed, tokens=:tokens WHERE key=:key"
+    "presence=:presence, data_key=:data_key, sealed=:sealed, tokens=:tokens, written=DEFAULT WHERE key=:key"
 ).bindparams(bindparam("tokens", type_=ARRAY(BigInteger)))
 _INSERT_HISTORY = text(
-    f"INSERT INTO resource_history ({_HISTORY_COLUMNS}) "
-    "VALUES (:tenant, :type, :id, :vid, :method, :updated, :data_key, :sealed)"
+    f"INSERT INTO resource_history ({_HISTORY_COLUMNS}, written) "
+    "VALUES (:tenant, :type, :id, :vid, :method, :updated, :data_key, :sealed, "
+    "(SELECT written FROM resource WHERE key = :key))"
 )
 _DELETE_DATES = text("DELETE FROM date_index WHERE key = ANY(:keys)")
 _DELETE_NUMBERS = text("DELETE FROM number_index WHERE key = ANY(:keys)")
@@ -310,7 +316,10 @@ _DELETE_LINKS = text("DELETE FROM reference_index WHERE key = ANY(:keys)")
 def _change_postgres(connection: Connection, tenant: int, changed: list[tuple[Written, Current]]) -> None:
     connection.execute(
         _INSERT_HISTORY,
-        [dict(zip(_HISTORY_COLUMNS.split(", "), _history_values(tenant, row), strict=True)) for _, row in changed],
+        [
+            {**dict(zip(_HISTORY_COLUMNS.split(", "), _history_values(tenant, row), strict=True)), "key": row.key}
+            for _, row in changed
+        ],
     )
     names = RESOURCE_COLUMNS.split(", ")
     updates = []

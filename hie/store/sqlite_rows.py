@@ -46,6 +46,12 @@ class NewRows:
             driver.execute(text, values)
 
 
+def next_number(driver: Any) -> int:
+    """Count a transaction that changes resources, and return its number (hie.store.search.seen)."""
+    driver.execute("UPDATE write_count SET number = number + 1")
+    return int(driver.execute("SELECT number FROM write_count").fetchone()[0])
+
+
 def resource_values(tenant: int, key: int, w: Written) -> tuple[Any, ...]:
     """Return the row of a version in the order of RESOURCE."""
     v, index = w.version, w.index

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from hie.fhir.scopes import Grant
 from hie.settings import Settings
-from hie.store import administration, reindexing
+from hie.store import administration, reindexing, restored
 from hie.store.audit import AuditEntry
 from hie.store.database import Database, engine_options, prepare_engine
 from hie.store.jobs import Jobs
@@ -71,6 +71,7 @@ class Store:
             database.settle_records()
             for tenant in tenants.values():
                 tenant.parameters.fresh(database.connection, tenant)
+            restored.forget_numbers(database, tenants, clock())
             reindexing.bring_up_to_date(database, tenants, settings.base_url, decides=decides_index)
         except (SchemaProblem, KeyProblem) as error:
             if database is not None:

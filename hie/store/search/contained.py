@@ -15,7 +15,7 @@ from hie.fhir.search_parameters import answering, extract
 from hie.store.crypto import Blind
 from hie.store.opening import parsed
 from hie.store.rows import Current
-from hie.store.search import contained_limits, grants, logic, narrowed
+from hie.store.search import contained_limits, grants, instant, logic, narrowed
 from hie.store.search.chain import Asked
 from hie.store.search.clauses import (
     CATEGORY,
@@ -138,8 +138,10 @@ def matches(store: ResourceStore, type_name: str | None, asked: Compiled) -> Ite
 
     They are of one type or, None, of those that `asked` names.
     """
+    if store.reading is not None:
+        store.reading.hold()
     shaped, typed = Shaped(asked.clause), type_name is not None
-    statement, names = narrowed.candidates(store.database.dialect, shaped, store.at is not None, typed, inside=True)
+    statement, names = narrowed.candidates(store.database.dialect, shaped, instant.how(store), typed, inside=True)
     bound = narrowed.bounds(store, type_name, asked, names, BATCH)
     looked_at = 0
     while True:

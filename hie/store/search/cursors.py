@@ -14,6 +14,7 @@ from hie.fhir.paging import UNTIL
 from hie.store.search import instant, ordering
 from hie.store.search.ordering import Position
 from hie.store.search.query import SearchQuery
+from hie.store.search.seen import Seen
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -50,23 +51,25 @@ def around(
     further: Place | None,
     page: Sequence[StoredVersion],
     total: int | None,
+    seen: Seen | None,
 ) -> Cursors:
-    """Return the cursors of a page that was reached by `position`.
+    """Return the cursors of a page that was reached by `position`, or is the first, which saw `seen`.
 
     `further` is the row at which reading on in the same direction begins; None: there is nothing there.
     """
     if position is None and further is None:
         return NONE
     at = instant.of_pages(store, page) if position is None else position.at
+    saw = seen if position is None else position.seen
     is_estimate = query.total == "estimate"
     if position is not None and position.total is not None:
         is_estimate = position.is_estimate and query.total != "accurate"
     onwards = None
     if further is not None:
-        onwards = ordering.seal(store, query, Position(*further, total, at, is_estimate=is_estimate))
+        onwards = ordering.seal(store, query, Position(*further, total, at, saw, is_estimate=is_estimate))
     first = last = None
     if query.total == "accurate":
-        first = ordering.seal(store, query, Position(None, (), 0, total, at))
+        first = ordering.seal(store, query, Position(None, (), 0, total, at, saw))
         last = UNTIL + first
     if position is None:
         return Cursors(first, None, onwards, last)

@@ -59,10 +59,12 @@ from hie.store.search.grants import check_scope, matches, restriction, restricti
 from hie.store.search.index import IndexRows
 from hie.store.search.ordering import Key, Phase, Position, Way
 from hie.store.search.query import Containment, SearchQuery, parse
+from hie.store.search.reading import Reading, one_state, seen_by_page
+from hie.store.search.seen import TOLD
 from hie.store.search.sql import AccessPath, Sql
 from hie.store.search.sqlite_sql import SqliteSql
 from hie.store.search.statements import at_instant, prepared, run, sql_for
-from hie.store.search.tables import COLUMNS, CONTAINED, CONTAINED_PAST, CURRENT, PAST, Tables, place
+from hie.store.search.tables import COLUMNS, CONTAINED, CONTAINED_PAST, CURRENT, PAST, How, Tables, place
 from hie.store.search.written import WrittenRows
 from hie.store.versions import StoredVersion
 
@@ -103,6 +105,12 @@ class SearchPage:
 
 def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     """Return one page of a search, nothing in it beyond the grant."""
+    if query.cursor is not None or query.count == 0 or store.unit is not None:
+        return _search(store, query)
+    return one_state(store, partial(_search, query=query))
+
+
+def _search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     store, position, asked = _read_from(store, query)
     if query.sort and query.count and _is_sorted_opened(query, asked):
         return _page_opened(store, query, asked, position)
@@ -135,13 +143,13 @@ def _read_from(store: ResourceStore, query: SearchQuery) -> tuple[ResourceStore,
     position = ordering.open_(store, query)
     if position is None or position.at is None:
         return store, position, _asked(store, query)
-    then = store.as_of(position.at)
+    then = store.as_of(position.at, position.seen)
     try:
         return then, position, _asked(then, query)
     except InvalidSearch as error:
         if error.code != "too-costly" or store.at is not None:  # there the past is what was asked for
             raise
-    return store, replace(position, at=None), _asked(store, query)
+    return store, replace(position, at=None, seen=None), _asked(store, query)
 
 
 def _place(parts: Sequence[_Part], found: _Found, size: int, position: Position | None) -> cursors.Place:
@@ -160,14 +168,19 @@ def _page_of(
 ) -> SearchPage:
     if position is not None and position.backward:
         page.reverse()
-    around = cursors.around(store, query, position, further, page, total)
     included, is_cut = inclusion.included(store, query.includes, page) if query.includes else ([], False)
+    if store.reading is not None:
+        store.reading.confirm()
+    saw = seen_by_page(store) if further is not None and position is None else None
+    around = cursors.around(store, query, position, further, page, total, saw)
     is_of_containers = query.contained is not None and query.contained.whole
     return SearchPage(page, included, total, around, is_cut, () if is_of_containers else relevance.told(query, page))
 
 
 def _page_opened(store: ResourceStore, query: SearchQuery, asked: _Asked, position: Position | None) -> SearchPage:
     """Return a page in an order that no index has (hie.store.search.opened_order)."""
+    if store.reading is not None:
+        store.reading.hold()
     ordered = opened_order.Sorted(query, position, query.count + 1)
     ordered.take(_each_opened(store, asked))
     size = query.count
@@ -360,7 +373,8 @@ def _is_sorted_opened(query: SearchQuery, asked: _Asked) -> bool:
 
 
 def _sort_values(part: _Part, row: Any) -> tuple[Any, ...]:
-    return tuple(row[contained.WIDTH if part.arm.inside else len(COLUMNS) :])
+    start = contained.WIDTH if part.arm.inside else len(COLUMNS)
+    return tuple(row[start : start + len(part.phase.keys)])
 
 
 def _open_rows(store: ResourceStore, arm: _Arm, rows: Sequence[Any]) -> list[StoredVersion]:
@@ -396,6 +410,8 @@ def _rows(
     store: ResourceStore, asked: _Asked, parts: Sequence[_Part], position: Position | None, wanted: int
 ) -> Iterator[tuple[tuple[int, Any], StoredVersion | None]]:
     """Yield up to `wanted` rows behind the position, phase after phase; or before it, backwards."""
+    if store.reading is not None:
+        _prepare(store.reading, parts)
     backward = position is not None and position.backward
     numbers = range(len(parts) - 1, -1, -1) if backward else range(len(parts))
     start = position.phase if position is not None and position.phase is not None else numbers[0]
@@ -415,6 +431,14 @@ def _rows(
             last = rows[-1]
             way: Way = "before" if backward else "after"
             behind = Position(number, _sort_values(part, last), last.key, way=way)
+
+
+def _prepare(reading: Reading, parts: Sequence[_Part]) -> None:
+    """Let statements that are about to read a first page see the same."""
+    if any(part.arm.verify for part in parts):
+        reading.hold()
+    elif (len(parts) > 1 and parts[0].phase.clause.rank <= REFERENCE) or any(part.apart for part in parts):
+        reading.begin()
 
 
 def _verified(store: ResourceStore, arm: _Arm, rows: Sequence[Any]) -> Iterator[tuple[Any, StoredVersion | None]]:
@@ -439,8 +463,13 @@ def _fetch(
 def _fetched(
     store: ResourceStore, asked: _Asked, part: _Part, behind: Position | None, limit: int, *, backward: bool
 ) -> Sequence[Any]:
-    statement, bound = _page(store, asked, part, behind, limit, backward=backward)
-    return run(store.connection(), statement, bound, is_selective=part.phase.clause.rank <= REFERENCE)
+    reading, is_selective = store.reading, part.phase.clause.rank <= REFERENCE
+    tells = reading is not None and reading.asks()
+    statement, bound = _page(store, asked, part, behind, limit, backward=backward, tells=tells)
+    rows = run(store.connection(), statement, bound, is_selective=is_selective)
+    if reading is not None and tells and rows:
+        reading.take(rows[0].seen)
+    return rows
 
 
 def _each(asked: _Asked, part: _Part) -> list[tuple[_Asked, _Part]]:
@@ -472,19 +501,20 @@ def _has_range(query: SearchQuery) -> bool:
 
 
 def _page(
-    store: ResourceStore, asked: _Asked, part: _Part, behind: Position | None, limit: int, *, backward: bool = False
+    store: ResourceStore, asked: _Asked, part: _Part, behind: Position | None, limit: int, *, backward: bool = False,
+    tells: bool = False,
 ) -> tuple[Prepared, dict[str, Any]]:
     phase = part.phase
     way: Way = behind.way if behind else "before" if backward else "after"
     statement, names = _page_statement(
         store.database.dialect, Shaped(phase.clause), asked.type is not None, tuple(k.shape for k in phase.keys),
         phase.first_is_null, behind.nulls if behind else None, way, _Keys(phase.keys), _is_in_order(store, part),
-        _is_found_first(phase.clause), instant.how(store), part.arm.inside,
+        _is_found_first(phase.clause), instant.how(store), part.arm.inside, tells,
     )  # fmt: skip
     bound = dict(zip(names, phase.clause.values(), strict=True))
     bound["tenant"], bound["row_limit"] = store.tenant, limit
     if store.at is not None:
-        bound["as_of"] = store.at
+        bound |= instant.bounds(store)
     if asked.type is not None:
         bound["type"] = asked.type
     if phase.keys:
@@ -580,20 +610,23 @@ def _count_arm(store: ResourceStore, asked: _Asked, arm: _Arm, limit: int | None
 
 
 def _count_part(store: ResourceStore, asked: _Asked, clause: Clause, limit: int | None, inside: bool) -> int:
-    is_selective = clause.rank <= REFERENCE
+    is_selective, reading = clause.rank <= REFERENCE, store.reading
+    tells = reading is not None and not reading.is_held
     statement, names = _count_statement(
-        store.database.dialect, Shaped(clause), asked.type is not None, limit is not None, store.at is not None,
-        inside, is_selective,
+        store.database.dialect, Shaped(clause), asked.type is not None, limit is not None, instant.how(store),
+        inside, is_selective, tells,
     )  # fmt: skip
     bound = dict(zip(names, clause.values(), strict=True))
     bound["tenant"] = store.tenant
-    if store.at is not None:
-        bound["as_of"] = store.at
+    bound |= instant.bounds(store)
     if asked.type is not None:
         bound["type"] = asked.type
     if limit is not None:
         bound["row_limit"] = limit
-    return int(run(store.connection(), statement, bound, is_selective=is_selective)[0][0])
+    counted, *told = run(store.connection(), statement, bound, is_selective=is_selective)[0]
+    if reading is not None and told:
+        reading.take(told[0])
+    return int(counted)
 
 
 # ---- statements ------------------------------------------------------------------------------------------------------
@@ -628,19 +661,23 @@ def _page_statement(
     keys: _Keys,
     in_order: bool,
     is_selective: bool,
-    as_of: instant.How | None,
+    as_of: How | None,
     inside: bool,
+    tells: bool,
 ) -> Statement:
     is_far, backward = ordering.is_far(shaped.clause), way != "after"
     most = bindparam("row_limit", type_=BigInteger())
+    told = [TOLD] if tells else []
 
     def arm(sql: Sql) -> Select[Any]:
         if nulls is not None and not is_far:
             sql.read_from = ordering.read_from(keys.keys, first_is_null, backward=backward)
         values = [ordering.expression(key, number, sql, is_far=is_far) for number, key in enumerate(keys.keys)]
         columns = [*sql.tables.columns, *(value.label(f"sort{number}") for number, value in enumerate(values))]
+        if as_of is None:
+            columns += told
         at = place(sql.tables.row, typed)
-        if as_of == "recent" and sql.tables.is_past:
+        if as_of is not None and as_of.is_recent and sql.tables.is_past:
             statement = sql.recent(columns, shaped.clause, at)
         else:
             path = AccessPath(in_order, is_selective, is_by_key=not keys.keys)
@@ -655,23 +692,26 @@ def _page_statement(
     if as_of is None:
         sql = sql_for(dialect, tables=CONTAINED if inside else CURRENT)
         return prepared(arm(sql)), tuple(bind.key for bind in sql.binds)
-    found, names = at_instant(dialect, arm, _then(inside))
+    found, names = at_instant(as_of, arm, _then(inside))
     sorted_by = [found.c[f"sort{number}"] for number in range(len(keys.keys))]
     order = ordering.order_by(keys.keys, sorted_by, first_is_null, found.c.key, backward=backward)
-    return prepared(select(found).order_by(*order).limit(most)), names
+    return prepared(select(found, *told).order_by(*order).limit(most)), names
 
 
 @lru_cache(maxsize=512)
 def _count_statement(
-    dialect: str, shaped: Shaped, typed: bool, is_limited: bool, as_of: bool, inside: bool, is_selective: bool
+    dialect: str, shaped: Shaped, typed: bool, is_limited: bool, as_of: How | None, inside: bool, is_selective: bool,
+    tells: bool,
 ) -> Statement:
     one: list[Any] = [literal_column("1").label("one")]
+    told: list[Any] = [TOLD] if tells else []
     most = bindparam("row_limit", type_=BigInteger())
-    if as_of:
+    if as_of is not None:
         found, names = at_instant(
-            dialect, lambda sql: sql.page(one, shaped.clause, place(sql.tables.row, typed)), _then(inside))
+            as_of, lambda sql: sql.page(one, shaped.clause, place(sql.tables.row, typed)), _then(inside))
         limited = select(found).limit(most) if is_limited else select(found)
-        return prepared(select(func.count()).select_from(limited.subquery())), names
+        counted: Select[Any] = select(func.count(), *told).select_from(limited.subquery())
+        return prepared(counted), names
     sql = sql_for(dialect, tables=CONTAINED if inside else CURRENT)
     if isinstance(sql, SqliteSql) and typed and not inside and _is_of_tokens(shaped.clause):
         # Tokens belong to one tenant and type, and to live resources only: their table alone can count.
@@ -685,7 +725,7 @@ def _count_statement(
             # hope to meet enough of them soon among all rows.
             rows = rows.order_by(sql.key)
         rows = rows.limit(most)
-    counted = select(func.count()).select_from(rows.subquery())
+    counted = select(func.count(), *told).select_from(rows.subquery())
     return prepared(counted), tuple(bind.key for bind in sql.binds)
 
 

@@ -18,7 +18,7 @@ from hie.fhir import references
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import IndexValues, answering
 from hie.store.rows import Current
-from hie.store.search import canonical_inclusion, chain, grants, reference
+from hie.store.search import canonical_inclusion, chain, grants, instant, reference
 from hie.store.search.blinding import hash_of
 from hie.store.search.canonical_inclusion import Named
 from hie.store.search.clauses import AnyToken, Clause, Linked, both
@@ -45,6 +45,8 @@ def included(
     store: ResourceStore, includes: Sequence[Include], page: Sequence[StoredVersion]
 ) -> tuple[list[StoredVersion], bool]:
     """Return what the directives add to the page's matches, each resource once, and whether more was left out."""
+    if store.reading is not None:
+        store.reading.include()
     adding = _Adding(store, {(one.type, one.id) for one in page if one.fragment is None})
     adding.add(includes, [one if one.fragment is None else _by_itself(one) for one in page])
     again = [one for one in includes if one.iterate]
@@ -161,8 +163,7 @@ def _referring(
     statement, names = _statement(store, asked, typed)
     bound: dict[str, Any] = dict(zip(names, asked.values(), strict=True))
     bound |= {"tenant": store.tenant, "row_limit": room, **({"type": directive.source} if typed else {})}
-    if store.at is not None:
-        bound["as_of"] = store.at
+    bound |= instant.bounds(store)
     return store.open([Current(*row) for row in store.connection().execute(statement, bound)])
 
 
@@ -187,8 +188,9 @@ def _statement(store: ResourceStore, asked: Clause, typed: bool) -> tuple[Select
         return found.order_by(sql.key).limit(most)
 
     dialect = store.database.dialect
-    if store.at is not None:
-        both_of_them, names = at_instant(dialect, arm)
+    how = instant.how(store)
+    if how is not None:
+        both_of_them, names = at_instant(how, arm)
         return select(both_of_them).order_by(both_of_them.c.key).limit(most), names
     sql = sql_for(dialect)
     return arm(sql), tuple(bind.key for bind in sql.binds)

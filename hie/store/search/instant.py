@@ -6,14 +6,14 @@ docs/adr/0018-record-as-of-an-instant.md
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, bindparam, select, union_all
 
 from hie.errors import Forbidden, Gone, NotFound
 from hie.store.models import ERASED, resource, resource_history
 from hie.store.search import grants
-from hie.store.search.tables import CURRENT, PAST, Tables, place, valid
+from hie.store.search.tables import CURRENT, PAST, How, Tables, place, valid
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
@@ -23,20 +23,32 @@ Target = tuple[str, str]
 
 # ---- how it is read -------------------------------------------------------------------------------------------------
 
-How = Literal["recent", "old"]
 #: What was replaced within so much time is little: a search as of an instant within it begins with that.
 _RECENT = 3_600_000_000
 
 
 def how(store: ResourceStore) -> How | None:
-    """Tell how far back the store's instant is; None: it is the present."""
+    """Tell how the past is asked; None: it is the present."""
     if store.at is None:
         return None
-    return "recent" if store.clock() - store.at < _RECENT else "old"
+    by_instant, by_seen = store.seen is None or store.seen.at_instant, store.seen is not None
+    return How(store.database.dialect, by_instant, by_seen, store.clock() - store.at < _RECENT)
+
+
+def bounds(store: ResourceStore) -> dict[str, Any]:
+    """Return the values of the conditions that say which versions were valid then; none for the present."""
+    if store.at is None:
+        return {}
+    if store.seen is None:
+        return {"as_of": store.at}
+    found = store.seen.bounds(store.at)
+    if store.seen.at_instant:
+        found["as_of"] = store.at
+    return found
 
 
 def of_pages(store: ResourceStore, page: Sequence[StoredVersion]) -> int | None:
-    """Return the instant as of which further pages are read, so that they show what the first page saw.
+    """Return the moment of a first page: further ones show what it saw, or what had been written by then.
 
     None within a transaction, which sees what it has written itself.
     """
@@ -92,14 +104,16 @@ def rows_of(store: ResourceStore, targets: Iterable[Target]) -> list[Any]:
 
 
 def _rows(store: ResourceStore, type_name: str, ids: Sequence[str]) -> list[Any]:
-    bound = {"tenant": store.tenant, "type": type_name, "as_of": store.at, "ids": ids}
+    bound = {"tenant": store.tenant, "type": type_name, "ids": ids, **bounds(store)}
     statement = union_all(*(_among(store, type_name, tables) for tables in (CURRENT, PAST)))
     return list(store.connection().execute(statement, bound))
 
 
 def _among(store: ResourceStore, type_name: str, tables: Tables) -> Select[Any]:
     restriction = grants.restriction(store, type_name, "r", tables)
-    wanted = (*tables.live, *place(tables.row, typed=True), valid(tables))
+    asked = how(store)
+    assert asked is not None  # noqa: S101 - the past is asked
+    wanted = (*tables.live, *place(tables.row, typed=True), valid(tables, asked))
     among = tables.row.c.id.in_(bindparam("ids", expanding=True))
     found = select(*tables.columns).where(*wanted, among)
     return found if restriction is None else found.where(restriction)

@@ -19,7 +19,7 @@ from hie.fhir.search_parameters import IndexValues, answering, extract
 from hie.store.opening import parsed
 from hie.store.prepared import Prepared
 from hie.store.rows import Current
-from hie.store.search import reference
+from hie.store.search import instant, reference
 from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import CODE, NOTHING, REFERENCE, AnyToken, Clause, Ids, Shaped
 from hie.store.search.criteria import Compiled
@@ -27,7 +27,7 @@ from hie.store.search.index import reference_walk
 from hie.store.search.plan import plan_of
 from hie.store.search.sql import Sql
 from hie.store.search.statements import at_instant, prepared, run, sql_for
-from hie.store.search.tables import CONTAINED, CONTAINED_PAST, CURRENT, PAST, place
+from hie.store.search.tables import CONTAINED, CONTAINED_PAST, CURRENT, PAST, How, place
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -158,7 +158,11 @@ def matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[t
 def _opened(
     store: ResourceStore, type_name: str | None, asked: Compiled
 ) -> Iterator[tuple[Current, StoredVersion, dict[str, Any]]]:
-    found, names = candidates(store.database.dialect, Shaped(asked.clause), store.at is not None, type_name is not None)
+    if store.reading is not None:
+        store.reading.hold()
+    found, names = candidates(
+        store.database.dialect, Shaped(asked.clause), instant.how(store), type_name is not None
+    )
     bound = bounds(store, type_name, asked, names, _BATCH)
     opened = 0
     while True:
@@ -179,11 +183,9 @@ def bounds(
 ) -> dict[str, Any]:
     """Return the values of `candidates` for its first rows."""
     bound: dict[str, Any] = dict(zip(names, asked.clause.values(), strict=True))
-    bound |= {"tenant": store.tenant, "row_limit": limit, "behind": 0}
+    bound |= {"tenant": store.tenant, "row_limit": limit, "behind": 0, **instant.bounds(store)}
     if type_name is not None:
         bound["type"] = type_name
-    if store.at is not None:
-        bound["as_of"] = store.at
     return bound
 
 
@@ -198,7 +200,7 @@ def check_number(opened: int, what: str) -> None:
 
 @lru_cache(maxsize=256)
 def candidates(
-    dialect: str, shaped: Shaped, as_of: bool, typed: bool, inside: bool = False
+    dialect: str, shaped: Shaped, as_of: How | None, typed: bool, inside: bool = False
 ) -> tuple[Prepared, tuple[str, ...]]:
     """Return what gives candidates in the order of their keys, and the names of its values.
 
@@ -210,9 +212,9 @@ def candidates(
         found = sql.page(sql.tables.columns, shaped.clause, place(sql.tables.row, typed))
         return found.where(sql.key > bindparam("behind", type_=BigInteger())).order_by(sql.key).limit(most)
 
-    if as_of:
+    if as_of is not None:
         tables = (CONTAINED, CONTAINED_PAST) if inside else (CURRENT, PAST)
-        both, names = at_instant(dialect, arm, tables)
+        both, names = at_instant(as_of, arm, tables)
         return prepared(select(both).order_by(both.c.key).limit(most)), names
     sql = sql_for(dialect, tables=CONTAINED if inside else CURRENT)
     return prepared(arm(sql)), tuple(bind.key for bind in sql.binds)

@@ -25,6 +25,7 @@ from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import RANGE, Both, Clause, Interval, both
 from hie.store.search.index import plan_of
 from hie.store.search.query import SearchQuery, SortKey
+from hie.store.search.seen import Seen, from_json
 from hie.store.search.sql import Sql
 
 OPEN_ENDED = frozenset({"gt", "ge", "ap"})
@@ -262,6 +263,8 @@ class Position:
     total: int | None = None
     at: int | None = None
     """The instant as of which further pages are read (hie.store.search.instant); None: as it is then."""
+    seen: Seen | None = None
+    """What the first page saw at that instant; None: all that had been written by then."""
     way: Way = "after"
     is_estimate: bool = False
     """Whether the total is one."""
@@ -286,6 +289,8 @@ class Position:
         return {"after_key": self.key, **{f"after{i}": value for i, value in enumerate(self.values)}}
 
 
+#: Cursors of servers that did not know what a page had seen had so many parts.
+_BEFORE_SEEN = 9
 _FREE = frozenset({"_count", "_total", "_format", "_pretty", "_summary", "_elements", "_include", "_revinclude"})
 
 
@@ -305,7 +310,7 @@ def seal(store: Any, query: SearchQuery, position: Position) -> str:
     """Return the cursor of the page after a position; with UNTIL in front of it, of the page up to there."""
     text = json.dumps([
         "search", _mark(store, query), position.phase, list(position.values), position.key, position.total,
-        position.at, position.is_estimate, store.clock(),
+        position.at, None if position.seen is None else position.seen.to_json(), position.is_estimate, store.clock(),
     ])  # fmt: skip
     sealed: str = store.seal_text(text)
     return sealed
@@ -318,7 +323,10 @@ def open_(store: Any, query: SearchQuery) -> Position | None:
     way: Way = "until" if query.cursor.startswith(UNTIL) else "after"
     try:
         opened = json.loads(store.open_text(query.cursor.removeprefix(UNTIL)))
-        kind, mark, phase, values, key, total, at, is_estimate, made = opened
+        if isinstance(opened, list) and opened[:1] == ["search"] and len(opened) == _BEFORE_SEEN:
+            raise Expired("This link was made before the server was upgraded; begin again at the search's first page.",
+                          expression="_cursor")
+        kind, mark, phase, values, key, total, at, seen, is_estimate, made = opened
         if kind != "search" or mark != _mark(store, query):
             raise ValueError
     except (SealBroken, ValueError, TypeError) as error:
@@ -329,7 +337,8 @@ def open_(store: Any, query: SearchQuery) -> Position | None:
     if store.clock() - made > LINK_HOURS * 3_600_000_000:
         raise Expired(f"Links to pages are good for {LINK_HOURS} hours; begin again at the search's first page.",
                       expression="_cursor")
-    return Position(phase, tuple(values), key, total, at, way, is_estimate)
+    saw = None if seen is None else from_json(seen, at_instant=store.at is not None)
+    return Position(phase, tuple(values), key, total, at, saw, way, is_estimate)
 
 
 def check(position: Position | None, parts: Sequence[Phase]) -> None:

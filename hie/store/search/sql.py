@@ -46,7 +46,7 @@ from hie.store.search.clauses import (
     Number,
     is_range,
 )
-from hie.store.search.tables import CURRENT, INSIDE, INSIDE_THEN, Tables, place
+from hie.store.search.tables import CURRENT, INSIDE, How, Tables, inside_then, place
 
 Condition = ColumnElement[bool]
 Columns = Sequence[ColumnElement[Any]]
@@ -91,8 +91,8 @@ class Sql(ABC):
     read_from: tuple[str, Reading] | None = None
     #: Whether the rows of a whole type may have to be looked at: no part of the search leaves but a few.
     is_wide: bool = False
-    #: Whether it is asked as of an instant.
-    as_of: bool = False
+    #: How the past is asked; None: it is asked of the present.
+    as_of: How | None = None
     #: Where a dialect keeps a resource's tokens.
     tokens_in_rows: ClassVar[bool] = False
 
@@ -170,7 +170,7 @@ class Sql(ABC):
         return inside.page([contained.c.container], clause.part, where)
 
     def _inside(self, clause: Holds) -> tuple[Sql, list[Condition]]:
-        inside = replace(self, tables=INSIDE_THEN if self.as_of else INSIDE)
+        inside = replace(self, tables=INSIDE if self.as_of is None else inside_then(self.as_of))
         where = place(contained, typed=False)
         if clause.type is not None:
             its: ColumnElement[str] = literal_column(f"'{clause.type}'")  # one of FHIR's, checked when it was read

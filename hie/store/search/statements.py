@@ -17,7 +17,7 @@ from hie.store.prepared import Prepared
 from hie.store.search.postgres_sql import PostgresSql
 from hie.store.search.sql import Sql
 from hie.store.search.sqlite_sql import SqliteSql
-from hie.store.search.tables import CURRENT, PAST, Tables, valid
+from hie.store.search.tables import CURRENT, PAST, How, Tables, valid
 
 
 def sql_for(dialect: str, **options: Any) -> Sql:
@@ -26,14 +26,14 @@ def sql_for(dialect: str, **options: Any) -> Sql:
 
 
 def at_instant(
-    dialect: str, arm: Callable[[Sql], Select[Any]], both: Sequence[Tables] = (CURRENT, PAST)
+    how: How, arm: Callable[[Sql], Select[Any]], both: Sequence[Tables] = (CURRENT, PAST)
 ) -> tuple[Subquery, tuple[str, ...]]:
     """Return the rows of an arm over what is current and over what is past, those valid then (hie.store.search.tables).
 
     Both ask the same clauses, so the names of their bound values, which come second, are those of one.
     """
-    asked = [sql_for(dialect, tables=tables, as_of=True) for tables in both]
-    arms = [select(arm(sql).where(valid(sql.tables)).subquery()) for sql in asked]
+    asked = [sql_for(how.dialect, tables=tables, as_of=how) for tables in both]
+    arms = [select(arm(sql).where(valid(sql.tables, how)).subquery()) for sql in asked]
     return union_all(*arms).subquery(), tuple(bind.key for bind in asked[0].binds)
 
 

@@ -10,9 +10,22 @@ that asks of a resource what it contains. docs/adr/0020-contained-resources.md
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, Integer, Table, Text, and_, bindparam, literal_column
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+)
 
 from hie.store.models import (
     DELETED,
@@ -31,6 +44,7 @@ from hie.store.models import (
     token,
     token_past,
 )
+from hie.store.search.seen import LOW, is_seen, is_unseen
 
 Condition = ColumnElement[bool]
 
@@ -92,19 +106,56 @@ CONTAINED_PAST = _within(
 )
 
 
-def valid(tables: Tables) -> Condition:
-    """Return whether a version was the current one at the instant that is bound as `as_of`."""
+class How(NamedTuple):
+    """How the past is asked: of a dialect, by an instant, by what a first page saw, or by both."""
+
+    dialect: str
+    by_instant: bool
+    by_seen: bool
+    is_recent: bool
+    """What was replaced since is little: a search begins with that."""
+
+
+def valid(tables: Tables, how: How) -> Condition:
+    """Return whether a version was the current one then: at the instant that is bound as `as_of`, or as was seen."""
     at: Any = bindparam("as_of", type_=BigInteger())
     row = tables.row.c
-    if tables.is_past or tables.container is not None:
-        return and_(row.updated <= at, row.until > at)
-    # An expression: nearly all are old enough, and an index of the time would give them in the wrong order.
-    return row.updated + literal_column("0") <= at
+    # Expressions: nearly all are old enough, and an index of the time would give them in the wrong order.
+    hidden, found = row.updated + literal_column("0"), []
+    lasts = tables.is_past or tables.container is not None
+    if how.by_instant:
+        found.append((row.updated if lasts else hidden) <= at)
+    if how.by_seen:
+        found.append(or_(hidden <= LOW, is_seen(_number(tables, how.dialect), how.dialect)))
+    if not lasts:
+        return and_(*found)
+    if not how.by_seen:
+        return and_(*found, row.until > at)
+    ended = and_(row.until + literal_column("0") > LOW, is_unseen(row.ended, how.dialect))
+    if how.by_instant:
+        ended = or_(row.until > at, ended)
+    elif not tables.is_past:
+        ended = or_(row.until == literal_column(str(FOREVER)), ended)
+    return and_(*found, ended)
 
 
-#: Contained resources alone, for a clause that asks of a resource what it contains: now, or as of an instant.
+def _number(tables: Tables, dialect: str) -> ColumnElement[int]:
+    """Return the number of the transaction that wrote a version; what is old has none and was seen."""
+    row = tables.row.c
+    of_new: ColumnElement[int] = literal_column("0")
+    if dialect == "sqlite" and not tables.is_past:
+        of_new = -(row.container if tables.container is not None else row.key)
+    return func.coalesce(row.written, of_new)
+
+
+#: Contained resources alone, for a clause that asks of a resource what it contains: now, or as of then.
 INSIDE = Tables(contained, contained_token, contained_date, contained_number, (), (_IS_CURRENT,), False, CURRENT)
-INSIDE_THEN = replace(INSIDE, live=(valid(INSIDE),))
+
+
+@lru_cache
+def inside_then(how: How) -> Tables:
+    """Return the same as of then."""
+    return replace(INSIDE, live=(valid(INSIDE, how),))
 
 
 def place(table: FromClause, typed: bool) -> list[Condition]:

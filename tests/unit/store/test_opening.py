@@ -169,7 +169,13 @@ ADDED = {
     "0012": (),
     "0013": (),
     "0014": (),
+    "0015": ("write_count",),
 }
+#: The columns that each revision added to tables that stay.
+ADDED_COLUMNS = {
+    "0015": (("resource", "written"), ("resource_history", "written"), ("past_version", "written"),
+             ("past_version", "ended"), ("contained", "written"), ("contained", "ended")),
+}  # fmt: skip
 
 
 def go_back(store: Store, revision: str) -> None:
@@ -178,6 +184,11 @@ def go_back(store: Store, revision: str) -> None:
     with store.database.engine.begin() as connection:
         for added in (one for later, tables in ADDED.items() if later > revision for one in tables):
             connection.execute(text(f"DROP TABLE IF EXISTS {added}"))
+        connection.execute(text("DROP INDEX IF EXISTS ix_past_version_ended"))
+        there = inspect(connection).get_table_names()
+        for table, column in (one for later, columns in ADDED_COLUMNS.items() if later > revision for one in columns):
+            if table in there:
+                connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
         connection.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
 
 
@@ -219,8 +230,8 @@ def test_a_store_from_before_words_and_units_is_indexed_when_it_is_opened(settin
     fill(store)
     with store.database.engine.begin() as connection:
         connection.execute(text("DELETE FROM number_index WHERE unit = 0"))
-    go_back(store, "0005")
     assert found(store, "value-quantity", "80|http://unitsofmeasure.org|{beats}/min") == []
+    go_back(store, "0005")
     store.close()
     upgraded = Store.open(settings)
     assert check(upgraded).problems == []
@@ -409,6 +420,49 @@ def test_the_updates_that_brought_something_to_life_are_told_from_others_in_a_st
     assert methods(upgraded) == made
     assert check(upgraded).problems == []
     upgraded.close()
+
+
+def test_pages_of_a_store_from_before_versions_were_numbered_show_what_the_first_saw(settings: Settings) -> None:
+    """Schema 0014 did not tell which transaction had written a version, or ended it."""
+    store = Store.open(settings)
+    fill(store)
+    bound(store).transact(lambda inside: inside.update("Observation", "o1", observation("Patient/p", value=1)))
+    go_back(store, "0014")
+    store.close()
+    upgraded = Store.open(settings)
+    asked = [("_count", "1"), ("_sort", "-_lastUpdated")]
+    firsts = []
+
+    def under_way(inside: ResourceStore) -> None:
+        inside.update("Observation", "o2", observation("Patient/p", value=2))
+        inside.update("Observation", "o3", observation("Patient/p", value=3))
+        firsts.append(bound(upgraded).search(query.parse("Observation", asked)))
+
+    bound(upgraded).transact(under_way)
+    second = bound(upgraded).search(query.parse("Observation", [*asked, ("_cursor", firsts[0].next_cursor)]))
+    shown = [(one.id, one.vid) for page in (*firsts, second) for one in page.matches]
+    assert (shown, second.next_cursor) == ([("o1", 2), ("o2", 1)], None)
+    assert check(upgraded).problems == []
+    upgraded.close()
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_what_another_server_has_numbered_is_taken_for_seen(settings: Settings) -> None:
+    """A backup that is restored into another PostgreSQL has transactions which that has not come to yet."""
+    store = Store.open(settings)
+    fill(store)
+    bound(store).transact(lambda inside: inside.update("Observation", "o1", observation("Patient/p", value=1)))
+    with store.database.engine.begin() as connection:
+        for table, column in ADDED_COLUMNS["0015"]:
+            connection.execute(text(f"UPDATE {table} SET {column} = {column} + 1000000"))
+    store.close()
+    restored = Store.open(settings)
+    asked = [("_count", "1"), ("_sort", "_id")]
+    first = bound(restored).search(query.parse("Observation", asked))
+    second = bound(restored).search(query.parse("Observation", [*asked, ("_cursor", first.next_cursor or "")]))
+    assert [(one.id, one.vid) for page in (first, second) for one in page.matches] == [("o1", 2), ("o2", 1)]
+    assert check(restored).problems == []
+    restored.close()
 
 
 def methods(store: Store) -> dict[tuple[str, int], int]:

@@ -1,0 +1,170 @@
+"""The first page of a search shows one state of the store, however many statements it takes.
+
+On SQLite its statements are those of one transaction, which sees the same until it ends. On PostgreSQL that would take
+two more round trips. There most pages take one statement, which tells what it saw (hie.store.search.seen), and so does
+a count. Where a page has several parts, or includes, it is asked once more in the end. Only if something was committed
+in between the page is read again, within a transaction. Matches that are opened batch by batch are read within one in
+any case.
+https://www.postgresql.org/docs/current/transaction-iso.html#XACT-REPEATABLE-READ, https://sqlite.org/isolation.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import Connection, select
+
+from hie.store.connections import is_lost
+from hie.store.prepared import Prepared, driver_of, libpq
+from hie.store.search import seen
+from hie.store.search.seen import Seen
+
+if TYPE_CHECKING:
+    from hie.store.database import Database
+    from hie.store.resources import ResourceStore
+
+T = TypeVar("T")
+
+
+#: So many pages with includes are read within a transaction after one had to be read again.
+WARY = 20
+_SEEN = Prepared(select(seen.TOLD), ["seen"])
+
+
+class Moved(Exception):
+    """Something was committed between two statements of a page: it is read again."""
+
+
+class Reading:
+    """The statements of one first page on a connection of PostgreSQL."""
+
+    __slots__ = ("_connection", "_database", "_has_asked", "_is_held", "_is_ours", "_is_unconfirmed", "_told")
+
+    def __init__(self, database: Database, connection: Connection) -> None:
+        self._database, self._connection = database, connection
+        self._told: str | None = None
+        self._has_asked = self._is_unconfirmed = self._is_held = self._is_ours = False
+
+    @property
+    def is_held(self) -> bool:
+        """Whether all statements see the same, without telling it."""
+        return self._is_held
+
+    @property
+    def seen(self) -> Seen | None:
+        """What the page saw; None where that is too much to tell."""
+        return None if self._told is None else seen.told(self._told)
+
+    def begin(self) -> None:
+        """Ask what is seen before the first statement, where that may find nothing and so tell nothing."""
+        if self._told is None:
+            self._told = self._asked()
+
+    def asks(self) -> bool:
+        """Return whether the statement that comes must tell what it sees."""
+        if self._is_held:
+            return False
+        if self._told is not None:
+            self._is_unconfirmed = True
+            return False
+        if self._has_asked:  # and found nothing
+            self.hold()
+        self._has_asked = True
+        return True
+
+    def take(self, told: str) -> None:
+        """Take what a statement told. Moved where it saw another state than the first."""
+        if self._told is None:
+            self._told = told
+        elif self._told != told and _misses(self._told, told):
+            self._hold()
+            self._database.wary_pages = WARY
+            raise Moved
+
+    def include(self) -> None:
+        """Go on with statements that tell nothing; hold what is seen where neighbours are known to write just now."""
+        if self._is_held:
+            return
+        self._is_unconfirmed = True
+        if self._database.wary_pages > 0:
+            self._database.wary_pages -= 1
+            self.hold()
+
+    def confirm(self) -> None:
+        """See that all statements saw the same. Moved where something was committed since the first."""
+        if self._is_unconfirmed and not self._is_held:
+            self.take(self._asked())
+
+    def hold(self) -> None:
+        """See the same until the end, whatever follows. Moved where that is not what was seen before."""
+        if self._is_held:
+            return
+        before, told = self._told, self._hold()
+        has_begun = self._has_asked or before is not None
+        if has_begun and (before is None or (before != told and _misses(before, told))):
+            raise Moved
+
+    def _asked(self) -> str:
+        told: str = _SEEN.all(self._connection, {})[0].seen
+        return told
+
+    def _hold(self) -> str:
+        """Begin, and return what is seen from now on."""
+        self._is_ours = libpq().of(self._connection).is_idle  # else a search that another makes
+        text = _BEGIN + _SEE if self._is_ours else _SEE
+        self._told = libpq().value(driver_of(self._connection), text)
+        self._is_held = True
+        return self._told
+
+    def end(self, *, failed: bool) -> None:
+        """End the transaction, if there is one."""
+        if self._is_ours and not is_lost(self._connection):
+            libpq().execute(driver_of(self._connection), "ROLLBACK" if failed else "COMMIT")
+
+
+_SEE = f"SELECT {seen.SEEN_POSTGRES}"
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+
+
+def _misses(before: str, after: str) -> bool:
+    first, later = seen.told(before), seen.told(after)
+    return first is None or later is None or first.misses(later)
+
+
+def one_state(store: ResourceStore, read: Callable[[ResourceStore], T]) -> T:
+    """Read a first page so that all its statements see the same."""
+    connection = store.database.connection()
+    if store.database.dialect == "sqlite":
+        return _in_transaction(driver_of(connection), store, read)
+    reading, failed = Reading(store.database, connection), True
+    inside = store.for_page(reading)
+    try:
+        try:
+            page = read(inside)
+        except Moved:
+            page = read(inside)
+        failed = False
+        return page
+    finally:
+        reading.end(failed=failed)
+
+
+def _in_transaction(driver: Any, store: ResourceStore, read: Callable[[ResourceStore], T]) -> T:
+    if driver.in_transaction:  # of a search that makes another
+        return read(store)
+    driver.execute("BEGIN")
+    try:
+        return read(store)
+    finally:
+        driver.execute("COMMIT")
+
+
+def seen_by_page(store: ResourceStore) -> Seen | None:
+    """Return what the first page that is being read sees; None within a transaction, or where that is too much."""
+    if store.reading is not None:
+        return store.reading.seen
+    if store.unit is not None or store.database.dialect != "sqlite":
+        return None
+    last_key, number = driver_of(store.database.connection()).execute(seen.SEEN_SQLITE).fetchone()
+    return Seen(number + 1, (), last_key)
