@@ -10,6 +10,7 @@ SQLite has one writer anyway. What is promised: docs/adr/0021-overlapping-criter
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -84,18 +85,19 @@ def see_that_none_came(store: ResourceStore, unit: UnitOfWork) -> None:
     connection = unit.writing()
     numbers, alone = zip(*sorted(_locks(unit).items()), strict=True)
     driver_of(connection).execute(_LOCK, [list(numbers), list(alone)], prepare=True)
-    named = [one for one in unit.looked if one.identifiers]
+    looked_for = [one for some in unit.looked.values() for one in some]
+    named = [one for one in looked_for if one.identifiers]
     hashes = [hash_of(store.blind, one.type, "identifier")(*value.form) for one in named for value in one.identifiers]
     carrying = _CARRYING.all(connection, {"hashes": hashes, "tenant": store.tenant}) if hashes else ()
     if all((row.type, row.id) in unit.touched for row in carrying):
         named = []
-    _look(store, unit, [one for one in unit.looked if not one.identifiers] + named)
+    _look(store, unit, [one for one in looked_for if not one.identifiers] + named)
 
 
 def _look(store: ResourceStore, unit: UnitOfWork, looked: Sequence[Looked]) -> None:
+    own = Counter(type_name for type_name, _ in unit.touched)
     for one in looked:
-        own = sum(place[0] == one.type for place in unit.touched)
-        for found in engine.match(store, one.type, one.criteria, own + 1):
+        for found in engine.match(store, one.type, one.criteria, own[one.type] + 1):
             if (found.type, found.id) not in unit.touched:
                 raise Again(f"A {one.type} that matches was made meanwhile.")
 
@@ -104,8 +106,8 @@ def _locks(unit: UnitOfWork) -> dict[int, bool]:
     """Return the numbers of the locks, and whether nobody else may have them."""
     locks: dict[int, bool] = {}
     hash_ = unit.tenant.blind.hash
-    for type_name in {one.type for one in unit.looked}:
-        asked = [one.identifiers for one in unit.looked if one.type == type_name]
+    for type_name, some in unit.looked.items():
+        asked = [one.identifiers for one in some]
         names = {str(value.code) for values in asked for value in values} | unit.named.get(type_name, set())
         is_alone = not all(asked) or len(names) > MOST_NAMES
         locks[hash_("lock", "looking", type_name)] = is_alone

@@ -308,7 +308,7 @@ class ResourceStore:
 
     def look(self, type: str, criteria: Sequence[tuple[str, str]]) -> None:
         """Commit only if what was looked for and not found has not come meanwhile (hie.store.looking)."""
-        self._open_unit().looked.append(looking.looked(type, criteria))
+        self._open_unit().looked.setdefault(type, []).append(looking.looked(type, criteria))
 
     def create(
         self, type: str, content: dict[str, Any], *, id: str | None = None, method: int = CREATED

@@ -90,8 +90,8 @@ class UnitOfWork:
     """What a token with conditions newly refers to, and what refers to it first (hie.store.referring)."""
     watched: dict[str, dict[str, IndexRows]] = field(default_factory=dict)
     """Of some types what is written, by id: what conditional entries of a Bundle look for must not be among it."""
-    looked: list[Looked] = field(default_factory=list)
-    """What conditional entries looked for and did not find."""
+    looked: dict[str, list[Looked]] = field(default_factory=dict)
+    """What conditional entries looked for and did not find, by type."""
     named: dict[str, set[str]] = field(default_factory=dict)
     """The identifiers of what is written of the types that were looked for."""
     wrote: bool = False
@@ -201,7 +201,7 @@ class UnitOfWork:
         self.wrote = True
         if version.type in self.watched:
             self.watched[version.type][version.id] = index
-        if content is not None and any(one.type == version.type for one in self.looked):
+        if content is not None and version.type in self.looked:
             self.named.setdefault(version.type, set()).update(looking.identifiers(content))
         if version.type == "SearchParameter":
             self.parameters[version.id] = content
