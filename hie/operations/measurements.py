@@ -141,8 +141,9 @@ class Measurements:
 
     def _is_of_subject(self, resource: dict[str, Any]) -> bool:
         """Tell whether it is of the subject: a panel's member may be of anybody."""
-        text = resource.get("subject", {}).get("reference", "")
-        return relative(text, self._ctx.store.base_url) == self._subject
+        text = relative(resource.get("subject", {}).get("reference", ""), self._ctx.store.base_url)
+        to = references.parse(text)  # which may name a version
+        return (f"{to.type}/{to.id}" if to.kind == "relative" else text) == self._subject
 
 
 def _codings(element: dict[str, Any]) -> list[dict[str, Any]]:

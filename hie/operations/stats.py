@@ -65,6 +65,8 @@ def _entity(subject: str) -> tuple[str, str] | None:
 def _asked(request: FhirRequest, ctx: Context) -> _Asked:
     subject = relative((request.parameter("subject") or "").strip(), ctx.store.base_url)
     subject = relative(subject, ctx.base_url)
+    if subject and "/" not in subject and ":" not in subject:  # an id alone may be a Patient's, a Device's or a Group's
+        raise InvalidRequest(f"subject is {subject[:80]!r}; it is a reference such as Patient/1.", expression="subject")
     include = request.parameter("include")
     if include not in (None, "true", "false"):
         raise InvalidRequest(f"include is {include[:80]!r}; it must be true or false.", expression="include")

@@ -143,6 +143,13 @@ def test_a_panel_is_its_parts_and_a_part_is_found_by_its_own_code(fhir, person):
     assert both == whole, "what is found twice counts once"
 
 
+def test_a_measurement_whose_subject_is_a_version_counts(fhir, person):
+    fhir.create(observation(f"{person}/_history/1", 60))
+    fhir.create(observation(f"http://elsewhere.org/fhir/{person}", 900))
+    fhir.create(observation(person, 70))
+    assert ask(fhir, person, "sum")["8867-4"]["sum"][0] == 130
+
+
 def test_only_what_the_token_may_search_is_counted(client, fhir, person):
     fhir.create(observation(person, 1))
     fhir.create(observation(person, 100, status="preliminary"))
@@ -165,6 +172,7 @@ def test_only_what_the_token_may_search_is_counted(client, fhir, person):
     (f"subject=Patient/1&{RATE}&statistic=sum&include=true&limit=0", "limit"),
     (f"subject=Patient/1&{RATE}&statistic=sum&period=2020", "period"),
     (f"subject=Device-1/x/y&{RATE}&statistic=sum", "subject"),
+    (f"subject=1&{RATE}&statistic=sum", "subject"),
     (f"subject=&{RATE}&statistic=sum", "subject"),
 ])  # fmt: skip
 def test_what_cannot_be_answered_is_refused(fhir, query, expression):
