@@ -25,7 +25,7 @@ from hie.store.search import engine as search_engine
 from hie.store.search import instant
 from hie.store.search.index import IndexRows, index_rows, moving_rows, place
 from hie.store.search.reading import Reading
-from hie.store.search.seen import Seen
+from hie.store.search.seen import TOLD, Seen
 from hie.store.tenants import Tenant
 from hie.store.unit_of_work import UnitOfWork
 from hie.store.versions import StoredVersion, served
@@ -43,6 +43,7 @@ _ROW = select(
 _READ = _ROW.where(resource.c.id == bindparam("id"))
 _READ_FREELY = Prepared(_READ, ("type", "id", "vid", "method", "updated", "data_key", "sealed"))
 _READ_MANY = _ROW.where(resource.c.id.in_(bindparam("ids", expanding=True)), resource.c.sealed.is_not(None))
+_READ_MANY_AND_TELL = _READ_MANY.add_columns(TOLD)
 _OLD = select(
     resource_history.c.type, resource_history.c.id, resource_history.c.vid, resource_history.c.method,
     resource_history.c.updated, resource_history.c.data_key, resource_history.c.sealed,
@@ -169,6 +170,7 @@ class ResourceStore:
         """Return those of `targets` that exist and that the grant lets through; one statement for each type."""
         if self.at is not None:
             return {(one.type, one.id): one for one in self.open(instant.rows_of(self, targets))}
+        asked = _READ_MANY if self.reading is None else _READ_MANY_AND_TELL
         by_type: dict[str, list[str]] = {}
         for type_name, id_ in targets:
             by_type.setdefault(type_name, []).append(id_)
@@ -178,10 +180,13 @@ class ResourceStore:
                 restriction = search_engine.restriction(self, type_name, "r")
             except Forbidden:
                 continue
-            statement = _READ_MANY if restriction is None else _READ_MANY.where(restriction)
+            statement = asked if restriction is None else asked.where(restriction)
             for start in range(0, len(ids), 500):
                 parameters = {"tenant": self.tenant, "type": type_name, "ids": ids[start : start + 500]}
-                found += self.connection().execute(statement, parameters)
+                rows = self.connection().execute(statement, parameters).all()
+                if self.reading is not None:
+                    self.reading.included(rows)
+                found += rows
         return {(version.type, version.id): version for version in self.open(found)}
 
     def history(

@@ -26,9 +26,10 @@ from hie.store.search.index import place as place_of
 from hie.store.search.index import reference_walk
 from hie.store.search.plan import plan_of
 from hie.store.search.query import Include
+from hie.store.search.seen import TOLD
 from hie.store.search.sql import Sql
 from hie.store.search.statements import at_instant, sql_for
-from hie.store.search.tables import place
+from hie.store.search.tables import COLUMNS, place
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -164,7 +165,12 @@ def _referring(
     bound: dict[str, Any] = dict(zip(names, asked.values(), strict=True))
     bound |= {"tenant": store.tenant, "row_limit": room, **({"type": directive.source} if typed else {})}
     bound |= instant.bounds(store)
-    return store.open([Current(*row) for row in store.connection().execute(statement, bound)])
+    if store.reading is not None:
+        statement = statement.add_columns(TOLD)
+    rows = store.connection().execute(statement, bound).all()
+    if store.reading is not None:
+        store.reading.included(rows)
+    return store.open([Current(*row[: len(COLUMNS)]) for row in rows])
 
 
 def _pointing(store: ResourceStore, directive: Include, targets: Sequence[StoredVersion]) -> Clause:

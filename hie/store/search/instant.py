@@ -94,6 +94,8 @@ def rows_of(store: ResourceStore, targets: Iterable[Target]) -> list[Any]:
     for type_name, id_ in targets:
         by_type.setdefault(type_name, []).append(id_)
     found: list[Any] = []
+    if store.reading is not None:
+        store.reading.included(())
     for type_name, ids in by_type.items():
         try:
             for start in range(0, len(ids), 500):

@@ -2,15 +2,15 @@
 
 On SQLite its statements are those of one transaction, which sees the same until it ends. On PostgreSQL that would take
 two more round trips. There most pages take one statement, which tells what it saw (hie.store.search.seen), and so does
-a count. Where a page has several parts, or includes, it is asked once more in the end. Only if something was committed
-in between the page is read again, within a transaction. Matches that are opened batch by batch are read within one in
-any case.
+a count, and what reads includes. Where a page has several parts, or nothing is included, it is asked once more in the
+end. Only if something was committed in between the page is read again, within a transaction. Matches that are opened
+batch by batch are read within one in any case.
 https://www.postgresql.org/docs/current/transaction-iso.html#XACT-REPEATABLE-READ, https://sqlite.org/isolation.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, select
@@ -75,6 +75,7 @@ class Reading:
 
     def take(self, told: str) -> None:
         """Take what a statement told. Moved where it saw another state than the first."""
+        self._is_unconfirmed = False  # what came between saw the same as well
         if self._told is None:
             self._told = told
         elif self._told != told and _misses(self._told, told):
@@ -83,13 +84,19 @@ class Reading:
             raise Moved
 
     def include(self) -> None:
-        """Go on with statements that tell nothing; hold what is seen where neighbours are known to write just now."""
-        if self._is_held:
-            return
-        self._is_unconfirmed = True
-        if self._database.wary_pages > 0:
+        """Go on with what is included; hold what is seen where neighbours are known to write just now."""
+        if not self._is_held and self._database.wary_pages > 0:
             self._database.wary_pages -= 1
             self.hold()
+
+    def included(self, rows: Sequence[Any]) -> None:
+        """Take what a further statement told by its last column, if it found anything."""
+        if self._is_held:
+            return
+        if rows:
+            self.take(rows[0][-1])
+        else:
+            self._is_unconfirmed = True
 
     def confirm(self) -> None:
         """See that all statements saw the same. Moved where something was committed since the first."""

@@ -336,6 +336,11 @@ def statements(store: ResourceStore) -> Iterator[list[str]]:
         event.remove(store.database.engine, "before_cursor_execute", listen)
 
 
+def apart_from_looks(statements: list[str]) -> list[str]:
+    """Leave out those by which PostgreSQL tells alone what it sees (hie.store.search.reading)."""
+    return [one for one in statements if not one.startswith("SELECT (SELECT pg_current_snapshot()")]
+
+
 @pytest.mark.parametrize(
     ("parameters", "most"),
     [
@@ -362,7 +367,8 @@ def test_a_reverse_include_takes_one_statement_for_all_matches(filled: ResourceS
     search(filled, "Patient", *asked)
     with statements(filled) as seen:
         search(filled, "Patient", *asked)
-    assert len(seen) == 3
+    assert len(apart_from_looks(seen)) == 3
+    assert len(seen) <= 4  # PostgreSQL is asked whether the last one, which found nothing, saw what the first saw
 
 
 # ---- conditions ------------------------------------------------------------------------------------------------------
@@ -457,6 +463,7 @@ def test_postgresql_plans_once_what_is_of_one_patient_and_anew_what_is_of_many(f
         with statements(filled) as seen:
             for _ in range(12):
                 assert search(filled, "Observation", *asked).matches
+        seen = apart_from_looks(seen)
         assert {"tokens @> (SELECT" in one for one in seen} == {once}, seen[-1]
         # no index but that of tokens: at 25,000 of a type, 1.4 ms went into reading the index of the type beside it
         apart = {"resource.tenant + 0 = " in one and "resource.type || ''" in one for one in seen}
