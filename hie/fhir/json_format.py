@@ -77,9 +77,7 @@ def parse(data: bytes, *, max_depth: int = DEFAULT_MAX_DEPTH) -> Any:
         raise _not_utf8(data, error) from None
     if text.startswith("\ufeff"):
         text = text[1:]  # RFC 8259 section 8.1 allows a reader to ignore it
-    if data.count(b"{") + data.count(b"[") > max_depth and _is_deeper(data, max_depth):
-        _refuse(text, max_depth)
-    if (b"\\ud" in data or b"\\uD" in data) and _has_lone_surrogate(text):
+    if not is_strict(data, max_depth):
         _refuse(text, max_depth)
     try:
         start = _skip_space(text, 0)
@@ -106,9 +104,10 @@ def scan(text: str, start: int) -> tuple[Any, int] | None:
 
 def is_strict(data: bytes, max_depth: int) -> bool:
     """Tell whether a value that could be read nests no deeper than allowed and holds no half characters."""
-    if data.count(b"{") + data.count(b"[") > max_depth and _is_deeper(data, max_depth):
+    may_be_deep = len(data) > _COUNTED or data.count(b"{") + data.count(b"[") > max_depth
+    if may_be_deep and _is_deeper(data, max_depth):
         return False
-    return not ((b"\\ud" in data or b"\\uD" in data) and _has_lone_surrogate(data.decode()))
+    return _SURROGATE.search(data) is None or not _has_lone_surrogate(data.decode())
 
 
 def dump(value: Any, *, pretty: bool = False) -> bytes:
@@ -172,6 +171,9 @@ def _skip_space(text: str, start: int) -> int:
     return match.end() if match else start
 
 
+#: Longer texts have so many brackets that counting them first saves nothing.
+_COUNTED = 65_536
+_SURROGATE = re.compile(rb"\\u[dD]")
 _NEITHER_BRACKET_NOR_QUOTE = bytes(code for code in range(256) if code not in b'{}[]"')
 _ONE_KIND_OF_BRACKET = bytes.maketrans(b"[]", b"{}")
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)

@@ -53,9 +53,10 @@ def match_among(
 ) -> str | None:
     """Return the id of the one match among what is stored and what this transaction is about to store."""
     replaced = {one.id for one in unstored}
-    stored = engine.match(ctx.store, type_name, parameters, 2 + len(replaced))
-    ids = [one.id for one in stored if one.id not in replaced]
-    ids += engine.match_unstored(ctx.store, type_name, parameters, unstored)
+    stored = engine.match_ids(ctx.store, type_name, parameters, 2 + len(replaced))
+    ids = [one for one in stored if one not in replaced]
+    if unstored:
+        ids += engine.match_unstored(ctx.store, type_name, parameters, unstored)
     return _only(type_name, ids)
 
 

@@ -151,6 +151,13 @@ class Links:
                 bundle_links.rewrite(link, self.full_urls, root, self.conditional)
         return resource
 
+    @staticmethod
+    def said_in(step: Step) -> set[str] | None:
+        """Return the texts of the references that were set in a step's resource; None: it is read again each time."""
+        if step.entry.stretch is not None:
+            return None
+        return {link.holder[link.key] for link in step.links if link.kind == "reference"}
+
 
 def links(plan: Plan, meanings: dict[int, Found], ctx: Context) -> Links:
     """Find out what every link of the Bundle means."""

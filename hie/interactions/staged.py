@@ -16,6 +16,7 @@ from hie.errors import FhirError, OutcomeIssue
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.interactions import create, entries, integrity
 from hie.interactions.accepting import accepted
+from hie.interactions.resolving import Links
 from hie.interactions.steps import Step
 from hie.store.resources import Draft
 
@@ -31,6 +32,7 @@ class _New:
 
     step: Step
     request: FhirRequest
+    said: set[str] | None  # the texts of its references, where they are known
     issues: list[OutcomeIssue] = field(default_factory=list)
     draft: Draft | None = None
 
@@ -53,9 +55,9 @@ def groups(steps: Iterable[Step], is_new: Callable[[Step], bool]) -> Iterator[li
         yield group
 
 
-def made(steps: list[Step], resource_of: Callable[[Step], Any], ctx: Context) -> Iterator[FhirResponse]:
-    """Store what unconditional creates bring, and yield their answers in the same order; `resource_of` reads it."""
-    news = [_New(step, _with(step.request, resource_of(step))) for step in steps]
+def made(steps: list[Step], links: Links, ctx: Context) -> Iterator[FhirResponse]:
+    """Store what unconditional creates bring, and yield their answers in the same order."""
+    news = [_New(step, _with(step.request, links.set_in(step)), links.said_in(step)) for step in steps]
     _stage(news, lambda new: _accept(new, ctx))
     _stage(news, lambda new: _draft(new, ctx))
     for new in news:
@@ -92,7 +94,8 @@ def _accept(new: _New, ctx: Context) -> None:
 
 
 def _draft(new: _New, ctx: Context) -> None:
-    new.draft = ctx.store.draft(new.request.type or "", new.request.id or "", new.request.resource)
+    request = new.request
+    new.draft = ctx.store.draft(request.type or "", request.id or "", request.resource, said=new.said)
 
 
 def _store(new: _New, ctx: Context) -> FhirResponse:

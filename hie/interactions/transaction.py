@@ -112,7 +112,7 @@ def _written(
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of the answer for steps that are done together."""
     if _is_new(group[0], meanings):
-        for answer in staged.made(group, links.set_in, ctx):
+        for answer in staged.made(group, links, ctx):
             yield entries.response(answer, ctx)
     else:
         for step in group:

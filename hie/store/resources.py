@@ -324,13 +324,17 @@ class ResourceStore:
         return self.write(self.draft(type, id, content, method))
 
     def draft(
-        self, type: str, id: str, content: dict[str, Any], method: int = CREATED, letter: str = "c"
+        self, type: str, id: str, content: dict[str, Any], method: int = CREATED, letter: str = "c",
+        said: set[str] | None = None,
     ) -> Draft:
-        """Return a new resource as it will be stored; Forbidden where the grant for `letter` does not cover it."""
+        """Return a new resource as it will be stored; Forbidden where the grant for `letter` does not cover it.
+
+        `said`: the texts of all its references, where they are known.
+        """
         now = self._open_unit().now
         resource_ = served(content, id, 1, now)
         dumped = json_format.dump(resource_)
-        index = self._index(resource_, dumped, is_new=True)
+        index = self._index(resource_, dumped, is_new=True, said=said)
         self._permit(type, letter, index)
         return Draft(StoredVersion(type, id, 1, method, now, dumped, came_into_being=True), resource_, index)
 
@@ -467,9 +471,12 @@ class ResourceStore:
             index = replace(index, tokens=sorted({*index.tokens, *moving.tokens}))
         return index, past_index
 
-    def _index(self, content: dict[str, Any], dumped: bytes = b"", *, is_new: bool = False) -> IndexRows:
+    def _index(
+        self, content: dict[str, Any], dumped: bytes = b"", *, is_new: bool = False, said: set[str] | None = None
+    ) -> IndexRows:
         words = self.keys.content_words
-        return index_rows(content, self.blind, self.base_url, content_words=words, dumped=dumped, is_new=is_new)
+        return index_rows(
+            content, self.blind, self.base_url, content_words=words, dumped=dumped, is_new=is_new, said=said)
 
     def _permit(self, type_name: str, letter: str, index: IndexRows | None) -> None:
         queries = self.grant.queries(type_name, letter)

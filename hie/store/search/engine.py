@@ -223,6 +223,15 @@ def match(
     return _opened(store, parts, found, most)
 
 
+def match_ids(
+    store: ResourceStore, type_name: str, parameters: Sequence[tuple[str, str]], most: int
+) -> list[str]:
+    """Return the ids of what `match` returns; where the index decides, nothing is opened for them."""
+    asked = _asked(store, _condition(store, type_name, parameters))
+    found = _rows(store, asked, _unordered(asked), None, most)
+    return [version.id if version is not None else row.id for (_, row), version in found]
+
+
 @dataclass(frozen=True, slots=True)
 class Unstored:
     """A resource that a transaction is about to store."""

@@ -90,13 +90,14 @@ class Contained:
 
 def index_rows(
     resource: dict[str, Any], blind: Blind, base_url: str = "", *, content_words: bool = False, dumped: bytes = b"",
-    is_new: bool = False,
+    is_new: bool = False, said: set[str] | None = None,
 ) -> IndexRows:
     """Return the rows of a resource; `base_url` makes absolute references to this server relative.
 
     `content_words`: every string is to be found by its words (`_content`), not the narrative alone.
     `dumped`: the resource as `hie.fhir.json_format.dump` writes it, where that is known; references are found there.
     `is_new`: it is being written, and refused where it could not be indexed at once (Unprocessable).
+    `said`: the texts of its references, those to what it contains left out, where somebody found them before.
     """
     values = search_parameters.extract(resource)
     if is_new:
@@ -110,7 +111,7 @@ def index_rows(
         own = f"{bound.type}/{id_}"
         links.add((ITSELF, bound.place(own)))
         linked.add(own)
-    refers = _literal_references(resource, dumped, base_url)
+    refers = _literal_references(resource, dumped, said, base_url)
     tokens.update(_places(resource, bound))
     tokens.update(_unlinked(refers, linked, bound))
     tokens.update(_words(resource, bound, content_words))
@@ -422,11 +423,15 @@ SELF_CONTAINED = frozenset({"Bundle", "Parameters"})
 _DUMPED = b'"reference":"'
 
 
-def _literal_references(resource: dict[str, Any], dumped: bytes, base_url: str) -> frozenset[str]:
+def _literal_references(
+    resource: dict[str, Any], dumped: bytes, said: set[str] | None, base_url: str
+) -> frozenset[str]:
     """Return the distinct texts of what is named `reference` below the root: of References, and of two rare uris."""
     if resource["resourceType"] in SELF_CONTAINED:
         return frozenset()
-    found = None if "reference" in resource else _dumped_references(dumped)
+    found: set[str] | None = None
+    if "reference" not in resource:
+        found = said if said is not None else _dumped_references(dumped)
     if found is None:
         found = _walked_references(resource)
     return frozenset(reference.relative(text, base_url) for text in found) if base_url else frozenset(found)

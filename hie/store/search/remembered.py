@@ -14,19 +14,21 @@ LONGEST = 400
 
 
 class Remembered(dict[K, V]):
-    """At most so many results; when they are so many, the half that came first is forgotten.
+    """At most so many results, in two generations: when one is full, the one before it is forgotten.
 
-    To look one up is to look into a dict, `functools.lru_cache` takes twice as long, and what is asked often is back
-    soon. To forget one at a time would look for the first behind all that were forgotten before it. All threads of a
-    process share it.
+    To look one up is to look into a dict, where `functools.lru_cache` takes twice as long; what is asked for in the
+    older generation comes into the younger. To forget one at a time would look for the first behind all that were
+    forgotten before it. All threads of a process share it.
     """
 
     def __init__(self, compute: Callable[[K], V], most: int) -> None:
         super().__init__()
-        self._compute, self._most, self._lock = compute, most, Lock()
+        self._compute, self._most, self._lock = compute, max(1, most // 2), Lock()
+        self._older: dict[K, V] = {}
 
     def __missing__(self, key: K) -> V:
-        value = self._compute(key)
+        older = self._older
+        value = older[key] if key in older else self._compute(key)
         if _length(key) <= LONGEST:
             if len(self) >= self._most:
                 self._forget()
@@ -36,8 +38,8 @@ class Remembered(dict[K, V]):
     def _forget(self) -> None:
         with self._lock:  # others may add meanwhile
             if len(self) >= self._most:
-                for key in list(self)[: (self._most + 1) // 2]:
-                    del self[key]
+                self._older = dict(self)
+                self.clear()
 
 
 def _length(key: Any) -> int:
