@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -128,12 +129,14 @@ def store(
     """Write new versions, the versions they replace, and their index rows; `prepared`: those that are `ready`."""
     new = [w for w in written if w.replaced is None]
     changed = [(w, w.replaced) for w in written if w.replaced is not None]
+    on_sqlite = connection.dialect.name == "sqlite"
     number = None  # PostgreSQL's own
-    if changed and connection.dialect.name == "sqlite":
+    if changed and on_sqlite:
+        _keep_history_sqlite(driver_of(connection), [row for _, row in changed])
         number = sqlite_rows.next_number(driver_of(connection))
     if changed:
         past.keep(connection, [_past(tenant, w, row, number) for w, row in changed])
-    if connection.dialect.name == "sqlite":
+    if on_sqlite:
         _store_sqlite(connection, tenant, prepared or ready("sqlite", tenant, new), changed, number)
     else:
         _store_postgres(connection, tenant, new, changed)
@@ -155,6 +158,12 @@ def _history_values(tenant: int, row: Current) -> tuple[Any, ...]:
 _HISTORY_COLUMNS = "tenant, type, id, vid, method, updated, data_key, sealed"
 
 
+_KEEP_HISTORY_SQLITE = (
+    f"INSERT INTO resource_history ({_HISTORY_COLUMNS}, written) "
+    f"SELECT {_HISTORY_COLUMNS}, coalesce(written, -key) FROM resource WHERE key = ? AND vid = ?"
+)
+
+
 def _store_sqlite(
     connection: Connection, tenant: int, new: NewRows | None, changed: list[tuple[Written, Current]],
     number: int | None,
@@ -166,13 +175,15 @@ def _store_sqlite(
         _change_sqlite(driver, tenant, changed, number)
 
 
+def _keep_history_sqlite(driver: Any, replaced: Sequence[Current]) -> None:
+    """Keep the versions that are about to be replaced; Again where one of them is not the current one any more."""
+    kept = driver.executemany(_KEEP_HISTORY_SQLITE, [(row.key, row.vid) for row in replaced])
+    if kept.rowcount != len(replaced):
+        raise Again("A resource was changed meanwhile.")
+
+
 def _change_sqlite(driver: Any, tenant: int, changed: list[tuple[Written, Current]], number: int | None) -> None:
     run = driver.executemany
-    run(
-        f"INSERT INTO resource_history ({_HISTORY_COLUMNS}, written) "
-        "VALUES (?,?,?,?,?,?,?,?, (SELECT coalesce(written, -key) FROM resource WHERE key = ?))",
-        [(*_history_values(tenant, row), row.key) for _, row in changed],
-    )
     run(
         "UPDATE resource SET vid=?, method=?, updated=?, date_low=?, date_high=?, presence=?, data_key=?, sealed=?, "
         "written=? WHERE key=?",
@@ -181,8 +192,11 @@ def _change_sqlite(driver: Any, tenant: int, changed: list[tuple[Written, Curren
     tokens: list[tuple[int, int]] = []
     for w, row in changed:
         before = set(w.replaced_index.tokens) if w.replaced_index else set()
-        if gone := before.difference(w.index.tokens):
-            driver.execute(_TAKE_TOKENS, (json.dumps(sorted(gone)), row.key))
+        gone = sorted(before.difference(w.index.tokens))
+        if len(gone) > FEW:
+            driver.execute(_TAKE_TOKENS, (json.dumps(gone), row.key))
+        else:
+            run("DELETE FROM token WHERE hash = ? AND key = ?", [(hash_, row.key) for hash_ in gone])
         tokens += [(row.key, hash_) for hash_ in set(w.index.tokens).difference(before)]
     sqlite_rows.insert(driver, TOKEN, tokens)
     sqlite_rows.exchange(driver, DATES, [(row.key, w.index.dates) for w, row in changed])
@@ -190,7 +204,7 @@ def _change_sqlite(driver: Any, tenant: int, changed: list[tuple[Written, Curren
     sqlite_rows.exchange(driver, LINKS, [(row.key, w.index.links) for w, row in changed])
 
 
-#: One step for all tokens of a resource: the driver gives up Python's lock at each.
+#: One step for many tokens of a resource: the driver gives up Python's lock at each.
 _TAKE_TOKENS = "DELETE FROM token WHERE hash IN (SELECT value FROM json_each(?)) AND key = ?"
 
 
@@ -386,10 +400,28 @@ _LIVE_POSTGRES = Prepared(
 )
 
 
+#: So many targets are looked up by a statement for just so many: json_each takes longer to begin than they do.
+FEW = 8
+
+
+@cache
+def _live_of(number: int) -> Prepared:
+    one = (
+        "SELECT type, id FROM resource WHERE tenant = :tenant AND type = :type_{0} AND id = :id_{0} "
+        "AND sealed IS NOT NULL"
+    )
+    return Prepared(text(" UNION ALL ".join(one.format(each) for each in range(number))), ["type", "id"])
+
+
 def live(connection: Connection, tenant: int, targets: Sequence[Target]) -> set[Target]:
     """Return those of `targets` that exist and are not deleted."""
     found: set[Target] = set()
     on_sqlite = connection.dialect.name == "sqlite"
+    if on_sqlite and 0 < len(targets) <= FEW:
+        given: dict[str, Any] = {"tenant": tenant}
+        for number, (type_name, id_) in enumerate(targets):
+            given[f"type_{number}"], given[f"id_{number}"] = type_name, id_
+        return {(row.type, row.id) for row in _live_of(len(targets)).all(connection, given)}
     statement = _LIVE_SQLITE if on_sqlite else _LIVE_POSTGRES
     for type_name, group in groupby(sorted(targets), key=lambda target: target[0]):
         ids = [id_ for _, id_ in group]
@@ -455,6 +487,18 @@ REFERRING = f"""
         SELECT type, id FROM resource WHERE tokens @> ARRAY[wanted.hash] AND tenant = {{tenant}}
         AND sealed IS NOT NULL OFFSET 0) AS found
 """
+_REFERRING_TO_ONE_SQLITE = Prepared(
+    text(
+        f"""
+        SELECT resource.type, resource.id FROM reference_index AS link CROSS JOIN resource ON resource.key = link.key
+        WHERE link.target = :place AND link.parameter <> {ITSELF} AND resource.tenant = :tenant
+        UNION ALL
+        SELECT resource.type, resource.id FROM token CROSS JOIN resource ON resource.key = token.key
+        WHERE token.hash = :place AND resource.tenant = :tenant
+        """
+    ),
+    ("type", "id"),
+)
 _REFERRING_POSTGRES = text(REFERRING.format(wanted="unnest(CAST(:places AS bigint[]))", tenant=":tenant"))
 _PREPARED_SQLITE = Prepared(_REFERRING_SQLITE, ("type", "id"))
 _PREPARED_POSTGRES = Prepared(_REFERRING_POSTGRES, ("type", "id"))
@@ -463,6 +507,8 @@ _PREPARED_POSTGRES = Prepared(_REFERRING_POSTGRES, ("type", "id"))
 def referring(connection: Connection, tenant: int, places: Sequence[int]) -> Iterable[Any]:
     """Return (type, id) of live resources that refer to one of the places, in whatever element; some more than once."""
     on_postgres = connection.dialect.name == "postgresql"
+    if not on_postgres and len(places) == 1:
+        return _REFERRING_TO_ONE_SQLITE.all(connection, {"place": places[0], "tenant": tenant})
     statement = _PREPARED_POSTGRES if on_postgres else _PREPARED_SQLITE
     given = list(places) if on_postgres else json.dumps(list(places))
     return statement.all(connection, {"places": given, "tenant": tenant})

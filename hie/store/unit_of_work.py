@@ -166,9 +166,15 @@ class UnitOfWork:
         return row
 
     def _see_that_no_row_moved(self, connection: Connection) -> None:
-        """Lock what was read ahead, in an order that all keep to, and begin again where it is not what it was."""
+        """Lock what was read ahead, in an order that all keep to, and begin again where it is not what it was.
+
+        On SQLite what is replaced finds that out by itself when it is written (hie.store.rows).
+        """
         ahead, self._ahead = self._ahead, {}
         for (type_name, id_), read in sorted(ahead.items(), key=lambda one: one[0]):
+            written = self._pending.get((type_name, id_)) if self.database.dialect == "sqlite" else None
+            if written is not None and written.replaced is not None and written.replaced is read:
+                continue
             found = self._locked(connection, type_name, id_)
             if (found and found.vid) != (read and read.vid):
                 raise Again(f"{type_name}/{id_} was changed meanwhile.")

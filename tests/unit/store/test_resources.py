@@ -446,12 +446,24 @@ def test_a_write_outside_a_transaction_is_a_programming_error(bind: Bind) -> Non
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-def test_who_refers_is_looked_up_from_links_and_tokens(store):
+@pytest.mark.parametrize("of", [rows._REFERRING_SQLITE, rows._REFERRING_TO_ONE_SQLITE.statement], ids=["many", "one"])
+def test_who_refers_is_looked_up_from_links_and_tokens(store, of):
     """A plan that began with the resources of the tenant made every deletion as slow as the store is large."""
-    statement = rows._REFERRING_SQLITE.text.replace(":places", "'[1,2]'").replace(":tenant", "1")
+    statement = of.text.replace(":places", "'[1,2]'").replace(":place", "1").replace(":tenant", "1")
     plan = [row[3] for row in store.database.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
     looked_up = [step for step in plan if step.startswith("SEARCH")]
     assert [step.partition(" (")[0] for step in looked_up] == [
         "SEARCH link USING COVERING INDEX ix_reference_index_target", "SEARCH resource USING INTEGER PRIMARY KEY",
         "SEARCH token USING PRIMARY KEY", "SEARCH resource USING INTEGER PRIMARY KEY",
     ]
+
+
+@pytest.mark.parametrize("number", [1, rows.FEW, rows.FEW + 1])
+def test_of_many_or_few_targets_those_that_are_there_are_told(bind: Bind, store: Store, number: int) -> None:
+    create(bind(), patient(), "there")
+    create(bind(), patient(), "gone")
+    bind().transact(lambda inside: inside.delete("Patient", "gone"))
+    others = [("Patient", "gone"), ("Observation", "there"), *(("Encounter", f"e{n}") for n in range(number))]
+    for targets in ([("Patient", "there"), *others][:number], others[:number], []):
+        found = rows.live(store.database.connection(), 1, targets)
+        assert found == {("Patient", "there")}.intersection(targets)
