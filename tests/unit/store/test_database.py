@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from hie.errors import Busy
 from hie.store import audit as audit_trail
 from hie.store import sqlite_rows
 from hie.store.audit import AuditEntry
@@ -84,8 +85,9 @@ def test_rows_before_one_that_cannot_be_go_with_it(store: Store) -> None:
         if number % 3:
             store.database.write(add(f"kept-{number}"), entry(store, number))
         else:
-            with pytest.raises((sqlite3.IntegrityError, IntegrityError)):
+            with pytest.raises((sqlite3.IntegrityError, Busy)) as refused:
                 store.database.write(fails, entry(store, number))
+            assert isinstance(refused.value.__cause__ or refused.value, sqlite3.IntegrityError | IntegrityError)
 
     work(0)
     with ThreadPoolExecutor(8) as pool:
