@@ -250,6 +250,7 @@ class ResourceStore:
                     raise
                 if attempt == WRITE_ATTEMPTS - 1:
                     raise contended() from error
+                self.keys.turns.met(error)
                 retry_pause(attempt)
         raise AssertionError("unreachable")  # pragma: no cover
 
@@ -434,9 +435,9 @@ class ResourceStore:
         found = rows.referring(self._open_unit().writing(), self.tenant, places)
         return list(dict.fromkeys((row.type, row.id) for row in found if row.type not in rows.WITNESSES))
 
-    def foresee(self, places: Iterable[tuple[str, str]]) -> None:
-        """Say what the open transaction will change, so that it is locked in the order in which all lock."""
-        self._open_unit().foresee(places)
+    def foresee(self, places: Iterable[tuple[str, str]], steps: int) -> None:
+        """Say what the open transaction of so many steps will change, to lock it in the order in which all lock."""
+        self._open_unit().foresee(places, steps)
 
     def touched(self) -> frozenset[tuple[str, str]]:
         """Return what the open transaction has written or deleted so far."""

@@ -13,6 +13,7 @@ from hie.store.crypto import NONCE, Blind, SealBroken
 from hie.store.keys import DataKeys, KeyManagement
 from hie.store.known_parameters import KnownParameters
 from hie.store.search.indexed import Indexed
+from hie.store.turns import Turns
 
 DEFAULT_TENANT = 1
 
@@ -33,6 +34,7 @@ class Tenant:
         )
         self.parameters = KnownParameters()
         self.indexed = Indexed()
+        self.turns = Turns()
         self._text_cipher = AESGCM(management.derive(tenant_id, "cursor"))
 
     def seal_text(self, text: str) -> str:

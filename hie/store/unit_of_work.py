@@ -70,6 +70,8 @@ class UnitOfWork:
     newborn: str | None = None
     """An id that was made here just now, so that nobody has a data key under it."""
     _ahead: dict[tuple[str, str], rows.Current | None] = field(default_factory=dict)
+    is_large: bool = False
+    """Whether others would have to wait too long for it to take its turn."""
     _foreseen: tuple[tuple[str, str], ...] = ()
     _absent: set[tuple[str, str]] = field(default_factory=set)  # of the foreseen those that are nowhere, and stay so
     _transaction: WriteTransaction | None = None
@@ -126,6 +128,8 @@ class UnitOfWork:
         """Return the same connection before what is buffered is stored: for reading what this unit has not touched."""
         if self._transaction is None:
             self._transaction = self.database.begin()
+            if not self.is_large and self.tenant.turns.are_taken:
+                rows.lock(self._transaction.connection, self.tenant, "turn")
             if self._foreseen:
                 self._absent = rows.hold(self._transaction.connection, self.tenant, self._foreseen)
             self._see_that_no_row_moved(self._transaction.connection)
@@ -136,12 +140,13 @@ class UnitOfWork:
         """A connection for reading what this unit has not touched; no transaction is begun for it."""
         return self._transaction.connection if self._transaction is not None else self.database.connection()
 
-    def foresee(self, places: Iterable[tuple[str, str]]) -> None:
+    def foresee(self, places: Iterable[tuple[str, str]], steps: int) -> None:
         """Say what will be changed: of several on PostgreSQL all are locked when the transaction begins.
 
         In an order of their own, two units with the same resources would wait for each other, until the database ends
-        one of them.
+        one of them. `steps`: how much is done in all.
         """
+        self.is_large = steps > MANY
         foreseen = tuple(places)
         if len(foreseen) > 1 and self.database.dialect == "postgresql" and self._transaction is None:
             self._foreseen = foreseen

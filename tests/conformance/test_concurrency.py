@@ -3,6 +3,8 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+from sqlalchemy.exc import ProgrammingError
+
 from hie.store.database import Again
 from tests.builders import SYSTEM, bundle, observation, patient, post, practitioner
 
@@ -84,6 +86,23 @@ def test_transactions_that_change_the_same_in_other_orders_do_not_wait_in_a_circ
     names = {one["name"][0]["family"] for one in fhir.get("Patient").resources()}
     assert len(names) == 1  # each time all of them, by one sender
     assert fhir.get("Patient/new-a").vid == "12"
+
+
+def test_transactions_take_turns_after_two_waited_for_each_other(app, fhir, monkeypatch):
+    monkeypatch.setattr("hie.store.database.WRITE_ATTEMPTS", 2)
+    monkeypatch.setattr("hie.store.resources.WRITE_ATTEMPTS", 2)
+    ended = ProgrammingError("SELECT", {}, Exception())
+    ended.orig.sqlstate = "40P01"
+    app.extensions["hie"].store.tenants[1].turns.met(ended)
+
+    def send(number):
+        order = ("1", "2", "3")[:: 1 if number % 2 else -1]
+        entries = [{"resource": patient(f"Name{number}", identifier=one),
+                    "request": {"method": "PUT", "url": f"Patient?identifier={SYSTEM}|{one}"}} for one in order]
+        return fhir.post("", bundle(*entries))
+
+    assert Counter(answer.status for answer in at_once(8, send)) == {200: 8}
+    assert [one["meta"]["versionId"] for one in fhir.get("Patient").resources()] == ["8", "8", "8"]
 
 
 def test_who_meets_a_neighbour_at_every_try_is_told_to_send_it_again(fhir, monkeypatch):
