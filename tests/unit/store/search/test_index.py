@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hie.fhir import facts, json_format, search_parameters
+from hie.fhir import bundle_links, facts, json_format, search_parameters
 from hie.store.crypto import Blind
 from hie.store.search.blinding import presence_bits
 from hie.store.search.index import _literal_references, compartment_token, index_rows, place
@@ -170,5 +170,23 @@ TREES = st.recursive(
 @given(content=st.dictionaries(st.just("reference") | PIECES, TREES, max_size=4))
 def test_references_are_found_in_what_is_dumped_as_in_the_resource(content: dict[str, Any]) -> None:
     resource = {"resourceType": "Basic", **content}
-    found = _literal_references(resource, json_format.dump(resource), "")
-    assert found == _literal_references(resource, b"", "")
+    found = _literal_references(resource, json_format.dump(resource), None, "")
+    assert found == _literal_references(resource, b"", None, "")
+
+
+#: As in FHIR, with no list in a list.
+FLAT = st.recursive(
+    st.sampled_from(["#a", "Patient/1", ""]) | st.none(),
+    lambda inner: st.dictionaries(st.sampled_from(["reference", "a", "b"]), inner, max_size=3)
+    | st.dictionaries(st.just("c"), st.lists(inner.filter(lambda one: type(one) is not list), max_size=3)),
+    max_leaves=12,
+)
+
+
+@given(content=st.dictionaries(st.sampled_from(["reference", "a", "b"]), FLAT, max_size=4))
+def test_links_of_a_bundle_are_the_references_of_its_resources(content: dict[str, Any]) -> None:
+    resource = {"resourceType": "Basic", **content}
+    said = {link.holder[link.key] for link in bundle_links.find(resource) if link.kind == "reference"}
+    found = _literal_references(resource, b"", None, "")
+    own = found if "reference" in resource else {text for text in found if text[:1] != "#"}
+    assert _literal_references(resource, b"", said, "") == own
