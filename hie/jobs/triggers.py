@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import OutcomeIssue, Unprocessable
+from hie.errors import Forbidden, Gone, NotFound, OutcomeIssue, Unprocessable
 from hie.fhir import binary
 from hie.fhir.http import Conditions, FhirRequest
 from hie.fhir.instants import instant
@@ -20,6 +20,7 @@ from hie.jobs.diagnosis import CODE
 from hie.operations import media_image
 from hie.operations.server_context import as_server
 from hie.registry import Trigger
+from hie.store.search import engine
 from hie.store.versions import StoredVersion
 
 _AIAST = "AIAST"
@@ -47,6 +48,10 @@ def judge_media(stored: StoredVersion, media: dict[str, Any], ctx: Context) -> N
     held_by = media_image.binary_of(media, ctx.store.base_url)
     if patient is None or ("url" in media["content"] and "data" not in media["content"] and held_by is None):
         return  # somebody else's patient or image: nothing here that could be judged
+    if held_by is not None and ctx.store.grant.queries("Binary", "r") is not None:
+        known = [("focus", f"Media/{stored.id}"), ("based-on", f"Binary/{held_by}"), ("patient", patient)]
+        if engine.match(as_server(ctx).store, "Task", known) and not _reads(held_by, ctx):
+            return  # of this image that was asked already; who may not read it changes something else
     identity = f"{_identity(stored, media, ctx)}/{patient}"
     now = instant(ctx.clock())
     based_on = f"Binary/{held_by}" if held_by else None
@@ -55,6 +60,14 @@ def judge_media(stored: StoredVersion, media: dict[str, Any], ctx: Context) -> N
     task_id = tasks.ask(task, inside)
     if task_id is not None:
         inside.store.enqueue(CODE, {"media": stored.id, "task": task_id, "binary": held_by})
+
+
+def _reads(binary_id: str, ctx: Context) -> bool:
+    try:
+        ctx.store.read("Binary", binary_id)
+    except (NotFound, Gone, Forbidden):
+        return False
+    return True
 
 
 def _identity(stored: StoredVersion, media: dict[str, Any], ctx: Context) -> str:

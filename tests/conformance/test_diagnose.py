@@ -253,6 +253,21 @@ def test_an_update_that_keeps_the_image_asks_for_nothing_new(fhir, patient, work
     assert tasks(fhir) == ["completed"]
 
 
+@pytest.mark.parametrize("scope", ["system/Media.ru", f"system/Media.ru system/Binary.r?_tag={MINE}"])
+def test_who_may_not_read_the_image_may_change_the_rest_of_its_media(client, fhir, patient, worker, radiograph, scope):
+    held = fhir.post("Binary", encoded(radiograph), Content_Type="image/png").id
+    source = fhir.create(media(patient, b"", content={"contentType": "image/png", "url": f"Binary/{held}"}))
+    worker.step()
+    narrow, place = client(scope), f"Media/{source['id']}"
+    assert narrow.put(place, {**source, "deviceName": "X1"}).status == 200
+    label = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [{"code": "x"}]}}]}
+    assert narrow.post(f"{place}/$meta-add", label).status == 200
+    assert not worker.step()
+    assert tasks(fhir) == ["completed"]
+    another = fhir.create({"resourceType": "Patient"})["id"]
+    assert narrow.put(place, {**source, "subject": {"reference": f"Patient/{another}"}}).status in (400, 403)
+
+
 def test_an_update_with_another_image_asks_again(fhir, patient, worker, radiograph):
     source = fhir.create(media(patient, encoded(radiograph)))
     worker.step()
