@@ -35,20 +35,26 @@ def test_walks_beside_writers_lose_nothing_and_repeat_nothing(exchange: Any) -> 
         writer.start()
     try:
         walks = [walk(exchange, search) for _ in range(WALKS) for search in SEARCHES]
+        histories = [walk(exchange, "Observation/_history?_count=50") for _ in range(3)]
     finally:
         is_over.set()
         for writer in writers:
             writer.join()
     assert [found for found in walks if found != Counter(ids)] == []
+    assert [found for found in histories if set(found.values()) != {1}] == []
 
 
 def walk(exchange: Any, search: str) -> Counter[str]:
+    """Return how often each resource, or version, is met; all pages tell the same total, and that many are met."""
     found: Counter[str] = Counter()
+    totals = set()
     address: str | None = f"/fhir/{search}"
     while address is not None:
         status, page, _ = exchange.request("GET", address)
         assert status == 200, page
-        found.update(entry["resource"]["id"] for entry in page["entry"])
+        found.update(entry["resource"]["id"] + entry.get("response", {}).get("etag", "") for entry in page["entry"])
+        totals.add(page["total"])
         links = {link["relation"]: link["url"] for link in page["link"]}
         address = links["next"].removeprefix(exchange.address) if "next" in links else None
+    assert totals == {found.total()}
     return found
