@@ -20,6 +20,7 @@ from hie.jobs.diagnosis import CODE
 from hie.operations import media_image
 from hie.operations.server_context import as_server
 from hie.registry import Trigger
+from hie.store.opening import parsed
 from hie.store.search import engine
 from hie.store.versions import StoredVersion
 
@@ -97,6 +98,8 @@ def describe_dicom(stored: StoredVersion, resource: dict[str, Any], ctx: Context
     header = _inspect(data, content_type, "Binary.data")
     inside = as_server(ctx)
     address = f"Binary/{stored.id}"
+    if _is_described(stored, resource, inside):
+        return None
     if header is None:
         return _reject(address, "The DICOM file holds a kind of image that is not read here.", inside)
     named = media_image.patient_of({"subject": resource.get("securityContext", {})}, ctx.store.base_url)
@@ -114,6 +117,20 @@ def describe_dicom(stored: StoredVersion, resource: dict[str, Any], ctx: Context
     if inside.dispatch(request, inside).status == 200:
         _reject(address, "This DICOM object (SOP Instance UID) is already known for this patient.", inside)
     return None
+
+
+def _is_described(stored: StoredVersion, resource: dict[str, Any], ctx: Context) -> bool:
+    """Tell whether an update left the file as it was, and it has its Media: a label asks for nothing."""
+    if stored.vid == 1:
+        return False
+    asked = [("based-on", f"Binary/{stored.id}"), ("status:not", "rejected")]
+    if not engine.match(ctx.store, "Task", asked):
+        return False
+    try:
+        before = parsed(ctx.store.vread("Binary", stored.id, stored.vid - 1))
+    except (NotFound, Gone):
+        return False
+    return all(before.get(name) == resource.get(name) for name in ("data", "contentType", "securityContext"))
 
 
 def _reject(address: str, reason: str, ctx: Context) -> None:

@@ -708,6 +708,16 @@ def test_the_same_dicom_object_twice_is_one_media(fhir, patient):
     assert task["status"] == "rejected"
 
 
+@pytest.mark.parametrize("uid", [{}, {"SOPInstanceUID": None}], ids=["an instance UID", "none"])
+def test_a_label_on_a_dicom_file_asks_for_nothing(fhir, patient, worker, uid):
+    held = upload(fhir, dicom(**uid)).id
+    label = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [{"code": "x"}]}}]}
+    assert fhir.post(f"Binary/{held}/$meta-add", label).vid == "2"
+    whole = fhir.get(f"Binary/{held}", Accept="application/fhir+json").json
+    assert fhir.put(f"Binary/{held}", {**whole, "language": "de"}).vid == "3"
+    assert (fhir.total("Media"), tasks(fhir)) == (1, ["requested"])
+
+
 def test_a_dicom_file_without_a_picture_is_refused_and_not_stored(fhir, patient):
     upload(fhir, dicom(PixelData=None)).refused(422, "not-supported", "Binary.data", "no image")
     assert fhir.total("Binary") == 0
