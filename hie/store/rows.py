@@ -177,8 +177,12 @@ def _store_sqlite(
 
 def _keep_history_sqlite(driver: Any, replaced: Sequence[Current]) -> None:
     """Keep the versions that are about to be replaced; Again where one of them is not the current one any more."""
-    kept = driver.executemany(_KEEP_HISTORY_SQLITE, [(row.key, row.vid) for row in replaced])
-    if kept.rowcount != len(replaced):
+    cursor = driver.executemany(_KEEP_HISTORY_SQLITE, [(row.key, row.vid) for row in replaced])
+    kept = cursor.rowcount
+    # What is raised keeps this frame: whichever thread lets go of the cursor later would reset its statement, which all
+    # cursors share, while somebody else executes it (SQLITE_MISUSE).
+    cursor.close()
+    if kept != len(replaced):
         raise Again("A resource was changed meanwhile.")
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hie.errors import Busy
 from hie.store import audit as audit_trail
-from hie.store import sqlite_rows
+from hie.store import rows, sqlite_rows
 from hie.store.audit import AuditEntry
 from hie.store.crypto import associated_data, seal
 from hie.store.database import Again
@@ -275,3 +275,18 @@ def test_a_connection_that_was_left_in_a_transaction_or_lost_is_given_to_nobody(
         assert seen() == {"whole"}
         in_a_thread(lambda: store.database.write(add("after")))
     assert seen() >= {"whole"}
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_no_cursor_outlives_a_replaced_row_that_moved(store: Store) -> None:
+    driver, cursors = driver_of(store.database.connection()), []
+
+    class Recording:
+        def executemany(self, *arguments: Any) -> Any:
+            cursors.append(driver.executemany(*arguments))
+            return cursors[0]
+
+    with pytest.raises(Again):
+        rows._keep_history_sqlite(Recording(), [rows.Current(1, "Patient", "a", 1, 0, 0, 0, b"")])
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        cursors[0].fetchone()
