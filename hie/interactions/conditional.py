@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from hie.context import Context
 from hie.errors import InvalidRequest, MultipleMatches
 from hie.fhir.routes import ANSWER_PARAMETERS, parse_query
-from hie.store.search import engine
-from hie.store.search.engine import Unstored
+from hie.store.search import conditions
+from hie.store.search.conditions import Unstored
 from hie.store.versions import StoredVersion
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def all_existing(
 ) -> list[StoredVersion]:
     """Return the matches, `most` at most."""
     ctx.store.lock(type_name, urlencode(sorted(parameters)))
-    return engine.match(ctx.store, type_name, parameters, most)
+    return conditions.match(ctx.store, type_name, parameters, most)
 
 
 def match_among(
@@ -53,16 +53,16 @@ def match_among(
 ) -> str | None:
     """Return the id of the one match among what is stored and what this transaction is about to store."""
     replaced = {one.id for one in unstored}
-    stored = engine.match_ids(ctx.store, type_name, parameters, 2 + len(replaced))
+    stored = conditions.match_ids(ctx.store, type_name, parameters, 2 + len(replaced))
     ids = [one for one in stored if one not in replaced]
     if unstored:
-        ids += engine.match_unstored(ctx.store, type_name, parameters, unstored)
+        ids += conditions.match_unstored(ctx.store, type_name, parameters, unstored)
     return _only(type_name, ids)
 
 
 def match(type_name: str, parameters: Sequence[tuple[str, str]], ctx: Context) -> StoredVersion | None:
     """Return the one match, or None; several are an error."""
-    return _only(type_name, engine.match(ctx.store, type_name, parameters))
+    return _only(type_name, conditions.match(ctx.store, type_name, parameters))
 
 
 def _only(type_name: str, found: Sequence[T]) -> T | None:

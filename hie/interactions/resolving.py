@@ -16,8 +16,8 @@ from hie.fhir import bundle_links
 from hie.fhir.resource import validated
 from hie.interactions import conditional, entries, patch, update
 from hie.interactions.steps import KEEPS, Criteria, Plan, Step, at, in_request
-from hie.store.search import engine
-from hie.store.search.engine import Unstored
+from hie.store.search import conditions
+from hie.store.search.conditions import Unstored
 from hie.store.search.index import IndexRows
 from hie.store.search.written import WrittenRows
 from hie.store.versions import StoredVersion
@@ -118,7 +118,7 @@ def refuse_doubles(
     for step, criteria in asked:
         type_name = step.request.type or ""
         own = plan.targets[step.entry.index]
-        for id_ in engine.match_written(ctx.store, type_name, criteria, rows[type_name]):
+        for id_ in conditions.match_written(ctx.store, type_name, criteria, rows[type_name]):
             other = f"{type_name}/{id_}"
             if other != own:
                 raise _double(plan, step, other)

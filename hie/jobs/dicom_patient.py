@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hie.context import Context
 from hie.errors import Forbidden, Gone, NotFound
 from hie.fhir import json_format
-from hie.store.search import engine
+from hie.store.search import conditions
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def find(
     `named` is the id of the Patient that the Binary's securityContext names, `is_trusted` whether it may be named;
     `reads_all`: whether the sender may read every Patient, and so be told what of a guess is wrong.
     """
-    found = engine.match(ctx.store, "Patient", [("identifier", _token(wanted.id))]) if wanted.id is not None else []
+    found = conditions.match(ctx.store, "Patient", [("identifier", _token(wanted.id))]) if wanted.id is not None else []
     if named is not None and is_trusted:
         return _named(wanted, named, bool(found), ctx)
     subject, reason = _identified(wanted, found)

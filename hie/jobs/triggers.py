@@ -21,7 +21,7 @@ from hie.operations import media_image
 from hie.operations.server_context import as_server
 from hie.registry import Trigger
 from hie.store.opening import parsed
-from hie.store.search import engine
+from hie.store.search import conditions
 from hie.store.versions import StoredVersion
 
 _AIAST = "AIAST"
@@ -51,7 +51,7 @@ def judge_media(stored: StoredVersion, media: dict[str, Any], ctx: Context) -> N
         return  # somebody else's patient or image: nothing here that could be judged
     if held_by is not None and ctx.store.grant.queries("Binary", "r") is not None:
         known = [("focus", f"Media/{stored.id}"), ("based-on", f"Binary/{held_by}"), ("patient", patient)]
-        if engine.match(as_server(ctx).store, "Task", known) and not _reads(held_by, ctx):
+        if conditions.match(as_server(ctx).store, "Task", known) and not _reads(held_by, ctx):
             return  # of this image that was asked already; who may not read it changes something else
     identity = f"{_identity(stored, media, ctx)}/{patient}"
     now = instant(ctx.clock())
@@ -124,7 +124,7 @@ def _is_described(stored: StoredVersion, resource: dict[str, Any], ctx: Context)
     if stored.vid == 1:
         return False
     asked = [("based-on", f"Binary/{stored.id}"), ("status:not", "rejected")]
-    if not engine.match(ctx.store, "Task", asked):
+    if not conditions.match(ctx.store, "Task", asked):
         return False
     try:
         before = parsed(ctx.store.vread("Binary", stored.id, stored.vid - 1))

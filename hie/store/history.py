@@ -13,8 +13,7 @@ from hie.errors import Expired, Forbidden, InvalidSearch
 from hie.fhir.paging import LINK_HOURS, UNTIL
 from hie.store.crypto import SealBroken
 from hie.store.models import ERASED, resource, resource_history
-from hie.store.search import engine as search_engine
-from hie.store.search import seen
+from hie.store.search import grants, seen
 from hie.store.search.cursors import last_page_size
 from hie.store.search.reading import one_state, seen_by_page
 from hie.store.search.seen import Seen
@@ -185,7 +184,7 @@ def _current(
 
 def _restricted(store: ResourceStore, table: Any, type_name: str, letter: str) -> list[ColumnElement[bool]]:
     """A version is shown where the grant covers what it was, and the resource as it stands."""
-    restriction = search_engine.restriction(store, type_name, letter)
+    restriction = grants.restriction(store, type_name, letter)
     if restriction is None:
         return []
     if table is resource:
@@ -193,7 +192,7 @@ def _restricted(store: ResourceStore, table: Any, type_name: str, letter: str) -
     allowed = select(resource.c.id).where(
         resource.c.tenant == store.tenant, resource.c.type == type_name, restriction
     )
-    then = search_engine.restriction_then(store, type_name, letter)
+    then = grants.restriction_then(store, type_name, letter)
     return [table.c.id.in_(allowed), *([] if then is None else [then])]
 
 

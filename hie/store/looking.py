@@ -20,7 +20,7 @@ from sqlalchemy import text
 from hie.fhir import search_parameters
 from hie.store.database import Again
 from hie.store.prepared import Prepared, driver_of
-from hie.store.search import engine, token
+from hie.store.search import conditions, token
 from hie.store.search.blinding import hash_of
 from hie.store.search.syntax import split
 
@@ -97,7 +97,7 @@ def see_that_none_came(store: ResourceStore, unit: UnitOfWork) -> None:
 def _look(store: ResourceStore, unit: UnitOfWork, looked: Sequence[Looked]) -> None:
     own = Counter(type_name for type_name, _ in unit.touched)
     for one in looked:
-        for found in engine.match(store, one.type, one.criteria, own[one.type] + 1):
+        for found in conditions.match(store, one.type, one.criteria, own[one.type] + 1):
             if (found.type, found.id) not in unit.touched:
                 raise Again(f"A {one.type} that matches was made meanwhile.")
 

@@ -21,8 +21,7 @@ from hie.store.ids import new_id
 from hie.store.models import CREATED, DELETED, ERASED, REVIVED, UPDATED, resource, resource_history
 from hie.store.opening import open_versions, parsed
 from hie.store.prepared import Prepared
-from hie.store.search import engine as search_engine
-from hie.store.search import instant
+from hie.store.search import conditions, engine, grants, instant
 from hie.store.search.index import IndexRows, index_rows, moving_rows, place
 from hie.store.search.reading import Reading
 from hie.store.search.seen import TOLD, Seen
@@ -139,7 +138,7 @@ class ResourceStore:
         return self.open([row])[0]
 
     def _permitted_row(self, type_name: str, id_: str) -> Any:
-        restriction = search_engine.restriction(self, type_name, "r")
+        restriction = grants.restriction(self, type_name, "r")
         parameters = {"tenant": self.tenant, "type": type_name, "id": id_}
         if restriction is None:
             row = _READ_FREELY.first(self.connection(), parameters)
@@ -154,7 +153,7 @@ class ResourceStore:
         row = self._permitted_row(type, id)
         if row.vid != vid:
             parameters = {"tenant": self.tenant, "type": type, "id": id, "vid": vid}
-            then = search_engine.restriction_then(self, type, "r")
+            then = grants.restriction_then(self, type, "r")
             old = _OLD if then is None else _OLD.where(then)
             row = self.connection().execute(old, parameters).first()
         if row is None:
@@ -177,7 +176,7 @@ class ResourceStore:
         found: list[Any] = []
         for type_name, ids in by_type.items():
             try:
-                restriction = search_engine.restriction(self, type_name, "r")
+                restriction = grants.restriction(self, type_name, "r")
             except Forbidden:
                 continue
             statement = asked if restriction is None else asked.where(restriction)
@@ -206,7 +205,7 @@ class ResourceStore:
 
     def search(self, query: SearchQuery) -> SearchPage:
         """Return one page of a search."""
-        return search_engine.search(self, query)
+        return engine.search(self, query)
 
     def counts(self) -> dict[str, int]:
         """Return the number of live resources of each type that the grant may search without restriction."""
@@ -386,7 +385,7 @@ class ResourceStore:
         """Return the current version; nobody else changes it until the transaction ends. NotFound, Gone, Forbidden."""
         unit = self._open_unit()
         row = unit.to_change(type, id)
-        if row is None or search_engine.restriction(self, type, "r") is not None:
+        if row is None or grants.restriction(self, type, "r") is not None:
             version = self.read(type, id)
         else:
             version = _live(open_versions(unit.unflushed, self.keys, [row])[0])
@@ -453,10 +452,10 @@ class ResourceStore:
         """Let references lead to a resource that the grant does not show only if the open transaction stores it."""
         self._open_unit().awaited.add((type, id))
 
-    def unstored(self, id: str, content: dict[str, Any]) -> search_engine.Unstored:
+    def unstored(self, id: str, content: dict[str, Any]) -> conditions.Unstored:
         """Return a valid resource as searches will see it once it is stored."""
         resource_ = served(content, id, 1, self._open_unit().now)
-        return search_engine.Unstored(id, self._index(resource_, is_new=True), extract(resource_))
+        return conditions.Unstored(id, self._index(resource_, is_new=True), extract(resource_))
 
     def _index_before(self, version: StoredVersion) -> tuple[IndexRows, IndexRows]:
         """Return what may stand in the index, also what parameters left that are being removed; and what is kept."""
@@ -485,7 +484,7 @@ class ResourceStore:
             return
         if not queries:
             raise Forbidden(f"The token has no scope for this: system/{type_name}.{letter} is needed.")
-        if index is not None and not search_engine.matches(self, type_name, index, queries):
+        if index is not None and not grants.matches(self, type_name, index, queries):
             raise Forbidden(f"The token's scopes for {type_name}.{letter} do not cover this resource.")
 
     def _note_references(self, place: str, index: IndexRows, before: IndexRows) -> None:

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from hie.commands.serve import environment
-from hie.store.search import engine
+from hie.store.search import conditions
 from tests.builders import SYSTEM
 
 ROUNDS = 12
@@ -47,5 +47,5 @@ def test_what_matches_nothing_is_made_once_whoever_asks(settings, store, bind):
     for type_name, letters in (("Patient", ("create", "update")), ("Practitioner", ("a", "b"))):
         for letter in letters:
             for number in range(ROUNDS):
-                found = engine.match(bound, type_name, (("identifier", f"{SYSTEM}|{letter}-{number}"),))
+                found = conditions.match(bound, type_name, (("identifier", f"{SYSTEM}|{letter}-{number}"),))
                 assert len(found) == 1, (letter, number)

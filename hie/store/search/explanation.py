@@ -15,7 +15,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ClauseElement, Executable
 
 from hie.store.models import resource, token
-from hie.store.search import criteria, engine
+from hie.store.search import criteria, pages
 from hie.store.search.chain import PerType
 from hie.store.search.clauses import (
     NOTHING,
@@ -146,7 +146,7 @@ def planned(store: ResourceStore, query: SearchQuery) -> list[Planned]:
     """Return the statements of a first page, planned and not executed."""
     connection = store.connection()
     found = []
-    for phase, statement, bound in engine.first_pages(store, query):
+    for phase, statement, bound in pages.first_pages(store, query):
         sql = str(statement.compile(connection.engine))  # type: ignore[attr-defined]
         plan, rows = _plan(connection, statement, bound)
         if connection.dialect.name == "sqlite" and query.contained is None:

@@ -81,7 +81,7 @@ class SearchQuery:
     sort: tuple[SortKey, ...] = ()
     count: int = 20
     total: str | None = None
-    """What _total asked for; None: a total where it is cheap (hie.store.search.engine)."""
+    """What _total asked for; None: a total where it is cheap (hie.store.search.totals)."""
     includes: tuple[Include, ...] = ()
     cursor: str | None = None
     result: tuple[tuple[str, str], ...] = ()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from hie.store.resources import ResourceStore
-from hie.store.search import drivers, engine, query
+from hie.store.search import drivers, engine, pages, query
+from hie.store.search.asked import asked_by
 from hie.store.search.clauses import Both, Clause, Either, Interval, Led, Number, Token
 from tests.builders import observation
 
@@ -42,7 +43,7 @@ def asked(store: ResourceStore, *parameters: tuple[str, str]) -> query.SearchQue
 
 
 def led_by(store: ResourceStore, *parameters: tuple[str, str]) -> object:
-    clause = engine._asked(store, asked(store, *parameters)).arms[0].clause
+    clause = asked_by(store, asked(store, *parameters)).arms[0].clause
     assert isinstance(clause, Both)
     first = clause.parts[0]
     assert isinstance(first, Led | Token)
@@ -114,7 +115,7 @@ def test_what_is_found_and_its_order_do_not_change(
 @ON_SQLITE
 @pytest.mark.parametrize("day", ["2024-03-05", "ge2024-03-19", "gt2024-03-19", "sa2024-03-19", "lt2024-03-03"])
 def test_the_statement_begins_at_the_days_index(filled: ResourceStore, day: str) -> None:
-    (_, statement, bound), *_ = engine.first_pages(filled, asked(filled, ("code", CODE), ("date", day)))
+    (_, statement, bound), *_ = pages.first_pages(filled, asked(filled, ("code", CODE), ("date", day)))
     plan = plan_of(filled, statement, bound)
     assert "ix_resource_type_date (tenant=? AND type=? AND date_low" in plan, plan
     assert "SCAN" not in plan, plan
@@ -130,7 +131,7 @@ def plan_of(store: ResourceStore, statement: Any, bound: dict[str, Any]) -> str:
 
 
 def asked_of(store: ResourceStore, *parameters: tuple[str, str]) -> Any:
-    return engine._asked(store, asked(store, *parameters)).arms[0].clause
+    return asked_by(store, asked(store, *parameters)).arms[0].clause
 
 
 def test_a_range_of_very_many_leads_nothing(filled: ResourceStore) -> None:
@@ -214,7 +215,7 @@ def paged(store: ResourceStore, *parameters: tuple[str, str]) -> Iterator[Any]:
 )  # fmt: skip
 def test_rows_are_found_by_their_keys(filled: ResourceStore, parameters: list[tuple[str, str]]) -> None:
     """No statement goes through the resources of the type, however few match."""
-    (phase, statement, _), *_ = engine.first_pages(filled, asked(filled, *parameters))
+    (phase, statement, _), *_ = pages.first_pages(filled, asked(filled, *parameters))
     assert has_led(phase.clause)
     sql = " ".join(str(statement.compile(filled.connection().engine)).split())  # type: ignore[attr-defined]
     leads = "IN (SELECT" if filled.database.dialect == "sqlite" else "any(array((SELECT"
@@ -227,7 +228,7 @@ def has_led(clause: Clause) -> bool:
 
 
 def test_last_updated_alone_is_in_its_own_order(filled: ResourceStore) -> None:
-    (phase, *_), *_ = engine.first_pages(filled, asked(filled, ("_lastUpdated", "gt2010")))
+    (phase, *_), *_ = pages.first_pages(filled, asked(filled, ("_lastUpdated", "gt2010")))
     assert [key.place for key in phase.keys] == ["updated"]
 
 
@@ -244,7 +245,7 @@ def test_ranges_of_one_type_stand_beside_what_contains_others(filled: ResourceSt
 def test_an_id_is_looked_for_within_each_type(filled: ResourceStore) -> None:
     wanted = query.parse(None, [("_id", "o7")], base_url="", now=filled.clock())
     assert [one.id for one in engine.search(filled, wanted).matches] == ["o7"]
-    (_, statement, bound), *_ = engine.first_pages(filled, wanted)
+    (_, statement, bound), *_ = pages.first_pages(filled, wanted)
     plan = plan_of(filled, statement, bound)
     assert "(tenant=? AND type=? AND id=?)" in plan, plan
 

@@ -14,7 +14,7 @@ from sqlalchemy import event
 from hie.errors import Expired, Forbidden, InvalidSearch
 from hie.fhir.scopes import Grant, Scope, ScopeError, parse_scope
 from hie.store.resources import ResourceStore
-from hie.store.search import engine, inclusion, ordering, query
+from hie.store.search import conditions, engine, inclusion, ordering, query
 from hie.store.search.engine import SearchPage
 from hie.store.search.grants import checked_grant
 
@@ -375,21 +375,21 @@ def test_a_reverse_include_takes_one_statement_for_all_matches(filled: ResourceS
 
 
 def test_a_condition_gives_two_matches_at_most(filled: ResourceStore) -> None:
-    assert [one.id for one in engine.match(filled, "Observation", [("code", "c1")])] == ["o1"]
-    assert len(engine.match(filled, "Observation", [("category", LAB)])) == 2
-    assert engine.match(filled, "Observation", [("code", "none")]) == []
+    assert [one.id for one in conditions.match(filled, "Observation", [("code", "c1")])] == ["o1"]
+    assert len(conditions.match(filled, "Observation", [("category", LAB)])) == 2
+    assert conditions.match(filled, "Observation", [("code", "none")]) == []
 
 
 @pytest.mark.parametrize("parameters", [[], [("_count", "1")], [("_sort", "_id"), ("code", "c1")], [("code", "")]])
 def test_a_condition_that_names_nothing_is_refused(filled: ResourceStore, parameters: list[tuple[str, str]]) -> None:
     with pytest.raises(InvalidSearch):
-        engine.match(filled, "Observation", parameters)
+        conditions.match(filled, "Observation", parameters)
 
 
 def test_a_condition_sees_what_its_own_transaction_wrote(filled: ResourceStore, bind: Bind) -> None:
     def unit(inside: ResourceStore) -> int:
         inside.create("Observation", observation(77), id="o77")
-        return len(engine.match(inside, "Observation", [("code", "c77")]))
+        return len(conditions.match(inside, "Observation", [("code", "c77")]))
 
     assert bind().transact(unit) == 1
 

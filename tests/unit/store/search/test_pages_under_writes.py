@@ -13,7 +13,7 @@ from hie.errors import Expired
 from hie.store.check import check
 from hie.store.history import HistoryPage
 from hie.store.resources import ResourceStore
-from hie.store.search import engine, ordering, query, seen
+from hie.store.search import ordering, pages, query, seen, totals
 from hie.store.search.engine import SearchPage
 from hie.store.search.seen import MOST_UNSEEN, Seen, from_json, told
 from hie.store.store import Store
@@ -197,7 +197,7 @@ def between(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[
     """Commit a write behind the first statement of the search that follows."""
 
     def arranged(work: Callable[[ResourceStore], Any]) -> None:
-        is_due, run = [True], engine.run
+        is_due, run = [True], pages.run
 
         def followed(*arguments: Any, **more: Any) -> list[Any]:
             rows = run(*arguments, **more)
@@ -208,7 +208,8 @@ def between(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[
             is_due.append(False)
             return rows
 
-        monkeypatch.setattr(engine, "run", followed)
+        for module in (pages, totals):
+            monkeypatch.setattr(module, "run", followed)
 
     return arranged
 

@@ -11,7 +11,8 @@ import pytest
 from hie.fhir import json_format
 from hie.store.check import check
 from hie.store.resources import ResourceStore
-from hie.store.search import drivers, engine, query
+from hie.store.search import drivers, query
+from hie.store.search.asked import asked_by
 from hie.store.search.clauses import Both, Either, Led, Token
 from hie.store.store import Store
 
@@ -77,7 +78,7 @@ def test_samples_are_found_flat_or_not(filled: ResourceStore) -> None:
 
 def test_the_composite_leads_unless_it_finds_very_many(filled: ResourceStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def first(*asked: tuple[str, str]) -> object:
-        clause = engine._asked(filled, query.parse("Observation", list(asked))).arms[0].clause
+        clause = asked_by(filled, query.parse("Observation", list(asked))).arms[0].clause
         return clause.parts[0] if isinstance(clause, Both) else clause
 
     pair = [("code", "a"), ("value-quantity", "gt49")]

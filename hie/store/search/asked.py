@@ -1,0 +1,89 @@
+"""What a search asks of the index: with the grant inside, and the tests of what the index cannot decide (D11)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from hie.store.search import containing, drivers, grants, hops, pairs, rare, several
+from hie.store.search.clauses import Clause, both
+from hie.store.search.criteria import Compiled, Verify
+from hie.store.search.query import Containment, SearchQuery
+
+if TYPE_CHECKING:
+    from hie.store.resources import ResourceStore
+
+
+class Arm(NamedTuple):
+    """One question to the index, with the grant, and the tests of what the index cannot decide.
+
+    `inside`: it is asked of contained resources (hie.store.search.containing).
+    """
+
+    clause: Clause
+    verify: tuple[Verify, ...]
+    inside: bool = False
+
+
+class Asked(NamedTuple):
+    """What a whole search asks: matches of one arm come before those of the next, and are none of these."""
+
+    type: str | None
+    arms: tuple[Arm, ...]
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the index decides what matches."""
+        return not any(arm.verify for arm in self.arms)
+
+
+def asked_by(store: ResourceStore, query: SearchQuery) -> Asked:
+    """Return what a search asks, with what the store's grant lets it see."""
+    if query.contained is not None:
+        return _asked_contained(store, query, query.contained)
+    return Asked(query.type, (_own(store, query),))
+
+
+def _own(store: ResourceStore, query: SearchQuery) -> Arm:
+    """Return what a search asks of the resources that stand by themselves."""
+    return _over_types(store, query) if query.type is None else of_type(store, query, query.type)
+
+
+def of_type(store: ResourceStore, query: SearchQuery, type_name: str) -> Arm:
+    """Return what a search asks of the resources of one type that stand by themselves."""
+    compiled = [hops.compile_(store, one, type_name) for one in query.criteria]
+    parts = [one.clause for one in compiled]
+    granted = grants.clause(store, type_name, "s")
+    if granted is not None:
+        parts.append(granted)
+    verify = tuple(one.verify for one in compiled if one.verify is not None)
+    whole = hops.settled(store, rare.settled(store, both(parts)))
+    if query.contained is None or not query.contained.whole:  # else it is asked beside other types
+        whole = drivers.settled(store, whole, type_name, pairs.together(query.criteria, store.blind, type_name))
+    return Arm(whole, verify)
+
+
+def _asked_contained(store: ResourceStore, query: SearchQuery, how: Containment) -> Asked:
+    """Return what a search asks that looks at contained resources."""
+    containing.check(store, query)
+    own = None if how.alone else _own(store, query)
+    if how.whole:
+        alone = None if own is None else Compiled(own.clause, _every(own.verify))
+        return Asked(None, tuple(Arm(one, ()) for one in containing.containers(store, query, alone)))
+    found = containing.inside(store, query)
+    inside = Arm(found.clause, () if found.verify is None else (found.verify,), inside=True)
+    return Asked(query.type, (inside,) if own is None else (own, inside))
+
+
+def _every(tests: tuple[Verify, ...]) -> Verify | None:
+    return (lambda found: all(test(found) for test in tests)) if tests else None
+
+
+def _over_types(store: ResourceStore, query: SearchQuery) -> Arm:
+    granted = grants.over_types(store, "s", query.types)
+    names = sorted(query.types or store.grant.types("s"))
+    compiled = [several.of_each(store, one, names, partial(hops.compile_, store, one)) for one in query.criteria]
+    parts = [one.clause for one in compiled]
+    whole = both(parts if granted is None else [*parts, granted])
+    verify = tuple(one.verify for one in compiled if one.verify is not None)
+    return Arm(hops.settled(store, whole), verify)

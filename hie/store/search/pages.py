@@ -1,0 +1,246 @@
+"""The rows of a page: part after part in their order.
+
+SQL narrows by the index; where that cannot decide, opened resources are verified, and further rows fill the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby, repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Executable
+
+from hie.fhir.search_parameters import extract
+from hie.store.opening import parsed
+from hie.store.prepared import Prepared
+from hie.store.search import contained, drivers, instant, opened_order, ordering
+from hie.store.search.asked import Arm, Asked, asked_by, of_type
+from hie.store.search.chain import PerType
+from hie.store.search.clauses import CODE, REFERENCE, Both, Clause, Interval, Number, Shaped, Token
+from hie.store.search.criteria import Criterion
+from hie.store.search.ordering import Phase, Position, Way
+from hie.store.search.page_statements import Keys, page_statement
+from hie.store.search.query import SearchQuery
+from hie.store.search.reading import Reading
+from hie.store.search.statements import run
+from hie.store.search.tables import COLUMNS
+from hie.store.versions import StoredVersion
+
+if TYPE_CHECKING:
+    from hie.store.resources import ResourceStore
+
+#: Rows opened at a time where resources must be verified.
+BATCH = 200
+
+#: So many types are asked one by one at most, and by what kinds of parameters.
+MOST_APART, RANGES = 10, frozenset({"date", "number", "quantity"})
+
+
+class Part(NamedTuple):
+    """One ordered part of what one arm finds."""
+
+    arm: Arm
+    phase: Phase
+    apart: tuple[tuple[str, Clause], ...] = ()
+    """Of several types what each is asked by itself; empty: they are asked together."""
+
+
+def parts_of(store: ResourceStore, query: SearchQuery, asked: Asked) -> list[Part]:
+    """Return what is asked in the order that the search wants, part after part."""
+    return [Part(arm, phase, _apart(store, query, arm, phase)) for arm in asked.arms
+            for phase in ordering.phases(query, arm.clause, store.blind)]
+
+
+def unordered(asked: Asked) -> list[Part]:
+    """Return what is asked in the order of keys."""
+    return [Part(arm, Phase(arm.clause, ())) for arm in asked.arms]
+
+
+def is_sorted_opened(query: SearchQuery, asked: Asked) -> bool:
+    """Tell whether no index has the order that a search asks for."""
+    if opened_order.is_needed(query) or (query.sort and len(asked.arms) > 1):
+        return True
+    return asked.arms[0].inside and any(one.parameter.code == "_id" for one in query.sort)  # their ids are hashed
+
+
+def sort_values(part: Part, row: Any) -> tuple[Any, ...]:
+    """Return the values of a row by which its part is sorted."""
+    start = contained.WIDTH if part.arm.inside else len(COLUMNS)
+    return tuple(row[start : start + len(part.phase.keys)])
+
+
+def _open_rows(store: ResourceStore, arm: Arm, rows: Sequence[Any]) -> list[StoredVersion]:
+    return contained.opened(store, rows) if arm.inside else store.open(rows)
+
+
+class Found:
+    """Rows of a page with the phase each came from; a verified row has been opened already."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, Any]] = []
+        self.versions: list[StoredVersion | None] = []
+
+    def add(self, row: tuple[int, Any], version: StoredVersion | None) -> None:
+        """Keep one row."""
+        self.rows.append(row)
+        self.versions.append(version)
+
+
+def open_found(store: ResourceStore, parts: Sequence[Part], found: Found, count: int) -> list[StoredVersion]:
+    """Return the first `count` of what was found, opened."""
+    if all(version is None for version in found.versions) and not parts[-1].arm.inside:
+        return store.open([row for _, row in found.rows[:count]])
+    rows, versions = found.rows[:count], found.versions[:count]
+    closed = [(parts[number].arm, row) for (number, row), one in zip(rows, versions, strict=True) if one is None]
+    opened: list[StoredVersion] = []
+    for arm, some in groupby(closed, key=lambda one: one[0]):
+        opened += _open_rows(store, arm, [row for _, row in some])
+    following = iter(opened)
+    return [next(following) if one is None else one for one in versions]
+
+
+def rows_behind(
+    store: ResourceStore, asked: Asked, parts: Sequence[Part], position: Position | None, wanted: int
+) -> Iterator[tuple[tuple[int, Any], StoredVersion | None]]:
+    """Yield up to `wanted` rows behind the position, phase after phase; or before it, backwards."""
+    if store.reading is not None:
+        _prepare(store.reading, parts)
+    backward = position is not None and position.backward
+    numbers = range(len(parts) - 1, -1, -1) if backward else range(len(parts))
+    start = position.phase if position is not None and position.phase is not None else numbers[0]
+    for number in numbers[numbers.index(start) :]:
+        behind = position if position is not None and position.phase == number else None
+        part = parts[number]
+        limit = max(wanted, BATCH) if part.arm.verify else wanted
+        while wanted > 0:
+            rows = _fetch(store, asked, part, behind, limit, backward=backward)
+            for row, version in verified(store, part.arm, rows) if part.arm.verify else zip(rows, repeat(None)):
+                yield (number, row), version
+                wanted -= 1
+                if wanted == 0:
+                    return
+            if len(rows) < limit:
+                break
+            last = rows[-1]
+            way: Way = "before" if backward else "after"
+            behind = Position(number, sort_values(part, last), last.key, way=way)
+
+
+def _prepare(reading: Reading, parts: Sequence[Part]) -> None:
+    """Let statements that are about to read a first page see the same."""
+    if any(part.arm.verify for part in parts):
+        reading.hold()
+    elif (len(parts) > 1 and parts[0].phase.clause.rank <= REFERENCE) or any(part.apart for part in parts):
+        reading.begin()
+
+
+def verified(store: ResourceStore, arm: Arm, rows: Sequence[Any]) -> Iterator[tuple[Any, StoredVersion | None]]:
+    """Yield those rows whose opened resource passes the tests."""
+    for row, version in zip(rows, _open_rows(store, arm, rows), strict=True):
+        values = extract(parsed(version))
+        if all(verify(values) for verify in arm.verify):
+            yield row, version
+
+
+def _fetch(
+    store: ResourceStore, asked: Asked, part: Part, behind: Position | None, limit: int, *, backward: bool
+) -> Sequence[Any]:
+    if not part.apart:
+        return _fetched(store, asked, part, behind, limit, backward=backward)
+    found = [row for one, alone in _each(asked, part)
+             for row in _fetched(store, one, alone, behind, limit, backward=backward)]
+    falls = any(one.descending for one in part.phase.keys) != backward
+    return sorted(found, key=lambda row: (*sort_values(part, row), row.key), reverse=falls)[:limit]
+
+
+def _fetched(
+    store: ResourceStore, asked: Asked, part: Part, behind: Position | None, limit: int, *, backward: bool
+) -> Sequence[Any]:
+    reading, is_selective = store.reading, part.phase.clause.rank <= REFERENCE
+    tells = reading is not None and reading.asks()
+    statement, bound = _page(store, asked, part, behind, limit, backward=backward, tells=tells)
+    rows = run(store.connection(), statement, bound, is_selective=is_selective)
+    if reading is not None and tells and rows:
+        reading.take(rows[0].seen)
+    return rows
+
+
+def _each(asked: Asked, part: Part) -> list[tuple[Asked, Part]]:
+    """Return what is asked at once: a part, or each of several types by itself."""
+    return [(asked._replace(type=type_name), part._replace(phase=replace(part.phase, clause=clause)))
+            for type_name, clause in part.apart] or [(asked, part)]
+
+
+def _apart(store: ResourceStore, query: SearchQuery, arm: Arm, phase: Phase) -> tuple[tuple[str, Clause], ...]:
+    """Return what is asked of each of several types by itself, where each has an index for it that all have not.
+
+    In the order of its dates a type is read by an index; and SQLite lets the dates or numbers of one type lead. Few
+    matches are found and sorted at once, whatever their types.
+    """
+    if query.types is None or query.contained is not None or len(query.types) > MOST_APART:
+        return ()
+    if arm.clause.rank <= REFERENCE or phase.first_is_null:
+        return ()
+    places = [one.place for one in phase.keys]
+    if places != ["date"] and (places or store.database.dialect != "sqlite" or not _has_range(query)):
+        return ()
+    return tuple((one, of_type(store, query, one).clause) for one in sorted(query.types))
+
+
+def _has_range(query: SearchQuery) -> bool:
+    """Tell whether one of the criteria is about dates, numbers or quantities."""
+    first = (one.by_type[0][1] if isinstance(one, PerType) else one for one in query.criteria)
+    return any(isinstance(one, Criterion) and one.parameter.type in RANGES for one in first)
+
+
+def _page(
+    store: ResourceStore, asked: Asked, part: Part, behind: Position | None, limit: int, *, backward: bool = False,
+    tells: bool = False,
+) -> tuple[Prepared, dict[str, Any]]:
+    phase = part.phase
+    way: Way = behind.way if behind else "before" if backward else "after"
+    statement, names = page_statement(
+        store.database.dialect, Shaped(phase.clause), asked.type is not None, tuple(k.shape for k in phase.keys),
+        phase.first_is_null, behind.nulls if behind else None, way, Keys(phase.keys), _is_in_order(store, part),
+        _is_found_first(phase.clause), instant.how(store), part.arm.inside, tells,
+    )  # fmt: skip
+    bound = dict(zip(names, phase.clause.values(), strict=True))
+    bound["tenant"], bound["row_limit"] = store.tenant, limit
+    if store.at is not None:
+        bound |= instant.bounds(store)
+    if asked.type is not None:
+        bound["type"] = asked.type
+    if phase.keys:
+        bound.update(ordering.parameters(phase.keys))
+    if behind is not None:
+        bound.update(behind.parameters())
+    return statement, bound
+
+
+def first_pages(store: ResourceStore, query: SearchQuery) -> list[tuple[Phase, Executable, dict[str, Any]]]:
+    """Return what a search asks for its first page, phase by phase; for explanations, nothing is executed."""
+    asked = asked_by(store, query)
+    limit = query.count + 1 if asked.is_decided else max(query.count + 1, BATCH)
+    parts = unordered(asked) if is_sorted_opened(query, asked) else parts_of(store, query, asked)
+    each = [one for part in parts for one in _each(asked, part)]
+    pages = [(part.phase, *_page(store, one, part, None, limit)) for one, part in each]
+    return [(part, page.statement, bound) for part, page, bound in pages]
+
+
+def _is_found_first(clause: Clause) -> bool:
+    """Tell whether matches are few, or come from a side table: then they are sorted, not met in the order of keys."""
+    driver = clause.parts[0] if isinstance(clause, Both) else clause
+    return clause.rank <= REFERENCE or (isinstance(driver, Number | Interval) and driver.leads)
+
+
+def _is_in_order(store: ResourceStore, part: Part) -> bool:
+    """Tell whether to go through the index of the sort key, looking at each row, rather than sort all matches."""
+    phase = part.phase
+    if store.database.dialect != "sqlite" or part.arm.inside or phase.first_is_null or not phase.keys:
+        return False
+    driver = phase.clause.parts[0] if isinstance(phase.clause, Both) else phase.clause
+    if phase.keys[0].place not in ("date", "updated") or not isinstance(driver, Token) or driver.rank < CODE:
+        return False
+    return drivers.is_frequent(store, driver)
