@@ -281,7 +281,7 @@ def checked_id(text: str, type_name: str) -> str:
     # "." and ".." match the pattern, but a URL with them names another resource for most clients.
     if _ID.fullmatch(text) is None or text in (".", ".."):
         raise InvalidRequest(
-            f"Resource id {_shown(text)} is invalid: 1 to 64 of A-Z, a-z, 0-9, '-' and '.'.",
+            f"Resource id {_shown(text) if text else '(empty)'} is invalid: 1 to 64 of A-Z, a-z, 0-9, '-' and '.'.",
             expression=f"{type_name}.id",
         )
     return text

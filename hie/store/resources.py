@@ -528,7 +528,7 @@ def check_version(type_name: str, id_: str, if_match: int | None, row: rows.Curr
     """Refuse what If-Match names where it is not the version of the row; `row` None: there is none."""
     found = None if row is None or row.sealed is None else row.vid
     if if_match is not None and if_match != found:
-        state = ("does not exist; a create by update has no If-Match." if found is None else
+        state = ("does not exist; leave If-Match out where it may be absent." if found is None else
                  f"is at version {found}; read it again: its ETag is the next If-Match.")
         raise PreconditionFailed(f"If-Match names version {if_match}, but {type_name}/{id_} {state}",
                                  expression="http.If-Match")

@@ -275,7 +275,7 @@ def test_conditions_of_reads_and_updates_hold_inside(fhir):
     fhir.post("", bundle(post(patient()), put(patient("X", id="a"), ifMatch='W/"5"'))).refused(
         412, "conflict", "Bundle.entry[1].request.ifMatch", "is at version 1; read it again")
     fhir.post("", bundle(post(patient()), put(patient("X", id="none"), ifMatch='W/"5"'))).refused(
-        412, "conflict", "Bundle.entry[1].request.ifMatch", "does not exist; a create by update has no If-Match")
+        412, "conflict", "Bundle.entry[1].request.ifMatch", "does not exist; leave If-Match out where it may be absent")
     assert fhir.total("Patient") == 1
 
 

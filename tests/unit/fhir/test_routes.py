@@ -75,6 +75,11 @@ def test_an_empty_part_of_the_path_is_nothing(path):
         parse("GET", path)
 
 
+def test_an_empty_id_is_told_as_one():
+    with pytest.raises(InvalidRequest, match=r"Resource id \(empty\) is invalid"):
+        parse("GET", "Patient/")
+
+
 @pytest.mark.parametrize("path", ["Patient/../Patient/1", "../admin", "Patient/1/..", "Patient\\1/x", "Pati%65nt/1/x"])
 def test_path_tricks_are_refused(path):
     with pytest.raises((NotFound, InvalidRequest)):
