@@ -38,7 +38,7 @@ def transaction(request: FhirRequest, ctx: Context) -> FhirResponse:
         return _run(plan, replace(ctx, store=store, allowance=Allowance(MOST_SECONDS, MOST_LOOKED_AT)))
 
     with integrity.named(lambda: _Sources(plan)):
-        return ctx.store.transact(unit)
+        return ctx.store.transact(unit, is_last=True)
 
 
 def _run(plan: Plan, ctx: Context) -> FhirResponse:

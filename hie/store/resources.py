@@ -13,7 +13,7 @@ from hie.fhir import json_format
 from hie.fhir.http import FhirResponse
 from hie.fhir.scopes import Grant
 from hie.fhir.search_parameters import extract
-from hie.store import erasure, index_runs, jobs, looking, referring, rows
+from hie.store import erasure, index_runs, jobs, looking, referring, rows, waiting
 from hie.store.audit import AuditEntry
 from hie.store.database import WRITE_ATTEMPTS, Database, contended, retry_pause, retryable
 from hie.store.history import HistoryPage, history_page
@@ -218,10 +218,11 @@ class ResourceStore:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def transact(self, work: Callable[[ResourceStore], T]) -> T:
+    def transact(self, work: Callable[[ResourceStore], T], *, is_last: bool = False) -> T:
         """Run `work` in one transaction and commit it with the request's audit record.
 
         Inside an open transaction this only calls `work`. After a conflict with a neighbour `work` runs again.
+        `is_last`: the request has nothing left to compute but its answer (hie.store.waiting).
         """
         if self.at is not None:
             raise RuntimeError("The past is read, not written.")
@@ -241,6 +242,8 @@ class ResourceStore:
                 if unit.looked and attempt < looking.MOST_TIMES:
                     looking.see_that_none_came(self._within(unit), unit)
                 self._fill_entry(unit, result)
+                if is_last:
+                    waiting.let_go()
                 unit.commit(self.entry)
                 return result
             except BaseException as error:

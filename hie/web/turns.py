@@ -2,7 +2,7 @@
 
 One thread of a Python process computes at a time. Sixteen that parse, validate and index a Bundle each are not done
 sooner than if they did so one after the other, but later, and need the room of sixteen Bundles. Reads and requests with
-small bodies wait for nobody here.
+small bodies wait for nobody here. A transaction leaves its turn when nothing remains but to wait for its commit.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from threading import Event, Lock
 
+from hie.store import waiting
 from hie.web import memory
 
 #: From how many bytes on a body is large: some fifty resources.
@@ -54,10 +55,13 @@ _turns = Turns()
 
 def take(size: int) -> bool:
     """Wait until it is the turn of a body of so many bytes, or patience ends; tell whether there is a turn to leave."""
-    return size >= LARGE and _turns.take(PATIENCE)
+    if size < LARGE or not _turns.take(PATIENCE):
+        return False
+    waiting.hold(_turns.leave)
+    return True
 
 
 def leave() -> None:
-    """End the turn that was taken, and give back the room that it took."""
-    _turns.leave()
+    """End the turn that was taken, if it lasted until now, and give back the room that it took."""
+    waiting.let_go()
     memory.give_back()

@@ -20,7 +20,7 @@ from hie.errors import (
     Referenced,
 )
 from hie.fhir import json_format
-from hie.store import rows
+from hie.store import rows, waiting
 from hie.store.check import check
 from hie.store.models import DELETED, UPDATED, data_key, resource, resource_history
 from hie.store.resources import ResourceStore
@@ -194,6 +194,28 @@ def test_a_witness_does_not_keep_its_target_from_being_deleted(bind: Bind) -> No
         },
     )  # fmt: skip
     assert delete(bind(), "Patient", subject.id) is not None
+
+
+def test_what_a_request_holds_is_let_go_before_its_last_commit(bind: Bind, store: Store) -> None:
+    seen: list[bool] = []
+
+    def is_there() -> bool:
+        with store.database.engine.connect() as another:
+            return another.execute(select(func.count()).select_from(resource)).scalar_one() == 2
+
+    def two(inside: ResourceStore) -> None:
+        inside.create("Patient", patient())
+        inside.create("Patient", patient())
+
+    waiting.hold(lambda: seen.append(is_there()))
+    bind().transact(two, is_last=True)
+    assert (seen, is_there()) == ([False], True)
+    bind().transact(two, is_last=True)
+    assert seen == [False]
+    waiting.hold(lambda: seen.append(True))
+    bind().transact(two)
+    assert seen == [False]
+    waiting.let_go()
 
 
 def test_a_failing_transaction_leaves_nothing(bind: Bind, store: Store) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from hie.store import waiting
 from hie.web import turns
 from tests.waiting import until
 
@@ -50,3 +51,13 @@ def test_small_bodies_take_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not turns.take(turns.LARGE - 1)
     assert turns.take(turns.LARGE)
     turns.leave()
+
+
+def test_a_turn_that_was_left_before_the_end_is_not_left_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = turns.Turns()
+    monkeypatch.setattr(turns, "_turns", line)
+    assert turns.take(turns.LARGE)
+    waiting.let_go()
+    assert line.take(0), "somebody else has it"
+    turns.leave()
+    assert not line.take(0)
