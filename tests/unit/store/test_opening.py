@@ -342,6 +342,16 @@ def test_what_resources_contain_is_indexed_in_a_store_from_before(settings: Sett
     upgraded.close()
 
 
+def lose_index(store: Store) -> None:
+    """Take from all resources what they are found by, as an earlier schema had it of some parameters."""
+    with store.database.engine.begin() as connection:
+        connection.execute(text("UPDATE resource SET presence = 0"))
+        if store.database.dialect == "sqlite":
+            connection.execute(text("DELETE FROM token"))
+        else:
+            connection.execute(text("UPDATE resource SET tokens = '{}'"))
+
+
 def test_documents_are_found_by_their_relationship_in_a_store_from_before(settings: Settings) -> None:
     """Up to schema 0012 DocumentReference?relationship had no values."""
     store = Store.open(settings)
@@ -350,12 +360,7 @@ def test_documents_are_found_by_their_relationship_in_a_store_from_before(settin
         content = {"resourceType": "DocumentReference", "id": id_, "status": "current",
                    "content": [{"attachment": {"title": "x"}}], **more}  # fmt: skip
         bound(store).transact(partial(ResourceStore.update, type="DocumentReference", id=id_, content=content))
-    with store.database.engine.begin() as connection:
-        connection.execute(text("UPDATE resource SET presence = 0"))
-        if store.database.dialect == "sqlite":
-            connection.execute(text("DELETE FROM token"))
-        else:
-            connection.execute(text("UPDATE resource SET tokens = '{}'"))
+    lose_index(store)
     go_back(store, "0012")
     store.close()
     upgraded = Store.open(settings)
@@ -377,12 +382,7 @@ def test_named_value_sets_and_contained_patients_are_found_in_a_store_from_befor
     for id_, content in (("o", held), ("c", codes))[: 2 if has_both else 1]:
         type_name = str(content["resourceType"])
         bound(store).transact(partial(ResourceStore.update, type=type_name, id=id_, content=content))
-    with store.database.engine.begin() as connection:
-        connection.execute(text("UPDATE resource SET presence = 0"))
-        if store.database.dialect == "sqlite":
-            connection.execute(text("DELETE FROM token"))
-        else:
-            connection.execute(text("UPDATE resource SET tokens = '{}'"))
+    lose_index(store)
     go_back(store, "0013")
     store.close()
     upgraded = Store.open(settings)
