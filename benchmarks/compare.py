@@ -4,7 +4,7 @@
     python -m benchmarks.compare --url http://127.0.0.1:8103/fhir/R4 --token TOKEN --pid 812 --pid 907   # another one
     python -m benchmarks.compare --url … --pid … --database sqlite --database postgresql                 # all of them
     [--mix crud] [--mix search] [--mix import] [--users 16] [--seconds 10] [--rounds 1]
-    [--fill 60] [--warm-up 2] [--seed 1] [--workers 2]
+    [--fill 60] [--warm-up 2] [--seed 1] [--workers 2] [--apart]
 
 Every server is first given the same `--fill` Bundles, so that searches find the same in each (another server is best
 started on an empty store). Each mix then runs `--rounds` times on one server after the other, before the first time for
@@ -12,12 +12,17 @@ started on an empty store). Each mix then runs `--rounds` times on one server af
 of this machine, the load generator's share included. CPU is of all of a server's processes, PostgreSQL's among them; of
 another server of those that `--pid` names and what is below them. The last rows tell of answers whose status was not
 the expected one.
+
+`--apart` counts as the published figures do, whose servers have cores of their own while PostgreSQL and the load
+generator run on others: one web process has one core to itself, everything else the rest of the machine, and requests
+per core are those of that one core.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +32,7 @@ from urllib.parse import parse_qs, urlsplit
 from benchmarks import mixes, scripted
 from benchmarks.__main__ import exchange
 from benchmarks.compared import Figures, Measured, table
-from benchmarks.processes import Running, cpu_seconds
+from benchmarks.processes import Running, cpu_seconds, pin
 from benchmarks.scripted import Answer, Request, Results, Script, Server
 
 MIXES = ("search", "crud", "import")
@@ -41,10 +46,19 @@ class Target:
     name: str
     server: Server
     pids: tuple[int, ...] = ()
+    cores: int = field(default_factory=lambda: os.cpu_count() or 1)
     harvested: mixes.Harvest = field(default_factory=mixes.Harvest)
 
-    def cpu_seconds(self) -> float:
-        return sum(cpu_seconds(pid) for pid in self.pids)
+    def keep_apart(self, own: int, others: set[int]) -> None:
+        """Give the server itself a core of its own, and what it asks, its database, the others."""
+        pin(self.pids[0], {own})
+        for pid in self.pids[1:]:
+            pin(pid, others)
+        self.cores = 1
+
+    def cpu_seconds(self) -> list[float]:
+        """Return what each of its processes has used, with those below it."""
+        return [cpu_seconds(pid) for pid in self.pids]
 
     def fill(self, bundles: list[bytes], users: int) -> Results:
         """Store each Bundle once, and harvest the ids that searches ask for."""
@@ -76,7 +90,8 @@ def measure(mix: str, target: Target, options: argparse.Namespace, run: int) -> 
     users = scripts(mix, target, options, run)
     before = target.cpu_seconds()
     results = scripted.run(target.server, users, options.seconds)
-    return Figures(results, target.cpu_seconds() - before if target.pids else None)
+    used = [after - one for one, after in zip(before, target.cpu_seconds(), strict=True)]
+    return Figures(results, tuple(used), target.cores)
 
 
 def compare(targets: Sequence[Target], options: argparse.Namespace) -> list[Measured]:
@@ -102,6 +117,18 @@ def this_exchange(database: str, workers: int) -> Iterator[Target]:
     """Start an empty exchange on one database."""
     with exchange(database, workers) as (running, token):
         yield Target(f"this exchange, {database}", Server(*running.address, "/fhir", token), _processes(running))
+
+
+def keep_apart(targets: Sequence[Target]) -> None:
+    """Give servers one core, and their databases and this program the others of this machine."""
+    own, *others = sorted(os.sched_getaffinity(0))
+    if not others:
+        raise SystemExit("This machine has one core: a server can't be kept apart from its load (--apart).")
+    if not all(target.pids for target in targets):
+        raise SystemExit("--apart needs the process of the other server, and then that of its database (--pid).")
+    pin(os.getpid(), set(others))  # and what it has started, so the servers' turn comes after it
+    for target in targets:
+        target.keep_apart(own, set(others))
 
 
 def _processes(running: Running) -> tuple[int, ...]:
@@ -147,11 +174,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--warm-up", type=float, default=2, help="seconds of each mix that do not count")
     parser.add_argument("--seed", type=number, default=1)
     parser.add_argument("--workers", type=number, default=2, help="web processes of this exchange")
+    parser.add_argument("--apart", action="store_true", help="one web process on one core, all else on the others")
     options = parser.parse_args(arguments)
     with ExitStack() as stack:
         targets = [another(options.url.rstrip("/"), options.token, options.pid)] if options.url else []
         for database in options.database or ([] if options.url else ["sqlite", "postgresql"]):
-            targets.append(stack.enter_context(this_exchange(database, options.workers)))
+            targets.append(stack.enter_context(this_exchange(database, 1 if options.apart else options.workers)))
+        if options.apart:
+            keep_apart(targets)
         resources = mixes.entries_of(mixes.generated_bundles(options.seed, 1)[0])
         print("\n".join(table(compare(targets, options), resources)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,10 +13,11 @@ from benchmarks.scripted import UNANSWERED, Results
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One run of a mix, and the CPU seconds that it took the server; None where nobody knows."""
+    """One run of a mix, the CPU seconds that it took each process of the server that is known, and its cores."""
 
     results: Results
-    cpu: float | None
+    cpu: tuple[float, ...]
+    cores: int
 
     def of(self, label: str) -> Outcome:
         """Return what came of one kind of request, or of all of them for an empty label."""
@@ -60,7 +60,7 @@ def table(servers: Sequence[Measured], resources: int) -> Iterator[str]:
         if mix == "import":
             yield _line("import, resources/s", [f"{_per_second(one, mix, '') * resources:,.0f}" for one in servers])
         yield _line(f"{mix}, p50 / p99 ms", [_latencies(one, mix, "") for one in servers])
-        if any(figures.cpu is not None for one in servers for figures in one.runs[mix]):
+        if any(figures.cpu for one in servers for figures in one.runs[mix]):
             yield _line(f"{mix}, CPU µs each", [_cpu(one, mix) for one in servers])
         labels = set[str]().union(*(one.labels(mix) for one in servers))
         for label in sorted(labels) if len(labels) > 1 else ():
@@ -79,7 +79,7 @@ def _per_second(server: Measured, mix: str, label: str) -> float:
 
 def _rate(server: Measured, mix: str) -> str:
     rate = _per_second(server, mix, "")
-    return f"{_rounded(rate)} ({_rounded(rate / (os.cpu_count() or 1))})"
+    return f"{_rounded(rate)} ({_rounded(rate / server.runs[mix][0].cores)})"
 
 
 def _kind(server: Measured, mix: str, label: str) -> str:
@@ -97,6 +97,8 @@ def _latencies(server: Measured, mix: str, label: str) -> str:
 
 
 def _cpu(server: Measured, mix: str) -> str:
-    if any(one.cpu is None for one in server.runs[mix]):
-        return ""
-    return f"{server.median(mix, lambda one: (one.cpu or 0.0) / max(1, one.results.requests) * 1e6):,.0f}"
+    """Return the microseconds that a request took, in all and of each process where there are several."""
+    parts = [server.median(mix, lambda one, at=at: one.cpu[at] / max(1, one.results.requests) * 1e6) for at in
+             range(len(server.runs[mix][0].cpu))]  # fmt: skip
+    each = f" ({' + '.join(f'{part:,.0f}' for part in parts)})" if len(parts) > 1 else ""
+    return f"{sum(parts):,.0f}{each}" if parts else ""

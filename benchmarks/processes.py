@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,14 @@ def family(root: int) -> list[int]:
 def cpu_seconds(root: int) -> float:
     """Return the CPU time used so far by a process and everything below it, children that have ended included."""
     return sum(int(ticks) for pid in family(root) for ticks in _stat(pid)[11:15]) / TICKS
+
+
+def pin(root: int, cores: set[int]) -> None:
+    """Keep a process and everything below it, and what they start later, to some of the machine's cores."""
+    for pid in family(root):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread.name), cores)
 
 
 def _stat(pid: int) -> list[str]:
