@@ -188,4 +188,12 @@ class IntegrityFailure(FhirError):
 
 
 class Busy(FhirError):
+    """What cannot be done now may be done in a moment: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3"""
+
     status, code = 503, "transient"
+
+    def __init__(
+        self, diagnostics: str, *, expression: str | None = None, issues: Sequence[OutcomeIssue] | None = None
+    ) -> None:
+        super().__init__(diagnostics, expression=expression, issues=issues)
+        self.headers["Retry-After"] = "1"

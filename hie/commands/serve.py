@@ -18,10 +18,11 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
+from hie.commands import room
 from hie.commands.failures import CommandError
 from hie.commands.supervision import when_input_ends
 from hie.settings import Settings
-from hie.web import memory
+from hie.web import logs, memory
 
 #: A server that was killed a moment ago may still be letting go of its port.
 PORT_PATIENCE_SECONDS = 3.0
@@ -47,7 +48,9 @@ def serve(settings: Settings, announce: Callable[[str], None], *, supervised: bo
 
     settings = replace(settings, port=free_port(settings.host, settings.port))
     os.environ.update(environment(settings))
+    logs.configure(settings.log_level)
     memory.share_arenas()
+    room.open_more_files()
     _prepare(settings)
     _add_up_metrics(settings)
     _load()
@@ -58,6 +61,7 @@ def serve(settings: Settings, announce: Callable[[str], None], *, supervised: bo
         interface=Interfaces.WSGI,
         workers=settings.workers,
         blocking_threads=settings.threads,
+        backpressure=room.clients(settings),
         workers_kill_timeout=SHUTDOWN_SECONDS,
         respawn_failed_workers=True,
         log_level=LogLevels.error,
@@ -120,7 +124,12 @@ def _prepare(settings: Settings) -> None:
     """Make or upgrade the database once, before several processes open it; fail here rather than in each of them."""
     from hie.store.store import Store
 
-    Store.open(settings, decides_index=True).close()
+    store = Store.open(settings, decides_index=True)
+    try:
+        for lack in room.lacking(settings, store.database.connection()):
+            logger.warning(lack)
+    finally:
+        store.close()
 
 
 def _load() -> None:

@@ -15,6 +15,7 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
 from hie.fhir.resource import parse
 from hie.interactions import entries
+from hie.store import away
 from hie.store.audit import AuditEntry
 
 log = logging.getLogger("hie.interactions")
@@ -48,13 +49,14 @@ def _answered(entry: RequestEntry, outer: FhirRequest, ctx: Context) -> dict[str
     except FhirError as refused:
         audited.status = refused.status
         row = entries.refusal(refused.status, outcome.of_error(entries.refused(refused, entry, request)))
-    except Exception:
+    except Exception as error:
         # Its neighbours have nothing to do with it, and some of them are already stored.
         log.exception("an entry of a batch failed", extra={"request_id": ctx.request_id})
-        audited.status = 500
-        failed = FhirError(f"Unexpected failure; the log has it under request id {ctx.request_id}.",
-                           expression=entry.expression)
-        row = entries.refusal(500, outcome.of_error(failed))
+        failed = away.refusal(error) or FhirError(
+            f"Unexpected failure; the log has it under request id {ctx.request_id}."
+        )
+        audited.status = failed.status
+        row = entries.refusal(failed.status, outcome.of_error(failed.within(entry.expression)))
     if not audited.recorded:
         ctx.store.database.record(audited)
     return row

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, bindparam, event, select
 from sqlalchemy.dialects import postgresql
 
 from hie.errors import Busy
+from hie.store import connection_limits
 from hie.store.audit import GENESIS, AuditEntry, AuditKeys, AuditStream
 from hie.store.audit_journal import AuditJournal
 from hie.store.audit_left import move_all
@@ -66,15 +67,17 @@ class Again(Exception):
     """The unit of work met a neighbour's write and must run once more."""
 
 
-def engine_options(url: str) -> dict[str, Any]:
-    """Return the options of create_engine for `url`."""
-    if url.startswith("sqlite"):
-        return {
-            "connect_args": {"check_same_thread": False, "timeout": 60, "cached_statements": 512},
-            "pool_size": 64,
-            "max_overflow": 64,
-        }
-    return {"pool_size": 40, "max_overflow": 40, "pool_pre_ping": True, "connect_args": {"prepare_threshold": 3}}
+def engine_options(url: str, threads: int) -> dict[str, Any]:
+    """Return the options of create_engine for `url`, in a process of so many threads that answer."""
+    dialect = "sqlite" if url.startswith("sqlite") else "postgresql"
+    options = {
+        "pool_size": connection_limits.of_process(dialect, threads),
+        "max_overflow": connection_limits.SPARE,
+        "pool_timeout": connection_limits.PATIENCE_SECONDS,
+    }
+    if dialect == "sqlite":
+        return options | {"connect_args": {"check_same_thread": False, "timeout": 60, "cached_statements": 512}}
+    return options | {"pool_pre_ping": True, "connect_args": {"prepare_threshold": 3}}
 
 
 def prepare_engine(engine: Engine) -> None:
@@ -262,16 +265,6 @@ class WriteTransaction(ABC):
         """Undo; does nothing after commit."""
 
 
-def is_unreachable(error: BaseException) -> bool:
-    """Tell whether an error means that PostgreSQL cannot be reached, or is starting or stopping, for now."""
-    found: Any = getattr(error, "orig", error)
-    if not type(found).__module__.startswith("psycopg"):
-        return False
-    import psycopg
-
-    return isinstance(found, psycopg.OperationalError | psycopg.InterfaceError)
-
-
 def retryable(error: BaseException) -> bool:
     """Say whether a transaction that failed with `error` may simply run again."""
     if isinstance(error, Again):
@@ -281,9 +274,7 @@ def retryable(error: BaseException) -> bool:
 
 def contended() -> Busy:
     """Build the refusal of what met neighbours at every try; nothing of it was kept."""
-    busy = Busy("Others changed the same resources at every try; nothing was kept. Send it again.")
-    busy.headers["Retry-After"] = "1"
-    return busy
+    return Busy("Others changed the same resources at every try; nothing was kept. Send it again.")
 
 
 def retry_pause(attempt: int) -> None:

@@ -103,7 +103,7 @@ class Store:
 def _engine(settings: Settings) -> Engine:
     url = settings.sqlalchemy_url
     try:
-        return create_engine(url, **engine_options(url))
+        return create_engine(url, **engine_options(url, settings.threads))
     except (ArgumentError, TypeError, ValueError):  # what they say may hold the password
         raise StoreProblem("The setting database_url is no address of a database: sqlite:////path/to/file or "
                            "postgresql+psycopg://user:password@host:5432/name is expected.") from None

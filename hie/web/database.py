@@ -17,7 +17,7 @@ def engine_of(app: Flask, settings: Settings) -> Engine:
     """Bind the extension to the app and return the engine of the database that the settings name."""
     url = settings.sqlalchemy_url
     app.config["SQLALCHEMY_DATABASE_URI"] = url
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(url)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(url, settings.threads)
     db.init_app(app)
     with app.app_context():
         return db.engine

@@ -8,9 +8,9 @@ from http import HTTPStatus
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from hie.errors import Busy, FhirError, OutcomeIssue
+from hie.errors import FhirError, OutcomeIssue
 from hie.fhir import outcome, resource
-from hie.store.database import is_unreachable
+from hie.store import away
 from hie.web.negotiation import FHIR_JSON, FHIR_XML
 from hie.web.reply import Reply
 
@@ -27,11 +27,9 @@ def refusal(error: FhirError, *, xml: bool = False) -> Reply:
 
 def unexpected(error: Exception, request_id: str, *, xml: bool = False) -> Reply:
     """Answer a defect of ours, or a database that is away: what happened is for the log, not for the client."""
-    if is_unreachable(error):
-        log.error("the database cannot be reached", exc_info=error, extra={"request_id": request_id})
-        away = Busy("The database cannot be reached at the moment; what was to be written may be looked up, or sent "
-                    "again, once it is back.")
-        return refusal(away, xml=xml)
+    if (busy := away.refusal(error)) is not None:
+        log.error("the database takes no request now", exc_info=error, extra={"request_id": request_id})
+        return refusal(busy, xml=xml)
     log.error("unexpected failure", exc_info=error, extra={"request_id": request_id})
     text = f"Unexpected failure; the server's log has it under request id {request_id}."
     return _reply(500, (OutcomeIssue("exception", text),), {}, xml)

@@ -38,7 +38,7 @@ def test_it_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_writer_lets_go_of_pages_after_a_group_of_many_rows(tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path / 'x'}", **database.engine_options("sqlite://"))
+    engine = create_engine(f"sqlite:///{tmp_path / 'x'}", **database.engine_options("sqlite://", threads=1))
     database.prepare_engine(engine)
     made = database.Database(engine, {}, tmp_path)
     made.write(lambda connection: driver_of(connection).execute("CREATE TABLE t (a)"))
