@@ -232,13 +232,22 @@ def _refuse(text: str, max_depth: int, error: BaseException | None = None) -> No
         end = 0
     elif isinstance(error, json.JSONDecodeError):
         end, message = error.pos, f"The text is not JSON: {error.msg[0].lower()}{error.msg[1:]}."
+        if "trailing comma" in error.msg:  # Python 3.13 points at it, earlier ones at what is behind
+            end = _skip_space(text, end + 1)
     elif isinstance(error, StopIteration):
         end, message = error.value, "The text is not JSON: a value is expected here."
+    if _is_after_comma(text, end):
+        message = "The text is not JSON: a comma stands before this end."
     levels: list[_Level] = []
     for start, found in _problems(text, end, max_depth, levels):
         end, message = start, found
         break
     raise _json_error(text, end, message, levels)
+
+
+def _is_after_comma(text: str, end: int) -> bool:
+    """Tell whether an object or array ends here, and a comma stands before."""
+    return text[end : end + 1] in ("}", "]") and text[:end].rstrip(" \t\r\n").endswith(",")
 
 
 def _problems(text: str, end: int, max_depth: int, levels: list[_Level]) -> Iterator[tuple[int, str]]:
