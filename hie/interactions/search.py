@@ -16,7 +16,7 @@ from hie.fhir.summary import Selection
 from hie.interactions import as_of
 from hie.store.search import query as search_query
 from hie.store.search.query import SearchQuery
-from hie.store.terminology import Later
+from hie.store.terminology import OfPages
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -30,20 +30,21 @@ def search(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return a page of what matches, with what it includes."""
     ctx = as_of.context(request, ctx)
     selection = summary.parse(request.parameters)
-    query = search_query.parse(
-        request.type,
-        request.parameters,
-        handling=request.preferences.handling,
-        default_count=ctx.settings.default_page_size,
-        max_count=ctx.settings.max_page_size,
-        base_url=ctx.base_url,
-        now=ctx.clock(),
-        terminology=Later(ctx.store),
-        compartment=request.compartment,
-        at=ctx.store.at,
-        contained=True,
-    )
-    page = ctx.store.search(query)
+    with OfPages(ctx.store, request.parameter(CURSOR)) as terminology:
+        query = search_query.parse(
+            request.type,
+            request.parameters,
+            handling=request.preferences.handling,
+            default_count=ctx.settings.default_page_size,
+            max_count=ctx.settings.max_page_size,
+            base_url=ctx.base_url,
+            now=ctx.clock(),
+            terminology=terminology,
+            compartment=request.compartment,
+            at=ctx.store.at,
+            contained=True,
+        )
+        page = terminology.store.search(query)
     rows = list(_entries(page, query, selection, ctx.base_url))
     links = _links(query, page, ctx.base_url)
     content = bundle.listing("searchset", ctx.new_id(), ctx.clock(), links, rows, page.total)

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, literal_column, not_, 
 from hie.errors import Expired, Forbidden, InvalidSearch
 from hie.fhir.paging import LINK_HOURS, UNTIL
 from hie.store.crypto import SealBroken
-from hie.store.models import ERASED, resource, resource_history
+from hie.store.models import ERASED, FOREVER, resource, resource_history
 from hie.store.search import grants, seen
 from hie.store.search.cursors import last_page_size
 from hie.store.search.reading import one_state, seen_by_page
@@ -72,10 +72,13 @@ def history_page(
     position = _open_cursor(store, cursor)
 
     def page(inside: ResourceStore) -> HistoryPage:
-        arms = [_arm(inside, table, type_name, id_, since, during, position) for table in (resource, resource_history)]
-        return _read(inside, arms, count, cursor, position)
+        behind = position
+        if behind is None and inside.at is not None and inside.seen is not None:  # within a transaction
+            behind = _Position(FOREVER, "", "", 0, FOREVER, inside.at, inside.seen)
+        arms = [_arm(inside, table, type_name, id_, since, during, behind) for table in (resource, resource_history)]
+        return _read(inside, arms, count, cursor, behind)
 
-    return page(store) if position is not None or store.unit is not None else one_state(store, page)
+    return page(store) if position is not None else one_state(store, page)
 
 
 def _read(

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from hie.errors import Forbidden
 from hie.fhir.terminology.terminology import Known, Terminology, Versions
 from hie.store.opening import parsed
-from hie.store.search import all_codes, criteria, engine, reference, uri
+from hie.store.search import all_codes, criteria, engine, ordering, reference, uri
 from hie.store.search.query import SearchQuery
+from hie.store.search.reading import Held
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
@@ -47,6 +48,42 @@ class Later:
         if self._made is None:
             self._made = terminology(self._store)
         return self._made
+
+
+class OfPages:
+    """The terminology of one search: what the first page means by a value set, all pages mean by it.
+
+    Where it is asked, it is read at the state in which the first page is read (`store`), and for further pages as of
+    that: docs/adr/0018-record-as-of-an-instant.md
+    """
+
+    __slots__ = ("_cursor", "_held", "_made", "store")
+
+    def __init__(self, store: ResourceStore, cursor: str | None) -> None:
+        self.store, self._cursor = store, cursor
+        self._made: Terminology | None = None
+        self._held: Held | None = None
+
+    def __call__(self) -> Terminology:
+        """Return the same one each time, so that all its questions share one limit."""
+        if self._made is None:
+            self._made = terminology(self._then())
+        return self._made
+
+    def _then(self) -> ResourceStore:
+        if self._cursor is not None:
+            first = ordering.first_page(self.store, self._cursor)
+            return self.store if first is None else self.store.as_of(*first)
+        self._held = Held(self.store)
+        self.store = self._held.store
+        return self.store
+
+    def __enter__(self) -> OfPages:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._held is not None:
+            self._held.end(failed=kind is not None)
 
 
 class StoredTerminology:

@@ -107,11 +107,14 @@ class UnitOfWork:
         self.now = self.clock() // 1000 * 1000
         self._known = search_parameters.installed()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether what it wrote, or its transaction, must be read by a connection of its own."""
+        return self._transaction is not None or bool(self._pending or self._new_keys)
+
     def connection(self) -> Connection:
         """Return a connection on which everything written so far can be read."""
-        if self._transaction is None and not self._pending and not self._new_keys:
-            return self.database.connection()
-        return self.writing()
+        return self.writing() if self.is_open else self.database.connection()
 
     def writing(self) -> Connection:
         """Return the transaction's connection; from now on, on SQLite, nobody else writes."""

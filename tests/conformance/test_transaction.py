@@ -494,3 +494,21 @@ def test_two_entries_with_the_same_criteria_never_make_two_resources(fhir, other
 def test_what_an_entry_without_a_resource_does_wrong_is_in_its_url(fhir, method, url, status, code):
     answer = fhir.post("", bundle(post(patient()), {"request": {"method": method, "url": url}}))
     answer.refused(status, code, "Bundle.entry[1].request.url")
+
+
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+def test_links_of_a_search_inside_show_what_it_saw(fhir, kind):
+    rows = [put(patient("Walked", id=f"w{number}")) for number in range(3)]
+    answer = fhir.post("", bundle(*rows, entry("GET", "Patient?family=walked&_count=1"), type_=kind))
+    page = answer.entries()[-1]["resource"]
+    fhir.put("Patient/w1", patient("Changed", id="w1"))
+    fhir.delete("Patient/w2")
+    fhir.put("Patient/new", patient("Walked", id="new"))
+    found = []
+    while True:
+        found += [(row["resource"]["id"], row["resource"]["name"][0]["family"]) for row in page["entry"]]
+        onwards = next((one["url"] for one in page["link"] if one["relation"] == "next"), None)
+        if onwards is None:
+            break
+        page = fhir.get(onwards.partition("/fhir/")[2]).json
+    assert found == [(f"w{number}", "Walked") for number in range(3)]

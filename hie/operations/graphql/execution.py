@@ -26,7 +26,7 @@ from hie.store.search.cursors import Cursors
 from hie.store.search.index import reference_walk
 from hie.store.search.query import SearchQuery
 from hie.store.search.reference import relative, target
-from hie.store.terminology import Later
+from hie.store.terminology import Later, OfPages
 
 MOST_FETCHES = 100
 MOST_RESOURCES = 5_000
@@ -300,7 +300,8 @@ class Execution:
         """Return for each place the resources that refer to it, in the order of the search."""
         each = _number(one, "_count", REFERRING)
         arguments = {name: value for name, value in one.arguments.items() if name != "_count"}
-        query = self._query(replace(one, arguments=arguments), type_name, ((code, ",".join(dict.fromkeys(places))),))
+        named = ((code, ",".join(dict.fromkeys(places))),)
+        query = self._query(replace(one, arguments=arguments), type_name, named, Later(self.ctx.store))
         page = self.ctx.store.search(replace(query, count=REFERRING, total="none"))
         if page.next_cursor is not None:
             raise TooCostly(f"{one.name}: more than {REFERRING} resources refer to what was found; ask of "
@@ -343,17 +344,20 @@ class Execution:
     # -- searches --------------------------------------------------------------------------------------------------
 
     def _searched(self, one: Field, type_name: str, kind: str, more: tuple[tuple[str, str], ...]) -> Cell:
-        query = self._query(one, type_name, more)
         counting = ("count", "last")  # the last page is known by counting
         wants_count = kind == "Connection" and any(f.name in counting for f in merged(one.name, one.selections))
-        page = self.ctx.store.search(replace(query, total="accurate" if wants_count else "none"))
+        with OfPages(self.ctx.store, _text(one.arguments.get(CURSOR, "")) or None) as terminology:
+            query = self._query(one, type_name, more, terminology)
+            page = terminology.store.search(replace(query, total="accurate" if wants_count else "none"))
         self._fetch(len(page.matches))
         nodes = [resource_node(json_format.parse(version.content or b"{}")) for version in page.matches]
         if kind == "List":
             return Cell(list(self._select(nodes, one.selections)), is_list=True, found=True)
         return Cell([self._connection(one, nodes, query.count, page.total, page.cursors)])
 
-    def _query(self, one: Field, type_name: str, more: tuple[tuple[str, str], ...]) -> SearchQuery:
+    def _query(
+        self, one: Field, type_name: str, more: tuple[tuple[str, str], ...], terminology: Later | OfPages
+    ) -> SearchQuery:
         parameters = list(more)
         for name, value in one.arguments.items():
             text = ",".join(map(_text, value)) if isinstance(value, list) else _text(value)
@@ -362,7 +366,7 @@ class Execution:
         query = search_query.parse(
             type_name, parameters, default_count=self.ctx.settings.default_page_size,
             max_count=self.ctx.settings.max_page_size, base_url=self.ctx.base_url, now=self.ctx.clock(),
-            terminology=Later(self.ctx.store),
+            terminology=terminology,
         )  # fmt: skip
         if query.includes or query.result:
             raise invalid(f"{one.name} takes search criteria, _count, _sort and _cursor; what else is wanted, its "

@@ -48,7 +48,8 @@ class SearchPage:
 
 def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     """Return one page of a search, nothing in it beyond the grant."""
-    if query.cursor is not None or query.count == 0 or store.unit is not None:
+    is_one = store.reading is not None or store.seen is not None  # it is read as another search is that asks it
+    if query.cursor is not None or query.count == 0 or is_one:
         return _search(store, query)
     return one_state(store, partial(_search, query=query))
 

@@ -47,12 +47,9 @@ def bounds(store: ResourceStore) -> dict[str, Any]:
     return found
 
 
-def of_pages(store: ResourceStore, page: Sequence[StoredVersion]) -> int | None:
-    """Return the moment of a first page: further ones show what it saw, or what had been written by then.
-
-    None within a transaction, which sees what it has written itself.
-    """
-    if store.at is not None or store.unit is not None:
+def of_pages(store: ResourceStore, page: Sequence[StoredVersion]) -> int:
+    """Return the moment of a first page: further ones show what it saw, or what had been written by then."""
+    if store.at is not None:
         return store.at
     return max(store.clock(), *(one.updated for one in page))
 
@@ -75,7 +72,7 @@ _LATEST = select(_EACH).order_by(_EACH.c.vid.desc()).limit(1)
 def row_of(store: ResourceStore, type_name: str, id_: str) -> Any:
     """Return the version that was current then, if the grant covers it. NotFound, Gone, Forbidden."""
     bound = {"tenant": store.tenant, "type": type_name, "as_of": store.at}
-    if grants.clause(store, type_name, "r") is None:
+    if grants.clause(store, type_name, "r") is None and store.seen is None:
         row = store.connection().execute(_LATEST, {**bound, "id": id_}).first()
     else:
         row = next(iter(_rows(store, type_name, [id_])), None)

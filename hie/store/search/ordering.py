@@ -322,7 +322,7 @@ def open_(store: Any, query: SearchQuery) -> Position | None:
         return None
     way: Way = "until" if query.cursor.startswith(UNTIL) else "after"
     try:
-        opened = json.loads(store.open_text(query.cursor.removeprefix(UNTIL)))
+        opened = _opened(store, query.cursor)
         if isinstance(opened, list) and opened[:1] == ["search"] and len(opened) == _BEFORE_SEEN:
             raise Expired("This link was made before the server was upgraded; begin again at the search's first page.",
                           expression="_cursor")
@@ -337,8 +337,27 @@ def open_(store: Any, query: SearchQuery) -> Position | None:
     if store.clock() - made > LINK_HOURS * 3_600_000_000:
         raise Expired(f"Links to pages are good for {LINK_HOURS} hours; begin again at the search's first page.",
                       expression="_cursor")
-    saw = None if seen is None else from_json(seen, at_instant=store.at is not None)
-    return Position(phase, tuple(values), key, total, at, saw, way, is_estimate)
+    return Position(phase, tuple(values), key, total, at, _saw(store, seen), way, is_estimate)
+
+
+def first_page(store: Any, cursor: str) -> tuple[int, Seen | None] | None:
+    """Return when the first page was read that a cursor leads on from, and what it saw, before its search is known.
+
+    None: it is no cursor of a search, which `open_` will say.
+    """
+    try:
+        kind, _mark, _phase, _values, _key, _total, at, seen, *_ = _opened(store, cursor)
+    except (SealBroken, ValueError, TypeError):
+        return None
+    return (at, _saw(store, seen)) if kind == "search" and at is not None else None
+
+
+def _opened(store: Any, cursor: str) -> Any:
+    return json.loads(store.open_text(cursor.removeprefix(UNTIL)))
+
+
+def _saw(store: Any, seen: list[int] | None) -> Seen | None:
+    return None if seen is None else from_json(seen, at_instant=store.at is not None)
 
 
 def check(position: Position | None, parts: Sequence[Phase]) -> None:

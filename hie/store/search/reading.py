@@ -5,15 +5,20 @@ two more round trips. There most pages take one statement, which tells what it s
 a count, and what reads includes. Where a page has several parts, or nothing is included, it is asked once more in the
 end. Only if something was committed in between the page is read again, within a transaction. Matches that are opened
 batch by batch are read within one in any case.
+
+A search inside a transaction that writes sees what that wrote. SQLite has one writer, so that nothing moves there.
+PostgreSQL's transactions that write see at each statement what was committed before it; where that would make a page
+of two states, it is read as of what one statement saw, as further pages are (hie.store.search.instant).
 https://www.postgresql.org/docs/current/transaction-iso.html#XACT-REPEATABLE-READ, https://sqlite.org/isolation.html
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, literal_column, select
 
 from hie.store.connections import is_lost
 from hie.store.prepared import Prepared, driver_of, libpq
@@ -30,6 +35,7 @@ T = TypeVar("T")
 #: So many pages with includes are read within a transaction after one had to be read again.
 WARY = 20
 _SEEN = Prepared(select(seen.TOLD), ["seen"])
+_OWN = Prepared(select(literal_column("pg_current_xact_id_if_assigned()::text")), ["number"])
 
 
 class Moved(Exception):
@@ -130,6 +136,27 @@ class Reading:
             libpq().execute(driver_of(self._connection), "ROLLBACK" if failed else "COMMIT")
 
 
+class ReadingInside(Reading):
+    """The statements of a page within a transaction that writes: nothing is held there, and its own writes are seen."""
+
+    __slots__ = ()
+
+    @property
+    def seen(self) -> Seen | None:
+        """What the page saw, the transaction's own number included, which it does not tell."""
+        if self._told is None:
+            return None
+        own = _OWN.all(self._connection, {})[0].number
+        return seen.told(self._told, None if own is None else int(own))
+
+    def hold(self) -> None:
+        """Say that this cannot be: the page is read as of what it saw."""
+        raise Moved
+
+    def _hold(self) -> str:
+        raise Moved
+
+
 _SEE = f"SELECT {seen.SEEN_POSTGRES}"
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
 
@@ -141,37 +168,85 @@ def _misses(before: str, after: str) -> bool:
 
 def one_state(store: ResourceStore, read: Callable[[ResourceStore], T]) -> T:
     """Read a first page so that all its statements see the same."""
-    connection = store.database.connection()
-    if store.database.dialect == "sqlite":
-        return _in_transaction(driver_of(connection), store, read)
-    reading, failed = Reading(store.database, connection), True
-    inside = store.for_page(reading)
-    try:
+    if store.unit is not None and store.unit.is_open:
+        return _inside(store, read)
+    with Held(store, begins=False) as held:
         try:
-            page = read(inside)
+            return read(held.store)
         except Moved:
-            page = read(inside)
-        failed = False
-        return page
-    finally:
-        reading.end(failed=failed)
+            return read(held.store)
 
 
-def _in_transaction(driver: Any, store: ResourceStore, read: Callable[[ResourceStore], T]) -> T:
-    if driver.in_transaction:  # of a search that makes another
+class Held:
+    """One state of the store, for whatever is read from `store` until the end.
+
+    `begins` False: on PostgreSQL it is held as soon as that is needed.
+    """
+
+    __slots__ = ("_driver", "_reading", "store")
+
+    def __init__(self, store: ResourceStore, *, begins: bool = True) -> None:
+        self._driver: Any = None
+        self._reading: Reading | None = None
+        self.store = store
+        if begins and store.unit is not None and store.unit.is_open:
+            self.store = _as_it_is(store)
+        elif store.database.dialect == "sqlite":
+            driver = driver_of(store.connection())
+            if not driver.in_transaction:  # else of a search that makes another
+                driver.execute("BEGIN")
+                self._driver = driver
+        else:
+            connection = store.database.connection()
+            self._reading = Reading(store.database, connection)
+            self.store = store.for_page(self._reading)
+            if begins:
+                self._reading.hold()
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.end(failed=kind is not None)
+
+    def end(self, *, failed: bool) -> None:
+        """Let it go."""
+        if self._driver is not None:
+            self._driver.execute("COMMIT")
+        if self._reading is not None:
+            self._reading.end(failed=failed)
+
+
+def _inside(store: ResourceStore, read: Callable[[ResourceStore], T]) -> T:
+    """Read a page within a transaction that writes."""
+    if store.database.dialect == "sqlite":
         return read(store)
-    driver.execute("BEGIN")
     try:
-        return read(store)
-    finally:
-        driver.execute("COMMIT")
+        return read(replace(store, reading=ReadingInside(store.database, store.connection())))
+    except Moved:
+        return read(_as_it_is(store))
+
+
+def _as_it_is(store: ResourceStore) -> ResourceStore:
+    """Return what a transaction sees at this moment, itself included, whatever is committed after it.
+
+    Beside more writes than a cursor names: what each statement sees.
+    """
+    if store.database.dialect == "sqlite":
+        return store
+    reading = ReadingInside(store.database, store.connection())
+    reading.begin()
+    saw = reading.seen
+    if saw is None:
+        return store
+    return store.as_of(store.clock(), saw) if store.at is None else store.as_of(store.at, saw._replace(at_instant=True))
 
 
 def seen_by_page(store: ResourceStore) -> Seen | None:
-    """Return what the first page that is being read sees; None within a transaction, or where that is too much."""
+    """Return what the first page that is being read sees; None where that is too much to tell."""
     if store.reading is not None:
         return store.reading.seen
-    if store.unit is not None or store.database.dialect != "sqlite":
-        return None
-    last_key, number = driver_of(store.database.connection()).execute(seen.SEEN_SQLITE).fetchone()
+    if store.seen is not None or store.database.dialect != "sqlite":
+        return store.seen
+    last_key, number = driver_of(store.connection()).execute(seen.SEEN_SQLITE).fetchone()
     return Seen(number + 1, (), last_key)

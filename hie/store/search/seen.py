@@ -61,11 +61,19 @@ def from_json(written: list[int], *, at_instant: bool) -> Seen:
     return Seen(below, tuple(reversed(unseen)), last_key, at_instant)
 
 
-def told(value: str) -> Seen | None:
-    """Return what a statement of PostgreSQL told; None where more writes were under way than a cursor names."""
-    _, below, unseen = value.split(":")
-    numbers = tuple(map(int, unseen.split(","))) if unseen else ()
-    return Seen(int(below), numbers) if len(numbers) <= MOST_UNSEEN else None
+def told(value: str, own: int | None = None) -> Seen | None:
+    """Return what a statement of PostgreSQL told; None where more writes were under way than a cursor names.
+
+    `own`: the number of the transaction that it was a part of, which sees itself. It may be beyond all that had ended:
+    then those between had not.
+    """
+    _, end, unseen = value.split(":")
+    below, numbers = int(end), tuple(map(int, unseen.split(","))) if unseen else ()
+    if own is not None and own >= below:
+        if own - below > MOST_UNSEEN:
+            return None
+        numbers, below = (*numbers, *range(below, own)), own + 1
+    return Seen(below, numbers) if len(numbers) <= MOST_UNSEEN else None
 
 
 # ---- SQL -------------------------------------------------------------------------------------------------------------

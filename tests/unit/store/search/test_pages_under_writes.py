@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from hie.store.search import ordering, pages, query, seen, totals
 from hie.store.search.engine import SearchPage
 from hie.store.search.seen import MOST_UNSEEN, Seen, from_json, told
 from hie.store.store import Store
+from hie.store.terminology import OfPages
 from tests.builders import observation, patient
 from tests.conftest import Clock
 
@@ -38,19 +39,42 @@ SEARCHES: list[tuple[str | None, list[tuple[str, str]]]] = [
     (None, [("_type", "Patient,Observation"), ("_sort", "-_lastUpdated")]),
     ("Patient", [("_contained", "true"), ("_containedType", "contained"), ("name", "inner")]),
     ("Observation", [("performer:Practitioner.name", "inner")]),
+    ("Observation", [("category:in", "http://example.org/reds")]),
+    ("Observation", [("category:in", "ValueSet/reds"), ("_sort", "-_id")]),
+    ("Observation", [("category:not-in", "http://example.org/greens")]),
+    ("Observation", [("category:below", "http://example.org/colours|red"), ("_sort", "-date")]),
+    ("Observation", [("_filter", 'category in "http://example.org/reds" and subject.family eq "smith"')]),
+    ("Patient", [("_has:Observation:patient:category:in", "http://example.org/reds")]),
 ]
+COLOURS = "http://example.org/colours"
 INNER = {"contained": [{"resourceType": "Patient", "id": "x", "name": [{"family": "Inner"}]},
                        {"resourceType": "Practitioner", "id": "y", "name": [{"family": "Inner"}]}],
          "performer": [{"reference": "#y"}], "focus": [{"reference": "#x"}]}  # fmt: skip
 
 
 def measured(value: float, **more: Any) -> dict[str, Any]:
-    return observation("Patient/p", value=value, **INNER, **more)
+    category = [{"coding": [{"system": COLOURS, "code": "rose"}]}]
+    return observation("Patient/p", value=value, category=category, **INNER, **more)
+
+
+def colours(*red: str) -> dict[str, Any]:
+    below = [{"code": one} for one in red]
+    return {"resourceType": "CodeSystem", "url": COLOURS, "status": "active", "content": "complete",
+            "hierarchyMeaning": "is-a", "concept": [{"code": "red", "concept": below}, {"code": "green"}]}
+
+
+def value_set(name: str, top: str) -> dict[str, Any]:
+    among = [{"property": "concept", "op": "is-a", "value": top}]
+    return {"resourceType": "ValueSet", "url": f"http://example.org/{name}", "status": "active",
+            "compose": {"include": [{"system": COLOURS, "filter": among}]}}
 
 
 def fill(bind: Bind) -> None:
     def work(store: ResourceStore) -> None:
         store.create("Patient", patient("Smith"), id="p")
+        store.create("CodeSystem", colours("rose"), id="colours")
+        store.create("ValueSet", value_set("reds", "red"), id="reds")
+        store.create("ValueSet", value_set("greens", "green"), id="greens")
         for number in range(12):
             store.create("Observation", measured(20 + number), id=f"o{number}")
 
@@ -67,6 +91,9 @@ def change(store: ResourceStore) -> None:
     store.update("Observation", "o11", measured(50))
     store.create("Observation", measured(25), id="new")
     store.update("Patient", "p", patient("Smithson"))
+    store.update("CodeSystem", "colours", colours("other"))
+    store.update("ValueSet", "greens", value_set("greens", "rose"))
+    store.delete("ValueSet", "reds")
 
 
 class Walk:
@@ -80,8 +107,12 @@ class Walk:
     def page(self, cursor: str | None = None, count: int = 3) -> SearchPage:
         more = [("_count", str(count)), ("_total", "accurate")] + ([("_cursor", cursor)] if cursor else [])
         store = self._bind(self._scope) if self._scope else self._bind()
-        asked = query.parse(self._type, [*self._asked, *more], contained=True)
-        return (store if self._at is None else store.as_of(self._at)).search(asked)
+        return self.of(store if self._at is None else store.as_of(self._at), [*self._asked, *more], cursor)
+
+    def of(self, store: ResourceStore, asked: list[tuple[str, str]], cursor: str | None = None) -> SearchPage:
+        with OfPages(store, cursor) as terminology:
+            read = query.parse(self._type, asked, contained=True, terminology=terminology)
+            return terminology.store.search(read)
 
     def whole(self) -> Shown:
         return shown(self.page(count=100))
@@ -189,6 +220,108 @@ def test_pages_of_a_history_show_nothing_of_a_write_that_ended_after_the_first_w
     assert [one.vid for one in page(pages[0].last).versions] == [one.vid for one in pages[-1].versions]
 
 
+def test_a_value_set_is_read_at_the_state_of_the_first_page(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is committed between its expansion and the page's own statement belongs to neither, or to both."""
+    fill(bind)
+    walk, read = Walk(bind, ("Observation", [("category:in", "http://example.org/reds")])), query.parse
+    whole = walk.whole()
+
+    def then_written(*arguments: Any, **more: Any) -> Any:
+        found = read(*arguments, **more)
+        writer = Thread(target=lambda: bind().transact(change))
+        writer.start()
+        writer.join()
+        monkeypatch.undo()
+        return found
+
+    monkeypatch.setattr(query, "parse", then_written)
+    assert [one for page in walk.on_from(walk.page()) for one in shown(page)] == whole
+
+
+# -- inside a transaction ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", SEARCHES, ids=str)
+def test_pages_of_a_search_inside_a_transaction_show_what_it_saw(
+    bind: Bind, asked: tuple[str | None, list[tuple[str, str]]]
+) -> None:
+    """Its own writes, and nothing of what ended after the first page, be it of a transaction that began before."""
+    fill(bind)
+    walk, wholes, firsts = Walk(bind, asked), [], []
+    more = [("_count", "3"), ("_total", "accurate")]
+    neighbour = Neighbour(bind)
+
+    def work(inside: ResourceStore) -> None:
+        for number in (1, 4, 5):
+            inside.update("Observation", f"o{number}", measured(60 + number, status="amended"))
+        inside.delete("Observation", "o6")
+        inside.create("Observation", measured(7), id="own")
+        wholes.append(shown(walk.of(inside, [*asked[1], ("_count", "100")])))
+        neighbour.writes()
+        firsts.append(walk.of(inside, [*asked[1], *more]))
+
+    bind().transact(work)
+    neighbour.ends()
+    bind().transact(change)
+    pages = list(walk.on_from(firsts[-1]))
+    assert [one for page in pages for one in shown(page)] == wholes[-1]
+    assert len(wholes[-1]) < 4 or len(pages) > 1
+    assert [shown(page) for page in back_from(walk, pages[-1])] == [shown(page) for page in reversed(pages)]
+
+
+def test_pages_of_a_history_inside_a_transaction_show_what_it_saw(bind: Bind) -> None:
+    fill(bind)
+    wholes: list[HistoryPage] = []
+
+    def work(inside: ResourceStore) -> None:
+        inside.update("Observation", "o1", measured(60))
+        inside.connection()
+        wholes.extend(inside.history("Observation", count=count) for count in (100, 3))
+
+    bind().transact(work)
+    bind().transact(change)
+    whole, page = wholes
+    found = [*page.versions]
+    while page.next is not None:
+        page = bind().history("Observation", count=3, cursor=page.next)
+        found += page.versions
+    assert [(one.id, one.vid) for one in found] == [(one.id, one.vid) for one in whole.versions]
+
+
+class Neighbour:
+    """Somebody whose transaction is open while another searches, and one that commits beside: on PostgreSQL."""
+
+    def __init__(self, bind: Bind) -> None:
+        self._bind, self._has_written, self._may_end = bind, Event(), Event()
+        self._is_alone = bind().database.dialect == "sqlite"  # one transaction writes at a time
+        self._open = Thread(target=lambda: bind().transact(self._stay))
+
+    def _stay(self, store: ResourceStore) -> None:
+        store.update("Observation", "o2", measured(3))
+        store.create("Observation", measured(4), id="beside")
+        store.connection()
+        self._has_written.set()
+        self._may_end.wait(20)
+
+    def writes(self) -> None:
+        if self._is_alone or self._has_written.is_set():
+            return
+        self._open.start()
+        assert self._has_written.wait(20)
+        # What is committed raises the number up to which all were seen, beyond that of the one that is open.
+        quick = Thread(target=lambda: self._bind().transact(lambda store: store.create("Basic", _BASIC)))
+        quick.start()
+        quick.join()
+
+    def ends(self) -> None:
+        self._may_end.set()
+        if not self._is_alone:
+            self._open.join()
+
+
+_BASIC = {"resourceType": "Basic", "code": {"text": "x"}}
+
+
 # -- one page is read at one state of the store ------------------------------------------------------------------------
 
 
@@ -232,6 +365,29 @@ def test_a_page_of_two_parts_shows_what_moved_from_one_to_the_other_once(
     page = Walk(bind, ("Observation", [("_sort", "date")])).page(count=10)
     assert sorted(one.id for one in page.matches) == (["a"] if is_first_empty else ["a", "b"])
     assert page.total == len(page.matches)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+@pytest.mark.parametrize("sort", ["date", "-date"])
+def test_a_page_inside_a_transaction_is_read_at_one_state(
+    bind: Bind, between: Callable[[Any], None], sort: str
+) -> None:
+    fill(bind)
+    undated = {key: value for key, value in measured(1).items() if key != "effectiveDateTime"}
+    for_later: list[SearchPage] = []
+    walk = Walk(bind, ("Observation", [("_sort", sort)]))
+
+    def work(inside: ResourceStore) -> None:
+        inside.create("Observation", undated, id="own")
+        inside.connection()
+        between(lambda beside: beside.update("Observation", "o2", undated))
+        for_later.append(walk.of(inside, [("_sort", sort), ("_total", "accurate"), ("_count", "12")]))
+
+    bind().transact(work)
+    bind().transact(change)
+    found = [one for page in walk.on_from(for_later[-1]) for one in shown(page)]
+    assert len(found) == for_later[-1].total == 12
+    assert sorted(id_ for _, id_, _ in found) == sorted([*(f"o{number}" for number in range(11)), "own"])
 
 
 @pytest.mark.parametrize("more", [[], [("_include", "Observation:subject")]], ids=["counted", "included"])
