@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hie.store.at_once import AUDIT, PREPARE_KEY, REFUSED, STORE_KEY, execute, key_statements, prepared
+from hie.store.at_once import AUDIT, ONE_PLAN, PREPARE_KEY, REFUSED, STORE_KEY, execute, key_statements, prepared
 from hie.store.models import DELETED
 from hie.store.past import NUMBER
-from hie.store.rows import ONE, REFERRING, WITNESSES, Current, Target, columns, one_values
+from hie.store.rows import ONE, REFERRING, TARGETS, WITNESSES, Current, Target, columns, one_values
 
 if TYPE_CHECKING:
     from hie.store.keys import NewKey
@@ -28,10 +28,10 @@ _PAST = {
     "p_dh": "int8[]", "p_np": "int8[]", "p_nl": "float8[]", "p_nh": "float8[]", "p_nu": "int8[]", "p_nc": "int8[]",
     "p_nt": "int8[]",
 }  # fmt: skip
-_CHANGE = {"key": "int8", **ONE, **_PAST}
-#: It sees the rows as they were before it, in all of its parts. Index rows that stay are left alone: what goes and what
-#: comes are different rows, so that the order of the parts does not matter.
-_CHANGE_ONE = f"""
+#: What there is of a deletion.
+_OF_DELETION = {name: ONE[name] for name in ("tenant", "type", "id", "vid", "method", "updated", "data_key")}
+#: They see the rows as they were before, in all of their parts.
+_KEEP = f"""
     WITH kept AS (
         INSERT INTO resource_history (tenant, type, id, vid, method, updated, data_key, sealed, written)
         SELECT tenant, type, id, vid, method, updated, data_key, sealed, written FROM resource WHERE key = {{key}}
@@ -50,7 +50,11 @@ _CHANGE_ONE = f"""
         SELECT key, vid, u.* FROM resource,
                unnest({{p_np}}, {{p_nl}}, {{p_nh}}, {{p_nu}}, {{p_nc}}, {{p_nt}}) u
         WHERE key = {{key}} AND method <> {DELETED}
-    ), changed AS (
+    ), """
+#: Index rows that stay are left alone: what goes and what comes are different rows, so that the order of the parts does
+#: not matter.
+_CHANGE_ONE = f"""{_KEEP}
+    changed AS (
         UPDATE resource SET vid = {{vid}}, method = {{method}}, updated = {{updated}}, date_low = {{date_low}},
             date_high = {{date_high}}, presence = {{presence}}, data_key = {{data_key}}, sealed = {{sealed}},
             tokens = {{tokens}}, written = DEFAULT
@@ -73,22 +77,35 @@ _CHANGE_ONE = f"""
     ), l AS (
         INSERT INTO reference_index (key, parameter, target)
         SELECT {{key}}, u.* FROM unnest({{lp}}, {{lt}}) u ON CONFLICT DO NOTHING
-    ), found AS (
-        SELECT type, id FROM resource JOIN unnest({{tt}}, {{ti}}) AS target (type, id) USING (type, id)
-        WHERE tenant = {{tenant}} AND sealed IS NOT NULL
+    ), found AS ({TARGETS})
+"""
+_WITNESSES = ", ".join(f"'{name}'" for name in sorted(WITNESSES))
+#: What refers to itself is no hindrance. OFFSET: what is asked says nothing of how much will be found.
+_UNREFERENCED = (
+    f"NOT EXISTS (SELECT FROM ({REFERRING.format(wanted='(SELECT {place} OFFSET 0)', tenant='{tenant}')}) AS referring "
+    f"WHERE (type, id) <> ({{type}}, {{id}}) AND type NOT IN ({_WITNESSES}))"
+)
+_DELETE_ONE = f"""{_KEEP}
+    changed AS (
+        UPDATE resource SET vid = {{vid}}, method = {{method}}, updated = {{updated}}, date_low = NULL,
+            date_high = NULL, presence = 0, data_key = {{data_key}}, sealed = NULL, tokens = NULL, written = DEFAULT
+        WHERE key = {{key}} AND tenant = {{tenant}} AND type = {{type}} AND id = {{id}}
+    ), gone_dates AS (
+        DELETE FROM date_index WHERE key = {{key}}
+    ), gone_numbers AS (
+        DELETE FROM number_index WHERE key = {{key}}
+    ), gone_links AS (
+        DELETE FROM reference_index WHERE key = {{key}}
     )
 """
-_LOCK, _STORE, _FREE = "hie_lock_one", "hie_change_one", "hie_see_unreferenced"
-_PREPARE_LOCK = (
-    f"PREPARE {_LOCK} (int8, int4) AS "
-    "SELECT 1 / count(*) FROM (SELECT FROM resource WHERE key = $1 AND vid = $2 FOR UPDATE) AS held"
-)
-_WITNESSES = ", ".join(f"'{name}'" for name in sorted(WITNESSES))
-#: OFFSET: PostgreSQL keeps one plan, as what is asked says nothing of how much will be found.
-_PREPARE_FREE = (
-    f"PREPARE {_FREE} (int8, int4) AS SELECT 1 / CASE count(*) WHEN 0 THEN 1 ELSE 0 END "
-    f"FROM ({REFERRING.format(wanted='(SELECT $1 OFFSET 0)', tenant='$2')}) AS referring "
-    f"WHERE type NOT IN ({_WITNESSES})"
+_DELETION = {"key": "int8", "place": "int8", **_OF_DELETION, **_PAST}
+_HOLD, _STORE, _DELETE = "hie_hold_one", "hie_change_one", "hie_delete_one"
+#: The row, then targets, then, of a deletion, whoever would refer to it: in the order of the way in steps. What is
+#: selected is worked out one after the other, when the row was locked.
+_PREPARE_HOLD = (
+    f"PREPARE {_HOLD} (int8, int4, int8[], int8) AS SELECT {ONE_PLAN}, 1 / count(*), "
+    "(SELECT count(pg_advisory_xact_lock_shared(number)) FROM unnest($3) AS number), pg_advisory_xact_lock($4) "
+    "FROM (SELECT FROM resource WHERE key = $1 AND vid = $2 FOR UPDATE) AS held"
 )
 
 
@@ -111,9 +128,9 @@ class ChangedResource:
     """Of a deletion: the lock of whoever would refer to it, and the place under which references to it are found."""
 
     statements: ClassVar[dict[str, str]] = {
-        _LOCK: _PREPARE_LOCK,
-        _STORE: prepared(_STORE, _CHANGE, _CHANGE_ONE),
-        _FREE: _PREPARE_FREE,
+        _HOLD: _PREPARE_HOLD,
+        _STORE: prepared(_STORE, {"key": "int8", **ONE, **_PAST}, _CHANGE_ONE),
+        _DELETE: prepared(_DELETE, _DELETION, _DELETE_ONE, _UNREFERENCED),
         STORE_KEY: PREPARE_KEY,
     }
     refused: ClassVar[str] = REFUSED
@@ -121,27 +138,22 @@ class ChangedResource:
     def text(self, record: dict[str, Any]) -> str:
         """Return the text with the row of the audit record.
 
-        Locks are taken in the order of the way in steps: the row, then targets. Each statement sees what was committed
-        before it began, so the row is locked by one of its own: the transaction has its number from then on, and what
-        indexed the resource anew meanwhile is seen.
+        Each statement sees what was committed before it began, so the row is locked by one of its own: the transaction
+        has its number from then on, and what indexed the resource anew meanwhile is seen, or what came to refer to it.
         """
-        statements = [execute(_LOCK, (self.row.key, self.row.vid)), *key_statements(self.keys)]
-        if self.locks:
-            statements.append("SELECT " + ", ".join(f"pg_advisory_xact_lock_shared({n:d})" for n in self.locks))
-        if self.freed is not None:
-            statements.append(f"SELECT pg_advisory_xact_lock({self.freed[0]:d})")
-        statements.append(execute(_STORE, [*self._values(), self.version, *(record[name] for name in AUDIT)]))
-        if self.freed is not None:
-            statements.append(execute(_FREE, (self.freed[1], self.tenant)))
-        return "; ".join(statements)
-
-    def _values(self) -> list[Any]:
-        past: IndexRows | None = self.written.past_index
-        assert past is not None  # noqa: S101 - whoever replaces a version says what was found by it
+        lock, place = self.freed or (None, None)
+        ending = (self.version, *(record[name] for name in AUDIT))
         new = one_values(self.tenant, self.written, self.targets)
         if self.written.sealed is None:
-            new["tokens"] = None
-        return [
-            self.row.key, *new.values(), past.date_low, past.date_high, past.presence, past.tokens,
-            *columns(3, past.dates), *columns(6, past.numbers),
-        ]  # fmt: skip
+            of_deletion = [new[name] for name in _OF_DELETION]
+            stored = execute(_DELETE, [self.row.key, place, *of_deletion, *self._past(), *ending])
+        else:
+            stored = execute(_STORE, [self.row.key, *new.values(), *self._past(), *ending])
+        hold = execute(_HOLD, (self.row.key, self.row.vid, list(self.locks), lock))
+        return "; ".join([hold, *key_statements(self.keys), stored])
+
+    def _past(self) -> list[Any]:
+        past: IndexRows | None = self.written.past_index
+        assert past is not None  # noqa: S101 - whoever replaces a version says what was found by it
+        return [past.date_low, past.date_high, past.presence, past.tokens, *columns(3, past.dates),
+                *columns(6, past.numbers)]  # fmt: skip

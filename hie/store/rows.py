@@ -226,8 +226,16 @@ ONE = {
     "nh": "float8[]", "nu": "int8[]", "nc": "int8[]", "nt": "int8[]", "lp": "int8[]", "lt": "int8[]",
     "tt": "text[]", "ti": "text[]",
 }  # fmt: skip
-#: The parts of a statement that store it; `{found}` are those of its references' targets that are there.
-STORE_ONE = """
+#: The targets of its references, and which are there. OFFSET: each is looked for by its key, however small the table.
+TARGETS = """
+        SELECT type, id, EXISTS (
+            SELECT FROM resource WHERE tenant = {tenant} AND type = target.type AND id = target.id
+            AND sealed IS NOT NULL OFFSET 0) AS there
+        FROM unnest({tt}, {ti}) AS target (type, id)
+"""
+#: The parts of a statement that store it.
+STORE_ONE = (
+    """
     WITH r AS (
         INSERT INTO resource (tenant, type, id, vid, method, updated, date_low, date_high, presence, data_key, sealed,
                               tokens)
@@ -243,13 +251,15 @@ STORE_ONE = """
     ), l AS (
         INSERT INTO reference_index (key, parameter, target)
         SELECT r.key, u.* FROM r, unnest({lp}, {lt}) u
-    ), found AS (
-        SELECT type, id FROM resource JOIN unnest({tt}, {ti}) AS target (type, id) USING (type, id)
-        WHERE tenant = {tenant} AND sealed IS NOT NULL
-    )
-"""
+    ), found AS ("""
+    + TARGETS
+    + ")"
+)
 #: One resource in one round trip, which also tells which of its references' targets are there.
-_INSERT_ONE = STORE_ONE.format(**{name: f"%({name})s::{type_}" for name, type_ in ONE.items()}) + "TABLE found"
+_INSERT_ONE = (
+    STORE_ONE.format(**{name: f"%({name})s::{type_}" for name, type_ in ONE.items()})
+    + " SELECT type, id FROM found WHERE there"
+)
 
 
 def _store_postgres(

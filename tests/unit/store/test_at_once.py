@@ -232,6 +232,37 @@ def test_a_change_needs_two_round_trips(store: Store, bind: Bind, answers: list[
     assert [one.split()[0] for one in asked] == ["SELECT", "SELECT"], asked
 
 
+@pytest.mark.parametrize("itself", [
+    {"link": [{"other": {"reference": "Patient/p2"}, "type": "refer"}]},
+    {"photo": [{"title": "x", "extension": [{"url": "urn:x", "valueReference": {"reference": "Patient/p2"}}]}]},
+], ids=["by a parameter", "by none"])  # fmt: skip
+def test_what_refers_to_itself_alone_is_deleted(
+    store: Store, bind: Bind, answers: list[bool], itself: dict[str, Any]
+) -> None:
+    create(bind(), patient(**itself), "p2")
+    bind().transact(lambda inside: inside.delete("Patient", "p2"))
+    assert answers == [True, True]
+    assert check(store).problems == []
+
+
+def test_what_a_message_executes_is_planned_once_by_a_connection(
+    store: Store, bind: Bind, answers: list[bool]
+) -> None:
+    for number in range(9):  # PostgreSQL looks at five plans before it decides
+        create(bind(), observation("Patient/p1"), f"o{number}")
+        put(bind(), f"o{number}", observation("Patient/p1", 100 + number))
+        bind().transact(lambda inside, number=number: inside.delete("Observation", f"o{number}"))
+    assert all(answers)
+    driver = driver_of(store.database.connection())
+    names = "hie_begin", "hie_store_one", "hie_hold_one", "hie_change_one", "hie_delete_one"
+    planned = driver.execute(
+        "SELECT name, custom_plans > 5, generic_plans > 2 FROM pg_prepared_statements WHERE name = ANY(%s)",
+        [list(names)],
+    ).fetchall()
+    assert sorted(planned) == sorted((name, False, True) for name in names)
+    assert driver.execute("SHOW plan_cache_mode").fetchone()[0] == "auto", "searches are planned for what they ask"
+
+
 def test_a_connection_that_was_not_used_for_a_while_is_asked_first(
     store: Store, bind: Bind, answers: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
