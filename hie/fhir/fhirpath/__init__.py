@@ -11,11 +11,12 @@ from typing import Any, Final
 from hie.fhir import facts
 
 from . import model
-from .compiler import Compiler, Conforms, Frame, Part, truth
+from .compiler import Compiler
 from .errors import FhirPathError, FhirPathSemanticError, FhirPathSyntaxError, FhirPathUnsupported
 from .functions import FUNCTIONS
 from .invariants import corrected
 from .parser import parse
+from .parts import Conforms, Frame, Part, truth
 from .syntax import Expression
 from .values import Amount, Element, Moment, type_of
 from .watch import Allowance, Watch

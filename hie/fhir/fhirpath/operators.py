@@ -8,9 +8,10 @@ from operator import add, mul, sub
 from typing import Any
 
 from . import units
-from .compiler import EMPTY, FALSE, TEXTS, TRUE, Frame, Items, Part, Run, boolean, box, constant, singleton, truth
 from .errors import FhirPathError, FhirPathUnsupported
 from .moments import shifted
+from .parts import EMPTY, FALSE, TEXTS, TRUE, Frame, Items, Part, Run, boolean, constant, singleton, truth
+from .steps import box
 from .values import (
     Amount,
     Element,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hie.fhir.facts import NAMES_KEPT
 from hie.fhir.fhirpath import Element, model
-from hie.fhir.fhirpath.compiler import child_items
+from hie.fhir.fhirpath.steps import child_items
 
 
 class Entries:

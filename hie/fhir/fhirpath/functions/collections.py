@@ -6,24 +6,13 @@ from collections.abc import Callable
 from functools import cmp_to_key, partial
 from typing import Any
 
-from ..compiler import (
-    EMPTY,
-    TRUE,
-    Compiler,
-    Frame,
-    Items,
-    Part,
-    Run,
-    box,
-    is_type,
-    of_type,
-    singleton,
-    truth,
-    type_argument,
-)
+from ..compiler import Compiler
 from ..errors import FhirPathError
 from ..operators import distinct, union
+from ..parts import EMPTY, TRUE, Frame, Items, Part, Run, singleton, truth
+from ..steps import box
 from ..syntax import Expression, Sign, This
+from ..type_tests import is_type, of_type, type_argument
 from ..values import compare, key, to_system
 from .function import Function, each_item, on_items
 

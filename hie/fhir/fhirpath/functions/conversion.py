@@ -7,8 +7,10 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from ..compiler import Compiler, Frame, Items, Part, box, truth
+from ..compiler import Compiler
 from ..errors import FhirPathError, FhirPathSemanticError
+from ..parts import Frame, Items, Part, truth
+from ..steps import box
 from ..syntax import Expression
 from ..units import CALENDAR_WORDS, factor
 from ..values import Amount, Moment, moment

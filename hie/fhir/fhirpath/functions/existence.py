@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..compiler import EMPTY, FALSE, TRUE, Compiler, Frame, Items, Part, Run, boolean, truth
+from ..compiler import Compiler
 from ..errors import FhirPathError
 from ..operators import distinct
+from ..parts import EMPTY, FALSE, TRUE, Frame, Items, Part, Run, boolean, truth
 from ..syntax import Expression
 from ..values import key, to_system, unboxed
 from .function import Function, each_item, on_items

@@ -8,8 +8,10 @@ from typing import Any
 from hie.fhir import facts
 
 from .. import model
-from ..compiler import FALSE, TRUE, Compiler, Frame, Items, Part, boolean, singleton, steps
+from ..compiler import Compiler
 from ..errors import FhirPathUnsupported
+from ..parts import FALSE, TRUE, Frame, Items, Part, boolean, singleton
+from ..steps import steps
 from ..syntax import Expression, Literal
 from ..values import Element, type_of, unboxed
 from .function import Function, on_items

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..compiler import EMPTY, FALSE, TRUE, Compiler, Frame, Items, Part, Run, singleton
+from ..compiler import Compiler
 from ..errors import FhirPathError
 from ..operators import MAX_TEXT
+from ..parts import EMPTY, FALSE, TRUE, Frame, Items, Part, Run, singleton
 from ..syntax import Expression
 
 Compile = Callable[[Compiler, Part, tuple[Expression, ...]], Part]

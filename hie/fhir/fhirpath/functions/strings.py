@@ -11,10 +11,11 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
-from ..compiler import EMPTY, Compiler, Frame, Items, Part, boolean, singleton
+from ..compiler import Compiler
 from ..errors import FhirPathError, FhirPathLimit, FhirPathUnsupported
 from ..lexer import joined
 from ..operators import MAX_TEXT
+from ..parts import EMPTY, Frame, Items, Part, boolean, singleton
 from ..syntax import Expression, Literal
 from ..values import Moment, to_system
 from .function import Function, on_value

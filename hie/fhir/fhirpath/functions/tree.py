@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from ..compiler import Compiler, Frame, Items, Part, child_items, resource_items
+from ..compiler import Compiler, resource_items
 from ..errors import FhirPathError
 from ..model import children as children_of
+from ..parts import Frame, Items, Part
+from ..steps import child_items
 from ..syntax import Expression
 from ..values import Element, type_of
 from ..watch import Watch

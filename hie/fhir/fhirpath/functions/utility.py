@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ..compiler import Compiler, Frame, Items, Part, singleton
+from ..compiler import Compiler
 from ..errors import FhirPathError
 from ..model import TYPE_INFO
+from ..parts import Frame, Items, Part, singleton
 from ..syntax import Expression
 from ..values import moment, type_of
 from .function import Function, on_items
