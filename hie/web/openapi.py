@@ -6,6 +6,7 @@ https://spec.openapis.org/oas/v3.1.1.html
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import orjson
@@ -102,12 +103,15 @@ _TEMPLATES: dict[str, Schema] = {
 def make(application: Application) -> Blueprint:
     """Make the blueprint of /openapi.json."""
     blueprint = Blueprint("openapi", __name__)
-    content = orjson.dumps(document(application.registry))
+
+    @cache
+    def content() -> bytes:
+        return orjson.dumps(document(application.registry))
 
     @blueprint.get("/openapi.json")
     def openapi() -> Response:
         exchange.current().audited = False
-        return Response(content, content_type=JSON)
+        return Response(content(), content_type=JSON)
 
     return blueprint
 
