@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hie.fhir import facts, search_parameters
+from hie.fhir import facts, search_definitions
 from hie.fhir.datatypes import OPEN_HIGH, OPEN_LOW, parse_date
 from hie.fhir.fhirpath.paths import routes
 from hie.fhir.search_parameters import extract, for_type, is_comparable, nearest
@@ -33,7 +33,7 @@ def test_every_type_has_the_parameters_of_every_resource() -> None:
 
 
 def test_all_1384_expressions_are_served() -> None:
-    examples = search_parameters._EXAMPLE_URLS
+    examples = search_definitions._EXAMPLE_URLS
     rows = [row for row in facts.SEARCH_PARAMETERS if row.get("expression") and row["url"] not in examples]
     assert len(rows) == 1382
     for row in rows:
