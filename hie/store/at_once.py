@@ -9,8 +9,9 @@ https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-S
 
 Each connection plans each statement once. PostgreSQL would plan those with lists anew at each execution, which takes
 about as long as executing them: it expects ten rows of a list that it does not know, and so less of a plan for known
-ones. Every row is looked for by a whole key, so there is nothing that another plan could do better.
-https://www.postgresql.org/docs/current/runtime-config-query.html#GUC-PLAN-CACHE-MODE
+ones. Every row is looked for by its key, so there is nothing that another plan could do better; nor may one that was
+made for a small store, which is read quicker whole, be kept while the store grows.
+https://www.postgresql.org/docs/current/runtime-config-query.html
 """
 
 from __future__ import annotations
@@ -44,12 +45,15 @@ PREPARE_KEY = (
 )
 
 
-#: Until the transaction ends.
-ONE_PLAN = "set_config('plan_cache_mode', 'force_generic_plan', true)"
-BEGIN = "hie_begin"
+#: Until the transaction ends, for the statements behind the one that says so.
+_ONE_PLAN = (
+    "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)"
+)
+PLAN, _BEGIN = "hie_plan", "hie_begin"
+PREPARE_PLAN = f"PREPARE {PLAN} AS {_ONE_PLAN}"
 #: It takes shared locks in the order in which they are given.
 _PREPARE_BEGIN = (
-    f"PREPARE {BEGIN} (int8[]) AS SELECT {ONE_PLAN}, pg_current_xact_id(), "
+    f"PREPARE {_BEGIN} (int8[]) AS {_ONE_PLAN}, pg_current_xact_id(), "
     "(SELECT count(pg_advisory_xact_lock_shared(number)) FROM unnest($1) AS number)"
 )
 #: That all targets of references are there.
@@ -103,7 +107,7 @@ class NewResource:
     """Data keys that it brings."""
 
     statements: ClassVar[dict[str, str]] = {
-        BEGIN: _PREPARE_BEGIN,
+        _BEGIN: _PREPARE_BEGIN,
         "hie_store_one": prepared("hie_store_one", ONE, STORE_ONE),
         STORE_KEY: PREPARE_KEY,
     }
@@ -118,7 +122,7 @@ class NewResource:
         resource = one_values(self.tenant, self.written, self.targets).values()
         given = [*resource, self.version, *(record[name] for name in AUDIT)]
         return "; ".join([
-            execute(BEGIN, [list(self.locks)]), *key_statements(self.keys), execute("hie_store_one", given)
+            execute(_BEGIN, [list(self.locks)]), *key_statements(self.keys), execute("hie_store_one", given)
         ])
 
 

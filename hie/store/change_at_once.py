@@ -12,7 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hie.store.at_once import AUDIT, ONE_PLAN, PREPARE_KEY, REFUSED, STORE_KEY, execute, key_statements, prepared
+from hie.store.at_once import (
+    AUDIT,
+    PLAN,
+    PREPARE_KEY,
+    PREPARE_PLAN,
+    REFUSED,
+    STORE_KEY,
+    execute,
+    key_statements,
+    prepared,
+)
 from hie.store.models import DELETED
 from hie.store.past import NUMBER
 from hie.store.rows import ONE, REFERRING, TARGETS, WITNESSES, Current, Target, columns, one_values
@@ -103,7 +113,7 @@ _HOLD, _STORE, _DELETE = "hie_hold_one", "hie_change_one", "hie_delete_one"
 #: The row, then targets, then, of a deletion, whoever would refer to it: in the order of the way in steps. What is
 #: selected is worked out one after the other, when the row was locked.
 _PREPARE_HOLD = (
-    f"PREPARE {_HOLD} (int8, int4, int8[], int8) AS SELECT {ONE_PLAN}, 1 / count(*), "
+    f"PREPARE {_HOLD} (int8, int4, int8[], int8) AS SELECT 1 / count(*), "
     "(SELECT count(pg_advisory_xact_lock_shared(number)) FROM unnest($3) AS number), pg_advisory_xact_lock($4) "
     "FROM (SELECT FROM resource WHERE key = $1 AND vid = $2 FOR UPDATE) AS held"
 )
@@ -128,6 +138,7 @@ class ChangedResource:
     """Of a deletion: the lock of whoever would refer to it, and the place under which references to it are found."""
 
     statements: ClassVar[dict[str, str]] = {
+        PLAN: PREPARE_PLAN,
         _HOLD: _PREPARE_HOLD,
         _STORE: prepared(_STORE, {"key": "int8", **ONE, **_PAST}, _CHANGE_ONE),
         _DELETE: prepared(_DELETE, _DELETION, _DELETE_ONE, _UNREFERENCED),
@@ -150,7 +161,7 @@ class ChangedResource:
         else:
             stored = execute(_STORE, [self.row.key, *new.values(), *self._past(), *ending])
         hold = execute(_HOLD, (self.row.key, self.row.vid, list(self.locks), lock))
-        return "; ".join([hold, *key_statements(self.keys), stored])
+        return "; ".join([f"EXECUTE {PLAN}", hold, *key_statements(self.keys), stored])
 
     def _past(self) -> list[Any]:
         past: IndexRows | None = self.written.past_index

@@ -333,3 +333,23 @@ def test_large_content_is_no_part_of_a_message(
     create(bind(), {"resourceType": "Basic", "code": {"text": "x"}})
     assert answers == [True]
     assert check(store).problems == []
+
+
+def test_a_message_goes_by_indexes_however_small_the_store_is_when_it_is_planned(
+    store: Store, bind: Bind, answers: list[bool]
+) -> None:
+    """The plan is kept while the store grows."""
+    with store.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE"))  # tells PostgreSQL that each table is one page, which is read quicker whole
+    create(bind(), observation("Patient/p1"), "o")
+    put(bind(), "o", observation("Patient/p1", 100))
+    bind().transact(lambda inside: inside.delete("Observation", "o"))
+    assert answers == [True, True, True]
+    driver = driver_of(store.database.connection())
+    for name in ("hie_hold_one", "hie_store_one", "hie_change_one", "hie_delete_one"):
+        given = driver.execute(
+            "SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = %s", [name]).fetchone()[0]
+        with driver.transaction():
+            driver.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+            plan = driver.execute(f"EXPLAIN EXECUTE {name} ({', '.join(['NULL'] * given)})").fetchall()
+        assert [line for (line,) in plan if "Seq Scan" in line] == [], name
