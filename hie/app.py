@@ -51,7 +51,7 @@ class Application:
         active = ActiveModels(store.database, clock)
         models = Models(registry.models, settings, active)
         active.know(models.at_hand())
-        return cls(settings, store, registry, models, authenticator, clock, Profiles(store.database, clock))
+        return cls(settings, store, registry, models, authenticator, clock, store.profiles)
 
     @property
     def base_url(self) -> str:

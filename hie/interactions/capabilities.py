@@ -20,7 +20,8 @@ def capabilities(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return the CapabilityStatement."""
     mode = request.once("mode")
     if mode == "terminology":
-        return FhirResponse(200, _terminology(ctx.base_url, _started(ctx.registry, ctx.clock())))
+        started = _started(ctx.registry, ctx.clock())
+        return FhirResponse(200, _terminology(ctx.base_url, started, ctx.profiles.library().systems_with_codes()))
     if mode not in (None, "full", "normative"):
         raise InvalidRequest(f"mode is {mode[:80]!r}; it must be full, normative or terminology.", expression="mode")
     started, cors = _started(ctx.registry, ctx.clock()), bool(ctx.settings.cors_origins)
@@ -47,8 +48,9 @@ def _statement(
 
 
 @lru_cache(maxsize=8)
-def _terminology(base_url: str, at: int) -> bytes:
-    return json_format.dump(terminology_capabilities(base_url=base_url, version=__version__, at=at))
+def _terminology(base_url: str, at: int, installed: tuple[tuple[str, str | None], ...]) -> bytes:
+    return json_format.dump(
+        terminology_capabilities(base_url=base_url, version=__version__, at=at, installed=installed))
 
 
 #: When each registry was first described: the date of its statement.

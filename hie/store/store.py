@@ -18,6 +18,7 @@ from hie.store.database import Database, engine_options, prepare_engine
 from hie.store.jobs import Jobs
 from hie.store.keys import FileKeys, KeyManagement, KeyProblem
 from hie.store.models import data_key
+from hie.store.packages import Profiles
 from hie.store.resources import ResourceStore
 from hie.store.schema import SchemaProblem, bring_up_to_date
 from hie.store.tenants import DEFAULT_TENANT, Tenant
@@ -43,6 +44,7 @@ class Store:
     jobs: Jobs
     clock: Clock
     base_url: str  # the configured one: what the index knows as ours must not depend on a request
+    profiles: Profiles
 
     @classmethod
     def open(
@@ -69,7 +71,9 @@ class Store:
             database = Database(engine, audit_keys, settings.data_dir)
             _make_tenant(database, tenants[DEFAULT_TENANT], clock())
             database.settle_records()
+            profiles = Profiles(database, clock)
             for tenant in tenants.values():
+                tenant.profiles = profiles
                 tenant.parameters.fresh(database.connection, tenant)
             restored.forget_numbers(database, tenants, clock())
             reindexing.bring_up_to_date(database, tenants, settings.base_url, decides=decides_index)
@@ -78,7 +82,7 @@ class Store:
                 database.close()
             engine.dispose()
             raise StoreProblem(str(error)) from error
-        return cls(database, tenants, Jobs(database, tenants), clock, settings.base_url)
+        return cls(database, tenants, Jobs(database, tenants), clock, settings.base_url, profiles)
 
     @classmethod
     def open_existing(cls, settings: Settings) -> Store:

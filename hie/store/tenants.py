@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -14,6 +15,9 @@ from hie.store.keys import DataKeys, KeyManagement
 from hie.store.known_parameters import KnownParameters
 from hie.store.search.indexed import Indexed
 from hie.store.turns import Turns
+
+if TYPE_CHECKING:
+    from hie.store.packages import Profiles
 
 DEFAULT_TENANT = 1
 
@@ -35,6 +39,8 @@ class Tenant:
         self.parameters = KnownParameters()
         self.indexed = Indexed()
         self.turns = Turns()
+        self.profiles: Profiles | None = None
+        """What installed packages define, for every tenant alike; None before the store is open."""
         self._text_cipher = AESGCM(management.derive(tenant_id, "cursor"))
 
     def seal_text(self, text: str) -> str:

@@ -1,6 +1,7 @@
 """The terminology that is stored, seen through the grant of who asks: https://hl7.org/fhir/R4/terminology-service.html
 
-A resource that a search of the token would not find is not there, whoever names it.
+A resource that a search of the token would not find is not there, whoever names it. Behind it stands what installed
+packages define.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import Forbidden
+from hie.fhir.profiles.terminology import InstalledTerminology
 from hie.fhir.terminology.terminology import Known, Terminology, Versions
 from hie.store.opening import parsed
 from hie.store.search import all_codes, criteria, engine, ordering, reference, uri
@@ -30,8 +32,10 @@ MOST_FOUND = 100
 
 
 def terminology(store: ResourceStore, versions: Versions | None = None, given: Iterable[Json] = ()) -> Terminology:
-    """Return the terminology service over what the store's grant lets through and what ships with R4."""
-    return Terminology(StoredTerminology(store), versions, given)
+    """Return the terminology service over what the store's grant lets through, what is installed, and R4."""
+    profiles = store.keys.profiles
+    stored = StoredTerminology(store)
+    return Terminology(stored if profiles is None else InstalledTerminology(stored, profiles.library), versions, given)
 
 
 class Later:

@@ -145,3 +145,53 @@ def test_the_capability_statement_names_installed_profiles_and_forgets_removed_o
     clock.forward(REMEMBERED_MICROSECONDS / 1e6 + 1)
     assert supported() == {}
     fhir.post(f"Patient/$validate?profile={NAMED}", patient()).refused(400, "not-supported", "profile")
+
+
+CODES = {"resourceType": "CodeSystem", "url": "urn:c", "version": "2", "status": "active", "content": "complete",
+         "hierarchyMeaning": "is-a", "valueSet": "urn:c/all", "concept": [
+             {"code": "red", "display": "Red", "concept": [{"code": "pink", "display": "Pink"}]},
+             {"code": "blue", "display": "Blue"}]}  # fmt: skip
+WARM = {"resourceType": "ValueSet", "url": "urn:warm", "version": "2", "status": "active", "compose": {
+    "include": [{"system": "urn:c", "filter": [{"property": "concept", "op": "is-a", "value": "red"}]}]}}
+NAMES = {"resourceType": "CodeSystem", "url": "urn:c-de", "status": "active", "content": "supplement",
+         "supplements": "urn:c", "concept": [
+             {"code": "red", "designation": [{"language": "de", "value": "Rot"}]}]}  # fmt: skip
+
+
+@pytest.mark.proves("operation:ValueSet/$expand")
+def test_the_terminology_of_packages_is_asked_like_what_is_stored(app, fhir, client, clock):
+    store = app.extensions["hie"].store
+    content = tarball(CODES, WARM, NAMES)
+    store.database.write(lambda connection: packages.add(connection, read(content), 0))
+    clock.forward(REMEMBERED_MICROSECONDS / 1e6 + 1)
+    narrow = client("system/Observation.cruds")
+    pink, _ = (narrow.create(observation() | {"code": {"coding": [{"system": "urn:c", "code": code}]}})["id"]
+               for code in ("pink", "blue"))
+
+    def told(url):
+        answer = fhir.get(url)
+        assert answer.status == 200, answer.content
+        return answer.json
+
+    def codes(url):
+        return [one["code"] for one in told(url)["expansion"]["contains"]]
+
+    assert codes("ValueSet/$expand?url=urn:warm") == codes("ValueSet/$expand?url=urn:warm|2") == ["red", "pink"]
+    assert codes("ValueSet/$expand?url=urn:c/all") == ["red", "pink", "blue"]
+    listed = [one for one in told("metadata?mode=terminology")["codeSystem"] if one["uri"].startswith("urn:c")]
+    assert listed == [{"uri": "urn:c", "version": [{"code": "2", "isDefault": True}], "subsumption": True}]
+    fhir.get("ValueSet/$expand?url=urn:warm|3").refused(404, "not-found", "url")
+    valid = "ValueSet/$validate-code?url=urn:warm&system=urn:c&code="
+    assert [told(valid + code)["parameter"][0]["valueBoolean"] for code in ("pink", "blue")] == [True, False]
+    assert told("CodeSystem/$subsumes?system=urn:c&codeA=red&codeB=pink")["parameter"][0]["valueCode"] == "subsumes"
+    looked = told("CodeSystem/$lookup?system=urn:c&code=red&property=designation")["parameter"]
+    assert any({"name": "value", "valueString": "Rot"} in one.get("part", ()) for one in looked)
+    for criterion in ("code:in=urn:warm", "code:below=urn:c|red"):
+        found = narrow.get(f"Observation?{criterion}").json["entry"]
+        assert [one["resource"]["id"] for one in found] == [pink], criterion
+
+    fhir.create(WARM | {"compose": {"include": [{"system": "urn:c", "concept": [{"code": "blue"}]}]}})
+    assert codes("ValueSet/$expand?url=urn:warm") == ["blue"]  # what is stored goes first
+    store.database.write(lambda connection: packages.remove(connection, "example.profiles", None))
+    clock.forward(REMEMBERED_MICROSECONDS / 1e6 + 1)
+    fhir.get("CodeSystem/$lookup?system=urn:c&code=red").refused(404, "not-found", "system")

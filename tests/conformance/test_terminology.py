@@ -212,6 +212,9 @@ def test_a_posted_value_set_has_to_be_valid(fhir: Fhir) -> None:
     fhir.post("ValueSet/$expand", body({"name": "valueSet", "resource": SYSTEM})).refused(
         400, "invalid", "Parameters.parameter[0].resource")
     fhir.post("ValueSet/$expand", {"resourceType": "Patient"}).refused(400, "invalid", "resourceType")
+    importing = {"resourceType": "ValueSet", "status": "active", "compose": {"include": [{"valueSet": ["urn:none"]}]}}
+    fhir.post("ValueSet/$expand", importing).refused(422, "not-found", "ValueSet.compose.include.valueSet",
+                                                     "ValueSet urn:none is not known here.")
 
 
 # ---- $validate-code --------------------------------------------------------------------------------------------------

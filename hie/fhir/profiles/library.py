@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from .package import Package
@@ -98,6 +98,18 @@ class Library:
         found = next((one for one in rows if one[0] == asking), rows[0] if rows else None)
         return None if found is None else ((*self._digests[found[0]], type_name, url), found[1])
 
+    def code_systems(self) -> Iterator[tuple[tuple[str, ...], Json]]:
+        """Give every code system of every package, of one URL the highest version first; each with its name."""
+        for (type_name, url), rows in self._terminology.items():
+            if type_name == "CodeSystem":
+                yield from (((*self._digests[package], type_name, url), resource) for package, resource in rows)
+
+    def systems_with_codes(self) -> tuple[tuple[str, str | None], ...]:
+        """Give URL and version of every code system whose codes are here."""
+        ones = (resource for _, resource in self.code_systems())
+        return tuple((one["url"], one.get("version")) for one in ones
+                     if one.get("content") not in ("not-present", "supplement"))
+
 
 class Stored(Protocol):
     """The definitions that are stored as resources, as far as who asks may see them."""
@@ -125,6 +137,10 @@ class WithStored(Library):
     ) -> tuple[tuple[str, ...], Json] | None:
         """Find a value set or code system of the installed packages."""
         return self._installed.terminology(type_name, url, version, asking)
+
+    def code_systems(self) -> Iterator[tuple[tuple[str, ...], Json]]:
+        """Give every code system of the installed packages."""
+        return self._installed.code_systems()
 
 
 def version_order(version: str) -> list[tuple[int, int | str]]:

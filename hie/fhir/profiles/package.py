@@ -10,10 +10,12 @@ import io
 import re
 import tarfile
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from hie.fhir import json_format
+from hie.fhir.validation import validate
 
 from . import judging
 
@@ -121,13 +123,18 @@ def _package(manifest: Any, resources: list[Json], digest: str) -> Package:
     if not isinstance(fhir, list) or not any(_R4.fullmatch(str(one)) for one in fhir):
         raise PackageError(f"The package is for FHIR {', '.join(map(str, fhir))[:100]}; this server speaks R4 (4.0.1).")
     kept = [one for one in resources if isinstance(one.get("url"), str) and _is_usable(one, name)]
-    for one in kept:
-        _check(one)
     usable = tuple(map(slim, kept))
-    if not any(one["resourceType"] == "StructureDefinition" for one in usable):
+    for whole, one in zip(kept, usable, strict=True):
+        _check(whole if one["resourceType"] == "StructureDefinition" else one)
+    if not usable or (_defines(resources) and not _defines(usable)):
         raise PackageError("The package has no profile or extension with a snapshot.")
     title, canonical = str(manifest.get("title", ""))[:200], str(manifest.get("canonical", ""))[:500]
     return Package(name, version, title, canonical, usable, digest)
+
+
+def _defines(resources: Iterable[Json]) -> bool:
+    """Tell a package of profiles from one of value sets and code systems alone."""
+    return any(one["resourceType"] == "StructureDefinition" for one in resources)
 
 
 def _is_usable(resource: Json, package: str) -> bool:
@@ -137,9 +144,16 @@ def _is_usable(resource: Json, package: str) -> bool:
     return judging.usable(resource)
 
 
+#: What makes a value set or code system unreadable; invariants are its publisher's concern.
+_UNREADABLE = frozenset({"structure", "required", "value", "code-invalid"})
+
+
 def _check(resource: Json) -> None:
-    """PackageError where a profile or extension could not be judged by."""
-    found = judging.problems(resource) if resource["resourceType"] == "StructureDefinition" else []
+    """PackageError where a profile or extension could not be judged by, or codes could not be read."""
+    if resource["resourceType"] == "StructureDefinition":
+        found = judging.problems(resource)
+    else:
+        found = [f"{one.expression}: {one.diagnostics}" for one in validate(resource) if one.code in _UNREADABLE][:5]
     if found:
         raise PackageError(f"{resource['url'][:300]} cannot be used: {'; '.join(found)}")
 

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from hie.fhir.terminology.terminology import Known, Source, Terminology
+from hie.fhir.terminology.terminology import Known, Source, Terminology, split_canonical
 
 from .checking import InValueSet
-from .library import Definition, Library
+from .library import STORED, Definition, Library
 
 Json = dict[str, Any]
+
+
+class InstalledTerminology:
+    """What packages define, behind what is stored: as the specification's own, it is open to everybody."""
+
+    def __init__(self, stored: Source, library: Callable[[], Library]) -> None:
+        self._stored, self._library = stored, library
+
+    def find(self, type_name: str, url: str, version: str | None) -> Known | None:
+        """Return the resource with this canonical URL."""
+        return self._stored.find(type_name, url, version) or _installed(self._library(), type_name, url, version)
+
+    def read(self, type_name: str, id_: str) -> Json:
+        """Return the stored resource with this id."""
+        return self._stored.read(type_name, id_)
+
+    def of_all_codes(self, url: str, version: str | None) -> Known | None:
+        """Return the code system that names this value set as that of all its codes."""
+        return self._stored.of_all_codes(url, version) or _of_all_codes(self._library(), url, version)
+
+    def supplements(self, url: str) -> list[Known]:
+        """Return the supplements of a code system."""
+        return [*self._stored.supplements(url), *_supplements(self._library(), url)]
+
+    def concept_maps(self, criteria: Mapping[str, str]) -> list[Json]:
+        """Return the stored concept maps that match search criteria."""
+        return self._stored.concept_maps(criteria)
 
 
 class PackagedTerminology:
@@ -21,9 +48,9 @@ class PackagedTerminology:
 
     def find(self, type_name: str, url: str, version: str | None) -> Known | None:
         """Return the resource with this canonical URL."""
-        found = self._library.terminology(type_name, url, version, self._package)
+        found = _installed(self._library, type_name, url, version, self._package)
         if found is not None:
-            return Known(found[1], found[0])
+            return found
         return None if self._stored is None else self._stored.find(type_name, url, version)
 
     def read(self, type_name: str, id_: str) -> Json:
@@ -33,12 +60,15 @@ class PackagedTerminology:
         return self._stored.read(type_name, id_)
 
     def of_all_codes(self, url: str, version: str | None) -> Known | None:
-        """Return the stored code system that names this value set as that of all its codes."""
+        """Return the code system that names this value set as that of all its codes."""
+        found = _of_all_codes(self._library, url, version)
+        if found is not None:
+            return found
         return None if self._stored is None else self._stored.of_all_codes(url, version)
 
     def supplements(self, url: str) -> list[Known]:
-        """Return the stored supplements of a code system."""
-        return [] if self._stored is None else self._stored.supplements(url)
+        """Return the supplements of a code system."""
+        return [*_supplements(self._library, url), *([] if self._stored is None else self._stored.supplements(url))]
 
     def concept_maps(self, criteria: Mapping[str, str]) -> list[Json]:
         """Return the stored concept maps that match search criteria."""
@@ -55,3 +85,32 @@ def asked_by(library: Library, stored: Source | None = None) -> Callable[[Defini
         return kept[definition.package].in_value_set
 
     return of
+
+
+def _installed(
+    library: Library, type_name: str, url: str, version: str | None, asking: str = STORED
+) -> Known | None:
+    found = library.terminology(type_name, url, version, asking)
+    return None if found is None else Known(found[1], found[0])
+
+
+def _of_all_codes(library: Library, url: str, version: str | None) -> Known | None:
+    """https://hl7.org/fhir/R4/codesystem-definitions.html#CodeSystem.valueSet"""
+    named = url if version is None else f"{url}|{version}"
+    ones = (one for one in _systems(library) if one.resource.get("content") != "supplement")
+    return next((one for one in ones if named in _names(str(one.resource.get("valueSet", "")))), None)
+
+
+def _supplements(library: Library, url: str) -> Iterator[Known]:
+    for one in _systems(library):
+        of = split_canonical(str(one.resource.get("supplements", "")))[0]
+        if one.resource.get("content") == "supplement" and of == url:
+            yield one
+
+
+def _systems(library: Library) -> Iterator[Known]:
+    return (Known(resource, name) for name, resource in library.code_systems())
+
+
+def _names(canonical: str) -> tuple[str, str]:
+    return canonical, split_canonical(canonical)[0]

@@ -1,10 +1,12 @@
 """The TerminologyCapabilities: https://hl7.org/fhir/R4/terminologycapabilities.html
 
-It is public, so it names the code systems of the specification; what is stored only a token may know.
+It is public, so it names the code systems of the specification and of installed packages; what is stored only a token
+may know.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from hie.fhir import facts
@@ -16,8 +18,10 @@ from hie.fhir.terminology.grammars import GRAMMARS
 _REFUSED = frozenset({"date"})
 
 
-def terminology_capabilities(*, base_url: str, version: str, at: int) -> dict[str, Any]:
-    """Build the statement of this server at `base_url`."""
+def terminology_capabilities(
+    *, base_url: str, version: str, at: int, installed: Iterable[tuple[str, str | None]] = ()
+) -> dict[str, Any]:
+    """Build the statement of this server at `base_url`; `installed`: URL and version of code systems of packages."""
     rows = facts.OPERATIONS["expand@ValueSet"]["parameter"]
     return {
         "resourceType": "TerminologyCapabilities",
@@ -28,13 +32,13 @@ def terminology_capabilities(*, base_url: str, version: str, at: int) -> dict[st
         "title": "Terminology of the FHIR R4 health information exchange",
         "status": "active",
         "date": instant(at),
-        "description": "CodeSystem, ValueSet and ConceptMap resources that are stored, and those of FHIR R4. Stored "
-                       "code systems are not listed here: they are found by a search.",
+        "description": "CodeSystem, ValueSet and ConceptMap resources that are stored, those of installed packages, "
+                       "and those of FHIR R4. Stored code systems are not listed here: they are found by a search.",
         "kind": "instance",
         "software": {"name": "hie", "version": version},
         "implementation": {"description": "FHIR R4 health information exchange", "url": base_url},
         "lockedDate": False,
-        "codeSystem": [*_shipped(), *({"uri": url} for url in GRAMMARS)],
+        "codeSystem": [*_listed(installed), *({"uri": url} for url in GRAMMARS)],
         "expansion": {
             "hierarchical": True,
             "paging": True,
@@ -49,13 +53,21 @@ def terminology_capabilities(*, base_url: str, version: str, at: int) -> dict[st
     }  # fmt: skip
 
 
-def _shipped() -> list[dict[str, Any]]:
-    """List the code systems of the specification that have codes here."""
-    found = []
+def _listed(installed: Iterable[tuple[str, str | None]]) -> Iterable[dict[str, Any]]:
+    """List the code systems that have codes here; of several versions the first is meant where none is named."""
+    versions: dict[str, list[str | None]] = {}
+    for url, version in (*installed, *_shipped()):
+        known = versions.setdefault(url, [])
+        if version not in known:
+            known.append(version)
+    for url, known in versions.items():
+        named = [one for one in known if one is not None]
+        rows = [{"code": one, "isDefault": one == known[0]} for one in named] if named else [{"isDefault": True}]
+        yield {"uri": url, "version": rows, "subsumption": True}
+
+
+def _shipped() -> Iterable[tuple[str, str | None]]:
+    """Name the code systems of the specification that have codes here."""
     for url, entry in shipped.index("CodeSystem").items():
         if entry.facts["content"] not in ("not-present", "supplement"):
-            row: dict[str, Any] = {"isDefault": True}
-            if entry.version is not None:
-                row = {"code": entry.version, "isDefault": True}
-            found.append({"uri": url, "version": [row], "subsumption": True})
-    return found
+            yield url, entry.version

@@ -132,7 +132,7 @@ class Terminology:
         """Return a code system whose codes are here; NotFound, or the error that says what is not here."""
         try:
             system = self._code_system(url, version, supplemented, ())
-        except _UnknownSystem as error:
+        except _Unknown as error:
             raise NotFound(error.diagnostics, expression="system") from None
         return self.with_codes(system)
 
@@ -177,7 +177,7 @@ class Terminology:
         if canonical.startswith("#"):
             resource = _contained(owner.resource, canonical, "ValueSet")
         else:
-            resource = self.value_set_resource(canonical)
+            resource = self._named_by_another(canonical)
         if split_canonical(canonical)[0] in owner.within:
             raise Unprocessable(f"The value sets include one another: {' > '.join((*owner.within, canonical))[:800]}.",
                                 expression="ValueSet.compose.include.valueSet")
@@ -185,6 +185,13 @@ class Terminology:
             raise TooCostly(f"Value sets include one another over more than {MOST_DEEP} steps.")
         self.spend(1000)
         return ValueSet(resource, self, owner.within)
+
+    def _named_by_another(self, canonical: str) -> Json:
+        """Return a value set that another one includes; that it is not here is no 404 of the one asked for."""
+        try:
+            return self.value_set_resource(canonical)
+        except NotFound as error:
+            raise _Unknown(error.diagnostics, expression="ValueSet.compose.include.valueSet") from None
 
     def code_system_of(self, resource: Json, url: str, version: str | None, supplements: list[str]) -> CodeSystem:
         """Return the code system that an include of a value set names."""
@@ -203,7 +210,7 @@ class Terminology:
             return Unprocessable(f"The codes of {url} are a grammar: they can be checked, not listed or looked up.",
                                  expression="system")
         if self.find("CodeSystem", url) is None:
-            return _UnknownSystem(self._unknown("CodeSystem", url, None) + " Load the CodeSystem with its "
+            return _Unknown(self._unknown("CodeSystem", url, None) + " Load the CodeSystem with its "
                                   "concepts, or a ValueSet that lists the codes.", expression="system")
         return _ContentAbsent(f"CodeSystem {url} is known here without its content: codes of it cannot be listed, "
                               "looked up or filtered. Load a CodeSystem resource with its concepts.",
@@ -216,7 +223,7 @@ class Terminology:
     ) -> CodeSystem:
         known = self.find("CodeSystem", url, version)
         if known is None:
-            raise self.absent(url) if version is None else _UnknownSystem(
+            raise self.absent(url) if version is None else _Unknown(
                 self._unknown("CodeSystem", url, version), expression="version")
         added = [self._supplement(one, url) for one in supplements]
         if supplemented:
@@ -229,7 +236,7 @@ class Terminology:
     def _supplement(self, canonical: str, url: str) -> Known:
         known = self.find("CodeSystem", *split_canonical(canonical))
         if known is None:
-            raise _UnknownSystem(f"The supplement {canonical} is not known here.", expression="ValueSet.extension")
+            raise _Unknown(f"The supplement {canonical} is not known here.", expression="ValueSet.extension")
         if split_canonical(known.resource.get("supplements", ""))[0] != url:
             return known._replace(resource={})  # it is for another code system of the value set
         return known
@@ -256,7 +263,7 @@ class Terminology:
         return f"{type_name} {url[:200]} is not known here in version {version[:80]}.{has}"
 
 
-class _UnknownSystem(Unprocessable):
+class _Unknown(Unprocessable):
     code = "not-found"
 
 

@@ -15,7 +15,8 @@ NAMED = profile("named", "Patient", element("Patient.name", min=1, definition="l
 
 
 def test_profiles_value_sets_and_code_systems_are_kept_without_their_words() -> None:
-    value_set = {"resourceType": "ValueSet", "url": "urn:v", "text": {"div": "x"}, "compose": {}}
+    value_set = {"resourceType": "ValueSet", "url": "urn:v", "status": "active", "text": {"div": "x"},
+                 "compose": {"include": [{"system": "urn:s"}]}}
     found = read(tarball(NAMED, value_set, {"resourceType": "Patient"}, {"resourceType": "ValueSet"}))
     assert (found.key, found.title, len(found.digest)) == ("example.profiles#1.0.0", "Example", 64)
     assert [one["url"] for one in found.resources] == [BASE + "named", "urn:v"]
@@ -53,6 +54,8 @@ def test_links_and_devices_are_not_followed() -> None:
         (tarball(NAMED, package=manifest(version="")), "version"),
         (tarball(NAMED, package=manifest(fhirVersions=["5.0.0"])), "for FHIR 5.0.0"),
         (tarball({**NAMED, "snapshot": {}}), "no profile or extension"),
+        (tarball({"resourceType": "CodeSystem", "url": "urn:c", "status": "active", "content": "complete",
+                  "concept": [{"code": 5}]}), r"urn:c cannot be used: .*concept\[0\].code: A code is a JSON string"),
         (tarball({**NAMED, "snapshot": {"element": [{"path": "Patient"}]}}), r"named cannot be used: .* has no id"),
         (tarball({**NAMED, "derivation": "specialization"}), "no profile or extension"),
     ],
