@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hie.errors import FhirError, NotFound, NotSupported, TooCostly, Unprocessable
+from hie.errors import FhirError, NotSupported, TooCostly, Unprocessable
 from hie.fhir import facts, generate_facts, generate_terminology
 from hie.fhir.terminology import Terminology, in_value_set, shipped
 from hie.fhir.terminology.code_system import CodeSystem
@@ -207,7 +207,7 @@ def test_a_contained_code_system_is_meant_by_its_id() -> None:
     (value_set({"valueSet": ["http://example.org/2"]}),
      (value_set({"valueSet": ["http://example.org/vs"]}, url="http://example.org/2"),), Unprocessable,
      "include one another: "),
-    (value_set({"valueSet": ["http://example.org/none"]}), (), NotFound, "http://example.org/none is not known"),
+    (value_set({"valueSet": ["http://example.org/none"]}), (), Unprocessable, "http://example.org/none is not known"),
     (value_set({"system": "http://snomed.info/sct"}), (), Unprocessable, "known here without its content"),
     (value_set({"system": "http://www.whocc.no/atc"}), (), Unprocessable, "http://www.whocc.no/atc is not known"),
     (value_set({"system": SYSTEM, "version": "7"}), (), Unprocessable, "in version 7. Known is 2"),
