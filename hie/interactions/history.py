@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from hie.context import Context
 from hie.errors import InvalidSearch, NotSupported
-from hie.fhir import bundle, json_format, summary
+from hie.fhir import bundle, json_format, references, summary
 from hie.fhir.bundle import response_status
 from hie.fhir.conditions import etag
 from hie.fhir.datatypes import InvalidDate, parse_date
@@ -19,9 +19,12 @@ from hie.fhir.summary import Selection
 from hie.store.models import CREATED, DELETED, PATCHED, REVIVED, UPDATED
 from hie.store.versions import StoredVersion
 
-_KNOWN = frozenset({"_since", "_at", "_count", CURSOR, "_format", "_pretty", "_summary", "_elements"})
-_NOT_YET = frozenset({"_list", "_sort"})
-
+_KNOWN = frozenset({"_since", "_at", "_list", "_count", CURSOR, "_format", "_pretty", "_summary", "_elements"})
+_NAMED = "_since, _at, _list and _count"
+#: How a period that _at means is bounded by a date with a prefix: from its beginning or end, to its beginning or end.
+_FROM, _UNTIL = {"ge": 0, "gt": 1, "sa": 1}, {"lt": 0, "eb": 0, "le": 1}
+_PREFIXES = frozenset({"eq", "ne", "ap", *_FROM, *_UNTIL})
+_OPEN = -1 << 62, 1 << 62
 
 #: What made a version, and what it was answered with; the first version of all is 201.
 _ANSWERED = {
@@ -36,7 +39,7 @@ def history(request: FhirRequest, ctx: Context) -> FhirResponse:
     selection = summary.parse(request.parameters)
     count = 0 if selection is not None and selection.counts_only else page_size(request, ctx.settings)
     page = ctx.store.history(request.type, request.id, since=_since(request), count=count,
-                             cursor=request.once(CURSOR), during=_during(request))
+                             cursor=request.once(CURSOR), during=_during(request), listed=_listed(request))
     links = [("self", _url(request, ctx, request.once(CURSOR)))]
     around = (("first", page.first), ("previous", page.previous), ("next", page.next), ("last", page.last))
     for relation, cursor in around:
@@ -71,23 +74,59 @@ def _since(request: FhirRequest) -> int | None:
 
 
 def _during(request: FhirRequest) -> tuple[int, int] | None:
-    """Read _at: of versions that were current in the period that the date and time means."""
-    text = request.once("_at")
-    if text is None:
+    """Read _at: of versions that were current in the period that the date and time means.
+
+    Prefixes are those of searches; two bounds (`_at=ge2024&_at=lt2025`) are one period.
+    """
+    texts = dict.fromkeys(value for name, value in request.parameters if name == "_at")
+    if not texts:
         return None
+    bounds = [_bounds(text.replace(" ", "+")) for text in texts]
+    low, high = max(low for low, _ in bounds), min(high for _, high in bounds)
+    if len(bounds) > 1 and (len(bounds) > 2 or not any(one[1] == _OPEN[1] for one in bounds)
+                            or not any(one[0] == _OPEN[0] for one in bounds)):
+        raise InvalidSearch("_at is given twice; two of it are the beginning and the end of a period, as in "
+                            "_at=ge2024&_at=lt2025.", expression="_at")
+    if low >= high:
+        raise InvalidSearch("_at: the period ends before it begins.", expression="_at")
+    return low, high
+
+
+def _bounds(text: str) -> tuple[int, int]:
+    prefix = text[:2] if text[:2] in _PREFIXES else ""
     try:
-        low, high, _ = parse_date(text.replace(" ", "+"))
+        ends = parse_date(text.removeprefix(prefix))[:2]
     except InvalidDate as error:
         raise InvalidSearch(f"_at: {error}", expression="_at") from None
-    return low, high
+    if prefix in _FROM:
+        return ends[_FROM[prefix]], _OPEN[1]
+    if prefix in _UNTIL:
+        return _OPEN[0], ends[_UNTIL[prefix]]
+    if prefix not in ("", "eq"):
+        raise InvalidSearch(f"_at={text[:80]}: its prefixes are eq, {', '.join((*_FROM, *_UNTIL))}.", expression="_at")
+    return ends
+
+
+def _listed(request: FhirRequest) -> str | None:
+    """Read _list: of versions that a List names, all versions of what it names without one."""
+    text = request.once("_list")
+    if text is None:
+        return None
+    if text.startswith("$"):
+        raise NotSupported(f"_list={text[:80]}: functional lists are not supported; name a List by its id.",
+                           expression="_list")
+    if references.parse(f"List/{text}") != ("relative", "List", text, None, None):
+        raise InvalidSearch(f"_list is {text[:80]!r}; a List is named by its id alone, as in _list=42.",
+                            expression="_list")
+    return text
 
 
 def _refuse_others(request: FhirRequest) -> None:
     for name, _ in request.parameters:
-        if name in _NOT_YET:
-            raise NotSupported(f"{name} is not supported for history; _since, _at and _count are.", expression=name)
+        if name == "_sort":
+            raise NotSupported(f"_sort is not supported for history; {_NAMED} are.", expression=name)
         if name not in _KNOWN and request.preferences.handling != "lenient":
-            raise InvalidSearch(f"History has no parameter {name[:80]!r}; it has _since, _at and _count.",
+            raise InvalidSearch(f"History has no parameter {name[:80]!r}; it has {_NAMED}.",
                                 expression=name[:80])
 
 

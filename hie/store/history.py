@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, literal_column, not_, 
 from hie.errors import Expired, Forbidden, InvalidSearch
 from hie.fhir.paging import LINK_HOURS, UNTIL
 from hie.store.crypto import SealBroken
+from hie.store.listed import items
 from hie.store.models import ERASED, FOREVER, resource, resource_history
 from hie.store.search import grants, seen
 from hie.store.search.cursors import last_page_size
@@ -66,9 +67,9 @@ class _Position:
 
 def history_page(
     store: ResourceStore, type_name: str | None, id_: str | None, *, since: int | None, count: int, cursor: str | None,
-    during: tuple[int, int] | None = None,
+    during: tuple[int, int] | None = None, listed: str | None = None,
 ) -> HistoryPage:
-    """Return one page of versions and the number of all of them."""
+    """Return one page of versions and the number of all of them; `listed`: the List that names them."""
     position = _open_cursor(store, cursor)
 
     def page(inside: ResourceStore) -> HistoryPage:
@@ -76,6 +77,9 @@ def history_page(
         if behind is None and inside.at is not None and inside.seen is not None:  # within a transaction
             behind = _Position(FOREVER, "", "", 0, FOREVER, inside.at, inside.seen)
         arms = [_arm(inside, table, type_name, id_, since, during, behind) for table in (resource, resource_history)]
+        if listed is not None:  # further pages ask what it named when the first was read
+            named = items(inside if position is None else inside.as_of(position.at), listed)
+            arms = [arm.where(named.where(arm.selected_columns)) for arm in arms]
         return _read(inside, arms, count, cursor, behind)
 
     return page(store) if position is not None else one_state(store, page)

@@ -197,11 +197,16 @@ class ResourceStore:
         count: int = 20,
         cursor: str | None = None,
         during: tuple[int, int] | None = None,
+        listed: str | None = None,
     ) -> HistoryPage:
-        """Return versions, newest first; `during`: those current in that time. NotFound where an instance never was."""
+        """Return versions, newest first; NotFound where an instance never was.
+
+        `during`: those current in that time; `listed`: those that the List of this id names.
+        """
         if type is not None and id is not None:
             self._permitted_row(type, id)
-        return history_page(self, type, id, since=since, count=count, cursor=cursor, during=during)
+        return history_page(self, type, id, since=since, count=count, cursor=cursor, during=during,
+                            listed=listed)
 
     def search(self, query: SearchQuery) -> SearchPage:
         """Return one page of a search."""

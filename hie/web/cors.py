@@ -14,12 +14,12 @@ from hie.web.reply import Headers
 
 _TAKEN = (
     "Accept, Authorization, Content-Encoding, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, "
-    "If-Unmodified-Since, Prefer, X-Cascade, X-Request-Id, X-Security-Context"
+    "If-Unmodified-Since, Prefer, X-Cascade, X-Correlation-Id, X-Request-Id, X-Security-Context"
 )
 #: What a page may read besides the body.
 EXPOSED = (
     "Accept-Patch, Allow, Content-Location, ETag, Expires, Last-Modified, Location, Retry-After, WWW-Authenticate, "
-    "X-Progress, X-Request-Id"
+    "X-Correlation-Id, X-Progress, X-Request-Id"
 )
 #: How long a browser remembers what a preflight said.
 _MAX_AGE = "3600"

@@ -1,6 +1,6 @@
 """One HTTP request on its way: its id, its principal, its audit record, its line in the log.
 
-https://hl7.org/fhir/R4/http.html#custom (X-Request-Id)
+https://hl7.org/fhir/R4/http.html#custom (X-Request-Id, X-Correlation-Id)
 """
 
 from __future__ import annotations
@@ -68,7 +68,12 @@ class Exchange:
 
     def headers(self) -> Headers:
         """Return what every answer carries."""
-        return [("X-Request-Id", self.request_id), ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")]
+        found = [("X-Request-Id", self.request_id), ("X-Content-Type-Options", "nosniff"),
+                 ("Cache-Control", "no-store")]
+        correlation = self.environ.get("HTTP_X_CORRELATION_ID")
+        if correlation is not None and _REQUEST_ID.fullmatch(correlation) is not None:
+            found.append(("X-Correlation-Id", correlation))
+        return found
 
     def finish(self, status: int) -> Reply | None:
         """Commit the audit record before the answer leaves; what cannot be recorded is not answered (D7b).

@@ -130,7 +130,11 @@ def test_the_history_of_what_never_was_is_not_found(fhir):
 @pytest.mark.parametrize(
     ("query", "code", "expression"),
     [("_since=yesterday", "invalid", "_since"), ("_count=-1", "invalid", "_count"), ("_count=x", "invalid", "_count"),
-     ("_at=yesterday", "invalid", "_at"), ("_list=1", "not-supported", "_list"),
+     ("_at=yesterday", "invalid", "_at"), ("_list=none", "not-found", "_list"),
+     ("_list=$current-problems", "not-supported", "_list"), ("_list=List/1", "invalid", "_list"),
+     ("_list=1&_list=2", "invalid", "_list"), ("_sort=_lastUpdated", "not-supported", "_sort"),
+     ("_at=ap2020", "invalid", "_at"), ("_at=ge2020&_at=gt2021", "invalid", "_at"),
+     ("_at=ge2021&_at=lt2020", "invalid", "_at"), ("_at=ge2020&_at=lt2021&_at=lt2022", "invalid", "_at"),
      ("name=x", "invalid", "name"), ("_cursor=x", "invalid", None),
      ("_since=2020&_since=2021", "invalid", "_since"), ("_at=2020&_at=2021&_count=1", "invalid", "_at"),
      ("_count=1&_count=2", "invalid", "_count"), ("_cursor=x&_cursor=y", "invalid", "_cursor"),
@@ -206,12 +210,51 @@ def test_at_gives_the_versions_that_were_current_in_a_period(fhir, clock):
     assert vids(f"{here}/_history?_at={changed['meta']['lastUpdated']}") == ['W/"3"']
     assert vids(f"{here}/_history?_at={day}03:30:00Z") == ['W/"4"'], "the deletion was the state of then"
     assert vids(f"{here}/_history?_at=2025") == []
+    assert vids(f"{here}/_history?_at=gt{day}02:00Z") == ['W/"4"', 'W/"3"']
+    assert vids(f"{here}/_history?_at=lt{day}01:00Z") == vids(f"{here}/_history?_at=eb{day}01:00Z") == ['W/"1"']
+    assert vids(f"{here}/_history?_at=le{day}01:00Z") == ['W/"2"', 'W/"1"']
+    assert vids(f"{here}/_history?_at=ge{day}01:01Z&_at=lt{day}01:59Z") == ['W/"2"']
+    assert vids(f"{here}/_history?_at=sa{day}03:00Z") == ['W/"4"']
     assert vids(f"{here}/_history?_at=2026-01-01") == ['W/"4"', 'W/"3"', 'W/"2"', 'W/"1"']
     assert vids(f"Patient/_history?_at={day}01:45:00Z") == ['W/"1"', 'W/"2"']
     assert vids(f"_history?_at={day}02:30:00Z&_since={day}02:00:00Z") == ['W/"3"']
     first_page = fhir.get("Patient/_history?_at=2026-01-01&_count=2")
     assert "_at=2026-01-01" in first_page.link("next")
     assert len(fhir.get(first_page.link("next")).entries()) == 2
+
+
+def test_list_gives_the_versions_that_a_list_names(fhir, client, clock):
+    """https://hl7.org/fhir/R4/http.html#history: of what it names without a version, all versions"""
+    one, two, three = (fhir.create(patient(name))["id"] for name in ("A", "B", "C"))
+    for id_ in (one, two, three):
+        fhir.put(f"Patient/{id_}", patient("D", id=id_))
+    seen = fhir.create(observation())["id"]
+    items = [f"Patient/{one}/_history/1", f"Patient/{two}", f"Observation/{seen}"]
+    listed = {"resourceType": "List", "id": "l", "status": "current", "mode": "working",
+              "entry": [*({"item": {"reference": item}} for item in items), {"item": {"display": "x"}}]}
+    fhir.put("List/l", listed)
+
+    def rows(answer):
+        return [(row["fullUrl"].rpartition("/")[2], row["response"]["etag"]) for row in answer.entries()]
+
+    named = {(one, 'W/"1"'), (two, 'W/"1"'), (two, 'W/"2"')}
+    assert set(rows(fhir.get("_history?_list=l"))) == {*named, (seen, 'W/"1"')}
+    assert set(rows(fhir.get("Patient/_history?_list=l"))) == named
+    assert rows(fhir.get(f"Patient/{one}/_history?_list=l")) == [(one, 'W/"1"')]
+    assert rows(fhir.get(f"Patient/{three}/_history?_list=l")) == []
+    first = fhir.get("Patient/_history?_list=l&_count=2")
+    assert (first.json["total"], len(first.entries())) == (3, 2)
+    clock.forward(1)
+    fhir.put("List/l", {**listed, "entry": listed["entry"][:1]})
+    second = fhir.get(first.link("next"))
+    assert set(rows(first)) | set(rows(second)) == named, "further pages ask what it named when the first was read"
+    assert rows(fhir.get("Patient/_history?_list=l")) == [(one, 'W/"1"')]
+    client("system/Patient.rs").get("Patient/_history?_list=l").refused(403, "forbidden")
+    hidden = client("system/Patient.rs", "system/List.r?_id=x").get("Patient/_history?_list=l")
+    hidden.refused(400, "not-found", "_list")
+    client("system/Observation.rs", "system/List.r").get("Patient/_history?_list=l").refused(403, "forbidden")
+    fhir.delete("List/l")
+    fhir.get("Patient/_history?_list=l").refused(400, "not-found", "_list")
 
 
 # ---- what the answer of then said ------------------------------------------------------------------------------------

@@ -92,6 +92,8 @@ def test_an_upload_that_breaks_off_writes_nothing(fhir):
 
 def test_the_request_id_is_taken_from_the_client_where_it_is_sane(fhir):
     assert fhir.get("metadata", X_Request_Id="abc-123").headers["X-Request-Id"] == "abc-123"
+    assert fhir.get("metadata", X_Correlation_Id="visit-7").headers["X-Correlation-Id"] == "visit-7"
+    assert "X-Correlation-Id" not in fhir.get("metadata", X_Correlation_Id='"><script>').headers
     made = fhir.get("metadata", X_Request_Id='"><script>').headers["X-Request-Id"]
     assert len(made) == 32
 
