@@ -18,8 +18,13 @@ from hie.settings import Settings
 from hie.store.audit import AuditEntry
 from hie.store.resources import ResourceStore
 from hie.store.store import Store
+from tests import memory
 
 DATABASES = ("sqlite", "postgresql")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    memory.use(config)
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +68,7 @@ class Postgres:
     def create(self, template: str | None = None) -> str:
         """Make a database and return its name."""
         name = f"hie_{next(self._numbers)}"
-        self._connection.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'} STRATEGY wal_log")
+        self._connection.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'} STRATEGY file_copy")
         return name
 
     def drop(self, name: str) -> None:
