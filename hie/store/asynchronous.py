@@ -134,8 +134,9 @@ class KeepingStore(ResourceStore):
     asked: Asked | None = None
     content: Callable[[FhirResponse], bytes] | None = None
 
-    def _fill_entry(self, unit: UnitOfWork, result: object) -> None:
-        ResourceStore._fill_entry(self, unit, result)  # super() does not know a dataclass with slots
+    def note(self, unit: UnitOfWork, result: object) -> None:
+        """Let the audit record tell what was done, and keep the answer."""
+        ResourceStore.note(self, unit, result)  # super() does not know a dataclass with slots
         if self.asked is not None and self.content is not None and isinstance(result, FhirResponse):
             refuse_revoked(unit.writing(), self.asked)
             sealed = _sealed(self, self.asked, self.content(result))

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from hie.errors import BrokenReference, Conflict, Forbidden, Gone, NotFound, PreconditionFailed, Referenced
+from hie.errors import Conflict, Forbidden, Gone, NotFound, PreconditionFailed
 from hie.fhir import json_format
 from hie.fhir.http import FhirResponse
 from hie.fhir.scopes import Grant
 from hie.fhir.search_parameters import extract
-from hie.store import erasure, index_runs, jobs, looking, referring, rows, waiting
+from hie.store import erasure, index_runs, jobs, looking, rows, transacting
 from hie.store.audit import AuditEntry
-from hie.store.database import WRITE_ATTEMPTS, Database, contended, retry_pause, retryable
+from hie.store.database import Database
 from hie.store.history import HistoryPage, history_page
 from hie.store.ids import new_id
 from hie.store.models import CREATED, DELETED, ERASED, REVIVED, UPDATED, resource, resource_history
@@ -233,74 +233,14 @@ class ResourceStore:
             raise RuntimeError("The past is read, not written.")
         if self.unit is not None:
             return work(self)
-        for attempt in range(WRITE_ATTEMPTS):
-            unit = UnitOfWork(self.database, self.keys, self.clock, self.base_url, reads_ahead=attempt == 0)
-            unit.is_admin = self.grant.admin
-            try:
-                result = work(self._within(unit))
-                if unit.new_references:
-                    referring.judge(self, unit)
-                unit.remember()
-                if self.database.dialect == "postgresql" and self._commit_one(unit, result):
-                    return result
-                self._finish(unit)
-                if unit.looked and attempt < looking.MOST_TIMES:
-                    looking.see_that_none_came(self._within(unit), unit)
-                self._fill_entry(unit, result)
-                if is_last:
-                    waiting.let_go()
-                unit.commit(self.entry)
-                return result
-            except BaseException as error:
-                unit.rollback()
-                if not retryable(error):
-                    raise
-                if attempt == WRITE_ATTEMPTS - 1:
-                    raise contended() from error
-                self.keys.turns.met(error)
-                retry_pause(attempt)
-        raise AssertionError("unreachable")  # pragma: no cover
+        return transacting.run(self, work, is_last=is_last)
 
-    def _within(self, unit: UnitOfWork) -> ResourceStore:
+    def within(self, unit: UnitOfWork) -> ResourceStore:
+        """Return the store that reads and writes in an open transaction."""
         return ResourceStore(self.database, self.keys, self.grant, self.entry, self.clock, self.base_url, unit)
 
-    def _commit_one(self, unit: UnitOfWork, result: object) -> bool:
-        """Commit at once what is one resource; where that is not to be, the audit record is as it was."""
-        entry, done = self.entry, False
-        asked = entry.status, entry.type, entry.id, entry.patient, entry.touched
-        self._fill_entry(unit, result)
-        try:
-            done = unit.commit_one(entry)
-        finally:
-            if not done:
-                entry.status, entry.type, entry.id, entry.patient, entry.touched = asked
-        return done
-
-    def _finish(self, unit: UnitOfWork) -> None:
-        """Check what was written; who refers to the deleted is told only to whom may read that."""
-        try:
-            unit.finish()
-        except Referenced as error:
-            source = error.issues[0].source or ""
-            type_name, _, id_ = source.partition("/")
-            if self._within(unit).read_many([(type_name, id_)]):
-                raise
-            raise Referenced(error.diagnostics.replace(source, "a resource that the token may not read"),
-                             expression=error.issues[0].expression) from None
-        except BrokenReference as error:
-            raise self._without_versions(error, unit) from None
-
-    def _without_versions(self, error: BrokenReference, unit: UnitOfWork) -> BrokenReference:
-        """Return the error without the number of versions where the token may not read what has them."""
-        issue = error.issues[0]
-        place, slash, _ = (issue.target or "").partition("/_history/")
-        type_name, _, id_ = place.partition("/")
-        if not slash or self._within(unit).read_many([(type_name, id_)]):
-            return error
-        told = f"{issue.source} refers to {issue.target}, which is not known here."
-        return BrokenReference(told, issues=[replace(issue, diagnostics=told)])
-
-    def _fill_entry(self, unit: UnitOfWork, result: object) -> None:
+    def note(self, unit: UnitOfWork, result: object) -> None:
+        """Let the audit record tell what the transaction wrote and answers."""
         if isinstance(result, FhirResponse):
             self.entry.status = result.status
         touched = tuple(f"{type_name}/{id_}" for type_name, id_ in unit.touched)
@@ -506,7 +446,6 @@ class ResourceStore:
         unit = self._open_unit()
         unit.wrote = True
         return jobs.add(unit.writing(), self.keys, kind, payload, unit.now, run_after)
-
 
     def start_index_run(self, types: Sequence[str]) -> int:
         """Add a run that indexes all resources of some types (none named: of all types) anew; its number."""

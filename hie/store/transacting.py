@@ -1,0 +1,87 @@
+"""One request's transaction: done, judged, committed with its audit record, again after a neighbour's write (D7b)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from hie.errors import BrokenReference, Referenced
+from hie.store import looking, referring, waiting
+from hie.store.database import WRITE_ATTEMPTS, contended, retry_pause, retryable
+from hie.store.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from hie.store.resources import ResourceStore
+
+T = TypeVar("T")
+
+
+def run(store: ResourceStore, work: Callable[[ResourceStore], T], *, is_last: bool) -> T:
+    """Run `work` in one transaction and commit it; after a conflict with a neighbour it runs again."""
+    for attempt in range(WRITE_ATTEMPTS):
+        unit = UnitOfWork(store.database, store.keys, store.clock, store.base_url, reads_ahead=attempt == 0)
+        unit.is_admin = store.grant.admin
+        try:
+            result = work(store.within(unit))
+            if unit.new_references:
+                referring.judge(store, unit)
+            unit.remember()
+            if store.database.dialect == "postgresql" and _is_committed_at_once(store, unit, result):
+                return result
+            _finish(store, unit)
+            if unit.looked and attempt < looking.MOST_TIMES:
+                looking.see_that_none_came(store.within(unit), unit)
+            store.note(unit, result)
+            if is_last:
+                waiting.let_go()
+            unit.commit(store.entry)
+            return result
+        except BaseException as error:
+            unit.rollback()
+            if not retryable(error):
+                raise
+            if attempt == WRITE_ATTEMPTS - 1:
+                raise contended() from error
+            store.keys.turns.met(error)
+            retry_pause(attempt)
+    raise AssertionError("unreachable")  # pragma: no cover
+
+
+def _is_committed_at_once(store: ResourceStore, unit: UnitOfWork, result: object) -> bool:
+    """Commit at once what is one resource; where that is not to be, the audit record is as it was."""
+    entry, done = store.entry, False
+    asked = entry.status, entry.type, entry.id, entry.patient, entry.touched
+    store.note(unit, result)
+    try:
+        done = unit.commit_one(entry)
+    finally:
+        if not done:
+            entry.status, entry.type, entry.id, entry.patient, entry.touched = asked
+    return done
+
+
+def _finish(store: ResourceStore, unit: UnitOfWork) -> None:
+    """Check what was written; who refers to the deleted is told only to whom may read that."""
+    try:
+        unit.finish()
+    except Referenced as error:
+        source = error.issues[0].source or ""
+        type_name, _, id_ = source.partition("/")
+        if store.within(unit).read_many([(type_name, id_)]):
+            raise
+        raise Referenced(error.diagnostics.replace(source, "a resource that the token may not read"),
+                         expression=error.issues[0].expression) from None
+    except BrokenReference as error:
+        raise _without_versions(store, error, unit) from None
+
+
+def _without_versions(store: ResourceStore, error: BrokenReference, unit: UnitOfWork) -> BrokenReference:
+    """Return the error without the number of versions where the token may not read what has them."""
+    issue = error.issues[0]
+    place, slash, _ = (issue.target or "").partition("/_history/")
+    type_name, _, id_ = place.partition("/")
+    if not slash or store.within(unit).read_many([(type_name, id_)]):
+        return error
+    told = f"{issue.source} refers to {issue.target}, which is not known here."
+    return BrokenReference(told, issues=[replace(issue, diagnostics=told)])
