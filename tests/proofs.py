@@ -76,6 +76,8 @@ def _server(whole: Any, rest: Any) -> dict[str, str]:
         **{f"patchFormat:{one}": "`patchFormat`" for one in whole["patchFormat"]},
         **{f"security:{one['coding'][0]['code']}": "`rest.security.service`" for one in rest["security"]["service"]},
         "security:cors": "`rest.security.cors`",
+        **({"security:securityContext": "`rest.security.description`"}
+           if "securityContext" in rest["security"]["description"] else {}),
         **{f"documentation:{word}": "`rest.documentation`" for word in said},
     }
 

@@ -15,7 +15,7 @@ from hie.fhir.scopes import parse_grant
 from hie.settings import Settings
 from hie.store import administration
 from hie.store.audit import AuditEntry
-from hie.store.search.grants import checked_grant
+from hie.store.search.scope_conditions import checked_grant
 from hie.store.store import Store
 from hie.store.tenants import DEFAULT_TENANT
 

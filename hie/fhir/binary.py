@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from hie.errors import InvalidRequest, InvalidResource
+from hie.fhir import references
 
 #: RFC 2045 section 5.1: type/subtype and parameters
 _MEDIA_TYPE = re.compile(
@@ -32,6 +33,20 @@ def wrapped(body: bytes, content_type: str, security_context: str | None, id_: s
         resource["securityContext"] = {"reference": security_context}
     resource["data"] = base64.b64encode(body).decode("ascii")
     return resource
+
+
+def security_context(resource: dict[str, Any], base_url: str) -> str | None:
+    """Return Type/id of the resource of this server that is the proxy for who may read a Binary; None: there is none.
+
+    Empty where securityContext names nothing that is here: by an identifier alone, on another server, in itself. Of a
+    version the resource itself is meant. https://hl7.org/fhir/R4/binary.html#security-context
+    """
+    named = resource.get("securityContext")
+    if named is None:
+        return None
+    text = str(named.get("reference", ""))
+    found = references.parse(text.removeprefix(f"{base_url}/") if base_url else text)
+    return f"{found.type}/{found.id}" if found.kind == "relative" and "#" not in text else ""
 
 
 def opened(resource: dict[str, Any]) -> tuple[bytes, str]:

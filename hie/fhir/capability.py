@@ -94,7 +94,8 @@ def _security(cors: bool) -> dict[str, Any]:
         "service": [{"coding": [{"system": _SECURITY, "code": "OAuth", "display": "OAuth"}],
                      "text": "Bearer token (RFC 6750) with SMART v2 system scopes"}],
         "description": "Every request but metadata needs Authorization: Bearer TOKEN. Scopes such as system/*.cruds or "
-                       "system/Observation.rs?category=laboratory decide, inside every query, what the token can see. "
+                       "system/Observation.rs?category=laboratory decide, inside every query, what the token can see; "
+                       "of a Binary with a securityContext, the scopes for the resource that it names as well. "
                        "Tokens are handed out by the operator.",
     }  # fmt: skip
 

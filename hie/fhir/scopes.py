@@ -15,6 +15,9 @@ from hie.fhir.facts import RESOURCE_TYPES
 #: letter -> what it allows; letters stand in this order in a scope
 LETTERS = "cruds"
 ADMIN = "admin"
+#: The type of which a resource may name another that says who sees it: its securityContext.
+BINARY = "Binary"
+_READING, _MEETING = frozenset("rs"), frozenset("ruds")
 _SCOPE = re.compile(r"system/(?P<type>\*|[A-Za-z]+)\.(?P<letters>[a-z*]+)(?:\?(?P<query>.+))?", re.ASCII)
 _V1 = {"read": "rs", "write": "cud", "*": "cruds"}
 
@@ -54,12 +57,27 @@ class Grant:
         """Tell whether nothing is hidden: a scope beyond creating covers every resource of every type."""
         return any(scope.type == "*" and not scope.query and scope.letters - {"c"} for scope in self.scopes)
 
-    def conditions(self, type_name: str) -> tuple[tuple[tuple[str, str], ...], ...] | None:
-        """Return the searches of all scopes for a type, whatever they allow; None: one has no condition; empty: none.
+    def covers_all(self, type_name: str, letter: str) -> bool:
+        """Tell whether every resource of a type is covered, a Binary also by what its securityContext names."""
+        return self.queries(type_name, letter) is None and (type_name != BINARY or self.meets_all(letter))
 
-        What none of them covers is hidden from the token altogether.
+    def meets_all(self, letter: str) -> bool:
+        """Tell whether a scope covers every resource of every type, so that whatever a securityContext names is seen.
+
+        Who reads must be able to read that, who writes to meet it by any scope beyond creating.
         """
-        found = tuple(scope.query for scope in self.scopes if scope.type in ("*", type_name))
+        letters = meeting(letter)
+        return any(scope.type == "*" and not scope.query and scope.letters & letters for scope in self.scopes)
+
+    def conditions(
+        self, type_name: str, letters: frozenset[str] = frozenset(LETTERS)
+    ) -> tuple[tuple[tuple[str, str], ...], ...] | None:
+        """Return the searches of all scopes for a type with some letters; None: one has no condition; empty: none.
+
+        What none of them covers, whatever it allows, is hidden from the token altogether.
+        """
+        its = [scope for scope in self.scopes if scope.type in ("*", type_name)]
+        found = tuple(scope.query for scope in its if scope.letters & letters)
         return found if all(found) else None
 
     def only_creates(self, type_name: str) -> bool:
@@ -73,6 +91,11 @@ class Grant:
             if letter in scope.letters:
                 allowed |= RESOURCE_TYPES if scope.type == "*" else {scope.type}
         return frozenset(allowed)
+
+
+def meeting(letter: str) -> frozenset[str]:
+    """Return the letters of scopes by which what a securityContext names is met, to read a Binary or to write it."""
+    return _READING if letter in _READING else _MEETING
 
 
 def parse_scope(text: str) -> Scope:

@@ -49,7 +49,7 @@ def judge_media(stored: StoredVersion, media: dict[str, Any], ctx: Context) -> N
     held_by = media_image.binary_of(media, ctx.store.base_url)
     if patient is None or ("url" in media["content"] and "data" not in media["content"] and held_by is None):
         return  # somebody else's patient or image: nothing here that could be judged
-    if held_by is not None and ctx.store.grant.queries("Binary", "r") is not None:
+    if held_by is not None and not ctx.store.grant.covers_all("Binary", "r"):
         known = [("focus", f"Media/{stored.id}"), ("based-on", f"Binary/{held_by}"), ("patient", patient)]
         if conditions.match(as_server(ctx).store, "Task", known) and not _reads(held_by, ctx):
             return  # of this image that was asked already; who may not read it changes something else
@@ -102,8 +102,8 @@ def describe_dicom(stored: StoredVersion, resource: dict[str, Any], ctx: Context
         return None
     if header is None:
         return _reject(address, "The DICOM file holds a kind of image that is not read here.", inside)
-    named = media_image.patient_of({"subject": resource.get("securityContext", {})}, ctx.store.base_url)
-    named = named and named.removeprefix("Patient/")
+    type_name, _, named_id = (binary.security_context(resource, ctx.store.base_url) or "").partition("/")
+    named = named_id if type_name == "Patient" else None
     is_trusted = named is not None and dicom_patient.may_name(named, ctx)
     reads_all = ctx.store.grant.queries("Patient", "r") is None
     subject, reason = dicom_patient.find(header.patient, named, is_trusted, reads_all, inside)

@@ -207,7 +207,7 @@ def _system(store: ResourceStore, table: Any) -> ColumnElement[bool]:
     names = store.grant.types("s")
     if not names:
         raise Forbidden("The token has no scope to search any type: system/*.s is needed.")
-    free = sorted(name for name in names if store.grant.queries(name, "s") is None)
+    free = sorted(name for name in names if store.grant.covers_all(name, "s"))
     bound = sorted(names.difference(free))
     return or_(
         table.c.type.in_(free),

@@ -134,6 +134,7 @@ token = Table(
     sqlite_with_rowid=False,
 )
 
+#: What a Binary's securityContext names stands here as well (hie.store.search.security_context).
 date_index = Table(
     "date_index",
     metadata,

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, select
 
 from hie.errors import BrokenReference, OutcomeIssue
 from hie.fhir import references
+from hie.fhir.scopes import BINARY, LETTERS, Grant, meeting
 from hie.store.models import resource
 from hie.store.search.grants import of_any_scope
 
@@ -30,27 +31,44 @@ def judge(store: ResourceStore, unit: UnitOfWork) -> None:
 
     What the transaction writes itself may be referred to, and what the same resource referred to before.
     """
-    hidden: dict[str, list[str]] = {}
+    hidden: dict[tuple[str, frozenset[str]], list[str]] = {}
     for text, place in unit.new_references.items():
         found = references.parse(text)
         type_name, id_ = found.type, found.id
         if found.kind != "relative" or type_name is None or id_ is None or "#" in text:
             continue
-        conditions = store.grant.conditions(type_name)
         if (type_name, id_) in unit.touched:
             continue
-        if conditions:
-            hidden.setdefault(type_name, []).append(id_)
+        letters = _letters(store.grant, type_name, is_context=text in unit.new_contexts)
+        if _may_hide(store.grant, type_name, letters):
+            hidden.setdefault((type_name, letters), []).append(id_)
         elif found.version is not None and store.grant.only_creates(type_name):
             raise _unknown_version(place, text, f"{type_name}/{id_}")
-    for type_name, ids in hidden.items():
-        shown = _shown(store, unit, type_name, ids)
+    for (type_name, letters), ids in hidden.items():
+        shown = _shown(store, unit, type_name, letters, ids)
         unit.awaited.update((type_name, id_) for id_ in ids if id_ not in shown)
 
 
-def _shown(store: ResourceStore, unit: UnitOfWork, type_name: str, ids: Sequence[str]) -> set[str]:
-    """Return those that a scope of the token for their type covers, whatever it allows."""
-    statement = _IDS.where(of_any_scope(store, type_name))
+def _letters(grant: Grant, type_name: str, *, is_context: bool) -> frozenset[str]:
+    """Return the letters of scopes one of which must cover a target: any; of a securityContext, those that read.
+
+    Who has none that reads the type, as a device that only sends, may name what any covers, or, without any, all.
+    """
+    reading = meeting("r")
+    return reading if is_context and grant.conditions(type_name, reading) != () else frozenset(LETTERS)
+
+
+def _may_hide(grant: Grant, type_name: str, letters: frozenset[str]) -> bool:
+    """Tell whether something of a type is hidden; where there is no scope for it at all, that is left open."""
+    conditions = grant.conditions(type_name, letters)
+    return bool(conditions) or (conditions is None and type_name == BINARY and not grant.meets_all("u"))
+
+
+def _shown(
+    store: ResourceStore, unit: UnitOfWork, type_name: str, letters: frozenset[str], ids: Sequence[str]
+) -> set[str]:
+    """Return those that a scope of the token for their type covers."""
+    statement = _IDS.where(of_any_scope(store, type_name, letters))
     shown: set[str] = set()
     for start in range(0, len(ids), 500):
         parameters = {"tenant": store.tenant, "type": type_name, "ids": ids[start : start + 500]}

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from hie.errors import Conflict, Forbidden, Gone, NotFound, PreconditionFailed
 from hie.fhir import json_format
 from hie.fhir.http import FhirResponse
-from hie.fhir.scopes import Grant
+from hie.fhir.scopes import BINARY, Grant
 from hie.fhir.search_parameters import extract
 from hie.store import erasure, index_runs, jobs, looking, rows, transacting
 from hie.store.audit import AuditEntry
@@ -21,7 +21,7 @@ from hie.store.ids import new_id
 from hie.store.models import CREATED, DELETED, ERASED, REVIVED, UPDATED, resource, resource_history
 from hie.store.opening import open_versions, parsed
 from hie.store.prepared import Prepared
-from hie.store.search import conditions, engine, grants, instant
+from hie.store.search import conditions, engine, grants, instant, proxies, scope_conditions
 from hie.store.search.index import IndexRows, index_rows, moving_rows, place
 from hie.store.search.reading import Reading
 from hie.store.search.seen import TOLD, Seen
@@ -138,12 +138,12 @@ class ResourceStore:
         return self.open([row])[0]
 
     def _permitted_row(self, type_name: str, id_: str) -> Any:
-        restriction = grants.restriction(self, type_name, "r")
+        under = grants.read(self, type_name)
         parameters = {"tenant": self.tenant, "type": type_name, "id": id_}
-        if restriction is None:
+        if under is None:
             row = _READ_FREELY.first(self.connection(), parameters)
         else:
-            row = self.connection().execute(_READ.where(restriction), parameters).first()
+            row = under.statement.first(self.connection(), parameters | under.values)
         if row is None:
             raise NotFound(f"{type_name}/{id_} is not known here.", expression=type_name)
         return row
@@ -214,7 +214,7 @@ class ResourceStore:
 
     def counts(self) -> dict[str, int]:
         """Return the number of live resources of each type that the grant may search without restriction."""
-        allowed = {name for name in self.grant.types("s") if self.grant.queries(name, "s") is None}
+        allowed = {name for name in self.grant.types("s") if self.grant.covers_all(name, "s")}
         return {
             name: number
             for name, number in self.connection().execute(_COUNTS, {"tenant": self.tenant})
@@ -312,7 +312,7 @@ class ResourceStore:
         before_index = past_index = EMPTY_INDEX
         if before.content is not None:
             before_index, past_index = self._index_before(before)
-            self._permit(type, "u", before_index)  # before the version is told
+            self._permit_stored(type, "u", before_index)  # before the version is told
         check_version(type, id, if_match, row)
         if only_new and before.content is not None:
             raise PreconditionFailed(f"If-None-Match: * asks that {type}/{id} is not there, and it is at version "
@@ -333,7 +333,7 @@ class ResourceStore:
         """Return the current version; nobody else changes it until the transaction ends. NotFound, Gone, Forbidden."""
         unit = self._open_unit()
         row = unit.to_change(type, id)
-        if row is None or grants.restriction(self, type, "r") is not None:
+        if row is None or grants.clause(self, type, "r") is not None:
             version = self.read(type, id)
         else:
             version = _live(open_versions(unit.unflushed, self.keys, [row])[0])
@@ -350,7 +350,7 @@ class ResourceStore:
             return None
         before = open_versions(unit.unflushed, self.keys, [row])[0]
         before_index, past_index = self._index_before(before)
-        self._permit(type, "d", before_index)  # before the version is told
+        self._permit_stored(type, "d", before_index)  # before the version is told
         check_version(type, id, if_match, row)
         version = StoredVersion(type, id, row.vid + 1, DELETED, max(unit.now, row.updated + 1000), None)
         unit.write(version, None, EMPTY_INDEX, row, before_index, past_index)
@@ -364,8 +364,8 @@ class ResourceStore:
         if row is None:
             raise NotFound(f"{type}/{id} is not known here.", expression=type)
         if row.sealed is not None:
-            self._permit(type, "d", self._index(parsed(self.open([row])[0])))
-        elif self.grant.queries(type, "d") is not None:
+            self._permit_stored(type, "d", self._index(parsed(self.open([row])[0])))
+        elif not self.grant.covers_all(type, "d"):
             raise Forbidden(f"The token's scopes for {type}.d cannot be judged on a resource that was deleted.")
         if vid == row.vid:
             raise Conflict(f"Version {vid} of {type}/{id} is the current one; only superseded versions are erased.",
@@ -432,14 +432,23 @@ class ResourceStore:
             return
         if not queries:
             raise Forbidden(f"The token has no scope for this: system/{type_name}.{letter} is needed.")
-        if index is not None and not grants.matches(self, type_name, index, queries):
-            raise Forbidden(f"The token's scopes for {type_name}.{letter} do not cover this resource.")
+        if index is not None and not scope_conditions.matches(self.blind, type_name, index, queries):
+            raise _not_covered(type_name, letter)
+
+    def _permit_stored(self, type_name: str, letter: str, index: IndexRows) -> None:
+        """Permit that something is changed, or Forbidden; a Binary also by what its securityContext names."""
+        self._permit(type_name, letter, index)
+        if type_name == BINARY and not proxies.shows_context(self, letter, index):
+            raise _not_covered(type_name, letter)
 
     def _note_references(self, place: str, index: IndexRows, before: IndexRows) -> None:
         if index.refers and not self.grant.is_whole:
             new = self._open_unit().new_references
-            for text in index.refers - before.refers:
+            texts = index.refers - before.refers
+            for text in texts:
                 new.setdefault(text, place)
+            if place.startswith(f"{BINARY}/"):
+                self._open_unit().new_contexts.update(texts)
 
     def enqueue(self, kind: str, payload: dict[str, Any], *, run_after: int | None = None) -> int:
         """Add a job in this transaction; workers see it when the transaction is committed."""
@@ -462,6 +471,10 @@ class ResourceStore:
         unit.wrote = True
         index_runs.one(unit.writing(), self.keys, type, id, self.base_url)
         return True
+
+
+def _not_covered(type_name: str, letter: str) -> Forbidden:
+    return Forbidden(f"The token's scopes for {type_name}.{letter} do not cover this resource.")
 
 
 def _live(version: StoredVersion) -> StoredVersion:

@@ -90,6 +90,8 @@ class UnitOfWork:
     """What a reference may only lead to where this unit stores it: who asks may not see what is there already."""
     new_references: dict[str, str] = field(default_factory=dict)
     """What a token with conditions newly refers to, and what refers to it first (hie.store.referring)."""
+    new_contexts: set[str] = field(default_factory=set)
+    """Those of them that are securityContexts of Binaries."""
     watched: dict[str, dict[str, IndexRows]] = field(default_factory=dict)
     """Of some types what is written, by id: what conditional entries of a Bundle look for must not be among it."""
     looked: dict[str, list[Looked]] = field(default_factory=dict)

@@ -394,6 +394,33 @@ class StandsNow(Clause):
 
 
 @dataclass(frozen=True, slots=True)
+class InContext(Clause):
+    """The Binary names no other resource as its security context, or one that is there and matches.
+
+    `parameter` is what the index has the context under (hie.store.search.security_context).
+    """
+
+    parameter: int
+    part: Clause
+    rank: int = WIDE
+
+    def shape(self) -> Shape:
+        return ("context", self.part.shape())
+
+    def values(self) -> Iterator[Any]:
+        yield from (self.parameter,) * 3
+        yield from self.part.values()
+        yield from self.part.values()
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.in_context(self)
+
+    def holds(self, rows: IndexRows) -> bool:
+        """Hold of what the token writes itself: whether it may name the context is judged as of any reference."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
 class Keys(Clause):
     """The resource is one of those that were found before."""
 

@@ -1,62 +1,50 @@
-"""What a grant lets through, as part of every query (D11); granular SMART scopes are searches themselves.
+"""What a grant lets through, as part of every query (D11).
 
 https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html#finer-grained-resource-constraints-using-search-parameters
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+import itertools
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, exists, literal_column, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Text, and_, bindparam, exists, literal_column, or_, select
 
-from hie.errors import FhirError, Forbidden
-from hie.fhir import search_parameters
+from hie.errors import Forbidden
 from hie.fhir.facts import RESOURCE_TYPES
-from hie.fhir.scopes import Grant, Scope, ScopeError, parse_grant
-from hie.store.crypto import Blind
-from hie.store.models import DELETED, ERASED, resource_history
-from hie.store.search import criteria
-from hie.store.search.clauses import (
-    AllTokens,
-    AnyToken,
-    Both,
-    Clause,
-    Constant,
-    Either,
-    Ids,
-    Negation,
-    NotDecidable,
-    Present,
-    StandsNow,
-    Token,
-    Types,
-    both,
-    either,
-)
-from hie.store.search.criteria import Reading
-from hie.store.search.index import IndexRows, place
-from hie.store.search.statements import sql_for
-from hie.store.search.tables import CURRENT, PAST, Tables
+from hie.fhir.scopes import BINARY
+from hie.store.models import DELETED, ERASED, past_version, resource, resource_history
+from hie.store.prepared import Prepared
+from hie.store.search.clauses import Clause, Shaped, StandsNow, Types, both, either
+from hie.store.search.proxies import in_context, in_context_met_by
+from hie.store.search.scope_conditions import of_queries
+from hie.store.search.statements import prepared, sql_for
+from hie.store.search.tables import CURRENT, PAST, Tables, place
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
-
-Query = tuple[tuple[str, str], ...]
-#: What can be decided does not depend on a tenant's key.
-_ANY_TENANT = Blind(b"any tenant")
 
 
 def clause(store: ResourceStore, type_name: str, letter: str) -> Clause | None:
     """Return what resources of a type must match; None: no restriction. Forbidden where nothing is allowed."""
     queries = store.grant.queries(type_name, letter)
-    if queries is None:
+    if queries is None and type_name != BINARY:
         return None
-    if not queries:
+    if queries is not None and not queries:
         raise Forbidden(f"The token has no scope for this: system/{type_name}.{letter} is needed.")
-    return _as_it_was_and_is(store, _of_queries(store.blind, type_name, queries))
+    asked = _covered(store, type_name, letter)
+    return None if asked is None else _as_it_was_and_is(store, asked)
+
+
+def _covered(store: ResourceStore, type_name: str, letter: str) -> Clause | None:
+    """Return what the scopes of the token, and the security contexts of Binaries, let through; None: everything."""
+    queries = store.grant.queries(type_name, letter)
+    asked = None if queries is None else of_queries(store.blind, type_name, queries)
+    if type_name != BINARY or store.grant.meets_all(letter):
+        return asked
+    context = in_context(store, letter)
+    return context if asked is None else both([asked, context])
 
 
 def _as_it_was_and_is(store: ResourceStore, asked: Clause) -> Clause:
@@ -74,14 +62,14 @@ def over_types(store: ResourceStore, letter: str, wanted: frozenset[str] | None 
             closed = ", ".join(f"system/{name}.{letter}" for name in sorted(wanted - allowed))
             raise Forbidden(f"The token has no scope for all of the types: {closed} is needed.")
         allowed = wanted
-    bound = sorted(name for name in allowed if store.grant.queries(name, letter) is not None)
+    bound = sorted(name for name in allowed if not store.grant.covers_all(name, letter))
     free = tuple(sorted(allowed.difference(bound)))
     if len(free) == len(RESOURCE_TYPES):
         return None
     parts: list[Clause] = [Types(free)] if free else []
     for name in bound:
-        asked = _as_it_was_and_is(store, _of_queries(store.blind, name, store.grant.queries(name, letter) or ()))
-        parts.append(both([Types((name,)), asked]))
+        asked = _covered(store, name, letter)
+        parts.append(both([Types((name,)), *([] if asked is None else [_as_it_was_and_is(store, asked)])]))
     return either(parts)
 
 
@@ -92,15 +80,70 @@ def restriction(
     asked = clause(store, type_name, letter)
     if asked is None:
         return None
-    values = asked.values()
-    holds = asked.sql(sql_for(store.database.dialect, tables=tables, supply=lambda: next(values)))
+    tells = not tables.is_past and _tells_of_deletion(store, type_name, letter)
+    values = itertools.chain(asked.values(), asked.values())
+    return _condition(asked, store.database.dialect, tables, tells, supply=lambda: next(values))
+
+
+class Read(NamedTuple):
+    """A read of a resource of one type by its id, with the grant in it, and the values of that."""
+
+    statement: Prepared
+    values: dict[str, Any]
+
+
+def read(store: ResourceStore, type_name: str) -> Read | None:
+    """Return how a resource of a type is read by its id under the grant; None: without restriction. Forbidden."""
+    asked = clause(store, type_name, "r")
+    if asked is None:
+        return None
+    tells = _tells_of_deletion(store, type_name, "r")
+    statement, names = _reading(Shaped(asked), store.database.dialect, tells)
+    values = [*asked.values(), *(asked.values() if tells else ())]
+    return Read(statement, dict(zip(names, values, strict=True)))
+
+
+@lru_cache(maxsize=512)
+def _reading(shaped: Shaped, dialect: str, tells: bool) -> tuple[Prepared, list[str]]:
+    binds: list[BindParameter[Any]] = []
+    holds = _condition(shaped.clause, dialect, CURRENT, tells, binds=binds)
+    found = select(*(resource.c[name] for name in _READ)).where(*place(resource, typed=True), holds)
+    return prepared(found.where(resource.c.id == bindparam("id", type_=Text()))), [one.key for one in binds]
+
+
+_READ = ("type", "id", "vid", "method", "updated", "data_key", "sealed")
+
+
+def _condition(asked: Clause, dialect: str, tables: Tables, tells: bool, **options: Any) -> ColumnElement[bool]:
+    """Return that a row matches; `tells`: or that it is the deletion of what matched."""
+    holds = asked.sql(sql_for(dialect, tables=tables, **options))
+    if tables.is_past:
+        return holds
     # What was deleted has no values at all: no :not and no :missing may open what it was.
-    return holds if tables.is_past else and_(holds, *tables.live)
+    shown = and_(holds, *tables.live)
+    return or_(shown, _was_in_context(asked, dialect, **options)) if tells else shown
 
 
-def of_any_scope(store: ResourceStore, type_name: str) -> ColumnElement[bool]:
-    """Return the WHERE for rows of `resource` of one type that any scope of the token covers, by its conditions."""
-    asked = _of_queries(store.blind, type_name, store.grant.conditions(type_name) or ())
+def _tells_of_deletion(store: ResourceStore, type_name: str, letter: str) -> bool:
+    """Tell whether nothing restricts what is deleted but the security context that it had."""
+    return store.at is None and store.grant.queries(type_name, letter) is None
+
+
+def _was_in_context(asked: Clause, dialect: str, **options: Any) -> ColumnElement[bool]:
+    """Return whether a Binary was deleted whose last version matched."""
+    last = asked.sql(sql_for(dialect, tables=PAST, **options))
+    before = (past_version.c.key == resource.c.key, past_version.c.vid == resource.c.vid - literal_column("1"))
+    is_deleted = resource.c.method == literal_column(str(DELETED))
+    return and_(is_deleted, exists(select(literal_column("1")).where(*before, last)))
+
+
+def of_any_scope(store: ResourceStore, type_name: str, letters: frozenset[str]) -> ColumnElement[bool]:
+    """Return the WHERE for rows of `resource` of one type that a scope of the token with some letters covers."""
+    queries = store.grant.conditions(type_name, letters)
+    parts = [of_queries(store.blind, type_name, queries)] if queries is not None else []
+    if type_name == BINARY:
+        parts.append(in_context_met_by(store, letters - {"c"}))
+    asked = both(parts)
     values = asked.values()
     return asked.sql(sql_for(store.database.dialect, supply=lambda: next(values)))
 
@@ -115,82 +158,3 @@ def restriction_then(store: ResourceStore, type_name: str, letter: str) -> Colum
         return None
     empty = resource_history.c.method.in_((DELETED, ERASED))
     return or_(empty, exists(select(literal_column("1")).where(*PAST.live, holds)))
-
-
-def matches(store: ResourceStore, type_name: str, rows: IndexRows, queries: Sequence[Query]) -> bool:
-    """Tell from the index rows of a resource whether one of the queries covers it: for writes under granular scopes."""
-    try:
-        return _of_queries(store.blind, type_name, tuple(queries)).holds(rows)
-    except NotDecidable as error:  # a token from before check_scope; never let through what cannot be judged
-        raise Forbidden(f"The token's scopes for {type_name} cannot be decided for a write.") from error
-
-
-def checked_grant(scopes: Iterable[str]) -> Grant:
-    """Return the grant of scopes that are asked for a new token; ScopeError where one cannot be granted."""
-    grant = parse_grant(scopes)
-    for scope in grant.scopes:
-        check_scope(scope)
-    return grant
-
-
-def check_scope(scope: Scope) -> None:
-    """Refuse, by ScopeError, a granular scope that cannot be decided from the index of a resource alone."""
-    if not scope.query:
-        return
-    type_name = "Patient" if scope.type == "*" else scope.type
-    for name, text in scope.query:
-        if scope.type == "*" and name == "_text":
-            raise ScopeError(
-                f"The scope's condition _text={text} cannot be granted for all types: "
-                "a Bundle, a Binary and Parameters have no narrative."
-            )
-        try:
-            parsed = criteria.parse("Resource" if scope.type == "*" else type_name, name, text, Reading())
-        except FhirError as error:
-            raise ScopeError(f"The scope's condition {name}={text} cannot be granted: {error.diagnostics}") from error
-        compiled = criteria.compile_(parsed, _ANY_TENANT, type_name)
-        if compiled.verify is not None or not _is_decidable(compiled.clause):
-            raise ScopeError(
-                f"The scope's condition {name}={text} cannot be granted: conditions are equalities on _id, token, "
-                "reference, uri or string parameters, :not and :missing."
-            )
-
-
-def _of_queries(blind: Blind, type_name: str, queries: tuple[Query, ...]) -> Clause:
-    return _compiled(blind, type_name, queries, search_parameters.installed().of(type_name))
-
-
-@lru_cache(maxsize=1024)
-def _compiled(blind: Blind, type_name: str, queries: tuple[Query, ...], _custom: object) -> Clause:
-    return either([_of_query(blind, type_name, query) for query in queries])
-
-
-def _of_query(blind: Blind, type_name: str, query: Query) -> Clause:
-    parts = []
-    for name, text in query:
-        try:
-            compiled = criteria.compile_(criteria.parse(type_name, name, text, Reading()), blind, type_name)
-        except FhirError as error:
-            raise Forbidden(f"A scope of the token cannot be understood: {error.diagnostics}") from error
-        if compiled.verify is not None:
-            raise Forbidden(f"A scope of the token has the condition {name}, which cannot be decided by the index.")
-        parts.append(_with_places(compiled.clause, blind, type_name))
-    return both(parts)
-
-
-def _with_places(asked: Clause, blind: Blind, type_name: str) -> Clause:
-    """Return a clause so that ids can be asked of a resource that is written, too."""
-    match asked:
-        case Ids(ids):
-            return replace(asked, places=tuple(place(type_name, id_, blind) for id_ in ids))
-        case Negation(part):
-            return replace(asked, part=_with_places(part, blind, type_name))
-    return asked
-
-
-def _is_decidable(asked: Clause) -> bool:
-    if isinstance(asked, Both | Either):
-        return all(_is_decidable(part) for part in asked.parts)
-    if isinstance(asked, Negation):
-        return _is_decidable(asked.part)
-    return isinstance(asked, Token | AnyToken | AllTokens | Present | Constant | Ids)

@@ -34,6 +34,7 @@ from hie.store.search import (
     number,
     quantity,
     reference,
+    security_context,
     string,
     token,
     uri,
@@ -122,6 +123,8 @@ def index_rows(
     _add_numbers(values, bound, numbers)
     for value in values.composites:
         _add_composite(value, bound, base_url, tokens, dates, numbers)
+    if "securityContext" in resource:
+        dates.add(security_context.row(resource, blind, base_url))
     presence = _presence(values, bound, tokens)
     rows = IndexRows(
         sorted(tokens), sorted(dates), sorted(numbers), presence, low, high, tuple(sorted(links)), refers, patient

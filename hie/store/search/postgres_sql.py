@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     ColumnElement,
+    FromClause,
     Select,
     Text,
     and_,
@@ -61,6 +62,12 @@ class PostgresSql(Sql):
     tokens_in_rows = True
     is_planned_once: bool = False
     is_led: bool = False
+
+    def known(self, row: FromClause) -> Sql:
+        inside = super(PostgresSql, self).known(row)
+        assert isinstance(inside, PostgresSql)  # noqa: S101 - a copy of itself
+        inside.is_led = True
+        return inside
 
     def among(self, column: ColumnElement[Any]) -> Condition:
         return column == func.any(self.bind(ARRAY(BigInteger())))

@@ -33,12 +33,13 @@ from sqlalchemy.types import TypeEngine
 
 from hie.fhir.datatypes import MICROSECONDS_PER_DAY
 from hie.store.models import DELETED, FOREVER, contained, reference_index
-from hie.store.search import joins
+from hie.store.search import joins, security_context
 from hie.store.search.clauses import (
     Both,
     Clause,
     Either,
     Holds,
+    InContext,
     Interval,
     Joined,
     Led,
@@ -142,6 +143,16 @@ class Sql(ABC):
         inside.row, inside.key = now, now.c.key
         live = now.c.method != literal_column(str(DELETED))
         return exists(select(literal_column("1")).where(now.c.key == self.row.c.key, live, part.sql(inside)))
+
+    def in_context(self, clause: InContext) -> Condition:
+        """Return whether what a Binary names as its security context matches, if it names anything."""
+        return security_context.condition(self, clause)
+
+    def known(self, row: FromClause) -> Sql:
+        """Return what asks of a current row that a join has found by its key; binds are shared."""
+        inside = replace(self, tables=CURRENT, as_of=None)
+        inside.row, inside.key = row, row.c.key
+        return inside
 
     # -- what is contained ----------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any
 from hie.errors import InvalidRequest, NotFound
 from hie.fhir.scopes import ScopeError
 from hie.store import administration
-from hie.store.search.grants import checked_grant
+from hie.store.search.scope_conditions import checked_grant
 from hie.web.admin import inputs
 from hie.web.admin.request import AdminRequest, AdminResponse, moment
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
-from hie.errors import NotSupported
-from hie.fhir.scopes import FULL_GRANT
+from hie.errors import NotFound, NotSupported
+from hie.fhir.scopes import FULL_GRANT, parse_grant
 from hie.settings import Settings
 from hie.store import packages
 from hie.store.audit import AuditEntry
@@ -22,6 +22,7 @@ from hie.store.models import CREATED, DELETED, REVIVED, SQLITE_ONLY, UPDATED, me
 from hie.store.resources import ResourceStore
 from hie.store.schema import HEAD
 from hie.store.search import query
+from hie.store.search.security_context import parameter
 from hie.store.store import Store, StoreProblem
 from hie.store.terminology import terminology
 from tests.builders import observation, patient
@@ -170,6 +171,7 @@ ADDED = {
     "0013": (),
     "0014": (),
     "0015": ("write_count",),
+    "0016": (),
 }
 #: The columns that each revision added to tables that stay.
 ADDED_COLUMNS = {
@@ -463,6 +465,34 @@ def test_what_another_server_has_numbered_is_taken_for_seen(settings: Settings) 
     assert [(one.id, one.vid) for page in (first, second) for one in page.matches] == [("o1", 2), ("o2", 1)]
     assert check(restored).problems == []
     restored.close()
+
+
+def test_what_says_who_reads_a_binary_is_found_in_a_store_from_before(settings: Settings) -> None:
+    """Schema 0015 had no index of Binary.securityContext."""
+    store = Store.open(settings)
+    fill(store)
+    for context in ("Patient/p", None, "Patient/p"):
+        content = {"resourceType": "Binary", "id": "b", "contentType": "text/plain"}
+        named = {"securityContext": {"reference": context}} if context else {}
+        bound(store).transact(partial(ResourceStore.update, type="Binary", id="b", content=content | named))
+    its = parameter(store.tenants[1].blind)
+    with store.database.engine.begin() as connection:
+        for table in ("date_index", "date_past"):
+            found = connection.execute(text(f"DELETE FROM {table} WHERE parameter = :its"), {"its": its})
+            assert found.rowcount == 1
+    narrow = parse_grant(["system/Binary.rs"])
+    assert replace(bound(store), grant=narrow).read("Binary", "b").vid == 3  # the test would else prove nothing
+    go_back(store, "0015")
+    store.close()
+    upgraded = Store.open(settings)
+    assert check(upgraded).problems == []
+    with pytest.raises(NotFound):
+        replace(bound(upgraded), grant=narrow).read("Binary", "b")
+    seeing = parse_grant(["system/Binary.rs", "system/Patient.rs?family=smith"])
+    assert replace(bound(upgraded), grant=seeing).read("Binary", "b").vid == 3
+    versions = [one.vid for one in replace(bound(upgraded), grant=narrow).history("Binary").versions]
+    assert versions == []
+    upgraded.close()
 
 
 def methods(store: Store) -> dict[tuple[str, int], int]:

@@ -16,7 +16,7 @@ from hie.fhir.scopes import Grant, Scope, ScopeError, parse_scope
 from hie.store.resources import ResourceStore
 from hie.store.search import conditions, engine, inclusion, ordering, query
 from hie.store.search.engine import SearchPage
-from hie.store.search.grants import checked_grant
+from hie.store.search.scope_conditions import checked_grant
 
 Bind = Callable[..., ResourceStore]
 LAB, VITAL = "laboratory", "vital-signs"
