@@ -73,7 +73,7 @@ def test_a_delete_and_a_reference_to_it_never_both_succeed(fhir):
 
 def test_transactions_that_change_the_same_in_other_orders_do_not_wait_in_a_circle(fhir, monkeypatch):
     monkeypatch.setattr("hie.store.database.WRITE_ATTEMPTS", 2)
-    monkeypatch.setattr("hie.store.resources.WRITE_ATTEMPTS", 2)
+    monkeypatch.setattr("hie.store.transacting.WRITE_ATTEMPTS", 2)
     ids = [fhir.create(patient("Before"))["id"] for _ in range(2)] + ["new-a", "new-b"]
 
     def send(number):
@@ -90,7 +90,7 @@ def test_transactions_that_change_the_same_in_other_orders_do_not_wait_in_a_circ
 
 def test_transactions_take_turns_after_two_waited_for_each_other(app, fhir, monkeypatch):
     monkeypatch.setattr("hie.store.database.WRITE_ATTEMPTS", 2)
-    monkeypatch.setattr("hie.store.resources.WRITE_ATTEMPTS", 2)
+    monkeypatch.setattr("hie.store.transacting.WRITE_ATTEMPTS", 2)
     ended = ProgrammingError("SELECT", {}, Exception())
     ended.orig.sqlstate = "40P01"
     app.extensions["hie"].store.tenants[1].turns.met(ended)
@@ -111,7 +111,7 @@ def test_who_meets_a_neighbour_at_every_try_is_told_to_send_it_again(fhir, monke
 
     monkeypatch.setattr("hie.store.unit_of_work.UnitOfWork.finish", met)
     monkeypatch.setattr("hie.store.unit_of_work.UnitOfWork.commit_one", lambda *_: False)
-    monkeypatch.setattr("hie.store.resources.retry_pause", lambda _: None)
+    monkeypatch.setattr("hie.store.transacting.retry_pause", lambda _: None)
     answer = fhir.post("Patient", patient())
     answer.refused(503, "transient")
     assert answer.headers["Retry-After"] == "1"

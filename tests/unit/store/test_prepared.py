@@ -22,7 +22,8 @@ from sqlalchemy import (
 )
 
 from hie.store import direct, prepared
-from hie.store.database import is_lost, is_unreachable
+from hie.store.away import is_unreachable
+from hie.store.connections import is_lost
 from hie.store.models import resource
 from hie.store.prepared import Prepared
 from hie.store.store import Store
