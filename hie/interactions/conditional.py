@@ -31,19 +31,39 @@ def checked(parameters: Sequence[tuple[str, str]], expression: str) -> tuple[tup
     return kept
 
 
-def existing(type_name: str, parameters: Sequence[tuple[str, str]], ctx: Context) -> StoredVersion | None:
-    """Return the one match, or None; where another came until the transaction ends, it runs again."""
-    ctx.store.lock(type_name, urlencode(sorted(parameters)))
-    found = match(type_name, parameters, ctx)
-    if found is None:
-        ctx.store.look(type_name, parameters)
-    return found
+def existing(
+    type_name: str, parameters: Sequence[tuple[str, str]], ctx: Context, *, alone: bool = False
+) -> StoredVersion | None:
+    """Return the one match, or None; where another came until the transaction ends, it runs again.
+
+    `alone`: it is all that the transaction looks for, so it is looked for before that begins. A match is changed only
+    at the version that matched; what is not there is looked for once more at the end, or, on SQLite, in its turn.
+    """
+    looks_ahead = alone and ctx.store.looks_ahead
+    if looks_ahead:
+        found = match(type_name, parameters, ctx)
+        if found is not None:
+            ctx.store.rely_on(found)
+            return found
+    if not (looks_ahead and ctx.store.looks_again):
+        ctx.store.lock(type_name, urlencode(sorted(parameters)))
+        found = match(type_name, parameters, ctx)
+        if found is not None:
+            return found
+    ctx.store.look(type_name, parameters)
+    return None
 
 
 def all_existing(
-    type_name: str, parameters: Sequence[tuple[str, str]], most: int, ctx: Context
+    type_name: str, parameters: Sequence[tuple[str, str]], most: int, ctx: Context, *, alone: bool = False
 ) -> list[StoredVersion]:
-    """Return the matches, `most` at most."""
+    """Return the matches, `most` at most; `alone` as above."""
+    if alone and ctx.store.looks_ahead:
+        found = conditions.match(ctx.store, type_name, parameters, most)
+        if len(found) <= 1:
+            for one in found:
+                ctx.store.rely_on(one)
+            return found
     ctx.store.lock(type_name, urlencode(sorted(parameters)))
     return conditions.match(ctx.store, type_name, parameters, most)
 

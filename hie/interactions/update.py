@@ -29,11 +29,13 @@ def update(request: FhirRequest, ctx: Context) -> FhirResponse:
     else:
         check_id(request.resource, request.id)
 
+    alone = not ctx.store.in_transaction
+
     def unit(store: ResourceStore) -> FhirResponse:
         inside = ctx.within(store)
         id_ = request.id
         if criteria is not None:
-            id_ = meant_id(type_name, request.resource.get("id"), criteria, inside)
+            id_ = meant_id(type_name, request.resource.get("id"), criteria, inside, alone=alone)
         if id_ is None:
             if if_match is not None:
                 raise PreconditionFailed(f"If-Match names version {if_match}, but no {type_name} matches.",
@@ -62,12 +64,14 @@ def _refuse_part(resource: dict[str, Any], type_name: str) -> None:
         )
 
 
-def meant_id(type_name: str, given: Any, criteria: tuple[tuple[str, str], ...], ctx: Context) -> str | None:
+def meant_id(
+    type_name: str, given: Any, criteria: tuple[tuple[str, str], ...], ctx: Context, *, alone: bool = False
+) -> str | None:
     """Return the id that a conditional update writes to; None: the server chooses one for a new resource.
 
     `given` is the id that the resource itself carries, if any.
     """
-    found = conditional.existing(type_name, criteria, ctx)
+    found = conditional.existing(type_name, criteria, ctx, alone=alone)
     if found is None:
         return None if given is None else _new_id(given, type_name, ctx)
     if given is not None and given != found.id:

@@ -16,15 +16,16 @@ https://www.postgresql.org/docs/current/runtime-config-query.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hie.store.models import audit, data_key
-from hie.store.rows import ONE, STORE_ONE, Target, one_values
+from hie.store.rows import CARRYING, LOCKING, ONE, STORE_ONE, Target, one_values
 
 if TYPE_CHECKING:
     from hie.store.keys import NewKey
+    from hie.store.looking import AtOnce
     from hie.store.unit_of_work import Written
 
 #: The SQLSTATE of a statement that refuses what it met: division_by_zero.
@@ -55,6 +56,12 @@ PREPARE_PLAN = f"PREPARE {PLAN} AS {_ONE_PLAN}"
 _PREPARE_BEGIN = (
     f"PREPARE {_BEGIN} (int8[]) AS {_ONE_PLAN}, pg_current_xact_id(), "
     "(SELECT count(pg_advisory_xact_lock_shared(number)) FROM unnest($1) AS number)"
+)
+_LOOK, _NONE_CAME = "hie_look", "hie_none_came"
+_PREPARE_LOOK = f"PREPARE {_LOOK} (int8[], bool[]) AS {LOCKING.format('$1, $2')}"
+_PREPARE_NONE_CAME = (
+    f"PREPARE {_NONE_CAME} (int8[], int4, text, text) AS SELECT 1 / CASE WHEN EXISTS (SELECT FROM ("
+    f"{CARRYING.format(wanted='unnest($1)', tenant='$2')}) AS carrying WHERE (type, id) <> ($3, $4)) THEN 0 ELSE 1 END"
 )
 #: That all targets of references are there.
 ALL_FOUND = "(SELECT every(there) IS NOT FALSE FROM found)"
@@ -105,9 +112,13 @@ class NewResource:
     """Of the custom search parameters that its index rows were made with."""
     keys: Sequence[NewKey] = ()
     """Data keys that it brings."""
+    looked: AtOnce | None = None
+    """What was looked for and not found, and is looked for once more at the end (hie.store.looking)."""
 
     statements: ClassVar[dict[str, str]] = {
         _BEGIN: _PREPARE_BEGIN,
+        _LOOK: _PREPARE_LOOK,
+        _NONE_CAME: _PREPARE_NONE_CAME,
         "hie_store_one": prepared("hie_store_one", ONE, STORE_ONE),
         STORE_KEY: PREPARE_KEY,
     }
@@ -122,8 +133,15 @@ class NewResource:
         resource = one_values(self.tenant, self.written, self.targets).values()
         given = [*resource, self.version, *(record[name] for name in AUDIT)]
         return "; ".join([
-            execute(_BEGIN, [list(self.locks)]), *key_statements(self.keys), execute("hie_store_one", given)
+            execute(_BEGIN, [list(self.locks)]), *key_statements(self.keys), execute("hie_store_one", given),
+            *self._looking()
         ])
+
+    def _looking(self) -> Iterator[str]:
+        if self.looked is not None:
+            version = self.written.version
+            yield execute(_LOOK, [self.looked.numbers, self.looked.alone])
+            yield execute(_NONE_CAME, [self.looked.hashes, self.tenant, version.type, version.id])
 
 
 def literal(value: Any) -> str:

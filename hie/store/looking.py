@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
 
 from hie.fhir import search_parameters
+from hie.store import rows
 from hie.store.database import Again
 from hie.store.prepared import Prepared, driver_of
 from hie.store.search import conditions, token
@@ -36,17 +37,8 @@ MOST_TIMES = 3
 #: Elements that the parameter `identifier` looks at, in all types of R4.
 IDENTIFIERS = ("identifier", "masterIdentifier")
 
-_LOCK = (
-    "SELECT CASE WHEN alone THEN pg_advisory_xact_lock(number) ELSE pg_advisory_xact_lock_shared(number) END "
-    "FROM unnest(%s::bigint[], %s::boolean[]) AS lock (number, alone)"
-)
 _CARRYING = Prepared(
-    text(
-        "SELECT found.type, found.id FROM unnest(CAST(:hashes AS bigint[])) AS wanted (hash) CROSS JOIN LATERAL ("
-        "SELECT type, id FROM resource WHERE tokens @> ARRAY[wanted.hash] AND tenant = :tenant AND sealed IS NOT NULL "
-        "OFFSET 0) AS found"
-    ),
-    ("type", "id"),
+    text(rows.CARRYING.format(wanted="unnest(CAST(:hashes AS bigint[]))", tenant=":tenant")), ("type", "id")
 )
 
 
@@ -83,15 +75,37 @@ def see_that_none_came(store: ResourceStore, unit: UnitOfWork) -> None:
     if store.database.dialect != "postgresql":
         return
     connection = unit.writing()
-    numbers, alone = zip(*sorted(_locks(unit).items()), strict=True)
-    driver_of(connection).execute(_LOCK, [list(numbers), list(alone)], prepare=True)
+    numbers, alone, hashes = at_once(unit)
+    driver_of(connection).execute(rows.LOCKING.format("%s::bigint[], %s::boolean[]"), [numbers, alone], prepare=True)
     looked_for = [one for some in unit.looked.values() for one in some]
     named = [one for one in looked_for if one.identifiers]
-    hashes = [hash_of(store.blind, one.type, "identifier")(*value.form) for one in named for value in one.identifiers]
     carrying = _CARRYING.all(connection, {"hashes": hashes, "tenant": store.tenant}) if hashes else ()
     if all((row.type, row.id) in unit.touched for row in carrying):
         named = []
     _look(store, unit, [one for one in looked_for if not one.identifiers] + named)
+
+
+class AtOnce(NamedTuple):
+    """The locks, in their order, whether nobody else may have them, and the tokens of the identifiers."""
+
+    numbers: list[int]
+    alone: list[bool]
+    hashes: list[int]
+
+
+def at_once(unit: UnitOfWork) -> AtOnce:
+    """Return what is locked and asked for together."""
+    locks = dict(sorted(_locks(unit).items()))
+    hashes = [
+        hash_of(unit.tenant.blind, one.type, "identifier")(*value.form)
+        for some in unit.looked.values() for one in some for value in one.identifiers
+    ]
+    return AtOnce([*locks], [*locks.values()], hashes)
+
+
+def tell_identifiers(unit: UnitOfWork) -> bool:
+    """Whether a match of anything that was looked for has one of the identifiers that are told."""
+    return all(one.identifiers for some in unit.looked.values() for one in some)
 
 
 def _look(store: ResourceStore, unit: UnitOfWork, looked: Sequence[Looked]) -> None:

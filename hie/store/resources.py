@@ -259,6 +259,21 @@ class ResourceStore:
         """Serialise concurrent transactions that name the same parts (conditional interactions, D14)."""
         rows.lock(self._open_unit().writing(), self.keys, *parts)
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether what is looked for may be looked for before the transaction begins: not where that was in vain."""
+        unit = self._open_unit()
+        return unit.reads_ahead and not unit.is_open
+
+    @property
+    def looks_again(self) -> bool:
+        """Whether what was not found is looked for again before the commit; SQLite has one writer instead."""
+        return self.database.dialect == "postgresql"
+
+    def rely_on(self, found: StoredVersion) -> None:
+        """Change what was found at this version only; the transaction runs again where there is another by then."""
+        self._open_unit().relied[found.type, found.id] = found.vid
+
     def look(self, type: str, criteria: Sequence[tuple[str, str]]) -> None:
         """Commit only if what was looked for and not found has not come meanwhile (hie.store.looking)."""
         self._open_unit().looked.setdefault(type, []).append(looking.looked(type, criteria))

@@ -444,6 +444,11 @@ def live(connection: Connection, tenant: int, targets: Sequence[Target]) -> set[
     return found
 
 
+#: It takes numbers and, for each, whether nobody else may have it.
+LOCKING = (
+    "SELECT CASE WHEN alone THEN pg_advisory_xact_lock(number) ELSE pg_advisory_xact_lock_shared(number) END "
+    "FROM unnest({}) AS lock (number, alone)"
+)
 _LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(h) FROM unnest(%s::bigint[]) AS h"
 _LOCK_ALL = text("SELECT pg_advisory_xact_lock(h) FROM unnest(CAST(:hashes AS bigint[])) AS h")
 _LOCK = text("SELECT pg_advisory_xact_lock(:hash)")
@@ -490,16 +495,19 @@ _REFERRING_SQLITE = text(
     CROSS JOIN resource ON resource.key = token.key WHERE resource.tenant = :tenant
     """
 )
+#: What carries one of some tokens, on PostgreSQL.
+CARRYING = """
+    SELECT found.type, found.id FROM {wanted} AS wanted (hash) CROSS JOIN LATERAL (
+        SELECT type, id FROM resource WHERE tokens @> ARRAY[wanted.hash] AND tenant = {tenant}
+        AND sealed IS NOT NULL OFFSET 0) AS found
+"""
 #: One look into each index for each place: comparing arrays with a long one would take their product.
 REFERRING = f"""
     SELECT found.type, found.id FROM {{wanted}} AS wanted (hash) CROSS JOIN LATERAL (
         SELECT resource.type, resource.id FROM reference_index AS link JOIN resource ON resource.key = link.key
         WHERE link.target = wanted.hash AND link.parameter <> {ITSELF} AND tenant = {{tenant}} AND sealed IS NOT NULL
         OFFSET 0) AS found
-    UNION ALL
-    SELECT found.type, found.id FROM {{wanted}} AS wanted (hash) CROSS JOIN LATERAL (
-        SELECT type, id FROM resource WHERE tokens @> ARRAY[wanted.hash] AND tenant = {{tenant}}
-        AND sealed IS NOT NULL OFFSET 0) AS found
+    UNION ALL {CARRYING}
 """
 _REFERRING_TO_ONE_SQLITE = Prepared(
     text(

@@ -70,6 +70,8 @@ class UnitOfWork:
     newborn: str | None = None
     """An id that was made here just now, so that nobody has a data key under it."""
     _ahead: dict[tuple[str, str], rows.Current | None] = field(default_factory=dict)
+    relied: dict[tuple[str, str], int] = field(default_factory=dict)
+    """The versions at which something was found by criteria, before the transaction began."""
     is_large: bool = False
     """Whether others would have to wait too long for it to take its turn."""
     _foreseen: tuple[tuple[str, str], ...] = ()
@@ -161,12 +163,18 @@ class UnitOfWork:
         place = (type_name, id_)
         if self._transaction is None and not self._pending and self.reads_ahead and not self._foreseen:
             if place not in self._ahead:
-                self._ahead[place] = rows.current(self.unflushed, self.tenant.id, type_name, id_)
+                row = rows.current(self.unflushed, self.tenant.id, type_name, id_)
+                self._ahead[place] = self._as_found(place, row)
             return self._ahead[place]
         if place in self._absent and place not in self.touched:
             return None
         must_flush = place in self.touched or len(self._pending) >= MANY
-        return self._locked(self.writing() if must_flush else self.beginning(), type_name, id_)
+        return self._as_found(place, self._locked(self.writing() if must_flush else self.beginning(), type_name, id_))
+
+    def _as_found(self, place: tuple[str, str], row: rows.Current | None) -> rows.Current | None:
+        if place in self.relied and (row is None or row.vid != self.relied[place]):
+            raise Again(f"{'/'.join(place)} was changed since it was found.")
+        return row
 
     def _locked(self, connection: Connection, type_name: str, id_: str) -> rows.Current | None:
         row = rows.current(connection, self.tenant.id, type_name, id_, lock=True)
@@ -279,7 +287,7 @@ class UnitOfWork:
 
     def commit_one(self, entry: AuditEntry) -> bool:
         """Store, check and commit at once where the whole is one resource; False: it has to be done in steps."""
-        written = self._one_resource() if self.wrote else None
+        written = self._one_resource() if self.wrote and looking.tell_identifiers(self) else None
         version = self.tenant.parameters.version_of(self._known)
         if written is None or version is None:
             return False
@@ -294,7 +302,8 @@ class UnitOfWork:
         targets, keys = self._targets_outside(), list(self._new_keys.values())
         locks, row = rows.shared_locks(self.tenant, targets), written.replaced
         if row is None:
-            return at_once.NewResource(self.tenant.id, written, targets, locks, version, keys)
+            looked = looking.at_once(self) if self.looked else None
+            return at_once.NewResource(self.tenant.id, written, targets, locks, version, keys, looked)
         place = (written.version.type, written.version.id)
         freed = None
         if written.sealed is None:

@@ -287,6 +287,31 @@ def test_an_id_that_is_taken_meanwhile_is_not_written_over(store: Store, bind: B
     assert check(store).problems == []
 
 
+def look_and_create(bound: ResourceStore, *criteria: tuple[str, str]) -> str:
+    def unit(inside: ResourceStore) -> StoredVersion:
+        inside.look("Patient", criteria)
+        return inside.create("Patient", patient(identifier=[{"system": "urn:x", "value": "a"}]))
+
+    return bound.transact(unit).id
+
+
+def test_what_was_looked_for_by_identifiers_is_looked_for_again_in_the_message(
+    store: Store, bind: Bind, answers: list[bool]
+) -> None:
+    by = ("identifier", "urn:x|a")
+    look_and_create(bind(), by)
+    assert answers == [True], "what is made itself is not in its way"
+    look_and_create(bind(), by)
+    assert answers == [True, *[False] * (len(answers) - 1)], "what others made is"
+    assert len(answers) > 2
+    assert check(store).problems == []
+
+
+def test_what_was_looked_for_by_anything_else_is_done_in_steps(bind: Bind, answers: list[bool]) -> None:
+    look_and_create(bind(), ("family", "nobody"))
+    assert answers == []
+
+
 _INTEGERS = st.integers(-(2**63), 2**63 - 1)
 _TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 

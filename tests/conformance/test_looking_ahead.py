@@ -1,0 +1,75 @@
+"""Conditional writes look before their transaction begins: what is there needs none, what changes begins anew."""
+
+from threading import Thread
+
+import pytest
+
+from hie.store.database import Database
+from hie.store.search import conditions
+from tests.builders import SYSTEM, patient
+
+BY = f"identifier={SYSTEM}|a"
+ONE = patient("Ahead", identifier=[{"system": SYSTEM, "value": "a"}])
+OTHER = {**ONE, "identifier": [{"system": SYSTEM, "value": "b"}]}
+ADD = [{"op": "add", "path": "/active", "value": True}]
+
+
+def test_what_changes_nothing_begins_no_transaction(fhir, monkeypatch):
+    id_ = fhir.create(ONE)["id"]
+    monkeypatch.setattr(Database, "begin", lambda *_: pytest.fail("a transaction began"))
+    monkeypatch.setattr(Database, "commit_one", lambda *_: pytest.fail("a message was sent"))
+    assert fhir.post("Patient", ONE, If_None_Exist=BY).status == 200
+    assert fhir.put(f"Patient?{BY}", ONE).headers["ETag"] == 'W/"1"'
+    assert fhir.delete(f"Patient?identifier={SYSTEM}|nobody").status == 200
+    monkeypatch.undo()
+    assert fhir.get(f"Patient/{id_}").json["meta"]["versionId"] == "1"
+
+
+def test_several_matches_are_told_without_a_transaction(fhir, monkeypatch):
+    for _ in range(2):
+        fhir.create(ONE)
+    monkeypatch.setattr(Database, "begin", lambda *_: pytest.fail("a transaction began"))
+    assert fhir.post("Patient", ONE, If_None_Exist=BY).status == 412
+    assert fhir.put(f"Patient?{BY}", ONE).status == 412
+
+
+@pytest.mark.parametrize(("send", "status", "left"), [
+    (lambda fhir: fhir.post("Patient", ONE, If_None_Exist=BY), 200, ["b"]),
+    (lambda fhir: fhir.put(f"Patient?{BY}", ONE), 201, ["a", "b"]),
+    (lambda fhir: fhir("PATCH", f"Patient?{BY}", ADD, Content_Type="application/json-patch+json"), 404, ["b"]),
+    (lambda fhir: fhir.delete(f"Patient?{BY}"), 200, ["b"]),
+], ids=["create", "update", "patch", "delete"])  # fmt: skip
+def test_a_match_that_no_longer_matches_is_not_changed(fhir, monkeypatch, send, status, left):
+    """It was one when it was looked for: a create may say so, everything else begins anew."""
+    id_ = fhir.create(ONE)["id"]
+    _then(monkeypatch, lambda: fhir.put(f"Patient/{id_}", {**OTHER, "id": id_}))
+    assert send(fhir).status == status
+    monkeypatch.undo()
+    assert sorted(one["identifier"][0]["value"] for one in fhir.get("Patient").resources()) == left
+    assert fhir.get(f"Patient/{id_}").json["meta"]["versionId"] == "2"
+
+
+@pytest.mark.parametrize("send", [
+    lambda fhir: fhir.post("Patient", ONE, If_None_Exist=BY),
+    lambda fhir: fhir.put(f"Patient?{BY}", ONE),
+], ids=["create", "update"])  # fmt: skip
+def test_what_came_after_it_was_looked_for_is_found(fhir, monkeypatch, send):
+    _then(monkeypatch, lambda: fhir.create({**ONE, "active": True}))
+    assert send(fhir).status == 200
+    monkeypatch.undo()
+    assert fhir.total("Patient") == 1
+
+
+def _then(monkeypatch, act):
+    """Let somebody else act, once, when the first search for a match has ended."""
+    look, once = conditions.match, [act]
+
+    def match(*given):
+        found = look(*given)
+        if once:
+            other = Thread(target=once.pop())
+            other.start()
+            other.join(20)
+        return found
+
+    monkeypatch.setattr(conditions, "match", match)
