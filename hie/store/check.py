@@ -107,7 +107,8 @@ def _resources(connection: Connection, tenant: Tenant, report: CheckReport, base
                 index = index_rows(content, tenant.blind, base_url, content_words=tenant.content_words)
                 targets.update((target, name) for target in literal_targets(index.refers))
                 yield from _meta(name, content, row)
-            holders.append(Holder(row.key, row.vid, tenant.id, row.updated, FOREVER, index.contained))
+            its = index.contained
+            holders.append(Holder(row.key, row.vid, tenant.id, row.updated, FOREVER, its, row.written))
             needed[row.key] = set(index.tokens) if moving is None else set(index.tokens).difference(moving.tokens)
             report.counts["tokens"] += len(index.tokens if moving is None else {*index.tokens, *moving.tokens})
             yield from indexed.compare(name, row, index, moving)

@@ -27,7 +27,8 @@ def problems(
     if found:
         index = _index(connection, found)
         for row in found:
-            whole = (*(row._mapping[column] for column in _COLUMNS), *index[row.key])
+            numbers = _numbers(row.container, row.written, row.ended)
+            whole = (*(row._mapping[column] for column in _COLUMNS), *numbers, *index[row.key])
             kept.setdefault(row.container, set()).add(whole)
     should: Rows = {}
     for one in wanted:
@@ -39,13 +40,22 @@ def problems(
             yield f"The index of what {when} of the resource with key {key} contain does not match the content."
 
 
+def _numbers(container: int, written: int | None, ended: int | None) -> tuple[int, int]:
+    """Return the numbers of the transactions that wrote and ended a version; 0: of none that searches ask for.
+
+    On SQLite a new resource is written by -key, which stands with its past version and not with what it contained.
+    """
+    return 0 if written in (None, -container) else written or 0, ended or 0
+
+
 def _whole(holder: Holder) -> Iterator[tuple[Any, ...]]:
+    numbers = _numbers(holder.container, holder.written, holder.ended)
     for one in holder.contained:
         index = one.rows
         yield (
             holder.vid, holder.tenant, holder.updated, holder.until, one.part, one.type, one.fragment, index.date_low,
-            index.date_high, index.presence, frozenset(index.tokens), frozenset(tuple(row) for row in index.dates),
-            frozenset(tuple(row) for row in index.numbers),
+            index.date_high, index.presence, *numbers, frozenset(index.tokens),
+            frozenset(tuple(row) for row in index.dates), frozenset(tuple(row) for row in index.numbers),
         )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from hie.fhir.instants import instant
 from hie.store import contained, unit_of_work
 from hie.store.check import check
+from hie.store.models import FOREVER
 from tests.builders import entry, observation, patient, put
 from tests.conformance.conftest import Fhir
 from tests.conftest import Clock
@@ -474,6 +475,30 @@ def test_reindexing_writes_and_checking_compares_the_rows_of_contained_resources
     with here.database.engine.begin() as connection:
         connection.execute(contained.contained.delete())
     assert any("belong to nothing that a resource contains" in one for one in check(here).problems)
+
+
+def test_checking_compares_which_transactions_wrote_and_ended_what_is_contained(fhir: Fhir, app: Flask) -> None:
+    here, its = app.extensions["hie"].store, contained.contained
+    for number in range(3):
+        fhir.put("DiagnosticReport/r", report(pulse("x", number), id="r"))
+    fhir.put("DiagnosticReport/gone", report(pulse("y", 1), id="gone"))
+    assert fhir.delete("DiagnosticReport/gone").status == 200
+    fhir.put("DiagnosticReport/new", report(pulse("z", 1), id="new"))
+    assert check(here).problems == []
+    for column, is_past, number in ((its.c.written, True, 3), (its.c.written, False, 2), (its.c.ended, True, 3),
+                                    (its.c.ended, False, 2)):  # fmt: skip
+        which = its.c.until < FOREVER if is_past else its.c.until == FOREVER
+        with here.database.engine.begin() as connection:
+            kept = connection.execute(select(its.c.key, column).where(which)).all()
+            assert len(kept) == number
+            connection.execute(its.update().where(which).values({column: 123_456_789}))
+        when = "past versions" if is_past else "the current version"
+        found = check(here).problems
+        assert [one.partition(" of the resource")[0] for one in found] == [f"The index of what {when}"] * 2
+        with here.database.engine.begin() as connection:
+            for key, value in kept:
+                connection.execute(its.update().where(its.c.key == key).values({column: value}))
+    assert check(here).problems == []
 
 
 @pytest.mark.parametrize("key", ["date", "-date", "-date,_id", "code,-date"])
