@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hie.context import Context
-from hie.fhir import json_format
+from hie.fhir import json_format, references
 from hie.store.search.query import parse
+from hie.store.search.reference import relative
 
 if TYPE_CHECKING:
     from ml.recommender.history import History
@@ -47,16 +48,37 @@ def _records(patient: dict[str, Any], ctx: Context) -> list[dict[str, Any]]:
     records = [patient]
     for type_name in READINGS:
         if type_name not in hidden:
-            records += _search(type_name, of_patient, ctx)
+            records += (_with_places(one, ctx.store.base_url) for one in _search(type_name, of_patient, ctx))
     return records + _medications(records, ctx)
 
 
+#: Elements that say whose a record is, and which medication it is about.
+_REFERRING = ("subject", "patient", "medicationReference")
+
+
+def _with_places(record: dict[str, Any], base_url: str) -> dict[str, Any]:
+    """A record whose references to this server are relative, which alone an adapter knows for its own."""
+    found = {}
+    for name in _REFERRING:
+        text = record.get(name, {}).get("reference")
+        if text is not None and (short := relative(text, base_url)) != text:
+            found[name] = record[name] | {"reference": short}
+    return record | found if found else record
+
+
 def _medications(records: list[dict[str, Any]], ctx: Context) -> list[dict[str, Any]]:
-    """The Medications that requests and others refer to."""
-    references = [str(one.get("medicationReference", {}).get("reference", "")) for one in records]
-    ids = dict.fromkeys(text.removeprefix("Medication/") for text in references if text.startswith("Medication/"))
+    """The Medications of this server that requests and others refer to, as they stand, whatever version is named."""
+    named = [references.parse(one.get("medicationReference", {}).get("reference", "")) for one in records]
+    ids = dict.fromkeys(one.id for one in named if one.kind == "relative" and one.type == "Medication" and one.id)
     found = ctx.store.read_many([("Medication", id_) for id_ in ids])
     return [json_format.parse(stored.content or b"{}") for stored in found.values()]
+
+
+def without_medication(found: History) -> list[str]:
+    """What was left out as its medication is not here: on another server, or not shown to the token; Type/id."""
+    from fhir_adapters.histories import NO_MEDICATION
+
+    return [one.source for one in found.left_out if one.reason == NO_MEDICATION]
 
 
 def _search(type_name: str, criteria: tuple[tuple[str, str], ...], ctx: Context) -> Iterator[dict[str, Any]]:

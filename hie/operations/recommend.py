@@ -5,6 +5,7 @@ GET returns Observations that are not stored; POST attaches them to the record. 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 TITLE = "Recommendations from like histories"
 DEFAULT_COUNT = 10
 MOST = 100
+#: So many records are named whose medication was not looked at.
+_NAMED = 20
 SAFETY = (
     "A research model, no medical device. It orders what patients with a like history have; it knows no reasons, no "
     "contraindications and no interactions. Trained on synthetic records. A person has to weigh every proposal."
@@ -48,11 +51,22 @@ def recommend(request: FhirRequest, ctx: Context) -> FhirResponse:
     found = _found(history, kind, count, today, ctx)
     state = record_state(history, history.age(today))
     rows = (_stored if attach else _shown)(found, f"Patient/{request.id}", state, instant(at), ctx)
+    unseen = list(_unseen(history, ctx))
+    if unseen:
+        rows.append({"resource": outcome.outcome([outcome.information(text) for text in unseen])})
+    return FhirResponse(200, bundle.listing("collection", ctx.new_id(), at, (), rows))
+
+
+def _unseen(history: History, ctx: Context) -> Iterator[str]:
+    """Say what was not looked at."""
     hidden = histories.hidden_types(ctx)
     if hidden:
-        text = f"The token does not cover {', '.join(hidden)}: what they hold was not looked at."
-        rows.append({"resource": outcome.outcome([outcome.information(text)])})
-    return FhirResponse(200, bundle.listing("collection", ctx.new_id(), at, (), rows))
+        yield f"The token does not cover {', '.join(hidden)}: what they hold was not looked at."
+    without = histories.without_medication(history)
+    if without:
+        more = f" and {len(without) - _NAMED} more" if len(without) > _NAMED else ""
+        yield (f"The medication of {', '.join(without[:_NAMED])}{more} is on another server, or not covered by the "
+               "token: it was not looked at.")
 
 
 def _count(request: FhirRequest) -> int:

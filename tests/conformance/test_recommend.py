@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hie.operations import histories
@@ -87,6 +89,46 @@ def test_a_medication_that_is_a_resource_of_its_own_counts(fhir, patient, app):
     context = app.extensions["hie"].context()
     found = histories.history(patient, context)
     assert [item.kind for item in found.items].count("medication") == 1
+
+
+BASE = "https://hie.example/fhir"
+
+
+class TestAddresses:
+    """Records of a server that knows its own address."""
+
+    @pytest.fixture
+    def settings(self, settings):
+        return replace(settings, base_url=BASE)
+
+    def test_medications_are_read_by_this_servers_own_address_and_others_are_named(self, client, fhir, model, app):
+        drugs = items(model, "medication", 5)
+        fhir.put("Patient/p", {"resourceType": "Patient", "id": "p", "gender": "female", "birthDate": "1960-05-01"})
+        for number, drug in enumerate(drugs):
+            coding = {"system": drug.system, "code": drug.code}
+            fhir.put(f"Medication/m{number}", {"resourceType": "Medication", "id": f"m{number}",
+                                               "code": {"coding": [coding]}, "status": "active"})  # fmt: skip
+        named = {"relative": "Medication/m0", "own": f"{BASE}/Medication/m1", "version": "Medication/m2/_history/1",
+                 "old": f"{BASE}/Medication/m3/_history/1", "elsewhere": "https://other.example/Medication/m4"}
+        for id_, reference in named.items():
+            subject = f"{BASE}/Patient/p" if id_ == "own" else "Patient/p"
+            answer = fhir.put(f"MedicationRequest/{id_}", {
+                "resourceType": "MedicationRequest", "id": id_, "status": "active", "intent": "order",
+                "subject": {"reference": subject}, "medicationReference": {"reference": reference}})  # fmt: skip
+            assert answer.status == 201, answer.content
+        found = histories.history("p", app.extensions["hie"].context())
+        assert {item.code for item in found.items} == {drug.code for drug in drugs[:4]}
+        told = fhir.get("Patient/p/$recommend").resources()[-1]
+        assert [one["diagnostics"] for one in told["issue"]] == [
+            "The medication of MedicationRequest/elsewhere is on another server, or not covered by the token: it was "
+            "not looked at."]  # fmt: skip
+        narrow = client("system/Patient.r", "system/Observation.r", "system/*.s", "system/Medication.r?_id=m1,m4")
+        (told,) = narrow.get("Patient/p/$recommend").resources()[-1]["issue"]
+        for id_ in named:
+            assert (f"MedicationRequest/{id_}" in told["diagnostics"]) == (id_ != "own")
+        proposed = fhir.get("Patient/p/$recommend?kind=medication&count=100").resources()[:-1]
+        codes = {one["valueCodeableConcept"]["coding"][0]["code"] for one in proposed}
+        assert not codes & {drug.code for drug in drugs[:4]}
 
 
 def test_nothing_that_the_patient_has_is_proposed(fhir, patient, model):
