@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement
 
+from hie.fhir.datatypes import MICROSECONDS_PER_DAY
 from hie.store.models import ITSELF
 
 if TYPE_CHECKING:
@@ -223,6 +224,11 @@ class Interval(Clause):
     def leads(self) -> bool:
         """Whether a side table is where to begin: not where very many rows match (hie.store.search.drivers)."""
         return self.where == "index" and self.prefix != "ne" and self.rank != WIDE
+
+    @property
+    def far_until(self) -> int:
+        """Where those begin that are `near`: a day before the range, up to which most intervals reach into it."""
+        return (self.high if self.prefix == "gt" else self.low) - MICROSECONDS_PER_DAY
 
     def shape(self) -> Shape:
         return ("interval", self.where, self.prefix, self.part, self.drives, self.leads)

@@ -20,7 +20,7 @@ from hie.store.versions import StoredVersion
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
 
-#: The phase, the sort values and the key of a row.
+#: The arm, the sort values and the key of a row.
 Place = tuple[int, tuple[Any, ...], int]
 
 
@@ -52,10 +52,12 @@ def around(
     page: Sequence[StoredVersion],
     total: int | None,
     seen: Seen | None,
+    orders: tuple[str, ...] = (),
 ) -> Cursors:
     """Return the cursors of a page that was reached by `position`, or is the first, which saw `seen`.
 
-    `further` is the row at which reading on in the same direction begins; None: there is nothing there.
+    `further` is the row at which reading on in the same direction begins; None: there is nothing there. `orders` is
+    what this page is ordered by, where no _sort says it.
     """
     if position is None and further is None:
         return NONE
@@ -66,10 +68,11 @@ def around(
         is_estimate = position.is_estimate and query.total != "accurate"
     onwards = None
     if further is not None:
-        onwards = ordering.seal(store, query, Position(*further, total, at, saw, is_estimate=is_estimate))
+        onwards = ordering.seal(store, query, Position(
+            *further, total, at, saw, is_estimate=is_estimate, orders=orders))
     first = last = None
     if query.total == "accurate":
-        first = ordering.seal(store, query, Position(None, (), 0, total, at, saw))
+        first = ordering.seal(store, query, Position(None, (), 0, total, at, saw, orders=orders))
         last = UNTIL + first
     if position is None:
         return Cursors(first, None, onwards, last)

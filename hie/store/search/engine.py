@@ -60,9 +60,8 @@ def _search(store: ResourceStore, query: SearchQuery) -> SearchPage:
         return _page_opened(store, query, asked, position)
     if query.count == 0:
         return SearchPage([], [], None if query.total == "none" else totals.of_all(store, query, asked))
-    parts = pages.parts_of(store, query, asked)
-    if position is not None:
-        ordering.check(position, [one.phase for one in parts])
+    parts = pages.parts_of(store, query, asked, position)
+    position = pages.placed(position, parts)
     size, total = query.count, None
     if position is not None and position.is_end:
         total = totals.count(store, asked, None)
@@ -75,7 +74,7 @@ def _search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     if total is None:
         total = totals.of_page(store, query, asked, position, len(page), more)
     further = _place(parts, found, size, position) if more else None
-    return _page_of(store, query, position, page, total, further)
+    return _page_of(store, query, position, page, total, further, pages.orders_of(query, parts))
 
 
 def _read_from(store: ResourceStore, query: SearchQuery) -> tuple[ResourceStore, Position | None, Asked]:
@@ -99,7 +98,7 @@ def _read_from(store: ResourceStore, query: SearchQuery) -> tuple[ResourceStore,
 def _place(parts: Sequence[Part], found: Found, size: int, position: Position | None) -> cursors.Place:
     """Return where the page ends: its last row, or read backwards the one before its first."""
     phase, row = found.rows[size if position is not None and position.backward else size - 1]
-    return phase, pages.sort_values(parts[phase], row), row.key
+    return parts[phase].number, pages.sort_values(parts[phase], row), row.key
 
 
 def _page_of(
@@ -109,6 +108,7 @@ def _page_of(
     page: list[StoredVersion],
     total: int | None,
     further: cursors.Place | None,
+    orders: tuple[str, ...] = (),
 ) -> SearchPage:
     if position is not None and position.backward:
         page.reverse()
@@ -116,7 +116,7 @@ def _page_of(
     if store.reading is not None:
         store.reading.confirm()
     saw = seen_by_page(store) if further is not None and position is None else None
-    around = cursors.around(store, query, position, further, page, total, saw)
+    around = cursors.around(store, query, position, further, page, total, saw, orders)
     is_of_containers = query.contained is not None and query.contained.whole
     return SearchPage(page, included, total, around, is_cut, () if is_of_containers else relevance.told(query, page))
 

@@ -2,7 +2,8 @@
 
 A search runs in phases, each of which one index can answer in order: rows with a value of the first sort key before
 rows without one; dates that start in the range asked for before longer ones that only reach into it. A cursor names the
-phase and the sort values of the last row of a page. Read onwards it gives the page behind that row; read backwards, all
+sort values of the last row of a page, and what the first page was ordered by: which criterion leads may be another on
+further pages, and with it the phases, but not the order. Read onwards it gives the page behind that row; backwards, all
 phases in the reverse order, the page that ends with it. https://hl7.org/fhir/R4/search.html#sort
 """
 
@@ -61,14 +62,42 @@ class Phase:
     first_is_null: bool | None = None
 
 
-def phases(query: SearchQuery, clause: Clause, blind: Blind) -> list[Phase]:
-    """Return the parts of a search in their order."""
-    keys = tuple(_key(query, one, blind) for one in query.sort) if query.sort else _own_order(query, clause)
+def phases(query: SearchQuery, clause: Clause, blind: Blind, own: str | None = None) -> list[Phase]:
+    """Return the parts of a search in their order; `own`: that of its first page, where no _sort says it."""
+    if query.sort:
+        keys = tuple(_key(query, one, blind) for one in query.sort)
+    elif own is None:
+        keys = _own_order(query, clause)
+    else:
+        keys = (Key(own),) if own else ()
     if keys and keys[0].place == "date" and _driven_by_date(clause):  # what it finds has a date
         return [Phase(part, keys) for part in _near_and_far(clause, descending=keys[0].descending)]
     if keys and keys[0].nullable:
         return [Phase(clause, keys, False), Phase(clause, keys, True)]
     return [Phase(clause, keys)]
+
+
+def own_order(phase: Phase) -> str:
+    """Name what the rows of a phase are ordered by where no _sort says it; "": by their keys."""
+    return phase.keys[0].place if phase.keys else ""
+
+
+def placed(values: Sequence[Any], parts: Sequence[Phase]) -> int:
+    """Return the number of the phase in which a row with these sort values stands. Expired."""
+    for number, part in enumerate(parts):
+        if len(values) == len(part.keys) and _holds(part, values):
+            return number
+    raise Expired("What was stored since has changed the order of this search, which no _sort fixes; begin again "
+                  "at its first page.", expression="_cursor")
+
+
+def _holds(part: Phase, values: Sequence[Any]) -> bool:
+    if part.first_is_null is not None:
+        return part.first_is_null is (values[0] is None)
+    first = _driving(part.clause)
+    if not part.keys or not isinstance(first, Interval) or not first.part:
+        return True
+    return values[0] is not None and (values[0] < first.far_until) is (first.part == "far")
 
 
 def counted(clause: Clause) -> list[Clause]:
@@ -258,6 +287,7 @@ class Position:
     """
 
     phase: int | None
+    """The number of the phase; in a cursor that of the arm, whose phases the values tell apart."""
     values: tuple[Any, ...]
     key: int
     total: int | None = None
@@ -268,6 +298,8 @@ class Position:
     way: Way = "after"
     is_estimate: bool = False
     """Whether the total is one."""
+    orders: tuple[str, ...] = ()
+    """What the first page was ordered by, each arm of it, where no _sort says it (`own_order`)."""
 
     @property
     def backward(self) -> bool:
@@ -289,8 +321,8 @@ class Position:
         return {"after_key": self.key, **{f"after{i}": value for i, value in enumerate(self.values)}}
 
 
-#: Cursors of servers that did not know what a page had seen had so many parts.
-_BEFORE_SEEN = 9
+#: Cursors of servers that did not know what a page had seen, or had been ordered by, had so many parts.
+_BEFORE_SEEN, _BEFORE_ORDERS = 9, 10
 _FREE = frozenset({"_count", "_total", "_format", "_pretty", "_summary", "_elements", "_include", "_revinclude"})
 
 
@@ -311,6 +343,7 @@ def seal(store: Any, query: SearchQuery, position: Position) -> str:
     text = json.dumps([
         "search", _mark(store, query), position.phase, list(position.values), position.key, position.total,
         position.at, None if position.seen is None else position.seen.to_json(), position.is_estimate, store.clock(),
+        position.orders,
     ])  # fmt: skip
     sealed: str = store.seal_text(text)
     return sealed
@@ -326,7 +359,12 @@ def open_(store: Any, query: SearchQuery) -> Position | None:
         if isinstance(opened, list) and opened[:1] == ["search"] and len(opened) == _BEFORE_SEEN:
             raise Expired("This link was made before the server was upgraded; begin again at the search's first page.",
                           expression="_cursor")
-        kind, mark, phase, values, key, total, at, seen, is_estimate, made = opened
+        if isinstance(opened, list) and len(opened) == _BEFORE_ORDERS:
+            if query.contained is not None:
+                raise Expired("This link was made before the server was upgraded; begin again at the search's first "
+                              "page.", expression="_cursor")
+            opened = [*opened[:2], opened[2] and 0, *opened[3:], ()]  # it named the phase; there is one arm alone
+        kind, mark, phase, values, key, total, at, seen, is_estimate, made, orders = opened
         if kind != "search" or mark != _mark(store, query):
             raise ValueError
     except (SealBroken, ValueError, TypeError) as error:
@@ -337,7 +375,7 @@ def open_(store: Any, query: SearchQuery) -> Position | None:
     if store.clock() - made > LINK_HOURS * 3_600_000_000:
         raise Expired(f"Links to pages are good for {LINK_HOURS} hours; begin again at the search's first page.",
                       expression="_cursor")
-    return Position(phase, tuple(values), key, total, at, _saw(store, seen), way, is_estimate)
+    return Position(phase, tuple(values), key, total, at, _saw(store, seen), way, is_estimate, tuple(orders))
 
 
 def first_page(store: Any, cursor: str) -> tuple[int, Seen | None] | None:
@@ -358,12 +396,3 @@ def _opened(store: Any, cursor: str) -> Any:
 
 def _saw(store: Any, seen: list[int] | None) -> Seen | None:
     return None if seen is None else from_json(seen, at_instant=store.at is not None)
-
-
-def check(position: Position | None, parts: Sequence[Phase]) -> None:
-    """Refuse a cursor whose search has another order by now, as its most selective criterion is another. Expired."""
-    if position is None or position.phase is None:
-        return
-    if position.phase >= len(parts) or len(position.values) != len(parts[position.phase].keys):
-        raise Expired("What was stored since has changed the order of this search, which no _sort fixes; begin again "
-                      "at its first page.", expression="_cursor")

@@ -45,12 +45,31 @@ class Part(NamedTuple):
     phase: Phase
     apart: tuple[tuple[str, Clause], ...] = ()
     """Of several types what each is asked by itself; empty: they are asked together."""
+    number: int = 0
+    """The arm's own."""
 
 
-def parts_of(store: ResourceStore, query: SearchQuery, asked: Asked) -> list[Part]:
-    """Return what is asked in the order that the search wants, part after part."""
-    return [Part(arm, phase, _apart(store, query, arm, phase)) for arm in asked.arms
-            for phase in ordering.phases(query, arm.clause, store.blind)]
+def parts_of(store: ResourceStore, query: SearchQuery, asked: Asked, position: Position | None = None) -> list[Part]:
+    """Return what is asked in the order that the search wants, or its first page had, part after part."""
+    orders = dict(enumerate(() if position is None else position.orders))
+    return [Part(arm, phase, _apart(store, query, arm, phase), number) for number, arm in enumerate(asked.arms)
+            for phase in ordering.phases(query, arm.clause, store.blind, orders.get(number))]
+
+
+def orders_of(query: SearchQuery, parts: Sequence[Part]) -> tuple[str, ...]:
+    """Return what further pages have to be ordered by, each arm of them; nothing where the search says it."""
+    if query.sort:
+        return ()
+    return tuple(ordering.own_order(part.phase) for _, (part, *_) in groupby(parts, key=lambda part: part.number))
+
+
+def placed(position: Position | None, parts: Sequence[Part]) -> Position | None:
+    """Return a cursor's position by the phases that are read now. Expired."""
+    if position is None or position.phase is None:
+        return position
+    ours = [number for number, part in enumerate(parts) if part.number == position.phase]
+    phase = ordering.placed(position.values, [parts[number].phase for number in ours])
+    return replace(position, phase=ours[phase])
 
 
 def unordered(asked: Asked) -> list[Part]:

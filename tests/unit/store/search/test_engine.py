@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 import pytest
@@ -310,16 +311,61 @@ def test_included_resources_are_bounded(filled: ResourceStore, monkeypatch: pyte
     assert (len(page.included), page.is_cut) == (7, True)
 
 
-def test_a_cursor_whose_search_has_another_order_by_now_is_expired(
+LASTING = {"effectiveDateTime": None, "effectivePeriod": {"start": "2023-11-01", "end": "2024-02-01"}}
+LED: list[list[tuple[str, str]]] = [
+    [("date", "ge2024")], [("date", "ge2024"), ("subject:Patient.gender", "female")],
+    [("date", "ap2024-01-20"), ("status", "final")], [("_lastUpdated", "ge2000"), ("patient.gender", "female")],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", LED, ids=lambda asked: "&".join("=".join(one) for one in asked))
+def test_pages_go_on_in_the_first_one_s_order_whichever_criterion_leads_them(
+    filled: ResourceStore, monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, str]]
+) -> None:
+    """A chain leads the first page and none behind it, as these ask what it saw; and counts change."""
+    write(filled, *({name: value for name, value in observation(number, **LASTING).items() if value}
+                    for number in range(45, 49)))
+    leads = [True]
+    for name in ("_driven_by_date", "_driven_by_updated"):
+        real = getattr(ordering, name)
+        monkeypatch.setattr(ordering, name, lambda clause, real=real: leads[0] and real(clause))
+
+    def page(*parameters: tuple[str, str], cursor: str | None = None) -> SearchPage:
+        return search(filled, "Observation", *asked, *parameters, *([("_cursor", cursor)] if cursor else []))
+
+    for at_first, sort in product((True, False), ("", "date", "-date", "-date,_id", "_lastUpdated", "-_lastUpdated")):
+        leads[0] = at_first
+        wanted = [("_sort", sort)] if sort else []
+        whole = ids(page(*wanted, ("_count", "100")))
+        assert len(whole) > 20
+        one = page(*wanted, ("_count", "7"))
+        walked = [one]
+        while one.next_cursor is not None:
+            leads[0] = not leads[0]
+            one = page(*wanted, ("_count", "7"), cursor=one.next_cursor)
+            walked.append(one)
+        assert [id_ for one in walked for id_ in ids(one)] == whole, (sort, at_first)
+        while one.cursors.previous is not None:
+            leads[0] = not leads[0]
+            walked.pop()
+            one = page(*wanted, ("_count", "7"), cursor=one.cursors.previous)
+            assert ids(one) == ids(walked[-1]), (sort, at_first)
+
+
+def test_a_link_from_before_the_order_was_told_goes_on_where_it_still_is_that(
     filled: ResourceStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = [("date", "ge2000"), ("_count", "10")]  # in the order of the date, as nothing else narrows
     cursor = search(filled, "Observation", *asked).next_cursor
-    assert cursor is not None
-    assert len(search(filled, "Observation", *asked, ("_cursor", cursor)).matches) == 10
-    monkeypatch.setattr(ordering, "phases", lambda _query, clause, _blind: [ordering.Phase(clause, ())])
+    told = json.loads(filled.open_text(cursor or ""))
+    assert told[-1] == ["date"]
+    old = filled.seal_text(json.dumps([*told[:2], 1, *told[3:-1]]))
+    new, was = (ids(search(filled, "Observation", *asked, ("_cursor", one))) for one in (cursor or "", old))
+    assert (new, len(new)) == (was, 10)
+    monkeypatch.setattr(ordering, "_driven_by_date", lambda _clause: False)
+    assert len(search(filled, "Observation", *asked, ("_cursor", cursor or "")).matches) == 10
     with pytest.raises(Expired, match="has changed the order"):
-        search(filled, "Observation", *asked, ("_cursor", cursor))
+        search(filled, "Observation", *asked, ("_cursor", old))
 
 
 @contextmanager
