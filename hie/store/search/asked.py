@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hie.store.search import containing, drivers, grants, hops, pairs, rare, several
+from hie.store.search import containing, drivers, grants, hops, pairs, rare, several, then
 from hie.store.search.clauses import Clause, both
-from hie.store.search.criteria import Compiled, Verify
+from hie.store.search.criteria import Compiled, Criterion, Verify
 from hie.store.search.query import Containment, SearchQuery
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def _own(store: ResourceStore, query: SearchQuery) -> Arm:
 
 def of_type(store: ResourceStore, query: SearchQuery, type_name: str) -> Arm:
     """Return what a search asks of the resources of one type that stand by themselves."""
-    compiled = [hops.compile_(store, one, type_name) for one in query.criteria]
-    parts = [one.clause for one in compiled]
     granted = grants.clause(store, type_name, "s")
+    compiled = [*_compiled(store, query.criteria, type_name, granted)]
+    parts = [one.clause for one in compiled]
     if granted is not None:
         parts.append(granted)
     verify = tuple(one.verify for one in compiled if one.verify is not None)
@@ -61,6 +62,17 @@ def of_type(store: ResourceStore, query: SearchQuery, type_name: str) -> Arm:
     if query.contained is None or not query.contained.whole:  # else it is asked beside other types
         whole = drivers.settled(store, whole, type_name, pairs.together(query.criteria, store.blind, type_name))
     return Arm(whole, verify)
+
+
+def _compiled(
+    store: ResourceStore, criteria: Sequence[Any], type_name: str, granted: Clause | None
+) -> list[Compiled]:
+    """Return what the index is asked for each criterion; on further pages chains learn what stands beside them."""
+    if not then.is_asked(store):
+        return [hops.compile_(store, one, type_name) for one in criteria]
+    plain = {n: hops.compile_(store, one, type_name) for n, one in enumerate(criteria) if isinstance(one, Criterion)}
+    beside = both([*(one.clause for one in plain.values()), *([] if granted is None else [granted])])
+    return [plain.get(n) or hops.compile_(store, one, type_name, beside) for n, one in enumerate(criteria)]
 
 
 def _asked_contained(store: ResourceStore, query: SearchQuery, how: Containment) -> Asked:

@@ -559,6 +559,39 @@ class Joined(Clause):
         return sql.joined(self)
 
 
+@dataclass(frozen=True, slots=True)
+class JoinedThen(Clause):
+    """Some resource at the other end of a reference matched when a first page was read (hie.store.search.then).
+
+    `now` asks of those ends that are what they were. `gone` are the places of ends that matched and are so no more, and
+    `known` the keys of resources of which it is known from what they, or those that refer to them, were.
+    """
+
+    now: Joined
+    gone: tuple[int, ...]
+    known: tuple[int, ...]
+    rank: int = WIDE
+
+    @property
+    def drives(self) -> bool:
+        """Whether few enough matched there to begin with them."""
+        return self.now.drives
+
+    def shape(self) -> Shape:
+        return ("then", self.now.shape(), bool(self.gone), bool(self.known))
+
+    def values(self) -> Iterator[Any]:
+        yield from self.now.values()
+        if self.gone:
+            yield from self.now.branches[0].parameters
+            yield list(self.gone)
+        if self.known:
+            yield list(self.known)
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.joined_then(self)
+
+
 EVERYTHING, NOTHING = Constant(True), Constant(False)
 
 
@@ -620,7 +653,7 @@ def is_range(clause: Clause) -> bool:
 
 def has_keys(clause: Clause) -> bool:
     """Tell whether `keys` gives a SELECT."""
-    if isinstance(clause, Joined):
+    if isinstance(clause, Joined | JoinedThen):
         return clause.drives
     if isinstance(clause, Holds):
         return clause.leads

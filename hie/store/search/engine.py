@@ -80,8 +80,8 @@ def _search(store: ResourceStore, query: SearchQuery) -> SearchPage:
 def _read_from(store: ResourceStore, query: SearchQuery) -> tuple[ResourceStore, Position | None, Asked]:
     """Return the store as the first page saw it, where the page begins, and what is asked.
 
-    The past has no index of references, so that the other end of a chain is opened. Where that is too much, further
-    pages are of what is current, behind the last row: a page is not refused that follows one that was answered.
+    Where only the moment of the first page is known, ends of chains are opened. If that is too much, further pages are
+    of what is current, behind the last row: a page is not refused that follows one that was answered.
     """
     position = ordering.open_(store, query)
     if position is None or position.at is None:
@@ -90,7 +90,7 @@ def _read_from(store: ResourceStore, query: SearchQuery) -> tuple[ResourceStore,
     try:
         return then, position, asked_by(then, query)
     except InvalidSearch as error:
-        if error.code != "too-costly" or store.at is not None:  # there the past is what was asked for
+        if error.code != "too-costly" or store.at is not None or position.seen is not None:
             raise
     return store, replace(position, at=None, seen=None), asked_by(store, query)
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hie.errors import Forbidden, NotSupported
 from hie.fhir.search_parameters import answering
-from hie.store.search import contained, criteria, grants, joins, logic, narrowed, ordering
+from hie.store.search import contained, criteria, grants, joins, logic, narrowed, ordering, then
 from hie.store.search.blinding import hash_of
 from hie.store.search.chain import Asked, Chain, Has, PerType, ends_of, is_canonical
 from hie.store.search.clauses import (
+    EVERYTHING,
     ID,
     IDENTIFIER,
     NOTHING,
@@ -29,6 +30,8 @@ from hie.store.search.clauses import (
     Ids,
     Interval,
     Joined,
+    JoinedThen,
+    Negation,
     both,
     either,
     has_keys,
@@ -49,22 +52,26 @@ FREQUENT = {"sqlite": 30_000, "postgresql": 6_000}
 FEW = 2_000
 
 
-def compile_(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
-    """Return what the index is asked for one criterion of a search for a type, chained or not."""
+def compile_(store: ResourceStore, asked: Asked, type_name: str, beside: Clause = EVERYTHING) -> Compiled:
+    """Return what the index is asked for one criterion of a search for a type, chained or not.
+
+    `beside`: what is asked of the same resource too, for what must be opened (hie.store.search.then).
+    """
     if isinstance(asked, Criterion):
         refuse_unindexed(store, asked)
         return criteria.compile_(asked, store.blind, type_name)
     if isinstance(asked, Chain):
         by_url = is_canonical(asked.parameter)
-        return by_canonical(store, asked, type_name) if by_url else Compiled(_forward(store, asked, type_name))
+        return by_canonical(store, asked, type_name) if by_url else Compiled(
+            _forward(store, asked, type_name, beside))
     if isinstance(asked, Has):
         return Compiled(_reverse(store, asked, type_name))
     if isinstance(asked, PerType):
-        return compile_(store, dict(asked.by_type)[type_name], type_name)
+        return compile_(store, dict(asked.by_type)[type_name], type_name, beside)
     if isinstance(asked, LOGIC):
         return logic.compile_(
             asked, store.blind, type_name,
-            lambda part: compile_(store, part, type_name),
+            lambda part: compile_(store, part, type_name, beside),
             lambda part: Ids(tuple(narrowed.ids(store, type_name, within_grant(store, part, type_name)))),
         )  # fmt: skip
     return criteria.compile_(asked, store.blind, type_name)
@@ -80,20 +87,24 @@ def refuse_unindexed(store: ResourceStore, criterion: Criterion) -> None:
         )
 
 
-def _forward(store: ResourceStore, chain: Chain, type_name: str) -> Clause:
+def _forward(store: ResourceStore, chain: Chain, type_name: str, beside: Clause) -> Clause:
     open_ = open_ends(store, chain)
     parameters = tuple(_parameters(store, type_name, chain.parameter.code))
+    is_by_ids = store.at is not None and not then.is_asked(store)
     branches, known = [], []
     held: list[Holds] = []
     for one, asked in open_:
         compiled = granted(store, asked, one)
         held += contained.ends(store, type_name, chain.parameter.code, one, asked, compiled)
-        if compiled.verify is not None or store.at is not None:
+        if compiled.verify is not None or is_by_ids:
             ids = narrowed.ids(store, one, compiled)
             known.append(narrowed.referring(store, type_name, chain.parameter.code, one, ids))
         elif compiled.clause != NOTHING:
             branches.append(Branch(one, parameters, compiled.clause))
-    return either([*known, _joined(branches, reverse=False, held=held)])
+    joined = _joined(branches, reverse=False, held=held)
+    if then.is_asked(store):
+        joined = then.forward(store, type_name, chain.parameter.code, joined, beside)
+    return either([*known, joined])
 
 
 def by_canonical(store: ResourceStore, chain: Chain, type_name: str) -> Compiled:
@@ -115,13 +126,16 @@ def _reverse(store: ResourceStore, has: Has, type_name: str) -> Clause:
     compiled = granted(store, has.asked, has.source)
     if is_canonical(has.parameter):
         return _named(store, has, compiled, type_name)
-    if compiled.verify is not None or store.at is not None:
+    if compiled.verify is not None or (store.at is not None and not then.is_asked(store)):
         return narrowed.referred(store, has.source, has.parameter.code, type_name, compiled)
     if compiled.clause == NOTHING:
         return NOTHING
     parameters = tuple(_parameters(store, has.source, has.parameter.code))
     branch = Branch(has.source, parameters, compiled.clause)
-    return _joined([branch], reverse=True)
+    joined = _joined([branch], reverse=True)
+    if isinstance(joined, Joined) and then.is_asked(store):
+        return then.reverse(store, has.source, has.parameter.code, type_name, joined)
+    return joined
 
 
 def _named(store: ResourceStore, has: Has, asked: Compiled, type_name: str) -> Clause:
@@ -174,22 +188,41 @@ def _joined(branches: list[Branch], *, reverse: bool, held: Sequence[Holds] = ()
 def settled(store: ResourceStore, clause: Clause) -> Clause:
     """Return the clause so that a join that finds few drives it, and one that finds very many does not."""
     parts = clause.parts if isinstance(clause, Both) else (clause,)
-    if not any(isinstance(part, Joined) for part in parts):
+    if not any(isinstance(part, Joined | JoinedThen) for part in parts):
         return clause
-    if parts[0].rank <= REFERENCE and not isinstance(parts[0], Joined):
+    is_first = isinstance(parts[0], Joined | JoinedThen)
+    if parts[0].rank <= REFERENCE and not is_first:
         return clause
-    most = FREQUENT[store.database.dialect] if isinstance(parts[0], Joined) else FEW
+    most = FREQUENT[store.database.dialect] if is_first else FEW
     return both([_ranked(store, part, most) for part in parts])
 
 
 def _ranked(store: ResourceStore, part: Clause, most: int) -> Clause:
     """Return a join ranked by what it finds, counted up to `most`; any other clause as it is."""
+    if isinstance(part, JoinedThen):  # counted as on the first page, for the same order
+        now = _ranked(store, _as_first(part.now), most)
+        assert isinstance(now, Joined)  # noqa: S101 - as it was
+        return replace(part, now=replace(part.now, drives=now.drives, rank=now.rank), rank=now.rank)
     if not isinstance(part, Joined) or not part.drives:
         return part
     found = _found(store, part, most)
     if found >= FREQUENT[store.database.dialect]:
         return replace(part, drives=False, rank=WIDE)
     return replace(part, rank=REFERENCE) if found < FEW else part
+
+
+def _as_first(clause: Any) -> Any:
+    """Return a clause as the first page asked it."""
+    match clause:
+        case JoinedThen(now):
+            return _as_first(now)
+        case Joined(branches):
+            return replace(clause, branches=tuple(replace(one, clause=_as_first(one.clause)) for one in branches))
+        case Both(parts) | Either(parts):
+            return replace(clause, parts=tuple(map(_as_first, parts)))
+        case Negation(part):
+            return replace(clause, part=_as_first(part))
+    return clause
 
 
 def _found(store: ResourceStore, joined: Joined, most: int) -> int:

@@ -12,15 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Select,
     UnaryExpression,
     and_,
     bindparam,
     exists,
+    false,
+    func,
     literal_column,
     or_,
     select,
@@ -30,12 +34,26 @@ from sqlalchemy.sql import operators
 from sqlalchemy.types import BigInteger, Integer
 
 from hie.store.models import DELETED, ITSELF, reference_index, resource
-from hie.store.search.clauses import AllTokens, AnyToken, Both, Branch, Clause, Joined, Led, Token, is_range
+from hie.store.search.clauses import (
+    AllTokens,
+    AnyToken,
+    Both,
+    Branch,
+    Clause,
+    Joined,
+    JoinedThen,
+    Led,
+    Token,
+    is_range,
+)
+from hie.store.search.tables import CURRENT, valid
 
 if TYPE_CHECKING:
     from hie.store.search.sql import Sql
 
 Condition = ColumnElement[bool]
+#: So many questions about other ends stand inside each other; further ones are common table expressions (SQLite).
+_DEEP = 3
 _ITSELF: ColumnElement[int] = literal_column(str(ITSELF))
 
 
@@ -79,13 +97,14 @@ def _walk(sql: Sql, branch: Branch, reverse: bool) -> list[Condition]:
         here.c.key == sql.key, there.c.target == here.c.target, _by(sql, outgoing, branch), place.c.parameter == _ITSELF
     ]  # fmt: skip
     by_tokens = is_of_tokens(branch.clause)
-    if by_tokens and not sql.tokens_in_rows:
+    if by_tokens and not sql.tokens_in_rows and sql.as_of is None:
         with at(sql, sql.row, there.c.key):
             return [*conditions, branch.clause.sql(sql)]
     other = resource.alias()
     conditions.append(other.c.key == there.c.key)
     if not by_tokens:
         conditions += _live(other, branch.type, hidden=not sql.tokens_in_rows)
+    conditions += _seen(sql, other)
     with at(sql, other, other.c.key):
         for part in _parts(branch.clause):
             if isinstance(part, Joined) and len(part.branches) == 1 and not part.held:
@@ -99,6 +118,11 @@ def _by(sql: Sql, outgoing: Any, branch: Branch) -> Condition:
     binds = [sql.bind(BigInteger()) for _ in branch.parameters]
     condition: Condition = outgoing.c.parameter == binds[0] if len(binds) == 1 else outgoing.c.parameter.in_(binds)
     return condition
+
+
+def _seen(sql: Sql, other: Any) -> list[Condition]:
+    """Return that a row is what it was when a first page was read, where that is asked."""
+    return [] if sql.as_of is None else [valid(CURRENT, sql.as_of, other)]
 
 
 def _live(other: Any, type_name: str, *, hidden: bool = False) -> list[Condition]:
@@ -125,6 +149,7 @@ def _keys_of_rows(sql: Sql, branch: Branch, reverse: bool) -> Select[Any]:
     conditions.append(other.c.key == there.c.key)
     if not is_of_tokens(branch.clause):
         conditions += _live(other, branch.type)
+    conditions += _seen(sql, other)
     with at(sql, other, other.c.key):
         conditions.append(_begun_there(sql, branch.clause))
     return select(here.c.key).where(*conditions)
@@ -133,9 +158,14 @@ def _keys_of_rows(sql: Sql, branch: Branch, reverse: bool) -> Select[Any]:
 def begun(sql: Sql, clause: Clause) -> Condition:
     """Return the condition of a clause that is asked of all rows, so that a join in it may be where to begin."""
     first = driver_of(clause)
-    if not isinstance(first, Joined) or not first.drives:
+    if not isinstance(first, Joined | JoinedThen) or not first.drives or sql.tables.is_past:
         return clause.sql(sql)
-    return and_(sql.row.c.key.in_(keys(sql, first)), *([sql.both(rest)] if (rest := _parts(clause)[1:]) else []))
+    found: Condition
+    if isinstance(first, Joined):
+        found = sql.row.c.key.in_(keys(sql, first))
+    else:  # found once: of unions inside each other the planner would look for each row anew
+        found = sql.row.c.key == func.any(func.array(bare(keys_then(sql, first)).scalar_subquery()))
+    return and_(found, *([sql.both(rest)] if (rest := _parts(clause)[1:]) else []))
 
 
 def _begun_there(sql: Sql, clause: Clause) -> Condition:
@@ -164,16 +194,83 @@ def matches(sql: Sql, type_name: str, clause: Clause) -> Any:
     """Select the keys of live resources of a type that match, beginning with the most selective part (SQLite)."""
     parts = _parts(clause)
     driver = sql.keys(parts[0])
-    if driver is not None and len(parts) == 1 and is_of_tokens(clause):
+    if driver is not None and len(parts) == 1 and is_of_tokens(clause) and sql.as_of is None:
         return driver
     other = resource.alias()
     with at(sql, other, other.c.key):
         rest = [part.sql(sql) for part in (parts if driver is None else parts[1:])]
-    found = select(other.c.key).where(*_live(other, type_name, hidden=driver is not None), *rest)
+    found = select(other.c.key).where(
+        *_live(other, type_name, hidden=driver is not None), *_seen(sql, other), *rest)
     if driver is None:
         return found
     first = driver.cte()
     return found.where(other.c.key.in_(select(first.c.key)))
+
+
+# ---- as a first page saw it ------------------------------------------------------------------------------------------
+
+
+def then(sql: Sql, clause: JoinedThen) -> Condition:
+    """Return whether somebody at the other end of the row matched then."""
+    if sql.depth >= _DEEP and not sql.tokens_in_rows:
+        return sql.key.in_(select(keys_then(sql, clause).cte().c.key))
+    inside = _at_present(sql)
+    inside.depth += 1
+    found = [_exists(inside, one, clause.now.reverse) for one in clause.now.branches]
+    inside.depth -= 1
+    held = [sql.holds_one(one) for one in clause.now.held]
+    gone = [sql.key.in_(_referring(sql, clause))] if clause.gone else []
+    known = [sql.among(sql.key)] if clause.known else []
+    if not _is_indexed(sql, clause):
+        found, gone = [], []
+    return or_(false(), *found, *held, *gone, *known)
+
+
+def keys_then(sql: Sql, clause: JoinedThen) -> Any:
+    """Return a SELECT of the rows at whose other end somebody matched then."""
+    inside, other = _at_present(sql), sql.tables.row.alias()
+    select_keys = _keys_of_rows if sql.tokens_in_rows else _keys_of_tables
+    found = [select_keys(inside, one, clause.now.reverse) for one in clause.now.branches]
+    held = [sql.holders(one) for one in clause.now.held]
+    gone = [_referring(sql, clause)] if clause.gone else []
+    known = [select(other.c.key).where(sql.among(other.c.key))] if clause.known else []
+    if not _is_indexed(sql, clause):
+        found, gone = [], []
+    parts = [*found, *held, *gone, *known] or [select(other.c.key).where(false())]
+    keys_ = parts[0] if len(parts) == 1 else union_all(*parts)
+    if not sql.tables.is_past:
+        return keys_
+    row = sql.tables.row.alias()
+    return select(*sql.identity(row)).where(row.c.key.in_(keys_))
+
+
+def _at_present(sql: Sql) -> Sql:
+    """Return what asks of the other ends that are what they were: they are among what is current."""
+    if not sql.tables.is_past:
+        return sql
+    inside = replace(sql, tables=CURRENT)  # binds are shared: their names go on
+    inside.key = sql.key
+    return inside
+
+
+def _is_indexed(sql: Sql, clause: JoinedThen) -> bool:
+    """Tell whether the index has the references that are asked: what a version of the past referred to it has not."""
+    return clause.now.reverse or not sql.tables.is_past
+
+
+def _referring(sql: Sql, clause: JoinedThen) -> Select[Any]:
+    """Return a SELECT of the keys of what refers to places whose resources are no more what they were."""
+    outgoing = reference_index.alias()
+    by = _by(sql, outgoing, clause.now.branches[0])
+    return select(outgoing.c.key).where(by, sql.among(outgoing.c.target))
+
+
+def bare(found: Any) -> Any:
+    """Return a SELECT that can stand in a UNION, or for one value; SQLite takes no UNION in another."""
+    if not isinstance(found, CompoundSelect):
+        return found
+    inner = found.subquery()
+    return select(*inner.c)
 
 
 @contextmanager

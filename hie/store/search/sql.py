@@ -11,7 +11,6 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     ColumnElement,
-    CompoundSelect,
     Double,
     FromClause,
     Select,
@@ -42,6 +41,7 @@ from hie.store.search.clauses import (
     InContext,
     Interval,
     Joined,
+    JoinedThen,
     Led,
     Negation,
     Number,
@@ -94,6 +94,8 @@ class Sql(ABC):
     is_wide: bool = False
     #: How the past is asked; None: it is asked of the present.
     as_of: How | None = None
+    #: How many questions about other ends of references this one stands in.
+    depth: int = 0
     #: Where a dialect keeps a resource's tokens.
     tokens_in_rows: ClassVar[bool] = False
 
@@ -331,6 +333,10 @@ class Sql(ABC):
         """Return whether a resource at the other end of a reference matches."""
         return joins.exists_(self, clause)
 
+    def joined_then(self, clause: JoinedThen) -> Condition:
+        """Return whether one matched when a first page was read."""
+        return joins.then(self, clause)
+
     def linked(self) -> Condition:
         """Return whether the resource refers to one of a list of places."""
         return self.row.c.key.in_(joins.linked(self.among(reference_index.c.target)))
@@ -343,6 +349,8 @@ class Sql(ABC):
         """Return a SELECT of the keys that match, from an index alone; None where the clause has none."""
         if isinstance(clause, Joined) and clause.drives:
             return joins.keys(self, clause)
+        if isinstance(clause, JoinedThen) and clause.drives:
+            return joins.keys_then(self, clause)
         return self.range_keys(clause)
 
     @abstractmethod
@@ -366,7 +374,7 @@ class Sql(ABC):
         if isinstance(clause, Number) and clause.leads:
             return self._each(self.tables.numbers, self.number_conditions(clause.prefix, clause.unit))
         if isinstance(clause, Either) and all(is_range(part) for part in clause.parts):
-            return union_all(*(bare(self.range_keys(part)) for part in clause.parts))
+            return union_all(*(joins.bare(self.range_keys(part)) for part in clause.parts))
         return None
 
     def _each(self, table: FromClause, conditions: Sequence[Condition]) -> Any:
@@ -390,14 +398,6 @@ def _asks_row_date(clause: Clause) -> bool:
     if isinstance(clause, Negation):
         return _asks_row_date(clause.part)
     return isinstance(clause, Interval) and clause.where == "date"
-
-
-def bare(keys: Any) -> Any:
-    """Return a SELECT that can stand in a UNION; SQLite takes no UNION in another."""
-    if not isinstance(keys, CompoundSelect):
-        return keys
-    inner = keys.subquery()
-    return select(*inner.c)
 
 
 # ---- intervals and numbers -------------------------------------------------------------------------------------------

@@ -38,12 +38,13 @@ from hie.store.search.clauses import (
     Either,
     Holds,
     Joined,
+    JoinedThen,
     Led,
     Linked,
     Token,
     has_keys,
 )
-from hie.store.search.sql import ANY_PATH, AccessPath, Columns, Condition, Sql, bare
+from hie.store.search.sql import ANY_PATH, AccessPath, Columns, Condition, Sql
 from hie.store.search.tables import CONTAINED, CURRENT, PAST
 
 
@@ -177,12 +178,14 @@ class SqliteSql(Sql):
             return found.where(*conditions)
         if isinstance(clause, Joined) and clause.drives:
             return joins.keys(self, clause)
+        if isinstance(clause, JoinedThen) and clause.drives:
+            return joins.keys_then(self, clause)
         if isinstance(clause, Linked):
             return joins.linked(self.among(reference_index.c.target))
         if isinstance(clause, Holds) and clause.leads:
             return self._versions_of(self.holders(clause))
         if isinstance(clause, Either) and has_keys(clause):
-            return union_all(*(bare(self.keys(part)) for part in clause.parts))
+            return union_all(*(joins.bare(self.keys(part)) for part in clause.parts))
         return self.range_keys(clause)
 
     def _versions_of(self, keys: Select[Any]) -> Select[Any]:

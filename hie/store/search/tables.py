@@ -116,17 +116,20 @@ class How(NamedTuple):
     """What was replaced since is little: a search begins with that."""
 
 
-def valid(tables: Tables, how: How) -> Condition:
-    """Return whether a version was the current one then: at the instant that is bound as `as_of`, or as was seen."""
+def valid(tables: Tables, how: How, table: FromClause | None = None) -> Condition:
+    """Return whether a version was the current one then: at the instant that is bound as `as_of`, or as was seen.
+
+    `table`: an alias of the tables' row.
+    """
     at: Any = bindparam("as_of", type_=BigInteger())
-    row = tables.row.c
+    row = (tables.row if table is None else table).c
     # Expressions: nearly all are old enough, and an index of the time would give them in the wrong order.
     hidden, found = row.updated + literal_column("0"), []
     lasts = tables.is_past or tables.container is not None
     if how.by_instant:
         found.append((row.updated if lasts else hidden) <= at)
     if how.by_seen:
-        found.append(or_(hidden <= LOW, is_seen(_number(tables, how.dialect), how.dialect)))
+        found.append(or_(hidden <= LOW, is_seen(_number(tables, row, how.dialect), how.dialect)))
     if not lasts:
         return and_(*found)
     if not how.by_seen:
@@ -139,9 +142,8 @@ def valid(tables: Tables, how: How) -> Condition:
     return and_(*found, ended)
 
 
-def _number(tables: Tables, dialect: str) -> ColumnElement[int]:
+def _number(tables: Tables, row: Any, dialect: str) -> ColumnElement[int]:
     """Return the number of the transaction that wrote a version; what is old has none and was seen."""
-    row = tables.row.c
     of_new: ColumnElement[int] = literal_column("0")
     if dialect == "sqlite" and not tables.is_past:
         of_new = -(row.container if tables.container is not None else row.key)

@@ -161,6 +161,45 @@ def back_from(walk: Walk, page: SearchPage) -> Iterator[SearchPage]:
         yield page
 
 
+def test_pages_show_what_a_witness_referred_to_before_it_was_deleted(bind: Bind) -> None:
+    """A Provenance outlives its target, whose place leaves the index with it."""
+    fill(bind)
+
+    def told(store: ResourceStore) -> None:
+        targets = [{"reference": f"Observation/o{number}"} for number in (2, 3, 8, 9, 10)]
+        store.create("Provenance", {"resourceType": "Provenance", "target": targets, "recorded": "2024-01-01T00:00:00Z",
+                                    "agent": [{"who": {"reference": "Patient/p"}}]})  # fmt: skip
+
+    bind().transact(told)
+    walk = Walk(bind, ("Observation", [("_has:Provenance:target:recorded", "ge2020")]))
+    whole, first = walk.whole(), walk.page()
+    bind().transact(change)
+    assert [one for page in walk.on_from(first) for one in shown(page)] == whole
+    assert "o9" in {id_ for _, id_, _ in whole[3:]}  # which is deleted by now
+
+
+def test_a_chain_of_many_hops_shows_what_was_at_each_of_them(bind: Bind) -> None:
+    hops_ = 11
+
+    def work(store: ResourceStore, name: str) -> None:
+        for number in range(hops_ + 1):
+            above = {"partOf": {"reference": f"Organization/h{number - 1}"}} if number else {}
+            own = {"resourceType": "Organization", "name": name, **above}
+            store.update("Organization", f"h{number}", own)
+        for number in range(6):
+            at = {"partOf": {"reference": f"Organization/h{hops_ - number % 2}"}, "name": name}
+            store.update("Organization", f"leaf{number}", {"resourceType": "Organization", **at})
+
+    bind().transact(lambda store: work(store, "before"))
+    walk = Walk(bind, ("Organization", [(".".join(["partof"] * hops_) + ".name", "before")]))
+    whole, first = walk.whole(), walk.page()
+    bind().transact(lambda store: [store.update("Organization", f"h{number}", {"resourceType": "Organization",
+                                   "name": "after"}) for number in (0, 3, 7)])
+    bind().transact(lambda store: work(store, "after"))
+    assert len(whole) > 3
+    assert [one for page in walk.on_from(first) for one in shown(page)] == whole
+
+
 def test_pages_open_nothing_that_was_closed_or_deleted_since(bind: Bind) -> None:
     """A condition of a scope must hold of what a version was, and of what its resource is."""
     fill(bind)

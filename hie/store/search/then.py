@@ -1,0 +1,172 @@
+"""What further pages of a chain or `_has` see at its other end: what the first page saw there.
+
+Of the other end only what was changed since then matters. What was not is asked by the same join as on the first page,
+held to what was seen (hie.store.search.joins). What was replaced or deleted since is found in the past, and told to
+the join: as places that are referred to, or as keys of resources of which it is known. The past has no index of
+references, so its versions are opened for theirs; how many that are, writes since the first page decide, not the size
+of the store. docs/adr/0018-record-as-of-an-instant.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, bindparam, select
+from sqlalchemy.types import BigInteger
+
+from hie.fhir import references
+from hie.fhir.search_parameters import IndexValues
+from hie.store.models import resource
+from hie.store.opening import parsed
+from hie.store.prepared import Prepared
+from hie.store.rows import WITNESSES, Current
+from hie.store.search import instant, joins, narrowed, reference
+from hie.store.search.clauses import EVERYTHING, Clause, Ids, Joined, JoinedThen, Linked, Shaped, both, either, has_keys
+from hie.store.search.index import place as place_of
+from hie.store.search.index import reference_walk
+from hie.store.search.sql import Sql
+from hie.store.search.statements import at_instant, prepared, run
+from hie.store.search.tables import CURRENT, PAST, How, Tables, place
+
+if TYPE_CHECKING:
+    from hie.store.resources import ResourceStore
+
+Target = tuple[str, str]
+_BATCH = 500
+#: So many versions of the past are opened without asking first whether there is a shorter way.
+_FEW = 50
+
+
+def is_asked(store: ResourceStore) -> bool:
+    """Tell whether a page shows what a first one saw; the record as of an instant finds other ends by their ids."""
+    return store.seen is not None and not store.seen.at_instant
+
+
+def forward(store: ResourceStore, type_name: str, code: str, joined: Clause, beside: Clause) -> Clause:
+    """Return what referred by a parameter to a match then; `beside`: what else is asked of it."""
+    if not isinstance(joined, Joined):  # nobody at the other end can match
+        return joined
+    gone = [place_of(one.type, row.id, store.blind)
+            for one in joined.branches for row in _rows(store, one.type, one.clause, (PAST,))]
+    return JoinedThen(joined, tuple(gone), tuple(_that_referred(store, type_name, code, joined, beside)), joined.rank)
+
+
+def _that_referred(
+    store: ResourceStore, type_name: str, code: str, joined: Joined, beside: Clause
+) -> Iterator[int]:
+    """Yield the keys of those whose version of then is past, and referred to a match."""
+    past = list(islice(_rows(store, type_name, beside, (PAST,)), _FEW + 1))
+    if not past:
+        return
+    by_tokens = _by_tokens(store, type_name, code, joined) if len(past) > _FEW else None
+    if by_tokens is not None:
+        yield from (row.key for row in _rows(store, type_name, both([beside, by_tokens]), (PAST,)))
+        return
+    to = {row.key: targets for row, targets in _referring(store, type_name, code, beside, (PAST,))}
+    matching: set[Target] = set()
+    for one in joined.branches:
+        named = sorted({id_ for targets in to.values() for type_, id_ in targets if type_ == one.type})
+        for start in range(0, len(named), _BATCH):
+            asked = both([one.clause, Ids(tuple(named[start : start + _BATCH]))])
+            matching.update((one.type, row.id) for row in _rows(store, one.type, asked, (CURRENT, PAST)))
+    for key, targets in to.items():
+        if not matching.isdisjoint(targets):
+            yield key
+
+
+def _by_tokens(store: ResourceStore, type_name: str, code: str, joined: Joined) -> Clause | None:
+    """Return what referred to the matches, where these are few enough to be named; None: they are not."""
+    found: list[Clause] = []
+    for one in joined.branches:
+        rows = next(_batches(store, one.type, one.clause, (CURRENT, PAST), opens=False))
+        if len(rows) == _BATCH:
+            return None
+        found.append(narrowed.referring(store, type_name, code, one.type, [row.id for row in rows]))
+    return either(found)
+
+
+def reverse(store: ResourceStore, source: str, code: str, type_name: str, joined: Joined) -> Clause:
+    """Return what a match of the source type referred to then."""
+    clause = joined.branches[0].clause
+    found = {target for _, targets in _referring(store, source, code, clause, (PAST,)) for target in targets}
+    if source in WITNESSES:  # nothing else outlives what it refers to, whose place leaves the index when it is deleted
+        ended = {place_of(type_name, row.id, store.blind) for row in _rows(store, type_name, EVERYTHING, (PAST,))}
+        if ended:
+            asked = both([clause, Linked(tuple(sorted(ended)))])
+            found.update(target for _, targets in _referring(store, source, code, asked, (CURRENT,))
+                         for target in targets)
+    known = _keys(store, type_name, sorted(id_ for type_, id_ in found if type_ == type_name))
+    return JoinedThen(joined, (), tuple(known), joined.rank)
+
+
+def _keys(store: ResourceStore, type_name: str, ids: list[str]) -> Iterator[int]:
+    asked = select(resource.c.key).where(
+        *place(resource, typed=True), resource.c.id.in_(bindparam("ids", expanding=True)))
+    for start in range(0, len(ids), _BATCH):
+        bound = {"tenant": store.tenant, "type": type_name, "ids": ids[start : start + _BATCH]}
+        yield from store.connection().execute(asked, bound).scalars()
+
+
+def _referring(
+    store: ResourceStore, type_name: str, code: str, asked: Clause, of: tuple[Tables, ...]
+) -> Iterator[tuple[Current, set[Target]]]:
+    """Yield what matched then, and what it referred to by a parameter."""
+    walk = reference_walk(type_name, code)
+    for rows in _batches(store, type_name, asked, of, opens=True):
+        current = [Current(*row) for row in rows]
+        for row, version in zip(current, store.open(current), strict=True):
+            content = parsed(version)
+            values = IndexValues(content)
+            walk(content, values)
+            yield row, set(_targets(store, values))
+
+
+def _targets(store: ResourceStore, values: IndexValues) -> Iterable[Target]:
+    for value in values.references:
+        to = references.parse(reference.target(value, store.base_url) or "")
+        if to.kind == "relative" and to.type is not None and to.id is not None:
+            yield to.type, to.id
+
+
+def _rows(store: ResourceStore, type_name: str, asked: Clause, of: tuple[Tables, ...]) -> Iterator[Any]:
+    """Yield key and id of what matched then."""
+    for rows in _batches(store, type_name, asked, of, opens=False):
+        yield from rows
+
+
+def _batches(
+    store: ResourceStore, type_name: str, asked: Clause, of: tuple[Tables, ...], *, opens: bool
+) -> Iterator[list[Any]]:
+    how = instant.how(store)
+    assert how is not None  # noqa: S101 - `is_asked` said so
+    statement, names = _statement(Shaped(asked), how, of == (PAST,), of == (CURRENT,), opens)
+    bound: dict[str, Any] = dict(zip(names, asked.values(), strict=True))
+    bound |= {"tenant": store.tenant, "type": type_name, "row_limit": _BATCH, "behind": 0, **instant.bounds(store)}
+    while True:
+        rows = run(store.connection(), statement, bound, is_selective=False)
+        yield rows
+        if len(rows) < _BATCH:
+            return
+        bound["behind"] = rows[-1].key
+
+
+@lru_cache(maxsize=256)
+def _statement(
+    shaped: Shaped, how: How, past_alone: bool, current_alone: bool, opens: bool
+) -> tuple[Prepared, tuple[str, ...]]:
+    most = bindparam("row_limit", type_=BigInteger())
+    leads = has_keys(joins.driver_of(shaped.clause))
+
+    def arm(sql: Sql) -> Select[Any]:
+        tables = sql.tables
+        columns = tables.columns if opens else (tables.row.c.key, tables.row.c.id)
+        is_by_time = tables.is_past and (how.is_recent or not leads)  # what was replaced since is little
+        found = (sql.recent if is_by_time else sql.page)(columns, shaped.clause, place(tables.row, typed=True))
+        return found.where(sql.key > bindparam("behind", type_=BigInteger())).order_by(sql.key).limit(most)
+
+    tables = (PAST,) if past_alone else (CURRENT,) if current_alone else (CURRENT, PAST)
+    both_of_them, names = at_instant(how, arm, tables)
+    return prepared(select(both_of_them).order_by(both_of_them.c.key).limit(most)), names
