@@ -144,8 +144,10 @@ def test_an_expansion_tells_how_it_was_made(stored: Fhir) -> None:
     plain = stored.get("ValueSet/mine/$expand")
     assert "compose" not in plain.json
     assert plain.json["expansion"]["contains"][-1]["abstract"] is True
-    for use, expected in (("name", True), ("other", False)):
-        first = stored.get(f"ValueSet/mine/$expand?designation=urn:x%7C{use}").json["expansion"]["contains"][0]
+    languages = "urn:ietf:bcp:47%7C"
+    for use, expected in (("urn:x%7Cname", True), ("urn:x%7Cother", False), ("name", True), ("other", False),
+                          (f"{languages}de", True), (f"{languages}fr", False), ("de", True), ("fr", False)):
+        first = stored.get(f"ValueSet/mine/$expand?designation={use}").json["expansion"]["contains"][0]
         assert ("designation" in first) is expected
 
 
@@ -264,6 +266,7 @@ def test_validate_code_gives_the_display_in_the_language(stored: Fhir) -> None:
     url = f"ValueSet/mine/$validate-code?system={COLOURS}&code=red"
     assert told(stored.get(url))["display"] == "Red"
     assert told(stored.get(f"{url}&displayLanguage=de"))["display"] == "Rot"
+    assert told(stored.get(f"{url}&displayLanguage=de-CH"))["display"] == "Rot"  # RFC 4647 §3.4
     assert told(stored.get(f"{url}&displayLanguage=fr"))["display"] == "Red"
 
 

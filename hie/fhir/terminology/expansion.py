@@ -81,11 +81,14 @@ def expanded(value_set: ValueSet, wishes: Wishes, identifier: str, at: int) -> J
 
 def display_in(language: str | None, member: Member) -> str | None:
     """Return a code's display in a language, or else as its code system has it."""
-    if language is None or (member.language is not None and _speaks(member.language, language)):
-        return member.display
-    for one in member.designations:
-        if _speaks(one.get("language", ""), language):
-            return str(one["value"])
+    wanted = language
+    while wanted:
+        if member.language is not None and _speaks(member.language, wanted):
+            return member.display
+        for one in member.designations:
+            if _speaks(one.get("language", ""), wanted):
+                return str(one["value"])
+        wanted = wanted.rpartition("-")[0]  # de-CH, then de: RFC 4647 §3.4
     return member.display
 
 
@@ -141,11 +144,12 @@ def _row(member: Member, wishes: Wishes) -> Json:
 
 
 def _is_asked_for(designation: Json, tokens: tuple[str, ...]) -> bool:
-    """Tell whether a designation has one of the uses or languages, each written system|code."""
+    """Tell whether a designation has one of the uses or languages, each written system|code, or as the code alone."""
     if not tokens:
         return True
     use = designation.get("use", {})
-    own = {f"{use.get('system', '')}|{use.get('code', '')}", f"{_LANGUAGES}|{designation.get('language', '')}"}
+    language = designation.get("language", "")
+    own = {f"{use.get('system', '')}|{use.get('code', '')}", f"{_LANGUAGES}|{language}", use.get("code"), language}
     return not own.isdisjoint(tokens)
 
 
