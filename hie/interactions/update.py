@@ -10,10 +10,12 @@ from hie.fhir.conditions import wanted_version, wants_absence
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.resource import check_id
 from hie.fhir.routes import checked_id
+from hie.fhir.scopes import BINARY
 from hie.fhir.summary import SUBSETTED
 from hie.interactions import answers, conditional, integrity
 from hie.interactions.accepting import accepted
 from hie.store.models import UPDATED
+from hie.store.opening import parsed
 from hie.store.resources import ResourceStore
 
 
@@ -29,6 +31,7 @@ def update(request: FhirRequest, ctx: Context) -> FhirResponse:
     else:
         check_id(request.resource, request.id)
 
+    keeping = _kept(request)
     alone = not ctx.store.in_transaction
 
     def unit(store: ResourceStore) -> FhirResponse:
@@ -42,12 +45,18 @@ def update(request: FhirRequest, ctx: Context) -> FhirResponse:
                                          expression="http.If-Match")
             stored = store.create(type_name, request.resource, method=UPDATED)
         else:
-            stored = store.update(type_name, id_, request.resource, if_match=if_match, only_new=only_new)
-        inside.registry.after_write(stored, request.resource, inside)
+            stored = store.update(
+                type_name, id_, request.resource, if_match=if_match, only_new=only_new, keeping=keeping)
+        inside.registry.after_write(stored, parsed(stored) if keeping else request.resource, inside)
         return answers.written(request, stored, 201 if stored.came_into_being else 200, issues)
 
     with integrity.named(lambda: {"": ("", request.resource)}):
         return ctx.store.transact(unit)
+
+
+def _kept(request: FhirRequest) -> tuple[str, ...]:
+    """Return what an update leaves as it is: content in its own format cannot say who may read it, its header may."""
+    return ("securityContext",) if request.type == BINARY and request.content_type else ()
 
 
 def _refuse_part(resource: dict[str, Any], type_name: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Connection, bindparam, func, select
 
 from hie.errors import Conflict, Forbidden, Gone, NotFound, PreconditionFailed
-from hie.fhir import json_format
+from hie.fhir import binary, json_format
 from hie.fhir.http import FhirResponse
 from hie.fhir.scopes import BINARY, Grant
 from hie.fhir.search_parameters import extract
@@ -310,12 +310,12 @@ class ResourceStore:
 
     def update(
         self, type: str, id: str, content: dict[str, Any], *, if_match: int | None = None, only_new: bool = False,
-        method: int = UPDATED,
+        method: int = UPDATED, keeping: Sequence[str] = (),
     ) -> StoredVersion:
         """Store the next version, or the first where there was none; one that changes nothing is not stored.
 
         `only_new`: only where there is none. `method` is what its history tells of it, unless it brings to life what
-        was deleted.
+        was deleted. `keeping`: elements that stay as they were where the content has none.
         """
         unit = self._open_unit()
         self._permit(type, "u", None)
@@ -327,11 +327,14 @@ class ResourceStore:
         before_index = past_index = EMPTY_INDEX
         if before.content is not None:
             before_index, past_index = self._index_before(before)
-            self._permit_stored(type, "u", before_index)  # before the version is told
+            self._permit_stored(before, "u", before_index)  # before the version is told
         check_version(type, id, if_match, row)
         if only_new and before.content is not None:
             raise PreconditionFailed(f"If-None-Match: * asks that {type}/{id} is not there, and it is at version "
                                      f"{row.vid}.", expression="http.If-None-Match")
+        if keeping and before.content is not None:
+            old = parsed(before)
+            content = content | {name: old[name] for name in keeping if name in old and name not in content}
         if before.content is not None and json_format.dump(served(content, id, row.vid, row.updated)) == before.content:
             return before
         now = max(unit.now, row.updated + 1000)
@@ -365,7 +368,7 @@ class ResourceStore:
             return None
         before = open_versions(unit.unflushed, self.keys, [row])[0]
         before_index, past_index = self._index_before(before)
-        self._permit_stored(type, "d", before_index)  # before the version is told
+        self._permit_stored(before, "d", before_index)  # before the version is told
         check_version(type, id, if_match, row)
         version = StoredVersion(type, id, row.vid + 1, DELETED, max(unit.now, row.updated + 1000), None)
         unit.write(version, None, EMPTY_INDEX, row, before_index, past_index)
@@ -379,7 +382,8 @@ class ResourceStore:
         if row is None:
             raise NotFound(f"{type}/{id} is not known here.", expression=type)
         if row.sealed is not None:
-            self._permit_stored(type, "d", self._index(parsed(self.open([row])[0])))
+            (current,) = self.open([row])
+            self._permit_stored(current, "d", self._index(parsed(current)))
         elif not self.grant.covers_all(type, "d"):
             raise Forbidden(f"The token's scopes for {type}.d cannot be judged on a resource that was deleted.")
         if vid == row.vid:
@@ -450,11 +454,16 @@ class ResourceStore:
         if index is not None and not scope_conditions.matches(self.blind, type_name, index, queries):
             raise _not_covered(type_name, letter)
 
-    def _permit_stored(self, type_name: str, letter: str, index: IndexRows) -> None:
-        """Permit that something is changed, or Forbidden; a Binary also by what its securityContext names."""
-        self._permit(type_name, letter, index)
-        if type_name == BINARY and not proxies.shows_context(self, letter, index):
-            raise _not_covered(type_name, letter)
+    def _permit_stored(self, version: StoredVersion, letter: str, index: IndexRows) -> None:
+        """Permit that something is changed, or Forbidden; a Binary also by what its securityContext names.
+
+        What this transaction has changed or deleted the token had met.
+        """
+        self._permit(version.type, letter, index)
+        if version.type == BINARY and not proxies.shows_context(self, letter, index):
+            type_name, _, id_ = (binary.security_context(parsed(version), self.base_url) or "").partition("/")
+            if (type_name, id_) not in self._open_unit().touched:
+                raise _not_covered(version.type, letter)
 
     def _note_references(self, place: str, index: IndexRows, before: IndexRows) -> None:
         if index.refers and not self.grant.is_whole:

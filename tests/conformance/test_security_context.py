@@ -284,6 +284,42 @@ def test_what_a_transaction_stores_may_be_the_context_that_it_names(client, peop
     assert client("system/Binary.rs").get(location).status == 404
 
 
+def test_a_context_may_go_with_the_binaries_that_name_it(client, people, clean):
+    narrow = client(*SCOPES)
+    people.put("Patient/f", patient(id="f", gender="female"))
+    for number in range(2):
+        stored(people, patient(id="x", gender="male"), binary("a", "Patient/x"), binary("b", "Patient/x"))
+        if number:
+            assert narrow.delete("Patient/x?_cascade=delete").status == 200
+        else:
+            gone = [entry("DELETE", place) for place in ("Patient/x", "Binary/a")]
+            assert narrow.post("", bundle(*gone, entry("PUT", "Binary/b", binary("b")))).status == 200
+            assert narrow.get("Binary/b").status == 200
+        assert people.get("Patient/x").status == 410
+    stored(people, binary("b", "Patient/f"))
+    moved = bundle(entry("PUT", "Patient/m", patient(id="m", gender="male", active=True)),
+                   entry("DELETE", "Binary/b"))  # fmt: skip
+    assert narrow.post("", moved).status == 200
+    assert people.get("Binary/b").status == 200
+    assert clean()
+
+
+def test_content_in_its_own_format_leaves_the_context_as_it_was(client, people):
+    """Who sends a new picture without the header does not open it to everybody."""
+    stored(people, binary("b", "Patient/f"))
+    writing = client("system/Binary.u", "system/Patient.u")
+    for one, content in ((people, b"one"), (writing, b"two"), (writing, b"two")):
+        assert one.put("Binary/b", content, Content_Type="text/plain").status == 200
+        assert people.get("Binary/b", Accept="application/fhir+json").json["securityContext"] == {
+            "reference": "Patient/f"}  # fmt: skip
+    assert people.get("Binary/b").vid == "3"
+    assert client(*SCOPES).get("Binary/b").status == 404
+    assert people.put("Binary/b", b"x", Content_Type="text/plain", X_Security_Context="Patient/m").status == 200
+    assert client(*SCOPES, name="again").get("Binary/b", Accept="text/plain").content == b"x"
+    stored(people, binary("b"))
+    assert client("system/Binary.rs").get("Binary/b").status == 200
+
+
 # ---- what a context may be -------------------------------------------------------------------------------------------
 
 KINDS: dict[str, tuple[Any, bool]] = {
