@@ -226,6 +226,7 @@ INCLUDED = {
         "f2", "plan"],
     "Questionnaire?_id=f1&_revinclude=QuestionnaireResponse:questionnaire": ["any", "one"],
     "Questionnaire?_id=f1,p&_revinclude=QuestionnaireResponse:*": ["any", "one", "pain"],
+    "Questionnaire?_id=f1,p&_revinclude=*": ["any", "one", "pain"],
     "Questionnaire?_id=f2&_revinclude=QuestionnaireResponse:questionnaire&_include:iterate=QuestionnaireResponse:subject":
         ["any", "smith", "two"],
 }  # fmt: skip
@@ -238,13 +239,14 @@ def included(answer: Any) -> list[str]:
 
 def test_includes_follow_canonical_urls_to_the_version_that_is_meant(records: Any, client: Any, clock: Any) -> None:
     assert {search: included(records.get(search)) for search in INCLUDED} == INCLUDED
-    search, back = list(INCLUDED)[1], list(INCLUDED)[8]
+    search, back, every = list(INCLUDED)[1], list(INCLUDED)[8], "Questionnaire?_id=f1,p&_revinclude=*"
     seen = client("system/QuestionnaireResponse.rs", "system/Questionnaire.rs?version=2")
     assert included(seen.get(search)) == ["f2"]
     for scope in ("system/Questionnaire.r", "system/Questionnaire.s"):
         assert included(client("system/QuestionnaireResponse.rs", scope).get(search)) == []
     seen = client("system/Questionnaire.rs", "system/QuestionnaireResponse.rs?questionnaire=http://nothing.org")
-    assert included(seen.get(back)) == []
+    assert included(seen.get(back)) == included(seen.get(every)) == []
+    assert included(client("system/Questionnaire.rs", "system/QuestionnaireResponse.r").get(every)) == []
     then = records.get("PlanDefinition/plan").json["meta"]["lastUpdated"]
     clock.forward(10)
     assert records.delete("QuestionnaireResponse/any").status == 200

@@ -6,11 +6,15 @@ The index knows no join by URL: what sources name, or what names them, is search
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import Forbidden
-from hie.store.search import chain, hops, narrowed
-from hie.store.search.clauses import NOTHING
+from hie.fhir.facts import RESOURCE_TYPES
+from hie.fhir.search_parameters import IndexValues
+from hie.store.search import chain, grants, hops, narrowed
+from hie.store.search.clauses import NOTHING, both, either
 from hie.store.search.criteria import Compiled
 from hie.store.search.narrowed import Canonical
 from hie.store.search.plan import plan_of
@@ -50,7 +54,10 @@ def naming(
     store: ResourceStore, directive: Include, page: Sequence[StoredVersion], room: int
 ) -> Iterator[StoredVersion]:
     """Yield what names resources of the page by the canonical URLs of a _revinclude, `room` of them at most."""
-    if directive.source == "*" or room <= 0:
+    if room <= 0:
+        return
+    if directive.source == "*":
+        yield from islice(_naming_of_all(store, page), room)
         return
     known = plan_of(directive.source).parameters.values()
     parameters = [directive.parameter] if directive.parameter is not None else list(known)
@@ -63,6 +70,38 @@ def naming(
                 return
             room -= 1
             yield version
+
+
+def _naming_of_all(store: ResourceStore, page: Sequence[StoredVersion]) -> Iterator[StoredVersion]:
+    """Yield what names resources of the page by whatever canonical parameter, of all types by one question."""
+    own: dict[str, frozenset[Canonical]] = {}
+    for type_name in {one.type for one in page} & _known_by_url():
+        own[type_name] = frozenset(_canonicals(one for one in page if one.type == type_name))
+    by_type: dict[str, list[Compiled]] = {}
+    for source in sorted(store.grant.types("s")) if any(own.values()) else ():
+        for parameter in filter(chain.is_canonical, plan_of(source).parameters.values()):
+            found = frozenset().union(*(own[end] for end in own.keys() & chain.ends_of(parameter)))
+            asked = narrowed.naming(store, source, parameter.code, found)
+            if asked.clause != NOTHING:
+                by_type.setdefault(source, []).append(asked)
+    if not by_type:
+        return
+    clause = either([one.clause for parts in by_type.values() for one in parts])
+    granted = grants.over_types(store, "s", frozenset(by_type))
+
+    def verify(values: IndexValues) -> bool:
+        return any(one.verify is None or one.verify(values) for one in by_type[values.root["resourceType"]])
+
+    asked = Compiled(clause if granted is None else both([clause, granted]), verify)
+    for version, _ in narrowed.matches(store, None, asked):
+        yield version
+
+
+@cache
+def _known_by_url() -> frozenset[str]:
+    """Return the types that canonical parameters of R4 lead to."""
+    every = (one for type_name in RESOURCE_TYPES for one in plan_of(type_name).parameters.values())
+    return frozenset().union(*map(chain.ends_of, filter(chain.is_canonical, every)))
 
 
 def _canonicals(versions: Iterable[StoredVersion]) -> Iterator[Canonical]:

@@ -149,7 +149,9 @@ def meant(store: ResourceStore, type_name: str, asked: Compiled, found: frozense
     return Ids(tuple(sorted(known))) if known else NOTHING
 
 
-def matches(store: ResourceStore, type_name: str, asked: Compiled) -> Iterator[tuple[StoredVersion, dict[str, Any]]]:
+def matches(
+    store: ResourceStore, type_name: str | None, asked: Compiled
+) -> Iterator[tuple[StoredVersion, dict[str, Any]]]:
     """Yield the resources of a type that match, opened."""
     for _, version, content in _opened(store, type_name, asked):
         yield version, content

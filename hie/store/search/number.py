@@ -1,7 +1,9 @@
 """Number search with implicit precision and prefixes. https://hl7.org/fhir/R4/search.html#number
 
 A stored number is [low, high] with both ends the same, unless a comparator or Range makes it wider. Numbers are
-compared as IEEE 754 doubles: 15 significant digits.
+compared as IEEE 754 doubles: 15 significant digits, and beyond some 1.8e308 no more than that they are so large. -0 is
+0: they are equal as numbers, which is what is compared; the resource keeps how it was written.
+https://hl7.org/fhir/R4/datatypes.html#decimal
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from math import inf, nextafter
+from sys import float_info
 
 from hie.errors import InvalidSearch
 from hie.fhir import datatypes
@@ -21,6 +24,10 @@ from hie.store.search.syntax import prefixed
 #: datatypes.quantity_bounds writes "less than 5" as the largest decimal below 5, "less than 0" as one next to nothing;
 #: no double lies between the two.
 _DIGITS_OF_AN_OPEN_END, _EXPONENT_OF_AN_OPEN_END = 20, -400
+
+#: What equals, or does not, a number beyond all doubles, which no range [low, high) of doubles holds: it is stored as
+#: infinite, so that these are one. A range that is open above, such as "more than 5", is none of them.
+_BEYOND = {"eq": ("sa", float_info.max), "ne": ("le", float_info.max), "ap": ("ge", inf)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,8 @@ def scaled(prefix: str, number: Decimal, scale: Callable[[Decimal], float] = flo
     else:
         low, high = (scale(end) for end in datatypes.implicit_range(number))
     value = scale(number)
+    if value == inf:
+        return NumberValue(*_BEYOND.get(prefix, (prefix, inf)), inf, inf)
     if high <= value:  # more digits than a double tells apart: the range must still hold the number itself
         high = nextafter(value, inf)
     return NumberValue(prefix, value, low, high)

@@ -84,6 +84,31 @@ def test_a_number_of_more_digits_than_a_double_has_is_found_by_itself(bind: Bind
         assert (found(bind(), "length", asked), found(bind(), "length", f"ne{asked}")) == ("a", "")
 
 
+BEYOND = {"a": "1e400", "b": "-1e400", "c": "1e300", "d": "-0", "e": "0"}
+
+
+@pytest.mark.proves("prefix:*")
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("1e400", "a"), ("ne1e400", "bcdefg"), ("ap1e400", "af"), ("ge1e400", "af"), ("lt1e400", "bcdefg"),
+        ("-1e400", "b"), ("ne-1e400", "acdefg"), ("ap-1e400", "bg"), ("gt1e299", "acf"), ("-0", "de"), ("0", "de"),
+        ("gt-0", "acf"), ("lt0", "bg"), ("ge-0", "acdef"), ("1e300", "c"), ("1e-400", "de"),
+    ],
+)  # fmt: skip
+def test_numbers_beyond_doubles_are_found_by_themselves_and_minus_zero_is_zero(
+    bind: Bind, text: str, ids: str
+) -> None:
+    """`f` is more than 5 and `g` less than -5: open above and below, they are none of the numbers there."""
+    lengths: dict[str, Any] = {id_: {"value": JsonDecimal(value)} for id_, value in BEYOND.items()}
+    lengths |= {"f": {"value": 5, "comparator": ">"}, "g": {"value": -5, "comparator": "<"}}
+    write(bind(), [{"resourceType": "Encounter", "id": id_, "status": "finished",
+                    "length": {**length, "system": "http://unitsofmeasure.org", "code": "h"}}
+                   for id_, length in lengths.items()])  # fmt: skip
+    for asked in (text, f"{text}|http://unitsofmeasure.org|h"):
+        assert found(bind(), "length", asked) == ids
+
+
 @pytest.mark.proves("prefix:*", "search:date")
 @pytest.mark.parametrize("name", ["date", "location-period"])
 @pytest.mark.parametrize(
