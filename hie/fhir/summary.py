@@ -38,7 +38,8 @@ class Selection:
             wanted = frozenset(name for type_, name in self.elements if type_ in (None, type_name))
             if not wanted and all(type_ for type_, _ in self.elements):
                 return resource  # only elements of other types are asked for
-            kept = wanted | _mandatory(type_name)
+            choices = _choices(type_name)
+            kept = wanted.union(_mandatory(type_name), *(choices[name] for name in wanted if name in choices))
         elif self.summary == "true":
             return _marked(_summarised(resource, type_name, _ALWAYS))
         elif self.summary == "text":
@@ -83,7 +84,11 @@ def of_one(request: FhirRequest) -> Selection | None:
 
 
 def _element(text: str) -> tuple[str | None, str]:
-    """Read `name` or `Patient.name`; only elements at the top of a resource can be chosen."""
+    """Read `name` or `Patient.name`; only elements at the top of a resource can be chosen.
+
+    An element of several types is named as the definition has it (`value[x]`), as paths have it, or with its type.
+    """
+    text = text.removesuffix("[x]")
     first, dot, rest = text.partition(".")
     if not dot:
         if not text.isidentifier():
@@ -128,6 +133,13 @@ def _json_names(element: facts.Element) -> Iterable[str]:
     stem = element.name.removesuffix("[x]")
     types = element.types if element.types != ("*",) else tuple(facts.DATA_TYPES | facts.PRIMITIVE_TYPES)
     return tuple(stem + one[0].upper() + one[1:] for one in types)
+
+
+@cache
+def _choices(type_name: str) -> dict[str, frozenset[str]]:
+    """Name the properties that stand for each element of several types."""
+    return {one.name.removesuffix("[x]"): frozenset(_json_names(one)) for one in facts.children(type_name)
+            if one.is_choice}
 
 
 #: Inside an element these stay, as what they say may change the meaning of the rest.

@@ -80,6 +80,15 @@ def test_elements_keep_what_is_named_and_what_is_mandatory():
     assert set(found) == {"resourceType", "id", "meta", "status", "code", "issued"}
 
 
+@pytest.mark.parametrize("named", ["value", "value[x]", "Observation.value", "valueQuantity", "effective,value[x]"])
+def test_elements_of_several_types_are_named_without_their_type_too(named):
+    observation = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "issued": "2024",
+                   "effectiveDateTime": "2024", "valueQuantity": {"value": 1}}
+    found = parse([("_elements", named)]).of(observation)
+    assert ("valueQuantity" in found, "issued" in found) == (True, False)
+    assert ("effectiveDateTime" in found) is ("effective" in named)
+
+
 def test_elements_of_another_type_leave_a_resource_whole():
     assert parse([("_elements", "Observation.code")]).of(PATIENT) == PATIENT
 
