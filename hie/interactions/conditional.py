@@ -31,15 +31,13 @@ def checked(parameters: Sequence[tuple[str, str]], expression: str) -> tuple[tup
     return kept
 
 
-def existing(
-    type_name: str, parameters: Sequence[tuple[str, str]], ctx: Context, *, alone: bool = False
-) -> StoredVersion | None:
+def existing(type_name: str, parameters: Sequence[tuple[str, str]], ctx: Context) -> StoredVersion | None:
     """Return the one match, or None; where another came until the transaction ends, it runs again.
 
-    `alone`: it is all that the transaction looks for, so it is looked for before that begins. A match is changed only
-    at the version that matched; what is not there is looked for once more at the end, or, on SQLite, in its turn.
+    It is looked for before the transaction begins, if that has nothing to see yet. A match is changed only at the
+    version that matched; what is not there is looked for once more at the end, or, on SQLite, in its turn.
     """
-    looks_ahead = alone and ctx.store.looks_ahead
+    looks_ahead = ctx.store.looks_ahead
     if looks_ahead:
         found = match(type_name, parameters, ctx)
         if found is not None:
@@ -55,10 +53,10 @@ def existing(
 
 
 def all_existing(
-    type_name: str, parameters: Sequence[tuple[str, str]], most: int, ctx: Context, *, alone: bool = False
+    type_name: str, parameters: Sequence[tuple[str, str]], most: int, ctx: Context
 ) -> list[StoredVersion]:
-    """Return the matches, `most` at most; `alone` as above."""
-    if alone and ctx.store.looks_ahead:
+    """Return the matches, `most` at most; a single one is looked for as above."""
+    if ctx.store.looks_ahead:
         found = conditions.match(ctx.store, type_name, parameters, most)
         if len(found) <= 1:
             for one in found:

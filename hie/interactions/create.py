@@ -24,12 +24,11 @@ def create(request: FhirRequest, ctx: Context) -> FhirResponse:
     if_none_exist = request.conditions.if_none_exist
     criteria = conditional.criteria(type_name, if_none_exist, "http.If-None-Exist") if if_none_exist is not None else ()
 
-    alone = not ctx.store.in_transaction
 
     def unit(store: ResourceStore) -> FhirResponse:
         inside = ctx.within(store)
         if criteria:
-            found = conditional.existing(type_name, criteria, inside, alone=alone)
+            found = conditional.existing(type_name, criteria, inside)
             if found is not None:
                 return answers.written(request, found, 200, issues)
         return made(request, store.create(type_name, request.resource, id=request.id), issues, inside)

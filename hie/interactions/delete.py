@@ -33,11 +33,11 @@ class Asked:
 
 def delete(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Delete a resource, or those that match; what is not there (any more) is no error."""
-    asked, alone = _asked(request, ctx), not ctx.store.in_transaction
+    asked = _asked(request, ctx)
 
     def unit(store: ResourceStore) -> FhirResponse:
         inside = ctx.within(store)
-        ids = _meant(asked, inside, alone)
+        ids = _meant(asked, inside)
         if not ids:
             return _told(f"No {asked.type} matches; nothing was deleted.", None)
         stored = [_deleted(asked, id_, store) for id_ in ids]
@@ -69,7 +69,7 @@ def _deleted(asked: Asked, id_: str, store: ResourceStore) -> StoredVersion | No
 
 def meant_ids(request: FhirRequest, ctx: Context) -> list[str]:
     """Return the ids that a DELETE means: for a transaction, which may not delete a resource twice."""
-    return _meant(_asked(request, ctx), ctx, alone=False)
+    return _meant(_asked(request, ctx), ctx)
 
 
 def _asked(request: FhirRequest, ctx: Context) -> Asked:
@@ -86,10 +86,10 @@ def _asked(request: FhirRequest, ctx: Context) -> Asked:
     return Asked(type_name, None, conditional.checked(kept, "http.url"), most, cascades, if_match)
 
 
-def _meant(asked: Asked, ctx: Context, alone: bool) -> list[str]:
+def _meant(asked: Asked, ctx: Context) -> list[str]:
     if asked.criteria is None:
         return [asked.id or ""]
-    found = conditional.all_existing(asked.type, asked.criteria, asked.most + 1, ctx, alone=alone)
+    found = conditional.all_existing(asked.type, asked.criteria, asked.most + 1, ctx)
     if len(found) > 1 and asked.if_match is not None:
         raise MultipleMatches(f"If-Match names one version, but several {asked.type} match.",
                               expression="http.If-Match")

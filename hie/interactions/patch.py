@@ -29,12 +29,11 @@ def patch(request: FhirRequest, ctx: Context) -> FhirResponse:
     if_match = wanted_version(request.conditions)
     criteria = None if request.id is not None else conditional.checked(request.parameters, "http.url")
     patched: dict[str, Any] = {}
-    alone = not ctx.store.in_transaction
 
     def unit(store: ResourceStore) -> FhirResponse:
         nonlocal patched
         inside = ctx.within(store)
-        id_ = request.instance[1] if criteria is None else meant_id(type_name, criteria, inside, alone=alone)
+        id_ = request.instance[1] if criteria is None else meant_id(type_name, criteria, inside)
         before = store.read_to_change(type_name, id_, if_match=if_match)
         patched, issues = _patched(change, parsed(before), id_, inside)
         stored = store.update(type_name, id_, patched, if_match=before.vid, method=PATCHED)
@@ -53,9 +52,9 @@ def outcome(request: FhirRequest, ctx: Context) -> dict[str, Any]:
     return _patched(patching.parse(request.content_type, request.resource), parsed(before), id_, ctx)[0]
 
 
-def meant_id(type_name: str, criteria: tuple[tuple[str, str], ...], ctx: Context, *, alone: bool = False) -> str:
+def meant_id(type_name: str, criteria: tuple[tuple[str, str], ...], ctx: Context) -> str:
     """Return the id of the one match; a patch has nothing to make a new resource of."""
-    found = conditional.existing(type_name, criteria, ctx, alone=alone)
+    found = conditional.existing(type_name, criteria, ctx)
     if found is None:
         raise NotFound(f"No {type_name} matches; there is nothing to patch.", expression="http.url")
     return found.id

@@ -45,6 +45,7 @@ def _run(plan: Plan, ctx: Context) -> FhirResponse:
     rows: list[Any] = [None] * len(plan.steps)
     ctx.store.foresee([(step.request.type or "", step.request.id) for step in plan.steps
                        if step.request.interaction in steps.CHANGES and step.request.id is not None], len(plan.steps))
+    ctx.store.expect(step.new_id for step in plan.steps if step.new_id is not None)
     deleted = _delete(plan, rows, ctx)
     meanings = resolving.found(plan.steps, ctx)
     targets = list(resolving.targets(plan.steps, meanings))

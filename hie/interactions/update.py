@@ -32,13 +32,12 @@ def update(request: FhirRequest, ctx: Context) -> FhirResponse:
         check_id(request.resource, request.id)
 
     keeping = _kept(request)
-    alone = not ctx.store.in_transaction
 
     def unit(store: ResourceStore) -> FhirResponse:
         inside = ctx.within(store)
         id_ = request.id
         if criteria is not None:
-            id_ = meant_id(type_name, request.resource.get("id"), criteria, inside, alone=alone)
+            id_ = meant_id(type_name, request.resource.get("id"), criteria, inside)
         if id_ is None:
             if if_match is not None:
                 raise PreconditionFailed(f"If-Match names version {if_match}, but no {type_name} matches.",
@@ -80,7 +79,7 @@ def meant_id(
 
     `given` is the id that the resource itself carries, if any.
     """
-    found = conditional.existing(type_name, criteria, ctx, alone=alone)
+    found = conditional.existing(type_name, criteria, ctx)
     if found is None:
         return None if given is None else _new_id(given, type_name, ctx)
     if given is not None and given != found.id:

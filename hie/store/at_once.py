@@ -1,4 +1,4 @@
-"""One new resource on PostgreSQL, stored and committed with its audit record by one message.
+"""One new resource on PostgreSQL, or a few, stored and committed with their audit record by one message.
 
 What usually happens in four round trips (BEGIN with the locks, the rows, the record, COMMIT) is sent as one text of
 several statements, which PostgreSQL executes as one transaction. What would have been looked at in between is asked
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hie.store.models import audit, data_key
-from hie.store.rows import CARRYING, LOCKING, ONE, STORE_ONE, Target, one_values
+from hie.store.rows import CARRYING, LOCKING, ONE, STORE_ALSO, STORE_ONE, Target, columns, one_values
 
 if TYPE_CHECKING:
     from hie.store.keys import NewKey
@@ -57,11 +57,13 @@ _PREPARE_BEGIN = (
     f"PREPARE {_BEGIN} (int8[]) AS {_ONE_PLAN}, pg_current_xact_id(), "
     "(SELECT count(pg_advisory_xact_lock_shared(number)) FROM unnest($1) AS number)"
 )
+_STORE, _ALSO = "hie_store_one", "hie_store_also"
 _LOOK, _NONE_CAME = "hie_look", "hie_none_came"
 _PREPARE_LOOK = f"PREPARE {_LOOK} (int8[], bool[]) AS {LOCKING.format('$1, $2')}"
 _PREPARE_NONE_CAME = (
-    f"PREPARE {_NONE_CAME} (int8[], int4, text, text) AS SELECT 1 / CASE WHEN EXISTS (SELECT FROM ("
-    f"{CARRYING.format(wanted='unnest($1)', tenant='$2')}) AS carrying WHERE (type, id) <> ($3, $4)) THEN 0 ELSE 1 END"
+    f"PREPARE {_NONE_CAME} (int8[], int4, text[], text[]) AS SELECT 1 / CASE WHEN EXISTS (SELECT FROM ("
+    f"{CARRYING.format(wanted='unnest($1)', tenant='$2')}) AS carrying "
+    "WHERE (type, id) NOT IN (SELECT * FROM unnest($3, $4))) THEN 0 ELSE 1 END"
 )
 #: That all targets of references are there.
 ALL_FOUND = "(SELECT every(there) IS NOT FALSE FROM found)"
@@ -81,9 +83,14 @@ def ending(first: int, tenant: str, condition: str) -> str:
     )
 
 
+def numbered(types: Iterable[str]) -> dict[str, str]:
+    """Return how a statement writes what it takes."""
+    return {name: f"${number}" for number, name in enumerate(types, 1)}
+
+
 def prepared(name: str, types: dict[str, str], text: str, condition: str = ALL_FOUND) -> str:
     """Return the text that prepares a statement of `text`, where {name} stands for what it takes, and its ending."""
-    numbers = {name: f"${number}" for number, name in enumerate(types, 1)}
+    numbers = numbered(types)
     all_types = ", ".join([*types.values(), "int8", *AUDIT.values()])
     end = ending(len(types) + 1, numbers["tenant"], condition.format(**numbers))
     return f"PREPARE {name} ({all_types}) AS {text.format(**numbers)}{end}"
@@ -100,18 +107,18 @@ def key_statements(keys: Iterable[NewKey]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class NewResource:
-    """The message that stores a resource and its audit record (hie.store.database.Message)."""
+class NewResources:
+    """The message that stores resources and the request's audit record (hie.store.database.Message)."""
 
     tenant: int
-    written: Written
+    written: Sequence[Written]
     targets: Sequence[Target]
-    """What it refers to outside, all of which must be there."""
+    """What they refer to outside, all of which must be there."""
     locks: Sequence[int]
     version: int
-    """Of the custom search parameters that its index rows were made with."""
+    """Of the custom search parameters that their index rows were made with."""
     keys: Sequence[NewKey] = ()
-    """Data keys that it brings."""
+    """Data keys that they bring."""
     looked: AtOnce | None = None
     """What was looked for and not found, and is looked for once more at the end (hie.store.looking)."""
 
@@ -119,7 +126,8 @@ class NewResource:
         _BEGIN: _PREPARE_BEGIN,
         _LOOK: _PREPARE_LOOK,
         _NONE_CAME: _PREPARE_NONE_CAME,
-        "hie_store_one": prepared("hie_store_one", ONE, STORE_ONE),
+        _STORE: prepared(_STORE, ONE, STORE_ONE),
+        _ALSO: f"PREPARE {_ALSO} ({', '.join(ONE.values())}) AS {STORE_ALSO.format(**numbered(ONE))}",
         STORE_KEY: PREPARE_KEY,
     }
     refused: ClassVar[str] = REFUSED
@@ -130,18 +138,21 @@ class NewResource:
         The transaction has its number before the statement sees the version of search parameters: whoever indexes for
         a change that it does not see waits for it (hie.store.index_runs).
         """
-        resource = one_values(self.tenant, self.written, self.targets).values()
-        given = [*resource, self.version, *(record[name] for name in AUDIT)]
+        *others, last = self.written
+        given = [*self._values(last, self.targets), self.version, *(record[name] for name in AUDIT)]
         return "; ".join([
-            execute(_BEGIN, [list(self.locks)]), *key_statements(self.keys), execute("hie_store_one", given),
-            *self._looking()
+            execute(_BEGIN, [list(self.locks)]), *key_statements(self.keys),
+            *(execute(_ALSO, self._values(one, ())) for one in others), execute(_STORE, given), *self._looking(),
         ])
+
+    def _values(self, written: Written, targets: Sequence[Target]) -> Iterable[Any]:
+        return one_values(self.tenant, written, targets).values()
 
     def _looking(self) -> Iterator[str]:
         if self.looked is not None:
-            version = self.written.version
+            own = columns(2, [(one.version.type, one.version.id) for one in self.written])
             yield execute(_LOOK, [self.looked.numbers, self.looked.alone])
-            yield execute(_NONE_CAME, [self.looked.hashes, self.tenant, version.type, version.id])
+            yield execute(_NONE_CAME, [self.looked.hashes, self.tenant, *own])
 
 
 def literal(value: Any) -> str:

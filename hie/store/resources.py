@@ -283,7 +283,8 @@ class ResourceStore:
     ) -> StoredVersion:
         """Store a new resource under `id`, or under an id of our own; its history tells of `method`."""
         if id is None:
-            id = self._open_unit().newborn = new_id()
+            id = new_id()
+            self._open_unit().newborn.add(id)
         return self.write(self.draft(type, id, content, method))
 
     def draft(
@@ -404,6 +405,10 @@ class ResourceStore:
     def foresee(self, places: Iterable[tuple[str, str]], steps: int) -> None:
         """Say what the open transaction of so many steps will change, to lock it in the order in which all lock."""
         self._open_unit().foresee(places, steps)
+
+    def expect(self, ids: Iterable[str]) -> None:
+        """Say which ids, made just now, new resources will be stored under."""
+        self._open_unit().newborn.update(ids)
 
     def touched(self) -> frozenset[tuple[str, str]]:
         """Return what the open transaction has written or deleted so far."""

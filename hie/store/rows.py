@@ -233,9 +233,8 @@ TARGETS = """
             AND sealed IS NOT NULL OFFSET 0) AS there
         FROM unnest({tt}, {ti}) AS target (type, id)
 """
-#: The parts of a statement that store it.
-STORE_ONE = (
-    """
+#: The parts of a statement that store it, the last of them its links.
+_STORE = """
     WITH r AS (
         INSERT INTO resource (tenant, type, id, vid, method, updated, date_low, date_high, presence, data_key, sealed,
                               tokens)
@@ -248,13 +247,14 @@ STORE_ONE = (
     ), n AS (
         INSERT INTO number_index (key, parameter, low, high, unit, code, text)
         SELECT r.key, u.* FROM r, unnest({np}, {nl}, {nh}, {nu}, {nc}, {nt}) u
-    ), l AS (
+    )"""
+_LINKS = """
         INSERT INTO reference_index (key, parameter, target)
         SELECT r.key, u.* FROM r, unnest({lp}, {lt}) u
-    ), found AS ("""
-    + TARGETS
-    + ")"
-)
+"""
+STORE_ONE = f"{_STORE}, l AS ({_LINKS}), found AS ({TARGETS})"
+#: The whole statement, where nobody asks for its targets.
+STORE_ALSO = f"{_STORE} {_LINKS}"
 #: One resource in one round trip, which also tells which of its references' targets are there.
 _INSERT_ONE = (
     STORE_ONE.format(**{name: f"%({name})s::{type_}" for name, type_ in ONE.items()})

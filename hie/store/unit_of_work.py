@@ -31,6 +31,8 @@ _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?", re.ASCII)
 
 #: Content beyond so many bytes goes as a value of its own: in a message it is twice as long, as text.
 MOST_IN_A_MESSAGE = 1_000_000
+#: So many new resources go by one message, if they are all that is written: more are quicker copied.
+FEW = 10
 #: New versions beyond so many wait in a file.
 MANY = 2_000
 
@@ -67,8 +69,8 @@ class UnitOfWork:
     is_admin: bool = False
     """Whether who writes may give tokens."""
     now: int = 0
-    newborn: str | None = None
-    """An id that was made here just now, so that nobody has a data key under it."""
+    newborn: set[str] = field(default_factory=set)
+    """Ids that were made here just now, so that nobody has a data key under them."""
     _ahead: dict[tuple[str, str], rows.Current | None] = field(default_factory=dict)
     relied: dict[tuple[str, str], int] = field(default_factory=dict)
     """The versions at which something was found by criteria, before the transaction began."""
@@ -254,7 +256,7 @@ class UnitOfWork:
         made = self._new_keys.get(owner) or next((key for key in self._stored_keys if key.owner == owner), None)
         if made is not None:
             return made.id, made.cipher
-        if owner != self.newborn or not self.reads_ahead:
+        if owner not in self.newborn or not self.reads_ahead:
             known = self.tenant.data_keys.of_owner(self.unflushed, owner)
             if known is not None:
                 return known
@@ -287,50 +289,54 @@ class UnitOfWork:
 
     def commit_one(self, entry: AuditEntry) -> bool:
         """Store, check and commit at once where the whole is one resource; False: it has to be done in steps."""
-        written = self._one_resource() if self.wrote and looking.tell_identifiers(self) else None
+        written = self._few() if self.wrote and looking.tell_identifiers(self) else []
         version = self.tenant.parameters.version_of(self._known)
-        if written is None or version is None:
+        if not written or version is None:
             return False
         if not self.database.commit_one(self._message(written, version), entry):
             return False
-        self.database.wrote(1)
+        self.database.wrote(len(written))
         for key in self._new_keys.values():
             self.tenant.data_keys.adopt(key)
         return True
 
-    def _message(self, written: Written, version: int) -> Message:
+    def _message(self, all_written: list[Written], version: int) -> Message:
         targets, keys = self._targets_outside(), list(self._new_keys.values())
-        locks, row = rows.shared_locks(self.tenant, targets), written.replaced
+        locks, written = rows.shared_locks(self.tenant, targets), all_written[0]
+        row = written.replaced
         if row is None:
             looked = looking.at_once(self) if self.looked else None
-            return at_once.NewResource(self.tenant.id, written, targets, locks, version, keys, looked)
+            return at_once.NewResources(self.tenant.id, all_written, targets, locks, version, keys, looked)
         place = (written.version.type, written.version.id)
         freed = None
         if written.sealed is None:
             freed = rows.lock_of(self.tenant, place), hashed_place(*place, self.tenant.blind)
         return change_at_once.ChangedResource(self.tenant.id, written, row, targets, locks, version, keys, freed)
 
-    def _one_resource(self) -> Written | None:
-        """Return what is written where it is one resource, and all that hangs together with it is in one statement."""
-        if self._transaction is not None or len(self._pending) != 1 or self.parameters or self._versions:
-            return None
-        if self.awaited:
-            return None
+    def _few(self) -> list[Written]:
+        """Return what is written where one message can hold it and all that must hang together: else nothing.
+
+        That is one resource, new or changed, or a few new ones.
+        """
+        if self._transaction is not None or self.parameters or self._versions or self.awaited:
+            return []
+        if not 0 < len(self._pending) <= FEW or len(self._targets_outside()) > MOST_LOCKS_AT_ONCE:
+            return []
+        written = list(self._pending.values())
+        if len(written) > 1 and any(one.replaced is not None for one in written):
+            return []
         self._seal()
-        ((place, written),) = self._pending.items()
-        if contained.concerns(written) or len(self._references) > MOST_LOCKS_AT_ONCE:
-            return None
-        if written.sealed is not None and len(written.sealed) > MOST_IN_A_MESSAGE:
-            return None
-        return written if all(read == place for read in self._ahead) else None
+        if any(map(contained.concerns, written)) or sum(len(one.sealed or b"") for one in written) > MOST_IN_A_MESSAGE:
+            return []
+        return written if all(read in self._pending for read in self._ahead) else []
 
     def finish(self) -> None:
         """Flush, and check that what was written hangs together."""
         if not self.wrote:
             return
-        written = self._one_resource() if self.database.dialect == "postgresql" else None
-        if written is not None and written.replaced is None and not self._new_keys:
-            self._store_one(written)
+        written = self._few() if self.database.dialect == "postgresql" else []
+        if len(written) == 1 and written[0].replaced is None and not self._new_keys:
+            self._store_one(written[0])
         else:
             self._store_all()
         self._see_that_nothing_moved()

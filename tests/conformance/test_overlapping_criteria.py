@@ -19,9 +19,9 @@ OVERLAPPING = [(A, B), (A, "identifier=b"), (A, ANY), (A, "family=Both&birthdate
 
 
 @pytest.mark.parametrize("criteria", OVERLAPPING, ids=["&".join(pair) for pair in OVERLAPPING])
-@pytest.mark.parametrize("alone", [False, True], ids=["in steps", "ahead"])
+@pytest.mark.parametrize("ahead", [False, True], ids=["in steps", "ahead"])
 @pytest.mark.parametrize("database_kind", ["postgresql"])
-def test_of_two_that_looked_before_either_wrote_one_creates(fhir, app, criteria, alone):
+def test_of_two_that_looked_before_either_wrote_one_creates(fhir, app, criteria, ahead):
     """Both find nothing before either goes on; the one that commits second begins anew, and finds."""
     application, both_looked = app.extensions["hie"], Barrier(2)
 
@@ -30,7 +30,9 @@ def test_of_two_that_looked_before_either_wrote_one_creates(fhir, app, criteria,
 
         def unit(store):
             parameters = conditional.criteria("Patient", criteria[number], "http.If-None-Exist")
-            found = conditional.existing("Patient", parameters, ctx.within(store), alone=alone)
+            if not ahead:
+                store.lock("the transaction begins", str(number))
+            found = conditional.existing("Patient", parameters, ctx.within(store))
             attempts.append(found)
             if len(attempts) == 1:
                 both_looked.wait(10)

@@ -307,6 +307,40 @@ def test_what_was_looked_for_by_identifiers_is_looked_for_again_in_the_message(
     assert check(store).problems == []
 
 
+def create_all(bound: ResourceStore, *contents: dict[str, Any]) -> None:
+    def unit(inside: ResourceStore) -> None:
+        for number, content in enumerate(contents):
+            inside.create(content["resourceType"], content, id=f"n{number}")
+
+    bound.transact(unit)
+
+
+def test_a_few_new_resources_go_by_one_message(store: Store, bind: Bind, answers: list[bool]) -> None:
+    create_all(bind(), patient("New"), observation("Patient/n0", 91), observation("Patient/p1", 92))
+    assert answers == [True]
+    assert found(bind(), ("patient", "n0")) == ["n1"]
+    assert found(bind(), ("patient.family", "new"), ("value-quantity", "91")) == ["n1"]
+    assert found(bind(), ("value-quantity", "92")) == ["n2"]
+    records = store.database.connection().execute(select(audit.c.seq)).scalars().all()
+    assert len(records) == 2
+    assert check(store).problems == []
+
+
+def test_of_a_few_nothing_is_kept_where_one_refers_to_nothing(store: Store, bind: Bind, answers: list[bool]) -> None:
+    with pytest.raises(BrokenReference) as refused:
+        create_all(bind(), observation("Patient/nobody"), patient("New"), observation("Patient/n1"))
+    assert (answers, refused.value.issues[0].source) == ([False], "Observation/n0")
+    assert rows_of(store, resource) == 1
+    assert check(store).problems == []
+
+
+def test_more_than_a_few_are_copied(store: Store, bind: Bind, answers: list[bool]) -> None:
+    create_all(bind(), *(patient(f"P{number}") for number in range(unit_of_work.FEW + 1)))
+    assert answers == []
+    assert rows_of(store, resource) == 1 + unit_of_work.FEW + 1
+    assert check(store).problems == []
+
+
 def test_what_was_looked_for_by_anything_else_is_done_in_steps(bind: Bind, answers: list[bool]) -> None:
     look_and_create(bind(), ("family", "nobody"))
     assert answers == []
