@@ -32,7 +32,7 @@ _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?", re.ASCII)
 #: Content beyond so many bytes goes as a value of its own: in a message it is twice as long, as text.
 MOST_IN_A_MESSAGE = 1_000_000
 #: So many new resources go by one message, if they are all that is written: more are quicker copied.
-FEW = 10
+FEW = 20
 #: New versions beyond so many wait in a file.
 MANY = 2_000
 
