@@ -72,9 +72,7 @@ def _refuse_part(resource: dict[str, Any], type_name: str) -> None:
         )
 
 
-def meant_id(
-    type_name: str, given: Any, criteria: tuple[tuple[str, str], ...], ctx: Context, *, alone: bool = False
-) -> str | None:
+def meant_id(type_name: str, given: Any, criteria: tuple[tuple[str, str], ...], ctx: Context) -> str | None:
     """Return the id that a conditional update writes to; None: the server chooses one for a new resource.
 
     `given` is the id that the resource itself carries, if any.
