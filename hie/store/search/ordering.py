@@ -154,6 +154,15 @@ def _near_and_far(clause: Clause, *, descending: bool) -> list[Clause]:
     return [near, far] if descending else [far, near]
 
 
+def held_to(clause: Clause, phase: Phase) -> Clause:
+    """Return what one of several types is asked, of the dates that a phase is of: near ones or far ones."""
+    first = _driving(phase.clause)
+    if not isinstance(first, Interval) or not first.part:
+        return clause
+    parts = clause.parts if isinstance(clause, Both) else (clause,)
+    return both([first, *(part for part in parts if part != replace(first, part=""))])
+
+
 def is_far(clause: Clause) -> bool:
     """Tell whether a clause is that of the phase of long periods."""
     first = _driving(clause)

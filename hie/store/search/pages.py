@@ -205,7 +205,8 @@ def _apart(store: ResourceStore, query: SearchQuery, arm: Arm, phase: Phase) -> 
     places = [one.place for one in phase.keys]
     if places != ["date"] and (places or store.database.dialect != "sqlite" or not _has_range(query)):
         return ()
-    return tuple((one, of_type(store, query, one).clause) for one in sorted(query.types))
+    each = ((one, of_type(store, query, one).clause) for one in sorted(query.types))
+    return tuple((one, ordering.held_to(clause, phase)) for one, clause in each)
 
 
 def _has_range(query: SearchQuery) -> bool:
