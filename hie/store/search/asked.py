@@ -68,7 +68,7 @@ def _compiled(
     store: ResourceStore, criteria: Sequence[Any], type_name: str, granted: Clause | None
 ) -> list[Compiled]:
     """Return what the index is asked for each criterion; on further pages chains learn what stands beside them."""
-    if not then.is_asked(store):
+    if not then.is_asked(store) or all(isinstance(one, Criterion) for one in criteria):
         return [hops.compile_(store, one, type_name) for one in criteria]
     plain = {n: hops.compile_(store, one, type_name) for n, one in enumerate(criteria) if isinstance(one, Criterion)}
     beside = both([*(one.clause for one in plain.values()), *([] if granted is None else [granted])])
