@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TypeVar
-from urllib.parse import urlencode
 
 from hie.context import Context
 from hie.errors import InvalidRequest, MultipleMatches
@@ -38,32 +37,28 @@ def existing(type_name: str, parameters: Sequence[tuple[str, str]], ctx: Context
     version that matched; what is not there is looked for once more at the end, or, on SQLite, in its turn.
     """
     looks_ahead = ctx.store.looks_ahead
-    if looks_ahead:
+    found = match(type_name, parameters, ctx) if looks_ahead else None
+    if found is None and not (looks_ahead and ctx.store.looks_again):
+        ctx.store.lock(type_name, parameters)
         found = match(type_name, parameters, ctx)
-        if found is not None:
-            ctx.store.rely_on(found)
-            return found
-    if not (looks_ahead and ctx.store.looks_again):
-        ctx.store.lock(type_name, urlencode(sorted(parameters)))
-        found = match(type_name, parameters, ctx)
-        if found is not None:
-            return found
-    ctx.store.look(type_name, parameters)
-    return None
+    if found is None:
+        ctx.store.look(type_name, parameters)
+    else:
+        ctx.store.rely_on(found)
+    return found
 
 
 def all_existing(
     type_name: str, parameters: Sequence[tuple[str, str]], most: int, ctx: Context
 ) -> list[StoredVersion]:
     """Return the matches, `most` at most; a single one is looked for as above."""
-    if ctx.store.looks_ahead:
+    found = conditions.match(ctx.store, type_name, parameters, most) if ctx.store.looks_ahead else None
+    if found is None or len(found) > 1:
+        ctx.store.lock(type_name, parameters)
         found = conditions.match(ctx.store, type_name, parameters, most)
-        if len(found) <= 1:
-            for one in found:
-                ctx.store.rely_on(one)
-            return found
-    ctx.store.lock(type_name, urlencode(sorted(parameters)))
-    return conditions.match(ctx.store, type_name, parameters, most)
+    for one in found:
+        ctx.store.rely_on(one)
+    return found
 
 
 def match_among(

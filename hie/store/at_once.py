@@ -141,12 +141,17 @@ class NewResources:
         *others, last = self.written
         given = [*self._values(last, self.targets), self.version, *(record[name] for name in AUDIT)]
         return "; ".join([
-            execute(_BEGIN, [list(self.locks)]), *key_statements(self.keys),
+            execute(_BEGIN, [list(self.locks)]), *self._criteria(), *key_statements(self.keys),
             *(execute(_ALSO, self._values(one, ())) for one in others), execute(_STORE, given), *self._looking(),
         ])
 
     def _values(self, written: Written, targets: Sequence[Target]) -> Iterable[Any]:
         return one_values(self.tenant, written, targets).values()
+
+    def _criteria(self) -> Iterator[str]:
+        if self.looked is not None:
+            numbers = self.looked.criteria
+            yield execute(_LOOK, [numbers, [True] * len(numbers)])
 
     def _looking(self) -> Iterator[str]:
         if self.looked is not None:

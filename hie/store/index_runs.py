@@ -17,6 +17,7 @@ from hie.errors import Busy, IntegrityFailure
 from hie.fhir import search_parameters
 from hie.store import by_key, contained, jobs, past, rows
 from hie.store.database import Again, Database
+from hie.store.keys import MetKeys
 from hie.store.models import index_run, resource
 from hie.store.opening import open_versions, parsed
 from hie.store.search.index import IndexRows, index_rows, moving_rows
@@ -165,9 +166,10 @@ def _wanted(tenant: Tenant, run: Run, after: int) -> list[ColumnElement[bool]]:
 
 def _replace(connection: Connection, tenant: Tenant, base_url: str, found: Sequence[Any]) -> None:
     indexed, gone = [], []
+    met = MetKeys()
     for row in found:
         try:
-            (version,) = open_versions(connection, tenant, [row])
+            (version,) = open_versions(connection, tenant, [row], met)
         except IntegrityFailure:
             continue  # the alarm was raised; one row must not keep all others from being found
         if version.content is None:

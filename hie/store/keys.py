@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -127,11 +127,39 @@ _BY_ID = select(data_key.c.id, data_key.c.wrapped, data_key.c.kek, data_key.c.ow
 )
 
 
-class NewKey:
+class OpenedKey:
+    """A data key."""
+
+    __slots__ = ("cipher", "id", "key", "owner")
+
+    def __init__(self, id_: int, owner: str, key: bytes) -> None:
+        self.id, self.owner, self.key, self.cipher = id_, owner, key, AESGCM(key)
+
+
+class NewKey(OpenedKey):
     """A data key that was made in a transaction and is stored with it."""
 
+    __slots__ = ("row",)
+
     def __init__(self, id_: int, owner: str, row: dict[str, object], key: bytes) -> None:
-        self.id, self.owner, self.row, self.key, self.cipher = id_, owner, row, key, AESGCM(key)
+        super().__init__(id_, owner, key)
+        self.row = row
+
+
+class MetKeys:
+    """The keys that an open transaction has read; of some of them it cannot tell whether they will be committed.
+
+    Its own may be rolled back, and on SQLite so may those of requests that share its commit. Whoever sealed by such a
+    key would write what nobody can open. So until the commit they are for this transaction alone.
+    """
+
+    def __init__(self) -> None:
+        self.by_id: dict[int, OpenedKey] = {}
+        self.by_owner: dict[str, OpenedKey] = {}
+
+    def add(self, key: OpenedKey) -> None:
+        """Remember a key."""
+        self.by_id[key.id] = self.by_owner[key.owner] = key
 
 
 class DataKeys:
@@ -144,23 +172,33 @@ class DataKeys:
         self._ciphers: OrderedDict[int, AESGCM] = OrderedDict()
         self._lock = Lock()
 
-    def of_owner(self, connection: Connection, owner: str) -> tuple[int, AESGCM] | None:
-        """Return (id, cipher) of the data key of a patient (empty owner: the tenant's); None: it has none yet."""
+    def of_owner(
+        self, connection: Connection, owner: str, met: MetKeys | None = None
+    ) -> tuple[int, AESGCM] | None:
+        """Return (id, cipher) of the data key of a patient (empty owner: the tenant's); None: it has none yet.
+
+        `met`: of the transaction on whose connection it is read; what is read without one is known to be committed.
+        """
         key_id = self._ids.get(owner)
         cipher = self._ciphers.get(key_id) or self._made(key_id) if key_id is not None else None
-        if key_id is None or cipher is None:
+        if key_id is not None and cipher is not None:
+            return key_id, cipher
+        opened = met.by_owner.get(owner) if met is not None else None
+        if opened is None:
             row = connection.execute(_BY_OWNER, {"tenant": self._tenant, "owner": owner}).first()
             if row is None:
                 return None
-            key_id, cipher = row.id, self._open(row.id, row.owner, row.kek, row.wrapped)
-        return key_id, cipher
+            opened = self._open(row, met)
+        return opened.id, opened.cipher
 
-    def of_ids(self, connection: Connection, ids: Iterable[int]) -> dict[int, AESGCM]:
+    def of_ids(self, connection: Connection, ids: Iterable[int], met: MetKeys | None = None) -> dict[int, AESGCM]:
         """Return the ciphers of `ids`; one statement fetches all that are not in memory. Missing keys are left out."""
         found: dict[int, AESGCM] = {}
         missing: list[int] = []
         for one in set(ids):
             cipher = self._ciphers.get(one) or self._made(one)
+            if cipher is None and met is not None and one in met.by_id:
+                cipher = met.by_id[one].cipher
             if cipher is None:
                 missing.append(one)
             else:
@@ -168,7 +206,7 @@ class DataKeys:
         for start in range(0, len(missing), 500):
             chunk = missing[start : start + 500]
             for row in connection.execute(_BY_ID, {"tenant": self._tenant, "ids": chunk}):
-                found[row.id] = self._open(row.id, row.owner, row.kek, row.wrapped)
+                found[row.id] = self._open(row, met).cipher
         return found
 
     def new(self, owner: str, now: int) -> NewKey:
@@ -180,15 +218,21 @@ class DataKeys:
         }  # fmt: skip
         return NewKey(key_id, owner, row, key)
 
-    def adopt(self, new: NewKey) -> None:
+    def adopt(self, key: OpenedKey) -> None:
         """Remember a key whose row is committed."""
-        self._remember(new.id, new.owner, new.key, new.cipher)
+        with self._lock:
+            self._keep(self._keys, key.id, key.key, CACHED_KEYS)
+            self._keep(self._ids, key.owner, key.id, CACHED_KEYS)
+            self._keep(self._ciphers, key.id, key.cipher, CACHED_CIPHERS)
 
-    def _open(self, key_id: int, owner: str, version: int, wrapped: bytes) -> AESGCM:
-        key = self._management.unwrap(self._tenant, version, wrapped, self._place(key_id, owner))
-        cipher = AESGCM(key)
-        self._remember(key_id, owner, key, cipher)
-        return cipher
+    def _open(self, row: Any, met: MetKeys | None) -> OpenedKey:
+        place = self._place(row.id, row.owner)
+        opened = OpenedKey(row.id, row.owner, self._management.unwrap(self._tenant, row.kek, row.wrapped, place))
+        if met is None:
+            self.adopt(opened)
+        else:
+            met.add(opened)
+        return opened
 
     def _made(self, key_id: int) -> AESGCM | None:
         """Make the cipher of a key that is remembered; None: it is not."""
@@ -199,12 +243,6 @@ class DataKeys:
         with self._lock:
             self._keep(self._ciphers, key_id, cipher, CACHED_CIPHERS)
         return cipher
-
-    def _remember(self, key_id: int, owner: str, key: bytes, cipher: AESGCM) -> None:
-        with self._lock:
-            self._keep(self._keys, key_id, key, CACHED_KEYS)
-            self._keep(self._ids, owner, key_id, CACHED_KEYS)
-            self._keep(self._ciphers, key_id, cipher, CACHED_CIPHERS)
 
     @staticmethod
     def _keep(known: OrderedDict[K, V], name: K, value: V, most: int) -> None:

@@ -34,6 +34,7 @@ MOST_NAMES = 500
 #: What is found so often, each time by what the transaction itself writes (a chain, a value set), is none of others'.
 MOST_TIMES = 3
 
+_ELSEWHERE, _BY_VALUE_SETS = frozenset({"_has", "_filter", "_list"}), frozenset({"in", "not-in", "above", "below"})
 #: Elements that the parameter `identifier` looks at, in all types of R4.
 IDENTIFIERS = ("identifier", "masterIdentifier")
 
@@ -49,6 +50,12 @@ class Looked:
     type: str
     criteria: tuple[tuple[str, str], ...]
     identifiers: tuple[token.TokenValue, ...]
+
+    @property
+    def leads_on(self) -> bool:
+        """Whether other resources than a match decide whether it is one."""
+        return any("." in name or name.partition(":")[0] in _ELSEWHERE or name.partition(":")[2] in _BY_VALUE_SETS
+                   for name, _ in self.criteria)
 
 
 def looked(type_name: str, criteria: Sequence[tuple[str, str]]) -> Looked:
@@ -70,14 +77,18 @@ def identifiers(content: dict[str, Any]) -> Iterator[str]:
                 yield value
 
 
-def see_that_none_came(store: ResourceStore, unit: UnitOfWork) -> None:
-    """Begin again where what was not there is there now; from here to the commit nobody else's can come."""
+def see_that_none_came(store: ResourceStore, unit: UnitOfWork, attempt: int) -> None:
+    """Begin again where what was not there is there now; from here to the commit nobody else's can come.
+
+    Where that was in vain too often, criteria that lead to other resources, which the transaction may write itself, are
+    left out.
+    """
     if store.database.dialect != "postgresql":
         return
     connection = unit.writing()
-    numbers, alone, hashes = at_once(unit)
+    numbers, alone, hashes, _ = at_once(unit)
     driver_of(connection).execute(rows.LOCKING.format("%s::bigint[], %s::boolean[]"), [numbers, alone], prepare=True)
-    looked_for = [one for some in unit.looked.values() for one in some]
+    looked_for = [one for some in unit.looked.values() for one in some if attempt < MOST_TIMES or not one.leads_on]
     named = [one for one in looked_for if one.identifiers]
     carrying = _CARRYING.all(connection, {"hashes": hashes, "tenant": store.tenant}) if hashes else ()
     if all((row.type, row.id) in unit.touched for row in carrying):
@@ -86,11 +97,12 @@ def see_that_none_came(store: ResourceStore, unit: UnitOfWork) -> None:
 
 
 class AtOnce(NamedTuple):
-    """The locks, in their order, whether nobody else may have them, and the tokens of the identifiers."""
+    """The locks, whether nobody else may have each, the tokens of the identifiers, and the locks of the criteria."""
 
     numbers: list[int]
     alone: list[bool]
     hashes: list[int]
+    criteria: list[int]
 
 
 def at_once(unit: UnitOfWork) -> AtOnce:
@@ -100,7 +112,7 @@ def at_once(unit: UnitOfWork) -> AtOnce:
         hash_of(unit.tenant.blind, one.type, "identifier")(*value.form)
         for some in unit.looked.values() for one in some for value in one.identifiers
     ]
-    return AtOnce([*locks], [*locks.values()], hashes)
+    return AtOnce([*locks], [*locks.values()], hashes, sorted(unit.criteria))
 
 
 def tell_identifiers(unit: UnitOfWork) -> bool:

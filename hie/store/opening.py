@@ -12,18 +12,23 @@ from sqlalchemy import Connection
 from hie.errors import IntegrityFailure
 from hie.fhir import json_format
 from hie.store.crypto import SealBroken, open_, place_of_version
-from hie.store.keys import KeyProblem
+from hie.store.keys import KeyProblem, MetKeys
 from hie.store.tenants import Tenant
 from hie.store.versions import StoredVersion
 
 alarm = logging.getLogger("hie.alarm")
 
 
-def open_versions(connection: Connection, tenant: Tenant, rows: Iterable[Any]) -> list[StoredVersion]:
-    """Open rows of `resource` or `resource_history`; IntegrityFailure and an alarm when one does not open."""
+def open_versions(
+    connection: Connection, tenant: Tenant, rows: Iterable[Any], met: MetKeys | None = None
+) -> list[StoredVersion]:
+    """Open rows of `resource` or `resource_history`; IntegrityFailure and an alarm when one does not open.
+
+    `met`: of the transaction that is open on the connection, if one is that writes.
+    """
     found = list(rows)
     try:
-        ciphers = tenant.data_keys.of_ids(connection, {row.data_key for row in found if row.sealed is not None})
+        ciphers = tenant.data_keys.of_ids(connection, {row.data_key for row in found if row.sealed is not None}, met)
     except KeyProblem as error:
         alarm.critical("a data key does not open", extra={"tenant": tenant.id})
         raise IntegrityFailure("A data key does not open; the operator has been alarmed.") from error

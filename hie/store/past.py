@@ -14,6 +14,7 @@ from sqlalchemy import Connection, and_, delete, select
 
 from hie.errors import IntegrityFailure
 from hie.store import by_key, sqlite_rows
+from hie.store.keys import MetKeys
 from hie.store.models import DELETED, ERASED, date_past, number_past, past_version, resource, resource_history
 from hie.store.opening import open_versions, parsed
 from hie.store.prepared import driver_of
@@ -148,9 +149,10 @@ def _forget_tokens(
     versions = {row.vid: row for row in connection.execute(select(resource_history).where(*here))}
     tokens: list[tuple[int, int, int]] = []
     closed: list[tuple[int, int]] = []
+    met = MetKeys()
     for key, number in places:
         try:
-            (version,) = open_versions(connection, tenant, [versions[number]])
+            (version,) = open_versions(connection, tenant, [versions[number]], met)
             tokens += [(hash_, key, number) for hash_ in index_of(parsed(version)).tokens]
         except (IntegrityFailure, KeyError):
             closed.append((key, number))
@@ -173,10 +175,10 @@ def write_anew(connection: Connection, tenant: Tenant, keys: Sequence[int], inde
     """
     for table in (past_version, date_past, number_past):
         connection.execute(delete(table).where(table.c.key.in_(keys)))
-    found = []
+    found, met = [], MetKeys()
     for row in superseded(connection, tenant, keys):
         try:
-            one = derived(connection, tenant, row, index_of)
+            one = derived(connection, tenant, row, index_of, met)
         except IntegrityFailure:
             continue  # the alarm was raised; such a row must not keep all others from being found
         if one is not None:
@@ -220,11 +222,13 @@ def superseded(connection: Connection, tenant: Tenant, keys: Sequence[int]) -> l
     ]
 
 
-def derived(connection: Connection, tenant: Tenant, row: Superseded, index_of: Index) -> Past | None:
+def derived(
+    connection: Connection, tenant: Tenant, row: Superseded, index_of: Index, met: MetKeys | None = None
+) -> Past | None:
     """Return what should be kept of a superseded version; None of one without content. IntegrityFailure."""
     if row.sealed is None:
         return None
-    (version,) = open_versions(connection, tenant, [row])
+    (version,) = open_versions(connection, tenant, [row], met)
     content = parsed(version)
     found_by = index_of(content)
     return Past(row.key, row.tenant, row.type, row.id, row.vid, row.method, row.updated, row.until, found_by,

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from hie.errors import IntegrityFailure
 from hie.store import by_key, contained, past, rows
 from hie.store.database import Database
+from hie.store.keys import MetKeys
 from hie.store.models import index_setting, reindexing, resource, token, token_past
 from hie.store.opening import open_versions, parsed
 from hie.store.search.index import IndexRows, index_rows
@@ -93,9 +94,10 @@ def _batch(connection: Connection, tenant: Tenant, base_url: str) -> bool:
 def _indexed(
     connection: Connection, tenant: Tenant, base_url: str, found: Sequence[Any]
 ) -> Iterator[tuple[int, IndexRows]]:
+    met = MetKeys()
     for row in found:
         try:
-            (version,) = open_versions(connection, tenant, [row])
+            (version,) = open_versions(connection, tenant, [row], met)
         except IntegrityFailure:
             continue  # the alarm was raised; such a row must not keep all others from being served
         if version.content is not None:

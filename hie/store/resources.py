@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
 
 from sqlalchemy import Connection, bindparam, func, select
 
@@ -114,7 +115,8 @@ class ResourceStore:
 
     def open(self, found: Iterable[Any]) -> list[StoredVersion]:
         """Open rows that were selected with all columns of a version."""
-        return open_versions(self.connection(), self.keys, found)
+        connection = self.connection()
+        return open_versions(connection, self.keys, found, None if self.unit is None else self.unit.met_keys)
 
     def as_of(self, at: int, seen: Seen | None = None) -> ResourceStore:
         """Return the store as it was at an instant, or as the first page of a search saw it then, for reading."""
@@ -255,9 +257,9 @@ class ResourceStore:
             raise RuntimeError("Writing needs a transaction: call inside ResourceStore.transact.")
         return self.unit
 
-    def lock(self, *parts: str) -> None:
-        """Serialise concurrent transactions that name the same parts (conditional interactions, D14)."""
-        rows.lock(self._open_unit().writing(), self.keys, *parts)
+    def lock(self, type: str, criteria: Sequence[tuple[str, str]]) -> None:
+        """Let transactions that look by the same criteria follow each other (conditional interactions, D14)."""
+        rows.lock(self._open_unit().writing(), self.keys, *_lock_of(type, criteria))
 
     @property
     def looks_ahead(self) -> bool:
@@ -276,7 +278,9 @@ class ResourceStore:
 
     def look(self, type: str, criteria: Sequence[tuple[str, str]]) -> None:
         """Commit only if what was looked for and not found has not come meanwhile (hie.store.looking)."""
-        self._open_unit().looked.setdefault(type, []).append(looking.looked(type, criteria))
+        unit = self._open_unit()
+        unit.looked.setdefault(type, []).append(looking.looked(type, criteria))
+        unit.criteria.add(rows.number_of(self.keys, *_lock_of(type, criteria)))
 
     def create(
         self, type: str, content: dict[str, Any], *, id: str | None = None, method: int = CREATED
@@ -324,7 +328,7 @@ class ResourceStore:
         if row is None:
             check_version(type, id, if_match, row)
             return self.write(self.draft(type, id, content, UPDATED, "u"))
-        before = open_versions(unit.unflushed, self.keys, [row])[0]
+        before = open_versions(unit.unflushed, self.keys, [row], unit.met_keys)[0]
         before_index = past_index = EMPTY_INDEX
         if before.content is not None:
             before_index, past_index = self._index_before(before)
@@ -355,7 +359,7 @@ class ResourceStore:
         if row is None or grants.clause(self, type, "r") is not None:
             version = self.read(type, id)
         else:
-            version = _live(open_versions(unit.unflushed, self.keys, [row])[0])
+            version = _live(open_versions(unit.unflushed, self.keys, [row], unit.met_keys)[0])
         check_version(type, id, if_match, row)
         return version
 
@@ -367,7 +371,7 @@ class ResourceStore:
         if row is None or row.sealed is None:
             check_version(type, id, if_match, row)
             return None
-        before = open_versions(unit.unflushed, self.keys, [row])[0]
+        before = open_versions(unit.unflushed, self.keys, [row], unit.met_keys)[0]
         before_index, past_index = self._index_before(before)
         self._permit_stored(before, "d", before_index)  # before the version is told
         check_version(type, id, if_match, row)
@@ -521,3 +525,7 @@ def check_version(type_name: str, id_: str, if_match: int | None, row: rows.Curr
                  f"is at version {found}; read it again: its ETag is the next If-Match.")
         raise PreconditionFailed(f"If-Match names version {if_match}, but {type_name}/{id_} {state}",
                                  expression="http.If-Match")
+
+
+def _lock_of(type_name: str, criteria: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    return type_name, urlencode(sorted(criteria))

@@ -475,7 +475,19 @@ def own_targets(connection: Connection, tenant: Tenant, targets: Iterable[Target
 def lock(connection: Connection, tenant: Tenant, *parts: str) -> None:
     """Serialise transactions that name the same parts, for example one conditional URL."""
     if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK, {"hash": tenant.blind.hash("lock", *parts)})
+        connection.execute(_LOCK, {"hash": number_of(tenant, *parts)})
+
+
+def lock_numbers(connection: Connection, numbers: Iterable[int]) -> None:
+    """Do that by their numbers, in the order in which all do."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK_ALL, {"hashes": sorted(numbers)})
+
+
+def number_of(tenant: Tenant, *parts: str) -> int:
+    """Return the number of the lock of whoever names the same parts."""
+    number: int = tenant.blind.hash("lock", *parts)
+    return number
 
 
 def lock_of(tenant: Tenant, target: Target) -> int:

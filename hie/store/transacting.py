@@ -30,8 +30,8 @@ def run(store: ResourceStore, work: Callable[[ResourceStore], T], *, is_last: bo
             if store.database.dialect == "postgresql" and _is_committed_at_once(store, unit, result):
                 return result
             _finish(store, unit)
-            if unit.looked and attempt < looking.MOST_TIMES:
-                looking.see_that_none_came(store.within(unit), unit)
+            if unit.looked:
+                looking.see_that_none_came(store.within(unit), unit, attempt)
             store.note(unit, result)
             if is_last:
                 waiting.let_go()

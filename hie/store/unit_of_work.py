@@ -16,7 +16,7 @@ from hie.store import at_once, change_at_once, contained, custom_parameters, loo
 from hie.store.audit import AuditEntry
 from hie.store.crypto import place_of_version, seal
 from hie.store.database import Again, Database, Message, WriteTransaction
-from hie.store.keys import NewKey
+from hie.store.keys import MetKeys, NewKey
 from hie.store.looking import Looked
 from hie.store.search.index import IndexRows
 from hie.store.search.index import place as hashed_place
@@ -73,7 +73,7 @@ class UnitOfWork:
     """Ids that were made here just now, so that nobody has a data key under them."""
     _ahead: dict[tuple[str, str], rows.Current | None] = field(default_factory=dict)
     relied: dict[tuple[str, str], int] = field(default_factory=dict)
-    """The versions at which something was found by criteria, before the transaction began."""
+    """The versions at which something was found by criteria."""
     is_large: bool = False
     """Whether others would have to wait too long for it to take its turn."""
     _foreseen: tuple[tuple[str, str], ...] = ()
@@ -84,6 +84,7 @@ class UnitOfWork:
     _spool: Spool | None = None  # new versions beyond MANY; only while there are pending ones
     _new_keys: dict[str, NewKey] = field(default_factory=dict)
     _stored_keys: list[NewKey] = field(default_factory=list)
+    _met: MetKeys = field(default_factory=MetKeys)
     _references: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)  # the references that were looked at
     _versions: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
@@ -100,6 +101,8 @@ class UnitOfWork:
     """Of some types what is written, by id: what conditional entries of a Bundle look for must not be among it."""
     looked: dict[str, list[Looked]] = field(default_factory=dict)
     """What conditional entries looked for and did not find, by type."""
+    criteria: set[int] = field(default_factory=set)
+    """The locks of these criteria, taken when the transaction begins."""
     named: dict[str, set[str]] = field(default_factory=dict)
     """The identifiers of what is written of the types that were looked for."""
     wrote: bool = False
@@ -139,10 +142,17 @@ class UnitOfWork:
             self._transaction = self.database.begin()
             if not self.is_large and self.tenant.turns.are_taken:
                 rows.lock(self._transaction.connection, self.tenant, "turn")
+            if self.criteria:
+                rows.lock_numbers(self._transaction.connection, self.criteria)
             if self._foreseen:
                 self._absent = rows.hold(self._transaction.connection, self.tenant, self._foreseen)
             self._see_that_no_row_moved(self._transaction.connection)
         return self._transaction.connection
+
+    @property
+    def met_keys(self) -> MetKeys | None:
+        """The keys that were read in its transaction; None before that has begun."""
+        return None if self._transaction is None else self._met
 
     @property
     def unflushed(self) -> Connection:
@@ -224,6 +234,7 @@ class UnitOfWork:
             self._spool = self._spool or Spool()
             self._spool.add(written)
         self.touched[place] = None
+        self.relied.pop(place, None)  # from here on it is this unit's
         self.wrote = True
         if version.type in self.watched:
             self.watched[version.type][version.id] = index
@@ -257,7 +268,7 @@ class UnitOfWork:
         if made is not None:
             return made.id, made.cipher
         if owner not in self.newborn or not self.reads_ahead:
-            known = self.tenant.data_keys.of_owner(self.unflushed, owner)
+            known = self.tenant.data_keys.of_owner(self.unflushed, owner, self.met_keys)
             if known is not None:
                 return known
         made = self._new_keys[owner] = self.tenant.data_keys.new(owner, self.now)
@@ -377,7 +388,7 @@ class UnitOfWork:
         self.database.wrote(len(self.touched))
         if self.parameters:
             self.tenant.parameters.expire()
-        for key in self._stored_keys:
+        for key in (*self._stored_keys, *self._met.by_id.values()):
             self.tenant.data_keys.adopt(key)
 
     def rollback(self) -> None:

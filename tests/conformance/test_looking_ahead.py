@@ -1,12 +1,14 @@
 """Conditional writes look before their transaction begins: what is there needs none, what changes begins anew."""
 
+import random
+from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
 import pytest
 
 from hie.store.database import Database
 from hie.store.search import conditions
-from tests.builders import SYSTEM, patient
+from tests.builders import SYSTEM, bundle, patient, post
 
 BY = f"identifier={SYSTEM}|a"
 ONE = patient("Ahead", identifier=[{"system": SYSTEM, "value": "a"}])
@@ -73,3 +75,37 @@ def _then(monkeypatch, act):
         return found
 
     monkeypatch.setattr(conditions, "match", match)
+
+
+def test_among_many_who_make_and_delete_it_a_resource_is_never_there_twice(fhir, clean):
+    """Each looks ahead, in vain more often than not; who began anew is not overtaken for ever."""
+
+    def send(seed):
+        source, statuses = random.Random(seed), set()
+        for number in range(12):
+            one, other = (f"v{source.randrange(3)}" for _ in range(2))
+            by = f"identifier={SYSTEM}|{one}"
+            content = patient(f"N{seed}-{number}", identifier=[{"system": SYSTEM, "value": one}])
+            kind = source.randrange(5)
+            if kind == 0:
+                answer = fhir.post("Patient", content, If_None_Exist=by)
+            elif kind == 1:
+                answer = fhir.put(f"Patient?{by}", content)
+            elif kind == 2:
+                answer = fhir("PATCH", f"Patient?{by}", ADD, Content_Type="application/json-patch+json")
+            elif kind == 3:
+                answer = fhir.delete(f"Patient?{by}")
+            else:
+                entries = [post(content, ifNoneExist=by)]
+                if other != one:
+                    entries.append({"request": {"method": "PUT", "url": f"Patient?identifier={SYSTEM}|{other}"},
+                                    "resource": patient("Put", identifier=[{"system": SYSTEM, "value": other}])})
+                answer = fhir.post("", bundle(*entries))
+            statuses.add(answer.status)
+        return statuses
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = set().union(*pool.map(send, range(8)))
+    assert statuses <= {200, 201, 404, 503}, "412 would tell of several"
+    assert all(fhir.total(f"Patient?identifier={SYSTEM}|v{number}") <= 1 for number in range(3))
+    assert clean()

@@ -31,7 +31,7 @@ def test_of_two_that_looked_before_either_wrote_one_creates(fhir, app, criteria,
         def unit(store):
             parameters = conditional.criteria("Patient", criteria[number], "http.If-None-Exist")
             if not ahead:
-                store.lock("the transaction begins", str(number))
+                store.lock("Patient", [("the transaction begins", str(number))])
             found = conditional.existing("Patient", parameters, ctx.within(store))
             attempts.append(found)
             if len(attempts) == 1:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
+from hie.errors import InvalidRequest
+from hie.settings import Settings
 from hie.store import keys, rows
 from hie.store.check import check
 from hie.store.crypto import open_, seal
@@ -92,9 +96,9 @@ def test_a_patient_whose_id_was_made_here_has_no_key_that_is_looked_for(
     asked: list[str] = []
     original = DataKeys.of_owner
 
-    def of_owner(self: DataKeys, connection: Any, owner: str) -> Any:
+    def of_owner(self: DataKeys, connection: Any, owner: str, met: Any = None) -> Any:
         asked.append(owner)
-        return original(self, connection, owner)
+        return original(self, connection, owner, met)
 
     monkeypatch.setattr(DataKeys, "of_owner", of_owner)
     made = bind().transact(lambda inside: inside.create("Patient", patient()))
@@ -115,3 +119,28 @@ def test_a_key_that_a_neighbour_made_first_makes_the_transaction_run_again(store
             rows.insert_keys(connection, [other, second])
 
     store.database.write(unit)
+
+
+def test_a_key_is_its_transactions_alone_until_that_is_committed(
+    bind: Callable[..., ResourceStore], store: Store, settings: Settings
+) -> None:
+    """What others sealed by it could not be opened, were it rolled back: on SQLite others may share the commit."""
+    known = partial(store.tenants[1].data_keys.of_owner, store.database.connection(), "p1")
+
+    def unit(inside: ResourceStore, *, fails: bool) -> None:
+        inside.update("Patient", "p1", patient())
+        inside.connection()  # what was buffered is written
+        assert inside.read("Patient", "p1").content
+        assert known() is None
+        if fails:
+            raise InvalidRequest("no")
+
+    with pytest.raises(InvalidRequest):
+        bind().transact(lambda inside: unit(inside, fails=True))
+    assert known() is None
+    bind().transact(lambda inside: unit(inside, fails=False))
+    assert known() is not None
+    bind().transact(lambda inside: inside.create("Observation", observation("Patient/p1")))
+    store.close()
+    with closing(Store.open(settings)) as anew:
+        assert check(anew).problems == []
