@@ -27,7 +27,7 @@ def run(store: ResourceStore, work: Callable[[ResourceStore], T], *, is_last: bo
             if unit.new_references:
                 referring.judge(store, unit)
             unit.remember()
-            if store.database.dialect == "postgresql" and _is_committed_at_once(store, unit, result):
+            if store.database.dialect == "postgresql" and _is_committed_at_once(store, unit, result, is_last):
                 return result
             _finish(store, unit)
             if unit.looked:
@@ -48,13 +48,13 @@ def run(store: ResourceStore, work: Callable[[ResourceStore], T], *, is_last: bo
     raise AssertionError("unreachable")  # pragma: no cover
 
 
-def _is_committed_at_once(store: ResourceStore, unit: UnitOfWork, result: object) -> bool:
-    """Commit at once what is one resource; where that is not to be, the audit record is as it was."""
+def _is_committed_at_once(store: ResourceStore, unit: UnitOfWork, result: object, is_last: bool) -> bool:
+    """Commit at once what is one resource, or a few new ones; where that is not to be, the audit record is as it was."""
     entry, done = store.entry, False
     asked = entry.status, entry.type, entry.id, entry.patient, entry.touched
     store.note(unit, result)
     try:
-        done = unit.commit_one(entry)
+        done = unit.commit_at_once(entry, is_last)
     finally:
         if not done:
             entry.status, entry.type, entry.id, entry.patient, entry.touched = asked

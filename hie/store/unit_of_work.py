@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from hie.errors import BrokenReference, OutcomeIssue, Referenced
 from hie.fhir import references, search_parameters
-from hie.store import at_once, change_at_once, contained, custom_parameters, looking, rows
+from hie.store import at_once, change_at_once, contained, custom_parameters, looking, rows, waiting
 from hie.store.audit import AuditEntry
 from hie.store.crypto import place_of_version, seal
 from hie.store.database import Again, Database, Message, WriteTransaction
@@ -298,13 +298,16 @@ class UnitOfWork:
                 words = self.tenant.content_words
                 self.tenant.indexed.keep(version.type, content, self.base_url, written.index, words=words)
 
-    def commit_one(self, entry: AuditEntry) -> bool:
-        """Store, check and commit at once where the whole is one resource; False: it has to be done in steps."""
+    def commit_at_once(self, entry: AuditEntry, is_last: bool) -> bool:
+        """Store, check and commit by one message where that holds it all; False: it has to be done in steps."""
         written = self._few() if self.wrote and looking.tell_identifiers(self) else []
         version = self.tenant.parameters.version_of(self._known)
         if not written or version is None:
             return False
-        if not self.database.commit_one(self._message(written, version), entry):
+        message = self._message(written, version)
+        if is_last:
+            waiting.let_go()
+        if not self.database.commit_one(message, entry):
             return False
         self.database.wrote(len(written))
         for key in self._new_keys.values():

@@ -110,7 +110,7 @@ def test_who_meets_a_neighbour_at_every_try_is_told_to_send_it_again(fhir, monke
         raise Again("A neighbour was quicker.")
 
     monkeypatch.setattr("hie.store.unit_of_work.UnitOfWork.finish", met)
-    monkeypatch.setattr("hie.store.unit_of_work.UnitOfWork.commit_one", lambda *_: False)
+    monkeypatch.setattr("hie.store.unit_of_work.UnitOfWork.commit_at_once", lambda *_: False)
     monkeypatch.setattr("hie.store.transacting.retry_pause", lambda _: None)
     answer = fhir.post("Patient", patient())
     answer.refused(503, "transient")
