@@ -49,7 +49,7 @@ def run(store: ResourceStore, work: Callable[[ResourceStore], T], *, is_last: bo
 
 
 def _is_committed_at_once(store: ResourceStore, unit: UnitOfWork, result: object, is_last: bool) -> bool:
-    """Commit at once what is one resource, or a few new ones; where that is not to be, the audit record is as it was."""
+    """Commit at once what one message can hold; where that is not to be, the audit record is as it was."""
     entry, done = store.entry, False
     asked = entry.status, entry.type, entry.id, entry.patient, entry.touched
     store.note(unit, result)
