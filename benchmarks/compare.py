@@ -121,11 +121,11 @@ def this_exchange(database: str, workers: int) -> Iterator[Target]:
 
 def keep_apart(targets: Sequence[Target]) -> None:
     """Give servers one core, and their databases and this program the others of this machine."""
+    if not all(target.pids for target in targets):
+        raise SystemExit("--apart needs the process of the other server, and then that of its database (--pid).")
     own, *others = sorted(os.sched_getaffinity(0))
     if not others:
         raise SystemExit("This machine has one core: a server can't be kept apart from its load (--apart).")
-    if not all(target.pids for target in targets):
-        raise SystemExit("--apart needs the process of the other server, and then that of its database (--pid).")
     pin(os.getpid(), set(others))  # and what it has started, so the servers' turn comes after it
     for target in targets:
         target.keep_apart(own, set(others))

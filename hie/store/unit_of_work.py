@@ -332,7 +332,9 @@ class UnitOfWork:
 
         That is one resource, new or changed, or a few new ones.
         """
-        if self._transaction is not None or self.parameters or self._versions or self.awaited:
+        if self._transaction is not None or self._spool is not None:
+            return []
+        if self.parameters or self._versions or self.awaited:
             return []
         if not 0 < len(self._pending) <= FEW or len(self._targets_outside()) > MOST_LOCKS_AT_ONCE:
             return []

@@ -9,13 +9,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 
 from benchmarks import compare, compared, mixes, scripted
-from benchmarks.processes import cpu_seconds
+from benchmarks.processes import cpu_seconds, pin
 from benchmarks.scripted import Answer, Request, Script, Server
 
 
@@ -134,14 +134,13 @@ def test_figures_are_medians_of_the_rounds() -> None:
         results = scripted.Results(2.0)
         for _ in range(times):
             results.add(Request("bundle", "POST", ""), Answer(200 if times > 10 else 503, {}, b""), times / 1000)
-        measured[0].add("import", compared.Figures(results, cpu))
-        measured[1].add("import", compared.Figures(results, None))
-    cores = os.cpu_count() or 1
+        measured[0].add("import", compared.Figures(results, (cpu, 2 * cpu), 2))
+        measured[1].add("import", compared.Figures(results, (), 4))
     assert list(compared.table(measured, 97))[2:] == [
-        f"| **import**, requests/s (per core) | 10 ({10 / cores:.1f}) | 10 ({10 / cores:.1f}) |",
+        "| **import**, requests/s (per core) | 10 (5.0) | 10 (2.5) |",
         "| import, resources/s | 970 | 970 |",
         "| import, p50 / p99 ms | 20 / 20 | 20 / 20 |",
-        "| import, CPU µs each | 100 |  |",
+        "| import, CPU µs each | 300 (100 + 200) |  |",
         "| not as expected: bundle: status 503 | 10 times | 10 times |",
     ]
 
@@ -158,3 +157,26 @@ def test_the_cpu_of_a_server_is_that_of_all_that_it_started() -> None:
         finally:
             process.kill()
     assert cpu_seconds(process.pid) == 0
+
+
+def test_servers_are_kept_apart_from_their_databases_and_from_the_load() -> None:
+    own, *others = sorted(os.sched_getaffinity(0))
+    if not others:
+        pytest.skip("This machine has one core.")
+    nobody = Server("127.0.0.1", 9, "", "")
+    with ExitStack() as stack:
+        programs = [stack.enter_context(subprocess.Popen(["sleep", "30"])) for _ in range(4)]
+        try:
+            targets = [compare.Target("one", nobody, (programs[0].pid, programs[1].pid)),
+                       compare.Target("other", nobody, (programs[2].pid, programs[3].pid))]  # fmt: skip
+            compare.keep_apart(targets)
+            kept = [os.sched_getaffinity(one.pid) for one in programs]
+            assert kept == [{own}, set(others), {own}, set(others)]
+            assert os.sched_getaffinity(0) == set(others)
+            assert [one.cores for one in targets] == [1, 1]
+            with pytest.raises(SystemExit, match="needs the process"):
+                compare.keep_apart([compare.Target("unknown", nobody)])
+        finally:
+            pin(os.getpid(), {own, *others})
+            for one in programs:
+                one.kill()

@@ -123,9 +123,9 @@ def _package(manifest: Any, resources: list[Json], digest: str) -> Package:
     if not isinstance(fhir, list) or not any(_R4.fullmatch(str(one)) for one in fhir):
         raise PackageError(f"The package is for FHIR {', '.join(map(str, fhir))[:100]}; this server speaks R4 (4.0.1).")
     kept = [one for one in resources if isinstance(one.get("url"), str) and _is_usable(one, name)]
+    for one in kept:
+        _check(one if _defines([one]) else slim(one))
     usable = tuple(map(slim, kept))
-    for whole, one in zip(kept, usable, strict=True):
-        _check(whole if one["resourceType"] == "StructureDefinition" else one)
     if not usable or (_defines(resources) and not _defines(usable)):
         raise PackageError("The package has no profile or extension with a snapshot.")
     title, canonical = str(manifest.get("title", ""))[:200], str(manifest.get("canonical", ""))[:500]
