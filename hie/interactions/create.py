@@ -24,7 +24,6 @@ def create(request: FhirRequest, ctx: Context) -> FhirResponse:
     if_none_exist = request.conditions.if_none_exist
     criteria = conditional.criteria(type_name, if_none_exist, "http.If-None-Exist") if if_none_exist is not None else ()
 
-
     def unit(store: ResourceStore) -> FhirResponse:
         inside = ctx.within(store)
         if criteria:

@@ -339,7 +339,7 @@ class UnitOfWork:
         if not 0 < len(self._pending) <= FEW or len(self._targets_outside()) > MOST_LOCKS_AT_ONCE:
             return []
         written = list(self._pending.values())
-        if len(written) > 1 and any(one.replaced is not None for one in written):
+        if (len(written) > 1 or self.looked) and any(one.replaced is not None for one in written):
             return []
         self._seal()
         if any(map(contained.concerns, written)) or sum(len(one.sealed or b"") for one in written) > MOST_IN_A_MESSAGE:

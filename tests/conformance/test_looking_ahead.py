@@ -77,6 +77,16 @@ def _then(monkeypatch, act):
     monkeypatch.setattr(conditions, "match", match)
 
 
+def test_what_is_brought_to_life_by_criteria_is_looked_for_once_more(fhir, monkeypatch):
+    """The id that the sender chose was deleted: its next version replaces that, and nothing had matched."""
+    fhir.put("Patient/x", {**ONE, "id": "x"})
+    fhir.delete("Patient/x")
+    _then(monkeypatch, lambda: fhir.create(ONE))
+    fhir.put(f"Patient?{BY}", {**ONE, "id": "x"}).refused(400, "invalid", "Patient.id")
+    monkeypatch.undo()
+    assert fhir.total("Patient") == 1
+
+
 def test_among_many_who_make_and_delete_it_a_resource_is_never_there_twice(fhir, clean):
     """Each looks ahead, in vain more often than not; who began anew is not overtaken for ever."""
 
