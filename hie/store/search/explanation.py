@@ -15,7 +15,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ClauseElement, Executable
 
 from hie.store.models import resource, token
-from hie.store.search import criteria, pages
+from hie.store.search import criteria, opened_order, pages
 from hie.store.search.chain import PerType
 from hie.store.search.clauses import (
     NOTHING,
@@ -134,6 +134,9 @@ def _growth(asked: list[Question], query: SearchQuery) -> Iterator[str]:
     for one in asked:
         if one.verify:
             yield f"{one.name} only narrows: candidates are opened and tested until the page is full."
+    if opened_order.is_needed(query):
+        yield f"No index has this order: every match is opened for each page, at most {opened_order.MOST}."
+        return
     for key in query.sort:
         if key.parameter.code not in ("_id", "_lastUpdated"):
             yield f"Sorting by {key.parameter.code} sorts every match unless its own index gives the order."

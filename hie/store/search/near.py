@@ -149,16 +149,20 @@ def _cover(value: Near, level: int) -> list[tuple[int, int]] | None:
 def matches(value: Near, resource: dict[str, Any]) -> bool:
     """Tell whether a Location lies within the distance."""
     found = position(resource)
-    return found is not None and metres_between(found, (value.latitude, value.longitude)) <= value.metres
+    return found is not None and metres(value, found) <= value.metres
 
 
-def distance(value: Near, resource: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the extension that says how far a Location is, in the unit asked for; None where it has no position."""
-    found, unit = position(resource), ucum.unit(value.unit)
-    if found is None or unit is None:
-        return None
-    far = metres_between(found, (value.latitude, value.longitude)) / float(unit.factor)
-    amount = {"value": round(far, 4), "unit": value.unit, "system": ucum.SYSTEM, "code": value.unit}
+def metres(value: Near, place: tuple[float, float]) -> float:
+    """Return how far a place is from the point."""
+    return metres_between(place, (value.latitude, value.longitude))
+
+
+def distance(value: Near, far: float) -> dict[str, Any]:
+    """Return the extension that says how far a Location is, in the unit asked for."""
+    unit = ucum.unit(value.unit)
+    assert unit is not None  # noqa: S101 - parse() looked
+    amount = {"value": round(far / float(unit.factor), 4), "unit": value.unit, "system": ucum.SYSTEM,
+              "code": value.unit}  # fmt: skip
     return {"url": DISTANCE, "valueDistance": amount}
 
 

@@ -1,4 +1,4 @@
-"""Order by what the index does not tell: names, codes, references, uris, dates of birth.
+"""Order by what the index does not tell: names, codes, references, uris, dates of birth, how well a match fits.
 
 An index in the order of names would tell names. So the matches are opened, a batch at a time, and only the best of a
 page are kept; a search with too many matches is refused: docs/adr/0019-sorting-by-what-is-sealed.md
@@ -21,6 +21,7 @@ from hie.store.search import criteria
 from hie.store.search.ordering import Position
 from hie.store.search.plan import plan_of
 from hie.store.search.query import SearchQuery, SortKey, is_ordered
+from hie.store.search.relevance import Relevance
 from hie.store.versions import StoredVersion
 
 #: So many matches are opened for one page at most, 20 to 50 µs each.
@@ -50,7 +51,8 @@ class Sorted:
 
     def __init__(self, query: SearchQuery, position: Position | None, wanted: int) -> None:
         names = sorted(query.types) if query.types else [query.type or "Resource"]
-        self._keys = [_Key(one, names) for one in query.sort]
+        asked = Relevance.asked(query.criteria)
+        self._keys = [_Fit(one, asked) if one.parameter.is_special else _Key(one, names) for one in query.sort]
         self._backward = position is not None and position.backward
         no_row = position is None or position.phase is None
         self._edge = None if position is None or no_row else self._order(position.values, position.key)
@@ -140,10 +142,30 @@ class _Key:
         return str(url or (identifier or ("", ""))[1])[:_LENGTH]
 
     def place(self, value: Any) -> tuple[Any, ...]:
-        """Return what is compared: missing values come last, whatever the direction."""
-        if value is None:
-            return (1, 0)
-        return (0, _Down(value) if self._descending else value)
+        """Return what is compared."""
+        return _placed(value, descending=self._descending)
+
+
+class _Fit:
+    """One key of _sort that is no element but how well a match fits: _score, near."""
+
+    def __init__(self, key: SortKey, asked: Relevance) -> None:
+        self.code, self._descending, self._asked = key.parameter.code, key.descending, asked
+
+    def value(self, values: IndexValues, _: StoredVersion) -> float | None:
+        """Return how well it fits, the best the least; None where that cannot be said."""
+        return self._asked.place(self.code, values.root)
+
+    def place(self, value: Any) -> tuple[Any, ...]:
+        """Return what is compared."""
+        return _placed(value, descending=self._descending)
+
+
+def _placed(value: Any, *, descending: bool) -> tuple[Any, ...]:
+    """Return what is compared: missing values come last, whatever the direction."""
+    if value is None:
+        return (1, 0)
+    return (0, _Down(value) if descending else value)
 
 
 _KINDS = {

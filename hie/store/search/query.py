@@ -11,7 +11,7 @@ from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.paging import AS_OF, CURSOR
 from hie.fhir.search_parameters import SearchParameter
-from hie.store.search import chain, criteria, date, filter
+from hie.store.search import chain, criteria, date, filter, near, relevance
 from hie.store.search.chain import Asked
 from hie.store.search.criteria import InCompartment, Reading
 
@@ -166,6 +166,7 @@ class _Reader:
             count = 0
         if self._includes and ("_summary", "text") in self._result:
             raise InvalidSearch("_include and _revinclude cannot be asked with _summary=text.", expression="_summary")
+        self._check_fit()
         contained = None if self._contained in (None, "false") else self._containment()
         if contained is None or not contained.whole:  # else matches may be of any type
             for source in self._sources:
@@ -268,9 +269,22 @@ class _Reader:
             raise InvalidSearch(f"_sort has more than {MOST_SORT_KEYS} keys.", expression="_sort")
         return keys
 
+    def _check_fit(self) -> None:
+        """Refuse an order of how well matches fit where the search asks for nothing that fits more or less."""
+        asked = relevance.Relevance.asked(self._criteria) if self._sort else None
+        for one in self._sort:
+            if one.parameter == relevance.SCORE and asked and not asked.texts:
+                raise InvalidSearch("_sort by _score is the order of search.score, which matches of _text and _content "
+                                    "have; ask for one of them too.", expression="_sort")
+            if one.parameter.code == near.PARAMETER and asked and not asked.points:
+                raise InvalidSearch("_sort by near is the order of distances from where near=latitude|longitude asks "
+                                    "for; ask for it too.", expression="_sort")
+
     def _sort_key(self, text: str) -> SortKey:
-        code = text.removeprefix("-")
+        code, falls = text.removeprefix("-"), text.startswith("-")
         names = self._types or ["Resource"]
+        if code == relevance.SCORE.code:
+            return SortKey(relevance.SCORE, falls)
         known = _common(names)
         if code in known:
             for type_name in names:
@@ -282,7 +296,7 @@ class _Reader:
                 f"_sort={text[:80]}: {code[:80]!r} {reason} {' and '.join(names)[:200]}; it can be sorted by "
                 f"{', '.join(sortable)}.", expression="_sort",
             )  # fmt: skip
-        return SortKey(known[code], text.startswith("-"))
+        return SortKey(known[code], falls)
 
     def _include(self, code: str, modifier: str, text: str) -> Include:
         """Read one directive: https://hl7.org/fhir/R4/search.html#revinclude"""
@@ -347,6 +361,8 @@ def _common(type_names: Sequence[str]) -> dict[str, SearchParameter]:
 
 def is_sortable(parameter: SearchParameter) -> bool:
     """Tell whether _sort takes a parameter: one that is of several parts, or of none, has no order."""
+    if parameter.code == near.PARAMETER and parameter.is_special:
+        return True
     return parameter.type not in ("composite", "special") and not parameter.is_special
 
 

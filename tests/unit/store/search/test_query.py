@@ -114,7 +114,7 @@ def test_commas_are_alternatives_and_repeats_are_conditions() -> None:
         ("Patient", "_count", "-1", "whole number from 0 to 999999999"),
         ("Patient", "_total", "exact", "none, estimate, accurate"),
         ("Observation", "_sort", "code-value-quantity", "cannot be sorted by"),
-        ("Location", "_sort", "near", "cannot be sorted by"),
+        ("Location", "_sort", "near", "near=latitude|longitude"),
         ("Patient", "_sort", "nothing", "is no parameter"),
         ("Patient", "_include", "Patient", "Type:parameter"),
         ("Patient", "_include", "Patient:name", "is no reference"),
