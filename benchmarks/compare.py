@@ -4,7 +4,7 @@
     python -m benchmarks.compare --url http://127.0.0.1:8103/fhir/R4 --token TOKEN --pid 812 --pid 907   # another one
     python -m benchmarks.compare --url … --pid … --database sqlite --database postgresql                 # all of them
     [--mix crud] [--mix search] [--mix import] [--users 16] [--seconds 10] [--rounds 1]
-    [--fill 60] [--warm-up 2] [--seed 1] [--workers 2] [--apart]
+    [--fill 60] [--warm-up 2] [--seed 1] [--workers 2] [--apart 1]
 
 Every server is first given the same `--fill` Bundles, so that searches find the same in each (another server is best
 started on an empty store). Each mix then runs `--rounds` times on one server after the other, before the first time for
@@ -13,9 +13,9 @@ of this machine, the load generator's share included. CPU is of all of a server'
 another server of those that `--pid` names and what is below them. The last rows tell of answers whose status was not
 the expected one.
 
-`--apart` counts as the published figures do, whose servers have cores of their own while PostgreSQL and the load
-generator run on others: one web process has one core to itself, everything else the rest of the machine, and requests
-per core are those of that one core.
+`--apart N` counts as the published figures do, whose servers have cores of their own while PostgreSQL and the load
+generator run on others: N web processes have N cores to themselves, everything else the rest of the machine, and
+requests per core are those of these N.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class Target:
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
     harvested: mixes.Harvest = field(default_factory=mixes.Harvest)
 
-    def keep_apart(self, own: int, others: set[int]) -> None:
-        """Give the server itself a core of its own, and what it asks, its database, the others."""
-        pin(self.pids[0], {own})
+    def keep_apart(self, own: set[int], others: set[int]) -> None:
+        """Give the server itself cores of its own, and what it asks, its database, the others."""
+        pin(self.pids[0], own)
         for pid in self.pids[1:]:
             pin(pid, others)
-        self.cores = 1
+        self.cores = len(own)
 
     def cpu_seconds(self) -> list[float]:
         """Return what each of its processes has used, with those below it."""
@@ -119,16 +119,17 @@ def this_exchange(database: str, workers: int) -> Iterator[Target]:
         yield Target(f"this exchange, {database}", Server(*running.address, "/fhir", token), _processes(running))
 
 
-def keep_apart(targets: Sequence[Target]) -> None:
-    """Give servers one core, and their databases and this program the others of this machine."""
+def keep_apart(targets: Sequence[Target], cores: int) -> None:
+    """Give servers that many cores, and their databases and this program the others of this machine."""
     if not all(target.pids for target in targets):
         raise SystemExit("--apart needs the process of the other server, and then that of its database (--pid).")
-    own, *others = sorted(os.sched_getaffinity(0))
+    here = sorted(os.sched_getaffinity(0))
+    own, others = set(here[:cores]), set(here[cores:])
     if not others:
-        raise SystemExit("This machine has one core: a server can't be kept apart from its load (--apart).")
-    pin(os.getpid(), set(others))  # and what it has started, so the servers' turn comes after it
+        raise SystemExit(f"This machine has {len(here)} cores: none is left beside a server's {cores} (--apart).")
+    pin(os.getpid(), others)  # and what it has started, so the servers' turn comes after it
     for target in targets:
-        target.keep_apart(own, set(others))
+        target.keep_apart(own, others)
 
 
 def _processes(running: Running) -> tuple[int, ...]:
@@ -174,14 +175,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--warm-up", type=float, default=2, help="seconds of each mix that do not count")
     parser.add_argument("--seed", type=number, default=1)
     parser.add_argument("--workers", type=number, default=2, help="web processes of this exchange")
-    parser.add_argument("--apart", action="store_true", help="one web process on one core, all else on the others")
+    parser.add_argument("--apart", type=number, default=0, metavar="N", help="N web processes on N cores")
     options = parser.parse_args(arguments)
     with ExitStack() as stack:
         targets = [another(options.url.rstrip("/"), options.token, options.pid)] if options.url else []
         for database in options.database or ([] if options.url else ["sqlite", "postgresql"]):
-            targets.append(stack.enter_context(this_exchange(database, 1 if options.apart else options.workers)))
+            targets.append(stack.enter_context(this_exchange(database, options.apart or options.workers)))
         if options.apart:
-            keep_apart(targets)
+            keep_apart(targets, options.apart)
         resources = mixes.entries_of(mixes.generated_bundles(options.seed, 1)[0])
         print("\n".join(table(compare(targets, options), resources)))
 

@@ -169,13 +169,20 @@ def test_servers_are_kept_apart_from_their_databases_and_from_the_load() -> None
         try:
             targets = [compare.Target("one", nobody, (programs[0].pid, programs[1].pid)),
                        compare.Target("other", nobody, (programs[2].pid, programs[3].pid))]  # fmt: skip
-            compare.keep_apart(targets)
+            compare.keep_apart(targets, 1)
             kept = [os.sched_getaffinity(one.pid) for one in programs]
             assert kept == [{own}, set(others), {own}, set(others)]
             assert os.sched_getaffinity(0) == set(others)
             assert [one.cores for one in targets] == [1, 1]
             with pytest.raises(SystemExit, match="needs the process"):
-                compare.keep_apart([compare.Target("unknown", nobody)])
+                compare.keep_apart([compare.Target("unknown", nobody)], 1)
+            pin(os.getpid(), {own, *others})
+            with pytest.raises(SystemExit, match="none is left"):
+                compare.keep_apart(targets, 1 + len(others))
+            target = targets[0]
+            target.keep_apart({own, *others}, {own})
+            assert os.sched_getaffinity(target.pids[0]) == {own, *others}
+            assert target.cores == 1 + len(others)
         finally:
             pin(os.getpid(), {own, *others})
             for one in programs:
