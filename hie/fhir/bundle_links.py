@@ -32,9 +32,15 @@ class Link:
 
 
 def find(resource: Any) -> list[Link]:
-    """Return the places of a resource whose text may name another entry of the Bundle."""
+    """Return the places of a resource whose text may name another entry of the Bundle.
+
+    A Bundle that is itself an entry's resource is left as it came: what stands in its entries points at these
+    (bundle.html#references), and a document may be signed.
+    """
     links: list[Link] = []
     if isinstance(resource, dict):
+        if resource.get("resourceType") == "Bundle":
+            resource = {name: value for name, value in resource.items() if name != "entry"}
         _find(resource, links, _uri_names())
     elif isinstance(resource, list):
         _find_in_patch(resource, links)

@@ -30,17 +30,20 @@ def checked(parameters: Sequence[tuple[str, str]], expression: str) -> tuple[tup
     return kept
 
 
-def existing(type_name: str, parameters: Sequence[tuple[str, str]], ctx: Context) -> StoredVersion | None:
+def existing(
+    type_name: str, parameters: Sequence[tuple[str, str]], ctx: Context, place: str
+) -> StoredVersion | None:
     """Return the one match, or None; where another came until the transaction ends, it runs again.
 
     It is looked for before the transaction begins, if that has nothing to see yet. A match is changed only at the
-    version that matched; what is not there is looked for once more at the end, or, on SQLite, in its turn.
+    version that matched; what is not there is looked for once more at the end, or, on SQLite, in its turn. `place` is
+    where the criteria stand, for telling of several matches.
     """
     looks_ahead = ctx.store.looks_ahead
-    found = match(type_name, parameters, ctx) if looks_ahead else None
+    found = match(type_name, parameters, ctx, place) if looks_ahead else None
     if found is None and not (looks_ahead and ctx.store.looks_again):
         ctx.store.lock(type_name, parameters)
-        found = match(type_name, parameters, ctx)
+        found = match(type_name, parameters, ctx, place)
     if found is None:
         ctx.store.look(type_name, parameters)
     else:
@@ -73,12 +76,12 @@ def match_among(
     return _only(type_name, ids)
 
 
-def match(type_name: str, parameters: Sequence[tuple[str, str]], ctx: Context) -> StoredVersion | None:
-    """Return the one match, or None; several are an error."""
-    return _only(type_name, conditions.match(ctx.store, type_name, parameters))
+def match(type_name: str, parameters: Sequence[tuple[str, str]], ctx: Context, place: str) -> StoredVersion | None:
+    """Return the one match, or None; several are an error at `place`."""
+    return _only(type_name, conditions.match(ctx.store, type_name, parameters), place)
 
 
-def _only(type_name: str, found: Sequence[T]) -> T | None:
+def _only(type_name: str, found: Sequence[T], place: str | None = None) -> T | None:
     if len(found) > 1:
-        raise MultipleMatches(f"More than one {type_name} matches; exactly one was meant.")
+        raise MultipleMatches(f"More than one {type_name} matches; exactly one was meant.", expression=place)
     return found[0] if found else None

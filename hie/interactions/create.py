@@ -27,7 +27,7 @@ def create(request: FhirRequest, ctx: Context) -> FhirResponse:
     def unit(store: ResourceStore) -> FhirResponse:
         inside = ctx.within(store)
         if criteria:
-            found = conditional.existing(type_name, criteria, inside)
+            found = conditional.existing(type_name, criteria, inside, "http.If-None-Exist")
             if found is not None:
                 return answers.written(request, found, 200, issues)
         return made(request, store.create(type_name, request.resource, id=request.id), issues, inside)

@@ -54,7 +54,7 @@ def outcome(request: FhirRequest, ctx: Context) -> dict[str, Any]:
 
 def meant_id(type_name: str, criteria: tuple[tuple[str, str], ...], ctx: Context) -> str:
     """Return the id of the one match; a patch has nothing to make a new resource of."""
-    found = conditional.existing(type_name, criteria, ctx)
+    found = conditional.existing(type_name, criteria, ctx, "http.url")
     if found is None:
         raise NotFound(f"No {type_name} matches; there is nothing to patch.", expression="http.url")
     return found.id

@@ -72,7 +72,7 @@ def _same_criteria(step: Step, other: str) -> InvalidRequest:
 
 
 def _create_or_find(step: Step, ctx: Context) -> Found:
-    stored = conditional.existing(step.request.type or "", step.criteria, ctx)
+    stored = conditional.existing(step.request.type or "", step.criteria, ctx, "http.If-None-Exist")
     return Found(step.new_id or "", None) if stored is None else Found(stored.id, stored)
 
 

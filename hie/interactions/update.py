@@ -77,7 +77,7 @@ def meant_id(type_name: str, given: Any, criteria: tuple[tuple[str, str], ...], 
 
     `given` is the id that the resource itself carries, if any.
     """
-    found = conditional.existing(type_name, criteria, ctx)
+    found = conditional.existing(type_name, criteria, ctx, "http.url")
     if found is None:
         return None if given is None else _new_id(given, type_name, ctx)
     if given is not None and given != found.id:

@@ -130,7 +130,8 @@ def test_a_conditional_create_makes_one_resource_only(fhir):
 def test_a_conditional_create_that_matches_several_is_refused(fhir):
     for _ in range(2):
         fhir.create(patient("Twin"))
-    fhir.post("Patient", patient(), If_None_Exist="family=Twin").refused(412, "multiple-matches")
+    fhir.post("Patient", patient(), If_None_Exist="family=Twin").refused(
+        412, "multiple-matches", "http.If-None-Exist")
     assert fhir.total("Patient") == 2
 
 

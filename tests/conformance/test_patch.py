@@ -125,7 +125,7 @@ def test_a_conditional_patch_patches_the_one_match(fhir, send):
     send(url + "1", {"active": True}, If_Match='W/"2"').refused(412, "conflict")
     send(url + "9", {"active": True}).refused(404, "not-found", "http.url")
     fhir.create(patient(identifier="1"))
-    send(url + "1", {"active": True}).refused(412, "multiple-matches")
+    send(url + "1", {"active": True}).refused(412, "multiple-matches", "http.url")
     send("Patient", {"active": True}).refused(400, "invalid", "http.url")
     send("Patient?identifier=", {"active": True}).refused(400, "invalid", "http.url")
 

@@ -292,10 +292,13 @@ def test_an_address_elsewhere_and_a_missing_type_are_told_in_their_words(fhir):
     ("row", "place"),
     [(post(patient(), ifNoneExist="nope=1"), "ifNoneExist"), (post(patient(), ifNoneExist="birthdate=x"),
       "ifNoneExist"),
+     (post(patient(), ifNoneExist="family=x&_sort=family"), "ifNoneExist"),
+     (post(patient(), ifNoneExist="_count=1"), "ifNoneExist"),
      (entry("PUT", "Patient?nope=1", patient()), "url"), (entry("PUT", "Patient?birthdate=x", patient()), "url"),
      (entry("DELETE", "Patient?nope=1"), "url"),
      (entry("PATCH", "Patient?nope=1", {"resourceType": "Parameters"}), "url")],
-    ids=["create", "create, a value", "update", "update, a value", "delete", "patch"],
+    ids=["create", "create, a value", "create, sorted", "create, counted", "update", "update, a value",
+         "delete", "patch"],
 )  # fmt: skip
 def test_wrong_criteria_of_an_entry_are_placed_where_they_stand(fhir, row, place, type_):
     answer = fhir.post("", bundle(row, type_=type_))
@@ -460,6 +463,41 @@ def test_a_large_transaction_is_stored_whole(fhir):
     assert answer.status == 200
     assert len(answer.entries()) == 601
     assert fhir.total("Observation") == 600
+
+
+@pytest.mark.parametrize("type_", ["transaction", "batch"])
+@pytest.mark.parametrize(("row", "place"), [
+    (post(patient(), ifNoneExist="family=Twin"), "ifNoneExist"),
+    (entry("PUT", "Patient?family=Twin", patient()), "url"),
+    (entry("PATCH", "Patient?family=Twin", {"resourceType": "Parameters"}), "url"),
+    (entry("DELETE", "Patient?family=Twin"), "url"),
+], ids=["create", "update", "patch", "delete"])  # fmt: skip
+def test_criteria_that_match_several_are_told_where_they_stand(fhir, row, place, type_):
+    for _ in range(2):
+        fhir.create(patient("Twin"))
+    answer = fhir.post("", bundle(row, type_=type_))
+    told = answer.json if type_ == "transaction" else answer.entries()[0]["response"]["outcome"]
+    (issue,) = told["issue"]
+    assert (issue["code"], issue["expression"]) == ("multiple-matches", [f"Bundle.entry[0].request.{place}"])
+
+
+def test_a_bundle_inside_stays_as_it_came(fhir):
+    """What its entries say of each other is theirs: bundle.html#references; a document may be signed."""
+    urls = [f"urn:uuid:aaaaaaaa-0000-4000-8000-00000000000{number}" for number in range(4)]
+    note = {"resourceType": "Composition", "status": "final", "type": {"text": "x"}, "date": "2024-01-01", "title": "t",
+            "subject": {"reference": urls[1]}, "author": [{"reference": "Practitioner?identifier=none"}],
+            "encounter": {"reference": urls[3]}, "identifier": {"system": urls[1], "value": "1"}}
+    document = {
+        "resourceType": "Bundle", "type": "document", "identifier": {"system": "urn:x", "value": "1"},
+        "timestamp": "2024-01-01T00:00:00Z",
+        "entry": [{"fullUrl": urls[0], "resource": note}, {"fullUrl": urls[1], "resource": patient("Inside")}],
+    }
+    outside = [post(patient("Outside"), urls[1]), post(document, urls[2]),
+               post(observation(urls[1]))]
+    answer = fhir.post("", bundle(*outside), Prefer="return=representation")
+    person, stored, pulse = answer.resources()
+    assert {name: stored[name] for name in document} == document
+    assert pulse["subject"]["reference"] == f"Patient/{person['id']}"
 
 
 def test_a_bundle_can_also_be_stored_as_a_resource(fhir):

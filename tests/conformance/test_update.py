@@ -134,7 +134,7 @@ def test_a_conditional_update_never_overwrites_another_resource(fhir):
 def test_a_conditional_update_that_matches_several_or_another_id_is_refused(fhir):
     first = fhir.create(patient("Twin", identifier="1"))
     fhir.create(patient("Twin"))
-    fhir.put("Patient?family=Twin", patient()).refused(412, "multiple-matches")
+    fhir.put("Patient?family=Twin", patient()).refused(412, "multiple-matches", "http.url")
     fhir.put(f"Patient?identifier={SYSTEM}|1", patient(id="other")).refused(400, "invalid", "Patient.id")
     assert fhir.get(f"Patient/{first['id']}").vid == "1"
 

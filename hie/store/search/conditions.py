@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hie.errors import InvalidSearch, NotSupported
+from hie.fhir.paging import CURSOR
 from hie.fhir.search_parameters import IndexValues
 from hie.store.search import pages
 from hie.store.search.asked import asked_by
@@ -18,6 +19,9 @@ from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
+
+_NO_CRITERIA = frozenset({"_sort", "_include", "_revinclude", CURSOR})
+
 
 def match(
     store: ResourceStore, type_name: str, parameters: Sequence[tuple[str, str]], most: int = 2
@@ -80,5 +84,6 @@ def _condition(store: ResourceStore, type_name: str, parameters: Sequence[tuple[
     query = parse(type_name, parameters, base_url=store.base_url, now=store.clock(), default_count=2,
                   terminology=Later(store))
     if not query.criteria or query.sort or query.includes or query.cursor:
-        raise InvalidSearch("A condition consists of search criteria alone, and of one at least.")
+        other = next((name for name, _ in parameters if name.partition(":")[0] in _NO_CRITERIA), parameters[0][0])
+        raise InvalidSearch("A condition consists of search criteria alone, and of one at least.", expression=other)
     return query
