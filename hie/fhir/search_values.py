@@ -25,6 +25,8 @@ from hie.fhir.fhirpath import model
 
 TokenValue = tuple[str, str | None, str]
 """parameter, system, code. The system is "" where the element could say one and does not, None where it cannot."""
+SystemValue = tuple[str, str]
+"""parameter, system of a Coding without a code or an Identifier without a value, which `system|` asks for too."""
 TypedIdentifierValue = tuple[str, str, str, str]
 """parameter, system and code of Identifier.type, Identifier.value; for the modifier :of-type."""
 TextValue = tuple[str, str]
@@ -65,6 +67,7 @@ class IndexValues:
         "references",
         "root",
         "strings",
+        "systems",
         "texts",
         "tokens",
         "uris",
@@ -73,6 +76,7 @@ class IndexValues:
     def __init__(self, root: dict[str, Any]) -> None:
         self.root = root
         self.tokens: list[TokenValue] = []
+        self.systems: list[SystemValue] = []
         self.identifier_types: list[TypedIdentifierValue] = []
         self.texts: list[TextValue] = []
         self.references: list[ReferenceValue] = []
@@ -91,6 +95,7 @@ class IndexValues:
         self = cls.__new__(cls)
         self.root = root
         self.present = []
+        self.systems = []
         self.identifier_types = []
         self.texts = []
         setattr(self, kind, [])
@@ -127,12 +132,13 @@ def _coding(parameter: str, _: str | None) -> Emit:
         display = coding.get("display")
         if type(display) is str:
             out.texts.append((parameter, display))
-        code = coding.get("code")
+        code, system = coding.get("code"), coding.get("system")
         if type(code) is str:
-            system = coding.get("system")
             out.tokens.append((parameter, system if type(system) is str else "", code))
-        else:
-            out.present.append(parameter)
+            return
+        out.present.append(parameter)
+        if type(system) is str:
+            out.systems.append((parameter, system))
 
     return emit
 
@@ -153,10 +159,11 @@ def _codeable_concept(parameter: str, _: str | None) -> Emit:
                     display = coding.get("display")
                     if type(display) is str:
                         texts.append((parameter, display))
-                    code = coding.get("code")
+                    code, system = coding.get("code"), coding.get("system")
                     if type(code) is str:
-                        system = coding.get("system")
                         tokens.append((parameter, system if type(system) is str else "", code))
+                    elif type(system) is str:
+                        out.systems.append((parameter, system))
             if len(tokens) > before:
                 return
         out.present.append(parameter)
@@ -168,17 +175,18 @@ def _identifier(parameter: str, _: str | None) -> Emit:
     def emit(identifier: Any, out: IndexValues) -> None:
         if type(identifier) is not dict:
             return
-        value = identifier.get("value")
-        if type(value) is not str:
-            out.present.append(parameter)
-            return
-        system = identifier.get("system")
-        out.tokens.append((parameter, system if type(system) is str else "", value))
-        kind = identifier.get("type")
+        value, system, kind = identifier.get("value"), identifier.get("system"), identifier.get("type")
         if type(kind) is dict:
             text = kind.get("text")
             if type(text) is str:
                 out.texts.append((parameter, text))
+        if type(value) is not str:
+            out.present.append(parameter)
+            if type(system) is str:
+                out.systems.append((parameter, system))
+            return
+        out.tokens.append((parameter, system if type(system) is str else "", value))
+        if type(kind) is dict:
             for coding in kind.get("coding") or ():
                 if type(coding) is dict and type(coding.get("code")) is str:
                     kind_system = coding.get("system")

@@ -279,6 +279,24 @@ contained = Table(
     Column("ended", BigInteger),
     Index("ix_contained_container", "container", "until"),
     Index("ix_contained_type", "tenant", "type", "key"),
+    # Of those that have a date, as most that are contained have none.
+    Index(
+        "ix_contained_date",
+        "tenant",
+        "type",
+        "date_low",
+        "key",
+        sqlite_where=text("date_low IS NOT NULL"),
+        postgresql_where=text("date_low IS NOT NULL"),
+    ),
+    Index(
+        "ix_contained_date_far",
+        "tenant",
+        "type",
+        "date_high",
+        sqlite_where=text("date_high - date_low > 86400000000"),
+        postgresql_where=text("date_high - date_low > 86400000000"),
+    ),
     Index(
         "ix_contained_tokens",
         "tokens",

@@ -72,6 +72,7 @@ _MODIFIERS = {
     "reference": ("not", "identifier"),
     "uri": ("not", "above", "below"),
 }
+_BOOLEANS = frozenset({"boolean", "System.Boolean"})
 #: Token parameters whose few values are shared by very many resources.
 _COARSE = frozenset(
     {"status", "category", "gender", "intent", "active", "class", "_security", "_tag", "type", "priority", "use"}
@@ -263,7 +264,10 @@ def _value(parameter: SearchParameter, modifier: str, name: str, text: str, read
     if parameter.type == "composite":
         return _composite(parameter, name, text, reading)
     types = frozenset({modifier}) if modifier in RESOURCE_TYPES else _targets(parameter)
-    return _plain(parameter.type, modifier, types, name, text, reading)
+    value: Value = _plain(parameter.type, modifier, types, name, text, reading)
+    if isinstance(value, token.TokenValue) and parameter.element_types <= _BOOLEANS:
+        return value.of_boolean()
+    return value
 
 
 def _plain(
@@ -575,7 +579,11 @@ def _has(parameter: SearchParameter, value: Any, found: IndexValues) -> bool:
             stored[0] == parameter.code and _has_all(parameter, value, stored[1]) for stored in found.composites
         )
     kind, matches = _MATCHES.get(type(value)) or _MATCHES[parameter.type]
-    return any(stored[0] == parameter.code and matches(value, stored) for stored in getattr(found, kind))
+    if any(stored[0] == parameter.code and matches(value, stored) for stored in getattr(found, kind)):
+        return True
+    if not isinstance(value, token.TokenValue):
+        return False
+    return any(stored[0] == parameter.code and token.matches_system(value, stored) for stored in found.systems)
 
 
 def _has_all(parameter: SearchParameter, value: composite.CompositeValue, stored: tuple[list[Any], ...]) -> bool:

@@ -363,6 +363,8 @@ def _add_tokens(values: IndexValues, bound: _Bound, tokens: set[int]) -> None:
     for text_value in values.texts:
         tokens.update(bound.text_hashes(text_value))
     hash_, type_name = bound.blind.hash, bound.type
+    for code, system in values.systems:
+        tokens.add(hash_(type_name, code, *token.index_system(system)))
     for typed_identifier in values.identifier_types:
         tokens.add(hash_(type_name, typed_identifier[0], *token.index_typed(typed_identifier)))
     for string_value in dict.fromkeys(values.strings):

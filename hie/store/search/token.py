@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 from hie.errors import InvalidSearch
 from hie.fhir.datatypes import normalize_string
-from hie.fhir.search_values import TextValue, TypedIdentifierValue
+from hie.fhir.search_values import SystemValue, TextValue, TypedIdentifierValue
 from hie.fhir.search_values import TokenValue as Stored
 from hie.store.search.blinding import Form, Hash
-from hie.store.search.clauses import IDENTIFIER, NOTHING, STRING, Clause, Token
+from hie.store.search.clauses import CATEGORY, IDENTIFIER, NOTHING, STRING, Clause, Token
 from hie.store.search.syntax import split, unescape
 
+#: The system that booleans have, as R4 says: https://hl7.org/fhir/R4/search.html#token
+SPECIAL_VALUES = "http://hl7.org/fhir/special-values"
 #: How long the beginning of a text is that is hashed: one only, as there are two texts beside most codes and a token
 #: costs 5 µs. What is asked for is narrowed by it and then verified.
 TEXT_BEGINNING = 3
@@ -39,6 +41,10 @@ class TokenValue:
             return "code", self.code
         return ("pair", self.system, self.code) if self.system else ("bare", self.code)
 
+    def of_boolean(self) -> TokenValue:
+        """Return what is asked of a boolean, which may be named with the system that R4 gives it, or without one."""
+        return TokenValue(None, self.code) if self.system == SPECIAL_VALUES and self.code else self
+
 
 def index(value: Stored) -> Iterator[Form]:
     """Yield every form under which a value can be asked for."""
@@ -46,7 +52,7 @@ def index(value: Stored) -> Iterator[Form]:
     yield "code", code
     if system:
         yield "pair", system, code
-        yield "system", system
+        yield index_system(system)
     else:
         yield "bare", code
 
@@ -54,6 +60,11 @@ def index(value: Stored) -> Iterator[Form]:
 def index_code(value: Stored) -> Iterator[Form]:
     """Yield the form under which a value of a parameter with one system stands."""
     yield "code", value[2]
+
+
+def index_system(system: str) -> Form:
+    """Return the form under which a value is asked for by its system alone, whether it has a code or not."""
+    return "system", system
 
 
 def parse(text: str, name: str) -> TokenValue:
@@ -72,8 +83,8 @@ def parse(text: str, name: str) -> TokenValue:
 
 
 def where(value: TokenValue, hash_: Hash, rank: int) -> Clause:
-    """Return the resources with such a value."""
-    return Token(hash_(*value.form), rank)
+    """Return the resources with such a value; a system alone is that of many."""
+    return Token(hash_(*value.form), rank if value.code is not None else CATEGORY)
 
 
 def where_code(value: TokenValue, system: str, hash_: Hash, rank: int, present: Clause) -> Clause:
@@ -86,6 +97,11 @@ def where_code(value: TokenValue, system: str, hash_: Hash, rank: int, present: 
 def matches(value: TokenValue, stored: Stored) -> bool:
     """Tell whether one value of the resource is asked for."""
     return value.form in index(stored)
+
+
+def matches_system(value: TokenValue, stored: SystemValue) -> bool:
+    """Tell whether what has a system and no code is asked for."""
+    return value.code is None and value.system == stored[1]
 
 
 # ---- :of-type --------------------------------------------------------------------------------------------------------

@@ -172,7 +172,10 @@ ADDED = {
     "0014": (),
     "0015": ("write_count",),
     "0016": (),
+    "0017": (),
 }
+#: The indexes that each revision added to tables that stay.
+ADDED_INDEXES = {"0015": ("ix_past_version_ended",), "0017": ("ix_contained_date", "ix_contained_date_far")}
 #: The columns that each revision added to tables that stay.
 ADDED_COLUMNS = {
     "0015": (("resource", "written"), ("resource_history", "written"), ("past_version", "written"),
@@ -186,7 +189,8 @@ def go_back(store: Store, revision: str) -> None:
     with store.database.engine.begin() as connection:
         for added in (one for later, tables in ADDED.items() if later > revision for one in tables):
             connection.execute(text(f"DROP TABLE IF EXISTS {added}"))
-        connection.execute(text("DROP INDEX IF EXISTS ix_past_version_ended"))
+        for index in (one for later, indexes in ADDED_INDEXES.items() if later > revision for one in indexes):
+            connection.execute(text(f"DROP INDEX IF EXISTS {index}"))
         there = inspect(connection).get_table_names()
         for table, column in (one for later, columns in ADDED_COLUMNS.items() if later > revision for one in columns):
             if table in there:
@@ -492,6 +496,27 @@ def test_what_says_who_reads_a_binary_is_found_in_a_store_from_before(settings: 
     assert replace(bound(upgraded), grant=seeing).read("Binary", "b").vid == 3
     versions = [one.vid for one in replace(bound(upgraded), grant=narrow).history("Binary").versions]
     assert versions == []
+    upgraded.close()
+
+
+def test_systems_alone_and_dates_inside_are_indexed_in_a_store_from_before(settings: Settings) -> None:
+    """Schema 0016 had no row for a coding without a code, and no index of the dates of what is contained."""
+    store = Store.open(settings)
+    held = observation(id="x") | {"valueCodeableConcept": {"coding": [{"system": "urn:s"}]}}
+    del held["valueQuantity"]
+    content = observation("Patient/p", id="o") | {"contained": [held], "hasMember": [{"reference": "#x"}],
+                                                  "category": [{"coding": [{"system": "urn:s", "display": "S"}]}]}
+    fill(store)
+    bound(store).transact(partial(ResourceStore.update, type="Observation", id="o", content=content))
+    lose_index(store)
+    go_back(store, "0016")
+    store.close()
+    upgraded = Store.open(settings)
+    assert check(upgraded).problems == []
+    for asked in ([("category", "urn:s|")], [("has-member.value-concept", "urn:s|"), ("date", "2024")]):
+        assert [one.id for one in bound(upgraded).search(query.parse("Observation", asked)).matches] == ["o"]
+    indexes = {one["name"] for one in inspect(upgraded.database.engine).get_indexes("contained")}
+    assert indexes.issuperset(ADDED_INDEXES["0017"])
     upgraded.close()
 
 

@@ -1,0 +1,134 @@
+"""Every form of a token against every element that a token parameter looks at: https://hl7.org/fhir/R4/search.html#token"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+
+from tests.builders import bundle, patient, put
+from tests.conformance.conftest import Answer, Fhir
+
+S, T = "urn:s", "urn:t"
+KIND = {"coding": [{"system": S, "code": "MR"}], "text": "Medical record"}
+
+
+def coded(id_: str, *codings: dict[str, str], text: str | None = None) -> dict[str, object]:
+    """Return an Observation with codings in its value, the first of them as a tag; without any it is amended."""
+    value = {**({"coding": list(codings)} if codings else {}), **({"text": text} if text else {})}
+    return {
+        "resourceType": "Observation", "id": id_, "status": "final" if value else "amended", "code": {"text": "any"},
+        **({"meta": {"tag": [codings[0]]}} if codings else {}), **({"valueCodeableConcept": value} if value else {}),
+    }  # fmt: skip
+
+
+def identified(id_: str, **identifier: object) -> dict[str, object]:
+    """Return an Encounter with an identifier, and a class with a system and no code; without any it is the reverse."""
+    class_ = {"system": S, "display": "Ward"} if identifier else {"code": "AMB"}
+    its = {"identifier": [identifier]} if identifier else {}
+    return {"resourceType": "Encounter", "id": id_, "status": "finished", "class": class_, **its}
+
+
+RECORDS = [
+    coded("both", {"system": S, "code": "a", "display": "Alpha"}), coded("bare", {"code": "a"}),
+    coded("other", {"system": T, "code": "a"}), coded("system", {"system": S}),
+    coded("shown", {"system": S, "display": "Alphabet"}), coded("display", {"display": "Alphorn"}),
+    coded("mixed", {"system": T, "code": "b"}, {"system": S, "display": "Beta"}), coded("text", text="Alpine"),
+    coded("none"),
+    identified("whole", system=S, value="a", type=KIND), identified("value", value="a"),
+    identified("space", system=S), identified("kind", system=T, type={"text": "Medical paper"}), identified("empty"),
+    patient("Smith", id="p", active=True, telecom=[{"system": "phone", "value": "555"}, {"use": "home"}]),
+    patient("Jones", id="q", gender="male", deceasedBoolean=True, telecom=[{"system": "email"}]),
+]
+WITH_SYSTEM = ["both", "system", "shown", "mixed"]
+VALUED = [*WITH_SYSTEM, "bare", "other", "display", "text"]
+TAGGED_SYSTEM = ["both", "system", "shown"]
+
+#: Parameter -> value -> who is found, of those that the type has.
+FOUND = {
+    "Observation?value-concept": {
+        "=a": ["both", "bare", "other"], f"={S}|a": ["both"], "=|a": ["bare"], f"={S}|": WITH_SYSTEM,
+        f"={T}|": ["other", "mixed"], f"={S}|b": [], "=urn:none|": [], f"={S}|,|a": [*WITH_SYSTEM, "bare"],
+        ":not=a": ["system", "shown", "display", "mixed", "text", "none"],
+        f":not={S}|": ["bare", "other", "display", "text", "none"],
+        ":missing=true": ["none"], ":missing=false": VALUED,
+        ":text=alp": ["both", "shown", "display", "text"], ":text=alphabet": ["shown"], ":text=be": ["mixed"],
+    },
+    "Observation?_tag": {
+        "=a": ["both", "bare", "other"], f"={S}|a": ["both"], "=|a": ["bare"], f"={S}|": TAGGED_SYSTEM,
+        f":not={S}|": ["bare", "other", "display", "mixed", "text", "none"], ":missing=true": ["text", "none"],
+    },
+    "Observation?combo-value-concept": {f"={S}|": WITH_SYSTEM},
+    "Observation?status": {
+        "=amended": ["none"], "=http://hl7.org/fhir/observation-status|amended": ["none"], "=|amended": [],
+        "=http://hl7.org/fhir/observation-status|": [*VALUED, "none"], f"={S}|": [], ":not=final": ["none"],
+    },
+    "Observation?_filter": {
+        f'=value-concept eq "{S}|"': WITH_SYSTEM,
+        f'=not (value-concept eq "{S}|")': ["bare", "other", "display", "text", "none"],
+    },
+    "Encounter?identifier": {
+        "=a": ["whole", "value"], f"={S}|a": ["whole"], "=|a": ["value"], f"={S}|": ["whole", "space"],
+        f"={T}|": ["kind"], f":not={S}|": ["value", "kind", "empty"], ":missing=true": ["empty"],
+        ":missing=false": ["whole", "value", "space", "kind"], ":text=medical": ["whole", "kind"],
+        ":text=medical p": ["kind"], f":of-type={S}|MR|a": ["whole"],
+    },
+    "Encounter?class": {
+        f"={S}|": ["whole", "value", "space", "kind"], "=AMB": ["empty"], "=|AMB": ["empty"],
+        ":text=war": ["whole", "value", "space", "kind"], ":missing=true": [],
+    },
+    "Patient?telecom": {
+        "=555": ["p"], "=|555": ["p"], f"={S}|555": [], ":missing=false": ["p", "q"], ":not=555": ["q"],
+    },
+    "Patient?active": {
+        "=true": ["p"], "=http://hl7.org/fhir/special-values|true": ["p"], "=|true": ["p"], f"={S}|true": [],
+        ":not=true": ["q"], ":missing=true": ["q"],
+    },
+    "Patient?deceased": {"=http://hl7.org/fhir/special-values|true": ["q"], "=false": ["p"]},
+    "Patient?gender": {"=male": ["q"], "=http://hl7.org/fhir/administrative-gender|male": ["q"], ":not=male": ["p"]},
+}  # fmt: skip
+
+
+@pytest.fixture
+def stored(fhir: Fhir) -> Fhir:
+    answer = fhir.post("", bundle(*map(put, RECORDS)))
+    assert answer.status == 200, answer.content
+    return fhir
+
+
+def ids(answer: Answer) -> list[str]:
+    assert answer.status == 200, answer.content
+    return sorted(one["id"] for one in answer.resources())
+
+
+@pytest.mark.proves("search:token", "modifier:token:not", "modifier:token:missing")
+def test_a_token_finds_what_has_its_system_and_its_code_as_far_as_each_is_asked(stored: Fhir) -> None:
+    for parameter, asked in FOUND.items():
+        for value, expected in asked.items():
+            search = quote(parameter + value, safe="?&=:|/,")
+            assert ids(stored.get(search)) == sorted(expected), search
+            counted = stored.get(f"{search}&_summary=count").json
+            assert counted["total"] == len(expected), search
+
+
+def test_what_has_a_system_alone_is_found_through_chains_inside_containers_and_as_of_then(
+    stored: Fhir, client: Callable[..., Fhir], clean: Callable[[], bool]
+) -> None:
+    inside = coded("x", {"system": "urn:inside", "display": "Only here"}) | {"subject": {"reference": "Patient/p"}}
+    report = {"resourceType": "DiagnosticReport", "id": "r", "status": "final", "code": {"coding": [{"system": S}]},
+              "contained": [inside], "result": [{"reference": "#x"}, {"reference": "Observation/system"}]}
+    told = stored.put("DiagnosticReport/r", report)
+    assert told.status == 201, told.content
+    assert ids(stored.get("DiagnosticReport?result.value-concept=urn:inside|")) == ["r"]
+    assert ids(stored.get(f"DiagnosticReport?result.value-concept={S}|")) == ["r"]
+    assert ids(stored.get("Observation?_contained=true&value-concept=urn:inside|")) == ["r"]
+    assert ids(stored.get(f"Observation?_has:DiagnosticReport:result:code={S}|")) == ["system"]
+    assert ids(stored.get(f"?_type=Observation,DiagnosticReport&code={S}|")) == ["r"]
+    stored.put("DiagnosticReport/r", report | {"code": {"text": "none"}})
+    then = told.json["meta"]["lastUpdated"]
+    assert ids(stored.get(f"DiagnosticReport?code={S}|")) == []
+    assert ids(stored.get(f"DiagnosticReport?code={S}|&_asOf={then}")) == ["r"]
+    narrow = client(f"system/Observation.rs?value-concept={S}|")
+    assert ids(narrow.get("Observation")) == sorted(WITH_SYSTEM)
+    assert clean()
