@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -136,3 +137,35 @@ def test_pages_of_chains_are_those_of_the_first_state(
         assert found == whole, search
         lengths.append(len(whole))
     assert sum(length > 3 for length in lengths) > 12, lengths
+
+
+def test_what_is_replaced_while_a_further_page_is_read_stays_on_it(
+    bind: Bind, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page is read by several statements: of what was replaced since the first one, then of what was not."""
+    walked = 0
+    for search in SEARCHES:
+        whole = shown(page(bind(), search, None, 1000))
+        first = page(bind(), search, None, 1)
+        if first.next_cursor is None:
+            continue
+        found = then._rows, then._referring
+
+        def interrupted(of: Callable[..., Any]) -> Callable[..., Any]:
+            def read(*arguments: Any) -> Any:
+                rows = list(of(*arguments))
+                writer = Thread(target=world.change, args=(12,))
+                writer.start()
+                writer.join()
+                return iter(rows)
+
+            return read
+
+        monkeypatch.setattr(then, "_rows", interrupted(found[0]))
+        monkeypatch.setattr(then, "_referring", interrupted(found[1]))
+        rest = page(bind(), search, first.next_cursor, 1000)
+        monkeypatch.setattr(then, "_rows", found[0])
+        monkeypatch.setattr(then, "_referring", found[1])
+        assert [*shown(first), *shown(rest)] == whole, search
+        walked += 1
+    assert walked > 10

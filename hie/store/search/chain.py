@@ -14,7 +14,7 @@ from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.search import criteria
 from hie.store.search.criteria import Criterion, Place, Reading
-from hie.store.search.logic import Logic
+from hie.store.search.logic import AllOf, AnyOf, Logic, NotOf
 
 #: A statement nests where a chain branches, and SQLite's parser has a bound.
 MOST_BRANCHINGS = 3
@@ -51,6 +51,18 @@ class PerType:
 
 
 Asked = Criterion | Place | Chain | Has | PerType | Logic
+
+
+def leads_on(asked: Asked) -> bool:
+    """Tell whether other resources decide whether one matches: a chain or `_has` is asked, or a combination of them."""
+    match asked:
+        case PerType(by_type):
+            return any(leads_on(one) for _, one in by_type)
+        case AllOf(parts) | AnyOf(parts):
+            return any(map(leads_on, parts))
+        case NotOf(part):
+            return leads_on(part)
+    return isinstance(asked, Chain | Has)
 
 
 def is_chain(name: str) -> bool:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from hie.errors import InvalidSearch
 from hie.store.search import cursors, inclusion, opened_order, ordering, pages, relevance, totals
 from hie.store.search.asked import Asked, asked_by
+from hie.store.search.chain import leads_on
 from hie.store.search.cursors import Cursors
 from hie.store.search.ordering import Position
 from hie.store.search.pages import Found, Part
 from hie.store.search.query import SearchQuery
-from hie.store.search.reading import one_state, seen_by_page
+from hie.store.search.reading import one_state, seen_by_page, still
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class SearchPage:
 def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     """Return one page of a search, nothing in it beyond the grant."""
     is_one = store.reading is not None or store.seen is not None  # it is read as another search is that asks it
+    if query.cursor is not None and not is_one and any(map(leads_on, query.criteria)):
+        return still(store, partial(_search, query=query))  # what was replaced since is read first, then what was not
     if query.cursor is not None or query.count == 0 or is_one:
         return _search(store, query)
     return one_state(store, partial(_search, query=query))

@@ -177,6 +177,15 @@ def one_state(store: ResourceStore, read: Callable[[ResourceStore], T]) -> T:
             return read(held.store)
 
 
+def still(store: ResourceStore, read: Callable[[ResourceStore], T]) -> T:
+    """Read a further page so that nothing is replaced between its statements; a transaction that writes sees to none.
+    """
+    if store.unit is not None and store.unit.is_open:
+        return read(store)
+    with Held(store) as held:
+        return read(held.store)
+
+
 class Held:
     """One state of the store, for whatever is read from `store` until the end.
 
