@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import http.client
 import logging
 import multiprocessing
 import os
@@ -12,11 +13,10 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from hie.commands import room
 from hie.commands.failures import CommandError
@@ -69,7 +69,7 @@ def serve(settings: Settings, announce: Callable[[str], None], *, supervised: bo
     worker = JobWorker()
     if settings.embedded_worker:
         server.on_startup(worker.start)
-    server.on_startup(lambda: _announce_when_ready(settings, announce))
+    server.on_startup(lambda: _announce_when_ready(settings, announce, lambda: len(server.wrks) == settings.workers))
     server.on_shutdown(worker.stop)
     try:
         server.serve(target_loader=load_application, wrap_loader=False)
@@ -176,19 +176,28 @@ def base_address(settings: Settings) -> str:
 
 
 def is_ready(address: str) -> bool:
-    """Tell whether the server answers /health with 200."""
+    """Tell whether the server answers /health with 200; asked without a proxy, and without loading what TLS needs."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=5)
     try:
-        with urllib.request.urlopen(f"{address}/health", timeout=5) as answer:  # noqa: S310 - our own http address
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (http.client.HTTPException, OSError):
         return False
+    finally:
+        connection.close()
 
 
-def _announce_when_ready(settings: Settings, announce: Callable[[str], None]) -> None:
+def _announce_when_ready(settings: Settings, announce: Callable[[str], None], forked: Callable[[], bool]) -> None:
+    """Announce the server from a thread that only sleeps until all web processes are there.
+
+    A process forked while another thread is in a library has its locks as they were, held for ever.
+    """
     address = base_address(settings)
 
     def wait() -> None:
         until = time.monotonic() + READY_SECONDS
+        while not forked():
+            time.sleep(0.005)
         while time.monotonic() < until:
             if is_ready(address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")):  # noqa: S104
                 announce(f"Serving FHIR R4 at {address}/fhir, administration at {address}/admin (Ctrl-C ends).")

@@ -120,6 +120,44 @@ def _answers(exchange: Any) -> bool:
         return False
 
 
+#: Before each fork: which of our functions the other threads are in, looked at for longer than any pause between tries.
+WATCH_FORKS = """
+import os, sys, threading, time
+
+def of_ours(frame):
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("hie."):
+            yield frame.f_code.co_qualname
+        frame = frame.f_back
+
+def watch():
+    seen, until = set(), time.monotonic() + 0.3
+    while time.monotonic() < until:
+        for thread, frame in sys._current_frames().items():
+            if thread != threading.get_ident():
+                seen.update(of_ours(frame))
+        time.sleep(0.001)
+    with open(os.environ["FORKS"], "a") as file:
+        print(*sorted(seen), file=file)
+
+os.register_at_fork(before=watch)
+"""
+
+
+def test_web_processes_are_forked_while_the_other_threads_only_wait(exchange: Any, tmp_path: Path) -> None:
+    """A lock that a thread holds at a fork is held for ever in the new process; OpenSSL's were, from Python 3.12 on."""
+    exchange.stop()
+    (tmp_path / "watching").mkdir()
+    (tmp_path / "watching" / "sitecustomize.py").write_text(WATCH_FORKS)
+    forks = tmp_path / "forks"
+    paths = [str(tmp_path / "watching"), exchange._environment.get("PYTHONPATH", "")]
+    exchange._environment |= {"PYTHONPATH": os.pathsep.join(paths), "FORKS": str(forks)}
+    exchange.start()
+    assert eventually(lambda: forks.read_text().count("\n") == 2)
+    waiting = {"JobWorker._watch", "_announce_when_ready.<locals>.wait"}
+    assert [set(line.split()) for line in forks.read_text().splitlines()] == [waiting, waiting]
+
+
 def test_metrics_add_up_the_web_processes(exchange: Any) -> None:
     for _ in range(20):
         exchange.request("GET", "/fhir/Patient/none")
