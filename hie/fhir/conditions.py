@@ -53,6 +53,12 @@ def refuse_if_none_match(conditions: Conditions, what: str) -> None:
                            expression="http.If-None-Match")
 
 
+def has_tag(conditions: Conditions, tag: str) -> bool:
+    """Tell whether the client already has what carries this ETag, in quotes: RFC 9110 section 13.1.2."""
+    text = conditions.if_none_match
+    return text is not None and (text.strip() == "*" or tag in _ETAG.findall(text))
+
+
 def unchanged(conditions: Conditions, vid: int, updated: int) -> bool:
     """Tell whether the client already has this version, so that a read answers 304."""
     if conditions.if_none_match is not None:

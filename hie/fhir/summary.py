@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -30,6 +30,14 @@ class Selection:
     def counts_only(self) -> bool:
         """Tell whether no resource is wanted at all."""
         return self.summary == "count"
+
+    def of_included(self) -> Selection | None:
+        """Return which part is wanted of what a search includes: elements named with its type alone; None: all of it.
+
+        https://hl7.org/fhir/R4/search.html#elements
+        """
+        named = tuple(one for one in self.elements if one[0] is not None)
+        return replace(self, elements=named) if self.summary or named else None
 
     def of(self, resource: dict[str, Any]) -> dict[str, Any]:
         """Return the wanted part of a resource, marked SUBSETTED."""

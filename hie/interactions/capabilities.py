@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache, partial
+from hashlib import blake2b
 
 from hie import __version__
 from hie.context import Context
 from hie.errors import InvalidRequest
 from hie.fhir import json_format, search_parameters
 from hie.fhir.capability import capability_statement
+from hie.fhir.conditions import has_tag
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.search_parameters import SearchParameter
 from hie.fhir.terminology.capability import terminology_capabilities
@@ -21,15 +23,27 @@ def capabilities(request: FhirRequest, ctx: Context) -> FhirResponse:
     mode = request.once("mode")
     if mode == "terminology":
         started = _started(ctx.registry, ctx.clock())
-        return FhirResponse(200, _terminology(ctx.base_url, started, ctx.profiles.library().systems_with_codes()))
+        return _if_changed(
+            request, _terminology(ctx.base_url, started, ctx.profiles.library().systems_with_codes()))
     if mode not in (None, "full", "normative"):
         raise InvalidRequest(f"mode is {mode[:80]!r}; it must be full, normative or terminology.", expression="mode")
     started, cors = _started(ctx.registry, ctx.clock()), bool(ctx.settings.cors_origins)
     known, profiles = search_parameters.installed(), ctx.profiles.supported()
     content = ctx.settings.content_search
-    return FhirResponse(
-        200, _statement(ctx.base_url, ctx.registry.operations, started, cors, content, known, profiles)
-    )
+    return _if_changed(
+        request, _statement(ctx.base_url, ctx.registry.operations, started, cors, content, known, profiles))
+
+
+def _if_changed(request: FhirRequest, content: bytes) -> FhirResponse:
+    """Return a statement with the ETag of what it says, or 304 where the client has that."""
+    tag = _tag(content)
+    is_known = has_tag(request.conditions, tag)
+    return FhirResponse(304 if is_known else 200, None if is_known else content, headers={"ETag": f'W/"{tag}"'})
+
+
+@lru_cache(maxsize=8)
+def _tag(content: bytes) -> str:
+    return blake2b(content, digest_size=8).hexdigest()
 
 
 Supported = tuple[tuple[str, tuple[str, ...]], ...]

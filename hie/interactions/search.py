@@ -57,10 +57,12 @@ def _entries(
     warnings = [*_ignored(query), *_cut(page)]
     if warnings:
         yield bundle.outcome_entry(outcome.outcome(warnings))
-    for mode, versions, told in (("match", page.matches, page.told), ("include", page.included, ())):
+    of_included = selection and selection.of_included()
+    for mode, versions, told, part in (
+            ("match", page.matches, page.told, selection), ("include", page.included, (), of_included)):
         for number, stored in enumerate(versions):
             place = stored.id if stored.fragment is None else f"{stored.id}#{stored.fragment}"
-            entry = bundle.match_entry(base_url, stored.type, place, _shown(stored, selection), mode)
+            entry = bundle.match_entry(base_url, stored.type, place, _shown(stored, part), mode)
             if told:
                 entry["search"] |= told[number]
             yield entry

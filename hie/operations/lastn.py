@@ -43,10 +43,11 @@ def lastn(request: FhirRequest, ctx: Context) -> FhirResponse:
     selection = summary.parse(request.parameters)
     included = inclusion.included(ctx.store, query.includes, matches)[0] if query.includes else []
     rows = []
-    for mode, versions in (("match", matches), ("include", included)):
+    of_included = selection and selection.of_included()
+    for mode, versions, part in (("match", matches, selection), ("include", included, of_included)):
         for one in versions:
             content = one.content or b"{}"
-            shown = content if selection is None else selection.of(json_format.parse(content))
+            shown = content if part is None else part.of(json_format.parse(content))
             rows.append(bundle.match_entry(ctx.base_url, one.type, one.id, shown, mode))
     told = urlencode(request.parameters, safe=":|,/$", quote_via=quote)
     links = [("self", f"{ctx.base_url}/Observation/$lastn?{told}")]

@@ -17,11 +17,12 @@ from hie.fhir.http import Preferences
 FHIR_JSON = "application/fhir+json"
 FHIR_XML = "application/fhir+xml"
 FHIR_NDJSON = "application/fhir+ndjson"
-#: What `_format` and Accept may say; "fhir json" is "fhir+json" whose plus was not encoded in a URL.
-_JSON = frozenset({FHIR_JSON, "application/json", "text/json"})
-_XML = frozenset({FHIR_XML, "application/xml", "text/xml"})
-_JSON_FORMATS = _JSON | {"json", "application/fhir json"}
-_XML_FORMATS = _XML | {"xml", "application/fhir xml"}
+#: What `_format` and Accept may say, with the names that DSTU2 had; "fhir json" is "fhir+json" whose plus was not
+#: encoded in a URL.
+_JSON = frozenset({FHIR_JSON, "application/json", "text/json", "application/json+fhir"})
+_XML = frozenset({FHIR_XML, "application/xml", "text/xml", "application/xml+fhir"})
+_JSON_FORMATS = _JSON | {"json", "application/fhir json", "application/json fhir"}
+_XML_FORMATS = _XML | {"xml", "application/fhir xml", "application/xml fhir"}
 _NDJSON = frozenset({FHIR_NDJSON, "application/ndjson", "application/x-ndjson", "ndjson", "application/fhir ndjson"})
 _VERSIONS = frozenset({"4.0", "4.0.1"})
 OFFERED = f"{FHIR_JSON} (or _format=json) and {FHIR_XML} (or _format=xml)"

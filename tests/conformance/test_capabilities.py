@@ -79,5 +79,15 @@ def test_modes(nobody, mode, status):
     assert nobody.get(f"metadata?mode={mode}").status == status
 
 
+@pytest.mark.parametrize("mode", ["full", "terminology"])
+def test_the_statement_has_an_etag_by_which_it_is_not_sent_again(nobody, mode):
+    first = nobody.get(f"metadata?mode={mode}")
+    again = nobody.get(f"metadata?mode={mode}", If_None_Match=f'"x", {first.headers["ETag"]}')
+    assert (again.status, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+    assert nobody.get(f"metadata?mode={mode}", If_None_Match='W/"x"').json == first.json
+    other = nobody.get(f"metadata?mode={mode}", Host="other.example")
+    assert other.headers["ETag"] != first.headers["ETag"]
+
+
 def test_the_statement_may_be_cut(nobody):
     assert "rest" not in nobody.get("metadata?_elements=fhirVersion").json

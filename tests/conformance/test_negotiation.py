@@ -15,7 +15,8 @@ def test_fhir_json_is_what_is_offered(fhir, accept):
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/fhir+json; charset=utf-8")
 
 
-@pytest.mark.parametrize("accept", ["application/json", "text/json", "application/xml", "text/xml"])
+@pytest.mark.parametrize("accept", ["application/json", "text/json", "application/xml", "text/xml",
+                                    "application/json+fhir", "application/xml+fhir"])
 def test_a_generic_media_type_is_answered_by_the_same(fhir, accept):
     """http.html#mime-type: a server SHOULD respond with the requested mime type"""
     created = fhir.post("Patient", patient(), Accept=accept)

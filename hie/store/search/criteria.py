@@ -66,10 +66,12 @@ _KEPT_TYPES = frozenset({"token", "reference"})
 #: Parameters without an expression of their own that a search can ask.
 SPECIAL = frozenset({*words.PARAMETERS, near.PARAMETER})
 _LATER_MODIFIERS = {"reference": frozenset({"above", "below"})}
+#: Codes that are media types, of which `:below` asks for one with whatever parameters: search.html#mimetype
+MEDIA_TYPES = frozenset({"contenttype", "content-type", "format", "payload"})
 _MODIFIERS = {
     "string": ("exact", "contains"),
     "token": ("not", "text", "of-type", "in", "not-in", "above", "below"),
-    "reference": ("not", "identifier"),
+    "reference": ("not", "identifier", "below"),
     "uri": ("not", "above", "below"),
 }
 _BOOLEANS = frozenset({"boolean", "System.Boolean"})
@@ -80,9 +82,9 @@ _COARSE = frozenset(
 )
 
 Value = (
-    token.TokenValue | token.TypedIdentifier | token.Words | string.StringValue | reference.ReferenceValue
-    | date.DateValue | number.NumberValue | quantity.QuantityValue | uri.UriValue | composite.CompositeValue
-    | words.FullText | near.Near | str
+    token.TokenValue | token.TypedIdentifier | token.Words | token.MediaType | string.StringValue
+    | reference.ReferenceValue | date.DateValue | number.NumberValue | quantity.QuantityValue | uri.UriValue
+    | composite.CompositeValue | words.FullText | near.Near | str
 )  # fmt: skip
 Verify = Callable[[IndexValues], bool]
 
@@ -200,7 +202,7 @@ def _parsed(
     if colon:
         _check_modifier(parameter, modifier, name)
     try:
-        if parameter.type == "token" and modifier in code_sets.PLAIN:
+        if parameter.type == "token" and modifier in code_sets.PLAIN and not is_of_media(parameter, modifier):
             codes = code_sets.values(modifier, name, text, reading.terminology)
             return Criterion(parameter, code_sets.PLAIN[modifier], codes)
         return Criterion(parameter, modifier, _values(parameter, modifier, name, text, reading), kept)
@@ -208,14 +210,22 @@ def _parsed(
         raise type(error)(error.diagnostics, expression=name[:80]) from None
 
 
+def is_of_media(parameter: SearchParameter, modifier: str) -> bool:
+    """Tell whether a modifier asks for media types with whatever parameters."""
+    return modifier == "below" and parameter.code in MEDIA_TYPES and parameter.element_types == {"code"}
+
+
 def _check_modifier(parameter: SearchParameter, modifier: str, name: str) -> None:
-    if modifier in _LATER_MODIFIERS.get(parameter.type, ()):
+    is_canonical = parameter.element_types == {"canonical"}
+    if modifier in _LATER_MODIFIERS.get(parameter.type, ()) and not (is_canonical and modifier == "below"):
         raise NotSupported(f"{name[:80]}: the modifier :{modifier} is not supported yet.", expression=name[:80])
     allowed = ("missing", *_MODIFIERS.get(parameter.type, ()))
     if parameter.code == "_id":
         allowed = ("missing", "not")
     elif parameter.code in words.PARAMETERS:
         allowed = ()
+    elif parameter.type == "reference" and not is_canonical:
+        allowed = tuple(one for one in allowed if one != "below")
     elif "Identifier" not in parameter.element_types:
         allowed = tuple(one for one in allowed if one != "of-type")
     if modifier in allowed:
@@ -253,6 +263,8 @@ def _values(
         raise InvalidSearch(f"{name} has {len(alternatives)} alternatives; at most {MOST_ALTERNATIVES} are accepted.")
     if not all(one.strip() for one in alternatives):
         raise InvalidSearch(f"{name} has an empty value.")
+    if parameter.code == "_profile" and not modifier:  # search.html#all has one of this server, by Type/id
+        alternatives += [f"{reading.base_url}/{one}" for one in alternatives if one.startswith("StructureDefinition/")]
     return tuple(dict.fromkeys(_value(parameter, modifier, name, one, reading) for one in alternatives))
 
 
@@ -263,6 +275,8 @@ def _value(parameter: SearchParameter, modifier: str, name: str, text: str, read
         return near.parse(text, name)
     if parameter.type == "composite":
         return _composite(parameter, name, text, reading)
+    if parameter.type == "uri" and parameter.code == "url" and not modifier and _has_version(parameter):
+        return uri.of_version(text, name)
     types = frozenset({modifier}) if modifier in RESOURCE_TYPES else _targets(parameter)
     value: Value = _plain(parameter.type, modifier, types, name, text, reading)
     if isinstance(value, token.TokenValue) and parameter.element_types <= _BOOLEANS:
@@ -291,9 +305,18 @@ def _plain(
     raise NotSupported(f"{name} is not supported yet.", expression=name)
 
 
-def _token(modifier: str, name: str, text: str) -> token.TokenValue | token.TypedIdentifier | token.Words:
+def _has_version(parameter: SearchParameter) -> bool:
+    """Tell whether resources of the type have versions of their own beside their URL, that a search can ask for."""
+    return "version" in search_parameters.for_type(parameter.base_type)
+
+
+def _token(
+    modifier: str, name: str, text: str
+) -> token.TokenValue | token.TypedIdentifier | token.Words | token.MediaType:
     if modifier == "of-type":
         return token.parse_typed(text, name)
+    if modifier == "below":
+        return token.parse_media(text, name)
     return token.parse_text(text, name) if modifier == "text" else token.parse(text, name)
 
 
@@ -416,7 +439,7 @@ def _one(parameter: SearchParameter, value: Any, blind: Blind, type_name: str) -
         case "string":
             return Compiled(string.where(value, hash_), _anything if value.needs_verification else None)
         case "reference":
-            return Compiled(reference.where(value, hash_))
+            return Compiled(reference.where(value, hash_), None if value.below is None else _anything)
         case "date":
             if parameter.code == "_lastUpdated":
                 return Compiled(Interval("updated", value.prefix, value.low, value.high))
@@ -427,6 +450,10 @@ def _one(parameter: SearchParameter, value: Any, blind: Blind, type_name: str) -
             return Compiled(quantity.where(value, hash_, hash_of(blind, type_name, "unit")))
         case "uri":
             clause = uri.where(value, parameter.code, hash_)
+            if value.version is not None and not value.modifier:
+                version = plan_of(type_name).parameters["version"]
+                clause = both([clause, _one_token(version, token.TokenValue(None, value.version), blind, type_name)
+                               .clause])
             return Compiled(clause, None if uri.is_exact(value, parameter.code) else _anything)
     return _one_composite(parameter, value, blind, type_name)
 
@@ -444,6 +471,8 @@ def _one_token(parameter: SearchParameter, value: Any, blind: Blind, type_name: 
     if isinstance(value, token.Words):
         clause = token.where_text(value, hash_) or present(parameter, blind, type_name)
         return Compiled(clause, None if token.is_exact(value) else _anything)
+    if isinstance(value, token.MediaType):
+        return Compiled(present(parameter, blind, type_name), _anything)
     system = search_parameters.only_systems(type_name).get(parameter.code)
     if system is not None and not parameter.state:
         rank = _token_rank(parameter.code)
@@ -516,6 +545,7 @@ _MATCHES: dict[str | type, tuple[str, Callable[[Any, Any], bool]]] = {
     "uri": ("uris", uri.matches),
     token.TypedIdentifier: ("identifier_types", token.matches_typed),
     token.Words: ("texts", token.matches_text),
+    token.MediaType: ("tokens", token.matches_media),
 }
 
 
@@ -578,6 +608,9 @@ def _has(parameter: SearchParameter, value: Any, found: IndexValues) -> bool:
         return any(
             stored[0] == parameter.code and _has_all(parameter, value, stored[1]) for stored in found.composites
         )
+    if isinstance(value, uri.UriValue) and value.version is not None and not value.modifier and not any(
+            one[0] == "version" and one[2] == value.version for one in found.tokens):
+        return False
     kind, matches = _MATCHES.get(type(value)) or _MATCHES[parameter.type]
     if any(stored[0] == parameter.code and matches(value, stored) for stored in getattr(found, kind)):
         return True

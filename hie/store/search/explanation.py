@@ -50,10 +50,7 @@ _INDEXED = {
 _WORDS = "one keyed hash for each word"
 #: What is not told by the type of the parameter.
 _BY_CODE = {"_text": _WORDS, "_content": _WORDS, "near": "keyed hashes of the areas that lie around a place"}
-_BY_MODIFIER = {
-    "text": _WORDS,
-    **dict.fromkeys(("in", "not-in", "above", "below"), "the codes of the value set or hierarchy, one keyed hash each"),
-}
+_BY_MODIFIER = {"text": _WORDS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from hie.store.search import token
 from hie.store.search.blinding import Form, Hash
 from hie.store.search.clauses import CODE, IDENTIFIER, REFERENCE, Clause, Token, either
 from hie.store.search.syntax import unescape
+from hie.store.search.uri import is_below
 
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 #: Types that so many resources refer to that a reference to one narrows a search little.
@@ -25,6 +26,8 @@ class ReferenceValue:
 
     targets: tuple[str, ...] = ()
     identifier: token.TokenValue | None = None
+    below: str | None = None
+    """How the version begins that a canonical names beside its URL (`:below`)."""
 
 
 def relative(url: str, base_url: str) -> str:
@@ -60,6 +63,8 @@ def parse(text: str, modifier: str, types: Iterable[str], name: str, base_url: s
     value = relative(given, base_url)
     if not value:
         raise InvalidSearch(f"{name} has an empty value.")
+    if modifier == "below":
+        return _below(value, name)
     allowed = sorted(types)
     if ID.fullmatch(value):
         return ReferenceValue(tuple(f"{type_name}/{value}" for type_name in allowed))
@@ -72,6 +77,15 @@ def parse(text: str, modifier: str, types: Iterable[str], name: str, base_url: s
     if parsed.kind in ("relative", "absolute", "urn", "url"):
         return ReferenceValue(tuple(dict.fromkeys((value, given))))  # somebody may have stored our own URL whole
     raise InvalidSearch(f"{name}={text[:200]}: a reference is an id, Type/id or a URL, here to {_listed(allowed)}.")
+
+
+def _below(canonical: str, name: str) -> ReferenceValue:
+    """Read a canonical with the beginning of a version, or none: https://hl7.org/fhir/R4/search.html#versions"""
+    url, _, version = canonical.partition("|")
+    if ":" not in url:
+        raise InvalidSearch(f"{name}={canonical[:200]}: a canonical URL is expected, with the beginning of a version "
+                            "behind | or none.")
+    return ReferenceValue((url,), below=version or None)
 
 
 def _listed(types: list[str]) -> str:
@@ -93,4 +107,6 @@ def matches(value: ReferenceValue, stored: Stored, base_url: str = "") -> bool:
     """Tell whether one reference of the resource is asked for."""
     if value.identifier is not None:
         return ("identifier", *value.identifier.form) in index(stored, base_url)
+    if value.below is not None and not is_below(stored[5] or "", value.below):
+        return False
     return any(form[0] == "to" and form[1] in value.targets for form in index(stored, base_url))

@@ -2,7 +2,8 @@
 
 Matches are literal and case-sensitive. A primitive code has the system of its required value set:
 `gender=http://hl7.org/fhir/administrative-gender|male` finds what `gender=male` finds. `:of-type` asks for an
-identifier with its type, `:text` for the beginning of the words beside a code, as a string.
+identifier with its type, `:text` for the beginning of the words beside a code, as a string, `:below` of media types for
+`text/xml` with whatever parameters.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from hie.store.search.clauses import CATEGORY, IDENTIFIER, NOTHING, STRING, Clau
 from hie.store.search.syntax import split, unescape
 
 #: The system that booleans have, as R4 says: https://hl7.org/fhir/R4/search.html#token
-SPECIAL_VALUES = "http://hl7.org/fhir/special-values"
+SPECIAL_VALUES = frozenset({"http://hl7.org/fhir/special-values",
+                            "http://terminology.hl7.org/CodeSystem/special-values"})
 #: How long the beginning of a text is that is hashed: one only, as there are two texts beside most codes and a token
 #: costs 5 µs. What is asked for is narrowed by it and then verified.
 TEXT_BEGINNING = 3
@@ -43,7 +45,7 @@ class TokenValue:
 
     def of_boolean(self) -> TokenValue:
         """Return what is asked of a boolean, which may be named with the system that R4 gives it, or without one."""
-        return TokenValue(None, self.code) if self.system == SPECIAL_VALUES and self.code else self
+        return TokenValue(None, self.code) if self.system in SPECIAL_VALUES and self.code else self
 
 
 def index(value: Stored) -> Iterator[Form]:
@@ -140,6 +142,29 @@ def where_typed(value: TypedIdentifier, hash_: Hash) -> Clause:
 def matches_typed(value: TypedIdentifier, stored: TypedIdentifierValue) -> bool:
     """Tell whether one typed identifier of the resource is asked for."""
     return stored[1:] == (value.system, value.code, value.value)
+
+
+# ---- :below of media types -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MediaType:
+    """A media type whatever its parameters, in lower case: search.html#mimetype"""
+
+    name: str
+
+
+def parse_media(text: str, name: str) -> MediaType:
+    """Read one alternative."""
+    found = unescape(text).partition(";")[0].strip().lower()
+    if found.count("/") != 1 or found.startswith("/") or found.endswith("/"):
+        raise InvalidSearch(f"{name}={text[:80]}: a media type is expected, as in text/xml.")
+    return MediaType(found)
+
+
+def matches_media(value: MediaType, stored: Stored) -> bool:
+    """Tell whether one code of the resource is such a media type."""
+    return stored[2].partition(";")[0].strip().lower() == value.name
 
 
 # ---- :text -----------------------------------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ class UriValue:
 
     uri: str
     modifier: str = ""
+    version: str | None = None
+    """The version that is asked for beside a URL: of the resource that has it, or with :below one that begins so."""
 
 
 def index(value: Stored) -> Iterator[Form]:
@@ -62,6 +64,9 @@ def parse(text: str, modifier: str, name: str) -> UriValue:
         raise InvalidSearch(f"{name} has an empty value.")
     if modifier not in ("above", "below"):
         return UriValue(uri)
+    url, bar, version = uri.partition("|")
+    if modifier == "below" and bar and version:  # search.html#versions
+        return UriValue(url, modifier, version)
     url = uri.rstrip("/")
     if "://" not in url:
         raise InvalidSearch(
@@ -74,6 +79,8 @@ def where(value: UriValue, parameter: str, hash_: Hash) -> Clause:
     """Return the resources with this URI; candidates where `is_exact` says so."""
     if value.modifier == "above":
         return either([Token(hash_("uri", url), CODE) for url in _above(value.uri)])
+    if value.version is not None:
+        return Token(hash_("uri", value.uri), CODE)
     if value.modifier == "below":
         itself = [Token(hash_("uri", url), CODE) for url in (value.uri, value.uri + "/")]
         indexed = [*_beginnings(value.uri), value.uri][: _levels(parameter)][-1]
@@ -87,13 +94,29 @@ def _above(url: str) -> list[str]:
 
 def is_exact(value: UriValue, parameter: str) -> bool:
     """Tell whether the index decides."""
+    if value.version is not None:
+        return value.modifier != "below"
     return value.modifier != "below" or len(list(_beginnings(value.uri))) < _levels(parameter)
+
+
+def of_version(text: str, name: str) -> UriValue:
+    """Read the URL of a resource that has one, with its version as in `url|1.0`: search.html#uri"""
+    value = parse(text, "", name)
+    url, _, version = value.uri.partition("|")
+    return UriValue(url, version=version) if url and version else value
+
+
+def is_below(version: str, asked: str) -> bool:
+    """Tell whether a version is another or one of those that it stands above, by what stands between dots."""
+    return version == asked or version.startswith(f"{asked}.")
 
 
 def matches(value: UriValue, stored: Stored) -> bool:
     """Tell whether one URI of the resource is asked for."""
     uri = stored[1]
-    url = uri.partition("|")[0]
+    url, _, version = uri.partition("|")
+    if value.modifier == "below" and value.version is not None:
+        return url == value.uri and is_below(version, value.version)
     if value.modifier == "below":
         return any(one == value.uri or one.startswith(value.uri + "/") for one in (uri, url))
     if value.modifier == "above":

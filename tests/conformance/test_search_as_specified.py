@@ -1,0 +1,108 @@
+"""Single sentences of the specification's page on searching, each by what it promises: https://hl7.org/fhir/R4/search.html"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.builders import bundle, observation, patient, put
+from tests.conformance.conftest import Answer, Fhir
+
+OWN = "http://localhost/fhir/StructureDefinition/me"
+
+
+def held(id_: str, media_type: str) -> dict[str, Any]:
+    return {"resourceType": "DocumentReference", "id": id_, "status": "current",
+            "content": [{"attachment": {"contentType": media_type, "url": f"http://x/{id_}"}}]}
+
+
+def canonical(type_name: str, id_: str, url: str, version: str) -> dict[str, Any]:
+    return {"resourceType": type_name, "id": id_, "status": "active", "url": url, "version": version}
+
+
+def answered(id_: str, questionnaire: str) -> dict[str, Any]:
+    return {"resourceType": "QuestionnaireResponse", "id": id_, "status": "completed", "questionnaire": questionnaire}
+
+
+RECORDS = [
+    held("plain", "text/xml"), held("utf", "Text/XML; charset=UTF-8"), held("html", "text/html"),
+    patient(id="a", active=True, meta={"profile": [OWN, "http://x/sd|1.2", "http://x/other|10"]}, telecom=[
+        {"system": "email", "value": "me@example.org"}]),
+    canonical("ValueSet", "v1", "http://x/v", "1.0"), canonical("ValueSet", "v2", "http://x/v", "2.0"),
+    answered("q1", "http://x/q|1"), answered("q10", "http://x/q|1.0"), answered("q2", "http://x/q|10"),
+    answered("q", "http://x/q"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def stored(fhir: Fhir) -> Fhir:
+    assert fhir.post("", bundle(*map(put, RECORDS))).status == 200
+    return fhir
+
+
+def ids(answer: Answer) -> list[str]:
+    assert answer.status == 200, answer.content
+    return sorted(row["resource"]["id"] for row in answer.entries() if row["search"]["mode"] == "match")
+
+
+FOUND = {
+    "DocumentReference?contenttype=text/xml": ["plain"],
+    "DocumentReference?contenttype:below=text/xml": ["plain", "utf"],
+    "DocumentReference?contenttype:below=TEXT/xml,text/html": ["html", "plain", "utf"],
+    "DocumentReference?contenttype:below=image/png": [],
+    "Patient?_profile=StructureDefinition/me": ["a"],
+    "Patient?_profile=StructureDefinition/you": [],
+    "Patient?_profile:below=http://x/sd|1": ["a"],
+    "Patient?_profile:below=http://x/other|1": [],
+    "Patient?active=http://terminology.hl7.org/CodeSystem/special-values|true": ["a"],
+    "Patient?active=http://hl7.org/fhir/special-values|false": [],
+    "Patient?active=|true": ["a"],
+    "ValueSet?url=http://x/v": ["v1", "v2"],
+    "ValueSet?url=http://x/v|2.0": ["v2"],
+    "ValueSet?url=http://x/v|1.0,http://x/v|3": ["v1"],
+    "?_type=ValueSet,CodeSystem&url=http://x/v|2.0": ["v2"],
+    'ValueSet?_filter=url eq "http://x/v" and version eq "2.0"': ["v2"],
+    "QuestionnaireResponse?questionnaire=http://x/q": ["q", "q1", "q10", "q2"],
+    "QuestionnaireResponse?questionnaire:below=http://x/q": ["q", "q1", "q10", "q2"],
+    "QuestionnaireResponse?questionnaire:below=http://x/q|1": ["q1", "q10"],
+    "QuestionnaireResponse?questionnaire:below=http://x/q|1.0,http://x/q|10": ["q10", "q2"],
+}
+
+
+@pytest.mark.proves("modifier:token:below", "modifier:reference:below")
+def test_what_the_specification_promises_is_found(stored: Fhir) -> None:
+    for search, expected in FOUND.items():
+        answer = stored.get(quote(search, safe="?&=:|/$,-"))
+        assert ids(answer) == expected, search
+        assert answer.json["total"] == len(expected), search
+
+
+REFUSED = {
+    "DocumentReference?contenttype:below=xml": ("contenttype:below", "as in text/xml"),
+    "DocumentReference?contenttype:above=text/xml": ("contenttype:above", "system|code"),
+    "QuestionnaireResponse?questionnaire:below=q": ("questionnaire:below", "canonical URL"),
+}
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_what_could_find_nothing_is_refused(fhir: Fhir) -> None:
+    for search, (expression, words) in REFUSED.items():
+        fhir.get(search).refused(400, "invalid", expression, words)
+    fhir.get("Observation?subject:below=1").refused(400, "not-supported", "subject:below")
+    fhir.get("QuestionnaireResponse?questionnaire:above=http://x/q").refused(400, "not-supported")
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("search", ["Observation?", "Observation/$lastn?patient=a&"])
+def test_elements_are_those_of_matches_and_of_types_that_are_named(stored: Fhir, search: str) -> None:
+    stored.create(observation("Patient/a"))
+    url = f"{search}_include=Observation:subject&_elements="
+    match, included = stored.get(f"{url}status").resources()
+    assert "valueQuantity" not in match
+    assert included == stored.get("Patient/a").json
+    match, included = stored.get(f"{url}status,Patient.name").resources()
+    assert "valueQuantity" not in match
+    assert "name" in included
+    assert "telecom" not in included
