@@ -102,3 +102,34 @@ def test_an_include_that_cannot_be_read_is_refused(fhir):
         ("Medication?_revinclude=Observation:*:Patient", "cannot refer to a Medication"),
     ]:
         fhir.get(search).refused(400, "invalid", search.partition("?")[2].partition(":")[0].partition("=")[0], words)
+
+
+def test_a_reference_to_a_version_includes_that_version(fhir, client):
+    """search.html#versions"""
+    def seen(answer):
+        return sorted((one["resource"]["id"], one["resource"]["meta"]["versionId"])
+                      for one in answer.entries() if one["search"]["mode"] == "include")
+
+    for gender, family in (("male", "One"), ("male", "Two"), ("female", "Three"), ("male", "Four")):
+        assert fhir.put("Patient/p", patient(family, id="p", gender=gender)).status in (200, 201)
+    for id_, place in (("v1", "Patient/p/_history/1"), ("v3", "Patient/p/_history/3"), ("now", "Patient/p"),
+                       ("v4", "Patient/p/_history/4")):
+        assert fhir.put(f"Observation/{id_}", observation(place, id=id_)).status == 201
+    search = "Observation?_include=Observation:subject&_id="
+    for asked, expected in {"v1": ["1"], "v3": ["3"], "now": ["4"], "v4": ["4"], "v1,v3": ["1", "3"],
+                            "v1,now": ["1", "4"], "v4,now": ["4"], "v1,v3,v4,now": ["1", "3", "4"]}.items():
+        assert seen(fhir.get(search + asked)) == [("p", vid) for vid in expected], asked
+    (entry,) = [one for one in fhir.get(search + "v1").entries() if one["search"]["mode"] == "include"]
+    assert entry["resource"]["name"][0]["family"] == "One"
+    males = client("system/Patient.rs?gender=male", "system/Observation.rs")
+    assert seen(males.get(search + "v1")) == [("p", "1")]
+    assert seen(males.get(search + "v3")) == [("p", "4")], "version 3 is none that this token sees"
+    assert seen(client("system/Patient.rs?gender=female", "system/Observation.rs").get(search + "v1")) == []
+    page = fhir.get("Observation?_include=Observation:subject&_count=1&_sort=_id")
+    assert fhir.put("Patient/p", patient("Five", id="p", gender="male")).status == 200
+    found = [seen(page)]
+    while (link := page.link("next")) is not None:
+        page = fhir.get(link)
+        found.append(seen(page))
+    assert found == [[("p", "4")], [("p", "1")], [("p", "3")], [("p", "4")]]
+    assert fhir.delete("Patient/p").status == 409

@@ -6,6 +6,7 @@ never one for each match.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import orjson
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.types import BigInteger
 
-from hie.errors import Forbidden
+from hie.errors import Forbidden, Gone, NotFound
 from hie.fhir import references
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import IndexValues, answering
@@ -38,8 +39,11 @@ if TYPE_CHECKING:
 #: One answer includes at most so many resources, and :iterate goes on from included ones so many times.
 MOST_INCLUDED = 1_000
 MOST_ROUNDS = 10
+#: So many superseded versions are read for one answer, each by its key.
+MOST_VERSIONS = 100
 
 Target = tuple[str, str]
+_VID = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
 def included(
@@ -72,6 +76,7 @@ class _Adding:
 
     def __init__(self, store: ResourceStore, known: set[Target]) -> None:
         self._store, self._known = store, known
+        self._versions_left = MOST_VERSIONS
         self.result: list[StoredVersion] = []
         self.is_cut = False
 
@@ -95,19 +100,43 @@ class _Adding:
 
     def _pointed(self, includes: Sequence[Include], sources: Sequence[StoredVersion]) -> list[StoredVersion]:
         named = canonical_inclusion.Named()
-        targets = dict.fromkeys(_targets(self._store, includes, sources, named))
-        targets |= dict.fromkeys(named.found(self._store))
+        targets: dict[Target, set[int | None]] = {}
+        for type_name, id_, vid in _targets(self._store, includes, sources, named):
+            targets.setdefault((type_name, id_), set()).add(vid)
+        for target in named.found(self._store):
+            targets.setdefault(target, set()).add(None)
         wanted = [target for target in targets if target not in self._known]
         room = MOST_INCLUDED - len(self.result)
         self.is_cut = self.is_cut or len(wanted) > room
         found = self._store.read_many(wanted[:room])
-        return [found[target] for target in wanted[:room] if target in found]
+        return [one for target in wanted[:room] if target in found
+                for one in self._versions(found[target], targets[target])]
+
+    def _versions(self, current: StoredVersion, vids: set[int | None]) -> Iterator[StoredVersion]:
+        """Yield the versions that are referred to, the current one for references that name none: search.html#versions
+
+        So does one that names a version that is not there, or that the token may not see.
+        """
+        named = {vid for vid in vids if vid is not None and vid != current.vid}
+        old = [one for vid in sorted(named) if (one := self._version(current, vid)) is not None]
+        if len(old) < len(named) or len(named) < len(vids):
+            yield current
+        yield from old
+
+    def _version(self, current: StoredVersion, vid: int) -> StoredVersion | None:
+        if self._versions_left == 0:
+            self.is_cut = True
+            return None
+        self._versions_left -= 1
+        try:
+            return self._store.vread(current.type, current.id, vid)
+        except (NotFound, Gone):
+            return None
 
     def _keep(self, found: Sequence[StoredVersion]) -> None:
-        for one in found:
-            if (one.type, one.id) not in self._known:
-                self._known.add((one.type, one.id))
-                self.result.append(one)
+        fresh = {(one.type, one.id, one.vid): one for one in found if (one.type, one.id) not in self._known}
+        self._known.update((one.type, one.id) for one in found)
+        self.result += fresh.values()
         self.is_cut = self.is_cut or len(self.result) > MOST_INCLUDED
 
 
@@ -116,14 +145,16 @@ class _Adding:
 
 def _targets(
     store: ResourceStore, includes: Sequence[Include], page: Sequence[StoredVersion], named: Named
-) -> Iterator[Target]:
+) -> Iterator[tuple[str, str, int | None]]:
     for version in page:
         for directive in includes:
             if directive.source in (version.type, "*"):
                 yield from _referred(directive, version, store.base_url, named)
 
 
-def _referred(directive: Include, version: StoredVersion, base_url: str, named: Named) -> Iterator[Target]:
+def _referred(
+    directive: Include, version: StoredVersion, base_url: str, named: Named
+) -> Iterator[tuple[str, str, int | None]]:
     allowed = _allowed(directive)
     resource_ = orjson.loads(version.content or b"{}")  # references need no decimal's digits
     values = IndexValues(resource_)
@@ -132,7 +163,8 @@ def _referred(directive: Include, version: StoredVersion, base_url: str, named: 
     for value in values.references:
         to = references.parse(reference.target(value, base_url) or "")
         if to.kind == "relative" and to.type in allowed and to.id is not None:
-            yield to.type, to.id
+            vid = value[5]
+            yield to.type, to.id, int(vid) if vid is not None and _VID.fullmatch(vid) else None
         if value[3] is not None:
             named.add(directive, version.type, value)
 
