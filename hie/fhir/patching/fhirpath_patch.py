@@ -13,7 +13,7 @@ from hie.fhir.fhirpath.model import Child
 from hie.fhir.patching import places
 from hie.fhir.patching.places import Collection, Place
 from hie.fhir.patching.tree import Copier, tidied
-from hie.fhir.patching.values import Given, given
+from hie.fhir.patching.values import Given, given, refuse_other_form
 from hie.fhir.resource import validated
 
 MOST_OPERATIONS = 10_000
@@ -147,8 +147,9 @@ def _changeable(one: Operation, place: Place) -> tuple[dict[str, Any], Child]:
 
 def _add(one: Operation, root: Place, copier: Copier) -> None:
     place = _one(one, root)
-    child = places.child_of(place.type, one.parts["name"].removesuffix("[x]"))
+    child = places.named(place.type, one.parts["name"])
     value = given(one.parts["value"], child, one.expression)
+    refuse_other_form(one.parts["name"], child, value)
     existing = places.elements(place, child)
     if existing and not child.is_list:
         raise Conflict(f"{child.name} is already there and does not repeat; replace replaces it.")

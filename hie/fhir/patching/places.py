@@ -111,6 +111,16 @@ def child_of(type_name: str, name: str) -> Child:
     return child
 
 
+def named(type_name: str, name: str) -> Child:
+    """Return the element that a part names: `value`, `value[x]` or, as JSON has it, `valueString`."""
+    known = model.children(type_name)
+    if name not in known:
+        plain = name.removesuffix("[x]")
+        name = next((one.name for one in known.values()
+                     if len(one.forms) > 1 and any(form == name for form, _ in one.forms)), plain)
+    return child_of(type_name, name)
+
+
 def elements(owner: Place, child: Child) -> list[Place]:
     """Return what stands under a name, in its order."""
     holder = owner.children_of()

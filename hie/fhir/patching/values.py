@@ -39,6 +39,12 @@ def given(part: dict[str, Any], child: Child, expression: str) -> Given:
     return Given(form[0], form[1], part.get(name), part.get("_" + name))
 
 
+def refuse_other_form(name: str, child: Child, value: Given) -> None:
+    """Refuse a value of another type than the name says, where that is one of valueString's kind."""
+    if name != value.name and any(name == form for form, _ in child.forms):
+        raise Unprocessable(f"The name is {name}, the value is of type {value.type}.")
+
+
 def _type_of(suffix: str) -> str:
     """Name the type of value[x]: valueDateTime is a dateTime, valueHumanName a HumanName."""
     lowered = suffix[:1].lower() + suffix[1:]
@@ -71,8 +77,9 @@ def _of_parts(parts: list[dict[str, Any]], child: Child, expression: str) -> Giv
     name, type_name = child.forms[0]
     built: dict[str, Any] = {}
     for part in parts:
-        below = places.child_of(type_name, part["name"].removesuffix("[x]"))
+        below = places.named(type_name, part["name"])
         value = given(part, below, expression)
+        refuse_other_form(part["name"], below, value)
         if below.is_list:
             _append(built, value)
         elif any(form in built or "_" + form in built for form, _ in below.forms):

@@ -109,6 +109,14 @@ OURS: dict[str, tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]] = {
     "add appends to a list": (ids("1"), [operation("add", "Patient", IDENTIFIER, name="identifier")], ids("1", "3")),
     "a choice keeps its type in its name": ({}, [
         operation("add", "Patient", value(valueBoolean=True), name="deceased")], {"deceasedBoolean": True}),
+    "a choice named as JSON has it": ({}, [
+        operation("add", "Patient", value(valueBoolean=True), name="deceasedBoolean"),
+        operation("add", "Patient", value(part=[part("url", valueUri="urn:a"), part("valueCode", valueCode="x")]),
+                  name="extension"),
+        operation("add", "Patient", value(part=[part("url", valueUri="urn:b"), part("value[x]", valueCode="y")]),
+                  name="extension")],
+        {"deceasedBoolean": True,
+         "extension": [{"url": "urn:a", "valueCode": "x"}, {"url": "urn:b", "valueCode": "y"}]}),
     "a choice may change its type": ({"deceasedBoolean": False}, [
         operation("replace", "Patient.deceased", value(valueDateTime="2020-01-01"))],
         {"deceasedDateTime": "2020-01-01"}),
@@ -186,6 +194,8 @@ REFUSED: dict[str, tuple[type[Exception], dict[str, Any], str]] = {
     "a complex value for a primitive": (Unprocessable, operation("add", "Patient", value(valueHumanName={"text": "x"}),
                                                                  name="gender"), "of type code"),
     "an unknown element": (Unprocessable, operation("delete", "Patient.colour"), "no element"),
+    "a name of another type": (Unprocessable, operation(
+        "add", "Patient", value(valueDateTime="2020-01-01"), name="deceasedBoolean"), "value is of type dateTime"),
     "an unknown name": (Unprocessable, operation("add", "Patient", value(valueString="x"), name="colour"),
                         "no element"),
     "another resource": (Unprocessable, operation("delete", "Patient.managingOrganization.resolve().name"), "resolve"),
