@@ -18,6 +18,7 @@ from hie.fhir import search_parameters
 from hie.fhir.custom_parameters import Definition
 from hie.fhir.search_parameters import CustomParameters, SearchParameter
 from hie.store.models import custom_parameter, custom_version
+from hie.store.prepared import Prepared
 
 if TYPE_CHECKING:
     from hie.store.tenants import Tenant
@@ -49,6 +50,11 @@ class KnownParameters:
         if time.monotonic() >= self._read_again_at:
             self._read(connect(), tenant)
 
+    def is_current(self, connection: Connection, tenant: Tenant, known: CustomParameters) -> bool:
+        """Tell whether the database, within the open transaction, has what index rows were made with."""
+        row = _NUMBER.first(connection, {"tenant": tenant.id})
+        return self.version_of(known) == (0 if row is None else row.number)
+
     def expire(self) -> None:
         """Look again at the next occasion: this process itself changed something."""
         self._read_again_at = 0.0
@@ -64,6 +70,7 @@ class KnownParameters:
 
 
 _VERSION = select(custom_version.c.number).where(custom_version.c.tenant == bindparam("tenant"))
+_NUMBER = Prepared(_VERSION, ("number",))
 
 ROWS = (
     select(custom_parameter)

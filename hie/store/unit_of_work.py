@@ -370,9 +370,14 @@ class UnitOfWork:
     def _see_that_nothing_moved(self) -> None:
         """Begin again where index rows were made with other custom search parameters than there are now.
 
-        Asked last, when the rows are written: a run for a change that is not known here yet will wait for them.
+        Asked last, when the rows are written: a run for a change that is not known here yet will wait for them. On
+        SQLite the writer itself is asked: what any run has written by then by a change that is not known here yet would
+        stay, as tokens are taken out one by one.
         """
-        self.tenant.parameters.fresh(self.database.connection, self.tenant)
+        known = self.tenant.parameters
+        if self.database.dialect == "sqlite" and not known.is_current(self.writing(), self.tenant, self._known):
+            known.expire()
+        known.fresh(self.database.connection, self.tenant)
         if search_parameters.installed() is not self._known:
             raise Again("Search parameters changed since index rows were made.")
 

@@ -290,6 +290,26 @@ def test_a_process_that_does_not_know_yet_leaves_nothing_unindexed(fhir, work, c
     assert clean()
 
 
+def test_a_process_that_does_not_know_yet_leaves_nothing_of_what_it_replaces(fhir, client, work, clean, neighbour):
+    deleted, changed = (write(neighbour, eyed("blue")) for _ in range(2))
+    forget(neighbour, 1000)
+    fhir.create(definition())
+    admin = client("admin", "system/*.cruds")
+    for one in (deleted, changed):  # by the new parameter, before its own run
+        assert admin.post(f"Patient/{one}/$reindex").status == 200
+
+    def unit(store):
+        store.delete("Patient", deleted)
+        store.update("Patient", changed, eyed("brown"))
+
+    neighbour.context(interaction="transaction").store.transact(unit)
+    forget(neighbour, -2000)
+    assert clean()
+    work()
+    assert (ids(fhir.get("Patient?eyes=blue")), ids(fhir.get("Patient?eyes=brown"))) == (set(), {changed})
+    assert clean()
+
+
 def test_a_write_that_began_before_a_parameter_runs_again_with_it(fhir, clean, neighbour):
     attempts = []
 

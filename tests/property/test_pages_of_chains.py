@@ -154,7 +154,7 @@ def test_what_is_replaced_while_a_further_page_is_read_stays_on_it(
         def interrupted(of: Callable[..., Any]) -> Callable[..., Any]:
             def read(*arguments: Any) -> Any:
                 rows = list(of(*arguments))
-                writer = Thread(target=world.change, args=(12,))
+                writer = Thread(target=world.change, args=(6,))
                 writer.start()
                 writer.join()
                 return iter(rows)
