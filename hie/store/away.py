@@ -26,4 +26,6 @@ def is_unreachable(error: BaseException) -> bool:
         return False
     import psycopg
 
+    if type(found) is psycopg.DatabaseError and found.sqlstate is None:  # libpq's own: the server tells a state
+        return True
     return isinstance(found, psycopg.OperationalError | psycopg.InterfaceError)

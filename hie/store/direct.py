@@ -103,8 +103,9 @@ def value(driver: Any, text: str) -> str:
 
 def _error(connection: Any, result: Any) -> Exception:
     error = error_from_result(result)
-    if connection.status == ConnStatus.OK:
+    if connection.status == ConnStatus.OK and error.diag.sqlstate is not None:
         return error
+    connection.finish()  # what could not be sent is told before the end is met, and nothing more comes by it
     return OperationalError(str(error))  # what psycopg says where the server went away
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from psycopg import DataError, OperationalError
+from psycopg import DatabaseError, DataError, OperationalError
 from psycopg.errors import DivisionByZero
+from psycopg.pq import ExecStatus
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -116,3 +118,28 @@ def test_no_row_is_none_and_rows_are_named(store: Store) -> None:
     for _ in range(prepared.SELDOM + 2):
         assert counted.all(store.database.connection(), {})[0].n == 0
         assert none.first(store.database.connection(), {"id": "a"}) is None
+
+
+class Unsent:
+    """libpq where the server is going away: it could not send, and has not met the end of what comes yet."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def exec_(self, text: bytes) -> Any:
+        return self._connection.make_empty_result(ExecStatus.FATAL_ERROR)
+
+
+@ON_POSTGRES
+def test_what_could_not_be_sent_is_told_as_a_connection_that_was_lost(store: Store) -> None:
+    connection = store.database.connections.open()
+    driver = prepared.driver_of(connection)
+    with pytest.raises(OperationalError) as told:
+        direct.execute(SimpleNamespace(pgconn=Unsent(driver.pgconn)), "SELECT 1")
+    assert is_unreachable(told.value)
+    assert is_lost(connection)
+    assert is_unreachable(DatabaseError("could not send data to server"))  # as a cursor of psycopg tells it
+    assert not is_unreachable(DivisionByZero())
