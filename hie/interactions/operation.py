@@ -66,7 +66,7 @@ def _found(request: FhirRequest, registry: Registry) -> Operation:
 def _with_parameters(request: FhirRequest, found: Operation) -> FhirRequest:
     """Return the request with its input parameters: plain ones as text, others as JSON, an open resource as its own."""
     known = {one.name: one for one in found.parameters}
-    values = [(name, value) for name, value in request.parameters if name not in ANSWER_PARAMETERS]
+    values = [(name, value) for name, value in request.parameters if name in known or name not in ANSWER_PARAMETERS]
     _refuse_unknown([name for name, _ in values], known, found)
     for name, _ in values:
         if _kind(known[name]) != "plain":

@@ -16,9 +16,10 @@ import orjson
 
 from hie.context import Context
 from hie.errors import InvalidRequest, InvalidSearch, OutcomeIssue
-from hie.fhir import bundle, compartments, datatypes, facts, outcome
+from hie.fhir import bundle, compartments, datatypes, facts, json_format, outcome, summary
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.paging import AS_OF, CURSOR, UNTIL, page_size
+from hie.fhir.summary import Selection
 from hie.interactions import as_of
 from hie.operations import surroundings
 from hie.operations.server_context import require
@@ -113,8 +114,13 @@ def _query(request: FhirRequest, ctx: Context, place: Place, total: str) -> Sear
     if care is not None:
         asked.append(care)
     count = page_size(request, ctx.settings) if request.parameter("_count") is not None else ctx.settings.max_page_size
-    if count == 0 and request.id is None:
-        raise InvalidSearch("_count=0 asks for a total, which is known of one record only.", expression="_count")
+    selection = summary.parse(request.parameters)
+    counts = selection is not None and selection.counts_only
+    if (counts or count == 0) and request.id is None:
+        name, text = ("_summary", "count") if counts else ("_count", "0")
+        raise InvalidSearch(f"{name}={text} asks for a total, which is known of one record only.", expression=name)
+    if counts:
+        count = 0
     here = (("_everything", f"{request.type}/{request.id or ''}"),)
     tied = (*here, *(pair for pair in request.parameters if pair[0] != CURSOR))
     return SearchQuery(None, tuple(asked), count=count, total=total, cursor=request.parameter(CURSOR), self_link=tied)
@@ -181,15 +187,22 @@ def _answer(
     matches, cursors, total = page
     included, is_cut = surroundings.around(matches, skipped, ctx)
     rows = [bundle.outcome_entry(outcome.outcome([_cut(len(included))]))] if is_cut else []
+    selection = summary.parse(request.parameters)
     for mode, versions in (("match", matches), ("include", included)):
         rows += [
-            bundle.match_entry(ctx.base_url, one.type, one.id, one.content or b"{}", mode)
+            bundle.match_entry(ctx.base_url, one.type, one.id, _shown(one, selection), mode)
             for one in versions
             if types is None or one.type in types
         ]
     links = _links(request, cursors, ctx.base_url)
     content = bundle.listing("searchset", ctx.new_id(), ctx.clock(), links, rows, total)
     return FhirResponse(200, content, entity=entity)
+
+
+def _shown(stored: StoredVersion, selection: Selection | None) -> bytes | dict[str, Any]:
+    """Return the part that is wanted: elements by name of every type, as all of them belong to the record."""
+    content = stored.content or b"{}"
+    return content if selection is None else selection.of(json_format.parse(content))
 
 
 def _cut(number: int) -> OutcomeIssue:
@@ -208,8 +221,9 @@ def _url(address: str, parameters: tuple[tuple[str, str], ...]) -> str:
     return f"{address}?{urlencode(parameters, safe=',:', quote_via=quote)}" if parameters else address
 
 
-#: Parameters of this server's own.
-_PAGES = (Parameter(CURSOR, "string"), Parameter(AS_OF, "instant"))
+#: Parameters of this server's own, and those of all interactions that cut what is answered: http.html#parameters
+_PAGES = (Parameter(CURSOR, "string"), Parameter(AS_OF, "instant"), Parameter("_summary", "code"),
+          Parameter("_elements", "string"))
 
 OPERATIONS = (
     Operation(

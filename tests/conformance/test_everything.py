@@ -54,6 +54,20 @@ def test_pages_hold_the_record_once(fhir, record):
     assert fhir.get(third.link("first")).resources() == first.resources()
 
 
+def test_the_record_may_be_cut_or_counted(fhir, record):
+    """http.html#parameters: _summary and _elements are for all interactions."""
+    counted = fhir.get(f"Patient/{record}/$everything?_summary=count").json
+    assert (counted["total"], "entry" in counted) == (6, False)
+    for asked in ("_elements=status", "_summary=true", "_summary=data"):
+        found = fhir.get(f"Patient/{record}/$everything?{asked}").resources()
+        assert len(found) == 7
+        assert all(one["meta"]["tag"][0]["code"] == "SUBSETTED" for one in found), asked
+    first = fhir.get(f"Patient/{record}/$everything?_elements=status&_count=3")
+    shown = [*first.resources(), *fhir.get(first.link("next")).resources()]
+    assert {name for one in shown if one["resourceType"] == "Observation" for name in one} == {
+        "resourceType", "id", "meta", "status", "code"}
+
+
 def test_a_page_link_belongs_to_its_own_record(fhir, record):
     link = fhir.get(f"Patient/{record}/$everything?_count=2").link("next")
     other = fhir.create(patient())["id"]
@@ -98,6 +112,8 @@ def test_what_cannot_be_answered_is_refused(fhir, record):
     fhir.get(f"Patient/{record}/$everything?start=2020&start=2021").refused(400, "invalid", "start")
     fhir.get(f"Patient/{record}/$everything?nonsense=1").refused(400, "invalid", "nonsense")
     fhir.get("Patient/$everything?_count=0").refused(400, "invalid", "_count")
+    fhir.get("Patient/$everything?_summary=count").refused(400, "invalid", "_summary")
+    fhir.get(f"Patient/{record}/$everything?_summary=some").refused(400, "invalid", "_summary")
     fhir.get("Encounter/$everything").refused(404, "not-found", "http.url")
     fhir.get("Encounter/nobody/$everything").refused(404, "not-found")
     fhir.get(f"Observation/{record}/$everything").refused(404, "not-found", "http.url")
