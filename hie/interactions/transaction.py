@@ -51,6 +51,8 @@ def _run(plan: Plan, ctx: Context) -> FhirResponse:
     targets = list(resolving.targets(plan.steps, meanings))
     steps.refuse_same_targets(targets)
     _refuse_deleted(targets, deleted)
+    ctx.store.foresee([(step.request.type or "", id_ or "") for step, id_ in targets
+                       if step.entry.index in meanings and step.request.interaction in steps.CHANGES], len(plan.steps))
     plan.targets = {step.entry.index: f"{step.request.type}/{id_}" for step, id_ in targets}
     links = resolving.links(plan, meanings, ctx)
     looking = resolving.looking(plan, meanings)

@@ -1,10 +1,10 @@
-"""One new resource on PostgreSQL, or a few, stored and committed with their audit record by one message.
+"""A few resources on PostgreSQL, stored, changed or deleted, and committed with the audit record by one message.
 
-What usually happens in four round trips (BEGIN with the locks, the rows, the record, COMMIT) is sent as one text of
-several statements, which PostgreSQL executes as one transaction. What would have been looked at in between is asked
-inside: where a target of a reference is not there, or search parameters have changed since the index rows were made,
-the statement fails by a division by zero, nothing is kept, and the way in steps finds out what is wrong. The same for a
-change: hie.store.change_at_once.
+What usually happens in many round trips (BEGIN, locks, rows, checks, the record, COMMIT) is sent as one text of several
+statements, which PostgreSQL executes as one transaction, in the order of the way in steps. What would have been looked
+at in between is asked inside: where a row is not at the version that was read, a target of a reference is not there,
+something refers to what is deleted, or search parameters have changed since the index rows were made, a statement fails
+by a division by zero, nothing is kept, and the way in steps finds out what is wrong.
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT
 
 Each connection plans each statement once. PostgreSQL would plan those with lists anew at each execution, which takes
@@ -16,12 +16,14 @@ https://www.postgresql.org/docs/current/runtime-config-query.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from hie.store.change_at_once import CHANGE, CHANGED, DELETE, DELETED_ONE, UNREFERENCED, changed_values, deleted_values
+from hie.store.literals import execute
 from hie.store.models import audit, data_key
-from hie.store.rows import CARRYING, LOCKING, ONE, STORE_ALSO, STORE_ONE, Target, columns, one_values
+from hie.store.rows import CARRYING, LOCKING, ONE, STORE_ALSO, STORE_ONE, TARGETS, Target, columns, one_values
 
 if TYPE_CHECKING:
     from hie.store.keys import NewKey
@@ -38,150 +40,194 @@ assert list(AUDIT) == list(audit.c.keys())  # noqa: S101 - a column that is adde
 _KEY = {"id": "int8", "tenant": "int4", "owner": "text", "wrapped": "bytea", "kek": "int4", "created": "int8"}
 assert list(_KEY) == list(data_key.c.keys())  # noqa: S101 - likewise
 
-STORE_KEY = "hie_store_key"
-#: A neighbour who made the patient's key first makes this one fail, and the transaction run again.
-PREPARE_KEY = (
-    f"PREPARE {STORE_KEY} ({', '.join(_KEY.values())}) AS INSERT INTO data_key ({', '.join(_KEY)}) "
-    f"VALUES ({', '.join(f'${number}' for number, _ in enumerate(_KEY, 1))})"
-)
+#: That all targets of references are there.
+_ALL_FOUND = "(SELECT every(there) IS NOT FALSE FROM found)"
+
+
+def _numbered(types: Iterable[str]) -> dict[str, str]:
+    return {name: f"${number}" for number, name in enumerate(types, 1)}
+
+
+def _prepare(name: str, types: Mapping[str, str], text: str) -> str:
+    """Return the text that prepares a statement of `text`, where {name} stands for what it takes."""
+    return f"PREPARE {name} ({', '.join(types.values())}) AS {text.format(**_numbered(types))}"
+
+
+def _prepare_last(name: str, types: Mapping[str, str], text: str, condition: str) -> str:
+    """Do so for the last of those that write: it keeps the audit record, and refuses what must not be committed."""
+    record = ", ".join(f"{{{column}_}}" for column in AUDIT)
+    end = (
+        f", record AS (INSERT INTO audit ({', '.join(AUDIT)}) VALUES ({record}))"
+        f" SELECT 1 / CASE WHEN {condition}"
+        " AND coalesce((SELECT number FROM custom_version WHERE tenant = {tenant}), 0) = {version}"
+        " THEN 1 ELSE 0 END"
+    )
+    of_record = {f"{column}_": type_ for column, type_ in AUDIT.items()}
+    return _prepare(name, {**types, "version": "int8", **of_record}, text + end)
 
 
 #: Until the transaction ends, for the statements behind the one that says so.
 _ONE_PLAN = (
     "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)"
 )
-PLAN, _BEGIN = "hie_plan", "hie_begin"
-PREPARE_PLAN = f"PREPARE {PLAN} AS {_ONE_PLAN}"
+_PLAN, _BEGIN, _HOLD = "hie_plan", "hie_begin", "hie_hold"
+_PREPARE_PLAN = f"PREPARE {_PLAN} AS {_ONE_PLAN}"
 #: It takes shared locks in the order in which they are given.
 _PREPARE_BEGIN = (
     f"PREPARE {_BEGIN} (int8[]) AS {_ONE_PLAN}, pg_current_xact_id(), "
     "(SELECT count(pg_advisory_xact_lock_shared(number)) FROM unnest($1) AS number)"
 )
-_STORE, _ALSO = "hie_store_one", "hie_store_also"
-_LOOK, _NONE_CAME = "hie_look", "hie_none_came"
-_PREPARE_LOOK = f"PREPARE {_LOOK} (int8[], bool[]) AS {LOCKING.format('$1, $2')}"
+#: Rows by key and version, then locks: in the order in which they are given. What is selected is worked out one after
+#: the other, when the rows were locked.
+_PREPARE_HOLD = (
+    f"PREPARE {_HOLD} (int8[], int4[], int8[], bool[]) AS "
+    "SELECT 1 / CASE WHEN count(*) = cardinality($1) THEN 1 ELSE 0 END, pg_current_xact_id(), "
+    "(SELECT count(CASE WHEN alone THEN pg_advisory_xact_lock(number) ELSE pg_advisory_xact_lock_shared(number) END) "
+    "FROM unnest($3, $4) AS lock (number, alone)) "
+    "FROM (SELECT FROM unnest($1, $2) WITH ORDINALITY AS read (key, vid, place) "
+    "JOIN resource ON resource.key = read.key AND resource.vid = read.vid "
+    "ORDER BY read.place FOR UPDATE OF resource) AS held"
+)
+_LOCK, _NONE_CAME = "hie_lock", "hie_none_came"
+_PREPARE_LOCK = f"PREPARE {_LOCK} (int8[], bool[]) AS {LOCKING.format('$1, $2')}"
 _PREPARE_NONE_CAME = (
     f"PREPARE {_NONE_CAME} (int8[], int4, text[], text[]) AS SELECT 1 / CASE WHEN EXISTS (SELECT FROM ("
     f"{CARRYING.format(wanted='unnest($1)', tenant='$2')}) AS carrying "
     "WHERE (type, id) NOT IN (SELECT * FROM unnest($3, $4))) THEN 0 ELSE 1 END"
 )
-#: That all targets of references are there.
-ALL_FOUND = "(SELECT every(there) IS NOT FALSE FROM found)"
+_STORE_KEY = "hie_store_key"
+#: A neighbour who made the patient's key first makes this one fail, and the transaction run again.
+_PREPARE_KEY = _prepare(
+    _STORE_KEY, _KEY, f"INSERT INTO data_key ({', '.join(_KEY)}) VALUES ({', '.join(f'{{{name}}}' for name in _KEY)})"
+)
+_STORE, _CHANGE, _DELETE = "hie_store_one", "hie_change_one", "hie_delete_one"
+_STORE_ALSO, _CHANGE_ALSO, _DELETE_ALSO = "hie_store_also", "hie_change_also", "hie_delete_also"
+_UNREFERENCED = "hie_unreferenced"
+#: What refers to itself is no hindrance. OFFSET: what is asked says nothing of how much will be found.
+_NOT_BY_OTHERS = UNREFERENCED.format(wanted="(SELECT {place} OFFSET 0)", tenant="{tenant}") + (
+    " WHERE (type, id) <> ({type}, {id})"
+)
+_PREPARE_UNREFERENCED = (
+    f"PREPARE {_UNREFERENCED} (int8[], int4) AS SELECT 1 / CASE WHEN "
+    f"NOT EXISTS ({UNREFERENCED.format(wanted='unnest($1)', tenant='$2')}) THEN 1 ELSE 0 END"
+)
+_FOUND = f", found AS ({TARGETS})"
 
 
-def ending(first: int, tenant: str, condition: str) -> str:
-    """Return the end of a statement: keep the audit record, and refuse what must not be committed.
+class Freed(NamedTuple):
+    """Of a deletion: the lock of whoever would refer to it, and the place under which references to it are found."""
 
-    What it takes has the numbers from `first` on: the version of search parameters, the columns of the record.
-    """
-    record = ", ".join(f"${number}" for number, _ in enumerate(AUDIT, first + 1))
-    return (
-        f", record AS (INSERT INTO audit ({', '.join(AUDIT)}) VALUES ({record}))"
-        f" SELECT 1 / CASE WHEN {condition}"
-        f" AND coalesce((SELECT number FROM custom_version WHERE tenant = {tenant}), 0) = ${first}"
-        " THEN 1 ELSE 0 END"
-    )
+    lock: int
+    place: int
 
 
-def numbered(types: Iterable[str]) -> dict[str, str]:
-    """Return how a statement writes what it takes."""
-    return {name: f"${number}" for number, name in enumerate(types, 1)}
+class Locks(NamedTuple):
+    """Numbers of locks in the order in which all take them, and whether nobody else may have each."""
 
+    numbers: list[int]
+    alone: list[bool]
 
-def prepared(name: str, types: dict[str, str], text: str, condition: str = ALL_FOUND) -> str:
-    """Return the text that prepares a statement of `text`, where {name} stands for what it takes, and its ending."""
-    numbers = numbered(types)
-    all_types = ", ".join([*types.values(), "int8", *AUDIT.values()])
-    end = ending(len(types) + 1, numbers["tenant"], condition.format(**numbers))
-    return f"PREPARE {name} ({all_types}) AS {text.format(**numbers)}{end}"
-
-
-def execute(name: str, values: Iterable[Any]) -> str:
-    """Return the text that executes a prepared statement."""
-    return f"EXECUTE {name} ({', '.join(map(literal, values))})"
-
-
-def key_statements(keys: Iterable[NewKey]) -> list[str]:
-    """Return the texts that store new data keys."""
-    return [execute(STORE_KEY, [key.row[name] for name in _KEY]) for key in keys]
+    @classmethod
+    def of(cls, shared: list[int], alone: list[int]) -> Locks:
+        """Return those that others may have too, then those that they may not."""
+        return cls([*shared, *alone], [False] * len(shared) + [True] * len(alone))
 
 
 @dataclass(frozen=True, slots=True)
-class NewResources:
-    """The message that stores resources and the request's audit record (hie.store.database.Message)."""
+class FewResources:
+    """The message that writes resources and the request's audit record (hie.store.database.Message)."""
 
     tenant: int
     written: Sequence[Written]
+    held: Sequence[tuple[int, int]]
+    """Keys and versions of what must be as it was read, in the order in which all lock them."""
+    made: list[int]
+    """Locks of ids that were nowhere, where others may be locked with them."""
+    locks: Locks
+    """Those of the targets of references, and of what is deleted."""
     targets: Sequence[Target]
     """What they refer to outside, all of which must be there."""
-    locks: Sequence[int]
     version: int
     """Of the custom search parameters that their index rows were made with."""
     keys: Sequence[NewKey] = ()
     """Data keys that they bring."""
+    freed: Sequence[Freed] = ()
     looked: AtOnce | None = None
     """What was looked for and not found, and is looked for once more at the end (hie.store.looking)."""
 
-    statements: ClassVar[dict[str, str]] = {
+    _of_one: ClassVar[dict[str, str]] = {
+        _PLAN: _PREPARE_PLAN,
         _BEGIN: _PREPARE_BEGIN,
-        _LOOK: _PREPARE_LOOK,
+        _HOLD: _PREPARE_HOLD,
+        _LOCK: _PREPARE_LOCK,
         _NONE_CAME: _PREPARE_NONE_CAME,
-        _STORE: prepared(_STORE, ONE, STORE_ONE),
-        _ALSO: f"PREPARE {_ALSO} ({', '.join(ONE.values())}) AS {STORE_ALSO.format(**numbered(ONE))}",
-        STORE_KEY: PREPARE_KEY,
+        _STORE_KEY: _PREPARE_KEY,
+        _STORE: _prepare_last(_STORE, ONE, STORE_ONE, _ALL_FOUND),
+        _CHANGE: _prepare_last(_CHANGE, CHANGED, CHANGE + _FOUND, _ALL_FOUND),
+        _DELETE: _prepare_last(_DELETE, DELETED_ONE, DELETE, f"NOT EXISTS ({_NOT_BY_OTHERS})"),
+    }
+    _of_several: ClassVar[dict[str, str]] = {
+        **_of_one,
+        _STORE_ALSO: _prepare(_STORE_ALSO, ONE, STORE_ALSO),
+        _CHANGE_ALSO: _prepare(_CHANGE_ALSO, CHANGED, f"{CHANGE} SELECT"),
+        _DELETE_ALSO: _prepare(_DELETE_ALSO, DELETED_ONE, f"{DELETE} SELECT"),
+        _UNREFERENCED: _PREPARE_UNREFERENCED,
     }
     refused: ClassVar[str] = REFUSED
+
+    @property
+    def statements(self) -> Mapping[str, str]:
+        """What it executes."""
+        return self._of_one if len(self.written) == 1 else self._of_several
 
     def text(self, record: dict[str, Any]) -> str:
         """Return the text with the row of the audit record.
 
-        The transaction has its number before the statement sees the version of search parameters: whoever indexes for
-        a change that it does not see waits for it (hie.store.index_runs).
+        Each statement sees what was committed before it began, so rows are locked by one of its own: what indexed them
+        anew meanwhile is seen, or what came to refer to them. The transaction has its number before the last one sees
+        the version of search parameters: whoever indexes for a change that it does not see waits for it
+        (hie.store.index_runs).
         """
         *others, last = self.written
-        given = [*self._values(last, self.targets), self.version, *(record[name] for name in AUDIT)]
         return "; ".join([
-            execute(_BEGIN, [list(self.locks)]), *self._criteria(), *key_statements(self.keys),
-            *(execute(_ALSO, self._values(one, ())) for one in others), execute(_STORE, given), *self._looking(),
+            *self._begin(),
+            *(execute(_STORE_KEY, [key.row[name] for name in _KEY]) for key in self.keys),
+            *(execute(*self._also(one)) for one in others),
+            self._last(last, record),
+            *self._end(),
         ])
 
-    def _values(self, written: Written, targets: Sequence[Target]) -> Iterable[Any]:
-        return one_values(self.tenant, written, targets).values()
+    def _begin(self) -> Iterator[str]:
+        holds = self.held or self.made
+        yield f"EXECUTE {_PLAN}" if holds else execute(_BEGIN, [self.locks.numbers])
+        for numbers in (self.looked.criteria if self.looked is not None else (), self.made):
+            if numbers:
+                yield execute(_LOCK, Locks.of([], numbers))
+        if holds:
+            yield execute(_HOLD, [*columns(2, self.held), *self.locks])
 
-    def _criteria(self) -> Iterator[str]:
-        if self.looked is not None:
-            numbers = self.looked.criteria
-            yield execute(_LOOK, [numbers, [True] * len(numbers)])
+    def _also(self, written: Written) -> tuple[str, Iterable[Any]]:
+        if written.replaced is None:
+            return _STORE_ALSO, one_values(self.tenant, written, ()).values()
+        if written.sealed is None:
+            return _DELETE_ALSO, deleted_values(self.tenant, written, None)
+        return _CHANGE_ALSO, changed_values(self.tenant, written, ())
 
-    def _looking(self) -> Iterator[str]:
+    def _last(self, written: Written, record: dict[str, Any]) -> str:
+        values: Iterable[Any]
+        if written.replaced is None:
+            name, values = _STORE, one_values(self.tenant, written, self.targets).values()
+        elif written.sealed is None:
+            place = self.freed[0].place if len(self.written) == 1 else None  # of several it is asked at the end
+            name, values = _DELETE, deleted_values(self.tenant, written, place)
+        else:
+            name, values = _CHANGE, changed_values(self.tenant, written, self.targets)
+        return execute(name, [*values, self.version, *(record[column] for column in AUDIT)])
+
+    def _end(self) -> Iterator[str]:
+        if self.freed and len(self.written) > 1:
+            yield execute(_UNREFERENCED, [[one.place for one in self.freed], self.tenant])
         if self.looked is not None:
             own = columns(2, [(one.version.type, one.version.id) for one in self.written])
-            yield execute(_LOOK, [self.looked.numbers, self.looked.alone])
+            yield execute(_LOCK, [self.looked.numbers, self.looked.alone])
             yield execute(_NONE_CAME, [self.looked.hashes, self.tenant, *own])
-
-
-def literal(value: Any) -> str:
-    """Write a value as PostgreSQL reads it with standard_conforming_strings, whatever type it is read as."""
-    kind = type(value)
-    if kind is int or kind is float:
-        return f"'{value!r}'"
-    if kind is str:
-        return _quoted(value)
-    if kind is list:
-        if value and type(value[0]) is str:
-            return _quoted("{" + ",".join(map(_item, value)) + "}")
-        return "'{" + ",".join(map(repr, value)) + "}'"
-    if value is None:
-        return "NULL"
-    if kind is bytes:
-        return f"'\\x{value.hex()}'"
-    raise TypeError(f"A message holds no {kind.__name__}.")
-
-
-def _item(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -8,7 +8,7 @@ from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, Connection, Text, bindparam, func, select, text
+from sqlalchemy import ARRAY, BigInteger, Connection, Text, bindparam, collate, func, select, text
 
 from hie.store import contained, past, sqlite_rows
 from hie.store.database import Again
@@ -60,35 +60,56 @@ def current(connection: Connection, tenant: int, type_name: str, id_: str, *, lo
     return None if row is None else Current(*row)
 
 
+#: The order is that of Python, in which all lock rows, whatever the database's own.
 _HOLD = Prepared(
-    select(resource.c.id)
+    select(resource.c.id, resource.c.vid)
     .where(resource.c.tenant == bindparam("tenant"), resource.c.type == bindparam("type"),
            resource.c.id == func.any(bindparam("ids", type_=ARRAY(Text))))
-    .order_by(resource.c.id).with_for_update(),
-    ("id",),
+    .order_by(collate(resource.c.id, "C")).with_for_update(),
+    ("id", "vid"),
 )  # fmt: skip
+#: Each is looked for by its key, however small the table; nothing that is asked says how much will be found.
+_SEVERAL = """
+    SELECT found.* FROM (SELECT CAST(:types AS text[]) AS types, CAST(:ids AS text[]) AS ids OFFSET 0) AS given
+    CROSS JOIN LATERAL unnest(given.types, given.ids) AS wanted (type, id)
+    CROSS JOIN LATERAL (
+        SELECT {columns} FROM resource
+        WHERE tenant = :tenant AND type = wanted.type AND id = wanted.id OFFSET 0) AS found
+"""
+_READ_SEVERAL = Prepared(text(_SEVERAL.format(columns=", ".join(_NAMES))), _NAMES)
+_KNOWN = Prepared(text(_SEVERAL.format(columns="type, id")), ("type", "id"))
 
 
-def hold(connection: Connection, tenant: Tenant, places: Iterable[Target]) -> set[Target]:
-    """PostgreSQL: let nobody else change or make any of `places` until the transaction ends; return those not there.
+def several(connection: Connection, tenant: int, places: Sequence[Target]) -> dict[Target, Current]:
+    """PostgreSQL: return the rows of `places`, deleted or not, by one question."""
+    return {(row.type, row.id): Current(*row) for row in _asked(_READ_SEVERAL, connection, tenant, places)}
 
-    All who change several take them in the same order, so that nobody waits in a circle.
+
+def _asked(statement: Prepared, connection: Connection, tenant: int, places: Sequence[Target]) -> list[Any]:
+    types, ids = columns(2, places)
+    return statement.all(connection, {"tenant": tenant, "types": types, "ids": ids})
+
+
+def hold(connection: Connection, tenant: Tenant, places: Iterable[Target]) -> dict[Target, int]:
+    """PostgreSQL: let nobody else change or make any of `places` until the transaction ends.
+
+    Return the versions of those that are there. All who change several take them in the same order, first the ids that
+    are nowhere, then rows, so that nobody waits in a circle.
     """
-    missing = set(places)
-    missing -= _held(connection, tenant, missing)
-    if missing:
-        hashes = sorted(tenant.blind.hash("lock", "id", *place) for place in missing)
-        connection.execute(_LOCK_ALL, {"hashes": hashes})
-        missing -= _held(connection, tenant, missing)
-    return missing
-
-
-def _held(connection: Connection, tenant: Tenant, places: Iterable[Target]) -> set[Target]:
-    found: set[Target] = set()
-    for type_name, group in groupby(sorted(places), key=lambda place: place[0]):
+    wanted = sorted(places)
+    known = {(row.type, row.id) for row in _asked(_KNOWN, connection, tenant.id, wanted)}
+    if len(known) < len(wanted):
+        lock_numbers(connection, id_locks(tenant, (place for place in wanted if place not in known)))
+    held: dict[Target, int] = {}
+    for type_name, group in groupby(wanted, key=lambda place: place[0]):
         parameters = {"tenant": tenant.id, "type": type_name, "ids": [id_ for _, id_ in group]}
-        found.update((type_name, row.id) for row in _HOLD.all(connection, parameters))
-    return found
+        held.update(((type_name, row.id), row.vid) for row in _HOLD.all(connection, parameters))
+    return held
+
+
+def id_locks(tenant: Tenant, places: Iterable[Target]) -> list[int]:
+    """Return the numbers of the locks of whoever makes resources under ids that were not known, in their order."""
+    return sorted(number_of(tenant, "id", *place) for place in places)
 
 
 # -- writing -------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from hie.errors import BrokenReference, OutcomeIssue, Referenced
 from hie.fhir import references, search_parameters
-from hie.store import at_once, change_at_once, contained, custom_parameters, looking, rows, waiting
+from hie.store import at_once, contained, custom_parameters, looking, rows, waiting
 from hie.store.audit import AuditEntry
 from hie.store.crypto import place_of_version, seal
 from hie.store.database import Again, Database, Message, WriteTransaction
@@ -31,7 +31,7 @@ _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?", re.ASCII)
 
 #: Content beyond so many bytes goes as a value of its own: in a message it is twice as long, as text.
 MOST_IN_A_MESSAGE = 1_000_000
-#: So many new resources go by one message, if they are all that is written: more are quicker copied.
+#: So many resources are read ahead, and go by one message if they are all that is written: more are quicker copied.
 FEW = 20
 #: New versions beyond so many wait in a file.
 MANY = 2_000
@@ -72,12 +72,14 @@ class UnitOfWork:
     newborn: set[str] = field(default_factory=set)
     """Ids that were made here just now, so that nobody has a data key under them."""
     _ahead: dict[tuple[str, str], rows.Current | None] = field(default_factory=dict)
+    _readings: int = 0  # the questions by which that was read, on PostgreSQL
     relied: dict[tuple[str, str], int] = field(default_factory=dict)
     """The versions at which something was found by criteria."""
     is_large: bool = False
     """Whether others would have to wait too long for it to take its turn."""
     _foreseen: tuple[tuple[str, str], ...] = ()
-    _absent: set[tuple[str, str]] = field(default_factory=set)  # of the foreseen those that are nowhere, and stay so
+    _is_foreseen_few: bool = False  # so that they may be read ahead
+    _absent: set[tuple[str, str]] = field(default_factory=set)  # of these those that are nowhere, and stay so
     _transaction: WriteTransaction | None = None
     _pending: dict[tuple[str, str], Written] = field(default_factory=dict)
     _unsealed: list[tuple[Written, AESGCM]] = field(default_factory=list)
@@ -118,8 +120,13 @@ class UnitOfWork:
 
     @property
     def is_open(self) -> bool:
-        """Whether what it wrote, or its transaction, must be read by a connection of its own."""
-        return self._transaction is not None or bool(self._pending or self._new_keys)
+        """Whether what it wrote, or its transaction, must be read by a connection of its own.
+
+        So it is where several were read ahead: what is read beside them is read when they cannot change any more.
+        """
+        if self._transaction is not None or self._pending or self._new_keys:
+            return True
+        return len(self._ahead) > 1 and self.database.dialect == "postgresql"
 
     def connection(self) -> Connection:
         """Return a connection on which everything written so far can be read."""
@@ -144,9 +151,10 @@ class UnitOfWork:
                 rows.lock(self._transaction.connection, self.tenant, "turn")
             if self.criteria:
                 rows.lock_numbers(self._transaction.connection, self.criteria)
-            if self._foreseen:
-                self._absent = rows.hold(self._transaction.connection, self.tenant, self._foreseen)
-            self._see_that_no_row_moved(self._transaction.connection)
+            if self.database.dialect == "postgresql":
+                self._hold_rows(self._transaction.connection)
+            else:
+                self._see_that_no_row_moved(self._transaction.connection)
         return self._transaction.connection
 
     @property
@@ -163,25 +171,46 @@ class UnitOfWork:
         """Say what will be changed: of several on PostgreSQL all are locked when the transaction begins.
 
         In an order of their own, two units with the same resources would wait for each other, until the database ends
-        one of them. `steps`: how much is done in all.
+        one of them. A few are read by one question, and locked in that order all the same. `steps`: how much is done in
+        all.
         """
         self.is_large = steps > MANY
-        foreseen = tuple(places)
-        if len(foreseen) > 1 and self.database.dialect == "postgresql" and self._transaction is None:
-            self._foreseen = foreseen
+        if self.database.dialect != "postgresql" or self._transaction is not None:
+            return
+        self._is_foreseen_few = steps <= FEW and self.reads_ahead
+        self._foreseen = (*self._foreseen, *places)
 
     def to_change(self, type_name: str, id_: str) -> rows.Current | None:
         """Return a row that nobody else changes until this unit ends, or the unit must run again."""
         place = (type_name, id_)
-        if self._transaction is None and not self._pending and self.reads_ahead and not self._foreseen:
+        if self._is_read_ahead(place):
             if place not in self._ahead:
-                row = rows.current(self.unflushed, self.tenant.id, type_name, id_)
-                self._ahead[place] = self._as_found(place, row)
-            return self._ahead[place]
+                self._read_ahead(place)
+            return self._as_found(place, self._ahead[place])
         if place in self._absent and place not in self.touched:
             return None
         must_flush = place in self.touched or len(self._pending) >= MANY
         return self._as_found(place, self._locked(self.writing() if must_flush else self.beginning(), type_name, id_))
+
+    def _is_read_ahead(self, place: tuple[str, str]) -> bool:
+        if self._transaction is not None or not self.reads_ahead:
+            return False
+        if len(self._foreseen) > 1 and not self._is_foreseen_few:
+            return False
+        if self.database.dialect != "postgresql":
+            return not self._pending
+        return place not in self.touched and (place in self._ahead or len(self._ahead) < FEW)
+
+    def _read_ahead(self, place: tuple[str, str]) -> None:
+        """Read a row before the transaction begins, and those with it that were foreseen."""
+        connection, foreseen = self.unflushed, self._foreseen if self._is_foreseen_few else ()
+        wanted = [one for one in dict.fromkeys((place, *foreseen)) if one not in self._ahead]
+        if len(wanted) == 1:
+            self._ahead[place] = rows.current(connection, self.tenant.id, *place)
+        else:
+            found = rows.several(connection, self.tenant.id, wanted)
+            self._ahead.update((one, found.get(one)) for one in wanted)
+        self._readings += self.database.dialect == "postgresql"
 
     def _as_found(self, place: tuple[str, str], row: rows.Current | None) -> rows.Current | None:
         if place in self.relied and (row is None or row.vid != self.relied[place]):
@@ -195,19 +224,32 @@ class UnitOfWork:
             row = rows.current(connection, self.tenant.id, type_name, id_, lock=True)
         return row
 
-    def _see_that_no_row_moved(self, connection: Connection) -> None:
-        """Lock what was read ahead, in an order that all keep to, and begin again where it is not what it was.
+    def _hold_rows(self, connection: Connection) -> None:
+        """PostgreSQL: lock what was foreseen or read ahead, in an order that all keep to.
 
-        On SQLite what is replaced finds that out by itself when it is written (hie.store.rows).
+        What was read ahead and is not what it was lets the unit begin again.
         """
         ahead, self._ahead = self._ahead, {}
-        for (type_name, id_), read in sorted(ahead.items(), key=lambda one: one[0]):
-            written = self._pending.get((type_name, id_)) if self.database.dialect == "sqlite" else None
+        places = {*self._foreseen, *ahead}
+        if len(places) > 1 or ahead:
+            held = rows.hold(connection, self.tenant, places)
+            self._absent = places - held.keys()
+            if any(held.get(place) != (read and read.vid) for place, read in ahead.items()):
+                raise Again("What was read ahead was changed meanwhile.")
+
+    def _see_that_no_row_moved(self, connection: Connection) -> None:
+        """SQLite: begin again where what was read ahead is not what it was.
+
+        What is replaced finds that out by itself when it is written (hie.store.rows).
+        """
+        ahead, self._ahead = self._ahead, {}
+        for place, read in ahead.items():
+            written = self._pending.get(place)
             if written is not None and written.replaced is not None and written.replaced is read:
                 continue
-            found = self._locked(connection, type_name, id_)
+            found = self._locked(connection, *place)
             if (found and found.vid) != (read and read.vid):
-                raise Again(f"{type_name}/{id_} was changed meanwhile.")
+                raise Again(f"{'/'.join(place)} was changed meanwhile.")
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -314,44 +356,42 @@ class UnitOfWork:
             self.tenant.data_keys.adopt(key)
         return True
 
-    def _message(self, all_written: list[Written], version: int) -> Message:
-        targets, keys = self._targets_outside(), list(self._new_keys.values())
-        locks, written = rows.shared_locks(self.tenant, targets), all_written[0]
-        row = written.replaced
-        if row is None:
-            looked = looking.at_once(self) if self.looked else None
-            return at_once.NewResources(self.tenant.id, all_written, targets, locks, version, keys, looked)
-        place = (written.version.type, written.version.id)
-        freed = None
-        if written.sealed is None:
-            freed = rows.lock_of(self.tenant, place), hashed_place(*place, self.tenant.blind)
-        return change_at_once.ChangedResource(self.tenant.id, written, row, targets, locks, version, keys, freed)
+    def _message(self, written: list[Written], version: int) -> Message:
+        targets, read = self._targets_outside(), sorted(self._ahead.items(), key=lambda one: one[0])
+        freed = sorted(at_once.Freed(rows.lock_of(self.tenant, place), hashed_place(*place, self.tenant.blind))
+                       for place in self._deleted)
+        made = rows.id_locks(self.tenant, [place for place, row in read if row is None] if len(read) > 1 else [])
+        return at_once.FewResources(
+            tenant=self.tenant.id, written=written, held=[(row.key, row.vid) for _, row in read if row is not None],
+            made=made, locks=at_once.Locks.of(rows.shared_locks(self.tenant, targets), [one.lock for one in freed]),
+            targets=targets, version=version, keys=list(self._new_keys.values()), freed=freed,
+            looked=looking.at_once(self) if self.looked else None,
+        )  # fmt: skip
 
     def _few(self) -> list[Written]:
-        """Return what is written where one message can hold it and all that must hang together: else nothing.
-
-        That is one resource, new or changed, or a few new ones.
-        """
+        """Return what is written where one message can hold it and all that must hang together: else nothing."""
         if self._transaction is not None or self._spool is not None:
             return []
         if self.parameters or self._versions or self.awaited:
             return []
         if not 0 < len(self._pending) <= FEW or len(self._targets_outside()) > MOST_LOCKS_AT_ONCE:
             return []
+        if any(row is None and place not in self._pending for place, row in self._ahead.items()):
+            return []  # what is not there has no row that could be locked
         written = list(self._pending.values())
-        if (len(written) > 1 or self.looked) and any(one.replaced is not None for one in written):
-            return []
         self._seal()
         if any(map(contained.concerns, written)) or sum(len(one.sealed or b"") for one in written) > MOST_IN_A_MESSAGE:
             return []
-        return written if all(read in self._pending for read in self._ahead) else []
+        return written
 
     def finish(self) -> None:
         """Flush, and check that what was written hangs together."""
         if not self.wrote:
+            if self._readings > 1:  # answers tell of several that were read one after the other
+                self.beginning()
             return
         written = self._few() if self.database.dialect == "postgresql" else []
-        if len(written) == 1 and written[0].replaced is None and not self._new_keys:
+        if len(written) == 1 and written[0].replaced is None and not self._new_keys and len(self._ahead) <= 1:
             self._store_one(written[0])
         else:
             self._store_all()
@@ -472,7 +512,8 @@ class UnitOfWork:
         return any(row.type not in rows.WITNESSES for row in rows.referring(connection, self.tenant.id, places))
 
     def _refuse_referenced(self, connection: Connection, type_name: str, id_: str) -> None:
-        for row in rows.referring(connection, self.tenant.id, [hashed_place(type_name, id_, self.tenant.blind)]):
+        found = rows.referring(connection, self.tenant.id, [hashed_place(type_name, id_, self.tenant.blind)])
+        for row in sorted(found, key=lambda row: (row.type, row.id)):  # of several always the same is named
             if row.type not in rows.WITNESSES and (row.type, row.id) != (type_name, id_):
                 told = (f"{type_name}/{id_} cannot be deleted: {row.type}/{row.id} refers to it; delete or change that "
                         "first, or both in one transaction, or ask for _cascade=delete.")

@@ -14,7 +14,7 @@ from sqlalchemy import Table, event, func, select, text
 
 from hie.errors import BrokenReference, Busy, Gone, Referenced
 from hie.fhir import json_format
-from hie.store import at_once, known_parameters, unit_of_work
+from hie.store import at_once, known_parameters, literals, unit_of_work
 from hie.store.check import check
 from hie.store.database import WRITE_ATTEMPTS, PostgresWriter
 from hie.store.models import audit, custom_version, data_key, resource
@@ -254,7 +254,7 @@ def test_what_a_message_executes_is_planned_once_by_a_connection(
         bind().transact(lambda inside, number=number: inside.delete("Observation", f"o{number}"))
     assert all(answers)
     driver = driver_of(store.database.connection())
-    names = "hie_begin", "hie_store_one", "hie_hold_one", "hie_change_one", "hie_delete_one"
+    names = "hie_begin", "hie_store_one", "hie_hold", "hie_change_one", "hie_delete_one"
     planned = driver.execute(
         "SELECT name, custom_plans > 5, generic_plans > 2 FROM pg_prepared_statements WHERE name = ANY(%s)",
         [list(names)],
@@ -370,7 +370,7 @@ def test_every_literal_is_read_as_the_value_it_was(
 ) -> None:
     value = data.draw(values)
     driver = driver_of(store.database.connection())
-    found = driver.execute(f"SELECT {at_once.literal(value)}::{type_}").fetchone()[0]
+    found = driver.execute(f"SELECT {literals.literal(value)}::{type_}").fetchone()[0]
     assert found == value
 
 
@@ -406,7 +406,7 @@ def test_a_message_goes_by_indexes_however_small_the_store_is_when_it_is_planned
     bind().transact(lambda inside: inside.delete("Observation", "o"))
     assert answers == [True, True, True]
     driver = driver_of(store.database.connection())
-    for name in ("hie_hold_one", "hie_store_one", "hie_change_one", "hie_delete_one"):
+    for name in ("hie_hold", "hie_store_one", "hie_change_one", "hie_delete_one"):
         given = driver.execute(
             "SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = %s", [name]).fetchone()[0]
         with driver.transaction():
