@@ -16,7 +16,7 @@ from hie.fhir.scopes import BINARY, Grant
 from hie.fhir.search_parameters import extract
 from hie.store import erasure, index_runs, jobs, looking, rows, transacting
 from hie.store.audit import AuditEntry
-from hie.store.database import Database
+from hie.store.database import Again, Database
 from hie.store.history import HistoryPage, history_page
 from hie.store.ids import new_id
 from hie.store.models import CREATED, DELETED, ERASED, REVIVED, UPDATED, resource, resource_history
@@ -358,6 +358,8 @@ class ResourceStore:
         row = unit.to_change(type, id)
         if row is None or grants.clause(self, type, "r") is not None:
             version = self.read(type, id)
+            if row is None or version.vid != row.vid:  # which was read before
+                raise Again(f"{type}/{id} was changed meanwhile.")
         else:
             version = _live(open_versions(unit.unflushed, self.keys, [row], unit.met_keys)[0])
         check_version(type, id, if_match, row)

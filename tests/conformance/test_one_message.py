@@ -24,6 +24,7 @@ from hie.store import models as tables
 from hie.store.at_once import FewResources
 from hie.store.check import check
 from hie.store.database import PostgresWriter
+from hie.store.resources import ResourceStore
 from tests.builders import SYSTEM, bundle, entry, observation, patient, post, practitioner, put
 from tests.conformance.conftest import Fhir
 
@@ -337,6 +338,29 @@ def test_what_changed_since_it_was_read_is_made_anew(fhir: Fhir, monkeypatch: py
     fhir.post("", bundle(put(patient("Late", id="a")), put(patient("Late", id="b"), ifMatch='W/"3"'))).refused(
         412, "conflict", "Bundle.entry[1].request.ifMatch")
     assert fhir.get("Patient/a").vid == "2"
+
+
+@pytest.mark.parametrize(("scopes", "is_there"), [(["system/*.cruds"], False), (RESTRICTED, True)],
+                         ids=["made", "changed, by a token with conditions"])
+def test_a_patch_of_what_came_since_it_was_looked_for_patches_that(
+    fhir: Fhir, client: Callable[..., Fhir], monkeypatch: pytest.MonkeyPatch, scopes: list[str], is_there: bool
+) -> None:
+    content = observation(id="o")
+    if is_there:
+        fhir.put("Observation/o", content)
+    once = [lambda: fhir.put("Observation/o", {**content, "status": "amended"})]
+    read = ResourceStore.read
+
+    def read_later(self: ResourceStore, type: str, id: str) -> Any:
+        if once and id == "o":
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(once.pop()).result()
+        return read(self, type, id)
+
+    monkeypatch.setattr(ResourceStore, "read", read_later)
+    answer = client(*scopes, name="another")("PATCH", "Observation/o", _patch(True), Content_Type=JSON_PATCH)
+    assert (answer.status, answer.json["status"], answer.json["language"]) == (200, "amended", "en")
+    assert answer.vid == str(2 + is_there)
 
 
 def test_a_transaction_of_changes_needs_two_questions(
