@@ -68,7 +68,7 @@ def page_statement(
         if as_of is not None and as_of.is_recent and sql.tables.is_past:
             statement = sql.recent(columns, shaped.clause, at)
         else:
-            path = AccessPath(in_order, is_selective, is_by_key=not keys.keys)
+            path = AccessPath(in_order, is_selective, is_by_key=not keys.keys, in_key_order=not keys.keys)
             statement = sql.page(columns, shaped.clause, at, path)
         if first_is_null is not None:
             statement = statement.where(values[0].is_(None) if first_is_null else values[0].is_not(None))

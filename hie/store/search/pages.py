@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 #: Rows opened at a time where resources must be verified.
 BATCH = 200
 
-#: So many types are asked one by one at most, and by what kinds of parameters.
-MOST_APART, RANGES = 10, frozenset({"date", "number", "quantity"})
+#: So many types are asked one by one at most, in such orders, and by such kinds of parameters.
+MOST_APART, APART = 10, ([], ["date"], ["updated"], ["id"])
+RANGES = frozenset({"date", "number", "quantity"})
 
 
 class Part(NamedTuple):
@@ -170,7 +171,7 @@ def _fetch(
         return _fetched(store, asked, part, behind, limit, backward=backward)
     found = [row for one, alone in _each(asked, part)
              for row in _fetched(store, one, alone, behind, limit, backward=backward)]
-    falls = any(one.descending for one in part.phase.keys) != backward
+    falls = (any(one.descending for one in part.phase.keys) and not part.phase.first_is_null) != backward
     return sorted(found, key=lambda row: (*sort_values(part, row), row.key), reverse=falls)[:limit]
 
 
@@ -195,24 +196,25 @@ def _each(asked: Asked, part: Part) -> list[tuple[Asked, Part]]:
 def _apart(store: ResourceStore, query: SearchQuery, arm: Arm, phase: Phase) -> tuple[tuple[str, Clause], ...]:
     """Return what is asked of each of several types by itself, where each has an index for it that all have not.
 
-    In the order of its dates a type is read by an index; and SQLite lets the dates or numbers of one type lead. Few
-    matches are found and sorted at once, whatever their types.
+    A type is read in the order of its dates, times, ids or keys by an index, and its own ranges and joins lead. Few
+    matches are found and sorted at once, whatever their types; so are those of tokens, where all types have one index.
     """
-    if query.types is None or query.contained is not None or len(query.types) > MOST_APART:
+    if query.type is not None or query.contained is not None or arm.clause.rank <= REFERENCE:
         return ()
-    if arm.clause.rank <= REFERENCE or phase.first_is_null:
+    names = query.types or store.grant.types("s")
+    if len(names) > MOST_APART or [one.place for one in phase.keys] not in APART:
         return ()
-    places = [one.place for one in phase.keys]
-    if places != ["date"] and (places or store.database.dialect != "sqlite" or not _has_range(query)):
+    if not phase.keys and store.database.dialect != "sqlite" and not _is_led_apart(query):
         return ()
-    each = ((one, of_type(store, query, one).clause) for one in sorted(query.types))
+    each = ((one, of_type(store, query, one).clause) for one in sorted(names))
     return tuple((one, ordering.held_to(clause, phase)) for one, clause in each)
 
 
-def _has_range(query: SearchQuery) -> bool:
-    """Tell whether one of the criteria is about dates, numbers or quantities."""
+def _is_led_apart(query: SearchQuery) -> bool:
+    """Tell whether one of the criteria is led to by more than tokens, of which PostgreSQL has one index for all types.
+    """
     first = (one.by_type[0][1] if isinstance(one, PerType) else one for one in query.criteria)
-    return any(isinstance(one, Criterion) and one.parameter.type in RANGES for one in first)
+    return any(not isinstance(one, Criterion) or one.parameter.type in RANGES for one in first)
 
 
 def _page(

@@ -14,24 +14,11 @@ from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.scopes import Grant, meeting
 from hie.store.crypto import Blind
 from hie.store.search import security_context
-from hie.store.search.clauses import (
-    NOTHING,
-    AllTokens,
-    AnyToken,
-    Both,
-    Clause,
-    Either,
-    InContext,
-    Negation,
-    Token,
-    Types,
-    both,
-    either,
-    negation,
-)
+from hie.store.search.clauses import EVERYTHING, NOTHING, Clause, InContext
 from hie.store.search.index import IndexRows
 from hie.store.search.scope_conditions import Query, of_queries
 from hie.store.search.statements import sql_for
+from hie.store.search.type_conditions import over_types
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
@@ -61,25 +48,12 @@ def shows_context(store: ResourceStore, letter: str, rows: IndexRows) -> bool:
 
 @lru_cache(maxsize=256)
 def _in_context(blind: Blind, grant: Grant, letters: frozenset[str], _custom: object) -> InContext:
-    """Return the clause. Where many types have each the one condition, it asks one question for all of them."""
-    free: list[str] = []
-    parts: list[Clause] = []
-    without: dict[str, int] = {}
+    """Return the clause."""
+    conditions: dict[str, Clause] = {}
     for name in sorted(RESOURCE_TYPES):
         queries = grant.conditions(name, letters)
-        asked = None if queries is None else _understood(blind, name, queries)
-        match asked:
-            case None:
-                free.append(name)
-            case Negation(Token(hash_)):
-                without[name] = hash_
-            case _:
-                parts.append(asked if _tells_type(asked) else both([Types((name,)), asked]))
-    if free:
-        parts.append(Types(tuple(free)))
-    if without:
-        parts.append(both([Types(tuple(without)), negation(either([Token(one) for one in without.values()]))]))
-    return InContext(security_context.parameter(blind), either(parts))
+        conditions[name] = EVERYTHING if queries is None else _understood(blind, name, queries)
+    return InContext(security_context.parameter(blind), over_types(conditions))
 
 
 def _understood(blind: Blind, type_name: str, queries: tuple[Query, ...]) -> Clause:
@@ -87,12 +61,3 @@ def _understood(blind: Blind, type_name: str, queries: tuple[Query, ...]) -> Cla
         return of_queries(blind, type_name, queries)
     except Forbidden:  # a scope for this type that is not understood any more opens nothing of it
         return NOTHING
-
-
-def _tells_type(asked: Clause) -> bool:
-    """Tell whether it asks for tokens, which are hashed with the type that they are of."""
-    if isinstance(asked, Both):
-        return any(_tells_type(part) for part in asked.parts)
-    if isinstance(asked, Either):
-        return all(_tells_type(part) for part in asked.parts)
-    return isinstance(asked, Token | AnyToken | AllTokens) or asked == NOTHING

@@ -10,19 +10,17 @@ from hie.fhir.search_parameters import IndexValues
 from hie.store.search import criteria, hops
 from hie.store.search.chain import Asked, PerType
 from hie.store.search.clauses import (
-    NOTHING,
     AnyToken,
     Both,
     Clause,
     Either,
     Ids,
     Negation,
-    Token,
     Types,
     both,
-    either,
 )
 from hie.store.search.criteria import Compiled, Criterion, Verify
+from hie.store.search.type_conditions import over_types
 from hie.store.search.words import FullText
 
 if TYPE_CHECKING:
@@ -83,6 +81,4 @@ def _over_types(by_type: dict[str, Clause], names: Sequence[str]) -> Clause:
     if len(set(by_type.values())) == 1:
         one = by_type[names[0]]
         return both([one, Types(tuple(names))]) if isinstance(one, Ids) else one  # ids are indexed within their types
-    if all(isinstance(clause, Token | AnyToken) or clause == NOTHING for clause in by_type.values()):
-        return either(list(by_type.values()))
-    return either([both([Types((name,)), clause]) for name, clause in by_type.items()])
+    return over_types(by_type)

@@ -64,6 +64,8 @@ class AccessPath:
     """Those that match first, to be sorted then: a matter of PostgreSQL, as the next."""
     is_by_key: bool = False
     """Sorted by nothing but their keys."""
+    in_key_order: bool = False
+    """Met in the order of their keys until a page is full, where nothing leads to them: a matter of SQLite."""
 
 
 ANY_PATH = AccessPath()
