@@ -207,7 +207,8 @@ class Interval(Clause):
     """A date of the resource stands to [low, high) as the prefix says.
 
     `where`: "updated" and "date" are columns of the resource row, "index" is the side table, under `parameter`.
-    `part` asks for "near" or "far" intervals only, which together are all (hie.store.search.sql).
+    `part` asks for "near" or "far" intervals only, which together are all (hie.store.search.sql); "beside" for all, by
+    no index.
     `drives`: its rows are few and come first (hie.store.search.drivers).
     """
 
@@ -447,20 +448,21 @@ class Keys(Clause):
 class Holds(Clause):
     """The resource contains one that matches.
 
-    `type`: it is of this type; None: the part tells of which.
+    `type`: it is of this type; None: the part tells of which. `few`: so many contain one that they are found first.
     """
 
     type: str | None
     part: Clause
     rank: int = WIDE
+    few: bool = False
 
     @property
     def leads(self) -> bool:
-        """Whether what is contained is where to begin: not where the index leads to nothing there."""
-        return self.part.rank < WIDE
+        """Whether what is contained is where to begin: not where the index leads to nothing, or very many, there."""
+        return self.part.rank < WIDE and self.rank < WIDE
 
     def shape(self) -> Shape:
-        return ("holds", self.type, self.part.shape())
+        return ("holds", self.type, self.part.shape(), self.leads, self.few)
 
     def values(self) -> Iterator[Any]:
         return self.part.values()

@@ -29,12 +29,14 @@ from hie.store.search.clauses import (
     Holds,
     Ids,
     Keys,
+    Led,
     Negation,
     Shaped,
     Token,
     Types,
     both,
     either,
+    is_range,
     negation,
 )
 from hie.store.search.criteria import Compiled
@@ -74,7 +76,7 @@ def ends(
     referred = Token(hashes[0], CATEGORY) if len(hashes) == 1 else AnyToken(hashes, CATEGORY)
     asked_here = by_fragment(compiled.clause, target, store.blind)
     if compiled.verify is None:
-        clause = both([referred, asked_here])
+        clause = both([referred, led(asked_here)])
         yield Holds(target, clause, clause.rank)
         return
     allowed = grants.clause(store, type_name, "s")
@@ -121,6 +123,12 @@ def by_fragment(clause: Clause, type_name: str, blind: Blind) -> Clause:
         case Negation(part):
             return negation(by_fragment(part, type_name, blind))
     return clause
+
+
+def led(clause: Clause) -> Clause:
+    """Let a range of numbers or further dates be found by its index before what contains it."""
+    first, *rest = clause.parts if isinstance(clause, Both) else (clause,)
+    return both([Led(first), *rest]) if is_range(first) else clause
 
 
 def found(store: ResourceStore, type_name: str, asked: Compiled) -> Clause:

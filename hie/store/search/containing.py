@@ -6,13 +6,28 @@ docs/adr/0020-contained-resources.md, https://hl7.org/fhir/R4/search.html#contai
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from hie.errors import NotSupported
-from hie.store.search import contained, contained_limits, criteria, grants, hops, logic, narrowed, several
+from hie.store.search import contained, contained_limits, criteria, drivers, grants, hops, logic, narrowed, several
 from hie.store.search.chain import Asked, Chain, Has, PerType, is_canonical
-from hie.store.search.clauses import Clause, Fragments, HeldBy, Holds, Types, both, either, negation
+from hie.store.search.clauses import (
+    REFERENCE,
+    WIDE,
+    Both,
+    Clause,
+    Fragments,
+    HeldBy,
+    Holds,
+    Types,
+    both,
+    either,
+    is_range,
+    negation,
+)
+from hie.store.search.counting import ANY_TYPE, counted
 from hie.store.search.criteria import Compiled, Criterion
 from hie.store.search.index import fragment_hash
 from hie.store.search.logic import LOGIC
@@ -83,7 +98,8 @@ def containers(store: ResourceStore, query: SearchQuery, own: Compiled | None) -
     Sorted, they are one part, so that one order holds for all.
     """
     asked = _within(store, query)
-    held: Clause = Holds(query.type, asked.clause, asked.clause.rank)
+    inside = asked.clause.parts if isinstance(asked.clause, Both) else (asked.clause,)
+    held = _ranked(store, query.type, contained.led(both([hops.by_indexes(part) for part in inside])))
     if asked.verify is not None:
         found = contained.matches(store, query.type, _held(store, asked))
         held = contained.keys([row.container for row, _ in found])
@@ -93,10 +109,33 @@ def containers(store: ResourceStore, query: SearchQuery, own: Compiled | None) -
         return [both([held, *limits])]
     if own.verify is not None:
         own = Compiled(contained.keys(narrowed.keys(store, query.type, own)))
-    alone = own.clause if query.type is None else both([Types((query.type,)), own.clause])
+    alone, first = own.clause, own.clause
+    if query.type is not None:
+        alone = both([Types((query.type,)), own.clause])
+        first = both([Types((query.type,)), _led(store, own.clause, query.type)])
     if query.sort:
         return [both([either([alone, held]), *limits])]
-    return [both([alone, *limits]), both([held, negation(alone), *limits])]
+    return [both([first, *limits]), both([held, negation(alone), *limits])]
+
+
+def _led(store: ResourceStore, alone: Clause, type_name: str) -> Clause:
+    """Return what stands by itself so that a range of few leads to it (hie.store.search.drivers)."""
+    first = alone.parts[0] if isinstance(alone, Both) else alone
+    if not is_range(first) or counted(store, first, type_name, drivers.FREQUENT) >= drivers.FREQUENT:
+        return alone
+    return contained.led(alone)
+
+
+def _ranked(store: ResourceStore, type_name: str | None, inside: Clause) -> Clause:
+    """Return what contains a match so that few of them lead, and of very many each resource is asked."""
+    held = Holds(type_name, inside, inside.rank)
+    if not held.leads:
+        return held
+    most = hops.FREQUENT[store.database.dialect]
+    found = counted(store, held, ANY_TYPE, most)
+    if found >= most:
+        return replace(held, rank=WIDE)
+    return replace(held, few=True, rank=REFERENCE if found < hops.FEW else held.rank)
 
 
 def _compiled(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:

@@ -17,7 +17,7 @@ from hie.fhir.scopes import BINARY
 from hie.store.models import DELETED, ERASED, past_version, resource, resource_history
 from hie.store.prepared import Prepared
 from hie.store.search import type_conditions
-from hie.store.search.clauses import EVERYTHING, Clause, Shaped, StandsNow, both
+from hie.store.search.clauses import Clause, Shaped, StandsNow, Types, both, either
 from hie.store.search.proxies import in_context, in_context_met_by
 from hie.store.search.scope_conditions import of_queries
 from hie.store.search.statements import prepared, sql_for
@@ -63,12 +63,13 @@ def over_types(store: ResourceStore, letter: str, wanted: frozenset[str] | None 
             closed = ", ".join(f"system/{name}.{letter}" for name in sorted(wanted - allowed))
             raise Forbidden(f"The token has no scope for all of the types: {closed} is needed.")
         allowed = wanted
-    conditions = {name: EVERYTHING if store.grant.covers_all(name, letter) else _covered(store, name, letter) or EVERYTHING
-                  for name in sorted(allowed)}
-    if len(allowed) == len(RESOURCE_TYPES) and set(conditions.values()) == {EVERYTHING}:
+    conditions = {name: _covered(store, name, letter) for name in sorted(allowed)}
+    free = tuple(name for name, asked in conditions.items() if asked is None)
+    if len(free) == len(RESOURCE_TYPES):
         return None
-    asked = type_conditions.over_types(conditions)
-    return asked if set(conditions.values()) == {EVERYTHING} else _as_it_was_and_is(store, asked)
+    bound = {name: asked for name, asked in conditions.items() if asked is not None}
+    parts = [_as_it_was_and_is(store, type_conditions.over_types(bound))] if bound else []
+    return either([*([Types(free)] if free else []), *parts])
 
 
 def restriction(

@@ -157,11 +157,11 @@ def granted(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
 def within_grant(store: ResourceStore, compiled: Compiled, type_name: str) -> Compiled:
     """Return what is asked of a type together with what the token may search of it."""
     allowed = grants.clause(store, type_name, "s")
-    clause = _by_indexes(compiled.clause)
+    clause = by_indexes(compiled.clause)
     return Compiled(clause if allowed is None else both([clause, allowed]), compiled.verify)
 
 
-def _by_indexes(clause: Clause) -> Clause:
+def by_indexes(clause: Clause) -> Clause:
     """Take an open-ended date of the row apart where two indexes answer it, as hie.store.search.ordering does."""
     if isinstance(clause, Interval) and clause.where == "date" and clause.prefix in ordering.OPEN_ENDED:
         return either([replace(clause, part=part) for part in ("near", "far")])

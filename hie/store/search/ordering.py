@@ -150,8 +150,14 @@ def _near_and_far(clause: Clause, *, descending: bool) -> list[Clause]:
     if first.prefix not in OPEN_ENDED:
         return [clause]
     rest = clause.parts[1:] if isinstance(clause, Both) else ()
-    near, far = (both([replace(first, part=part), *rest]) for part in ("near", "far"))
+    near = both([replace(first, part="near"), *rest])
+    far = both([replace(first, part="far"), *map(_beside_far, rest)])
     return [near, far] if descending else [far, near]
+
+
+def _beside_far(part: Clause) -> Clause:
+    """Return another date of the row so that it is asked of the long periods, and does not lead to others."""
+    return replace(part, part="beside") if isinstance(part, Interval) and part.where == "date" else part
 
 
 def held_to(clause: Clause, phase: Phase) -> Clause:
@@ -160,7 +166,8 @@ def held_to(clause: Clause, phase: Phase) -> Clause:
     if not isinstance(first, Interval) or not first.part:
         return clause
     parts = clause.parts if isinstance(clause, Both) else (clause,)
-    return both([first, *(part for part in parts if part != replace(first, part=""))])
+    rest = [part for part in parts if part != replace(first, part="")]
+    return both([first, *(map(_beside_far, rest) if first.part == "far" else rest)])
 
 
 def is_far(clause: Clause) -> bool:

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 BATCH = 200
 
 #: So many types are asked one by one at most, in such orders, and by such kinds of parameters.
-MOST_APART, APART = 10, ([], ["date"], ["updated"], ["id"])
+MOST_APART = 10
+APART = ((), ("date",), ("updated",), ("id",))
 RANGES = frozenset({"date", "number", "quantity"})
 
 
@@ -202,7 +203,7 @@ def _apart(store: ResourceStore, query: SearchQuery, arm: Arm, phase: Phase) -> 
     if query.type is not None or query.contained is not None or arm.clause.rank <= REFERENCE:
         return ()
     names = query.types or store.grant.types("s")
-    if len(names) > MOST_APART or [one.place for one in phase.keys] not in APART:
+    if len(names) > MOST_APART or tuple(one.place for one in phase.keys) not in APART:
         return ()
     if not phase.keys and store.database.dialect != "sqlite" and not _is_led_apart(query):
         return ()

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import array
 
-from hie.store.models import resource
+from hie.store.models import contained, resource
 from hie.store.search import joins
 from hie.store.search.clauses import (
     REFERENCE,
@@ -80,7 +80,7 @@ class PostgresSql(Sql):
 
     def many_tokens(self) -> Condition:
         """Look the tokens up once. Rows compare their tokens with all of a list one by one, which took 0.03 ms each."""
-        if not self.is_wide or self.row is not resource:
+        if not self.is_wide or self.row not in (resource, contained):
             return self.any_token()
         return self.key == func.any(func.array(self._keys_of_many().scalar_subquery()))
 
@@ -90,6 +90,10 @@ class PostgresSql(Sql):
             return self.within(self.range_keys(clause))
         return self.key == func.any(func.array(self.range_keys(clause).scalar_subquery()))
 
+    def found_first(self, keys: Select[Any]) -> Condition:
+        """Find them as an array: of what is contained the planner knows as little as of ranges."""
+        return self.row.c.key == func.any(func.array(keys.scalar_subquery()))
+
     def negation(self, part: Clause) -> Condition:
         if self.is_wide and self.row is resource and isinstance(part, AnyToken) and part.is_long:
             return self.key.not_in(self._keys_of_many())
@@ -98,7 +102,7 @@ class PostgresSql(Sql):
     def _keys_of_many(self) -> Select[Any]:
         """Return the keys of rows with one of the tokens, each looked up in the index: OFFSET keeps to that."""
         each = func.unnest(self.bind(ARRAY(BigInteger()))).table_valued("hash").render_derived()
-        other = resource.alias()
+        other = self.tables.row.alias()
         has = other.c.tokens.op("@>", is_comparison=True)(cast(array([each.c.hash]), ARRAY(BigInteger)))
         found = select(other.c.key).where(has).offset(literal_column("0")).lateral()
         return select(found.c.key).distinct().select_from(each).join(found, true())

@@ -171,7 +171,9 @@ class Sql(ABC):
 
     def holds(self, clause: Holds) -> Condition:
         """Return whether the resource contains one that matches."""
-        return self.row.c.key.in_(self.holders(clause)) if clause.leads else self.holds_one(clause)
+        if not clause.leads:
+            return self.holds_one(clause)
+        return self.found_first(self.holders(clause)) if clause.few else self.row.c.key.in_(self.holders(clause))
 
     def holds_one(self, clause: Holds) -> Condition:
         """Return the same, asked of one resource after another."""
@@ -233,6 +235,8 @@ class Sql(ABC):
     def date_of_row(self, prefix: str, low: Any, high: Any, part: str) -> Condition:
         """Return the condition on the row's own date."""
         start, end = self.row.c.date_low, self.row.c.date_high
+        if part == "beside":
+            return _interval(prefix, start + literal_column("0"), end, low, high, part)
         if part != "far":
             return _interval(prefix, start, end, low, high, part, self._reading("date"))
         # An expression, so that it does not choose the index: of long periods that would be the one of all dates, read
@@ -353,7 +357,13 @@ class Sql(ABC):
             return joins.keys(self, clause)
         if isinstance(clause, JoinedThen) and clause.drives:
             return joins.keys_then(self, clause)
+        if isinstance(clause, Holds) and clause.leads:
+            return self.holders(clause)
         return self.range_keys(clause)
+
+    def found_first(self, keys: Select[Any]) -> Condition:
+        """Return whether a row is among few keys, which are found before any row."""
+        return self.row.c.key.in_(keys)
 
     @abstractmethod
     def led(self, clause: Led) -> Condition:

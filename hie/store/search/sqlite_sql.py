@@ -30,8 +30,8 @@ from sqlalchemy.ext.compiler import compiles
 from hie.store.models import reference_index, resource
 from hie.store.search import joins
 from hie.store.search.clauses import (
-    ID,
     REFERENCE,
+    WIDE,
     AllTokens,
     AnyToken,
     Both,
@@ -122,7 +122,7 @@ class SqliteSql(Sql):
             return self._by_token(columns, first, rest, place)
         driver = None if path.in_order else self.keys(first)
         if driver is None:
-            if path.in_key_order and len(place) == 1 and first.rank > ID and not self.tables.is_past:
+            if path.in_key_order and len(place) == 1 and clause.rank == WIDE and not self.tables.is_past:
                 place = [*map(unindexed, place)]  # of all types: else all rows are found by their time, and sorted
             return select(*columns).where(*place, *self.tables.live, *(part.sql(self) for part in parts))
         others = [part.sql(self) for part in rest]

@@ -32,8 +32,8 @@ def over_types(by_type: Mapping[str, Clause]) -> Clause:
         match clause:
             case Negation(Token(hash_)):
                 without[name] = (hash_,)
-            case Negation(AnyToken(hashes)):
-                without[name] = hashes
+            case Negation(AnyToken(several)):
+                without[name] = several
             case _ if tells_type(clause):
                 by_token[name] = clause
             case _:
