@@ -3,10 +3,11 @@
 from urllib.parse import quote, urlencode
 
 import pytest
+from graphql import build_client_schema, get_introspection_query, parse, validate
 from sqlalchemy import event
 
 from hie.operations.graphql import execution
-from tests.builders import bundle, entry, observation, patient, practitioner
+from tests.builders import bundle, entry, observation, patient, post, practitioner
 
 
 @pytest.fixture
@@ -68,6 +69,11 @@ def test_fields_of_one_resource(fhir, record):
      {"telecom.phone": [{"value": "1"}], "telecom.email": [{"value": "a@b"}]}),
     ('{ telecom @slice(path: "$index") @singleton { value } }',
      {"telecom.0": {"value": "1"}, "telecom.1": {"value": "a@b"}}),
+    ('{ name @flatten @slice(path: "use") { given family @singleton } }',
+     {"given.official": ["Anna", "Maria"], "family.official": "Smith", "given.nickname": ["Anni"],
+      "family.nickname": None}),
+    ('{ name @slice(path: "$index") @flatten { given @first @singleton } }', {"given.0": "Anna", "given.1": "Anni"}),
+    ("{ contact { __typename } link { ... on PatientLink { type } } }", {"contact": None, "link": None}),
     ("{ id @include(if: false) gender @skip(if: false) }", {"gender": "female"}),
     ("query Q($u: String = official) { name(use: $u) { ...N } } fragment N on HumanName { use }",
      {"name": [{"use": "official"}]}),
@@ -95,6 +101,23 @@ def test_the_system_reads_and_searches(fhir, record):
     assert [one["valueQuantity"]["value"] for one in quantities["ObservationList"]] == [9, 3]
     assert data(fhir, "query ($n: String!) { PatientList(name: $n) { id } }", variables='{"n": "smith"}') == {
         "PatientList": [{"id": anna}]}
+
+
+def test_a_list_is_everything_or_an_error(fhir, record):
+    """graphql.html#list: the server returns everything, or an error; a FHIRPath is asked of all that match."""
+    many = [post(observation(f"Patient/{record['otto']}", 100 + number)) for number in range(30)]
+    assert fhir.post("", bundle(*many)).status == 200
+    assert len(data(fhir, "{ ObservationList { id } }")["ObservationList"]) == 34
+    assert len(data(fhir, "{ ObservationList(_count: 3) { id } }")["ObservationList"]) == 3
+    path = 'fhirpath: "value.value > 120"'
+    assert len(data(fhir, f"{{ ObservationList({path}) {{ id }} }}")["ObservationList"]) == 9
+    edges = data(fhir, f"{{ ObservationConnection(_count: 50, {path}) {{ edges {{ __typename mode }} }} }}")
+    assert edges["ObservationConnection"]["edges"] == [{"__typename": "ObservationEdge", "mode": "match"}] * 9
+    nested = data(fhir, f"{{ ObservationList(_reference: patient, {path}) {{ id }} }}", f"Patient/{record['otto']}/")
+    assert len(nested["ObservationList"]) == 9
+    assert fhir.post("", bundle(*(post(observation(value=number)) for number in range(970)))).status == 200
+    refused = fhir.get("$graphql?query=%7BObservationList%7Bid%7D%7D")
+    refused.refused(422, "too-costly", "query", "ObservationConnection")
 
 
 def test_connections_page_with_cursors(fhir, record):
@@ -196,7 +219,35 @@ def test_queries_come_in_bodies_too(fhir, record):
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_tools_are_told_the_schema(fhir, record):
+    """graphql.html#conformance: servers SHALL provide introspection services."""
+    whole = build_client_schema(data(fhir, get_introspection_query()))
+    assert {"PatientList", "ObservationConnection", "Patient"} <= whole.query_type.fields.keys()
+    query = """{ PatientList(name: "x", gender: [male], _sort: "-_id") { id __typename
+        name(use: official) @flatten { given @first } contact { name { family } }
+        generalPractitioner { resource(optional: true) { ... on Practitioner { birthDate } } }
+        ObservationList(_reference: patient) { valueQuantity { value } _effectiveDateTime { extension { url } } } }
+        ObservationConnection(value_quantity: "gt2", _cursor: "") { count edges { score resource { id } } } }"""
+    assert validate(whole, parse(query)) == []
+    assert data(fhir, query)["PatientList"] == []
+    assert validate(whole, parse("{ PatientList { nothing } }")) != []
+    at = "{ __typename __schema { queryType { name fields { name } } } }"
+    root = data(fhir, at, f"Patient/{record['anna']}/")["__schema"]["queryType"]
+    assert (root["name"], {"name", "ObservationList"} <= {one["name"] for one in root["fields"]}) == ("Patient", True)
+    asked = '{ __type(name: "Patient") { name interfaces { name } fields { name type { kind } } } }'
+    told = data(fhir, asked)["__type"]
+    assert (told["name"], told["interfaces"]) == ("Patient", [{"name": "Resource"}])
+    assert {one["name"]: one["type"]["kind"] for one in told["fields"]}["name"] == "LIST"
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.parametrize(("query", "status", "code", "text"), [
+    ("{ __schema { nothing } }", 400, "invalid", "__Schema has no field nothing"),
+    ("{ __schema }", 400, "invalid", "must be selected"),
+    ("{ __schema { types { name } } id }", 400, "invalid", "by themselves"),
+    ("{ __schema { types { fields { type { ofType { fields { type { ofType { fields { type { ofType { fields { name } "
+     "} } } } } } } } } } } }", 422, "too-costly", "ask for less"),
+    ('{ ObservationList(_reference: patient) @slice(path: "id") { id } }', 400, "invalid", "for elements"),
     ("", 400, "invalid", "needs a query"),
     ("{ id", 400, "invalid", "no GraphQL"),
     ("mutation { id }", 400, "not-supported", "mutation"),

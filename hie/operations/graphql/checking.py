@@ -111,8 +111,13 @@ def _meant(type_name: str, selections: Sequence[Selection]) -> Iterable[Field]:
     for one in selections:
         if isinstance(one, Field):
             yield one
-        elif one.type is None or model.is_a(type_name, one.type) or one.type == type_name:
+        elif one.type is None or model.is_a(type_name, one.type) or one.type in (type_name, name_of(type_name)):
             yield from _meant(type_name, one.selections)
+
+
+def name_of(type_name: str) -> str:
+    """Name a type in GraphQL, which has no dots: Patient.contact is PatientContact."""
+    return "".join(part[:1].upper() + part[1:] for part in type_name.split(".")) if "." in type_name else type_name
 
 
 def searched(name: str) -> tuple[str | None, str]:

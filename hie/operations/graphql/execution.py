@@ -19,7 +19,7 @@ from hie.fhir.paging import CURSOR
 from hie.fhir.routes import checked_id
 from hie.fhir.search_parameters import IndexValues
 from hie.operations.graphql.answer import Cell, Row, lift, place
-from hie.operations.graphql.checking import check, check_found, element, invalid, merged, properties, searched
+from hie.operations.graphql.checking import check, check_found, element, invalid, merged, name_of, properties, searched
 from hie.operations.graphql.document import Field, Selection
 from hie.store.search import query as search_query
 from hie.store.search.cursors import Cursors
@@ -134,7 +134,7 @@ class Execution:
         referring, kind = searched(one.name)
         if one.name == "__typename":
             for row in rows:
-                place(row, one.key, Cell([type_name]))
+                place(row, one.key, Cell([name_of(type_name)]))
         elif one.name == "resource" and type_name == "Reference":
             self._resolve(nodes, rows, one)
         elif referring is not None and type_name in facts.RESOURCE_TYPES:
@@ -156,10 +156,10 @@ class Execution:
 
     def _put(self, row: Row, one: Field, items: list[Any], shown: list[Any], form: str, *, is_list: bool) -> None:
         if "flatten" in one.directives:
-            for below in shown:
+            for number, (item, below) in enumerate(zip(items, shown, strict=True)):
                 if not isinstance(below, dict):
                     raise invalid(f"@flatten stands at {one.name}, which has no fields to flatten.")
-                lift(row, below)
+                lift(row, {self._sliced(one, key, form, number, item): cell for key, cell in below.items()})
             return
         single = "singleton" in one.directives
         if "slice" not in one.directives:
@@ -167,11 +167,17 @@ class Execution:
             place(row, one.key, Cell(shown, is_list and not single, single))
             return
         for number, (item, value) in enumerate(zip(items, shown, strict=True)):
-            path = str(one.directives["slice"]["path"])
-            name = str(number) if path == "$index" else self._first_text(path, form, item)
-            cell = row.setdefault(f"{one.key}.{name}", Cell(is_list=not single, single=single))
+            key = self._sliced(one, one.key, form, number, item)
+            cell = row.setdefault(key, Cell(is_list=not single, single=single))
             cell.items = [*cell.items, value]
             _check_single(one, cell.items)
+
+    def _sliced(self, one: Field, key: str, form: str, number: int, item: Any) -> str:
+        """Return a key with what @slice appends to it for an item."""
+        if "slice" not in one.directives:
+            return key
+        path = str(one.directives["slice"]["path"])
+        return f"{key}.{number if path == '$index' else self._first_text(path, form, item)}"
 
     def _items(self, node: Node, one: Field, form: str, *, is_list: bool) -> list[Any]:
         """Return the values of an element that its arguments and @first let through."""
@@ -189,20 +195,23 @@ class Execution:
             if name in ("_offset", "_count"):
                 continue
             if name == "fhirpath":
-                self._spend(50)
-                try:
-                    if self._path(str(value), form).holds(item, watch=self._watch) is not True:
-                        return False
-                except FhirPathLimit as error:
-                    raise TooCostly(f"fhirpath of {one.name}: {error}", expression="query") from None
-                except FhirPathError as error:
-                    raise invalid(f"fhirpath of {one.name}: {str(error)[:300]}.") from error
+                if not self._is_true(str(value), form, item, one):
+                    return False
                 continue
             if name not in properties(form):
                 raise invalid(f"{one.name} takes fhirpath, _offset, _count and its own elements, not {name[:80]}.")
             if not isinstance(item, Mapping) or _text(item.get(name)) != _text(value):
                 return False
         return True
+
+    def _is_true(self, path: str, form: str, item: Any, one: Field) -> bool:
+        self._spend(50)
+        try:
+            return self._path(path, form).holds(item, watch=self._watch) is True
+        except FhirPathLimit as error:
+            raise TooCostly(f"fhirpath of {one.name}: {error}", expression="query") from None
+        except FhirPathError as error:
+            raise invalid(f"fhirpath of {one.name}: {str(error)[:300]}.") from error
 
     def _path(self, text: str, form: str) -> Compiled:
         """Compile a FHIRPath of the query, once for each request."""
@@ -299,7 +308,8 @@ class Execution:
     def _referring(self, one: Field, type_name: str, code: str, places: list[str]) -> list[Cell]:
         """Return for each place the resources that refer to it, in the order of the search."""
         each = _number(one, "_count", REFERRING)
-        arguments = {name: value for name, value in one.arguments.items() if name != "_count"}
+        path = one.arguments.get("fhirpath")
+        arguments = {name: value for name, value in one.arguments.items() if name not in ("_count", "fhirpath")}
         named = ((code, ",".join(dict.fromkeys(places))),)
         query = self._query(replace(one, arguments=arguments), type_name, named, Later(self.ctx.store))
         page = self.ctx.store.search(replace(query, count=REFERRING, total="none"))
@@ -310,6 +320,8 @@ class Execution:
         resources = [json_format.parse(version.content or b"{}") for version in page.matches]
         chosen: list[list[int]] = [[] for _ in places]
         for number, resource in enumerate(resources):
+            if path is not None and not self._is_true(str(path), type_name, resource, one):
+                continue
             to = self._references(resource, type_name, code)
             for place_, numbers in zip(places, chosen, strict=True):
                 if place_ in to and len(numbers) < each:
@@ -330,6 +342,8 @@ class Execution:
             place(row, one.key, Cell())
 
     def _put_cell(self, row: Row, one: Field, cell: Cell) -> None:
+        if "slice" in one.directives:
+            raise invalid(f"@slice stands at {one.name}; it is for elements.")
         if "first" in one.directives:
             cell.items = cell.items[:1]
         if "flatten" in one.directives:
@@ -346,14 +360,26 @@ class Execution:
     def _searched(self, one: Field, type_name: str, kind: str, more: tuple[tuple[str, str], ...]) -> Cell:
         counting = ("count", "last")  # the last page is known by counting
         wants_count = kind == "Connection" and any(f.name in counting for f in merged(one.name, one.selections))
+        is_whole = kind == "List" and "_count" not in one.arguments  # graphql.html#list: everything, or an error
+        path = one.arguments.get("fhirpath")
+        one = replace(one, arguments={name: value for name, value in one.arguments.items() if name != "fhirpath"})
         with OfPages(self.ctx.store, _text(one.arguments.get(CURSOR, "")) or None) as terminology:
             query = self._query(one, type_name, more, terminology)
-            page = terminology.store.search(replace(query, total="accurate" if wants_count else "none"))
+            size = self.ctx.settings.max_page_size if is_whole else query.count
+            page = terminology.store.search(replace(query, count=size, total="accurate" if wants_count else "none"))
         self._fetch(len(page.matches))
-        nodes = [resource_node(json_format.parse(version.content or b"{}")) for version in page.matches]
+        if is_whole and page.next_cursor is not None:
+            raise TooCostly(f"{one.name}: more than {size} resources match; narrow the search, say how many by "
+                            f"_count, or page through them by {type_name}Connection.", expression="query")
+        found = [resource_node(json_format.parse(version.content or b"{}")) for version in page.matches]
+        fits = [row.get("score") for row in page.told] or [None] * len(found)
+        told = [(node, score) for node, score in zip(found, fits, strict=True)
+                if path is None or self._is_true(str(path), type_name, node.value, one)]
+        nodes = [node for node, _ in told]
         if kind == "List":
             return Cell(list(self._select(nodes, one.selections)), is_list=True, found=True)
-        return Cell([self._connection(one, nodes, query.count, page.total, page.cursors)])
+        scores = [score for _, score in told]
+        return Cell([self._connection(one, type_name, nodes, scores, (query.count, page.total), page.cursors)])
 
     def _query(
         self, one: Field, type_name: str, more: tuple[tuple[str, str], ...], terminology: Later | OfPages
@@ -374,16 +400,18 @@ class Execution:
         return query
 
     def _connection(
-        self, one: Field, nodes: list[Node], size: int, total: int | None, leading: Cursors
-    ) -> Row:
+        self, one: Field, type_name: str, nodes: list[Node], scores: list[Any], counts: tuple[int, int | None],
+        leading: Cursors,
+    ) -> Row:  # fmt: skip
         row: Row = {}
+        size, total = counts
         plain = {"count": total, "offset": None, "pagesize": size, "first": "",
                  "previous": leading.previous, "next": leading.next, "last": leading.last, "__typename": one.name}
         for part in merged(one.name, one.selections):
             if part.name == "edges":
                 edges: list[Row] = [{} for _ in nodes]
                 for each in merged("Edge", part.selections):
-                    self._edges(each, nodes, edges)
+                    self._edges(each, type_name, nodes, scores, edges)
                 place(row, part.key, Cell(list(edges), is_list=True, found=True))
             elif part.name in plain:
                 value = plain[part.name]
@@ -392,15 +420,18 @@ class Execution:
                 raise invalid(f"{one.name} has no field {part.name[:80]}; it has {', '.join(_CONNECTION)}.")
         return row
 
-    def _edges(self, each: Field, nodes: list[Node], edges: list[Row]) -> None:
+    def _edges(
+        self, each: Field, type_name: str, nodes: list[Node], scores: list[Any], edges: list[Row]
+    ) -> None:
         if each.name == "resource":
             for row, below in zip(edges, self._select(nodes, each.selections), strict=True):
                 place(row, each.key, Cell([below]))
-        elif each.name in ("mode", "score"):
-            for row in edges:
-                place(row, each.key, Cell(["match"] if each.name == "mode" else []))
-        else:
+            return
+        if each.name not in ("mode", "score", "__typename"):
             raise invalid(f"edges has no field {each.name[:80]}; it has mode, score and resource.")
+        for row, score in zip(edges, scores, strict=True):
+            known = {"mode": "match", "score": score, "__typename": f"{type_name}Edge"}[each.name]
+            place(row, each.key, Cell([] if known is None else [known]))
 
     # -- bounds ----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from hie.fhir import json_format
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import JsonError
 from hie.fhir.routes import ANSWER_PARAMETERS
-from hie.operations.graphql import document
+from hie.operations.graphql import document, schema
 from hie.operations.graphql.answer import written
 from hie.operations.graphql.execution import Execution
 from hie.registry import Operation, standard_parameters
@@ -38,11 +38,14 @@ def graphql(request: FhirRequest, ctx: Context) -> FhirResponse:
         raise InvalidRequest(f"The query is longer than {LONGEST} characters.", expression="query")
     ctx.store.entry.query = ctx.store.entry.query or sent.query[:_AUDITED]
     selections = document.read(sent.query, sent.variables, sent.operation)
+    stored = None if request.id is None else ctx.store.read(request.type or "", request.id)
+    root = None if stored is None else stored.type
+    if schema.asks_for_schema(root or "Query", selections):
+        return FhirResponse(200, json_format.dump({"data": schema.answered(root, selections)}), content_type=JSON)
     execution = Execution(ctx)
-    if request.id is None:
+    if stored is None:
         row = execution.of_system(selections)
     else:
-        stored = ctx.store.read(request.type or "", request.id)
         row = execution.of_resource(json_format.parse(stored.content or b"{}"), selections)
     answer: dict[str, Any] = {"data": written(row)}
     if execution.errors:
