@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hie.store.search import containing, drivers, grants, hops, pairs, rare, several, then
+from hie.store.search import containing, context_leads, drivers, grants, hops, pairs, rare, several, then
 from hie.store.search.clauses import Clause, both
 from hie.store.search.criteria import Compiled, Criterion, Verify
 from hie.store.search.query import Containment, SearchQuery
@@ -61,6 +61,7 @@ def of_type(store: ResourceStore, query: SearchQuery, type_name: str) -> Arm:
     whole = hops.settled(store, rare.settled(store, both(parts)))
     if query.contained is None or not query.contained.whole:  # else it is asked beside other types
         whole = drivers.settled(store, whole, type_name, pairs.together(query.criteria, store.blind, type_name))
+        whole = context_leads.led(store, whole, type_name)
     return Arm(whole, verify)
 
 

@@ -428,6 +428,30 @@ class InContext(Clause):
 
 
 @dataclass(frozen=True, slots=True)
+class InContextOf(Clause):
+    """The Binary has one of `tokens`, or names as its security context a resource that carries one of `carried`.
+
+    It narrows: an index gives these Binaries, of which `InContext` is asked (hie.store.search.context_leads).
+    """
+
+    tokens: tuple[int, ...]
+    parameter: int
+    carried: tuple[int, ...]
+    rank: int = REFERENCE
+
+    def shape(self) -> Shape:
+        return ("context of",)
+
+    def values(self) -> Iterator[Any]:
+        yield list(self.tokens)
+        yield self.parameter
+        yield list(self.carried)
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.within(sql.range_keys(self))
+
+
+@dataclass(frozen=True, slots=True)
 class Keys(Clause):
     """The resource is one of those that were found before."""
 
@@ -650,7 +674,7 @@ def is_range(clause: Clause) -> bool:
         return clause.drives or clause.leads
     if isinstance(clause, Either):
         return all(is_range(part) for part in clause.parts)
-    return isinstance(clause, Led) or (isinstance(clause, Number) and clause.leads)
+    return isinstance(clause, Led | InContextOf) or (isinstance(clause, Number) and clause.leads)
 
 
 def has_keys(clause: Clause) -> bool:

@@ -116,7 +116,7 @@ def _by_fewest(
     ways = {part: _way(part) for part in parts if _is_range(part)}
     found = {part: counted(store, way, type_name, most) for part, way in ways.items()}
     fewest = min(found, key=lambda part: found[part])
-    if found[fewest] >= most or (not behind_code and _is_dense(store, found[fewest], type_name)):
+    if found[fewest] >= most or (not behind_code and is_dense(store, found[fewest], type_name)):
         unled = ways if not behind_code or store.database.dialect != "sqlite" else {}
         return both([_unled(part) if part in unled else part for part in parts])
     if _has_order(fewest) and parts[0] is fewest:
@@ -142,7 +142,7 @@ def _led_by_pair(
     return both([Led(way), *(_unled(part) if part in ranges else part for part in parts)])
 
 
-def _is_dense(store: ResourceStore, found: int, type_name: str) -> bool:
+def is_dense(store: ResourceStore, found: int, type_name: str) -> bool:
     """Tell whether so many are a large share of a type."""
     return found >= HANDFUL and counted(store, EVERYTHING, type_name, SHARE * found) < SHARE * found
 

@@ -67,7 +67,7 @@ def _search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     position = pages.placed(position, parts)
     size, total = query.count, None
     if position is not None and position.is_end:
-        total = totals.count(store, asked, None)
+        total = totals.count(store, query, asked, None)
         size = cursors.last_page_size(total, size)
     found = Found()
     for row, version in pages.rows_behind(store, asked, parts, position, size + 1):

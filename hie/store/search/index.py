@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from hie.fhir import facts, references, search_parameters, texts
 from hie.fhir.compartments import single_patient_of
 from hie.fhir.fhirpath.paths import routes
+from hie.fhir.scopes import BINARY
 from hie.fhir.search_parameters import IndexValues, SearchParameter, answering
 from hie.fhir.search_values import (
     CompositeValue,
@@ -125,6 +126,8 @@ def index_rows(
         _add_composite(value, bound, base_url, tokens, dates, numbers)
     if "securityContext" in resource:
         dates.add(security_context.row(resource, blind, base_url))
+    if bound.type == BINARY:
+        tokens.add(security_context.token(resource, blind, base_url))
     presence = _presence(values, bound, tokens)
     rows = IndexRows(
         sorted(tokens), sorted(dates), sorted(numbers), presence, low, high, tuple(sorted(links)), refers, patient

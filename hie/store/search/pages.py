@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Executable
 
+from hie.fhir.scopes import BINARY
 from hie.fhir.search_parameters import extract
 from hie.store.opening import parsed
 from hie.store.prepared import Prepared
@@ -54,7 +55,7 @@ class Part(NamedTuple):
 def parts_of(store: ResourceStore, query: SearchQuery, asked: Asked, position: Position | None = None) -> list[Part]:
     """Return what is asked in the order that the search wants, or its first page had, part after part."""
     orders = dict(enumerate(() if position is None else position.orders))
-    return [Part(arm, phase, _apart(store, query, arm, phase), number) for number, arm in enumerate(asked.arms)
+    return [Part(arm, phase, apart(store, query, arm, phase), number) for number, arm in enumerate(asked.arms)
             for phase in ordering.phases(query, arm.clause, store.blind, orders.get(number))]
 
 
@@ -194,7 +195,7 @@ def _each(asked: Asked, part: Part) -> list[tuple[Asked, Part]]:
             for type_name, clause in part.apart] or [(asked, part)]
 
 
-def _apart(store: ResourceStore, query: SearchQuery, arm: Arm, phase: Phase) -> tuple[tuple[str, Clause], ...]:
+def apart(store: ResourceStore, query: SearchQuery, arm: Arm, phase: Phase) -> tuple[tuple[str, Clause], ...]:
     """Return what is asked of each of several types by itself, where each has an index for it that all have not.
 
     A type is read in the order of its dates, times, ids or keys by an index, and its own ranges and joins lead. Few
@@ -205,15 +206,16 @@ def _apart(store: ResourceStore, query: SearchQuery, arm: Arm, phase: Phase) -> 
     names = query.types or store.grant.types("s")
     if len(names) > MOST_APART or tuple(one.place for one in phase.keys) not in APART:
         return ()
-    if not phase.keys and store.database.dialect != "sqlite" and not _is_led_apart(query):
+    if not phase.keys and store.database.dialect != "sqlite" and not _is_led_apart(store, query, names):
         return ()
     each = ((one, of_type(store, query, one).clause) for one in sorted(names))
     return tuple((one, ordering.held_to(clause, phase)) for one, clause in each)
 
 
-def _is_led_apart(query: SearchQuery) -> bool:
-    """Tell whether one of the criteria is led to by more than tokens, of which PostgreSQL has one index for all types.
-    """
+def _is_led_apart(store: ResourceStore, query: SearchQuery, names: frozenset[str]) -> bool:
+    """Tell whether a type has more to lead it than tokens, of which PostgreSQL has one index for all types."""
+    if BINARY in names and not store.grant.meets_all("s"):
+        return True
     first = (one.by_type[0][1] if isinstance(one, PerType) else one for one in query.criteria)
     return any(not isinstance(one, Criterion) or one.parameter.type in RANGES for one in first)
 

@@ -44,7 +44,7 @@ from hie.store.search.clauses import (
     Token,
 )
 from hie.store.search.sql import ANY_PATH, AccessPath, Columns, Condition, Sql
-from hie.store.search.tables import CONTAINED, CURRENT, PAST
+from hie.store.search.tables import CONTAINED, CURRENT, PAST, Tables
 
 
 @dataclass(slots=True)
@@ -68,6 +68,11 @@ class PostgresSql(Sql):
         assert isinstance(inside, PostgresSql)  # noqa: S101 - a copy of itself
         inside.is_led = True
         return inside
+
+    def carrying(self, tables: Tables) -> Select[Any]:
+        other = tables.row.alias()
+        its = [other.c.key, other.c.vid] if tables.is_past else [other.c.key]
+        return select(*its).where(other.c.tokens.op("&&", is_comparison=True)(self.bind(ARRAY(BigInteger()))))
 
     def among(self, column: ColumnElement[Any]) -> Condition:
         return column == func.any(self.bind(ARRAY(BigInteger())))

@@ -49,11 +49,16 @@ def shows_context(store: ResourceStore, letter: str, rows: IndexRows) -> bool:
 @lru_cache(maxsize=256)
 def _in_context(blind: Blind, grant: Grant, letters: frozenset[str], _custom: object) -> InContext:
     """Return the clause."""
-    conditions: dict[str, Clause] = {}
+    return InContext(security_context.parameter(blind), over_types(conditions(blind, grant, letters)))
+
+
+def conditions(blind: Blind, grant: Grant, letters: frozenset[str]) -> dict[str, Clause]:
+    """Return what the resources of each type must match that a Binary may name."""
+    found: dict[str, Clause] = {}
     for name in sorted(RESOURCE_TYPES):
         queries = grant.conditions(name, letters)
-        conditions[name] = EVERYTHING if queries is None else _understood(blind, name, queries)
-    return InContext(security_context.parameter(blind), over_types(conditions))
+        found[name] = EVERYTHING if queries is None else _understood(blind, name, queries)
+    return found
 
 
 def _understood(blind: Blind, type_name: str, queries: tuple[Query, ...]) -> Clause:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    CompoundSelect,
     Connection,
     FromClause,
+    Select,
     and_,
     bindparam,
     exists,
@@ -25,13 +27,16 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    union_all,
 )
 
 from hie.fhir import binary
+from hie.fhir.scopes import BINARY
 from hie.store.crypto import Blind
 from hie.store.models import DELETED, ITSELF, date_index, reference_index, resource
 from hie.store.search.blinding import REFERS
 from hie.store.search.clauses import Clause, InContext
+from hie.store.search.tables import CURRENT
 
 if TYPE_CHECKING:
     from hie.store.search.index import IndexRows
@@ -55,6 +60,17 @@ def row(content: dict[str, Any], blind: Blind, base_url: str) -> tuple[int, int,
     return parameter(blind), place, place
 
 
+def token(content: dict[str, Any], blind: Blind, base_url: str) -> int:
+    """Return the token of a Binary that says of which type the resource is that it names; there may be none."""
+    named = binary.security_context(content, base_url)
+    return named_token(None if named is None else named.partition("/")[0], blind)
+
+
+def named_token(type_name: str | None, blind: Blind) -> int:
+    """Return the token of Binaries that name a resource of a type, or none at all."""
+    return blind.hash(BINARY, "securityContext", *(() if type_name is None else (type_name,)))
+
+
 def place_of(rows: IndexRows, blind: Blind) -> int | None:
     """Return the place that a Binary names; None: it names none."""
     its = parameter(blind)
@@ -75,6 +91,24 @@ def condition(sql: Sql, clause: InContext) -> ColumnElement[bool]:
     hidden = select(_ONE).select_from(walked).where(*its, not_(func.coalesce(shown, false())))
     # OFFSET 0 keeps PostgreSQL from turning the question around, and finding all that matches first.
     return not_(exists(hidden.offset(literal_column("0")) if sql.tokens_in_rows else hidden))
+
+
+def keys(sql: Sql) -> CompoundSelect[Any]:
+    """Return a SELECT of the Binaries that an index leads to (InContextOf): by their own tokens, or by what they name.
+    """
+    by_type = sql.carrying(sql.tables)
+    names, itself = sql.tables.dates.alias(), reference_index.alias()
+    its = names.c.parameter == sql.bind(BigInteger())
+    places = select(itself.c.target).where(
+        itself.c.parameter == literal_column(str(ITSELF)), _among(sql, itself.c.key, sql.carrying(CURRENT)))
+    return union_all(by_type, select(*sql.identity(names)).where(its, _among(sql, names.c.low, places)))
+
+
+def _among(sql: Sql, column: ColumnElement[int], found: Select[Any]) -> ColumnElement[bool]:
+    """Return whether a column is among what is found first, before any row."""
+    if not sql.tokens_in_rows:
+        return column.in_(found)
+    return column == func.any(func.array(found.scalar_subquery()))
 
 
 def stands(sql: Sql, connection: Connection, place: int, asked: Clause) -> bool:

@@ -39,6 +39,7 @@ from hie.store.search.clauses import (
     Either,
     Holds,
     InContext,
+    InContextOf,
     Interval,
     Joined,
     JoinedThen,
@@ -348,6 +349,10 @@ class Sql(ABC):
         return self.row.c.key.in_(joins.linked(self.among(reference_index.c.target)))
 
     @abstractmethod
+    def carrying(self, tables: Tables) -> Select[Any]:
+        """Return a SELECT of the identity of rows that carry one of a list of tokens, by their index."""
+
+    @abstractmethod
     def among(self, column: ColumnElement[Any]) -> Condition:
         """Return whether a column holds one of a list of hashes."""
 
@@ -376,6 +381,8 @@ class Sql(ABC):
         """
         if isinstance(clause, Led):
             return self.range_keys(clause.part)
+        if isinstance(clause, InContextOf):
+            return security_context.keys(self)
         if isinstance(clause, Interval) and clause.leads:
             return self._each(self.tables.dates, self.date_conditions(clause.prefix))
         if isinstance(clause, Interval) and clause.drives:

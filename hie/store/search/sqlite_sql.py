@@ -46,7 +46,7 @@ from hie.store.search.clauses import (
     has_keys,
 )
 from hie.store.search.sql import ANY_PATH, AccessPath, Columns, Condition, Sql
-from hie.store.search.tables import CONTAINED, CURRENT, PAST
+from hie.store.search.tables import CONTAINED, CURRENT, PAST, Tables
 
 
 class JsonList(sqltypes.TypeDecorator[list[Any]]):
@@ -76,6 +76,10 @@ def _in_order(joined: InOrder, compiler: Any, **options: Any) -> str:
 @dataclass(slots=True)
 class SqliteSql(Sql):
     """Tokens are a table of their own, sorted by (hash, key)."""
+
+    def carrying(self, tables: Tables) -> Select[Any]:
+        other = tables.token.alias()
+        return select(*_identity(other, tables)).where(other.c.hash.in_(self._listed()))
 
     def among(self, column: ColumnElement[Any]) -> Condition:
         return column.in_(self._listed())
@@ -196,6 +200,10 @@ class SqliteSql(Sql):
             return keys
         other = self.tables.row.alias()
         return select(*self.identity(other)).where(other.c.key.in_(keys))
+
+
+def _identity(table: FromClause, tables: Tables) -> list[ColumnElement[Any]]:
+    return [table.c.key, table.c.vid] if tables.is_past else [table.c.key]
 
 
 def unindexed(condition: Condition) -> Condition:

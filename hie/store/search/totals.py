@@ -35,7 +35,7 @@ def of_page(
         return of_all(store, query, asked)
     if any(arm.verify or not _is_counted_cheaply(arm.clause) for arm in asked.arms):
         return None
-    counted = count(store, asked, COUNTED + 1)
+    counted = count(store, query, asked, COUNTED + 1)
     return counted if counted <= COUNTED else None
 
 
@@ -51,9 +51,9 @@ def of_all(store: ResourceStore, query: SearchQuery, asked: Asked) -> int:
     arm = asked.arms[0]
     is_estimated = query.total == "estimate" and store.at is None and query.contained is None
     if not is_estimated or not estimate.is_possible(arm.clause):
-        return count(store, asked, None)
+        return count(store, query, asked, None)
     exact = estimate.exact(store, arm.clause, asked.type, opened=bool(arm.verify))
-    counted = count(store, asked, exact + 1)
+    counted = count(store, query, asked, exact + 1)
     if counted <= exact:
         return counted
 
@@ -62,18 +62,22 @@ def of_all(store: ResourceStore, query: SearchQuery, asked: Asked) -> int:
 
     sample = estimate.sample(store, arm.clause, asked.type, judge if arm.verify else None)
     told = sample.total(counted)
-    return count(store, asked, None) if told is None else told
+    return count(store, query, asked, None) if told is None else told
 
 
-def count(store: ResourceStore, asked: Asked, limit: int | None) -> int:
-    """Count what is asked, up to `limit` of each arm."""
-    return sum(_count_arm(store, asked, arm, limit) for arm in asked.arms)
+def count(store: ResourceStore, query: SearchQuery, asked: Asked, limit: int | None) -> int:
+    """Count what is asked, up to `limit` of each arm, or of each type where these are asked apart."""
+    return sum(_count_arm(store, query, asked, arm, limit) for arm in asked.arms)
 
 
-def _count_arm(store: ResourceStore, asked: Asked, arm: Arm, limit: int | None) -> int:
+def _count_arm(store: ResourceStore, query: SearchQuery, asked: Asked, arm: Arm, limit: int | None) -> int:
+    whole = Phase(arm.clause, ())
     if arm.verify:
-        parts = [Part(arm, Phase(arm.clause, ()))]
-        return sum(1 for _ in pages.rows_behind(store, asked, parts, None, limit or 2**62))
+        return sum(1 for _ in pages.rows_behind(store, asked, [Part(arm, whole)], None, limit or 2**62))
+    apart = pages.apart(store, query, arm, whole)
+    if apart:
+        return sum(_count_part(store, asked._replace(type=type_name), part, limit, arm.inside)
+                   for type_name, clause in apart for part in ordering.counted(clause))
     return sum(_count_part(store, asked, part, limit, arm.inside) for part in ordering.counted(arm.clause))
 
 
