@@ -47,11 +47,23 @@ class CheckReport:
 
 
 def check(store: Store) -> CheckReport:
-    """Read the whole store and compare each row with what it should be."""
-    report = CheckReport()
+    """Read the whole store and compare each row with what it should be; all of it at one state, as others may write."""
     store.database.settle_records()
     connection = store.database.connection()
+    connection.exec_driver_sql(_BEGIN[connection.dialect.name])
+    try:
+        return _checked(store, connection)
+    finally:
+        connection.exec_driver_sql("COMMIT")
+
+
+_BEGIN = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
+
+
+def _checked(store: Store, connection: Connection) -> CheckReport:
+    report = CheckReport()
     for tenant in store.tenants.values():
+        tenant.parameters.expire()
         tenant.parameters.fresh(store.database.connection, tenant)
         report.problems += _resources(connection, tenant, report, store.base_url)
         report.problems += _history(connection, tenant, report)
