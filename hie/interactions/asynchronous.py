@@ -31,7 +31,8 @@ _HOUR = 3_600_000_000
 #: Interactions that are answered at once whatever is preferred.
 _AT_ONCE = frozenset({"capabilities", "async-status", "async-cancel"})
 #: Fields of a request that are plain text; its `arguments` are made of the resource when an operation begins.
-_PLAIN = ("interaction", "type", "id", "vid", "operation", "parameters", "content_type", "method", "compartment")
+_PLAIN = ("interaction", "type", "id", "vid", "operation", "parameters", "content_type", "method", "compartment",
+          "provenance")
 #: Interactions that write in one transaction, so that their answer joins it.
 _ONE_TRANSACTION = frozenset({"create", "update", "patch", "delete", "delete-history", "transaction"})
 

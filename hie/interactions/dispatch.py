@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hie.context import Context
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.interactions import asynchronous
+from hie.interactions import asynchronous, provenance
 from hie.interactions.batch import batch
 from hie.interactions.capabilities import capabilities
 from hie.interactions.create import create
@@ -45,4 +45,6 @@ INTERACTIONS: dict[str, Callable[[FhirRequest, Context], FhirResponse]] = {
 
 def dispatch(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Do what the request asks."""
+    if request.provenance is not None:
+        return provenance.beside(request, ctx, INTERACTIONS[request.interaction])
     return INTERACTIONS[request.interaction](request, ctx)

@@ -14,7 +14,7 @@ from hie.web.reply import Headers
 
 _TAKEN = (
     "Accept, Authorization, Content-Encoding, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, "
-    "If-Unmodified-Since, Prefer, X-Cascade, X-Correlation-Id, X-Request-Id, X-Security-Context"
+    "If-Unmodified-Since, Prefer, X-Cascade, X-Correlation-Id, X-Provenance, X-Request-Id, X-Security-Context"
 )
 #: What a page may read besides the body.
 EXPOSED = (

@@ -97,6 +97,8 @@ def _answered(here: Exchange, path: str) -> Reply:
     accepted = negotiation.wants_fhir(accept, request.parameter("_format") if request.parameters else None)
     if not accepted.fhir and not (request.type == "Binary" and request.interaction in ("read", "vread")):
         negotiation.refuse_unacceptable(accepted, accept)
+    if "HTTP_X_PROVENANCE" in environ and request.method not in ("GET", "HEAD"):
+        request = replace(request, provenance=environ["HTTP_X_PROVENANCE"])
     if request.method in ("POST", "PUT", "PATCH"):
         request = _with_body(here, request)
         if request.interaction in routes.SEARCHES:  # the form may say _format, too
