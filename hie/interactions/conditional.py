@@ -39,9 +39,9 @@ def existing(
     version that matched; what is not there is looked for once more at the end, or, on SQLite, in its turn. `place` is
     where the criteria stand, for telling of several matches.
     """
-    looks_ahead = ctx.store.looks_ahead
-    found = match(type_name, parameters, ctx, place) if looks_ahead else None
-    if found is None and not (looks_ahead and ctx.store.looks_again):
+    ahead = ctx.store.ahead(type_name, parameters)
+    found = match(type_name, parameters, ctx.within(ahead), place) if ahead is not None else None
+    if found is None and (ahead is None or not ctx.store.looks_again):
         ctx.store.lock(type_name, parameters)
         found = match(type_name, parameters, ctx, place)
     if found is None:
@@ -55,7 +55,8 @@ def all_existing(
     type_name: str, parameters: Sequence[tuple[str, str]], most: int, ctx: Context
 ) -> list[StoredVersion]:
     """Return the matches, `most` at most; a single one is looked for as above."""
-    found = conditions.match(ctx.store, type_name, parameters, most) if ctx.store.looks_ahead else None
+    ahead = ctx.store.ahead(type_name, parameters)
+    found = conditions.match(ahead, type_name, parameters, most) if ahead is not None else None
     if found is None or len(found) > 1:
         ctx.store.lock(type_name, parameters)
         found = conditions.match(ctx.store, type_name, parameters, most)

@@ -21,6 +21,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from hie.store.change_at_once import CHANGE, CHANGED, DELETE, DELETED_ONE, UNREFERENCED, changed_values, deleted_values
+from hie.store.contained import concerns
+from hie.store.contained_at_once import END, ENDED, KEEP, KEPT, ended_values, kept_values
+from hie.store.jobs import NEW
 from hie.store.literals import execute
 from hie.store.models import audit, data_key
 from hie.store.rows import CARRYING, LOCKING, ONE, STORE_ALSO, STORE_ONE, TARGETS, Target, columns, one_values
@@ -100,9 +103,13 @@ _STORE_KEY = "hie_store_key"
 _PREPARE_KEY = _prepare(
     _STORE_KEY, _KEY, f"INSERT INTO data_key ({', '.join(_KEY)}) VALUES ({', '.join(f'{{{name}}}' for name in _KEY)})"
 )
+_ADD_JOB = "hie_add_job"
+_PREPARE_JOB = _prepare(
+    _ADD_JOB, NEW, f"INSERT INTO job ({', '.join(NEW)}) VALUES ({', '.join(f'{{{name}}}' for name in NEW)})"
+)
 _STORE, _CHANGE, _DELETE = "hie_store_one", "hie_change_one", "hie_delete_one"
 _STORE_ALSO, _CHANGE_ALSO, _DELETE_ALSO = "hie_store_also", "hie_change_also", "hie_delete_also"
-_UNREFERENCED = "hie_unreferenced"
+_UNREFERENCED, _END, _KEEP = "hie_unreferenced", "hie_end_contained", "hie_keep_contained"
 #: What refers to itself is no hindrance. OFFSET: what is asked says nothing of how much will be found.
 _NOT_BY_OTHERS = UNREFERENCED.format(wanted="(SELECT {place} OFFSET 0)", tenant="{tenant}") + (
     " WHERE (type, id) <> ({type}, {id})"
@@ -154,6 +161,7 @@ class FewResources:
     freed: Sequence[Freed] = ()
     looked: AtOnce | None = None
     """What was looked for and not found, and is looked for once more at the end (hie.store.looking)."""
+    jobs: Sequence[dict[str, Any]] = ()
 
     _of_one: ClassVar[dict[str, str]] = {
         _PLAN: _PREPARE_PLAN,
@@ -166,19 +174,23 @@ class FewResources:
         _CHANGE: _prepare_last(_CHANGE, CHANGED, CHANGE + _FOUND, _ALL_FOUND),
         _DELETE: _prepare_last(_DELETE, DELETED_ONE, DELETE, f"NOT EXISTS ({_NOT_BY_OTHERS})"),
     }
-    _of_several: ClassVar[dict[str, str]] = {
+    _of_all: ClassVar[dict[str, str]] = {
         **_of_one,
         _STORE_ALSO: _prepare(_STORE_ALSO, ONE, STORE_ALSO),
         _CHANGE_ALSO: _prepare(_CHANGE_ALSO, CHANGED, f"{CHANGE} SELECT"),
         _DELETE_ALSO: _prepare(_DELETE_ALSO, DELETED_ONE, f"{DELETE} SELECT"),
         _UNREFERENCED: _PREPARE_UNREFERENCED,
+        _END: _prepare(_END, ENDED, END),
+        _KEEP: _prepare(_KEEP, KEPT, KEEP),
+        _ADD_JOB: _PREPARE_JOB,
     }
     refused: ClassVar[str] = REFUSED
 
     @property
     def statements(self) -> Mapping[str, str]:
         """What it executes."""
-        return self._of_one if len(self.written) == 1 else self._of_several
+        is_plain = len(self.written) == 1 and not self.jobs and not concerns(self.written[0])
+        return self._of_one if is_plain else self._of_all
 
     def text(self, record: dict[str, Any]) -> str:
         """Return the text with the row of the audit record.
@@ -194,6 +206,8 @@ class FewResources:
             *(execute(_STORE_KEY, [key.row[name] for name in _KEY]) for key in self.keys),
             *(execute(*self._also(one)) for one in others),
             self._last(last, record),
+            *self._contained(),
+            *(execute(_ADD_JOB, [job[name] for name in NEW]) for job in self.jobs),
             *self._end(),
         ])
 
@@ -223,6 +237,13 @@ class FewResources:
         else:
             name, values = _CHANGE, changed_values(self.tenant, written, self.targets)
         return execute(name, [*values, self.version, *(record[column] for column in AUDIT)])
+
+    def _contained(self) -> Iterator[str]:
+        """Yield what follows where the resources are stored; what a version contained ends before the next begins."""
+        for one in self.written:
+            if concerns(one):
+                yield from (execute(_END, values) for values in ended_values(one))
+                yield from (execute(_KEEP, values) for values in kept_values(self.tenant, one))
 
     def _end(self) -> Iterator[str]:
         if self.freed and len(self.written) > 1:

@@ -53,7 +53,7 @@ def add(
         "tenant": tenant.id, "types": json.dumps(list(types)), "state": WAITING, "after": 0, "done": 0, "created": now,
     }  # fmt: skip
     number = int(connection.execute(insert(index_run).values(values).returning(index_run.c.number)).scalar_one())
-    jobs.add(connection, tenant, JOB, {"run": number}, now, run_after)
+    jobs.add(connection, [jobs.new(tenant, JOB, {"run": number}, now, run_after)])
     return number
 
 

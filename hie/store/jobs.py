@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,10 @@ class Job:
     attempts: int
 
 
-def _row(tenant: Tenant, kind: str, payload: dict[str, Any], now: int, run_after: int | None) -> dict[str, Any]:
+def new(
+    tenant: Tenant, kind: str, payload: dict[str, Any], now: int, run_after: int | None = None
+) -> dict[str, Any]:
+    """Return the row of a new job; its payload is sealed."""
     sealed = seal(tenant.job_cipher, orjson.dumps(payload), _place(tenant, kind))
     return {
         "tenant": tenant.id, "kind": kind, "state": READY, "payload": sealed, "attempts": 0,
@@ -40,15 +44,20 @@ def _row(tenant: Tenant, kind: str, payload: dict[str, Any], now: int, run_after
     }  # fmt: skip
 
 
-def add(
-    connection: Connection, tenant: Tenant, kind: str, payload: dict[str, Any], now: int, run_after: int | None = None
-) -> int:
-    """Add a job to the open transaction and return its number; its payload is sealed."""
-    result = connection.execute(_INSERT, _row(tenant, kind, payload, now, run_after))
-    return int(result.scalar_one())
+#: The columns of a new job, with PostgreSQL's types.
+NEW = {
+    "tenant": "int4", "kind": "text", "state": "text", "payload": "bytea", "attempts": "int4", "run_after": "int8",
+    "created": "int8",
+}  # fmt: skip
 
 
-_INSERT = insert(job).returning(job.c.id)
+def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Add new jobs to the open transaction."""
+    if rows:
+        connection.execute(_INSERT, rows)
+
+
+_INSERT = insert(job)
 
 
 def _place(tenant: Tenant, kind: str) -> bytes:

@@ -133,11 +133,18 @@ class ResourceStore:
         """Return the current version, or the one that was so at the store's instant. NotFound, Gone, Forbidden."""
         if self.at is not None:
             return self.open([instant.row_of(self, type, id)])[0]
-        return _live(self._current(type, id))
+        store = self if self.unit is None else self._beside(self.unit, type, id)
+        return _live(store._current(type, id))
 
     def _current(self, type_name: str, id_: str) -> StoredVersion:
         row = self._permitted_row(type_name, id_)
         return self.open([row])[0]
+
+    def _beside(self, unit: UnitOfWork, type_name: str, id_: str | None = None) -> ResourceStore:
+        """Return the store that reads what an open transaction has not touched without storing what it buffers."""
+        if self.grant.is_whole and unit.is_open and unit.reads_beside(type_name, id_):
+            return replace(self, unit=None)
+        return self
 
     def _permitted_row(self, type_name: str, id_: str) -> Any:
         under = grants.read(self, type_name)
@@ -261,11 +268,18 @@ class ResourceStore:
         """Let transactions that look by the same criteria follow each other (conditional interactions, D14)."""
         rows.lock(self._open_unit().writing(), self.keys, *_lock_of(type, criteria))
 
-    @property
-    def looks_ahead(self) -> bool:
-        """Whether what is looked for may be looked for before the transaction begins: not where that was in vain."""
+    def ahead(self, type: str, criteria: Sequence[tuple[str, str]]) -> ResourceStore | None:
+        """Return the store by which something may be looked for before the transaction begins.
+
+        None: that was in vain, or the transaction may have written what matches.
+        """
         unit = self._open_unit()
-        return unit.reads_ahead and not unit.is_open
+        if not unit.reads_ahead:
+            return None
+        if not unit.is_open:
+            return self
+        store = self if looking.looked(type, criteria).leads_on else self._beside(unit, type)
+        return None if store is self else store
 
     @property
     def looks_again(self) -> bool:
@@ -485,11 +499,11 @@ class ResourceStore:
             if place.startswith(f"{BINARY}/"):
                 self._open_unit().new_contexts.update(texts)
 
-    def enqueue(self, kind: str, payload: dict[str, Any], *, run_after: int | None = None) -> int:
+    def enqueue(self, kind: str, payload: dict[str, Any], *, run_after: int | None = None) -> None:
         """Add a job in this transaction; workers see it when the transaction is committed."""
         unit = self._open_unit()
         unit.wrote = True
-        return jobs.add(unit.writing(), self.keys, kind, payload, unit.now, run_after)
+        unit.jobs.append(jobs.new(self.keys, kind, payload, unit.now, run_after))
 
     def start_index_run(self, types: Sequence[str]) -> int:
         """Add a run that indexes all resources of some types (none named: of all types) anew; its number."""

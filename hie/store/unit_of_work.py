@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from hie.errors import BrokenReference, OutcomeIssue, Referenced
 from hie.fhir import references, search_parameters
-from hie.store import at_once, contained, custom_parameters, looking, rows, waiting
+from hie.store import at_once, custom_parameters, jobs, looking, rows, waiting
 from hie.store.audit import AuditEntry
 from hie.store.crypto import place_of_version, seal
 from hie.store.database import Again, Database, Message, WriteTransaction
@@ -72,7 +72,7 @@ class UnitOfWork:
     newborn: set[str] = field(default_factory=set)
     """Ids that were made here just now, so that nobody has a data key under them."""
     _ahead: dict[tuple[str, str], rows.Current | None] = field(default_factory=dict)
-    _readings: int = 0  # the questions by which that was read, on PostgreSQL
+    _readings: int = 0  # the questions by which that was read, and others beside what is buffered, on PostgreSQL
     relied: dict[tuple[str, str], int] = field(default_factory=dict)
     """The versions at which something was found by criteria."""
     is_large: bool = False
@@ -108,6 +108,8 @@ class UnitOfWork:
     named: dict[str, set[str]] = field(default_factory=dict)
     """The identifiers of what is written of the types that were looked for."""
     wrote: bool = False
+    jobs: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of new jobs that are not stored yet."""
     #: SearchParameters that were written; None: deleted
     parameters: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     patient: str | None = None  # the one patient of what was written; None when there are several, or none
@@ -139,7 +141,7 @@ class UnitOfWork:
         if self._transaction is None:
             ready = rows.ready(self.database.dialect, self.tenant.id, self._pending.values())
         connection = self.beginning()
-        if self._pending or self._new_keys:
+        if self._pending or self._new_keys or self.jobs:
             self._flush(ready)
         return connection
 
@@ -166,6 +168,18 @@ class UnitOfWork:
     def unflushed(self) -> Connection:
         """A connection for reading what this unit has not touched; no transaction is begun for it."""
         return self._transaction.connection if self._transaction is not None else self.database.connection()
+
+    def reads_beside(self, type_name: str, id_: str | None = None) -> bool:
+        """Tell whether what is asked of a type, or of one resource, may be asked beside what is buffered.
+
+        On PostgreSQL, which sees to it at the end that what was read ahead is as it was.
+        """
+        if self._transaction is not None or self.database.dialect != "postgresql":
+            return False
+        if any(one == type_name and id_ in (None, other) for one, other in self.touched):
+            return False
+        self._readings += 1
+        return True
 
     def foresee(self, places: Iterable[tuple[str, str]], steps: int) -> None:
         """Say what will be changed: of several on PostgreSQL all are locked when the transaction begins.
@@ -328,6 +342,8 @@ class UnitOfWork:
             spool, self._spool = self._spool, None
             for some in spool.drain(Written):
                 rows.store(connection, self.tenant.id, some)
+        new_jobs, self.jobs = self.jobs, []
+        jobs.add(connection, new_jobs)
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -365,7 +381,7 @@ class UnitOfWork:
             tenant=self.tenant.id, written=written, held=[(row.key, row.vid) for _, row in read if row is not None],
             made=made, locks=at_once.Locks.of(rows.shared_locks(self.tenant, targets), [one.lock for one in freed]),
             targets=targets, version=version, keys=list(self._new_keys.values()), freed=freed,
-            looked=looking.at_once(self) if self.looked else None,
+            looked=looking.at_once(self) if self.looked else None, jobs=self.jobs,
         )  # fmt: skip
 
     def _few(self) -> list[Written]:
@@ -374,15 +390,17 @@ class UnitOfWork:
             return []
         if self.parameters or self._versions or self.awaited:
             return []
-        if not 0 < len(self._pending) <= FEW or len(self._targets_outside()) > MOST_LOCKS_AT_ONCE:
+        if not 0 < len(self._pending) <= FEW or len(self.jobs) > FEW:
+            return []
+        if len(self._targets_outside()) > MOST_LOCKS_AT_ONCE:
             return []
         if any(row is None and place not in self._pending for place, row in self._ahead.items()):
             return []  # what is not there has no row that could be locked
         written = list(self._pending.values())
         self._seal()
-        if any(map(contained.concerns, written)) or sum(len(one.sealed or b"") for one in written) > MOST_IN_A_MESSAGE:
+        if sum(len(one.sealed or b"") for one in written) > MOST_IN_A_MESSAGE:
             return []
-        return written
+        return written if sum(len(one.index.contained) for one in written) <= FEW else []
 
     def finish(self) -> None:
         """Flush, and check that what was written hangs together."""
@@ -391,11 +409,16 @@ class UnitOfWork:
                 self.beginning()
             return
         written = self._few() if self.database.dialect == "postgresql" else []
-        if len(written) == 1 and written[0].replaced is None and not self._new_keys and len(self._ahead) <= 1:
+        if len(written) == 1 and self._is_nothing_but_new(written[0]):
             self._store_one(written[0])
         else:
             self._store_all()
         self._see_that_nothing_moved()
+
+    def _is_nothing_but_new(self, written: Written) -> bool:
+        if self._new_keys or self.jobs or len(self._ahead) > 1:
+            return False
+        return written.replaced is None and not written.index.contained
 
     def _store_all(self) -> None:
         connection = self.writing()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import shutil
@@ -9,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,10 @@ from hie.store import administration, ids, unit_of_work
 from hie.store import models as tables
 from hie.store.at_once import FewResources
 from hie.store.check import check
+from hie.store.contained import concerns
 from hie.store.database import PostgresWriter
 from hie.store.resources import ResourceStore
+from tests import pictures
 from tests.builders import SYSTEM, bundle, entry, observation, patient, post, practitioner, put
 from tests.conformance.conftest import Fhir
 
@@ -82,8 +86,11 @@ class Requests:
         pick = self._source.random()
         if pick < 0.5:
             return [put(self._content(), **self._condition())]
-        if pick < 0.65:
-            return [post(self._content(None), **({"ifNoneExist": self._criteria()} if pick < 0.53 else {}))]
+        if pick < 0.52:
+            pixels = self._source.randrange(250, 256)
+            return [post(_media(f"Patient/p{self._source.randrange(4)}", pixels))]
+        if pick < 0.67:
+            return [post(self._content(None), **({"ifNoneExist": self._criteria()} if pick < 0.55 else {}))]
         if pick < 0.72:
             number = next(self._made)
             url = f"urn:uuid:00000000-0000-4000-8000-{number:012d}"
@@ -145,13 +152,19 @@ class Requests:
         return f"identifier={SYSTEM}|{self._value()}"
 
 
+@cache
+def _media(subject: str, top: int) -> dict[str, Any]:
+    """An image that asks for a Task and a job."""
+    data = base64.b64encode(pictures.encoded(pictures.ramp(top=top))).decode()
+    return {"resourceType": "Media", "status": "completed", "subject": {"reference": subject},
+            "content": {"contentType": "image/png", "data": data}}
+
+
 def _patch(adds: bool) -> list[dict[str, Any]]:
     return [{"op": "add", "path": "/language", "value": "en" if adds else "de"}]
 
 
 def _encoded(adds: bool) -> str:
-    import base64
-
     return base64.b64encode(json.dumps(_patch(adds)).encode()).decode()
 
 
@@ -242,7 +255,8 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> Counter[frozenset[str]]:
             assert isinstance(message, FewResources)
             kinds = ["new" if one.replaced is None else "deleted" if one.sealed is None else "revived"
                      if one.replaced.sealed is None else "changed" for one in message.written]
-            told[frozenset(kinds) | ({"several"} if len(kinds) > 1 else set())] += 1
+            more = {"several": len(kinds) > 1, "jobs": message.jobs, "parts": any(map(concerns, message.written))}
+            told[frozenset(kinds) | {name for name, found in more.items() if found}] += 1
         return done
 
     monkeypatch.setattr(PostgresWriter, "commit_one", commit_one)
@@ -267,12 +281,12 @@ def test_a_message_stores_and_answers_what_steps_do(
     assert messages == sent, "in steps no message is sent"
     for one, other in zip(*told, strict=True):
         assert one == other
-    assert all(stored[0][name] for name in ("resource_history", "past_version", "number_past", "reference_index"))
+    assert all(stored[0][name] for name in ("past_version", "number_past", "reference_index", "contained", "job"))
     for name, rows in stored[0].items():
         assert rows == stored[1][name], name
     assert {status for *_, status, _ in told[0]} >= {200, 201, 400, 404, 412}
     several = {kind for kinds in sent if "several" in kinds for kind in kinds}
-    assert several >= {"new", "changed"}, sent
+    assert several >= {"new", "changed", "jobs", "parts"}, sent
 
 
 # -- among many ----------------------------------------------------------------------------------------------------

@@ -394,15 +394,16 @@ def prepared(app: Flask) -> tuple[str, str, int]:
     """Store what the probes need; return a client, its token's id, and a job."""
     application = app.extensions["hie"]
 
-    def work(store: Any) -> int:
+    def work(store: Any) -> None:
         for id_, value in (("one", "one"), ("gone", "gone"), ("held", "held"), ("t1", "twin"), ("t2", "twin")):
             resource = {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": value}]}
             store.update("Patient", id_, resource)
         holder = {"resourceType": "Basic", "code": {"text": "x"}, "subject": {"reference": "Patient/held"}}
         store.create("Basic", holder)
-        return int(store.enqueue("kind", {}))
+        store.enqueue("kind", {})
 
-    job = application.context().store.transact(work)
+    application.context().store.transact(work)
+    job = application.store.jobs.list(count=1)[0]["id"]
     application.context().store.transact(lambda store: store.delete("Patient", "gone"))
 
     def administer(connection: Any) -> tuple[str, str]:

@@ -32,7 +32,7 @@ def test_of_two_that_looked_before_either_wrote_one_creates(fhir, app, criteria,
             parameters = conditional.criteria("Patient", criteria[number], "http.If-None-Exist")
             if not ahead:
                 store.lock("Patient", [("the transaction begins", str(number))])
-            found = conditional.existing("Patient", parameters, ctx.within(store))
+            found = conditional.existing("Patient", parameters, ctx.within(store), "http.If-None-Exist")
             attempts.append(found)
             if len(attempts) == 1:
                 both_looked.wait(10)
@@ -89,7 +89,8 @@ def test_who_means_another_resource_does_not_wait_or_begin_anew(fhir, app):
 
         def unit(store):
             attempts.append(number)
-            found = conditional.existing("Patient", (("identifier", f"{SYSTEM}|{number}"),), ctx.within(store))
+            parameters = (("identifier", f"{SYSTEM}|{number}"),)
+            found = conditional.existing("Patient", parameters, ctx.within(store), "http.url")
             assert found is None
             looked.wait(10)
             return store.create("Patient", patient(identifier=str(number)))

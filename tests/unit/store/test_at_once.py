@@ -17,7 +17,7 @@ from hie.fhir import json_format
 from hie.store import at_once, known_parameters, literals, unit_of_work
 from hie.store.check import check
 from hie.store.database import WRITE_ATTEMPTS, PostgresWriter
-from hie.store.models import audit, custom_version, data_key, resource
+from hie.store.models import FOREVER, audit, contained, custom_version, data_key, resource
 from hie.store.prepared import driver_of
 from hie.store.resources import ResourceStore
 from hie.store.search import query
@@ -189,22 +189,39 @@ def test_what_is_referred_to_is_not_deleted(
     assert check(store).problems == []
 
 
-@pytest.mark.parametrize(("content", "refused"), [
-    (observation("Patient/nobody"), BrokenReference),
-    (observation("Patient/p1", contained=[{"resourceType": "Patient", "id": "c"}],
-                 performer=[{"reference": "#c"}]), None),
-], ids=["a target that is not there", "what contains something"])  # fmt: skip
-def test_what_does_not_fit_one_message_is_done_in_steps(
-    store: Store, bind: Bind, answers: list[bool], content: dict[str, Any], refused: type[Exception] | None
-) -> None:
+def test_a_change_that_refers_to_nothing_is_refused_in_steps(store: Store, bind: Bind, answers: list[bool]) -> None:
     create(bind(), observation("Patient/p1"), "o")
-    if refused is None:
-        assert put(bind(), "o", content).vid == 2
-        assert answers == [True], "no message was sent"
-    else:
-        with pytest.raises(refused):
-            put(bind(), "o", content)
-        assert answers == [True, False]
+    with pytest.raises(BrokenReference):
+        put(bind(), "o", observation("Patient/nobody"))
+    assert answers == [True, False]
+    assert check(store).problems == []
+
+
+def test_what_is_contained_comes_and_goes_with_the_message(store: Store, bind: Bind, answers: list[bool]) -> None:
+    def holding(*values: int, **more: Any) -> dict[str, Any]:
+        parts = [observation(None, value, id=f"c{value}", valuePeriod={"start": "2024-01-01"}) for value in values]
+        for part in parts[1:]:
+            del part["valueQuantity"]
+        return observation("Patient/p1", contained=parts, hasMember=[{"reference": f"#{one['id']}"} for one in parts],
+                           **more)
+
+    def now_contained() -> list[tuple[int, int]]:
+        current = select(contained.c.vid, contained.c.part).where(contained.c.until == FOREVER)
+        return sorted((row.vid, row.part) for row in store.database.connection().execute(current))
+
+    create(bind(), {**holding(1, 2)}, "o")
+    assert now_contained() == [(1, 0), (1, 1)]
+    put(bind(), "o", holding(3))
+    assert now_contained() == [(2, 0)]
+    put(bind(), "o", observation("Patient/p1"))
+    assert now_contained() == []
+    put(bind(), "o", holding(1, 2, 3))
+    bind().transact(lambda inside: inside.delete("Observation", "o"))
+    assert (now_contained(), rows_of(store, contained)) == ([], 6)
+    assert answers == [True] * 5
+    assert check(store).problems == []
+    create(bind(), holding(*range(unit_of_work.FEW + 1)), "many")
+    assert len(answers) == 5, "many parts are copied"
     assert check(store).problems == []
 
 
