@@ -144,7 +144,14 @@ class Conflict(FhirError):
 
 
 class Referenced(Conflict):
-    """A resource that others still point at cannot be deleted."""
+    """A resource that others still point at cannot be deleted; `by`: these, as (type, id), each once, in order."""
+
+    def __init__(self, place: tuple[str, str], by: Sequence[tuple[str, str]], named: str | None = None) -> None:
+        super().__init__(
+            f"{'/'.join(place)} cannot be deleted: {named or '/'.join(by[0])} refers to it; delete or change that "
+            "first, or both in one transaction, or ask for _cascade=delete.", expression=place[0],
+        )  # fmt: skip
+        self.place, self.by = place, tuple(by)
 
 
 class Gone(FhirError):

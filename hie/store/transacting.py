@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: So many resources that refer to a deleted one are asked for at once.
+_AT_ONCE = 500
+
 
 def run(store: ResourceStore, work: Callable[[ResourceStore], T], *, is_last: bool) -> T:
     """Run `work` in one transaction and commit it; after a conflict with a neighbour it runs again."""
@@ -66,14 +69,19 @@ def _finish(store: ResourceStore, unit: UnitOfWork) -> None:
     try:
         unit.finish()
     except Referenced as error:
-        source = error.issues[0].source or ""
-        type_name, _, id_ = source.partition("/")
-        if store.within(unit).read_many([(type_name, id_)]):
-            raise
-        raise Referenced(error.diagnostics.replace(source, "a resource that the token may not read"),
-                         expression=error.issues[0].expression) from None
+        raise _by_shown(store.within(unit), error) from None
     except BrokenReference as error:
         raise _without_versions(store, error, unit) from None
+
+
+def _by_shown(store: ResourceStore, error: Referenced) -> Referenced:
+    """Return the error so that it names the first that the token may read, and nothing of others."""
+    for start in range(0, len(error.by), _AT_ONCE):
+        some = error.by[start : start + _AT_ONCE]
+        shown = store.read_many(some)
+        if shown:
+            return Referenced(error.place, error.by, "/".join(next(one for one in some if one in shown)))
+    return Referenced(error.place, error.by, "a resource that the token may not read")
 
 
 def _without_versions(store: ResourceStore, error: BrokenReference, unit: UnitOfWork) -> BrokenReference:

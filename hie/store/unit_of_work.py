@@ -536,12 +536,9 @@ class UnitOfWork:
 
     def _refuse_referenced(self, connection: Connection, type_name: str, id_: str) -> None:
         found = rows.referring(connection, self.tenant.id, [hashed_place(type_name, id_, self.tenant.blind)])
-        for row in sorted(found, key=lambda row: (row.type, row.id)):  # of several always the same is named
-            if row.type not in rows.WITNESSES and (row.type, row.id) != (type_name, id_):
-                told = (f"{type_name}/{id_} cannot be deleted: {row.type}/{row.id} refers to it; delete or change that "
-                        "first, or both in one transaction, or ask for _cascade=delete.")
-                raise Referenced(told, issues=[
-                    OutcomeIssue(Referenced.code, told, type_name, source=f"{row.type}/{row.id}")])
+        by = sorted({(row.type, row.id) for row in found if row.type not in rows.WITNESSES} - {(type_name, id_)})
+        if by:
+            raise Referenced((type_name, id_), by)
 
 
 def literal_targets(texts: Iterable[str]) -> Iterable[tuple[str, str]]:

@@ -195,6 +195,16 @@ def test_who_refers_is_told_only_to_whom_may_read_it(client, fhir):
     client("system/*.rd").delete(f"Patient/{id_}").refused(409, "conflict", text=f"Observation/{referring}")
 
 
+def test_who_refers_is_told_though_others_do_that_the_token_may_not_read(client, fhir):
+    fhir.put("Patient/1", patient(id="1"))
+    for number, code in enumerate(("hidden", "shown", "hidden")):
+        one = observation("Patient/1", id=f"Patient-1{number}", meta={"tag": [{"code": code}]})
+        assert fhir.put(f"Observation/{one['id']}", one).status == 201
+    narrow = client("system/Patient.rd", "system/Observation.r?_tag=shown")
+    narrow.delete("Patient/1").refused(409, "conflict", "Patient",
+                                       "Patient/1 cannot be deleted: Observation/Patient-11 refers to it")
+
+
 # ---- delete-history: https://hl7.org/fhir/R5/http.html#delete-history ------------------------------------------------
 
 
