@@ -44,13 +44,22 @@ class Has:
 
 
 @dataclass(frozen=True, slots=True)
+class Inside:
+    """The Bundle's first entry, a Composition or a MessageHeader, matches: tested on opened Bundles that have one."""
+
+    parameter: SearchParameter
+    type: str
+    asked: Criterion | Chain
+
+
+@dataclass(frozen=True, slots=True)
 class PerType:
     """One criterion of a search over several types, read for each of them."""
 
     by_type: tuple[tuple[str, Asked], ...]
 
 
-Asked = Criterion | Place | Chain | Has | PerType | Logic
+Asked = Criterion | Place | Chain | Has | Inside | PerType | Logic
 
 
 def leads_on(asked: Asked) -> bool:
@@ -143,15 +152,18 @@ class _Reader:
         except InvalidSearch:
             raise self._invalid(f"is {self._text[:80]!r}; a List is named by its id alone, as in _list=42") from None
 
-    def _chain(self, type_name: str, head: str, rest: str, depth: _Depth) -> Chain:
+    def _chain(self, type_name: str, head: str, rest: str, depth: _Depth) -> Chain | Inside:
         code, colon, wanted = head.partition(":")
         if not rest or rest.startswith("."):
             raise self._invalid("has nothing behind a '.', where a parameter of what is referred to belongs")
-        parameter = self._reference(type_name, code)
+        parameter = self._reference(type_name, code, into=True)
         allowed = ends_of(parameter)
         if colon and wanted not in allowed:
             listed = ", ".join(sorted(allowed)[:12])
             raise self._invalid(f"asks for a {wanted[:80]!r}, but {code} of {type_name} refers to {listed}")
+        if is_inside(parameter):
+            (held,) = allowed
+            return Inside(parameter, held, self._within(self.read(held, rest, depth.further())))
         if colon:
             return Chain(parameter, ((wanted, self.read(wanted, rest, depth.further())),))
         known = [one for one in sorted(allowed) if len(allowed) == 1 or _knows(one, rest)]
@@ -161,17 +173,27 @@ class _Reader:
         below = depth.further(branches=len(known) > 1)
         return Chain(parameter, tuple((one, self.read(one, rest, below)) for one in known))
 
-    def _reference(self, type_name: str, code: str) -> SearchParameter:
+    def _within(self, asked: Asked) -> Criterion | Chain:
+        """Return what can be asked of a resource inside a Bundle: by itself, and by what it refers to there."""
+        if isinstance(asked, Criterion) and asked.parameter.code != "_lastUpdated":
+            return asked
+        if isinstance(asked, Chain) and not is_canonical(asked.parameter):
+            return Chain(asked.parameter, tuple((one, self._within(below)) for one, below in asked.ends))
+        raise NotSupported(f"{self._whole}: a resource inside a Bundle is asked for what it says, and for what it "
+                           "refers to in the Bundle; not by _has, _list, canonical URLs and _lastUpdated.",
+                           expression=self._whole[:80])
+
+    def _reference(self, type_name: str, code: str, *, into: bool = False) -> SearchParameter:
         try:
             parameter = criteria.parameter_of(type_name, code)
         except InvalidSearch as error:
             raise InvalidSearch(f"{self._whole}: {error.diagnostics}", expression=self._whole[:80]) from None
         if parameter.type != "reference":
             raise self._invalid(f"chains by {code} of {type_name}, which is of type {parameter.type}: no reference")
-        if not is_chained(parameter) and not is_canonical(parameter):
+        if not is_chained(parameter) and not is_canonical(parameter) and not (into and is_inside(parameter)):
             raise NotSupported(
                 f"{self._whole}: {code} of {type_name} holds no references but a resource inside, "
-                "which is not chained.",
+                "by which nothing leads back.",
                 expression=self._whole[:80],
             )
         return parameter
@@ -210,12 +232,18 @@ def _knows(type_name: str, rest: str) -> bool:
     parameter = search_parameters.for_type(type_name).get(code)
     if not dot or parameter is None:
         return parameter is not None
-    return (is_chained(parameter) or is_canonical(parameter)) and (not wanted or wanted in ends_of(parameter))
+    leads = is_chained(parameter) or is_canonical(parameter) or is_inside(parameter)
+    return leads and (not wanted or wanted in ends_of(parameter))
 
 
 def is_chained(parameter: SearchParameter) -> bool:
     """Tell whether a parameter refers by Type/id to resources here: canonical URLs and a Bundle's entries do not."""
     return parameter.type == "reference" and "Reference" in parameter.element_types
+
+
+def is_inside(parameter: SearchParameter) -> bool:
+    """Tell whether a parameter is for a resource that stands inside, the first entry of a Bundle."""
+    return parameter.type == "reference" and parameter.element_types == {"Resource"} and len(parameter.targets) == 1
 
 
 def is_canonical(parameter: SearchParameter) -> bool:

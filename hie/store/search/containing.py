@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hie.errors import NotSupported
 from hie.store.search import contained, contained_limits, criteria, drivers, grants, hops, logic, narrowed, several
-from hie.store.search.chain import Asked, Chain, Has, PerType, is_canonical
+from hie.store.search.chain import Asked, Chain, Has, Inside, PerType, is_canonical
 from hie.store.search.clauses import (
     REFERENCE,
     WIDE,
@@ -145,6 +145,8 @@ def _compiled(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
     if isinstance(asked, Has):
         raise NotSupported("_has and _list with _contained: only its container can refer to a contained resource.",
                            expression="_has")
+    if isinstance(asked, Inside):
+        raise NotSupported("A chain into a Bundle with _contained: a Bundle is not contained.", expression="_contained")
     if isinstance(asked, Chain) and is_canonical(asked.parameter):
         return hops.by_canonical(store, asked, type_name)
     if isinstance(asked, Chain):

@@ -16,7 +16,7 @@ from sqlalchemy.sql.expression import ClauseElement, Executable
 
 from hie.store.models import resource, token
 from hie.store.search import criteria, opened_order, pages
-from hie.store.search.chain import PerType
+from hie.store.search.chain import Inside, PerType
 from hie.store.search.clauses import (
     NOTHING,
     AllTokens,
@@ -90,7 +90,7 @@ def _question(store: ResourceStore, query: SearchQuery, one: Any) -> Question:
         return _question(store, query, one.by_type[0][1])
     if not isinstance(one, Criterion):
         told = (type(one).__doc__ or "").strip().splitlines()[0]
-        return Question(type(one).__name__.lower(), told, False)
+        return Question(type(one).__name__.lower(), told, isinstance(one, Inside))
     parameter, number = one.parameter, len(one.values)
     name = f"{parameter.code}:{one.modifier}" if one.modifier else parameter.code
     if one.modifier == "missing":
@@ -126,7 +126,7 @@ def _growth(asked: list[Question], query: SearchQuery) -> Iterator[str]:
         yield "What contained resources match is found first, in tables of their own; then the page is cut."
     if len(query.criteria) > 1:
         yield "The matches of the most selective criterion are looked at until the page is full."
-    if not all(isinstance(one, Criterion) for one in query.criteria):
+    if not all(isinstance(one, Criterion | Inside) for one in query.criteria):
         yield "Chains and _has ask for all that matches at their far end, each hop under the grant."
     for one in asked:
         if one.verify:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from hie.errors import Forbidden, NotSupported
 from hie.fhir.search_parameters import answering
-from hie.store.search import contained, criteria, grants, joins, logic, narrowed, ordering, then
+from hie.store.search import contained, criteria, grants, inside, joins, logic, narrowed, ordering, then
 from hie.store.search.blinding import hash_of
-from hie.store.search.chain import Asked, Chain, Has, PerType, ends_of, is_canonical
+from hie.store.search.chain import Asked, Chain, Has, Inside, PerType, ends_of, is_canonical
 from hie.store.search.clauses import (
     EVERYTHING,
     ID,
@@ -66,6 +66,8 @@ def compile_(store: ResourceStore, asked: Asked, type_name: str, beside: Clause 
             _forward(store, asked, type_name, beside))
     if isinstance(asked, Has):
         return Compiled(_reverse(store, asked, type_name))
+    if isinstance(asked, Inside):
+        return inside.compile_(store, asked, type_name)
     if isinstance(asked, PerType):
         return compile_(store, dict(asked.by_type)[type_name], type_name, beside)
     if isinstance(asked, LOGIC):
