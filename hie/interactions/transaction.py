@@ -43,7 +43,7 @@ def transaction(request: FhirRequest, ctx: Context) -> FhirResponse:
 
 def _run(plan: Plan, ctx: Context) -> FhirResponse:
     rows: list[Any] = [None] * len(plan.steps)
-    ctx.store.foresee([(step.request.type or "", step.request.id) for step in plan.steps
+    ctx.store.foresee([(step.request.type or "", step.request.id) for step in sorted(plan.steps, key=_order)
                        if step.request.interaction in steps.CHANGES and step.request.id is not None], len(plan.steps))
     ctx.store.expect(step.new_id for step in plan.steps if step.new_id is not None)
     deleted = _delete(plan, rows, ctx)

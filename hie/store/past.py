@@ -98,9 +98,9 @@ def _keep_postgres(connection: Connection, live: list[Past], dates: list[Any], n
             _KEEP_POSTGRES, [(*_values(one), one.found_by.tokens, one.written, one.key, one.ended) for one in live]
         )
         if dates:
-            cursor.executemany(_insert("date_past", _DATES, "%s"), dates)
+            cursor.execute(_INSERT_DATES, [*map(list, zip(*dates, strict=True))])
         if numbers:
-            cursor.executemany(_insert("number_past", _NUMBERS, "%s"), numbers)
+            cursor.execute(_INSERT_NUMBERS, [*map(list, zip(*numbers, strict=True))])
 
 
 def _insert(table: str, columns: str, mark: str) -> str:
@@ -118,6 +118,16 @@ _KEEP_SQLITE = (
 _KEEP_POSTGRES = (
     f"INSERT INTO past_version ({_COLUMNS}, tokens, written, ended) VALUES ({_marks(_COLUMNS, '%s')}, %s, "
     f"coalesce(%s, (SELECT written FROM resource WHERE key = %s)), coalesce(%s, {NUMBER}))"
+)
+
+
+#: One statement for any number of rows.
+_INSERT_DATES = (
+    f"INSERT INTO date_past ({_DATES}) SELECT * FROM unnest(%s::int8[], %s::int4[], %s::int8[], %s::int8[], %s::int8[])"
+)
+_INSERT_NUMBERS = (
+    f"INSERT INTO number_past ({_NUMBERS}) SELECT * FROM unnest(%s::int8[], %s::int4[], %s::int8[], %s::float8[], "
+    "%s::float8[], %s::int8[], %s::int8[], %s::int8[])"
 )
 
 

@@ -172,10 +172,6 @@ def _past(tenant: int, w: Written, row: Current, number: int | None) -> past.Pas
     return past.Past(row.key, tenant, row.type, row.id, row.vid, row.method, row.updated, until, was, None, number)
 
 
-def _history_values(tenant: int, row: Current) -> tuple[Any, ...]:
-    return (tenant, row.type, row.id, row.vid, row.method, row.updated, row.data_key, row.sealed)
-
-
 _HISTORY_COLUMNS = "tenant, type, id, vid, method, updated, data_key, sealed"
 
 
@@ -354,8 +350,7 @@ _UPDATE_POSTGRES = text(
 ).bindparams(bindparam("tokens", type_=ARRAY(BigInteger)))
 _INSERT_HISTORY = text(
     f"INSERT INTO resource_history ({_HISTORY_COLUMNS}, written) "
-    "VALUES (:tenant, :type, :id, :vid, :method, :updated, :data_key, :sealed, "
-    "(SELECT written FROM resource WHERE key = :key))"
+    f"SELECT {_HISTORY_COLUMNS}, written FROM resource WHERE key = ANY(:keys)"
 )
 _DELETE_DATES = text("DELETE FROM date_index WHERE key = ANY(:keys)")
 _DELETE_NUMBERS = text("DELETE FROM number_index WHERE key = ANY(:keys)")
@@ -363,20 +358,14 @@ _DELETE_LINKS = text("DELETE FROM reference_index WHERE key = ANY(:keys)")
 
 
 def _change_postgres(connection: Connection, tenant: int, changed: list[tuple[Written, Current]]) -> None:
-    connection.execute(
-        _INSERT_HISTORY,
-        [
-            {**dict(zip(_HISTORY_COLUMNS.split(", "), _history_values(tenant, row), strict=True)), "key": row.key}
-            for _, row in changed
-        ],
-    )
+    keys = [row.key for _, row in changed]
+    connection.execute(_INSERT_HISTORY, {"keys": keys})
     names = RESOURCE_COLUMNS.split(", ")
     updates = []
     for w, row in changed:
         values = dict(zip(names, resource_values(tenant, row.key, w), strict=True))
         updates.append({**values, "tokens": w.index.tokens if w.sealed is not None else None})
     connection.execute(_UPDATE_POSTGRES, updates)
-    keys = [row.key for _, row in changed]
     connection.execute(_DELETE_DATES, {"keys": keys})
     connection.execute(_DELETE_NUMBERS, {"keys": keys})
     connection.execute(_DELETE_LINKS, {"keys": keys})

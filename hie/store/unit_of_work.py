@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -33,6 +34,8 @@ _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?", re.ASCII)
 MOST_IN_A_MESSAGE = 1_000_000
 #: So many resources are read ahead, and go by one message if they are all that is written: more are quicker copied.
 FEW = 20
+#: Of those that are locked when the transaction begins so many are read by one question.
+READ_AT_ONCE = 100
 #: New versions beyond so many wait in a file.
 MANY = 2_000
 
@@ -80,6 +83,7 @@ class UnitOfWork:
     _foreseen: tuple[tuple[str, str], ...] = ()
     _is_foreseen_few: bool = False  # so that they may be read ahead
     _absent: set[tuple[str, str]] = field(default_factory=set)  # of these those that are nowhere, and stay so
+    _held: dict[tuple[str, str], rows.Current | None] = field(default_factory=dict)  # the others; None: not read yet
     _transaction: WriteTransaction | None = None
     _pending: dict[tuple[str, str], Written] = field(default_factory=dict)
     _unsealed: list[tuple[Written, AESGCM]] = field(default_factory=list)
@@ -201,10 +205,21 @@ class UnitOfWork:
             if place not in self._ahead:
                 self._read_ahead(place)
             return self._as_found(place, self._ahead[place])
-        if place in self._absent and place not in self.touched:
-            return None
-        must_flush = place in self.touched or len(self._pending) >= MANY
-        return self._as_found(place, self._locked(self.writing() if must_flush else self.beginning(), type_name, id_))
+        connection, is_touched = self.beginning(), place in self.touched
+        if place in self._absent and not is_touched:
+            return self._as_found(place, None)
+        if is_touched or len(self._pending) >= MANY:
+            connection = self.writing()
+        if place in self._held and not is_touched:
+            return self._as_found(place, self._held_row(connection, place))
+        return self._as_found(place, self._locked(connection, type_name, id_))
+
+    def _held_row(self, connection: Connection, place: tuple[str, str]) -> rows.Current | None:
+        """Return a row that was locked when the transaction began; those behind it are read with it."""
+        if self._held[place] is None:
+            unread = (one for one, row in self._held.items() if row is None and one != place)
+            self._held.update(rows.several(connection, self.tenant.id, [place, *islice(unread, READ_AT_ONCE - 1)]))
+        return self._held.pop(place)
 
     def _is_read_ahead(self, place: tuple[str, str]) -> bool:
         if self._transaction is not None or not self.reads_ahead:
@@ -247,7 +262,7 @@ class UnitOfWork:
         places = {*self._foreseen, *ahead}
         if len(places) > 1 or ahead:
             held = rows.hold(connection, self.tenant, places)
-            self._absent = places - held.keys()
+            self._absent, self._held = places - held.keys(), dict.fromkeys(one for one in self._foreseen if one in held)
             if any(held.get(place) != (read and read.vid) for place, read in ahead.items()):
                 raise Again("What was read ahead was changed meanwhile.")
 
