@@ -144,14 +144,22 @@ class Conflict(FhirError):
 
 
 class Referenced(Conflict):
-    """A resource that others still point at cannot be deleted; `by`: these, as (type, id), each once, in order."""
+    """A resource that others still point at cannot be deleted."""
 
-    def __init__(self, place: tuple[str, str], by: Sequence[tuple[str, str]], named: str | None = None) -> None:
-        super().__init__(
-            f"{'/'.join(place)} cannot be deleted: {named or '/'.join(by[0])} refers to it; delete or change that "
-            "first, or both in one transaction, or ask for _cascade=delete.", expression=place[0],
-        )  # fmt: skip
-        self.place, self.by = place, tuple(by)
+    place: tuple[str, str] = ("", "")
+    """Its type and id, while nobody was told."""
+    by: tuple[tuple[str, str], ...] = ()
+    """Those that point at it, each once, in order."""
+
+    @classmethod
+    def of(cls, place: tuple[str, str], by: Sequence[tuple[str, str]], named: tuple[str, str] | None) -> Referenced:
+        """Return the error that names one of them; None: none that may be named."""
+        source = None if named is None else "/".join(named)
+        told = (f"{'/'.join(place)} cannot be deleted: {source or 'a resource that the token may not read'} refers to "
+                "it; delete or change that first, or both in one transaction, or ask for _cascade=delete.")
+        error = cls(told, issues=[OutcomeIssue(cls.code, told, place[0], source=source)])
+        error.place, error.by = place, tuple(by)
+        return error
 
 
 class Gone(FhirError):

@@ -80,8 +80,8 @@ def _by_shown(store: ResourceStore, error: Referenced) -> Referenced:
         some = error.by[start : start + _AT_ONCE]
         shown = store.read_many(some)
         if shown:
-            return Referenced(error.place, error.by, "/".join(next(one for one in some if one in shown)))
-    return Referenced(error.place, error.by, "a resource that the token may not read")
+            return Referenced.of(error.place, error.by, next(one for one in some if one in shown))
+    return Referenced.of(error.place, error.by, None)
 
 
 def _without_versions(store: ResourceStore, error: BrokenReference, unit: UnitOfWork) -> BrokenReference:

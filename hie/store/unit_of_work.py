@@ -553,7 +553,7 @@ class UnitOfWork:
         found = rows.referring(connection, self.tenant.id, [hashed_place(type_name, id_, self.tenant.blind)])
         by = sorted({(row.type, row.id) for row in found if row.type not in rows.WITNESSES} - {(type_name, id_)})
         if by:
-            raise Referenced((type_name, id_), by)
+            raise Referenced.of((type_name, id_), by, by[0])
 
 
 def literal_targets(texts: Iterable[str]) -> Iterable[tuple[str, str]]:

@@ -201,8 +201,12 @@ def test_who_refers_is_told_though_others_do_that_the_token_may_not_read(client,
         one = observation("Patient/1", id=f"Patient-1{number}", meta={"tag": [{"code": code}]})
         assert fhir.put(f"Observation/{one['id']}", one).status == 201
     narrow = client("system/Patient.rd", "system/Observation.r?_tag=shown")
-    narrow.delete("Patient/1").refused(409, "conflict", "Patient",
-                                       "Patient/1 cannot be deleted: Observation/Patient-11 refers to it")
+    told = "Patient/1 cannot be deleted: Observation/Patient-11 refers to it"
+    narrow.delete("Patient/1").refused(409, "conflict", "Patient", told)
+    narrow.post("", bundle(entry("DELETE", "Patient/1"))).refused(409, "conflict", None, told)
+    row = narrow.post("", bundle(entry("DELETE", "Patient/1"), type_="batch")).entries()[0]["response"]
+    assert row["status"].startswith("409")
+    assert told in row["outcome"]["issue"][0]["diagnostics"]
 
 
 # ---- delete-history: https://hl7.org/fhir/R5/http.html#delete-history ------------------------------------------------
