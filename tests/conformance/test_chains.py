@@ -238,5 +238,10 @@ def test_a_page_is_not_refused_that_follows_one_that_was_answered(records, clock
     while (before := back[-1].link("previous")) is not None:
         back.append(records.get(before))
     assert [one["id"] for page in reversed(back) for one in page.resources()] == expected
-    then = instant(clock())
-    records.get(f"Patient?{search}&_asOf={then}").refused(400, "too-costly")
+    then = f"Patient?{search}&_count=100&_asOf={instant(clock())}"
+    assert [one["id"] for one in records.get(then).resources()] == expected  # nothing has been replaced since
+    clock.forward(10)
+    for one in records.get("Observation?_count=100").resources():
+        assert records.put(f"Observation/{one['id']}", one | {"status": "amended"}).status == 200
+    monkeypatch.setattr("hie.store.search.then._BATCH", 1)
+    records.get(then).refused(400, "too-costly")

@@ -18,6 +18,7 @@ from hie.fhir import json_format
 from hie.store.check import check
 from hie.store.resources import ResourceStore
 from hie.store.search import query
+from hie.store.search import then as past_ends
 from hie.store.store import Store
 from hie.store.versions import StoredVersion
 from tests.conftest import Clock
@@ -91,8 +92,10 @@ def covered_then_and_now(
 
 
 def test_a_search_as_of_an_instant_finds_what_was_there_then(
-    lived: tuple[History, Callable[..., ResourceStore]], store: Store
+    lived: tuple[History, Callable[..., ResourceStore]], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(past_ends, "_BATCH", 5)
+    monkeypatch.setattr(past_ends, "_FEW", 2)  # few ends of chains are named by tokens, many joined
     history, bind = lived
     times = [when for when, _, _ in history.events]
     bound = [(bind(*scopes), visible) for scopes, visible in GRANTS]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hie.store.search import containing, context_leads, drivers, grants, hops, pairs, rare, several, then
+from hie.store.search import containing, context_leads, drivers, grants, hops, pairs, rare, several
 from hie.store.search.clauses import Clause, both
 from hie.store.search.criteria import Compiled, Criterion, Verify
 from hie.store.search.query import Containment, SearchQuery
@@ -69,7 +69,7 @@ def _compiled(
     store: ResourceStore, criteria: Sequence[Any], type_name: str, granted: Clause | None
 ) -> list[Compiled]:
     """Return what the index is asked for each criterion; on further pages chains learn what stands beside them."""
-    if not then.is_asked(store) or all(isinstance(one, Criterion) for one in criteria):
+    if store.at is None or all(isinstance(one, Criterion) for one in criteria):
         return [hops.compile_(store, one, type_name) for one in criteria]
     plain = {n: hops.compile_(store, one, type_name) for n, one in enumerate(criteria) if isinstance(one, Criterion)}
     beside = both([*(one.clause for one in plain.values()), *([] if granted is None else [granted])])

@@ -439,8 +439,18 @@ class InContextOf(Clause):
     carried: tuple[int, ...]
     rank: int = REFERENCE
 
+    @property
+    def by_many_types(self) -> bool:
+        """Tell whether each of its own tokens is better looked up by itself."""
+        return len(self.tokens) > LONG
+
+    @property
+    def by_many(self) -> bool:
+        """Tell the same of those that are carried."""
+        return len(self.carried) > LONG
+
     def shape(self) -> Shape:
-        return ("context of",)
+        return ("context of", self.by_many_types, self.by_many)
 
     def values(self) -> Iterator[Any]:
         yield list(self.tokens)

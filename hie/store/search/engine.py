@@ -50,7 +50,8 @@ class SearchPage:
 def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     """Return one page of a search, nothing in it beyond the grant."""
     is_one = store.reading is not None or store.seen is not None  # it is read as another search is that asks it
-    if query.cursor is not None and not is_one and any(map(leads_on, query.criteria)):
+    is_over = query.cursor is not None or store.at is not None
+    if is_over and not is_one and any(map(leads_on, query.criteria)):
         return still(store, partial(_search, query=query))  # what was replaced since is read first, then what was not
     if query.cursor is not None or query.count == 0 or is_one:
         return _search(store, query)

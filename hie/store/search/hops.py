@@ -92,19 +92,18 @@ def refuse_unindexed(store: ResourceStore, criterion: Criterion) -> None:
 def _forward(store: ResourceStore, chain: Chain, type_name: str, beside: Clause) -> Clause:
     open_ = open_ends(store, chain)
     parameters = tuple(_parameters(store, type_name, chain.parameter.code))
-    is_by_ids = store.at is not None and not then.is_asked(store)
     branches, known = [], []
     held: list[Holds] = []
     for one, asked in open_:
         compiled = granted(store, asked, one)
         held += contained.ends(store, type_name, chain.parameter.code, one, asked, compiled)
-        if compiled.verify is not None or is_by_ids:
+        if compiled.verify is not None:
             ids = narrowed.ids(store, one, compiled)
             known.append(narrowed.referring(store, type_name, chain.parameter.code, one, ids))
         elif compiled.clause != NOTHING:
             branches.append(Branch(one, parameters, compiled.clause))
     joined = _joined(branches, reverse=False, held=held)
-    if then.is_asked(store):
+    if store.at is not None:
         joined = then.forward(store, type_name, chain.parameter.code, joined, beside)
     return either([*known, joined])
 
@@ -128,14 +127,14 @@ def _reverse(store: ResourceStore, has: Has, type_name: str) -> Clause:
     compiled = granted(store, has.asked, has.source)
     if is_canonical(has.parameter):
         return _named(store, has, compiled, type_name)
-    if compiled.verify is not None or (store.at is not None and not then.is_asked(store)):
+    if compiled.verify is not None:
         return narrowed.referred(store, has.source, has.parameter.code, type_name, compiled)
     if compiled.clause == NOTHING:
         return NOTHING
     parameters = tuple(_parameters(store, has.source, has.parameter.code))
     branch = Branch(has.source, parameters, compiled.clause)
     joined = _joined([branch], reverse=True)
-    if isinstance(joined, Joined) and then.is_asked(store):
+    if isinstance(joined, Joined) and store.at is not None:
         return then.reverse(store, has.source, has.parameter.code, type_name, joined)
     return joined
 

@@ -38,12 +38,14 @@ MOST_OPENED = 20_000
 _BATCH = 500
 
 
-class _TooMany(InvalidSearch):
+class TooMany(InvalidSearch):
     code = "too-costly"
 
 
 def ids(store: ResourceStore, type_name: str, asked: Compiled) -> list[str]:
-    """Return the ids of the resources of a type that match."""
+    """Return the ids of the resources of a type that match; where the index decides, none is opened."""
+    if asked.verify is None:
+        return [row.id for rows in _candidates(store, type_name, asked) for row in rows]
     return [version.id for version, _ in matches(store, type_name, asked)]
 
 
@@ -160,23 +162,29 @@ def matches(
 def _opened(
     store: ResourceStore, type_name: str | None, asked: Compiled
 ) -> Iterator[tuple[Current, StoredVersion, dict[str, Any]]]:
+    for rows in _candidates(store, type_name, asked):
+        for row, version in zip(rows, store.open(rows), strict=True):
+            content = parsed(version)
+            if asked.verify is None or asked.verify(extract(content)):
+                yield row, version, content
+
+
+def _candidates(store: ResourceStore, type_name: str | None, asked: Compiled) -> Iterator[list[Current]]:
+    """Yield what the index finds, batch by batch; refused where that is too much."""
     if store.reading is not None:
         store.reading.hold()
     found, names = candidates(
         store.database.dialect, Shaped(asked.clause), instant.how(store), type_name is not None
     )
     bound = bounds(store, type_name, asked, names, _BATCH)
-    opened = 0
+    looked_at = 0
     while True:
         rows = [Current(*row) for row in run(store.connection(), found, bound, is_selective=False)]
-        for row, version in zip(rows, store.open(rows), strict=True):
-            content = parsed(version)
-            if asked.verify is None or asked.verify(extract(content)):
-                yield row, version, content
+        yield rows
         if len(rows) < _BATCH:
             return
-        opened += len(rows)
-        check_number(opened, "resources" if type_name is None else f"resources of type {type_name}")
+        looked_at += len(rows)
+        check_number(looked_at, "resources" if type_name is None else f"resources of type {type_name}")
         bound["behind"] = rows[-1].key
 
 
@@ -194,7 +202,7 @@ def bounds(
 def check_number(opened: int, what: str) -> None:
     """Refuse to open more candidates than one search may."""
     if opened >= MOST_OPENED:
-        raise _TooMany(
+        raise TooMany(
             f"More than {MOST_OPENED} {what} would have to be opened for this search; narrow it, for example by a "
             "longer text, or by a beginning instead of :contains."
         )

@@ -69,10 +69,13 @@ class PostgresSql(Sql):
         inside.is_led = True
         return inside
 
-    def carrying(self, tables: Tables) -> Select[Any]:
-        other = tables.row.alias()
-        its = [other.c.key, other.c.vid] if tables.is_past else [other.c.key]
-        return select(*its).where(other.c.tokens.op("&&", is_comparison=True)(self.bind(ARRAY(BigInteger()))))
+    def carrying(self, tables: Tables, *, is_long: bool) -> Select[Any]:
+        """Look each of many up: rows compare their tokens with all of a list one by one, which takes 0.03 ms each."""
+        if is_long:
+            return self._keys_of_many(tables)
+        other, hashes = tables.row.alias(), self.bind(ARRAY(BigInteger()))
+        carried = other.c.tokens.op("&&", is_comparison=True)(hashes)
+        return select(*_identity(other, tables)).where(carried)
 
     def among(self, column: ColumnElement[Any]) -> Condition:
         return column == func.any(self.bind(ARRAY(BigInteger())))
@@ -87,13 +90,24 @@ class PostgresSql(Sql):
         """Look the tokens up once. Rows compare their tokens with all of a list one by one, which took 0.03 ms each."""
         if not self.is_wide or self.row not in (resource, contained):
             return self.any_token()
-        return self.key == func.any(func.array(self._keys_of_many().scalar_subquery()))
+        return self.key == func.any(func.array(self._keys_of_many(self.tables).scalar_subquery()))
 
     def led(self, clause: Led) -> Condition:
         """Find the keys once, before any row: the planner takes a range for that of all parameters, and reads rows."""
         if self.tables.is_past:
-            return self.within(self.range_keys(clause))
-        return self.key == func.any(func.array(self.range_keys(clause).scalar_subquery()))
+            is_little = self.as_of is not None and (self.as_of.by_seen or self.as_of.is_recent)
+            return clause.part.sql(self) if is_little else self.within(self.keys(clause))
+        return self.key == func.any(func.array(self.keys(clause).scalar_subquery()))
+
+    def keys(self, clause: Clause) -> Any:
+        if isinstance(clause, AnyToken):
+            return self.carrying(self.tables, is_long=clause.is_long)
+        if isinstance(clause, Token | AllTokens):
+            other = self.tables.row.alias()
+            asked = cast(array([self.bind(BigInteger()) for _ in clause.values()]), ARRAY(BigInteger))
+            has = other.c.tokens.op("@>", is_comparison=True)(asked)
+            return select(*_identity(other, self.tables)).where(has)
+        return super(PostgresSql, self).keys(clause)
 
     def found_first(self, keys: Select[Any]) -> Condition:
         """Find them as an array: of what is contained the planner knows as little as of ranges."""
@@ -101,16 +115,16 @@ class PostgresSql(Sql):
 
     def negation(self, part: Clause) -> Condition:
         if self.is_wide and self.row is resource and isinstance(part, AnyToken) and part.is_long:
-            return self.key.not_in(self._keys_of_many())
+            return self.key.not_in(self._keys_of_many(self.tables))
         return Sql.negation(self, part)
 
-    def _keys_of_many(self) -> Select[Any]:
+    def _keys_of_many(self, tables: Tables) -> Select[Any]:
         """Return the keys of rows with one of the tokens, each looked up in the index: OFFSET keeps to that."""
         each = func.unnest(self.bind(ARRAY(BigInteger()))).table_valued("hash").render_derived()
-        other = self.tables.row.alias()
+        other = tables.row.alias()
         has = other.c.tokens.op("@>", is_comparison=True)(cast(array([each.c.hash]), ARRAY(BigInteger)))
-        found = select(other.c.key).where(has).offset(literal_column("0")).lateral()
-        return select(found.c.key).distinct().select_from(each).join(found, true())
+        found = select(*_identity(other, tables)).where(has).offset(literal_column("0")).lateral()
+        return select(*found.c).distinct().select_from(each).join(found, true())
 
     def all_tokens(self, count: int) -> Condition:
         return self._contains([self.bind(BigInteger()) for _ in range(count)])
@@ -200,6 +214,10 @@ def _is_unled(clause: Clause) -> bool:
 def _begins_with_tokens(clause: Clause) -> bool:
     first = clause.parts[0] if isinstance(clause, Both) else clause
     return isinstance(first, Token | AnyToken | AllTokens)
+
+
+def _identity(table: FromClause, tables: Tables) -> list[ColumnElement[Any]]:
+    return [table.c.key, table.c.vid] if tables.is_past else [table.c.key]
 
 
 def _apart(condition: Condition) -> Condition:

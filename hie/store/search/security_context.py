@@ -35,7 +35,7 @@ from hie.fhir.scopes import BINARY
 from hie.store.crypto import Blind
 from hie.store.models import DELETED, ITSELF, date_index, reference_index, resource
 from hie.store.search.blinding import REFERS
-from hie.store.search.clauses import Clause, InContext
+from hie.store.search.clauses import Clause, InContext, InContextOf
 from hie.store.search.tables import CURRENT
 
 if TYPE_CHECKING:
@@ -93,14 +93,14 @@ def condition(sql: Sql, clause: InContext) -> ColumnElement[bool]:
     return not_(exists(hidden.offset(literal_column("0")) if sql.tokens_in_rows else hidden))
 
 
-def keys(sql: Sql) -> CompoundSelect[Any]:
+def keys(sql: Sql, clause: InContextOf) -> CompoundSelect[Any]:
     """Return a SELECT of the Binaries that an index leads to (InContextOf): by their own tokens, or by what they name.
     """
-    by_type = sql.carrying(sql.tables)
+    by_type = sql.carrying(sql.tables, is_long=clause.by_many_types)
     names, itself = sql.tables.dates.alias(), reference_index.alias()
     its = names.c.parameter == sql.bind(BigInteger())
-    places = select(itself.c.target).where(
-        itself.c.parameter == literal_column(str(ITSELF)), _among(sql, itself.c.key, sql.carrying(CURRENT)))
+    named = _among(sql, itself.c.key, sql.carrying(CURRENT, is_long=clause.by_many))
+    places = select(itself.c.target).where(itself.c.parameter == literal_column(str(ITSELF)), named)
     return union_all(by_type, select(*sql.identity(names)).where(its, _among(sql, names.c.low, places)))
 
 

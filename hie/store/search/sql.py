@@ -44,8 +44,10 @@ from hie.store.search.clauses import (
     Joined,
     JoinedThen,
     Led,
+    Linked,
     Negation,
     Number,
+    has_keys,
     is_range,
 )
 from hie.store.search.tables import CURRENT, INSIDE, How, Tables, inside_then, place
@@ -349,7 +351,7 @@ class Sql(ABC):
         return self.row.c.key.in_(joins.linked(self.among(reference_index.c.target)))
 
     @abstractmethod
-    def carrying(self, tables: Tables) -> Select[Any]:
+    def carrying(self, tables: Tables, *, is_long: bool) -> Select[Any]:
         """Return a SELECT of the identity of rows that carry one of a list of tokens, by their index."""
 
     @abstractmethod
@@ -362,9 +364,20 @@ class Sql(ABC):
             return joins.keys(self, clause)
         if isinstance(clause, JoinedThen) and clause.drives:
             return joins.keys_then(self, clause)
+        if isinstance(clause, Linked):
+            return joins.linked(self.among(reference_index.c.target))
         if isinstance(clause, Holds) and clause.leads:
-            return self.holders(clause)
+            return self.versions_of(self.holders(clause))
+        if isinstance(clause, Either) and not is_range(clause) and has_keys(clause):
+            return union_all(*(joins.bare(self.keys(part)) for part in clause.parts))
         return self.range_keys(clause)
+
+    def versions_of(self, keys: Select[Any]) -> Select[Any]:
+        """Return a SELECT of the identity of those whose keys are found."""
+        if not self.tables.is_past:
+            return keys
+        other = self.tables.row.alias()
+        return select(*self.identity(other)).where(other.c.key.in_(keys))
 
     def found_first(self, keys: Select[Any]) -> Condition:
         """Return whether a row is among few keys, which are found before any row."""
@@ -380,9 +393,9 @@ class Sql(ABC):
         SQLite has an OR's rows looked for ten times as long, as it must remember which it has met (20,000 in 70 ms).
         """
         if isinstance(clause, Led):
-            return self.range_keys(clause.part)
+            return self.keys(clause.part)
         if isinstance(clause, InContextOf):
-            return security_context.keys(self)
+            return security_context.keys(self, clause)
         if isinstance(clause, Interval) and clause.leads:
             return self._each(self.tables.dates, self.date_conditions(clause.prefix))
         if isinstance(clause, Interval) and clause.drives:

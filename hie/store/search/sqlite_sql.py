@@ -22,13 +22,11 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
-    union_all,
 )
 from sqlalchemy import types as sqltypes
 from sqlalchemy.ext.compiler import compiles
 
-from hie.store.models import reference_index, resource
-from hie.store.search import joins
+from hie.store.models import resource
 from hie.store.search.clauses import (
     REFERENCE,
     WIDE,
@@ -36,14 +34,8 @@ from hie.store.search.clauses import (
     AnyToken,
     Both,
     Clause,
-    Either,
-    Holds,
-    Joined,
-    JoinedThen,
     Led,
-    Linked,
     Token,
-    has_keys,
 )
 from hie.store.search.sql import ANY_PATH, AccessPath, Columns, Condition, Sql
 from hie.store.search.tables import CONTAINED, CURRENT, PAST, Tables
@@ -77,7 +69,7 @@ def _in_order(joined: InOrder, compiler: Any, **options: Any) -> str:
 class SqliteSql(Sql):
     """Tokens are a table of their own, sorted by (hash, key)."""
 
-    def carrying(self, tables: Tables) -> Select[Any]:
+    def carrying(self, tables: Tables, *, is_long: bool) -> Select[Any]:
         other = tables.token.alias()
         return select(*_identity(other, tables)).where(other.c.hash.in_(self._listed()))
 
@@ -183,23 +175,7 @@ class SqliteSql(Sql):
             conditions = [first.c.hash == self.bind(BigInteger()), *(self.one_token() for _ in clause.hashes[1:])]
             self.key, self.vid = outer
             return found.where(*conditions)
-        if isinstance(clause, Joined) and clause.drives:
-            return joins.keys(self, clause)
-        if isinstance(clause, JoinedThen) and clause.drives:
-            return joins.keys_then(self, clause)
-        if isinstance(clause, Linked):
-            return joins.linked(self.among(reference_index.c.target))
-        if isinstance(clause, Holds) and clause.leads:
-            return self._versions_of(self.holders(clause))
-        if isinstance(clause, Either) and has_keys(clause):
-            return union_all(*(joins.bare(self.keys(part)) for part in clause.parts))
-        return self.range_keys(clause)
-
-    def _versions_of(self, keys: Select[Any]) -> Select[Any]:
-        if not self.tables.is_past:
-            return keys
-        other = self.tables.row.alias()
-        return select(*self.identity(other)).where(other.c.key.in_(keys))
+        return Sql.keys(self, clause)
 
 
 def _identity(table: FromClause, tables: Tables) -> list[ColumnElement[Any]]:

@@ -1,10 +1,12 @@
-"""What further pages of a chain or `_has` see at its other end: what the first page saw there.
+"""What chains and `_has` see at their other end of a state of the store that is over: of the first page, or of `_asOf`.
 
-Of the other end only what was changed since then matters. What was not is asked by the same join as on the first page,
-held to what was seen (hie.store.search.joins). What was replaced or deleted since is found in the past, and told to
-the join: as places that are referred to, or as keys of resources of which it is known. The past has no index of
-references, so its versions are opened for theirs; how many that are, writes since the first page decide, not the size
-of the store. docs/adr/0018-record-as-of-an-instant.md
+Few ends are found as they were then, and asked for by the tokens of references to them, which every version has, past
+or not. Of many only what was changed since then matters. What was not is asked by the same join as now, held to what
+was there then (hie.store.search.joins). What was replaced or deleted since is found in the past, and told to the join:
+as places that are referred to, or as keys of resources of which it is known. The past has no index of references, so
+its versions are opened for theirs; how many that are, writes since then decide, not the size of the store. Further
+pages open them all; as of an instant, which may be years ago, no more than a search may, and else as many ends are
+found by their ids. docs/adr/0018-record-as-of-an-instant.md
 """
 
 from __future__ import annotations
@@ -24,7 +26,22 @@ from hie.store.opening import parsed
 from hie.store.prepared import Prepared
 from hie.store.rows import WITNESSES, Current
 from hie.store.search import instant, joins, narrowed, reference
-from hie.store.search.clauses import EVERYTHING, Clause, Ids, Joined, JoinedThen, Linked, Shaped, both, either, has_keys
+from hie.store.search.clauses import (
+    EVERYTHING,
+    Branch,
+    Clause,
+    Either,
+    Ids,
+    Joined,
+    JoinedThen,
+    Led,
+    Linked,
+    Shaped,
+    both,
+    either,
+    has_keys,
+)
+from hie.store.search.criteria import Compiled
 from hie.store.search.index import place as place_of
 from hie.store.search.index import reference_walk
 from hie.store.search.sql import Sql
@@ -36,22 +53,31 @@ if TYPE_CHECKING:
 
 Target = tuple[str, str]
 _BATCH = 500
-#: So many versions of the past are opened without asking first whether there is a shorter way.
+#: So many ends are asked for by their tokens alone, and so many versions of the past are opened without asking first
+#: whether there is a shorter way: PostgreSQL looks each token up.
 _FEW = 50
-
-
-def is_asked(store: ResourceStore) -> bool:
-    """Tell whether a page shows what a first one saw; the record as of an instant finds other ends by their ids."""
-    return store.seen is not None and not store.seen.at_instant
 
 
 def forward(store: ResourceStore, type_name: str, code: str, joined: Clause, beside: Clause) -> Clause:
     """Return what referred by a parameter to a match then; `beside`: what else is asked of it."""
     if not isinstance(joined, Joined):  # nobody at the other end can match
         return joined
-    gone = [place_of(one.type, row.id, store.blind)
-            for one in joined.branches for row in _rows(store, one.type, one.clause, (PAST,))]
-    return JoinedThen(joined, tuple(gone), tuple(_that_referred(store, type_name, code, joined, beside)), joined.rank)
+    few = _by_tokens(store, type_name, code, joined, _FEW)
+    if few is not None:
+        found = either([few, *joined.held])
+        return Led(found) if isinstance(found, Either) and has_keys(found) else found
+    try:
+        gone = [place_of(one.type, row.id, store.blind)
+                for one in joined.branches for row in _rows(store, one.type, one.clause, (PAST,))]
+        known = tuple(_that_referred(store, type_name, code, joined, beside))
+    except narrowed.TooMany:
+        return either([*(_by_ids(store, type_name, code, one) for one in joined.branches), *joined.held])
+    return JoinedThen(joined, tuple(gone), known, joined.rank)
+
+
+def _by_ids(store: ResourceStore, type_name: str, code: str, branch: Branch) -> Clause:
+    ids = narrowed.ids(store, branch.type, Compiled(branch.clause))
+    return narrowed.referring(store, type_name, code, branch.type, ids)
 
 
 def _that_referred(
@@ -61,7 +87,7 @@ def _that_referred(
     past = list(islice(_rows(store, type_name, beside, (PAST,)), _FEW + 1))
     if not past:
         return
-    by_tokens = _by_tokens(store, type_name, code, joined) if len(past) > _FEW else None
+    by_tokens = _by_tokens(store, type_name, code, joined, _BATCH) if len(past) > _FEW else None
     if by_tokens is not None:
         yield from (row.key for row in _rows(store, type_name, both([beside, by_tokens]), (PAST,)))
         return
@@ -77,12 +103,14 @@ def _that_referred(
             yield key
 
 
-def _by_tokens(store: ResourceStore, type_name: str, code: str, joined: Joined) -> Clause | None:
-    """Return what referred to the matches, where these are few enough to be named; None: they are not."""
+def _by_tokens(store: ResourceStore, type_name: str, code: str, joined: Joined, most: int) -> Clause | None:
+    """Return what referred to the matches, where these are fewer than so many, a batch at most; None: they are not."""
     found: list[Clause] = []
+    left = most
     for one in joined.branches:
         rows = next(_batches(store, one.type, one.clause, (CURRENT, PAST), opens=False))
-        if len(rows) == _BATCH:
+        left -= len(rows)
+        if left <= 0:
             return None
         found.append(narrowed.referring(store, type_name, code, one.type, [row.id for row in rows]))
     return either(found)
@@ -91,6 +119,15 @@ def _by_tokens(store: ResourceStore, type_name: str, code: str, joined: Joined) 
 def reverse(store: ResourceStore, source: str, code: str, type_name: str, joined: Joined) -> Clause:
     """Return what a match of the source type referred to then."""
     clause = joined.branches[0].clause
+    try:
+        return _reverse(store, source, code, type_name, joined, clause)
+    except narrowed.TooMany:
+        return narrowed.referred(store, source, code, type_name, Compiled(clause))
+
+
+def _reverse(
+    store: ResourceStore, source: str, code: str, type_name: str, joined: Joined, clause: Clause
+) -> Clause:
     found = {target for _, targets in _referring(store, source, code, clause, (PAST,)) for target in targets}
     if source in WITNESSES:  # nothing else outlives what it refers to, whose place leaves the index when it is deleted
         ended = {place_of(type_name, row.id, store.blind) for row in _rows(store, type_name, EVERYTHING, (PAST,))}
@@ -141,15 +178,19 @@ def _batches(
     store: ResourceStore, type_name: str, asked: Clause, of: tuple[Tables, ...], *, opens: bool
 ) -> Iterator[list[Any]]:
     how = instant.how(store)
-    assert how is not None  # noqa: S101 - `is_asked` said so
+    assert how is not None  # noqa: S101 - the past is asked
     statement, names = _statement(Shaped(asked), how, of == (PAST,), of == (CURRENT,), opens)
     bound: dict[str, Any] = dict(zip(names, asked.values(), strict=True))
     bound |= {"tenant": store.tenant, "type": type_name, "row_limit": _BATCH, "behind": 0, **instant.bounds(store)}
+    looked_at, is_bounded = 0, store.seen is None or store.seen.at_instant
     while True:
         rows = run(store.connection(), statement, bound, is_selective=False)
         yield rows
         if len(rows) < _BATCH:
             return
+        looked_at += len(rows)
+        if is_bounded:
+            narrowed.check_number(looked_at, f"resources of type {type_name} that were replaced since")
         bound["behind"] = rows[-1].key
 
 
