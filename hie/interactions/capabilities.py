@@ -13,6 +13,7 @@ from hie.fhir import json_format, search_parameters
 from hie.fhir.capability import capability_statement
 from hie.fhir.conditions import has_tag
 from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.instants import instant
 from hie.fhir.search_parameters import SearchParameter
 from hie.fhir.terminology.capability import terminology_capabilities
 from hie.registry import Registry
@@ -23,27 +24,28 @@ def capabilities(request: FhirRequest, ctx: Context) -> FhirResponse:
     mode = request.once("mode")
     if mode == "terminology":
         started = _started(ctx.registry, ctx.clock())
-        return _if_changed(
-            request, _terminology(ctx.base_url, started, ctx.profiles.library().systems_with_codes()))
+        told = _terminology(ctx.base_url, started, ctx.profiles.library().systems_with_codes())
+        return _if_changed(request, told, started)
     if mode not in (None, "full", "normative"):
         raise InvalidRequest(f"mode is {mode[:80]!r}; it must be full, normative or terminology.", expression="mode")
     started, cors = _started(ctx.registry, ctx.clock()), bool(ctx.settings.cors_origins)
     known, profiles = search_parameters.installed(), ctx.profiles.supported()
     content = ctx.settings.content_search
-    return _if_changed(
-        request, _statement(ctx.base_url, ctx.registry.operations, started, cors, content, known, profiles))
+    told = _statement(ctx.base_url, ctx.registry.operations, started, cors, content, known, profiles)
+    return _if_changed(request, told, started)
 
 
-def _if_changed(request: FhirRequest, content: bytes) -> FhirResponse:
+def _if_changed(request: FhirRequest, content: bytes, started: int) -> FhirResponse:
     """Return a statement with the ETag of what it says, or 304 where the client has that."""
-    tag = _tag(content)
+    tag = _tag(content, started)
     is_known = has_tag(request.conditions, tag)
     return FhirResponse(304 if is_known else 200, None if is_known else content, headers={"ETag": f'W/"{tag}"'})
 
 
 @lru_cache(maxsize=8)
-def _tag(content: bytes) -> str:
-    return blake2b(content, digest_size=8).hexdigest()
+def _tag(content: bytes, started: int) -> str:
+    """Return the tag of a statement but for its date, which each process of a server has its own of."""
+    return blake2b(content.replace(instant(started).encode(), b""), digest_size=8).hexdigest()
 
 
 Supported = tuple[tuple[str, tuple[str, ...]], ...]

@@ -217,9 +217,11 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
     is_binary = request.type == "Binary" and request.interaction in ("create", "update")
     in_xml = not in_json and negotiation.is_xml(content_type, is_binary=is_binary)
     if is_binary and not in_json and not in_xml:
-        return _with_binary(here, request, content_type)
+        return _with_binary(here, request, content_type, _whole(here))
     settings = here.application.settings
     content = body.read(environ, settings.max_body_bytes, settings.threads)
+    if is_binary and content and not binary.is_resource(content, xml=in_xml):
+        return _with_binary(here, request, content_type, _counted(here, content))
     if not content and request.interaction == "operation":
         return request
     environ[_TURN] = turns.take(len(content))
@@ -271,11 +273,10 @@ def _with_form(here: Exchange, request: FhirRequest, content_type: str | None) -
     return request
 
 
-def _with_binary(here: Exchange, request: FhirRequest, content_type: str | None) -> FhirRequest:
-    """Wrap content of any other type into a Binary resource: https://hl7.org/fhir/R4/binary.html#rest"""
+def _with_binary(here: Exchange, request: FhirRequest, content_type: str | None, content: bytes) -> FhirRequest:
+    """Wrap content into a Binary resource, of any type, FHIR's own too: https://hl7.org/fhir/R4/binary.html#rest"""
     if content_type is None:
         raise negotiation.unsupported(None, f"{negotiation.FHIR_JSON}, {negotiation.FHIR_XML} or that of the content")
-    content = _whole(here)
     wrapped = binary.wrapped(content, content_type, here.environ.get("HTTP_X_SECURITY_CONTEXT"), request.id)
     return replace(request, resource=wrapped, content_type=content_type)
 
@@ -283,7 +284,10 @@ def _with_binary(here: Exchange, request: FhirRequest, content_type: str | None)
 def _whole(here: Exchange) -> bytes:
     """Read a body that has no end mark of its own, so that only its length tells whether all of it came."""
     settings = here.application.settings
-    content = body.read(here.environ, settings.max_body_bytes, settings.threads)
+    return _counted(here, body.read(here.environ, settings.max_body_bytes, settings.threads))
+
+
+def _counted(here: Exchange, content: bytes) -> bytes:
     if content and not body.is_counted(here.environ):
         raise InvalidRequest("A body in this format needs a Content-Length: without it, a part could pass for the "
                              "whole.", expression="http.Content-Length")

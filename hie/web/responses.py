@@ -10,7 +10,7 @@ from hie.fhir import binary, json_format, resource, summary
 from hie.fhir.conditions import etag
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import http_date
-from hie.web.negotiation import FHIR_JSON, FHIR_XML, Accepted
+from hie.web.negotiation import FHIR_JSON, FHIR_XML, Accepted, media_type
 from hie.web.reply import Headers, Reply
 
 _FHIR_JSON_UTF8 = f"{FHIR_JSON}; charset=utf-8"
@@ -24,7 +24,7 @@ def respond(request: FhirRequest, answer: FhirResponse, base_url: str, accepted:
     headers = _headers(answer, base_url)
     if content is None:
         return Reply(answer.status, headers, b"")
-    if request.interaction in _ONE_RESOURCE and request.type == "Binary" and not accepted.named:
+    if request.interaction in _ONE_RESOURCE and request.type == "Binary" and not _wants_resource(answer, accepted):
         return _raw_binary(answer, headers)
     if request.parameters and content_type == FHIR_JSON:
         content = _shaped(request, content)
@@ -68,6 +68,17 @@ def _pretty(request: FhirRequest) -> bool:
     if text not in (None, "true", "false"):
         raise InvalidSearch(f"_pretty is {str(text)[:80]!r}; it must be true or false.", expression="_pretty")
     return text == "true"
+
+
+def _wants_resource(answer: FhirResponse, accepted: Accepted) -> bool:
+    """Tell whether a Binary is wanted as a resource; who asks for JSON as such, wants content that is JSON itself.
+
+    https://hl7.org/fhir/R4/binary.html#rest
+    """
+    if not accepted.named or not accepted.generic:
+        return accepted.named
+    held = json_format.parse(answer.content or b"{}").get("contentType", "")
+    return media_type(held).name != accepted.generic
 
 
 def _raw_binary(answer: FhirResponse, headers: Headers) -> Reply:

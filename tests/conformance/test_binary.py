@@ -1,6 +1,9 @@
 """Binary in its own format: https://hl7.org/fhir/R4/binary.html#rest"""
 
 import base64
+import json
+
+import pytest
 
 CONTENT = bytes(range(256))
 
@@ -48,6 +51,52 @@ def test_a_binary_as_a_resource_is_stored_like_any_other(fhir):
     answer = fhir.post("Binary", {"resourceType": "Binary", "contentType": "text/plain", "data": "eA=="})
     assert answer.status == 201
     assert fhir.get(f"Binary/{answer.id}", Accept="text/plain").content == b"x"
+
+
+JSON, XML = "application/fhir+json", "application/fhir+xml"
+DOCUMENT = json.dumps({"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Binary"}}]})
+
+
+@pytest.mark.parametrize(("content_type", "content"), [
+    (JSON, DOCUMENT), (JSON, json.dumps({"id": "x", "resourceType": "Patient"})), (JSON, "no JSON"),
+    ("application/json", '{"a": [1, 2.50]}'), ("application/json", "[1]"),
+    (XML, '<Patient xmlns="http://hl7.org/fhir"><id value="p"/></Patient>'),
+    (XML, "<?xml version='1.0'?><!-- <Binary> --><f:Bundle xmlns:f='http://hl7.org/fhir'/>"), (XML, "no XML"),
+    (XML, "<!--" * 5000), ("text/xml", "<Binary/>"),
+])  # fmt: skip
+def test_content_in_fhirs_own_formats_is_content_too(fhir, content_type, content):
+    """binary.html#rest: accepted as it is, except where the content is itself a Binary resource."""
+    made = fhir.post("Binary", content, Content_Type=content_type, Accept="application/fhir+json")
+    assert (made.status, made.json["contentType"]) == (201, content_type)
+    assert base64.b64decode(made.json["data"]).decode() == content
+    assert fhir.get(f"Binary/{made.id}", Accept="*/*").content.decode() == content
+    assert fhir.put(f"Binary/{made.id}", content + " ", Content_Type=content_type).vid == "2"
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize(("content_type", "content", "status"), [
+    (JSON, '{"resourceType": "Binary", "contentType": "text/plain"}', 201),
+    (JSON, '{"contentType": "text/plain", "resourceType": "Binary"}', 201),
+    ("application/json", ' {"resourceType":"Binary"}', 400), (JSON, '{"resourceType": "Binary", ', 400),
+    (JSON, '{"data": "eA==", "resourceType": "Binary"', 400),
+    (XML, '\ufeff<?xml version="1.0"?> <!-- x -->\n<Binary xmlns="http://hl7.org/fhir"><contentType value="a/b"/>'
+     "</Binary>", 201),
+    (XML, '<f:Binary xmlns:f="http://hl7.org/fhir"><f:contentType value="a/b"/></f:Binary>', 201),
+    (XML, '<Binary xmlns="http://hl7.org/fhir">', 400),
+])  # fmt: skip
+def test_what_says_that_it_is_a_binary_is_read_as_one(fhir, content_type, content, status):
+    answer = fhir.post("Binary", content.encode(), Content_Type=content_type)
+    assert answer.status == status
+    assert status == 400 or answer.json["contentType"] in ("text/plain", "a/b")
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_who_asks_for_json_as_such_gets_content_that_is_json(fhir):
+    held = fhir.post("Binary", '{"a": 1}', Content_Type="application/json; charset=utf-8").id
+    assert fhir.get(f"Binary/{held}", Accept="application/json").content == b'{"a": 1}'
+    assert fhir.get(f"Binary/{held}", Accept="application/json, application/fhir+json").json["resourceType"] == "Binary"
+    other = fhir.post("Binary", "x", Content_Type="text/plain").id
+    assert fhir.get(f"Binary/{other}", Accept="application/json").json["resourceType"] == "Binary"
 
 
 def test_content_without_a_type_or_without_bytes_is_refused(fhir):

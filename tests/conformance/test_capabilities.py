@@ -3,6 +3,7 @@
 import pytest
 
 from hie.fhir import facts, validation
+from hie.interactions import capabilities
 
 
 def statement(nobody):
@@ -80,11 +81,16 @@ def test_modes(nobody, mode, status):
 
 
 @pytest.mark.parametrize("mode", ["full", "terminology"])
-def test_the_statement_has_an_etag_by_which_it_is_not_sent_again(nobody, mode):
+def test_the_statement_has_an_etag_by_which_it_is_not_sent_again(nobody, mode, clock):
     first = nobody.get(f"metadata?mode={mode}")
     again = nobody.get(f"metadata?mode={mode}", If_None_Match=f'"x", {first.headers["ETag"]}')
     assert (again.status, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
     assert nobody.get(f"metadata?mode={mode}", If_None_Match='W/"x"').json == first.json
+    clock.forward(10)
+    capabilities._started_at.clear()
+    restarted = nobody.get(f"metadata?mode={mode}")
+    assert restarted.headers["ETag"] == first.headers["ETag"], "its date is no change"
+    assert restarted.json["date"] != first.json["date"]
     other = nobody.get(f"metadata?mode={mode}", Host="other.example")
     assert other.headers["ETag"] != first.headers["ETag"]
 
