@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hie.store.search import containing, context_leads, drivers, grants, hops, pairs, rare, several
 from hie.store.search.clauses import Clause, both
 from hie.store.search.criteria import Compiled, Criterion, Verify
+from hie.store.search.merged import merged
 from hie.store.search.query import Containment, SearchQuery
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def of_type(store: ResourceStore, query: SearchQuery, type_name: str) -> Arm:
     """Return what a search asks of the resources of one type that stand by themselves."""
     granted = grants.clause(store, type_name, "s")
     compiled = [*_compiled(store, query.criteria, type_name, granted)]
-    parts = [one.clause for one in compiled]
+    parts = merged(query.criteria, [one.clause for one in compiled], type_name)
     if granted is not None:
         parts.append(granted)
     verify = tuple(one.verify for one in compiled if one.verify is not None)

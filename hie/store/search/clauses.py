@@ -24,6 +24,8 @@ Shape = tuple[Any, ...]
 #: From so many alternatives on the database looks them up before it looks at rows: what value sets stand for.
 LONG = 64
 
+#: Prefixes that compare a number with both ends of what is asked.
+TWO_ENDED = frozenset({"eq", "ne", "ap"})
 #: How many resources a criterion lets through, from few to most; the first of an AND drives the SQLite statement.
 ID, IDENTIFIER, REFERENCE, CODE, STRING, RANGE, CATEGORY, WIDE = range(8)
 
@@ -220,6 +222,9 @@ class Interval(Clause):
     part: str = ""
     drives: bool = False
     rank: int = RANGE
+    also: tuple[Interval, ...] = ()
+    """Under the same parameter, which has one value at most: that value stands to these too (hie.store.search.merged).
+    """
 
     @property
     def leads(self) -> bool:
@@ -232,16 +237,18 @@ class Interval(Clause):
         return (self.high if self.prefix == "gt" else self.low) - MICROSECONDS_PER_DAY
 
     def shape(self) -> Shape:
-        return ("interval", self.where, self.prefix, self.part, self.drives, self.leads)
+        also = tuple(one.prefix for one in self.also)
+        return ("interval", self.where, self.prefix, self.part, self.drives, self.leads, also)
 
     def values(self) -> Iterator[Any]:
         if self.where == "index":
             yield self.parameter
-        yield self.low
-        yield self.high
+        for one in (self, *self.also):
+            yield one.low
+            yield one.high
 
     def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.interval(self.where, self.prefix, self.part)
+        return sql.interval(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +287,8 @@ class Number(Clause):
     unit: str = ""
     unit_hash: int = 0
     rank: int = RANGE
+    also: tuple[Number, ...] = ()
+    """As of an interval."""
 
     @property
     def leads(self) -> bool:
@@ -287,21 +296,22 @@ class Number(Clause):
         return self.prefix != "ne" and self.rank != WIDE
 
     def shape(self) -> Shape:
-        return ("number", self.prefix, self.unit, self.leads)
+        return ("number", self.prefix, self.unit, self.leads, tuple(one.prefix for one in self.also))
 
     def values(self) -> Iterator[Any]:
         yield self.parameter
         yield self.ranges
-        if self.prefix in ("eq", "ne", "ap"):
-            yield self.low
-            yield self.high
-        else:
-            yield self.value
+        for one in (self, *self.also):
+            if one.prefix in TWO_ENDED:
+                yield one.low
+                yield one.high
+            else:
+                yield one.value
         if self.unit:
             yield self.unit_hash
 
     def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.number(self.prefix, self.unit)
+        return sql.number(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,13 @@ def primary_date(type_name: str) -> str | None:
     return min(single, default=None)
 
 
+@cache
+def is_single(type_name: str, code: str) -> bool:
+    """Tell whether one of R4's own parameters has one value at most, in whatever resource of the type."""
+    parameter = search_parameters.for_type(type_name).get(code)
+    return parameter is not None and not parameter.state and _is_single(parameter)
+
+
 def _is_single(parameter: SearchParameter) -> bool:
     if not parameter.is_indexed or parameter.code in date.BLIND:
         return False

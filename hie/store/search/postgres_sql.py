@@ -157,10 +157,10 @@ class PostgresSql(Sql):
 
     def _asked_of_row(self, part: Clause) -> Condition:
         if isinstance(part, Number):
-            table, found = self.tables.numbers, self.number_condition(part.prefix, part.unit)
+            table, found = self.tables.numbers, self.number_condition(part)
         else:
             assert isinstance(part, Interval)  # noqa: S101 - _is_unled said so
-            table, found = self.tables.dates, self.date_condition(part.prefix)
+            table, found = self.tables.dates, self.date_condition(part)
         # OFFSET 0 keeps PostgreSQL from turning the question around.
         return exists(select(literal_column("1")).where(self.own(table), found).offset(literal_column("0")))
 

@@ -34,6 +34,7 @@ from hie.fhir.datatypes import MICROSECONDS_PER_DAY
 from hie.store.models import DELETED, FOREVER, contained, reference_index
 from hie.store.search import joins, security_context
 from hie.store.search.clauses import (
+    TWO_ENDED,
     Both,
     Clause,
     Either,
@@ -226,14 +227,14 @@ class Sql(ABC):
         """Return whether the id is one value."""
         return self.row.c.id == self.bind(Text())
 
-    def interval(self, where: str, prefix: str, part: str) -> Condition:
+    def interval(self, clause: Interval) -> Condition:
         """Return whether a date stands to [low, high) as the prefix says."""
-        if where == "index":
-            return self.side(self.tables.dates, self.date_condition(prefix))
+        if clause.where == "index":
+            return self.side(self.tables.dates, self.date_condition(clause))
         low, high = self.bind(BigInteger()), self.bind(BigInteger())
-        if where == "updated":
-            return _moment(prefix, self.row.c.updated, low, high, self._reading("updated"))
-        return self.date_of_row(prefix, low, high, part)
+        if clause.where == "updated":
+            return _moment(clause.prefix, self.row.c.updated, low, high, self._reading("updated"))
+        return self.date_of_row(clause.prefix, low, high, clause.part)
 
     def date_of_row(self, prefix: str, low: Any, high: Any, part: str) -> Condition:
         """Return the condition on the row's own date."""
@@ -258,40 +259,44 @@ class Sql(ABC):
         overlapping = and_(self.row.c.date_high > low, self.row.c.date_low < high)
         return or_(self.row.c.date_low.is_(None), overlapping)
 
-    def number(self, prefix: str, unit: str) -> Condition:
+    def number(self, clause: Number) -> Condition:
         """Return whether a number or quantity stands to the value as the prefix says."""
-        return self.side(self.tables.numbers, self.number_condition(prefix, unit))
+        return self.side(self.tables.numbers, self.number_condition(clause))
 
-    def number_condition(self, prefix: str, unit: str) -> Condition:
+    def number_condition(self, clause: Number) -> Condition:
         """Return the condition on number_index alone."""
-        return or_(*self.number_conditions(prefix, unit))
+        return or_(*self.number_conditions(clause))
 
-    def number_conditions(self, prefix: str, unit: str) -> tuple[Condition, Condition]:
+    def number_conditions(self, clause: Number) -> tuple[Condition, Condition]:
         """Return the condition of plain numbers, and that of ranges."""
         c = self.tables.numbers.c
-        points, ranges = self.bind(BigInteger()), self.bind(BigInteger())
-        low = self.bind(Double())
-        high = self.bind(Double()) if prefix in ("eq", "ne", "ap") else low
-        point, wide = _number(prefix, c.low, c.high, low, high)
-        found = and_(c.parameter == points, point), and_(c.parameter == ranges, wide)
-        if not unit:
-            return found
-        named = self.bind(BigInteger())
-        of_unit = c.unit == named if unit == "unit" else or_(c.code == named, c.text == named)
-        return and_(found[0], of_unit), and_(found[1], of_unit)
+        points, ranges = [c.parameter == self.bind(BigInteger())], [c.parameter == self.bind(BigInteger())]
+        for one in (clause, *clause.also):
+            low = self.bind(Double())
+            high = self.bind(Double()) if one.prefix in TWO_ENDED else low
+            point, wide = _number(one.prefix, c.low, c.high, low, high)
+            points.append(point)
+            ranges.append(wide)
+        if clause.unit:
+            named = self.bind(BigInteger())
+            of_unit = c.unit == named if clause.unit == "unit" else or_(c.code == named, c.text == named)
+            points.append(of_unit)
+            ranges.append(of_unit)
+        return and_(*points), and_(*ranges)
 
-    def date_condition(self, prefix: str) -> Condition:
+    def date_condition(self, clause: Interval) -> Condition:
         """Return the condition on date_index alone."""
-        return or_(*self.date_conditions(prefix))
+        return or_(*self.date_conditions(clause))
 
-    def date_conditions(self, prefix: str) -> tuple[Condition, ...]:
+    def date_conditions(self, clause: Interval) -> tuple[Condition, ...]:
         """Return conditions of which one must hold, each answered by an index of its own."""
         c = self.tables.dates.c
         parameter, low, high = (self.bind(BigInteger()) for _ in range(3))
-        if prefix not in ("gt", "ge", "ap"):
-            return (and_(c.parameter == parameter, _interval(prefix, c.low, c.high, low, high, "")),)
-        near, far = (_interval(prefix, c.low, c.high, low, high, part) for part in ("near", "far"))
-        return and_(c.parameter == parameter, near), and_(c.parameter == parameter, far)
+        also = [_interval(one.prefix, c.low, c.high, self.bind(BigInteger()), self.bind(BigInteger()), "")
+                for one in clause.also]  # fmt: skip
+        parts = ("near", "far") if clause.prefix in ("gt", "ge", "ap") else ("",)
+        found = (_interval(clause.prefix, c.low, c.high, low, high, part) for part in parts)
+        return tuple(and_(c.parameter == parameter, one, *also) for one in found)
 
     def side(self, table: Any, condition: Condition) -> Condition:
         """Return whether the resource has a row in a side table."""
@@ -397,14 +402,14 @@ class Sql(ABC):
         if isinstance(clause, InContextOf):
             return security_context.keys(self, clause)
         if isinstance(clause, Interval) and clause.leads:
-            return self._each(self.tables.dates, self.date_conditions(clause.prefix))
+            return self._each(self.tables.dates, self.date_conditions(clause))
         if isinstance(clause, Interval) and clause.drives:
             other = self.tables.row.alias()
             with joins.at(self, other, other.c.key):
                 condition = clause.sql(self)
             return select(*self.identity(other)).where(*place(other, typed=True), condition)
         if isinstance(clause, Number) and clause.leads:
-            return self._each(self.tables.numbers, self.number_conditions(clause.prefix, clause.unit))
+            return self._each(self.tables.numbers, self.number_conditions(clause))
         if isinstance(clause, Either) and all(is_range(part) for part in clause.parts):
             return union_all(*(joins.bare(self.range_keys(part)) for part in clause.parts))
         return None

@@ -138,6 +138,9 @@ def test_a_range_of_very_many_leads_nothing(filled: ResourceStore) -> None:
     many, few = asked_of(filled, ("value-quantity", "ge1")), asked_of(filled, ("value-quantity", "gt35"))
     assert (many.leads, type(few)) == (False, Led)
     together = asked_of(filled, ("value-quantity", "ge1"), ("value-quantity", "gt35"))
+    assert isinstance(together, Led)  # both are of one value
+    fewest = ("combo-value-quantity", "gt35")
+    few, together = asked_of(filled, fewest), asked_of(filled, ("value-quantity", "ge1"), fewest)
     assert isinstance(together.parts[0], Led)
     assert (list(together.parts[0].values()), together.parts[1].leads) == (list(few.values()), False)
 

@@ -1,0 +1,48 @@
+"""Two bounds of one value are one range: `recorded-date=ge2012-05-05&recorded-date=lt2012-05-07`.
+
+Each alone may be that of half the store. Where a parameter has one value at most, that value must be within both, so
+an index of dates or numbers gives what lies between. Where it may have several, one may be within the one bound and
+another within the other: https://hl7.org/fhir/R4/search.html#combining
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from hie.store.search.clauses import Clause, Interval, Number
+from hie.store.search.criteria import Criterion
+from hie.store.search.ordering import OPEN_ENDED
+from hie.store.search.plan import is_single
+
+
+def merged(criteria: Sequence[Any], clauses: Sequence[Clause], type_name: str) -> list[Clause]:
+    """Return what is asked for each criterion, those of one value together."""
+    found: list[Clause] = []
+    groups: dict[tuple[int, ...], list[Interval | Number]] = {}
+    for criterion, clause in zip(criteria, clauses, strict=True):
+        in_side_table = isinstance(clause, Number) or (isinstance(clause, Interval) and clause.where == "index")
+        if (
+            in_side_table and isinstance(clause, Interval | Number) and clause.prefix != "ne"
+            and isinstance(criterion, Criterion) and is_single(type_name, criterion.parameter.code)
+        ):  # fmt: skip
+            groups.setdefault(_place(clause), []).append(clause)
+        else:
+            found.append(clause)
+    return [*found, *map(_one, groups.values())]
+
+
+def _place(clause: Interval | Number) -> tuple[int, ...]:
+    """Return what says which rows of an index are asked."""
+    if isinstance(clause, Interval):
+        return (clause.parameter,)
+    return clause.parameter, clause.ranges, ("", "unit", "code").index(clause.unit), clause.unit_hash
+
+
+def _one(parts: Sequence[Interval | Number]) -> Clause:
+    """Let the index be read from an open lower bound on; the others say where it ends."""
+    first = next((part for part in parts if part.prefix in OPEN_ENDED), parts[0])
+    if isinstance(first, Number):
+        return replace(first, also=tuple(part for part in parts if part is not first and isinstance(part, Number)))
+    return replace(first, also=tuple(part for part in parts if part is not first and isinstance(part, Interval)))
