@@ -142,7 +142,7 @@ class Locks(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FewResources:
-    """The message that writes resources and the request's audit record (hie.store.database.Message)."""
+    """The message that writes resources and the request's audit record (hie.store.writers.Message)."""
 
     tenant: int
     written: Sequence[Written]

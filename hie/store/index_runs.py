@@ -16,7 +16,8 @@ from sqlalchemy import ColumnElement, Connection, func, insert, select, text, up
 from hie.errors import Busy, IntegrityFailure
 from hie.fhir import search_parameters
 from hie.store import by_key, contained, jobs, past, rows
-from hie.store.database import Again, Database
+from hie.store.conflicts import Again
+from hie.store.database import Database
 from hie.store.keys import MetKeys
 from hie.store.models import index_run, resource
 from hie.store.opening import open_versions, parsed

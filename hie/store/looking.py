@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from hie.fhir import search_parameters
 from hie.store import rows
-from hie.store.database import Again
+from hie.store.conflicts import Again
 from hie.store.prepared import Prepared, driver_of
 from hie.store.search import conditions, token
 from hie.store.search.blinding import hash_of

@@ -16,7 +16,8 @@ from hie.fhir.scopes import BINARY, Grant
 from hie.fhir.search_parameters import extract
 from hie.store import erasure, index_runs, jobs, looking, rows, transacting
 from hie.store.audit import AuditEntry
-from hie.store.database import Again, Database
+from hie.store.conflicts import Again
+from hie.store.database import Database
 from hie.store.history import HistoryPage, history_page
 from hie.store.ids import new_id
 from hie.store.models import CREATED, DELETED, ERASED, REVIVED, UPDATED, resource, resource_history

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import ARRAY, BigInteger, Connection, Text, bindparam, collate, func, select, text
 
 from hie.store import contained, past, sqlite_rows
-from hie.store.database import Again
+from hie.store.conflicts import Again
 from hie.store.models import ITSELF, data_key, resource
 from hie.store.prepared import Prepared, copy_in, driver_of, insert_or_ignore
 from hie.store.sqlite_rows import DATES, LINKS, NUMBERS, RESOURCE_COLUMNS, TOKEN, NewRows, resource_values

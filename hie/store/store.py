@@ -14,7 +14,8 @@ from hie.fhir.scopes import Grant
 from hie.settings import Settings
 from hie.store import administration, reindexing, restored
 from hie.store.audit import AuditEntry
-from hie.store.database import Database, engine_options, prepare_engine
+from hie.store.database import Database
+from hie.store.engines import engine_options, prepare_engine
 from hie.store.jobs import Jobs
 from hie.store.keys import FileKeys, KeyManagement, KeyProblem
 from hie.store.models import data_key

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hie.errors import BrokenReference, Referenced
 from hie.store import looking, referring, waiting
-from hie.store.database import WRITE_ATTEMPTS, contended, retry_pause, retryable
+from hie.store.conflicts import WRITE_ATTEMPTS, contended, retry_pause, retryable
 from hie.store.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:

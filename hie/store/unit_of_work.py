@@ -15,8 +15,9 @@ from hie.errors import BrokenReference, OutcomeIssue, Referenced
 from hie.fhir import references, search_parameters
 from hie.store import at_once, custom_parameters, jobs, looking, rows, waiting
 from hie.store.audit import AuditEntry
+from hie.store.conflicts import Again
 from hie.store.crypto import place_of_version, seal
-from hie.store.database import Again, Database, Message, WriteTransaction
+from hie.store.database import Database
 from hie.store.keys import MetKeys, NewKey
 from hie.store.looking import Looked
 from hie.store.search.index import IndexRows
@@ -24,6 +25,7 @@ from hie.store.search.index import place as hashed_place
 from hie.store.spool import Spool
 from hie.store.tenants import Tenant
 from hie.store.versions import StoredVersion
+from hie.store.writers import Message, WriteTransaction
 
 #: So many locks are taken with the BEGIN itself; more go by one statement of their own.
 MOST_LOCKS_AT_ONCE = 20

@@ -7,7 +7,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Engine
 
 from hie.settings import Settings
-from hie.store.database import engine_options
+from hie.store.engines import engine_options
 from hie.store.models import metadata
 
 db = SQLAlchemy(metadata=metadata)

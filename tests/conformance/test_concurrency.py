@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy.exc import ProgrammingError
 
-from hie.store.database import Again
+from hie.store.conflicts import Again
 from tests.builders import SYSTEM, bundle, observation, patient, post, practitioner
 
 

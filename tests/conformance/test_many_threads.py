@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as NoneIsFree
 
 from hie.settings import Settings
 from hie.store import connection_limits
-from hie.store.database import PostgresWriter
+from hie.store.postgres_writer import PostgresWriter
 from hie.store.store import Store
 from tests.builders import bundle, entry, patient
 

@@ -26,7 +26,7 @@ from hie.store import models as tables
 from hie.store.at_once import FewResources
 from hie.store.check import check
 from hie.store.contained import concerns
-from hie.store.database import PostgresWriter
+from hie.store.postgres_writer import PostgresWriter
 from hie.store.resources import ResourceStore
 from tests import pictures
 from tests.builders import SYSTEM, bundle, entry, observation, patient, post, practitioner, put

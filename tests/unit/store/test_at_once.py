@@ -16,8 +16,9 @@ from hie.errors import BrokenReference, Busy, Gone, Referenced
 from hie.fhir import json_format
 from hie.store import at_once, known_parameters, literals, unit_of_work
 from hie.store.check import check
-from hie.store.database import WRITE_ATTEMPTS, PostgresWriter
+from hie.store.conflicts import WRITE_ATTEMPTS
 from hie.store.models import FOREVER, audit, contained, custom_version, data_key, resource
+from hie.store.postgres_writer import PostgresWriter
 from hie.store.prepared import driver_of
 from hie.store.resources import ResourceStore
 from hie.store.search import query
@@ -283,7 +284,7 @@ def test_what_a_message_executes_is_planned_once_by_a_connection(
 def test_a_connection_that_was_not_used_for_a_while_is_asked_first(
     store: Store, bind: Bind, answers: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hie.store.database.RECENT_SECONDS", -1.0)
+    monkeypatch.setattr("hie.store.postgres_writer.RECENT_SECONDS", -1.0)
     create(bind(), observation("Patient/p1"), "o")
     everybody = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = "
     with store.database.engine.connect() as other:

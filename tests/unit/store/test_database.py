@@ -19,8 +19,8 @@ from hie.errors import Busy
 from hie.store import audit as audit_trail
 from hie.store import rows, sqlite_rows
 from hie.store.audit import AuditEntry
+from hie.store.conflicts import Again
 from hie.store.crypto import associated_data, seal
-from hie.store.database import Again
 from hie.store.models import audit, model, reference_index
 from hie.store.prepared import driver_of
 from hie.store.store import Store

@@ -15,8 +15,8 @@ from hie.errors import InvalidRequest
 from hie.settings import Settings
 from hie.store import keys, rows
 from hie.store.check import check
+from hie.store.conflicts import Again
 from hie.store.crypto import open_, seal
-from hie.store.database import Again
 from hie.store.keys import DataKeys, FileKeys, NewKey
 from hie.store.resources import ResourceStore
 from hie.store.store import Store
