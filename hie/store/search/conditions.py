@@ -84,6 +84,7 @@ def _condition(store: ResourceStore, type_name: str, parameters: Sequence[tuple[
     query = parse(type_name, parameters, base_url=store.base_url, now=store.clock(), default_count=2,
                   terminology=Later(store))
     if not query.criteria or query.sort or query.includes or query.cursor:
-        other = next((name for name, _ in parameters if name.partition(":")[0] in _NO_CRITERIA), parameters[0][0])
+        names = [name for name, _ in parameters]
+        other = next((name for name in names if name.partition(":")[0] in _NO_CRITERIA), names[0] if names else None)
         raise InvalidSearch("A condition consists of search criteria alone, and of one at least.", expression=other)
     return query

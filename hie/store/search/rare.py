@@ -1,8 +1,10 @@
-"""Tokens that few resources carry lead a search on PostgreSQL, of whatever parameter they are.
+"""Tokens that few resources carry lead a search, of whatever parameter they are.
 
 The order of kinds (hie.store.search.clauses) takes a code or a name for something that many resources may have. In a
-large store most names and many codes belong to few, and the planner, which expects a thousandth of all resources
-of any token that is not among the commonest, reads the index of the whole type beside that of tokens to have fewer.
+large store most names and many codes belong to few. PostgreSQL's statistics tell; its planner, which expects a
+thousandth of all resources of any token that is not among the commonest, reads the index of the whole type beside that
+of tokens to have fewer. On SQLite, of a token that many carry and one that far fewer do, the latter leads: they are
+counted.
 """
 
 from __future__ import annotations
@@ -10,10 +12,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hie.store.search.clauses import RANGE, REFERENCE, AllTokens, AnyToken, Both, Clause, Token, both
+from hie.store.search.clauses import RANGE, REFERENCE, WIDE, AllTokens, AnyToken, Both, Clause, Token, both
+from hie.store.search.counting import ANY_TYPE, counted
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
+
+#: Up to so many a token is counted on SQLite; one that fewer than MANY carry leads as it is, one that AHEAD times as
+#: many carry as another follows that.
+FREQUENT, MANY, AHEAD = 10_000, 1_000, 4
 
 
 def settled(store: ResourceStore, clause: Clause) -> Clause:
@@ -24,11 +31,30 @@ def settled(store: ResourceStore, clause: Clause) -> Clause:
     """
     if clause.rank <= REFERENCE or store.at is not None:  # what is past has tokens of its own
         return clause
+    if store.database.dialect == "sqlite":
+        return _fewest_first(store, clause)
     common = store.database.common_tokens()
     if common is None:
         return clause
     parts = clause.parts if isinstance(clause, Both) else (clause,)
     return both([_led(part, common) for part in parts])
+
+
+def _fewest_first(store: ResourceStore, clause: Clause) -> Clause:
+    """Return the clause so that a token which far fewer resources carry than the first goes before it."""
+    if not isinstance(clause, Both) or not isinstance(clause.parts[0], Token):
+        return clause
+    first, *rest = clause.parts
+    others = [part for part in rest if isinstance(part, Token | AnyToken) and part.rank < WIDE]
+    if not others:
+        return clause
+    found = counted(store, first, ANY_TYPE, FREQUENT)
+    if found < MANY:
+        return clause
+    fewest = min(others, key=lambda part: counted(store, part, ANY_TYPE, found // AHEAD))
+    if counted(store, fewest, ANY_TYPE, found // AHEAD) >= found // AHEAD:
+        return clause
+    return both([replace(fewest, rank=first.rank), *(part for part in clause.parts if part is not fewest)])
 
 
 def _led(part: Clause, common: frozenset[int]) -> Clause:

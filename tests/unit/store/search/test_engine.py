@@ -479,7 +479,8 @@ def test_hot_searches_on_sqlite_neither_scan_a_table_nor_sort(filled: ResourceSt
             plan = filled.connection().exec_driver_sql("EXPLAIN QUERY PLAN " + statement, values).fetchall()
             steps = [row[-1] for row in plan]
             is_far = any("ix_resource_type_date_far" in step for step in steps)
-            assert not [step for step in steps if step.startswith("SCAN") and "VIRTUAL" not in step], (asked, steps)
+            scans = [step for step in steps if step.startswith("SCAN") and not re.search("VIRTUAL|SCAN anon_", step)]
+            assert not scans, (asked, steps)
             assert is_far or not [step for step in steps if "TEMP B-TREE" in step], (asked, steps)
 
 

@@ -1,0 +1,137 @@
+"""What an index can serve costs the same in a store four times as large: steps of SQLite's machine, not time.
+
+Each search here read its type, or the store, before an index led it. What grows, and why: docs/search.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hie.fhir.scopes import FULL_GRANT, parse_grant
+from hie.settings import Settings
+from hie.store.audit import AuditEntry
+from hie.store.prepared import driver_of
+from hie.store.resources import ResourceStore
+from hie.store.search import query
+from hie.store.store import Store
+from tests.builders import observation, patient
+
+Json = dict[str, Any]
+SIZES = (300, 1_200)
+S = "urn:s"
+
+
+def made(number: int, size: int) -> Iterator[Json]:
+    """Yield what stands beside one Observation; ten of each type are rare, whatever the size."""
+    rare = number % (size // 10) == 3
+    day = "2030-05-05" if rare else f"{2000 + number % 20}-{number % 12 + 1:02}-{number % 28 + 1:02}"
+    tag = {"meta": {"tag": [{"system": S, "code": "rare" if rare else "common"}]}}
+    if number < 20:
+        yield patient("Rare" if number == 3 else "Common", id=f"p{number}", gender="male" if number == 3 else "female")
+    person = f"Patient/p{number % 20}"
+    its: Json = {"value": 900 if rare else number % 100, "unit": "1", "system": S, "code": "u"}
+    category = [{"coding": [{"system": S, **({"display": "Rare"} if rare else {"code": "x"})}]}]
+    yield observation(person, code="rare" if rare else "c", id=f"o{number}", effectiveDateTime=day, valueQuantity=its,
+                      **tag) | ({"category": category} if rare else {})  # fmt: skip
+    if number % 3 == 0:
+        yield {"resourceType": "Condition", "id": f"c{number}", "subject": {"reference": person}, "recordedDate": day,
+               "code": {"coding": [{"code": "c"}]}, **tag}
+        inside = observation(id="x", code="c", effectiveDateTime=day, valueQuantity=its)
+        yield {"resourceType": "DiagnosticReport", "id": f"r{number}", "status": "final", "code": {"text": "x"},
+               "contained": [inside], "result": [{"reference": "#x"}]}
+        named = f"Patient/p{3 if rare else 4}"
+        yield {"resourceType": "Binary", "id": f"b{number}", "contentType": "text/plain", "data": "eA==",
+               "securityContext": {"reference": named}}
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Store]]:
+    opened = []
+    for size in SIZES:
+        store = Store.open(Settings(data_dir=Path(tmp_path_factory.mktemp(f"store{size}"))))
+
+        def unit(inside: ResourceStore, size: int = size) -> None:
+            for one in (one for number in range(size) for one in made(number, size)):
+                inside.create(one["resourceType"], one, id=one["id"])
+
+        bound(store).transact(unit)
+        opened.append(store)
+    yield opened
+    for store in opened:
+        store.close()
+
+
+def bound(store: Store, *scopes: str) -> ResourceStore:
+    grant = parse_grant(scopes) if scopes else FULL_GRANT
+    return store.bind(grant, AuditEntry(1, store.clock(), "request", "search", "client"))
+
+
+def steps(store: ResourceStore, find: Callable[[], Any]) -> int:
+    """Count the steps of the database, ten by ten."""
+    counted = 0
+
+    def step() -> int:
+        nonlocal counted
+        counted += 1
+        return 0
+
+    driver = driver_of(store.connection())
+    driver.set_progress_handler(step, 10)
+    try:
+        find()
+    finally:
+        driver.set_progress_handler(None, 0)
+    return counted
+
+
+TWO = ("_type", "Observation,Condition")
+LED: list[tuple[str | None, list[tuple[str, str]], tuple[str, ...]]] = [
+    ("Observation", [("date", "ge2012-01-01"), ("date", "lt2012-01-20")], ()),
+    ("Condition", [("recorded-date", "ge2030-01-01"), ("recorded-date", "le2030-12-31")], ()),
+    ("Condition", [("recorded-date", "2030-05-05")], ()),
+    ("Observation", [("value-quantity", "ge899"), ("value-quantity", "lt901")], ()),
+    ("Observation", [("category", f"{S}|")], ()),
+    ("Observation", [("_tag", "rare"), ("status", "final")], ()),
+    (None, [], ()),
+    (None, [("_sort", "-_lastUpdated")], ()),
+    (None, [("_tag", "rare")], ()),
+    (None, [TWO], ()),
+    (None, [TWO, ("_sort", "_id")], ()),
+    (None, [TWO, ("_sort", "-_lastUpdated")], ()),
+    (None, [TWO, ("code", "c")], ()),
+    (None, [TWO, ("subject:Patient.family", "rare"), ("_count", "5")], ()),
+    (None, [("_type", "Observation,DiagnosticReport"), ("date", "ge2030")], ()),
+    (None, [("_tag:not", "rare")], ()),
+    ("Observation", [("_contained", "true"), ("date", "2030-05-05")], ()),
+    ("Observation", [("_contained", "true"), ("date", "ge2030")], ()),
+    ("Observation", [("_contained", "both"), ("date", "2030-05-05"), ("_containedType", "contained")], ()),
+    ("Observation", [("_contained", "true"), ("date", "ge2010"), ("_containedType", "contained")], ()),
+    ("Observation", [("_contained", "true"), ("value-quantity", "gt800")], ()),
+    (None, [], ("system/*.rs?_tag=urn:s|rare",)),
+    (None, [("_summary", "count")], ("system/*.rs?_tag=urn:s|rare",)),
+    (None, [("_sort", "-_lastUpdated")], ("system/Condition.rs?_tag=urn:s|rare", "system/Observation.rs")),
+    ("Binary", [], ("system/Binary.rs", "system/Patient.rs?gender=male")),
+    ("Binary", [("_summary", "count")], ("system/Binary.rs", "system/Patient.rs?gender=male")),
+]
+
+
+@pytest.mark.parametrize(("type_name", "asked", "scopes"), LED)
+def test_a_search_that_an_index_serves_does_not_grow_with_the_store(
+    stores: list[Store], type_name: str | None, asked: list[tuple[str, str]], scopes: tuple[str, ...]
+) -> None:
+    counted = []
+    for opened in stores:
+        store = bound(opened, *scopes)
+        parsed = query.parse(type_name, [("_count", "5"), ("_total", "none"), *asked], contained=True)
+        if ("_summary", "count") in asked:
+            parsed = replace(parsed, total=None)
+        page = store.search(parsed)  # decides where to begin, once
+        assert page.matches or page.total, "nothing was found"
+        counted.append(steps(store, partial(store.search, parsed)))
+    assert counted[1] < 1.5 * counted[0] + 20, counted
