@@ -11,18 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from hie.store.models import DELETED
 from hie.store.past import NUMBER
-from hie.store.rows import ONE, REFERRING, WITNESSES, Target, columns, one_values
+from hie.store.rows import ONE, REFERRING, WITNESSES, Target, one_values
 
 if TYPE_CHECKING:
-    from hie.store.search.index import IndexRows
     from hie.store.unit_of_work import Written
 
-#: What the past keeps of the version that is replaced; lists are columns of its index rows.
-_PAST = {
-    "p_low": "int8", "p_high": "int8", "p_presence": "int8", "p_tokens": "int8[]", "p_dp": "int8[]", "p_dl": "int8[]",
-    "p_dh": "int8[]", "p_np": "int8[]", "p_nl": "float8[]", "p_nh": "float8[]", "p_nu": "int8[]", "p_nc": "int8[]",
-    "p_nt": "int8[]",
-}  # fmt: skip
 #: What there is of a deletion.
 _OF_DELETION = {name: ONE[name] for name in ("tenant", "type", "id", "vid", "method", "updated", "data_key")}
 #: They see the rows as they were before, in all of their parts.
@@ -33,18 +26,15 @@ _KEEP = f"""
     ), past AS (
         INSERT INTO past_version (key, vid, tenant, type, id, method, updated, until, date_low, date_high, presence,
                                   tokens, written, ended)
-        SELECT key, vid, tenant, type, id, method, updated, {{updated}}, {{p_low}}, {{p_high}}, {{p_presence}},
-               {{p_tokens}}, written, {NUMBER}
+        SELECT key, vid, tenant, type, id, method, updated, {{updated}}, date_low, date_high, presence, tokens, written,
+               {NUMBER}
         FROM resource WHERE key = {{key}} AND method <> {DELETED}
     ), past_dates AS (
         INSERT INTO date_past (key, vid, parameter, low, high)
-        SELECT key, vid, u.* FROM resource, unnest({{p_dp}}, {{p_dl}}, {{p_dh}}) u
-        WHERE key = {{key}} AND method <> {DELETED}
+        SELECT key, {{vid}} - 1, parameter, low, high FROM date_index WHERE key = {{key}}
     ), past_numbers AS (
         INSERT INTO number_past (key, vid, parameter, low, high, unit, code, text)
-        SELECT key, vid, u.* FROM resource,
-               unnest({{p_np}}, {{p_nl}}, {{p_nh}}, {{p_nu}}, {{p_nc}}, {{p_nt}}) u
-        WHERE key = {{key}} AND method <> {DELETED}
+        SELECT key, {{vid}} - 1, parameter, low, high, unit, code, text FROM number_index WHERE key = {{key}}
     ), """
 #: Index rows that stay are left alone: what goes and what comes are different rows, so that the order of the parts does
 #: not matter.
@@ -93,28 +83,22 @@ DELETE = f"""{_KEEP}
     )
 """
 #: What they take.
-CHANGED = {"key": "int8", **ONE, **_PAST}
-DELETED_ONE = {"key": "int8", "place": "int8", **_OF_DELETION, **_PAST}
+CHANGED = {"key": "int8", **ONE}
+DELETED_ONE = {"key": "int8", "place": "int8", **_OF_DELETION}
 
 
 def changed_values(tenant: int, written: Written, targets: Sequence[Target]) -> list[Any]:
     """Return what a change is stored from, in the order of `CHANGED`."""
-    return [_key(written), *one_values(tenant, written, targets).values(), *_past(written)]
+    return [_key(written), *one_values(tenant, written, targets).values()]
 
 
 def deleted_values(tenant: int, written: Written, place: int | None) -> list[Any]:
     """Return what a deletion is stored from, in the order of `DELETED_ONE`."""
     new = one_values(tenant, written, ())
-    return [_key(written), place, *(new[name] for name in _OF_DELETION), *_past(written)]
+    return [_key(written), place, *(new[name] for name in _OF_DELETION)]
 
 
 def _key(written: Written) -> int:
     assert written.replaced is not None  # noqa: S101 - a change replaces something
     return written.replaced.key
 
-
-def _past(written: Written) -> list[Any]:
-    past: IndexRows | None = written.past_index
-    assert past is not None  # noqa: S101 - whoever replaces a version says what was found by it
-    return [past.date_low, past.date_high, past.presence, past.tokens, *columns(3, past.dates),
-            *columns(6, past.numbers)]  # fmt: skip

@@ -1,8 +1,8 @@
 """The index of past versions, for searches as of an instant: docs/adr/0018-record-as-of-an-instant.md
 
 A version that is replaced or deleted takes its index rows with it, from the tables of what is current into those of
-what is past, with the time at which it ceased to be current. A deletion has no index rows; an erased version loses its
-own.
+what is past, with the time at which it ceased to be current. PostgreSQL copies them; SQLite finds tokens by their hash
+alone, so they are given. A deletion has no index rows; an erased version loses its own.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Past(NamedTuple):
     written: int | None = None
     """Number of the transaction that wrote it; None: as its row of `resource` says, which it leaves just now."""
     ended: int | None = None
-    """Number of the one that replaced it; None: of this one, on PostgreSQL."""
+    """Number of the one that replaced it."""
 
 
 #: PostgreSQL: the number of the transaction.
@@ -53,8 +53,34 @@ _DATES = "key, vid, parameter, low, high"
 _NUMBERS = "key, vid, parameter, low, high, unit, code, text"
 
 
+def leave(connection: Connection, replaced: Sequence[tuple[int, int]]) -> None:
+    """PostgreSQL: keep what current versions are found by that are about to be replaced, by key and until when."""
+    keys, until = [key for key, _ in replaced], [at for _, at in replaced]
+    driver = driver_of(connection)
+    driver.execute(_LEAVE_VERSIONS, [keys, until])
+    driver.execute(_LEAVE_DATES, [keys])
+    driver.execute(_LEAVE_NUMBERS, [keys])
+
+
+#: Of a deletion there are no index rows.
+_LEAVE_VERSIONS = (
+    f"INSERT INTO past_version ({_COLUMNS}, tokens, written, ended) "
+    "SELECT key, vid, tenant, type, id, method, updated, given.until, date_low, date_high, presence, tokens, written, "
+    f"{NUMBER} FROM resource JOIN unnest(%s::int8[], %s::int8[]) AS given (key, until) USING (key) "
+    f"WHERE method <> {DELETED}"
+)
+_LEAVE_DATES = (
+    f"INSERT INTO date_past ({_DATES}) SELECT key, vid, parameter, low, high FROM date_index JOIN resource USING (key) "
+    "WHERE key = ANY(%s)"
+)
+_LEAVE_NUMBERS = (
+    f"INSERT INTO number_past ({_NUMBERS}) SELECT key, vid, parameter, low, high, unit, code, text FROM number_index "
+    "JOIN resource USING (key) WHERE key = ANY(%s)"
+)
+
+
 def keep(connection: Connection, versions: Sequence[Past], *, again: bool = False) -> None:
-    """Write the index rows of versions that are replaced; `again`: tokens of SQLite may be there already."""
+    """Write the index rows of versions that are or were replaced; `again`: tokens of SQLite may be there already."""
     live = [one for one in versions if one.method not in (DELETED, ERASED)]
     if not live:
         return
@@ -95,7 +121,7 @@ def _keep_postgres(connection: Connection, live: list[Past], dates: list[Any], n
     driver = driver_of(connection)
     with driver.cursor() as cursor:
         cursor.executemany(
-            _KEEP_POSTGRES, [(*_values(one), one.found_by.tokens, one.written, one.key, one.ended) for one in live]
+            _KEEP_POSTGRES, [(*_values(one), one.found_by.tokens, one.written, one.ended) for one in live]
         )
         if dates:
             cursor.execute(_INSERT_DATES, [*map(list, zip(*dates, strict=True))])
@@ -115,10 +141,7 @@ _KEEP_SQLITE = (
     f"INSERT INTO past_version ({_COLUMNS}, written, ended) VALUES ({_marks(_COLUMNS, '?')}, "
     "coalesce(?, (SELECT coalesce(written, -key) FROM resource WHERE key = ?)), ?)"
 )
-_KEEP_POSTGRES = (
-    f"INSERT INTO past_version ({_COLUMNS}, tokens, written, ended) VALUES ({_marks(_COLUMNS, '%s')}, %s, "
-    f"coalesce(%s, (SELECT written FROM resource WHERE key = %s)), coalesce(%s, {NUMBER}))"
-)
+_KEEP_POSTGRES = _insert("past_version", f"{_COLUMNS}, tokens, written, ended", "%s")
 
 
 #: One statement for any number of rows.

@@ -155,8 +155,9 @@ def store(
     if changed and on_sqlite:
         _keep_history_sqlite(driver_of(connection), [row for _, row in changed])
         number = sqlite_rows.next_number(driver_of(connection))
-    if changed:
         past.keep(connection, [_past(tenant, w, row, number) for w, row in changed])
+    elif changed:
+        past.leave(connection, [(row.key, w.version.updated) for w, row in changed])
     if on_sqlite:
         _store_sqlite(connection, tenant, prepared or ready("sqlite", tenant, new), changed, number)
     else:
@@ -166,7 +167,7 @@ def store(
         contained.write(connection, tenant, holding, number)
 
 
-def _past(tenant: int, w: Written, row: Current, number: int | None) -> past.Past:
+def _past(tenant: int, w: Written, row: Current, number: int) -> past.Past:
     assert w.past_index is not None  # noqa: S101 - whoever replaces a version says what was found by it
     until, was = w.version.updated, w.past_index
     return past.Past(row.key, tenant, row.type, row.id, row.vid, row.method, row.updated, until, was, None, number)

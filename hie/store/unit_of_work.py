@@ -365,8 +365,8 @@ class UnitOfWork:
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def remember(self) -> None:
-        """Remember what the one resource is found by that is written, not those of Bundles: there are too many."""
-        if len(self._pending) == 1 and len(self.touched) == 1:
+        """SQLite: remember what the one resource is found by that is written, not those of Bundles: too many."""
+        if self.database.dialect == "sqlite" and len(self._pending) == 1 and len(self.touched) == 1:
             ((_, written),) = self._pending.items()
             version, content = written.version, written.version.content
             if content is not None:

@@ -70,9 +70,29 @@ def test_what_was_refused_or_is_of_another_address_is_not_taken_for_what_is_stor
     made.clear()
     elsewhere = replace(bind(), base_url="https://elsewhere.example/fhir")
     written(elsewhere, observation(value=3), "o1")
-    assert len(made) == 2  # before and after
+    # before and after; PostgreSQL copies what it has of the one before (hie.store.past)
+    on_sqlite = store.database.dialect == "sqlite"
+    assert len(made) == (2 if on_sqlite else 1)
     bind().transact(lambda inside: inside.delete("Observation", "o1"))
-    assert len(made) == 3  # before: it was written for the other address
+    assert len(made) == (3 if on_sqlite else 1)  # before: it was written for the other address
+    assert check(store).problems == []
+
+
+def test_what_another_process_wrote_long_ago_is_not_indexed_anew_on_postgresql(
+    store: Store, bind: Bind, made: list[str]
+) -> None:
+    """What is replaced has its rows there; SQLite finds tokens by their hash alone."""
+    old = {"contained": [observation(value=1) | {"id": "one"}], "hasMember": [{"reference": "#one"}]}
+    written(bind(), patient(family="Smith"), "p1")
+    written(bind(), observation() | old, "o1")
+    bind().keys.indexed = Indexed()  # as in a process that was started since
+    made.clear()
+    then = store.clock()
+    written(bind(), patient(family="Jones"), "p1")
+    written(bind(), observation(value=2), "o1")
+    rows_of_before = [] if store.database.dialect == "postgresql" else ["Patient"]
+    assert made == [*rows_of_before, "Patient", "Observation", "Observation"]  # what contains something ends it itself
+    assert found(bind().as_of(then), ("family", "smith")) == ["p1"]
     assert check(store).problems == []
 
 
