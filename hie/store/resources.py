@@ -454,7 +454,7 @@ class ResourceStore:
 
     def _is_moved_unseen(self, version: StoredVersion, letter: str) -> bool:
         """Tell whether nobody asks what a version is found by: PostgreSQL has that (hie.store.past)."""
-        if self.database.dialect != "postgresql" or version.type == BINARY or _CONTAINS in (version.content or b""):
+        if self.database.dialect != "postgresql" or _CONTAINS in (version.content or b""):
             return False
         return self.grant.is_whole and self.grant.queries(version.type, letter) is None
 

@@ -108,6 +108,21 @@ def test_a_part_of_a_resource_does_not_take_the_place_of_the_whole(fhir, asked):
     assert fhir.put("Patient/1", part).vid == "2"
 
 
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_a_token_that_reads_everything_changes_what_its_conditions_say(fhir, client, method):
+    """What stands there decides, not only what is sent."""
+    man, woman = (fhir.create(patient(gender=gender))["id"] for gender in ("male", "female"))
+    some = client("system/*.rs", "system/Patient.ud?gender=male")
+
+    def asked(resource):
+        place = f"Patient/{resource['id']}"
+        return some.put(place, resource) if method == "PUT" else some.delete(place)
+
+    asked(patient(id=woman, gender="male")).refused(403, "forbidden")
+    assert fhir.get(f"Patient/{woman}").vid == "1"
+    assert asked(patient(id=man, gender="male", active=True)).status == 200
+
+
 @pytest.mark.proves("resource:conditionalUpdate=true")
 def test_a_conditional_update_changes_the_one_that_matches(fhir):
     id_ = fhir.create(patient("Smith", identifier="1"))["id"]
