@@ -10,8 +10,9 @@ from hie.fhir import outcome
 from hie.fhir.conditions import refuse_if_none_match, wanted_version
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.interactions import cascade, conditional
-from hie.store.resources import ResourceStore, check_version
+from hie.store.resources import ResourceStore
 from hie.store.versions import StoredVersion
+from hie.store.writes import check_version
 
 #: Parameters of a DELETE that say how to delete, not what.
 COUNT, CASCADE = "_count", "_cascade"

@@ -18,7 +18,7 @@ from hie.interactions import create, entries, integrity
 from hie.interactions.accepting import accepted
 from hie.interactions.resolving import Links
 from hie.interactions.steps import Step
-from hie.store.resources import Draft
+from hie.store.writes import Draft
 
 #: So many resources go through one stage before the next.
 AT_ONCE = 256

@@ -9,27 +9,26 @@ from urllib.parse import urlencode
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from hie.errors import Conflict, Forbidden, Gone, NotFound, PreconditionFailed
-from hie.fhir import binary, json_format
+from hie.errors import Forbidden, Gone, NotFound
 from hie.fhir.http import FhirResponse
-from hie.fhir.scopes import BINARY, Grant
+from hie.fhir.scopes import Grant
 from hie.fhir.search_parameters import extract
-from hie.store import erasure, index_runs, jobs, looking, rows, transacting
+from hie.store import index_runs, jobs, looking, rows, transacting, writes
 from hie.store.audit import AuditEntry
-from hie.store.conflicts import Again
 from hie.store.database import Database
 from hie.store.history import HistoryPage, history_page
 from hie.store.ids import new_id
-from hie.store.models import CREATED, DELETED, ERASED, REVIVED, UPDATED, resource, resource_history
-from hie.store.opening import open_versions, parsed
+from hie.store.models import CREATED, ERASED, UPDATED, resource, resource_history
+from hie.store.opening import open_versions
 from hie.store.prepared import Prepared
-from hie.store.search import conditions, engine, grants, instant, proxies, scope_conditions
-from hie.store.search.index import IndexRows, index_rows, moving_rows, place
+from hie.store.search import conditions, engine, grants, instant
+from hie.store.search.index import IndexRows, place
 from hie.store.search.reading import Reading
 from hie.store.search.seen import TOLD, Seen
 from hie.store.tenants import Tenant
 from hie.store.unit_of_work import UnitOfWork
 from hie.store.versions import StoredVersion, served
+from hie.store.writes import Draft, live
 
 if TYPE_CHECKING:
     from hie.store.search.engine import SearchPage
@@ -57,18 +56,6 @@ _COUNTS = (
     .where(resource.c.tenant == bindparam("tenant"), resource.c.sealed.is_not(None))
     .group_by(resource.c.type)
 )
-EMPTY_INDEX = IndexRows([], [], [], 0, None, None)
-#: In every JSON of a resource that contains another.
-_CONTAINS = b'"contained"'
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A new resource that is ready to be stored: its first version, its JSON as it is served, what it is found by."""
-
-    version: StoredVersion
-    resource: dict[str, Any]
-    index: IndexRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +124,7 @@ class ResourceStore:
         if self.at is not None:
             return self.open([instant.row_of(self, type, id)])[0]
         store = self if self.unit is None else self._beside(self.unit, type, id)
-        return _live(store._current(type, id))
+        return live(store._current(type, id))
 
     def _current(self, type_name: str, id_: str) -> StoredVersion:
         row = self._permitted_row(type_name, id_)
@@ -316,19 +303,11 @@ class ResourceStore:
 
         `said`: the texts of all its references, where they are known.
         """
-        now = self._open_unit().now
-        resource_ = served(content, id, 1, now)
-        dumped = json_format.dump(resource_)
-        index = self._index(resource_, dumped, is_new=True, said=said)
-        self._permit(type, letter, index)
-        return Draft(StoredVersion(type, id, 1, method, now, dumped, came_into_being=True), resource_, index)
+        return writes.draft(self, self._open_unit(), type, id, content, method, letter, said)
 
     def write(self, draft: Draft) -> StoredVersion:
         """Store a new resource."""
-        version = draft.version
-        self._note_references(f"{version.type}/{version.id}", draft.index, EMPTY_INDEX)
-        self._open_unit().write(version, draft.resource, draft.index, None, None)
-        return version
+        return writes.write(self, self._open_unit(), draft)
 
     def update(
         self, type: str, id: str, content: dict[str, Any], *, if_match: int | None = None, only_new: bool = False,
@@ -339,85 +318,19 @@ class ResourceStore:
         `only_new`: only where there is none. `method` is what its history tells of it, unless it brings to life what
         was deleted. `keeping`: elements that stay as they were where the content has none.
         """
-        unit = self._open_unit()
-        self._permit(type, "u", None)
-        row = unit.to_change(type, id)
-        if row is None:
-            check_version(type, id, if_match, row)
-            return self.write(self.draft(type, id, content, UPDATED, "u"))
-        before = open_versions(unit.unflushed, self.keys, [row], unit.met_keys)[0]
-        before_index = past_index = EMPTY_INDEX
-        if before.content is not None:
-            before_index, past_index = self._index_before(before, "u")
-            self._permit_stored(before, "u", before_index)  # before the version is told
-        check_version(type, id, if_match, row)
-        if only_new and before.content is not None:
-            raise PreconditionFailed(f"If-None-Match: * asks that {type}/{id} is not there, and it is at version "
-                                     f"{row.vid}.", expression="http.If-None-Match")
-        if keeping and before.content is not None:
-            old = parsed(before)
-            content = content | {name: old[name] for name in keeping if name in old and name not in content}
-        if before.content is not None and json_format.dump(served(content, id, row.vid, row.updated)) == before.content:
-            return before
-        now = max(unit.now, row.updated + 1000)
-        resource_ = served(content, id, row.vid + 1, now)
-        dumped, new = json_format.dump(resource_), before.content is None
-        index = self._index(resource_, dumped, is_new=True)
-        self._permit(type, "u", index)
-        self._note_references(f"{type}/{id}", index, before_index)
-        version = StoredVersion(type, id, row.vid + 1, REVIVED if new else method, now, dumped, came_into_being=new)
-        unit.write(version, resource_, index, row, before_index, past_index)
-        return version
+        return writes.update(self, self._open_unit(), type, id, content, if_match, only_new, method, keeping)
 
     def read_to_change(self, type: str, id: str, *, if_match: int | None = None) -> StoredVersion:
         """Return the current version; nobody else changes it until the transaction ends. NotFound, Gone, Forbidden."""
-        unit = self._open_unit()
-        row = unit.to_change(type, id)
-        if row is None or grants.clause(self, type, "r") is not None:
-            version = self.read(type, id)
-            if row is None or version.vid != row.vid:  # which was read before
-                raise Again(f"{type}/{id} was changed meanwhile.")
-        else:
-            version = _live(open_versions(unit.unflushed, self.keys, [row], unit.met_keys)[0])
-        check_version(type, id, if_match, row)
-        return version
+        return writes.read_to_change(self, self._open_unit(), type, id, if_match)
 
     def delete(self, type: str, id: str, *, if_match: int | None = None) -> StoredVersion | None:
         """Store the deletion as a version of its own; None where there is nothing to delete."""
-        unit = self._open_unit()
-        self._permit(type, "d", None)
-        row = unit.to_change(type, id)
-        if row is None or row.sealed is None:
-            check_version(type, id, if_match, row)
-            return None
-        before = open_versions(unit.unflushed, self.keys, [row], unit.met_keys)[0]
-        before_index, past_index = self._index_before(before, "d")
-        self._permit_stored(before, "d", before_index)  # before the version is told
-        check_version(type, id, if_match, row)
-        version = StoredVersion(type, id, row.vid + 1, DELETED, max(unit.now, row.updated + 1000), None)
-        unit.write(version, None, EMPTY_INDEX, row, before_index, past_index)
-        return version
+        return writes.delete(self, self._open_unit(), type, id, if_match)
 
     def erase_history(self, type: str, id: str, vid: int | None = None) -> int:
         """Erase the superseded versions, or one of them; tell how many. NotFound, Forbidden, Conflict."""
-        unit = self._open_unit()
-        row = rows.current(unit.writing(), self.tenant, type, id, lock=True)
-        self._permit(type, "d", None)
-        if row is None:
-            raise NotFound(f"{type}/{id} is not known here.", expression=type)
-        if row.sealed is not None:
-            (current,) = self.open([row])
-            self._permit_stored(current, "d", self._index(parsed(current)))
-        elif not self.grant.covers_all(type, "d"):
-            raise Forbidden(f"The token's scopes for {type}.d cannot be judged on a resource that was deleted.")
-        if vid == row.vid:
-            raise Conflict(f"Version {vid} of {type}/{id} is the current one; only superseded versions are erased.",
-                           expression=type)
-        erased = erasure.erase(unit.writing(), self.keys, self.base_url, type, id, vid)
-        if vid is not None and not erased:
-            raise NotFound(f"{type}/{id} has no version {vid}.", expression=type)
-        unit.touched[(type, id)] = None
-        return erased
+        return writes.erase_history(self, self._open_unit(), type, id, vid)
 
     def referring(self, targets: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """Return what refers to the targets, whether or not the token may see it: for deleting, never for showing."""
@@ -450,65 +363,7 @@ class ResourceStore:
     def unstored(self, id: str, content: dict[str, Any]) -> conditions.Unstored:
         """Return a valid resource as searches will see it once it is stored."""
         resource_ = served(content, id, 1, self._open_unit().now)
-        return conditions.Unstored(id, self._index(resource_, is_new=True), extract(resource_))
-
-    def _is_moved_unseen(self, version: StoredVersion, letter: str) -> bool:
-        """Tell whether nobody asks what a version is found by: PostgreSQL has that (hie.store.past)."""
-        if self.database.dialect != "postgresql" or _CONTAINS in (version.content or b""):
-            return False
-        return self.grant.is_whole and self.grant.queries(version.type, letter) is None
-
-    def _index_before(self, version: StoredVersion, letter: str) -> tuple[IndexRows, IndexRows]:
-        """Return what may stand in the index, also what parameters left that are being removed; and what is kept."""
-        if self._is_moved_unseen(version, letter):
-            return EMPTY_INDEX, EMPTY_INDEX
-        if self.grant.is_whole:  # else what it referred to is asked for, which is not remembered
-            words, stored = self.keys.content_words, version.content or b"{}"
-            known = self.keys.indexed.take(version.type, stored, self.base_url, words=words)
-            if known is not None:
-                return known, known
-        content = parsed(version)
-        index, moving = self._index(content), moving_rows(content, self.blind, self.base_url)
-        past_index = index
-        if moving is not None:
-            index = replace(index, tokens=sorted({*index.tokens, *moving.tokens}))
-        return index, past_index
-
-    def _index(
-        self, content: dict[str, Any], dumped: bytes = b"", *, is_new: bool = False, said: set[str] | None = None
-    ) -> IndexRows:
-        words = self.keys.content_words
-        return index_rows(
-            content, self.blind, self.base_url, content_words=words, dumped=dumped, is_new=is_new, said=said)
-
-    def _permit(self, type_name: str, letter: str, index: IndexRows | None) -> None:
-        queries = self.grant.queries(type_name, letter)
-        if queries is None:
-            return
-        if not queries:
-            raise Forbidden(f"The token has no scope for this: system/{type_name}.{letter} is needed.")
-        if index is not None and not scope_conditions.matches(self.blind, type_name, index, queries):
-            raise _not_covered(type_name, letter)
-
-    def _permit_stored(self, version: StoredVersion, letter: str, index: IndexRows) -> None:
-        """Permit that something is changed, or Forbidden; a Binary also by what its securityContext names.
-
-        What this transaction has changed or deleted the token had met.
-        """
-        self._permit(version.type, letter, index)
-        if version.type == BINARY and not proxies.shows_context(self, letter, index):
-            type_name, _, id_ = (binary.security_context(parsed(version), self.base_url) or "").partition("/")
-            if (type_name, id_) not in self._open_unit().touched:
-                raise _not_covered(version.type, letter)
-
-    def _note_references(self, place: str, index: IndexRows, before: IndexRows) -> None:
-        if index.refers and not self.grant.is_whole:
-            new = self._open_unit().new_references
-            texts = index.refers - before.refers
-            for text in texts:
-                new.setdefault(text, place)
-            if place.startswith(f"{BINARY}/"):
-                self._open_unit().new_contexts.update(texts)
+        return conditions.Unstored(id, writes.index_of(self, resource_, is_new=True), extract(resource_))
 
     def enqueue(self, kind: str, payload: dict[str, Any], *, run_after: int | None = None) -> None:
         """Add a job in this transaction; workers see it when the transaction is committed."""
@@ -531,27 +386,6 @@ class ResourceStore:
         unit.wrote = True
         index_runs.one(unit.writing(), self.keys, type, id, self.base_url)
         return True
-
-
-def _not_covered(type_name: str, letter: str) -> Forbidden:
-    return Forbidden(f"The token's scopes for {type_name}.{letter} do not cover this resource.")
-
-
-def _live(version: StoredVersion) -> StoredVersion:
-    if version.content is None:
-        place = f"{version.type}/{version.id}"
-        raise Gone(f"{place} was deleted; its versions are in {place}/_history.", expression=version.type)
-    return version
-
-
-def check_version(type_name: str, id_: str, if_match: int | None, row: rows.Current | None) -> None:
-    """Refuse what If-Match names where it is not the version of the row; `row` None: there is none."""
-    found = None if row is None or row.sealed is None else row.vid
-    if if_match is not None and if_match != found:
-        state = ("does not exist; leave If-Match out where it may be absent." if found is None else
-                 f"is at version {found}; read it again: its ETag is the next If-Match.")
-        raise PreconditionFailed(f"If-Match names version {if_match}, but {type_name}/{id_} {state}",
-                                 expression="http.If-Match")
 
 
 def _lock_of(type_name: str, criteria: Sequence[tuple[str, str]]) -> tuple[str, str]:
