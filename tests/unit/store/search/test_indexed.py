@@ -11,7 +11,7 @@ import pytest
 from hie.errors import BrokenReference
 from hie.fhir import search_parameters
 from hie.fhir.search_parameters import CustomParameters
-from hie.store import resources
+from hie.store import writes
 from hie.store.check import check
 from hie.store.resources import ResourceStore
 from hie.store.search import indexed, query
@@ -28,13 +28,13 @@ ROWS = IndexRows([1, 2], [(1, 2, 3)], [], 4, None, None, ((0, 9),), frozenset({"
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The types of resources whose index rows were made."""
     types: list[str] = []
-    original = resources.index_rows
+    original = writes.index_rows
 
     def index_rows(content: dict[str, Any], *given: Any, **named: Any) -> IndexRows:
         types.append(content["resourceType"])
         return original(content, *given, **named)
 
-    monkeypatch.setattr(resources, "index_rows", index_rows)
+    monkeypatch.setattr(writes, "index_rows", index_rows)
     return types
 
 
