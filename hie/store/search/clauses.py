@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement
 
-from hie.fhir.datatypes import MICROSECONDS_PER_DAY
 from hie.store.models import ITSELF
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ Shape = tuple[Any, ...]
 #: From so many alternatives on the database looks them up before it looks at rows: what value sets stand for.
 LONG = 64
 
-#: Prefixes that compare a number with both ends of what is asked.
-TWO_ENDED = frozenset({"eq", "ne", "ap"})
 #: How many resources a criterion lets through, from few to most; the first of an AND drives the SQLite statement.
 ID, IDENTIFIER, REFERENCE, CODE, STRING, RANGE, CATEGORY, WIDE = range(8)
 
@@ -205,116 +202,6 @@ class Types(Clause):
 
 
 @dataclass(frozen=True, slots=True)
-class Interval(Clause):
-    """A date of the resource stands to [low, high) as the prefix says.
-
-    `where`: "updated" and "date" are columns of the resource row, "index" is the side table, under `parameter`.
-    `part` asks for "near" or "far" intervals only, which together are all (hie.store.search.sql); "beside" for all, by
-    no index.
-    `drives`: its rows are few and come first (hie.store.search.drivers).
-    """
-
-    where: str
-    prefix: str
-    low: int
-    high: int
-    parameter: int = 0
-    part: str = ""
-    drives: bool = False
-    rank: int = RANGE
-    also: tuple[Interval, ...] = ()
-    """Under the same parameter, which has one value at most: that value stands to these too (hie.store.search.merged).
-    """
-
-    @property
-    def leads(self) -> bool:
-        """Whether a side table is where to begin: not where very many rows match (hie.store.search.drivers)."""
-        return self.where == "index" and self.prefix != "ne" and self.rank != WIDE
-
-    @property
-    def far_until(self) -> int:
-        """Where those begin that are `near`: a day before the range, up to which most intervals reach into it."""
-        return (self.high if self.prefix == "gt" else self.low) - MICROSECONDS_PER_DAY
-
-    def shape(self) -> Shape:
-        also = tuple(one.prefix for one in self.also)
-        return ("interval", self.where, self.prefix, self.part, self.drives, self.leads, also)
-
-    def values(self) -> Iterator[Any]:
-        if self.where == "index":
-            yield self.parameter
-        for one in (self, *self.also):
-            yield one.low
-            yield one.high
-
-    def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.interval(self)
-
-
-@dataclass(frozen=True, slots=True)
-class CareDate(Clause):
-    """The row's own date overlaps [low, high), or it has none."""
-
-    low: int
-    high: int
-    rank: int = WIDE
-
-    def shape(self) -> Shape:
-        return ("care",)
-
-    def values(self) -> Iterator[Any]:
-        yield self.low
-        yield self.high
-
-    def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.care_date()
-
-
-@dataclass(frozen=True, slots=True)
-class Number(Clause):
-    """A number or quantity stands to [low, high) (for eq, ne, ap) or `value` as the prefix says.
-
-    Under `parameter` are plain numbers, under `ranges` those with two different ends.
-    `unit` names the column that must equal `unit_hash`: "unit" (system and code), "code" (code or text), or "" (any).
-    """
-
-    parameter: int
-    ranges: int
-    prefix: str
-    value: float
-    low: float
-    high: float
-    unit: str = ""
-    unit_hash: int = 0
-    rank: int = RANGE
-    also: tuple[Number, ...] = ()
-    """As of an interval."""
-
-    @property
-    def leads(self) -> bool:
-        """Whether the side table is where to begin, as for a date's."""
-        return self.prefix != "ne" and self.rank != WIDE
-
-    def shape(self) -> Shape:
-        return ("number", self.prefix, self.unit, self.leads, tuple(one.prefix for one in self.also))
-
-    def values(self) -> Iterator[Any]:
-        yield self.parameter
-        yield self.ranges
-        for one in (self, *self.also):
-            if one.prefix in TWO_ENDED:
-                yield one.low
-                yield one.high
-            else:
-                yield one.value
-        if self.unit:
-            yield self.unit_hash
-
-    def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.number(self)
-
-
-@dataclass(frozen=True, slots=True)
 class Both(Clause):
     """Every part holds; the most selective part comes first."""
 
@@ -394,84 +281,6 @@ class Negation(Clause):
 
 
 @dataclass(frozen=True, slots=True)
-class StandsNow(Clause):
-    """The resource as it stands now matches, also where a version of the past is looked at."""
-
-    part: Clause
-    rank: int = WIDE
-
-    def shape(self) -> Shape:
-        return ("now", self.part.shape())
-
-    def values(self) -> Iterator[Any]:
-        return self.part.values()
-
-    def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.stands_now(self.part)
-
-
-@dataclass(frozen=True, slots=True)
-class InContext(Clause):
-    """The Binary names no other resource as its security context, or one that is there and matches.
-
-    `parameter` is what the index has the context under (hie.store.search.security_context).
-    """
-
-    parameter: int
-    part: Clause
-    rank: int = WIDE
-
-    def shape(self) -> Shape:
-        return ("context", self.part.shape())
-
-    def values(self) -> Iterator[Any]:
-        yield from (self.parameter,) * 3
-        yield from self.part.values()
-        yield from self.part.values()
-
-    def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.in_context(self)
-
-    def holds(self, rows: IndexRows) -> bool:
-        """Hold of what the token writes itself: whether it may name the context is judged as of any reference."""
-        return True
-
-
-@dataclass(frozen=True, slots=True)
-class InContextOf(Clause):
-    """The Binary has one of `tokens`, or names as its security context a resource that carries one of `carried`.
-
-    It narrows: an index gives these Binaries, of which `InContext` is asked (hie.store.search.context_leads).
-    """
-
-    tokens: tuple[int, ...]
-    parameter: int
-    carried: tuple[int, ...]
-    rank: int = REFERENCE
-
-    @property
-    def by_many_types(self) -> bool:
-        """Tell whether each of its own tokens is better looked up by itself."""
-        return len(self.tokens) > LONG
-
-    @property
-    def by_many(self) -> bool:
-        """Tell the same of those that are carried."""
-        return len(self.carried) > LONG
-
-    def shape(self) -> Shape:
-        return ("context of", self.by_many_types, self.by_many)
-
-    def values(self) -> Iterator[Any]:
-        yield list(self.tokens)
-        yield self.parameter
-        yield list(self.carried)
-
-    def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.within(sql.range_keys(self))
-
-
-@dataclass(frozen=True, slots=True)
 class Keys(Clause):
     """The resource is one of those that were found before."""
 
@@ -486,156 +295,6 @@ class Keys(Clause):
 
     def sql(self, sql: Sql) -> ColumnElement[bool]:
         return sql.among(sql.row.c.key)
-
-
-@dataclass(frozen=True, slots=True)
-class Holds(Clause):
-    """The resource contains one that matches.
-
-    `type`: it is of this type; None: the part tells of which. `few`: so many contain one that they are found first.
-    """
-
-    type: str | None
-    part: Clause
-    rank: int = WIDE
-    few: bool = False
-
-    @property
-    def leads(self) -> bool:
-        """Whether what is contained is where to begin: not where the index leads to nothing, or very many, there."""
-        return self.part.rank < WIDE and self.rank < WIDE
-
-    def shape(self) -> Shape:
-        return ("holds", self.type, self.part.shape(), self.leads, self.few)
-
-    def values(self) -> Iterator[Any]:
-        return self.part.values()
-
-    def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.holds(self)
-
-
-@dataclass(frozen=True, slots=True)
-class HeldBy(Clause):
-    """The version that contains the resource matches; of what is not contained, this holds."""
-
-    part: Clause
-    rank: int = WIDE
-
-    def shape(self) -> Shape:
-        return ("held", self.part.shape())
-
-    def values(self) -> Iterator[Any]:
-        return self.part.values()
-
-    def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.held_by(self.part)
-
-
-@dataclass(frozen=True, slots=True)
-class Fragments(Clause):
-    """The contained resource has one of these ids."""
-
-    hashes: tuple[int, ...]
-    rank: int = WIDE
-
-    def shape(self) -> Shape:
-        return ("fragments",)
-
-    def values(self) -> Iterator[Any]:
-        yield list(self.hashes)
-
-    def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.among(sql.row.c.fragment)
-
-
-@dataclass(frozen=True, slots=True)
-class Linked(Clause):
-    """The resource refers to one of these places, by whatever search parameter."""
-
-    targets: tuple[int, ...]
-    rank: int = REFERENCE
-
-    def shape(self) -> Shape:
-        return ("linked",)
-
-    def values(self) -> Iterator[Any]:
-        yield list(self.targets)
-
-    def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.linked()
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """One way to the other end: references by `parameters` (hashes), and what the resource there must match."""
-
-    type: str
-    """The type at the other end."""
-    parameters: tuple[int, ...]
-    clause: Clause
-
-
-@dataclass(frozen=True, slots=True)
-class Joined(Clause):
-    """Some resource at the other end of a reference matches.
-
-    It is one referred to, or, `reverse`, one that refers here. `drives`: few enough match there to begin with them
-    (hie.store.search.hops). `held`: or it contains one that it refers to and that matches.
-    """
-
-    branches: tuple[Branch, ...]
-    reverse: bool
-    drives: bool
-    rank: int = WIDE
-    held: tuple[Holds, ...] = ()
-
-    def shape(self) -> Shape:
-        ways = ((one.type, len(one.parameters), one.clause.shape()) for one in self.branches)
-        return ("joined", self.reverse, self.drives, *ways, *(one.shape() for one in self.held))
-
-    def values(self) -> Iterator[Any]:
-        for one in self.branches:
-            yield from one.parameters
-            yield from one.clause.values()
-        for held in self.held:
-            yield from held.values()
-
-    def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.joined(self)
-
-
-@dataclass(frozen=True, slots=True)
-class JoinedThen(Clause):
-    """Some resource at the other end of a reference matched when a first page was read (hie.store.search.then).
-
-    `now` asks of those ends that are what they were. `gone` are the places of ends that matched and are so no more, and
-    `known` the keys of resources of which it is known from what they, or those that refer to them, were.
-    """
-
-    now: Joined
-    gone: tuple[int, ...]
-    known: tuple[int, ...]
-    rank: int = WIDE
-
-    @property
-    def drives(self) -> bool:
-        """Whether few enough matched there to begin with them."""
-        return self.now.drives
-
-    def shape(self) -> Shape:
-        return ("then", self.now.shape(), bool(self.gone), bool(self.known))
-
-    def values(self) -> Iterator[Any]:
-        yield from self.now.values()
-        if self.gone:
-            yield from self.now.branches[0].parameters
-            yield list(self.gone)
-        if self.known:
-            yield list(self.known)
-
-    def sql(self, sql: Sql) -> ColumnElement[bool]:
-        return sql.joined_then(self)
 
 
 EVERYTHING, NOTHING = Constant(True), Constant(False)
@@ -686,26 +345,6 @@ def negation(part: Clause) -> Clause:
     if isinstance(part, Constant):
         return NOTHING if part.value else EVERYTHING
     return part.part if isinstance(part, Negation) else Negation(part)
-
-
-def is_range(clause: Clause) -> bool:
-    """Tell whether an index of numbers or dates gives the keys that match (Sql.range_keys)."""
-    if isinstance(clause, Interval):
-        return clause.drives or clause.leads
-    if isinstance(clause, Either):
-        return all(is_range(part) for part in clause.parts)
-    return isinstance(clause, Led | InContextOf) or (isinstance(clause, Number) and clause.leads)
-
-
-def has_keys(clause: Clause) -> bool:
-    """Tell whether `keys` gives a SELECT."""
-    if isinstance(clause, Joined | JoinedThen):
-        return clause.drives
-    if isinstance(clause, Holds):
-        return clause.leads
-    if isinstance(clause, Either):
-        return all(has_keys(part) for part in clause.parts)
-    return is_range(clause) or isinstance(clause, Token | AnyToken | AllTokens | Linked)
 
 
 class Shaped:

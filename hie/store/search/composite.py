@@ -21,7 +21,8 @@ from hie.errors import Unprocessable
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.search import date, number, quantity, reference, token, uri
 from hie.store.search.blinding import Form, Hash
-from hie.store.search.clauses import CODE, Clause, Interval, Number, Token, either
+from hie.store.search.clauses import CODE, Clause, Token, either
+from hie.store.search.range_clauses import Interval, Number
 
 #: Combinations of a composite in one resource; the largest official example has some dozens.
 MOST_COMBINATIONS = 10_000

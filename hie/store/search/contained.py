@@ -25,8 +25,6 @@ from hie.store.search.clauses import (
     Both,
     Clause,
     Either,
-    HeldBy,
-    Holds,
     Ids,
     Keys,
     Led,
@@ -36,11 +34,12 @@ from hie.store.search.clauses import (
     Types,
     both,
     either,
-    is_range,
     negation,
 )
 from hie.store.search.criteria import Compiled
 from hie.store.search.index import fragment_token, referred_token
+from hie.store.search.joined_clauses import HeldBy, Holds
+from hie.store.search.leading import is_range
 from hie.store.search.plan import plan_of
 from hie.store.search.statements import run
 from hie.store.search.tables import CONTAINED

@@ -13,23 +13,12 @@ from typing import TYPE_CHECKING
 from hie.errors import NotSupported
 from hie.store.search import contained, contained_limits, criteria, drivers, grants, hops, logic, narrowed, several
 from hie.store.search.chain import Asked, Chain, Has, Inside, PerType, is_canonical
-from hie.store.search.clauses import (
-    REFERENCE,
-    WIDE,
-    Both,
-    Clause,
-    Fragments,
-    HeldBy,
-    Holds,
-    Types,
-    both,
-    either,
-    is_range,
-    negation,
-)
+from hie.store.search.clauses import REFERENCE, WIDE, Both, Clause, Types, both, either, negation
 from hie.store.search.counting import ANY_TYPE, counted
 from hie.store.search.criteria import Compiled, Criterion
 from hie.store.search.index import fragment_hash
+from hie.store.search.joined_clauses import Fragments, HeldBy, Holds
+from hie.store.search.leading import is_range
 from hie.store.search.logic import LOGIC
 
 if TYPE_CHECKING:

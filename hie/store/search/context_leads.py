@@ -15,19 +15,9 @@ from hie.fhir import search_parameters
 from hie.fhir.scopes import BINARY, Grant, meeting
 from hie.store.crypto import Blind
 from hie.store.search import drivers, hops, proxies, security_context
-from hie.store.search.clauses import (
-    NOTHING,
-    REFERENCE,
-    AllTokens,
-    AnyToken,
-    Both,
-    Clause,
-    InContextOf,
-    Led,
-    Token,
-    both,
-)
+from hie.store.search.clauses import NOTHING, REFERENCE, AllTokens, AnyToken, Both, Clause, Led, Token, both
 from hie.store.search.counting import counted
+from hie.store.search.joined_clauses import InContextOf
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore

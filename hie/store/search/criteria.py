@@ -39,11 +39,9 @@ from hie.store.search.clauses import (
     REFERENCE,
     WIDE,
     Both,
-    CareDate,
     Clause,
     Either,
     Ids,
-    Interval,
     Negation,
     Present,
     Token,
@@ -53,6 +51,7 @@ from hie.store.search.clauses import (
 )
 from hie.store.search.index import CUSTOM_PRESENCE, compartment_token
 from hie.store.search.plan import plan_of
+from hie.store.search.range_clauses import CareDate, Interval
 from hie.store.search.syntax import split, unescape
 
 if TYPE_CHECKING:

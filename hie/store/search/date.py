@@ -14,8 +14,9 @@ from hie.fhir import datatypes
 from hie.fhir.search_values import DateValue as Stored
 from hie.store.search import blind_date
 from hie.store.search.blinding import Form, Hash
-from hie.store.search.clauses import Clause, Interval, Token, either
+from hie.store.search.clauses import Clause, Token, either
 from hie.store.search.intervals import matches as stands
+from hie.store.search.range_clauses import Interval
 from hie.store.search.syntax import prefixed
 
 #: Parameters that tell a person apart; never stored in a form that shows them or their order.

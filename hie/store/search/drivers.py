@@ -12,23 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeGuard
 
-from hie.store.search.clauses import (
-    CODE,
-    EVERYTHING,
-    RANGE,
-    REFERENCE,
-    WIDE,
-    Both,
-    Clause,
-    Either,
-    Interval,
-    Led,
-    Number,
-    Token,
-    both,
-)
+from hie.store.search.clauses import CODE, EVERYTHING, RANGE, REFERENCE, WIDE, Both, Clause, Either, Led, Token, both
 from hie.store.search.counting import ANY_TYPE, counted
 from hie.store.search.ordering import OPEN_ENDED
+from hie.store.search.range_clauses import Interval, Number
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore

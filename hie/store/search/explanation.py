@@ -17,17 +17,7 @@ from sqlalchemy.sql.expression import ClauseElement, Executable
 from hie.store.models import resource, token
 from hie.store.search import criteria, opened_order, pages
 from hie.store.search.chain import Inside, PerType
-from hie.store.search.clauses import (
-    NOTHING,
-    AllTokens,
-    AnyToken,
-    Both,
-    Clause,
-    Constant,
-    Negation,
-    Present,
-    Token,
-)
+from hie.store.search.clauses import NOTHING, AllTokens, AnyToken, Both, Clause, Constant, Negation, Present, Token
 from hie.store.search.criteria import Criterion
 from hie.store.search.ordering import Phase
 from hie.store.search.query import SearchQuery

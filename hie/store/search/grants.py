@@ -17,7 +17,8 @@ from hie.fhir.scopes import BINARY
 from hie.store.models import DELETED, ERASED, past_version, resource, resource_history
 from hie.store.prepared import Prepared
 from hie.store.search import type_conditions
-from hie.store.search.clauses import Clause, Shaped, StandsNow, Types, both, either
+from hie.store.search.clauses import Clause, Shaped, Types, both, either
+from hie.store.search.joined_clauses import StandsNow
 from hie.store.search.proxies import in_context, in_context_met_by
 from hie.store.search.scope_conditions import of_queries
 from hie.store.search.statements import prepared, sql_for

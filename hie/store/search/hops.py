@@ -23,24 +23,20 @@ from hie.store.search.clauses import (
     REFERENCE,
     WIDE,
     Both,
-    Branch,
     Clause,
     Either,
-    Holds,
     Ids,
-    Interval,
-    Joined,
-    JoinedThen,
     Negation,
     both,
     either,
-    has_keys,
-    is_range,
 )
 from hie.store.search.counting import ANY_TYPE, counted
 from hie.store.search.criteria import Compiled, Criterion
+from hie.store.search.joined_clauses import Branch, Holds, Joined, JoinedThen
+from hie.store.search.leading import has_keys, is_range
 from hie.store.search.logic import LOGIC
 from hie.store.search.plan import plan_of
+from hie.store.search.range_clauses import Interval
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore

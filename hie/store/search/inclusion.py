@@ -22,9 +22,10 @@ from hie.store.rows import Current
 from hie.store.search import canonical_inclusion, chain, grants, instant, reference
 from hie.store.search.blinding import hash_of
 from hie.store.search.canonical_inclusion import Named
-from hie.store.search.clauses import AnyToken, Clause, Linked, both
+from hie.store.search.clauses import AnyToken, Clause, both
 from hie.store.search.index import place as place_of
 from hie.store.search.index import reference_walk
+from hie.store.search.joined_clauses import Linked
 from hie.store.search.plan import plan_of
 from hie.store.search.query import Include
 from hie.store.search.seen import TOLD

@@ -34,18 +34,9 @@ from sqlalchemy.sql import operators
 from sqlalchemy.types import BigInteger, Integer
 
 from hie.store.models import DELETED, ITSELF, reference_index, resource
-from hie.store.search.clauses import (
-    AllTokens,
-    AnyToken,
-    Both,
-    Branch,
-    Clause,
-    Joined,
-    JoinedThen,
-    Led,
-    Token,
-    is_range,
-)
+from hie.store.search.clauses import AllTokens, AnyToken, Both, Clause, Led, Token
+from hie.store.search.joined_clauses import Branch, Joined, JoinedThen
+from hie.store.search.leading import is_range
 from hie.store.search.tables import CURRENT, valid
 
 if TYPE_CHECKING:

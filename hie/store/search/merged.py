@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hie.store.search.clauses import Clause, Interval, Number
+from hie.store.search.clauses import Clause
 from hie.store.search.criteria import Criterion
 from hie.store.search.ordering import OPEN_ENDED
 from hie.store.search.plan import is_single
+from hie.store.search.range_clauses import Interval, Number
 
 
 def merged(criteria: Sequence[Any], clauses: Sequence[Clause], type_name: str) -> list[Clause]:

@@ -18,7 +18,8 @@ from hie.errors import InvalidSearch
 from hie.fhir import datatypes
 from hie.fhir.search_values import NumberValue as Stored
 from hie.store.search.blinding import Hash
-from hie.store.search.clauses import Clause, Number
+from hie.store.search.clauses import Clause
+from hie.store.search.range_clauses import Number
 from hie.store.search.syntax import prefixed
 
 #: datatypes.quantity_bounds writes "less than 5" as the largest decimal below 5, "less than 0" as one next to nothing;

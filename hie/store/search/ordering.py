@@ -23,9 +23,10 @@ from hie.fhir.paging import LINK_HOURS, UNTIL
 from hie.fhir.scopes import Grant
 from hie.store.crypto import Blind, SealBroken
 from hie.store.search.blinding import hash_of
-from hie.store.search.clauses import RANGE, Both, Clause, Interval, both
+from hie.store.search.clauses import RANGE, Both, Clause, both
 from hie.store.search.index import plan_of
 from hie.store.search.query import SearchQuery, SortKey
+from hie.store.search.range_clauses import Interval
 from hie.store.search.seen import Seen, from_json
 from hie.store.search.sql import Sql
 

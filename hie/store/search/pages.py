@@ -19,11 +19,12 @@ from hie.store.prepared import Prepared
 from hie.store.search import contained, drivers, instant, opened_order, ordering
 from hie.store.search.asked import Arm, Asked, asked_by, of_type
 from hie.store.search.chain import PerType
-from hie.store.search.clauses import CODE, REFERENCE, Both, Clause, Interval, Number, Shaped, Token
+from hie.store.search.clauses import CODE, REFERENCE, Both, Clause, Shaped, Token
 from hie.store.search.criteria import Criterion
 from hie.store.search.ordering import Phase, Position, Way
 from hie.store.search.page_statements import Keys, page_statement
 from hie.store.search.query import SearchQuery
+from hie.store.search.range_clauses import Interval, Number
 from hie.store.search.reading import Reading
 from hie.store.search.statements import run
 from hie.store.search.tables import COLUMNS

@@ -15,9 +15,10 @@ from typing import Any
 from hie.store.crypto import Blind
 from hie.store.search import composite
 from hie.store.search.blinding import hash_of
-from hie.store.search.clauses import Clause, Either, Number, either
+from hie.store.search.clauses import Clause, Either, either
 from hie.store.search.criteria import Criterion, compile_
 from hie.store.search.plan import plan_of
+from hie.store.search.range_clauses import Number
 
 #: So many alternatives at most are asked together.
 _MOST = 16

@@ -30,19 +30,8 @@ from sqlalchemy.dialects.postgresql import array
 
 from hie.store.models import contained, resource
 from hie.store.search import joins
-from hie.store.search.clauses import (
-    REFERENCE,
-    WIDE,
-    AllTokens,
-    AnyToken,
-    Both,
-    Clause,
-    Either,
-    Interval,
-    Led,
-    Number,
-    Token,
-)
+from hie.store.search.clauses import REFERENCE, WIDE, AllTokens, AnyToken, Both, Clause, Either, Led, Token
+from hie.store.search.range_clauses import Interval, Number
 from hie.store.search.sql import ANY_PATH, AccessPath, Columns, Condition, Sql
 from hie.store.search.tables import CONTAINED, CURRENT, PAST, Tables
 

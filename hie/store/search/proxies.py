@@ -14,8 +14,9 @@ from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.scopes import Grant, meeting
 from hie.store.crypto import Blind
 from hie.store.search import security_context
-from hie.store.search.clauses import EVERYTHING, NOTHING, Clause, InContext
+from hie.store.search.clauses import EVERYTHING, NOTHING, Clause
 from hie.store.search.index import IndexRows
+from hie.store.search.joined_clauses import InContext
 from hie.store.search.scope_conditions import Query, of_queries
 from hie.store.search.statements import sql_for
 from hie.store.search.type_conditions import over_types

@@ -17,7 +17,8 @@ from hie.fhir import ucum
 from hie.fhir.search_values import QuantityValue as Stored
 from hie.store.search import number
 from hie.store.search.blinding import Form, Hash
-from hie.store.search.clauses import Clause, Number
+from hie.store.search.clauses import Clause
+from hie.store.search.range_clauses import Number
 from hie.store.search.syntax import split, unescape
 
 

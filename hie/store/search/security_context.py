@@ -35,7 +35,8 @@ from hie.fhir.scopes import BINARY
 from hie.store.crypto import Blind
 from hie.store.models import DELETED, ITSELF, date_index, reference_index, resource
 from hie.store.search.blinding import REFERS
-from hie.store.search.clauses import Clause, InContext, InContextOf
+from hie.store.search.clauses import Clause
+from hie.store.search.joined_clauses import InContext, InContextOf
 from hie.store.search.tables import CURRENT
 
 if TYPE_CHECKING:

@@ -9,16 +9,7 @@ from hie.errors import InvalidSearch
 from hie.fhir.search_parameters import IndexValues
 from hie.store.search import criteria, hops
 from hie.store.search.chain import Asked, PerType
-from hie.store.search.clauses import (
-    AnyToken,
-    Both,
-    Clause,
-    Either,
-    Ids,
-    Negation,
-    Types,
-    both,
-)
+from hie.store.search.clauses import AnyToken, Both, Clause, Either, Ids, Negation, Types, both
 from hie.store.search.criteria import Compiled, Criterion, Verify
 from hie.store.search.type_conditions import over_types
 from hie.store.search.words import FullText

@@ -33,24 +33,10 @@ from sqlalchemy.types import TypeEngine
 from hie.fhir.datatypes import MICROSECONDS_PER_DAY
 from hie.store.models import DELETED, FOREVER, contained, reference_index
 from hie.store.search import joins, security_context
-from hie.store.search.clauses import (
-    TWO_ENDED,
-    Both,
-    Clause,
-    Either,
-    Holds,
-    InContext,
-    InContextOf,
-    Interval,
-    Joined,
-    JoinedThen,
-    Led,
-    Linked,
-    Negation,
-    Number,
-    has_keys,
-    is_range,
-)
+from hie.store.search.clauses import Both, Clause, Either, Led, Negation
+from hie.store.search.joined_clauses import Holds, InContext, InContextOf, Joined, JoinedThen, Linked
+from hie.store.search.leading import has_keys, is_range
+from hie.store.search.range_clauses import TWO_ENDED, Interval, Number
 from hie.store.search.tables import CURRENT, INSIDE, How, Tables, inside_then, place
 
 Condition = ColumnElement[bool]

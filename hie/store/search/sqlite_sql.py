@@ -27,16 +27,7 @@ from sqlalchemy import types as sqltypes
 from sqlalchemy.ext.compiler import compiles
 
 from hie.store.models import resource
-from hie.store.search.clauses import (
-    REFERENCE,
-    WIDE,
-    AllTokens,
-    AnyToken,
-    Both,
-    Clause,
-    Led,
-    Token,
-)
+from hie.store.search.clauses import REFERENCE, WIDE, AllTokens, AnyToken, Both, Clause, Led, Token
 from hie.store.search.sql import ANY_PATH, AccessPath, Columns, Condition, Sql
 from hie.store.search.tables import CONTAINED, CURRENT, PAST, Tables
 

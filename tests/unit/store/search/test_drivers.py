@@ -12,7 +12,8 @@ import pytest
 from hie.store.resources import ResourceStore
 from hie.store.search import drivers, engine, pages, query
 from hie.store.search.asked import asked_by
-from hie.store.search.clauses import Both, Clause, Either, Interval, Led, Number, Token
+from hie.store.search.clauses import Both, Clause, Either, Led, Token
+from hie.store.search.range_clauses import Interval, Number
 from tests.builders import observation
 
 Bind = Callable[..., ResourceStore]

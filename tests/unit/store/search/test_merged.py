@@ -12,8 +12,9 @@ from hie.fhir.json_format import JsonDecimal
 from hie.store.resources import ResourceStore
 from hie.store.search import query
 from hie.store.search.asked import asked_by
-from hie.store.search.clauses import Both, Interval, Number
+from hie.store.search.clauses import Both
 from hie.store.search.intervals import PREFIXES
+from hie.store.search.range_clauses import Interval, Number
 from tests.builders import observation
 
 Bind = Callable[..., ResourceStore]

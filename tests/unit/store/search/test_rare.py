@@ -8,7 +8,8 @@ import pytest
 
 from hie.store.resources import ResourceStore
 from hie.store.search import explanation, query, rare
-from hie.store.search.clauses import CATEGORY, REFERENCE, STRING, Interval, Token, both
+from hie.store.search.clauses import CATEGORY, REFERENCE, STRING, Token, both
+from hie.store.search.range_clauses import Interval
 from hie.store.statistics import Common
 from hie.store.store import Store
 from tests.builders import patient

@@ -1,0 +1,27 @@
+"""Which clauses an index answers by itself, so that a statement may begin with them."""
+
+from __future__ import annotations
+
+from hie.store.search.clauses import AllTokens, AnyToken, Clause, Either, Led, Token
+from hie.store.search.joined_clauses import Holds, InContextOf, Joined, JoinedThen, Linked
+from hie.store.search.range_clauses import Interval, Number
+
+
+def is_range(clause: Clause) -> bool:
+    """Tell whether an index of numbers or dates gives the keys that match (Sql.range_keys)."""
+    if isinstance(clause, Interval):
+        return clause.drives or clause.leads
+    if isinstance(clause, Either):
+        return all(is_range(part) for part in clause.parts)
+    return isinstance(clause, Led | InContextOf) or (isinstance(clause, Number) and clause.leads)
+
+
+def has_keys(clause: Clause) -> bool:
+    """Tell whether `keys` gives a SELECT."""
+    if isinstance(clause, Joined | JoinedThen):
+        return clause.drives
+    if isinstance(clause, Holds):
+        return clause.leads
+    if isinstance(clause, Either):
+        return all(has_keys(part) for part in clause.parts)
+    return is_range(clause) or isinstance(clause, Token | AnyToken | AllTokens | Linked)
