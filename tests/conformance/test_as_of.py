@@ -158,3 +158,16 @@ def test_pages_are_of_one_moment_for_one_grant_and_for_a_day(fhir, client, clock
     clock.forward(25 * 3600)
     fhir2 = client("system/*.cruds", name="later")
     fhir2.get(first.link("next")).refused(400, "expired", "_cursor", "24 hours")
+
+
+def test_a_chain_goes_on_from_what_only_what_is_contained_leads_to(fhir):
+    """The other end of the outer hop is found by a contained resource alone."""
+    place = fhir.create({"resourceType": "Location", "name": "Ward"})["id"]
+    listed = fhir.create({
+        "resourceType": "List", "status": "current", "mode": "working", "subject": {"reference": "#p"},
+        "contained": [patient(id="p", identifier="inside")], "entry": [{"item": {"reference": f"Location/{place}"}}],
+    })
+    then = listed["meta"]["lastUpdated"]
+    for value, found in (("inside", [place]), ("elsewhere", [])):
+        asked = f"Location?_has:List:item:subject:Patient.identifier={value}"
+        assert ids(fhir.get(asked)) == ids(fhir.get(f"{asked}&_asOf={then}")) == found

@@ -174,7 +174,7 @@ class Sql(ABC):
     def holders(self, clause: Holds) -> Select[Any]:
         """Return a SELECT of the keys of those that contain one that matches."""
         inside, where = self._inside(clause)
-        return inside.page([contained.c.container], clause.part, where)
+        return inside.page([contained.c.container.label("key")], clause.part, where)
 
     def _inside(self, clause: Holds) -> tuple[Sql, list[Condition]]:
         inside = replace(self, tables=INSIDE if self.as_of is None else inside_then(self.as_of))
