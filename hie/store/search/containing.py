@@ -11,7 +11,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hie.errors import NotSupported
-from hie.store.search import contained, contained_limits, criteria, drivers, grants, hops, logic, narrowed, several
+from hie.store.search import (
+    compiling,
+    contained,
+    contained_limits,
+    drivers,
+    grants,
+    hops,
+    logic,
+    narrowed,
+    several,
+)
 from hie.store.search.chain import Asked, Chain, Has, Inside, PerType, is_canonical
 from hie.store.search.clauses import REFERENCE, WIDE, Both, Clause, Types, both, either, negation
 from hie.store.search.counting import ANY_TYPE, counted
@@ -148,7 +158,7 @@ def _compiled(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
         )  # fmt: skip
     if isinstance(asked, Criterion):
         hops.refuse_unindexed(store, asked)
-    return criteria.compile_(asked, store.blind, type_name)
+    return compiling.compile_(asked, store.blind, type_name)
 
 
 def _chained(store: ResourceStore, chain: Chain, type_name: str) -> Clause:

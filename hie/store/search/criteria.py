@@ -1,4 +1,6 @@
-"""One search criterion, `name[:modifier]=value,value…`: read, turned into a clause of the index, and verified.
+"""One search criterion, `name[:modifier]=value,value…`, as it is read.
+
+What it asks of the index says hie.store.search.compiling, what is verified of opened resources verifying.
 
 https://hl7.org/fhir/R4/search.html#modifiers
 """
@@ -6,20 +8,19 @@ https://hl7.org/fhir/R4/search.html#modifiers
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import InvalidSearch, NotSupported
-from hie.fhir import compartments, search_parameters
+from hie.fhir import search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
-from hie.fhir.search_parameters import IndexValues, SearchParameter, answering
+from hie.fhir.search_parameters import IndexValues, SearchParameter
 from hie.store.crypto import Blind
 from hie.store.search import (
     code_sets,
     composite,
     date,
-    fragments,
     near,
     number,
     quantity,
@@ -29,29 +30,7 @@ from hie.store.search import (
     uri,
     words,
 )
-from hie.store.search.blinding import hash_of, presence_bits, word_hash
-from hie.store.search.clauses import (
-    CATEGORY,
-    CODE,
-    EVERYTHING,
-    IDENTIFIER,
-    NOTHING,
-    REFERENCE,
-    WIDE,
-    Both,
-    Clause,
-    Either,
-    Ids,
-    Negation,
-    Present,
-    Token,
-    both,
-    either,
-    negation,
-)
-from hie.store.search.index import CUSTOM_PRESENCE, compartment_token
-from hie.store.search.plan import plan_of
-from hie.store.search.range_clauses import CareDate, Interval
+from hie.store.search.clauses import Clause
 from hie.store.search.syntax import split, unescape
 
 if TYPE_CHECKING:
@@ -74,11 +53,6 @@ _MODIFIERS = {
     "uri": ("not", "above", "below"),
 }
 _BOOLEANS = frozenset({"boolean", "System.Boolean"})
-#: Token parameters whose few values are shared by very many resources.
-_COARSE = frozenset(
-    {"status", "category", "gender", "intent", "active", "class", "_security", "_tag", "type", "priority", "use"}
-    | {"clinical-status", "verification-status", "vaccine-status", "deceased", "experimental", "context", "language"}
-)
 
 Value = (
     token.TokenValue | token.TypedIdentifier | token.Words | token.MediaType | string.StringValue
@@ -149,9 +123,6 @@ class Compiled:
 
     clause: Clause
     verify: Verify | None = None
-
-
-# ---- reading ---------------------------------------------------------------------------------------------------------
 
 
 def parameter_of(type_name: str, code: str) -> SearchParameter:
@@ -341,285 +312,3 @@ def _composite(parameter: SearchParameter, name: str, text: str, reading: Readin
 def _component_targets(type_name: str, code: str) -> frozenset[str]:
     found = search_parameters.for_type(type_name).get(code)
     return found.targets if found else frozenset()
-
-
-# ---- asking the index ------------------------------------------------------------------------------------------------
-
-
-def compile_(criterion: Criterion | Place, blind: Blind, type_name: str) -> Compiled:
-    """Return what the index is asked for a type, with one tenant's keys."""
-    if not isinstance(criterion, Criterion):
-        return Compiled(_place_clause(criterion, blind, type_name))
-    if criterion.kept is None:
-        return _compiled(criterion, blind, type_name)
-    found = criterion.kept.get((blind, type_name))
-    if found is None:
-        found = criterion.kept[blind, type_name] = _compiled(criterion, blind, type_name)
-    return found
-
-
-def _compiled(criterion: Criterion, blind: Blind, type_name: str) -> Compiled:
-    parameter = criterion.parameter
-    if criterion.modifier == "missing":
-        return Compiled(_missing(criterion, blind, type_name))
-    if parameter.code == "_id":
-        clause: Clause = Ids(tuple(str(value) for value in criterion.values))
-        return Compiled(negation(clause) if criterion.modifier == "not" else clause)
-    answers = indexed_by(type_name, parameter)
-    parts = [_one(answer, value, blind, type_name) for answer in answers for value in criterion.values]
-    clause = either([part.clause for part in parts])
-    if parameter.type == "composite":
-        clause = _led(clause)
-    if criterion.modifier == "not":
-        return Compiled(negation(clause))
-    if any(part.verify for part in parts):
-        return Compiled(clause, _any_of(answers, criterion.values))
-    return Compiled(clause)
-
-
-def _place_clause(place: Place, blind: Blind, type_name: str) -> Clause:
-    if isinstance(place, CareBetween):
-        return CareDate(place.low, place.high)
-    if type_name not in place.types:
-        return NOTHING
-    if isinstance(place, InCompartment):
-        return Token(compartment_token(type_name, place.compartment, blind), REFERENCE)
-    if type_name == place.kind:
-        return EVERYTHING
-    known = plan_of(type_name).parameters
-    codes = {base for code in compartments.members(place.kind).get(type_name, ()) for base in answering(known, code)}
-    bits, bit = presence_bits(blind, type_name), 0
-    for code in codes:
-        bit |= bits[code]
-    return Present(bit) if bit else NOTHING
-
-
-def indexed_by(type_name: str, parameter: SearchParameter) -> list[SearchParameter]:
-    """Return the indexed parameters that answer one that only repeats others."""
-    known = plan_of(type_name).parameters
-    if parameter.restricts:
-        return [known[parameter.restricts[0]]]
-    if parameter.union_of:
-        return [one for code in parameter.union_of for one in indexed_by(type_name, known[code])]
-    return [known.get(parameter.code, parameter)]
-
-
-def present(parameter: SearchParameter, blind: Blind, type_name: str) -> Clause:
-    """Return the resources in which a parameter has a value."""
-    return _missing(Criterion(parameter, "missing", ("false",)), blind, type_name)
-
-
-def _missing(criterion: Criterion, blind: Blind, type_name: str) -> Clause:
-    wanted = criterion.values == ("true",)
-    parameter = criterion.parameter
-    if parameter.code in ("_id", "_lastUpdated"):
-        return NOTHING if wanted else EVERYTHING
-    if parameter.state:
-        token_ = Token(hash_of(blind, type_name, parameter.code)(*CUSTOM_PRESENCE), CATEGORY)
-        return negation(token_) if wanted else token_
-    bits = presence_bits(blind, type_name)
-    codes = [one.code for one in indexed_by(type_name, parameter)] if parameter.union_of else [parameter.code]
-    bit = 0
-    for code in codes:
-        bit |= bits[code]
-    return Negation(Present(bit)) if wanted else Present(bit)
-
-
-def _one(parameter: SearchParameter, value: Any, blind: Blind, type_name: str) -> Compiled:
-    """Return what one alternative asks of one indexed parameter."""
-    hash_ = hash_of(blind, type_name, parameter.code)
-    if isinstance(value, words.FullText):
-        return full_text(value, blind, [type_name])
-    if isinstance(value, near.Near):
-        return Compiled(near.where(value, hash_, presence_bits(blind, type_name)[parameter.code]), _anything)
-    match parameter.type:
-        case "token":
-            return _one_token(parameter, value, blind, type_name)
-        case "string":
-            return Compiled(string.where(value, hash_), _anything if value.needs_verification else None)
-        case "reference":
-            return Compiled(reference.where(value, hash_), None if value.below is None else _anything)
-        case "date":
-            if parameter.code == "_lastUpdated":
-                return Compiled(Interval("updated", value.prefix, value.low, value.high))
-            return Compiled(date.where(value, _place(type_name, parameter.code), hash_))
-        case "number":
-            return Compiled(number.where(value, hash_))
-        case "quantity":
-            return Compiled(quantity.where(value, hash_, hash_of(blind, type_name, "unit")))
-        case "uri":
-            clause = uri.where(value, parameter.code, hash_)
-            if value.version is not None and not value.modifier:
-                version = plan_of(type_name).parameters["version"]
-                clause = both([clause, _one_token(version, token.TokenValue(None, value.version), blind, type_name)
-                               .clause])
-            return Compiled(clause, None if uri.is_exact(value, parameter.code) else _anything)
-    return _one_composite(parameter, value, blind, type_name)
-
-
-def full_text(value: words.FullText, blind: Blind, type_names: Iterable[str]) -> Compiled:
-    """Return what words ask of resources of one type, or of several."""
-    clause = words.where(value, [partial(word_hash, blind, one) for one in type_names])
-    return Compiled(clause, None if words.is_exact(value) else lambda found: words.matches(value, found.root))
-
-
-def _one_token(parameter: SearchParameter, value: Any, blind: Blind, type_name: str) -> Compiled:
-    hash_ = hash_of(blind, type_name, parameter.code)
-    if isinstance(value, token.TypedIdentifier):
-        return Compiled(token.where_typed(value, hash_))
-    if isinstance(value, token.Words):
-        clause = token.where_text(value, hash_) or present(parameter, blind, type_name)
-        return Compiled(clause, None if token.is_exact(value) else _anything)
-    if isinstance(value, token.MediaType):
-        return Compiled(present(parameter, blind, type_name), _anything)
-    system = search_parameters.only_systems(type_name).get(parameter.code)
-    if system is not None and not parameter.state:
-        rank = _token_rank(parameter.code)
-        return Compiled(token.where_code(value, system, hash_, rank, present(parameter, blind, type_name)))
-    return Compiled(token.where(value, hash_, _token_rank(parameter.code)))
-
-
-def _one_composite(
-    parameter: SearchParameter, value: composite.CompositeValue, blind: Blind, type_name: str
-) -> Compiled:
-    hash_ = hash_of(blind, type_name, parameter.code)
-    known, at_root = plan_of(type_name).parameters, parameter.code in plan_of(type_name).at_root
-    clause = composite.where(parameter, value, hash_, hash_of(blind, type_name, "unit"), at_root)
-    if clause is not None:
-        with_systems = [
-            _one_token(known[component.code], part, blind, type_name).clause
-            for component, part in zip(parameter.components, value.parts, strict=True)
-            if at_root and isinstance(part, token.TokenValue) and part.system is not None
-        ]
-        return Compiled(both([clause, *map(_not_first, with_systems)]))
-    narrowing = [present(parameter, blind, type_name)] if parameter.state else []
-    for one, part in zip(plan_of(type_name).narrowed_by[parameter.code], value.parts, strict=True):
-        if one is not None:
-            criterion = Criterion(replace(one, base_type=type_name), "", (part,))
-            narrowing.append(compile_(criterion, blind, type_name).clause)
-    return Compiled(both(narrowing), _anything)
-
-
-def _led(asked: Clause) -> Clause:
-    """Let the numbers of several alternatives lead to what is then asked whole: an AND in an OR leads nowhere."""
-    if not isinstance(asked, Either) or not any(isinstance(part, Both) for part in asked.parts):
-        return asked
-    firsts = either([part.parts[0] if isinstance(part, Both) else part for part in asked.parts])
-    return both([firsts, replace(asked, rank=WIDE)])
-
-
-def _not_first(asked: Clause) -> Clause:
-    """Return a token that is only asked of what a number beside it leads to."""
-    return replace(asked, rank=WIDE) if isinstance(asked, Token) else asked
-
-
-def _token_rank(code: str) -> int:
-    if code == "identifier":
-        return IDENTIFIER
-    return CATEGORY if code in _COARSE else CODE
-
-
-def _place(type_name: str, code: str) -> str:
-    if code in date.BLIND:
-        return "blind"
-    return "row" if plan_of(type_name).primary_date == code else "index"
-
-
-# ---- verifying -------------------------------------------------------------------------------------------------------
-
-
-def _anything(_: IndexValues) -> bool:
-    return True
-
-
-#: How a value asked for is found among those extracted from a resource, by the parameter's type, and of tokens by what
-#: a modifier made of the value.
-_MATCHES: dict[str | type, tuple[str, Callable[[Any, Any], bool]]] = {
-    "token": ("tokens", token.matches),
-    "string": ("strings", string.matches),
-    "reference": ("references", reference.matches),
-    "date": ("dates", date.matches),
-    "number": ("numbers", number.matches),
-    "quantity": ("quantities", quantity.matches),
-    "uri": ("uris", uri.matches),
-    token.TypedIdentifier: ("identifier_types", token.matches_typed),
-    token.Words: ("texts", token.matches_text),
-    token.MediaType: ("tokens", token.matches_media),
-}
-
-
-def holds(criterion: Criterion, type_name: str, found: IndexValues) -> bool:
-    """Tell from the values of an opened resource whether it is what a criterion asks for."""
-    parameter = criterion.parameter
-    if criterion.modifier == "missing":
-        return _is_present(parameter, type_name, found) is (criterion.values == ("false",))
-    if parameter.code == "_id":
-        return (found.root.get("id") in criterion.values) is not (criterion.modifier == "not")
-    answers = indexed_by(type_name, parameter)
-    matched = any(_has(answer, value, found) for answer in answers for value in criterion.values)
-    return matched is not (criterion.modifier == "not")
-
-
-def has_another(criterion: Criterion, type_name: str, found: IndexValues) -> bool:
-    """Tell whether a parameter has a value besides those that a criterion asks for."""
-    if criterion.parameter.code == "_id":
-        return found.root.get("id") not in criterion.values
-    for answer in indexed_by(type_name, criterion.parameter):
-        kind, matches = _MATCHES[answer.type]
-        stored = [one for one in getattr(found, kind) if one[0] == answer.code and _is_of(criterion.parameter, one)]
-        if not all(any(matches(value, one) for value in criterion.values) for one in stored):
-            return True
-    return False
-
-
-def _is_present(parameter: SearchParameter, type_name: str, found: IndexValues) -> bool:
-    if parameter.code in ("_id", "_lastUpdated"):
-        return True
-    codes = {one.code for one in indexed_by(type_name, parameter)}
-    if parameter.restricts:
-        return parameter.code in fragments.restricted(found.root) or any(
-            stored[0] in codes and _is_of(parameter, stored) for stored in found.references)
-    kinds = (found.tokens, found.references, found.strings, found.dates, found.numbers, found.quantities, found.uris,
-             found.composites)  # fmt: skip
-    return not codes.isdisjoint(found.present) or any(stored[0] in codes for kind in kinds for stored in kind)
-
-
-def _is_of(parameter: SearchParameter, stored: Any) -> bool:
-    """Tell whether a value is one of a parameter that looks at references to one type alone."""
-    return not parameter.restricts or stored[1] == parameter.restricts[1]
-
-
-def _any_of(parameters: list[SearchParameter], values: tuple[Value, ...]) -> Verify:
-    """Return the test that a resource has a value that one of the alternatives asks for."""
-
-    def verify(found: IndexValues) -> bool:
-        return any(_has(parameter, value, found) for parameter in parameters for value in values)
-
-    return verify
-
-
-def _has(parameter: SearchParameter, value: Any, found: IndexValues) -> bool:
-    if isinstance(value, words.FullText):
-        return words.matches(value, found.root)
-    if isinstance(value, near.Near):
-        return near.matches(value, found.root)
-    if parameter.type == "composite":
-        return any(
-            stored[0] == parameter.code and _has_all(parameter, value, stored[1]) for stored in found.composites
-        )
-    if isinstance(value, uri.UriValue) and value.version is not None and not value.modifier and not any(
-            one[0] == "version" and one[2] == value.version for one in found.tokens):
-        return False
-    kind, matches = _MATCHES.get(type(value)) or _MATCHES[parameter.type]
-    if any(stored[0] == parameter.code and matches(value, stored) for stored in getattr(found, kind)):
-        return True
-    if not isinstance(value, token.TokenValue):
-        return False
-    return any(stored[0] == parameter.code and token.matches_system(value, stored) for stored in found.systems)
-
-
-def _has_all(parameter: SearchParameter, value: composite.CompositeValue, stored: tuple[list[Any], ...]) -> bool:
-    return all(
-        any(_MATCHES[component.type][1](part, ("", *item)) for item in items)
-        for component, part, items in zip(parameter.components, value.parts, stored, strict=True)
-    )

@@ -15,7 +15,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ClauseElement, Executable
 
 from hie.store.models import resource, token
-from hie.store.search import criteria, opened_order, pages
+from hie.store.search import compiling, opened_order, pages
 from hie.store.search.chain import Inside, PerType
 from hie.store.search.clauses import NOTHING, AllTokens, AnyToken, Both, Clause, Constant, Negation, Present, Token
 from hie.store.search.criteria import Criterion
@@ -96,7 +96,7 @@ def _question(store: ResourceStore, query: SearchQuery, one: Any) -> Question:
     if one.modifier == "not":
         return Question(name, f"none of: {told}; no index leads to what lacks a value", False)
     type_name = query.type or "Resource"
-    verify = query.type is not None and criteria.compile_(one, store.blind, type_name).verify is not None
+    verify = query.type is not None and compiling.compile_(one, store.blind, type_name).verify is not None
     return Question(name, told, verify)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hie.errors import Forbidden, NotSupported
 from hie.fhir.search_parameters import answering
-from hie.store.search import contained, criteria, grants, inside, joins, logic, narrowed, ordering, then
+from hie.store.search import compiling, contained, grants, inside, joins, logic, narrowed, ordering, then
 from hie.store.search.blinding import hash_of
 from hie.store.search.chain import Asked, Chain, Has, Inside, PerType, ends_of, is_canonical
 from hie.store.search.clauses import (
@@ -55,7 +55,7 @@ def compile_(store: ResourceStore, asked: Asked, type_name: str, beside: Clause 
     """
     if isinstance(asked, Criterion):
         refuse_unindexed(store, asked)
-        return criteria.compile_(asked, store.blind, type_name)
+        return compiling.compile_(asked, store.blind, type_name)
     if isinstance(asked, Chain):
         by_url = is_canonical(asked.parameter)
         return by_canonical(store, asked, type_name) if by_url else Compiled(
@@ -72,7 +72,7 @@ def compile_(store: ResourceStore, asked: Asked, type_name: str, beside: Clause 
             lambda part: compile_(store, part, type_name, beside),
             lambda part: Ids(tuple(narrowed.ids(store, type_name, within_grant(store, part, type_name)))),
         )  # fmt: skip
-    return criteria.compile_(asked, store.blind, type_name)
+    return compiling.compile_(asked, store.blind, type_name)
 
 
 def refuse_unindexed(store: ResourceStore, criterion: Criterion) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hie.errors import Forbidden
 from hie.fhir import bundle_links
 from hie.fhir.search_parameters import IndexValues, extract
-from hie.store.search import criteria
+from hie.store.search import compiling, verifying
 from hie.store.search.chain import Chain, Inside
 from hie.store.search.criteria import Compiled, Criterion
 from hie.store.search.index import reference_walk
@@ -32,7 +32,7 @@ def compile_(store: ResourceStore, asked: Inside, type_name: str) -> Compiled:
     if asked.type not in types or not _is_open(asked.asked, types):
         raise Forbidden("The token has no scope without conditions to search what the chain meets in the Bundle: "
                         f"system/{asked.type}.s and that of what it goes on to are needed.")
-    clause = criteria.present(asked.parameter, store.blind, type_name)
+    clause = compiling.present(asked.parameter, store.blind, type_name)
     return Compiled(clause, lambda found: _Bundle(found.root, types).holds(asked))
 
 
@@ -75,7 +75,7 @@ class _Bundle:
         if type(resource) is not dict or resource.get("resourceType") != type_name or type_name not in self.types:
             return False
         if isinstance(asked, Criterion):
-            return criteria.holds(asked, type_name, extract(resource))
+            return verifying.holds(asked, type_name, extract(resource))
         assert isinstance(asked, Chain)  # noqa: S101 - the reader takes nothing else in here
         ends = dict(asked.ends)
         values = IndexValues(resource)

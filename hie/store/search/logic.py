@@ -13,7 +13,7 @@ from typing import Any
 
 from hie.fhir.search_parameters import IndexValues
 from hie.store.crypto import Blind
-from hie.store.search import criteria
+from hie.store.search import compiling, verifying
 from hie.store.search.clauses import EVERYTHING, Clause, both, either, negation
 from hie.store.search.criteria import Compiled, Criterion, Verify
 
@@ -68,7 +68,7 @@ def compile_(asked: Any, blind: Blind, type_name: str, compile_one: Compile, res
         case NotOf(part):
             return _not(asked, type_name, compiled(part), resolve)
         case Differs(criterion):
-            return Compiled(criteria.present(criterion.parameter, blind, type_name), _verify(asked, type_name))
+            return Compiled(compiling.present(criterion.parameter, blind, type_name), _verify(asked, type_name))
     raise TypeError(f"{asked!r} is no combination of criteria.")
 
 
@@ -124,5 +124,5 @@ def _holds(asked: Any, type_name: str, found: IndexValues) -> bool:
         case NotOf(part):
             return not _holds(part, type_name, found)
         case Differs(criterion):
-            return criteria.has_another(criterion, type_name, found)
-    return criteria.holds(asked, type_name, found)
+            return verifying.has_another(criterion, type_name, found)
+    return verifying.holds(asked, type_name, found)

@@ -17,9 +17,8 @@ from hie.fhir import search_parameters
 from hie.fhir.datatypes import normalize_string
 from hie.fhir.search_parameters import IndexValues, SearchParameter, extract
 from hie.store.opening import parsed
-from hie.store.search import criteria
 from hie.store.search.ordering import Position
-from hie.store.search.plan import plan_of
+from hie.store.search.plan import indexed_by, plan_of
 from hie.store.search.query import SearchQuery, SortKey, is_ordered
 from hie.store.search.relevance import Relevance
 from hie.store.versions import StoredVersion
@@ -175,7 +174,7 @@ _KINDS = {
 
 
 def _codes(type_name: str, parameter: SearchParameter) -> Iterator[str]:
-    for one in criteria.indexed_by(type_name, parameter):
+    for one in indexed_by(type_name, parameter):
         yield one.code
 
 

@@ -16,7 +16,8 @@ from hie.store.crypto import Blind
 from hie.store.search import composite
 from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import Clause, Either, either
-from hie.store.search.criteria import Criterion, compile_
+from hie.store.search.compiling import compile_
+from hie.store.search.criteria import Criterion
 from hie.store.search.plan import plan_of
 from hie.store.search.range_clauses import Number
 

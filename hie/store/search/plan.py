@@ -53,6 +53,16 @@ def _plan_of(type_name: str, _custom: object) -> Plan:
     )
 
 
+def indexed_by(type_name: str, parameter: SearchParameter) -> list[SearchParameter]:
+    """Return the indexed parameters that answer one that only repeats others."""
+    known = plan_of(type_name).parameters
+    if parameter.restricts:
+        return [known[parameter.restricts[0]]]
+    if parameter.union_of:
+        return [one for code in parameter.union_of for one in indexed_by(type_name, known[code])]
+    return [known.get(parameter.code, parameter)]
+
+
 def _narrowed_by(
     parameter: SearchParameter, parameters: dict[str, SearchParameter]
 ) -> tuple[SearchParameter | None, ...]:

@@ -13,7 +13,7 @@ from hie.errors import FhirError, Forbidden
 from hie.fhir import search_parameters
 from hie.fhir.scopes import Grant, Scope, ScopeError, parse_grant
 from hie.store.crypto import Blind
-from hie.store.search import criteria
+from hie.store.search import compiling, criteria
 from hie.store.search.clauses import (
     AllTokens,
     AnyToken,
@@ -68,7 +68,7 @@ def check_scope(scope: Scope) -> None:
             parsed = criteria.parse("Resource" if scope.type == "*" else type_name, name, text, Reading())
         except FhirError as error:
             raise ScopeError(f"The scope's condition {name}={text} cannot be granted: {error.diagnostics}") from error
-        compiled = criteria.compile_(parsed, _ANY_TENANT, type_name)
+        compiled = compiling.compile_(parsed, _ANY_TENANT, type_name)
         if compiled.verify is not None or not _is_decidable(compiled.clause):
             raise ScopeError(
                 f"The scope's condition {name}={text} cannot be granted: conditions are equalities on _id, token, "
@@ -90,7 +90,7 @@ def _of_query(blind: Blind, type_name: str, query: Query) -> Clause:
     parts = []
     for name, text in query:
         try:
-            compiled = criteria.compile_(criteria.parse(type_name, name, text, Reading()), blind, type_name)
+            compiled = compiling.compile_(criteria.parse(type_name, name, text, Reading()), blind, type_name)
         except FhirError as error:
             raise Forbidden(f"A scope of the token cannot be understood: {error.diagnostics}") from error
         if compiled.verify is not None:

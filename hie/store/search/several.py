@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hie.errors import InvalidSearch
 from hie.fhir.search_parameters import IndexValues
-from hie.store.search import criteria, hops
+from hie.store.search import compiling, hops
 from hie.store.search.chain import Asked, PerType
 from hie.store.search.clauses import AnyToken, Both, Clause, Either, Ids, Negation, Types, both
 from hie.store.search.criteria import Compiled, Criterion, Verify
@@ -52,7 +52,7 @@ def _of_each(store: ResourceStore, criterion: Asked, names: Sequence[str], of_on
     first = criterion.by_type[0][1] if isinstance(criterion, PerType) else criterion
     if isinstance(first, Criterion) and first.values and isinstance(first.values[0], FullText):
         hops.refuse_unindexed(store, first)
-        return criteria.full_text(first.values[0], store.blind, names)
+        return compiling.full_text(first.values[0], store.blind, names)
     compiled = {name: of_one(name) for name in names}
     verify = _by_type(compiled) if any(one.verify for one in compiled.values()) else None
     return Compiled(_over_types({name: one.clause for name, one in compiled.items()}, names), verify)

@@ -11,7 +11,7 @@ from hie.errors import InvalidSearch, NotSupported
 from hie.fhir import search_parameters
 from hie.fhir.search_parameters import CustomParameters
 from hie.store.crypto import Blind
-from hie.store.search import criteria, query
+from hie.store.search import compiling, criteria, query
 from hie.store.search.criteria import Criterion, Reading
 from hie.store.search.date import DateValue
 from hie.store.search.query import SearchQuery
@@ -64,10 +64,10 @@ def test_what_a_criterion_asks_is_kept_for_the_server_the_tenant_and_the_paramet
     (one, other), own = (Blind(b"a" * 32), Blind(b"b" * 32)), f"{BASE}/Patient/1"
     assert read(own) is read(own)
     assert read(own) != read(own, "https://other.example.org/fhir")
-    assert criteria.compile_(read(own), one, "Observation") is criteria.compile_(read(own), one, "Observation")
-    assert criteria.compile_(read(own), one, "Observation") != criteria.compile_(read(own), other, "Observation")
+    assert compiling.compile_(read(own), one, "Observation") is compiling.compile_(read(own), one, "Observation")
+    assert compiling.compile_(read(own), one, "Observation") != compiling.compile_(read(own), other, "Observation")
     fresh = replace(read(own), kept=None)
-    kept, made = (criteria.compile_(each, one, "Observation") for each in (read(own), fresh))
+    kept, made = (compiling.compile_(each, one, "Observation") for each in (read(own), fresh))
     assert kept.clause == made.clause
     before = read(own)
     search_parameters.install(CustomParameters())
