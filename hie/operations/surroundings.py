@@ -14,7 +14,7 @@ import orjson
 
 from hie.context import Context
 from hie.fhir import references
-from hie.store.search.index import SELF_CONTAINED
+from hie.store.search.literal_references import SELF_CONTAINED
 from hie.store.search.reference import relative
 from hie.store.versions import StoredVersion
 

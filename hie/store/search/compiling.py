@@ -44,9 +44,10 @@ from hie.store.search.clauses import (
     negation,
 )
 from hie.store.search.criteria import CareBetween, Compiled, Criterion, InCompartment, Place
-from hie.store.search.index import CUSTOM_PRESENCE, compartment_token
+from hie.store.search.index import CUSTOM_PRESENCE
 from hie.store.search.plan import indexed_by, plan_of
 from hie.store.search.range_clauses import CareDate, Interval
+from hie.store.search.type_hashes import compartment_token
 
 #: Token parameters whose few values are shared by very many resources.
 _COARSE = frozenset(

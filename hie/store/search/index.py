@@ -2,59 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
-from hie.fhir import facts, references, search_parameters, texts
+from hie.fhir import facts, search_parameters, texts
 from hie.fhir.compartments import single_patient_of
 from hie.fhir.fhirpath.paths import routes
 from hie.fhir.scopes import BINARY
-from hie.fhir.search_parameters import IndexValues, SearchParameter, answering
-from hie.fhir.search_values import (
-    CompositeValue,
-    NumberValue,
-    QuantityValue,
-    ReferenceValue,
-    TextValue,
-    TokenValue,
-    emitter,
-    entry_emitter,
-)
+from hie.fhir.search_parameters import IndexValues, answering
+from hie.fhir.search_values import CompositeValue, QuantityValue, emitter, entry_emitter
 from hie.fhir.search_walk import Node, Walk
 from hie.store.crypto import Blind
 from hie.store.models import ITSELF
-from hie.store.search import (
-    all_codes,
-    composite,
-    date,
-    fragments,
-    near,
-    number,
-    quantity,
-    reference,
-    security_context,
-    string,
-    token,
-    uri,
-)
-from hie.store.search.blinding import COMPARTMENT, REFERS, Form, Hash, hash_of, presence_bits, word_hash
+from hie.store.search import all_codes, composite, date, fragments, near, security_context, string, token, uri
+from hie.store.search.blinding import REFERS, Form, word_hash
+from hie.store.search.literal_references import SELF_CONTAINED, literal_references
 from hie.store.search.plan import plan_of
-from hie.store.search.remembered import remembering
+from hie.store.search.type_hashes import Amount, Bound, Link, bound_to, compartment_token
 
-T = TypeVar("T")
 _DateRow = tuple[int, int, int]
 _NumberRow = tuple[int, float, float, int, int, int]
-_Amount = tuple[float, float, int, int, int]
-_Measured = tuple[Decimal | None, Decimal | None, str | None, str | None, str | None]
-_ReferenceHere = tuple[ReferenceValue, str]
-"""A reference, and the base by which one to this server is known."""
-_Link = tuple[int, int]
-_Reference = tuple[tuple[int, ...], _Link | None, str]
-_Equal = tuple[tuple[tuple[Any, ...], ...], ...]
-"""The values of a composite's equality components."""
 
 
 @dataclass(slots=True)
@@ -104,7 +73,7 @@ def index_rows(
     values = search_parameters.extract(resource)
     if is_new:
         composite.refuse_too_many(resource["resourceType"], values.composites)
-    bound = _bound(blind, resource["resourceType"])
+    bound = bound_to(blind, resource["resourceType"])
     tokens: set[int] = set()
     _add_tokens(values, bound, tokens)
     links, linked = _add_references(values, bound, base_url, tokens)
@@ -113,7 +82,7 @@ def index_rows(
         own = f"{bound.type}/{id_}"
         links.add((ITSELF, bound.place(own)))
         linked.add(own)
-    refers = _literal_references(resource, dumped, said, base_url)
+    refers = literal_references(resource, dumped, said, base_url)
     tokens.update(_places(resource, bound))
     tokens.update(_unlinked(refers, linked, bound))
     tokens.update(_words(resource, bound, content_words))
@@ -159,7 +128,7 @@ def _rows_of(
 ) -> IndexRows | None:
     if values is None:
         return None
-    bound = _bound(blind, resource["resourceType"])
+    bound = bound_to(blind, resource["resourceType"])
     tokens, dates, numbers = set[int](), set[_DateRow](), set[_NumberRow]()
     _add_tokens(values, bound, tokens)
     links, _ = _add_references(values, bound, base_url, tokens)
@@ -174,11 +143,6 @@ def _rows_of(
 def place(type_name: str, id_: str, blind: Blind) -> int:
     """Return the target that references to Type/id have, in whatever parameter."""
     return blind.hash(REFERS, f"{type_name}/{id_}")
-
-
-def compartment_token(type_name: str, compartment: str, blind: Blind) -> int:
-    """Return the token of the resources of a type in a compartment, such as Patient/123."""
-    return blind.hash(type_name, COMPARTMENT, compartment)
 
 
 def reference_walk(type_name: str, code: str | None) -> Walk:
@@ -233,134 +197,10 @@ def referred_token(type_name: str, code: str, blind: Blind) -> int:
     return blind.hash(type_name, code, "contained")
 
 
-# ---- hashes of a type, remembered ------------------------------------------------------------------------------------
-
-#: Codes, units and targets come again and again: remembering their hashes halves the work on an Observation. For each
-#: type, of which there may be 146; of real and of generated records alike no more of them come again than of 1,024.
-_REMEMBERED = 256
-#: Amounts of one type with their units.
-_AMOUNTS = 1_024
-#: What is referred to; a Bundle of a patient has some hundreds of encounters, named by many types.
-_PLACES = 2_048
-
-
-class _Kept(dict[str, T]):
-    """What is computed for each parameter at its first use; custom parameters come and go."""
-
-    def __init__(self, compute: Callable[[str], T]) -> None:
-        super().__init__()
-        self._compute = compute
-
-    def __missing__(self, code: str) -> T:
-        value = self[code] = self._compute(code)
-        return value
-
-
-class _Bound:
-    """A type's plan with one tenant's keys."""
-
-    def __init__(self, blind: Blind, type_name: str) -> None:
-        self.type, self.plan, self.blind = type_name, plan_of(type_name), blind
-        self.hashes: dict[str, Hash] = _Kept(lambda code: hash_of(blind, type_name, code))
-        self.hidden: dict[str, int] = _Kept(lambda code: self.hashes[code]())
-        self.ranges: dict[str, int] = _Kept(lambda code: self.hashes[code]("range"))
-        self.bits = presence_bits(blind, type_name)
-        self.systems = search_parameters.only_systems(type_name)
-        self.place, self.refers_hash = _targets(blind)
-        self.token_hashes = remembering(self._token_hashes, _REMEMBERED)
-        self.word_hashes = remembering(self._word_hashes, _REMEMBERED)
-        self.text_hashes = remembering(self._text_hashes, _REMEMBERED)
-        self.reference = remembering(self._reference, _REMEMBERED)
-        self.quantity_row = remembering(self._quantity_row, _AMOUNTS)
-        self.unit_hashes = remembering(self._unit_hashes, _REMEMBERED)
-        self.canonical = remembering(self._canonical, _REMEMBERED)
-        self.combined = remembering(self._combined, _REMEMBERED)
-        self._units = hash_of(blind, type_name, "unit")
-
-    def _token_hashes(self, value: TokenValue) -> tuple[int, ...]:
-        forms = token.index_code(value) if value[0] in self.systems else token.index(value)
-        return tuple(self.blind.hash(self.type, value[0], *form) for form in forms)
-
-    def _word_hashes(self, text: str) -> tuple[int, ...]:
-        return tuple(word_hash(self.blind, self.type, "_content", word) for word in set(texts.words(text)))
-
-    def _text_hashes(self, value: TextValue) -> tuple[int, ...]:
-        return tuple(self.blind.hash(self.type, value[0], *form) for form in token.index_text(value))
-
-    def _reference(self, reference_here: _ReferenceHere) -> _Reference:
-        """Return the tokens of one reference, its own and the compartment's that it puts the resource in; and its link.
-
-        The link is the parameter and the target of a reference to a resource here, of which Type/id comes last.
-        """
-        value, base_url = reference_here
-        found = [self.blind.hash(self.type, value[0], *form) for form in reference.index(value, base_url)]
-        to = reference.target(value, base_url)
-        if to is None or "://" in to:
-            return tuple(found), None, ""
-        if value[1] in self.plan.compartments.get(value[0], ()):
-            found.append(compartment_token(self.type, to, self.blind))
-        if value[2] is None or self.type in SELF_CONTAINED:
-            return tuple(found), None, ""
-        return tuple(found), (self.hidden[value[0]], self.place(to)), to
-
-    def _quantity_row(self, amount: _Measured) -> tuple[_Amount, quantity.Converted | None]:
-        """Return an amount as it is written, and converted; a composite has the same one again."""
-        low, high, *unit = amount
-        row = *number.bounds(low, high), *self.unit_hashes((unit[0], unit[1], unit[2]))
-        return row, quantity.converted(low, high, unit[0], unit[1])
-
-    def _unit_hashes(self, unit: tuple[str | None, str | None, str | None]) -> tuple[int, int, int]:
-        return quantity.unit_hashes(*unit, self._units)
-
-    def _canonical(self, asked: tuple[str, Form, str]) -> tuple[int, int]:
-        """Return the parameters of numbers and of ranges in a canonical unit."""
-        code, form, unit = asked
-        hash_, parts = self.hashes[code], (*form, *quantity.canonical_form(unit))
-        return hash_(*parts), hash_(*parts, "range")
-
-    def number_row(self, value: NumberValue) -> _Amount:
-        """Return low, high and no unit."""
-        return (*number.index(value), 0, 0, 0)
-
-    def _combined(self, value: tuple[str, _Equal, str]) -> tuple[tuple[int, int, Form], ...]:
-        """Return for each form of the equality components its hash, and the one under which ranges stand apart."""
-        code, equal, base_url = value
-        return self.combined_by(self.plan.parameters[code], equal, base_url, code in self.plan.at_root)
-
-    def combined_by(
-        self, parameter: SearchParameter, equal: _Equal, base_url: str,
-        at_root: bool = False,
-    ) -> tuple[tuple[int, int, Form], ...]:
-        """Return the same by a definition; of those that come and go it is not remembered."""
-        hash_ = self.hashes[parameter.code]
-        forms = composite.equal_forms(parameter, equal, base_url, at_root)
-        return tuple((hash_(*form), hash_(*form, "range"), form) for form in forms)
-
-
-@lru_cache(maxsize=16)
-def _targets(blind: Blind) -> tuple[Callable[[str], int], Callable[[str], int | None]]:
-    """Return what gives the target of Type/id, and that of a reference's text: the same for every type."""
-
-    def hashed(to: str) -> int:
-        return blind.hash(REFERS, to)
-
-    def referred(text: str) -> int | None:
-        parsed = references.parse(text)
-        return place_of(f"{parsed.type}/{parsed.id}") if parsed.kind == "relative" else None
-
-    place_of = remembering(hashed, _PLACES)
-    return place_of, remembering(referred, _PLACES)
-
-
-@lru_cache(maxsize=2048)
-def _bound(blind: Blind, type_name: str) -> _Bound:
-    return _Bound(blind, type_name)
-
-
 # ---- rows ------------------------------------------------------------------------------------------------------------
 
 
-def _add_tokens(values: IndexValues, bound: _Bound, tokens: set[int]) -> None:
+def _add_tokens(values: IndexValues, bound: Bound, tokens: set[int]) -> None:
     for token_value in values.tokens:
         tokens.update(bound.token_hashes(token_value))
     for text_value in values.texts:
@@ -377,10 +217,10 @@ def _add_tokens(values: IndexValues, bound: _Bound, tokens: set[int]) -> None:
 
 
 def _add_references(
-    values: IndexValues, bound: _Bound, base_url: str, tokens: set[int]
-) -> tuple[set[_Link], set[str]]:
+    values: IndexValues, bound: Bound, base_url: str, tokens: set[int]
+) -> tuple[set[Link], set[str]]:
     """Return the links by all parameters, and Type/id of those that R4's own parameters make."""
-    links: set[_Link] = set()
+    links: set[Link] = set()
     linked: set[str] = set()
     custom = {one.code for one in search_parameters.installed().of(bound.type).indexed}  # theirs come and go
     for value in values.references:
@@ -393,7 +233,7 @@ def _add_references(
     return links, linked
 
 
-def _words(resource: dict[str, Any], bound: _Bound, content_words: bool) -> Iterator[int]:
+def _words(resource: dict[str, Any], bound: Bound, content_words: bool) -> Iterator[int]:
     """Yield the tokens of the words of the narrative, and of other strings where these are to be searched."""
     narrative = texts.narrative(resource)
     if narrative:
@@ -404,7 +244,7 @@ def _words(resource: dict[str, Any], bound: _Bound, content_words: bool) -> Iter
             yield from bound.word_hashes(text)
 
 
-def _places(resource: dict[str, Any], bound: _Bound) -> Iterator[int]:
+def _places(resource: dict[str, Any], bound: Bound) -> Iterator[int]:
     """Yield the tokens of a position, of a named value set, and of the compartment that the resource itself names."""
     for form in near.index(resource):
         yield bound.hashes[near.PARAMETER](*form)
@@ -415,7 +255,7 @@ def _places(resource: dict[str, Any], bound: _Bound) -> Iterator[int]:
         yield compartment_token(bound.type, f"{bound.type}/{id_}", bound.blind)
 
 
-def _unlinked(refers: frozenset[str], linked: set[str], bound: _Bound) -> set[int]:
+def _unlinked(refers: frozenset[str], linked: set[str], bound: Bound) -> set[int]:
     """Return the tokens of what the resource refers to in places that no search parameter of R4 looks at.
 
     With the links by parameters these say who refers to what (hie.store.rows.referring).
@@ -424,58 +264,8 @@ def _unlinked(refers: frozenset[str], linked: set[str], bound: _Bound) -> set[in
     return found.difference(map(bound.place, linked)) if found else found  # linked in another version, perhaps
 
 
-#: References inside these mean their own entries: https://hl7.org/fhir/R4/bundle.html#references
-SELF_CONTAINED = frozenset({"Bundle", "Parameters"})
-
-
-_DUMPED = b'"reference":"'
-
-
-def _literal_references(
-    resource: dict[str, Any], dumped: bytes, said: set[str] | None, base_url: str
-) -> frozenset[str]:
-    """Return the distinct texts of what is named `reference` below the root: of References, and of two rare uris."""
-    if resource["resourceType"] in SELF_CONTAINED:
-        return frozenset()
-    found: set[str] | None = None
-    if "reference" not in resource:
-        found = said if said is not None else _dumped_references(dumped)
-    if found is None:
-        found = _walked_references(resource)
-    return frozenset(reference.relative(text, base_url) for text in found) if base_url else frozenset(found)
-
-
-def _dumped_references(dumped: bytes) -> set[str] | None:
-    """Find them in what was dumped; None where only the resource itself can tell.
-
-    Inside of a string a quotation mark has a backslash before it: what is found is a property, and its text goes on to
-    the next mark. Where there are backslashes after all, in a name or a text, somebody else must look.
-    """
-    _, *found = dumped.split(_DUMPED)
-    texts = {part[: part.index(b'"')] for part in found}
-    if b"\\" in dumped and (b"\\" + _DUMPED in dumped or any(b"\\" in text for text in texts)):
-        return None
-    return {text.decode() for text in texts} if dumped else None
-
-
-def _walked_references(resource: dict[str, Any]) -> set[str]:
-    found: set[str] = set()
-    stack: list[Iterable[Any]] = [resource.values()]
-    while stack:
-        for value in stack.pop():
-            kind = type(value)
-            if kind is dict:
-                text = value.get("reference")
-                if type(text) is str:
-                    found.add(text)
-                stack.append(value.values())
-            elif kind is list:
-                stack.append(value)
-    return found
-
-
 def _add_dates(
-    values: IndexValues, bound: _Bound, tokens: set[int], dates: set[_DateRow]
+    values: IndexValues, bound: Bound, tokens: set[int], dates: set[_DateRow]
 ) -> tuple[int | None, int | None]:
     primary = bound.plan.primary_date
     row: tuple[int | None, int | None] = (None, None)
@@ -490,7 +280,7 @@ def _add_dates(
     return row
 
 
-def _add_numbers(values: IndexValues, bound: _Bound, numbers: set[_NumberRow]) -> None:
+def _add_numbers(values: IndexValues, bound: Bound, numbers: set[_NumberRow]) -> None:
     for value in values.numbers:
         _add_number((bound.hidden[value[0]], bound.ranges[value[0]]), bound.number_row(value), numbers)
     sampled = "valueSampledData" in values.root
@@ -500,12 +290,12 @@ def _add_numbers(values: IndexValues, bound: _Bound, numbers: set[_NumberRow]) -
         _add_quantity(code, (), amount, parameters, bound, numbers)
 
 
-def _add_number(parameters: tuple[int, int], row: _Amount, numbers: set[_NumberRow]) -> None:
+def _add_number(parameters: tuple[int, int], row: Amount, numbers: set[_NumberRow]) -> None:
     numbers.add((parameters[0] if row[0] == row[1] else parameters[1], *row))
 
 
 def _add_quantity(
-    code: str, form: Form, amount: QuantityValue, parameters: tuple[int, int], bound: _Bound, numbers: set[_NumberRow]
+    code: str, form: Form, amount: QuantityValue, parameters: tuple[int, int], bound: Bound, numbers: set[_NumberRow]
 ) -> None:
     """Add a quantity as it is written, and in the canonical unit of its kind.
 
@@ -522,7 +312,7 @@ def _add_quantity(
 
 def _add_composite(
     value: CompositeValue,
-    bound: _Bound,
+    bound: Bound,
     base_url: str,
     tokens: set[int],
     dates: set[_DateRow],
@@ -551,7 +341,7 @@ def _add_composite(
 CUSTOM_PRESENCE = ("custom", "present")
 
 
-def _present(values: IndexValues, bound: _Bound) -> set[str]:
+def _present(values: IndexValues, bound: Bound) -> set[str]:
     """Return the parameters that have a value, or an element without one."""
     kinds = (
         values.tokens, values.references, values.strings, values.dates, values.numbers, values.quantities,
@@ -566,7 +356,7 @@ def _present(values: IndexValues, bound: _Bound) -> set[str]:
     return present
 
 
-def _presence(values: IndexValues, bound: _Bound, tokens: set[int]) -> int:
+def _presence(values: IndexValues, bound: Bound, tokens: set[int]) -> int:
     """Return the bits of what is present, and add the tokens of custom parameters."""
     bits, result = bound.bits, 0
     if near.position(values.root) is not None:

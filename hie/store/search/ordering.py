@@ -24,7 +24,7 @@ from hie.fhir.scopes import Grant
 from hie.store.crypto import Blind, SealBroken
 from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import RANGE, Both, Clause, both
-from hie.store.search.index import plan_of
+from hie.store.search.plan import plan_of
 from hie.store.search.query import SearchQuery, SortKey
 from hie.store.search.range_clauses import Interval
 from hie.store.search.seen import Seen, from_json

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from hie.fhir import bundle_links, facts, json_format, search_parameters
 from hie.store.crypto import Blind
 from hie.store.search.blinding import presence_bits
-from hie.store.search.index import _literal_references, compartment_token, index_rows, place
+from hie.store.search.index import index_rows, place
+from hie.store.search.literal_references import literal_references
 from hie.store.search.plan import primary_date
+from hie.store.search.type_hashes import compartment_token
 
 BLIND = Blind(b"a key of this test only, 32 long")
 PATIENT: dict[str, Any] = {
@@ -170,8 +172,8 @@ TREES = st.recursive(
 @given(content=st.dictionaries(st.just("reference") | PIECES, TREES, max_size=4))
 def test_references_are_found_in_what_is_dumped_as_in_the_resource(content: dict[str, Any]) -> None:
     resource = {"resourceType": "Basic", **content}
-    found = _literal_references(resource, json_format.dump(resource), None, "")
-    assert found == _literal_references(resource, b"", None, "")
+    found = literal_references(resource, json_format.dump(resource), None, "")
+    assert found == literal_references(resource, b"", None, "")
 
 
 #: As in FHIR, with no list in a list.
@@ -187,6 +189,6 @@ FLAT = st.recursive(
 def test_links_of_a_bundle_are_the_references_of_its_resources(content: dict[str, Any]) -> None:
     resource = {"resourceType": "Basic", **content}
     said = {link.holder[link.key] for link in bundle_links.find(resource) if link.kind == "reference"}
-    found = _literal_references(resource, b"", None, "")
+    found = literal_references(resource, b"", None, "")
     own = found if "reference" in resource else {text for text in found if text[:1] != "#"}
-    assert _literal_references(resource, b"", said, "") == own
+    assert literal_references(resource, b"", said, "") == own

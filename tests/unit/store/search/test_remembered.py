@@ -9,7 +9,7 @@ import pytest
 
 from hie.fhir import datatypes, references, search_parameters
 from hie.store.crypto import Blind
-from hie.store.search import index
+from hie.store.search import index, type_hashes
 from hie.store.search.remembered import LONGEST, Remembered, remembering
 
 
@@ -56,7 +56,7 @@ def test_long_codes_of_clients_are_indexed_and_not_remembered() -> None:
     blind = Blind(b"k" * 32)
     coded = {"resourceType": "Observation", "code": {"coding": [{"system": "urn:x", "code": "c" * 100_000}]}}
     rows = index.index_rows(coded, blind)
-    remembered = index._bound(blind, "Observation").token_hashes.__self__
+    remembered = type_hashes.bound_to(blind, "Observation").token_hashes.__self__
     assert not any(len(str(key)) > LONGEST for key in remembered)
     assert rows.tokens == index.index_rows(coded, blind).tokens
 
