@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hie.store.change_at_once import CHANGE, CHANGED, DELETE, DELETED_ONE, UNREFERENCED, changed_values, deleted_values
 from hie.store.contained import concerns
@@ -26,7 +26,7 @@ from hie.store.contained_at_once import END, ENDED, KEEP, KEPT, ended_values, ke
 from hie.store.jobs import NEW
 from hie.store.literals import execute
 from hie.store.models import audit, data_key
-from hie.store.rows import CARRYING, LOCKING, ONE, STORE_ALSO, STORE_ONE, TARGETS, Target, columns, one_values
+from hie.store.rows import CARRYING, LOCKING, ONE, STORE_ALSO, STORE_ONE, TARGETS, Locks, Target, columns, one_values
 
 if TYPE_CHECKING:
     from hie.store.keys import NewKey
@@ -121,25 +121,6 @@ _PREPARE_UNREFERENCED = (
 _FOUND = f", found AS ({TARGETS})"
 
 
-class Freed(NamedTuple):
-    """Of a deletion: the lock of whoever would refer to it, and the place under which references to it are found."""
-
-    lock: int
-    place: int
-
-
-class Locks(NamedTuple):
-    """Numbers of locks in the order in which all take them, and whether nobody else may have each."""
-
-    numbers: list[int]
-    alone: list[bool]
-
-    @classmethod
-    def of(cls, shared: list[int], alone: list[int]) -> Locks:
-        """Return those that others may have too, then those that they may not."""
-        return cls([*shared, *alone], [False] * len(shared) + [True] * len(alone))
-
-
 @dataclass(frozen=True, slots=True)
 class FewResources:
     """The message that writes resources and the request's audit record (hie.store.writers.Message)."""
@@ -158,7 +139,8 @@ class FewResources:
     """Of the custom search parameters that their index rows were made with."""
     keys: Sequence[NewKey] = ()
     """Data keys that they bring."""
-    freed: Sequence[Freed] = ()
+    freed: Sequence[int] = ()
+    """The places under which references to what is deleted are found."""
     looked: AtOnce | None = None
     """What was looked for and not found, and is looked for once more at the end (hie.store.looking)."""
     jobs: Sequence[dict[str, Any]] = ()
@@ -216,7 +198,7 @@ class FewResources:
         yield f"EXECUTE {_PLAN}" if holds else execute(_BEGIN, [self.locks.numbers])
         for numbers in (self.looked.criteria if self.looked is not None else (), self.made):
             if numbers:
-                yield execute(_LOCK, Locks.of([], numbers))
+                yield execute(_LOCK, [numbers, [True] * len(numbers)])
         if holds:
             yield execute(_HOLD, [*columns(2, self.held), *self.locks])
 
@@ -232,7 +214,7 @@ class FewResources:
         if written.replaced is None:
             name, values = _STORE, one_values(self.tenant, written, self.targets).values()
         elif written.sealed is None:
-            place = self.freed[0].place if len(self.written) == 1 else None  # of several it is asked at the end
+            place = self.freed[0] if len(self.written) == 1 else None  # of several it is asked at the end
             name, values = _DELETE, deleted_values(self.tenant, written, place)
         else:
             name, values = _CHANGE, changed_values(self.tenant, written, self.targets)
@@ -247,7 +229,7 @@ class FewResources:
 
     def _end(self) -> Iterator[str]:
         if self.freed and len(self.written) > 1:
-            yield execute(_UNREFERENCED, [[one.place for one in self.freed], self.tenant])
+            yield execute(_UNREFERENCED, [self.freed, self.tenant])
         if self.looked is not None:
             own = columns(2, [(one.version.type, one.version.id) for one in self.written])
             yield execute(_LOCK, [self.looked.numbers, self.looked.alone])

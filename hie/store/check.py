@@ -13,6 +13,7 @@ from hie.store import asynchronous, by_key, contained_check, jobs, past_check, r
 from hie.store import audit as audit_trail
 from hie.store.contained import Holder
 from hie.store.crypto import SealBroken, associated_data, open_
+from hie.store.integrity import literal_targets
 from hie.store.lacking_tokens import lacking
 from hie.store.models import (
     FOREVER,
@@ -29,7 +30,6 @@ from hie.store.opening import open_versions, parsed
 from hie.store.search.index import IndexRows, index_rows, moving_rows
 from hie.store.store import Store
 from hie.store.tenants import Tenant
-from hie.store.unit_of_work import literal_targets
 
 BATCH = 500
 

@@ -46,7 +46,7 @@ def judge(store: ResourceStore, unit: UnitOfWork) -> None:
             raise _unknown_version(place, text, f"{type_name}/{id_}")
     for (type_name, letters), ids in hidden.items():
         shown = _shown(store, unit, type_name, letters, ids)
-        unit.awaited.update((type_name, id_) for id_ in ids if id_ not in shown)
+        unit.integrity.awaited.update((type_name, id_) for id_ in ids if id_ not in shown)
 
 
 def _letters(grant: Grant, type_name: str, *, is_context: bool) -> frozenset[str]:

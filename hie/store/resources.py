@@ -358,7 +358,7 @@ class ResourceStore:
 
     def await_(self, type: str, id: str) -> None:
         """Let references lead to a resource that the grant does not show only if the open transaction stores it."""
-        self._open_unit().awaited.add((type, id))
+        self._open_unit().integrity.awaited.add((type, id))
 
     def unstored(self, id: str, content: dict[str, Any]) -> conditions.Unstored:
         """Return a valid resource as searches will see it once it is stored."""

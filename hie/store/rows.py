@@ -460,27 +460,29 @@ LOCKING = (
     "SELECT CASE WHEN alone THEN pg_advisory_xact_lock(number) ELSE pg_advisory_xact_lock_shared(number) END "
     "FROM unnest({}) AS lock (number, alone)"
 )
-_LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(h) FROM unnest(%s::bigint[]) AS h"
+_LOCKING = LOCKING.format("%s::bigint[], %s::boolean[]")
 _LOCK_ALL = text("SELECT pg_advisory_xact_lock(h) FROM unnest(CAST(:hashes AS bigint[])) AS h")
 _LOCK = text("SELECT pg_advisory_xact_lock(:hash)")
 
 
-def share_targets(connection: Connection, tenant: Tenant, targets: Iterable[Target]) -> None:
-    """Keep `targets` from being deleted until this transaction ends. SQLite has one writer anyway."""
-    if connection.dialect.name == "postgresql":
-        driver_of(connection).execute(_LOCK_SHARED, [shared_locks(tenant, targets)], prepare=True)
+class Locks(NamedTuple):
+    """Numbers of locks in the order in which all take them, and whether nobody else may have each."""
+
+    numbers: list[int]
+    alone: list[bool]
 
 
-def shared_locks(tenant: Tenant, targets: Iterable[Target]) -> list[int]:
-    """Return the numbers of the locks that keep `targets` from being deleted, in the order in which all take them."""
-    return sorted(lock_of(tenant, target) for target in targets)
+def target_locks(tenant: Tenant, targets: Iterable[Target], deleted: Iterable[Target]) -> Locks:
+    """Return the locks that keep `targets` from being deleted, and others from referring to what is deleted."""
+    locks = {lock_of(tenant, target): False for target in targets}
+    locks |= {lock_of(tenant, target): True for target in deleted}
+    return Locks([*(numbers := sorted(locks))], [locks[number] for number in numbers])
 
 
-def own_targets(connection: Connection, tenant: Tenant, targets: Iterable[Target]) -> None:
-    """Keep anybody else from referring to `targets` until this transaction ends."""
-    if connection.dialect.name == "postgresql":
-        hashes = sorted(lock_of(tenant, target) for target in targets)  # in one order: nobody waits in a circle
-        connection.execute(_LOCK_ALL, {"hashes": hashes})
+def lock_targets(connection: Connection, locks: Locks) -> None:
+    """Take them until this transaction ends. SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql" and locks.numbers:
+        driver_of(connection).execute(_LOCKING, locks, prepare=True)
 
 
 def lock(connection: Connection, tenant: Tenant, *parts: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -11,13 +10,13 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection
 
-from hie.errors import BrokenReference, OutcomeIssue, Referenced
-from hie.fhir import references, search_parameters
+from hie.fhir import search_parameters
 from hie.store import at_once, custom_parameters, jobs, looking, rows, waiting
 from hie.store.audit import AuditEntry
 from hie.store.conflicts import Again
 from hie.store.crypto import place_of_version, seal
 from hie.store.database import Database
+from hie.store.integrity import Integrity
 from hie.store.keys import MetKeys, NewKey
 from hie.store.looking import Looked
 from hie.store.search.index import IndexRows
@@ -29,7 +28,6 @@ from hie.store.writers import Message, WriteTransaction
 
 #: So many locks are taken with the BEGIN itself; more go by one statement of their own.
 MOST_LOCKS_AT_ONCE = 20
-_CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?", re.ASCII)
 
 
 #: Content beyond so many bytes goes as a value of its own: in a message it is twice as long, as text.
@@ -93,14 +91,8 @@ class UnitOfWork:
     _new_keys: dict[str, NewKey] = field(default_factory=dict)
     _stored_keys: list[NewKey] = field(default_factory=list)
     _met: MetKeys = field(default_factory=MetKeys)
-    _references: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
-    _said: set[str] = field(default_factory=set)  # the references that were looked at
-    _versions: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
-    _live: set[tuple[str, str]] = field(default_factory=set)
-    _deleted: set[tuple[str, str]] = field(default_factory=set)
     touched: dict[tuple[str, str], None] = field(default_factory=dict)
-    awaited: set[tuple[str, str]] = field(default_factory=set)
-    """What a reference may only lead to where this unit stores it: who asks may not see what is there already."""
+    integrity: Integrity = field(init=False)
     new_references: dict[str, str] = field(default_factory=dict)
     """What a token with conditions newly refers to, and what refers to it first (hie.store.referring)."""
     new_contexts: set[str] = field(default_factory=set)
@@ -125,6 +117,7 @@ class UnitOfWork:
     def __post_init__(self) -> None:
         self.now = self.clock() // 1000 * 1000
         self._known = search_parameters.installed()
+        self.integrity = Integrity(self.tenant)
 
     @property
     def is_open(self) -> bool:
@@ -319,12 +312,9 @@ class UnitOfWork:
             self._patients.add(patient)
             self.patient = patient if len(self._patients) == 1 else None
         if content is None:
-            self._deleted.add(place)
-            self._live.discard(place)
+            self.integrity.took_away(place)
         else:
-            self._live.add(place)
-            self._deleted.discard(place)
-            self._collect_references(place, index.refers)
+            self.integrity.wrote(place, index.refers)
 
     def _seal(self) -> None:
         """Seal what was buffered, all of it in one go: the compressor's tables then stay in the processor's caches."""
@@ -390,14 +380,13 @@ class UnitOfWork:
         return True
 
     def _message(self, written: list[Written], version: int) -> Message:
-        targets, read = self._targets_outside(), sorted(self._ahead.items(), key=lambda one: one[0])
-        freed = sorted(at_once.Freed(rows.lock_of(self.tenant, place), hashed_place(*place, self.tenant.blind))
-                       for place in self._deleted)
+        targets, deleted = self.integrity.targets_outside(), self.integrity.deleted
+        read = sorted(self._ahead.items(), key=lambda one: one[0])
         made = rows.id_locks(self.tenant, [place for place, row in read if row is None] if len(read) > 1 else [])
         return at_once.FewResources(
             tenant=self.tenant.id, written=written, held=[(row.key, row.vid) for _, row in read if row is not None],
-            made=made, locks=at_once.Locks.of(rows.shared_locks(self.tenant, targets), [one.lock for one in freed]),
-            targets=targets, version=version, keys=list(self._new_keys.values()), freed=freed,
+            made=made, locks=rows.target_locks(self.tenant, targets, deleted), targets=targets, version=version,
+            keys=list(self._new_keys.values()), freed=[hashed_place(*one, self.tenant.blind) for one in deleted],
             looked=looking.at_once(self) if self.looked else None, jobs=self.jobs,
         )  # fmt: skip
 
@@ -405,11 +394,11 @@ class UnitOfWork:
         """Return what is written where one message can hold it and all that must hang together: else nothing."""
         if self._transaction is not None or self._spool is not None:
             return []
-        if self.parameters or self._versions or self.awaited:
+        if self.parameters or self.integrity.versions or self.integrity.awaited:
             return []
         if not 0 < len(self._pending) <= FEW or len(self.jobs) > FEW:
             return []
-        if len(self._targets_outside()) > MOST_LOCKS_AT_ONCE:
+        if len(self.integrity.targets_outside()) > MOST_LOCKS_AT_ONCE:
             return []
         if any(row is None and place not in self._pending for place, row in self._ahead.items()):
             return []  # what is not there has no row that could be locked
@@ -442,10 +431,7 @@ class UnitOfWork:
         if self.parameters and not custom_parameters.apply(
                 connection, self.tenant, self.parameters, self.now, is_admin=self.is_admin):
             self.parameters.clear()
-        self._check_references(connection)
-        self._check_versions(connection)
-        if self._deleted:
-            self._check_unreferenced(connection, sorted(self._deleted))
+        self.integrity.check(connection)
 
     def _see_that_nothing_moved(self) -> None:
         """Begin again where index rows were made with other custom search parameters than there are now.
@@ -463,11 +449,11 @@ class UnitOfWork:
 
     def _store_one(self, written: Written) -> None:
         """PostgreSQL: lock, store and check with two round trips instead of five, and find out what is missing."""
-        targets = self._targets_outside()
-        self._transaction = self.database.begin(rows.shared_locks(self.tenant, targets))
+        targets = self.integrity.targets_outside()
+        self._transaction = self.database.begin(rows.target_locks(self.tenant, targets, ()).numbers)
         self._pending = {}
         found = rows.insert_one(self._transaction.connection, self.tenant.id, written, targets)
-        self._refuse_missing(targets, found)
+        self.integrity.refuse_missing(targets, found)
 
     def commit(self, entry: AuditEntry) -> None:
         """Commit everything with the audit record; without any write only the record."""
@@ -487,94 +473,3 @@ class UnitOfWork:
             self._spool.discard()
         if self._transaction is not None:
             self._transaction.rollback()
-
-    # -- referential integrity -------------------------------------------------------------------------------------
-
-    def _collect_references(self, place: tuple[str, str], texts: frozenset[str]) -> None:
-        new = texts - self._said
-        self._said |= new
-        for text in new:
-            literal = _literal(text)
-            if literal is not None:
-                target, version = literal
-                self._references.setdefault(target, place)
-                if version is not None:
-                    self._versions.setdefault((*target, version), place)
-            elif _CONDITIONAL.match(text):
-                raise _unresolved(place, text)
-
-    def _check_references(self, connection: Connection) -> None:
-        targets = self._targets_outside()
-        if targets:
-            rows.share_targets(connection, self.tenant, targets)
-            self._refuse_missing(targets, rows.live(connection, self.tenant.id, targets))
-
-    def _check_versions(self, connection: Connection) -> None:
-        """See to it that a version that is referred to has been: versions are the numbers up to the current one."""
-        for (type_name, id_, version), place in self._versions.items():
-            row = rows.current(connection, self.tenant.id, type_name, id_)
-            last = 0 if row is None else row.vid
-            if not version.isascii() or not version.isdigit() or not 1 <= int(version) <= last:
-                target, source = f"{type_name}/{id_}/_history/{version}", "/".join(place)
-                told = f"{source} refers to {target}, but {type_name}/{id_} has the versions 1 to {last}."
-                raise BrokenReference(told, issues=[
-                    OutcomeIssue("not-found", told, place[0], source=source, target=target)])
-
-    def _targets_outside(self) -> list[tuple[str, str]]:
-        return [target for target in self._references if target not in self._live]
-
-    def _refuse_missing(self, targets: list[tuple[str, str]], found: set[tuple[str, str]]) -> None:
-        missing = [target for target in targets if target not in found or target in self.awaited]
-        if missing:
-            raise BrokenReference(
-                "A reference leads to nothing.", issues=[self._broken(target) for target in missing][:20]
-            )
-
-    def _broken(self, target: tuple[str, str]) -> OutcomeIssue:
-        type_name, id_ = self._references[target]
-        return OutcomeIssue(
-            "not-found",
-            f"{type_name}/{id_} refers to {target[0]}/{target[1]}, which does not exist here (or was deleted); "
-            "store the target first, or send both in one transaction.",
-            type_name,
-            source=f"{type_name}/{id_}",
-            target=f"{target[0]}/{target[1]}",
-        )
-
-    def _check_unreferenced(self, connection: Connection, deleted: list[tuple[str, str]]) -> None:
-        rows.own_targets(connection, self.tenant, deleted)
-        for target in deleted if self._refers(connection, deleted) else ():
-            self._refuse_referenced(connection, *target)
-
-    def _refers(self, connection: Connection, targets: list[tuple[str, str]]) -> bool:
-        """Tell by one question for all whether anything refers to one of the targets."""
-        places = [hashed_place(*target, self.tenant.blind) for target in targets]
-        return any(row.type not in rows.WITNESSES for row in rows.referring(connection, self.tenant.id, places))
-
-    def _refuse_referenced(self, connection: Connection, type_name: str, id_: str) -> None:
-        found = rows.referring(connection, self.tenant.id, [hashed_place(type_name, id_, self.tenant.blind)])
-        by = sorted({(row.type, row.id) for row in found if row.type not in rows.WITNESSES} - {(type_name, id_)})
-        if by:
-            raise Referenced.of((type_name, id_), by, by[0])
-
-
-def literal_targets(texts: Iterable[str]) -> Iterable[tuple[str, str]]:
-    """Yield (type, id) of every literal reference to a resource of this server."""
-    for text in texts:
-        literal = _literal(text)
-        if literal is not None:
-            yield literal[0]
-
-
-def _literal(text: str) -> tuple[tuple[str, str], str | None] | None:
-    """Return the (type, id) that a literal reference means here, and the version; None for any other text."""
-    found = references.parse(text)
-    if found.kind != "relative" or found.type is None or found.id is None or "#" in text:
-        return None
-    return (found.type, found.id), found.version
-
-
-def _unresolved(place: tuple[str, str], text: str) -> BrokenReference:
-    told = f"{text[:200]!r} is a conditional reference; those are resolved in a transaction only."
-    issue = OutcomeIssue("not-found", told, place[0], source="/".join(place), target=text)
-    return BrokenReference(told, issues=[issue])

@@ -14,7 +14,7 @@ from sqlalchemy import Table, event, func, select, text
 
 from hie.errors import BrokenReference, Busy, Gone, Referenced
 from hie.fhir import json_format
-from hie.store import at_once, known_parameters, literals, unit_of_work
+from hie.store import at_once, known_parameters, literals, rows, unit_of_work
 from hie.store.check import check
 from hie.store.conflicts import WRITE_ATTEMPTS
 from hie.store.models import FOREVER, audit, contained, custom_version, data_key, resource
@@ -363,6 +363,16 @@ def test_more_than_a_few_are_copied(store: Store, bind: Bind, answers: list[bool
 def test_what_was_looked_for_by_anything_else_is_done_in_steps(bind: Bind, answers: list[bool]) -> None:
     look_and_create(bind(), ("family", "nobody"))
     assert answers == []
+
+
+def test_all_take_the_locks_of_targets_in_one_order_whether_they_refer_to_them_or_delete_them(store: Store) -> None:
+    """Two who delete what the other refers to would wait in a circle."""
+    places = [("Patient", f"p{number}") for number in range(9)]
+    one = rows.target_locks(store.tenants[1], places[:6], places[5:])
+    other = rows.target_locks(store.tenants[1], places[4:], places[:4])
+    assert one.numbers == other.numbers == sorted(one.numbers)
+    alone = dict(zip(*one, strict=True))
+    assert [alone[rows.lock_of(store.tenants[1], place)] for place in places] == [False] * 5 + [True] * 4
 
 
 _INTEGERS = st.integers(-(2**63), 2**63 - 1)
