@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, or_, select, tuple_
+from sqlalchemy import ColumnElement, FromClause, and_, bindparam, func, literal_column, or_, select, tuple_
 from sqlalchemy.types import BigInteger, Double, Text
 
 from hie.errors import Expired, InvalidSearch
@@ -24,7 +24,7 @@ from hie.fhir.scopes import Grant
 from hie.store.crypto import Blind, SealBroken
 from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import RANGE, Both, Clause, both
-from hie.store.search.plan import plan_of
+from hie.store.search.plan import is_single, plan_of
 from hie.store.search.query import SearchQuery, SortKey
 from hie.store.search.range_clauses import Interval
 from hie.store.search.seen import Seen, from_json
@@ -42,6 +42,8 @@ class Key:
     place: str  # key | updated | id | date | dates | numbers
     descending: bool = False
     hashes: tuple[int, ...] = ()
+    is_single: bool = False
+    """Whether the side table has one value at most for each resource, so that its index has them in order."""
 
     @property
     def nullable(self) -> bool:
@@ -49,9 +51,9 @@ class Key:
         return self.place in ("date", "dates", "numbers")
 
     @property
-    def shape(self) -> tuple[str, bool, int]:
+    def shape(self) -> tuple[str, bool, int, bool]:
         """Return what the SQL depends on."""
-        return self.place, self.descending, len(self.hashes)
+        return self.place, self.descending, len(self.hashes), self.is_single
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def _key(query: SearchQuery, one: SortKey, blind: Blind) -> Key:
     codes = parameter.union_of or (parameter.code,)
     hashed = [hash_of(blind, type_name, code) for code in codes]
     if parameter.type == "date":
-        return Key("dates", one.descending, tuple(hash_() for hash_ in hashed))
+        return Key("dates", one.descending, tuple(hash_() for hash_ in hashed), is_single(type_name, parameter.code))
     return Key("numbers", one.descending, tuple(hash_(*form) for hash_ in hashed for form in ((), ("range",))))
 
 
@@ -194,6 +196,12 @@ def expression(key: Key, number: int, sql: Sql, *, is_far: bool) -> ColumnElemen
     hashes = [bindparam(f"o{number}_{i}", type_=BigInteger()) for i in range(len(key.hashes))]
     value = func.max(table.c.low) if key.descending else func.min(table.c.low)
     return select(value).where(*sql.same(table, row), table.c.parameter.in_(hashes)).scalar_subquery()
+
+
+def in_side_table(key: Key, sql: Sql) -> tuple[FromClause, ColumnElement[Any], ColumnElement[bool]]:
+    """Return the table of a key with one value at most, that value, and the condition that it is of the key."""
+    table = sql.tables.dates.alias()
+    return table, table.c.low, table.c.parameter == bindparam("o0_0", type_=BigInteger())
 
 
 def order_by(

@@ -10,7 +10,7 @@ from sqlalchemy.types import BigInteger
 
 from hie.store.prepared import Prepared
 from hie.store.search import ordering
-from hie.store.search.clauses import AllTokens, AnyToken, Both, Clause, Either, Shaped, Token
+from hie.store.search.clauses import WIDE, AllTokens, AnyToken, Both, Clause, Either, Shaped, Token
 from hie.store.search.ordering import Key, Way
 from hie.store.search.seen import TOLD
 from hie.store.search.sql import AccessPath, Sql
@@ -60,13 +60,18 @@ def page_statement(
     def arm(sql: Sql) -> Select[Any]:
         if nulls is not None and not is_far:
             sql.read_from = ordering.read_from(keys.keys, first_is_null, backward=backward)
+        is_led = first_is_null is False and not sql.tables.is_past and not inside and _is_in_side_table(keys, shaped)
         values = [ordering.expression(key, number, sql, is_far=is_far) for number, key in enumerate(keys.keys)]
+        if is_led:
+            table, values[0], its = ordering.in_side_table(keys.keys[0], sql)
         columns = [*sql.tables.columns, *(value.label(f"sort{number}") for number, value in enumerate(values))]
         if as_of is None:
             columns += told
         at = place(sql.tables.row, typed)
         if as_of is not None and as_of.is_recent and sql.tables.is_past:
             statement = sql.recent(columns, shaped.clause, at)
+        elif is_led:
+            statement = sql.in_order_of(table, columns, shaped.clause, at).where(its)
         else:
             path = AccessPath(in_order, is_selective, is_by_key=not keys.keys, in_key_order=not keys.keys)
             statement = sql.page(columns, shaped.clause, at, path)
@@ -84,6 +89,12 @@ def page_statement(
     sorted_by = [found.c[f"sort{number}"] for number in range(len(keys.keys))]
     order = ordering.order_by(keys.keys, sorted_by, first_is_null, found.c.key, backward=backward)
     return prepared(select(found, *told).order_by(*order).limit(most)), names
+
+
+def _is_in_side_table(keys: Keys, shaped: Shaped) -> bool:
+    """Tell whether an index of a side table has the order that is asked for, and nothing leads to few of the type."""
+    one, *others = keys.keys or (Key(""),)
+    return one.place == "dates" and one.is_single and not others and shaped.clause.rank == WIDE
 
 
 @lru_cache(maxsize=512)

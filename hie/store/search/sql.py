@@ -408,6 +408,13 @@ class Sql(ABC):
         """Return what `page` does, where the index of when versions ceased to be current is to give the rows."""
         return self.page(columns, clause, place)
 
+    def in_order_of(
+        self, table: FromClause, columns: Columns, clause: Clause, place: Sequence[Condition]
+    ) -> Select[Any]:
+        """Return what `page` does, where rows are met in the order of a side table."""
+        self.is_wide = True
+        return select(*columns).where(*place, *self.tables.live, *self.same(self.row, table), clause.sql(self))
+
     @abstractmethod
     def page(
         self, columns: Columns, clause: Clause, place: Sequence[Condition], path: AccessPath = ANY_PATH

@@ -115,6 +115,13 @@ class SqliteSql(Sql):
         others = [part.sql(self) for part in rest]
         return select(*columns).where(self.within(driver), *map(unindexed, place), *self.tables.live, *others)
 
+    def in_order_of(
+        self, table: FromClause, columns: Columns, clause: Clause, place: Sequence[Condition]
+    ) -> Select[Any]:
+        self.is_wide = True
+        joined = InOrder(table, self.row, and_(*self.same(self.row, table)))
+        return select(*columns).select_from(joined).where(*map(unindexed, place), *self.tables.live, clause.sql(self))
+
     def recent(self, columns: Columns, clause: Clause, place: Sequence[Condition]) -> Select[Any]:
         tenant, *type_ = place
         found = [part.sql(self) for part in (clause.parts if isinstance(clause, Both) else (clause,))]

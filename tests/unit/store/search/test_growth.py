@@ -95,6 +95,7 @@ LED: list[tuple[str | None, list[tuple[str, str]], tuple[str, ...]]] = [
     ("Observation", [("date", "ge2012-01-01"), ("date", "lt2012-01-20")], ()),
     ("Condition", [("recorded-date", "ge2030-01-01"), ("recorded-date", "le2030-12-31")], ()),
     ("Condition", [("recorded-date", "2030-05-05")], ()),
+    ("Condition", [("_sort", "-recorded-date")], ()),
     ("Observation", [("value-quantity", "ge899"), ("value-quantity", "lt901")], ()),
     ("Observation", [("category", f"{S}|")], ()),
     ("Observation", [("_tag", "rare"), ("status", "final")], ()),
