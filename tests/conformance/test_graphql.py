@@ -247,6 +247,8 @@ def test_tools_are_told_the_schema(fhir, record):
     ("{ __schema { types { name } } id }", 400, "invalid", "by themselves"),
     ("{ __schema { types { fields { type { ofType { fields { type { ofType { fields { type { ofType { fields { name } "
      "} } } } } } } } } } } }", 422, "too-costly", "ask for less"),
+    (f"{{ {' '.join(f'a{n}: __schema {{ types {{ fields {{ name }} }} }}' for n in range(60))} }}", 422, "too-costly",
+     "parts"),
     ('{ ObservationList(_reference: patient) @slice(path: "id") { id } }', 400, "invalid", "for elements"),
     ("", 400, "invalid", "needs a query"),
     ("{ id", 400, "invalid", "no GraphQL"),

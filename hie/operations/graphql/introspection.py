@@ -23,8 +23,10 @@ from hie.errors import TooCostly
 from hie.operations.graphql.checking import invalid, merged
 from hie.operations.graphql.document import Field, Selection
 
-#: Values of one answer; the whole schema has some 600,000.
+#: Values of one answer, those of all its aliases; the whole schema has some 600,000.
 MOST_VALUES = 2_000_000
+#: So many parts are written for one answer, 10 µs each; what tools ask of the whole schema has 120,000.
+MOST_WRITTEN = 300_000
 
 
 class _Named(NamedTuple):
@@ -109,19 +111,26 @@ class Introspection:
     schema: GraphQLSchema
     _known: dict[tuple[str, int, int], _Written] = field(default_factory=dict)
     _meant: dict[tuple[str, int], list[Field]] = field(default_factory=dict)
+    _count: int = 0  # parts that were written
 
     def answer(self, root: str, selections: Sequence[Selection]) -> dict[str, Any]:
         """Return what the fields __schema and __type of a query say."""
         found: dict[str, Any] = {}
+        size = 0
         for one in merged(root, selections):
-            if one.name == "__typename":
-                found[one.key] = root
-            elif one.name == "__schema":
-                found[one.key] = self._written("__Schema", self, one.selections).value
-            else:
-                type_ = self.schema.type_map.get(str(one.arguments.get("name", "")))
-                found[one.key] = None if type_ is None else self._written("__Type", type_, one.selections).value
+            part = self._asked(root, one)
+            found[one.key] = part.value
+            size += part.size
+            _check_size(size)
         return found
+
+    def _asked(self, root: str, one: Field) -> _Written:
+        if one.name == "__typename":
+            return _Written(root, 1)
+        if one.name == "__schema":
+            return self._written("__Schema", self, one.selections)
+        type_ = self.schema.type_map.get(str(one.arguments.get("name", "")))
+        return _Written(None, 1) if type_ is None else self._written("__Type", type_, one.selections)
 
     def _written(self, kind: str, thing: Any, selections: tuple[Selection, ...]) -> _Written:
         key = (kind, id(thing), id(selections))
@@ -134,6 +143,9 @@ class Introspection:
     def _made(self, kind: str, thing: Any, selections: tuple[Selection, ...]) -> _Written:
         if not selections:
             raise invalid(f"What is a {kind} has fields, some of which must be selected.")
+        self._count += 1
+        if self._count > MOST_WRITTEN:
+            raise _too_much(f"is made of more than {MOST_WRITTEN} parts")
         value: dict[str, Any] = {}
         size = 1
         for one in self._fields(kind, selections):
@@ -143,8 +155,7 @@ class Introspection:
             part = self._part(kind, thing, one)
             value[one.key] = part.value
             size += part.size
-        if size > MOST_VALUES:
-            raise TooCostly(f"The answer would have more than {MOST_VALUES} values; ask for less.", expression="query")
+        _check_size(size)
         return _Written(value, size)
 
     def _fields(self, kind: str, selections: tuple[Selection, ...]) -> list[Field]:
@@ -167,3 +178,11 @@ class Introspection:
         parts = [self._written(below, each, one.selections) for each in found]
         return _Written([part.value for part in parts], sum(part.size for part in parts))
 
+
+def _check_size(size: int) -> None:
+    if size > MOST_VALUES:
+        raise _too_much(f"would have more than {MOST_VALUES} values")
+
+
+def _too_much(told: str) -> TooCostly:
+    return TooCostly(f"The answer {told}; ask for less.", expression="query")
