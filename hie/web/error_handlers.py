@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from hie.errors import FhirError, OutcomeIssue
 from hie.fhir import outcome, resource
 from hie.store import away
+from hie.web import logs
 from hie.web.negotiation import FHIR_JSON, FHIR_XML
 from hie.web.reply import Reply
 
@@ -28,7 +29,9 @@ def refusal(error: FhirError, *, xml: bool = False) -> Reply:
 def unexpected(error: Exception, request_id: str, *, xml: bool = False) -> Reply:
     """Answer a defect of ours, or a database that is away: what happened is for the log, not for the client."""
     if (busy := away.refusal(error)) is not None:
-        log.error("the database takes no request now", exc_info=error, extra={"request_id": request_id})
+        # Where each of the many requests of an outage failed tells nothing.
+        reason = logs.class_of(getattr(error, "orig", None) or error)
+        log.error("the database takes no request now", extra={"request_id": request_id, "reason": reason})
         return refusal(busy, xml=xml)
     log.error("unexpected failure", exc_info=error, extra={"request_id": request_id})
     text = f"Unexpected failure; the server's log has it under request id {request_id}."

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 _KEYS = ("request_id", "client", "interaction", "type", "status", "ms", "vid", "tenant", "job", "kind", "model",
-         "worker", "attempt", "count")
+         "worker", "attempt", "count", "reason")
 _HANDLER = "hie-json"
 #: Attributes of errors of psycopg, sqlite3 and the operating system that hold a code.
 _CODES = ("sqlstate", "sqlite_errorname", "strerror")
@@ -46,10 +46,10 @@ def _told(error: BaseException) -> list[str]:
     while following is not None and following not in chain:
         chain.append(following)
         following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
-    return ["".join([*traceback.format_tb(one.__traceback__), _class_of(one)]) for one in reversed(chain)]
+    return ["".join([*traceback.format_tb(one.__traceback__), class_of(one)]) for one in reversed(chain)]
 
 
-def _class_of(error: BaseException) -> str:
+def class_of(error: BaseException) -> str:
     """Name the class, and the code that a database or the operating system gave: both say nothing of a record."""
     name = f"{type(error).__module__}.{type(error).__qualname__}"
     code = next((found for key in _CODES if (found := getattr(error, key, None)) is not None), None)

@@ -7,8 +7,11 @@ import sqlite3
 import sys
 
 import orjson
+import psycopg
+import pytest
 from sqlalchemy.exc import OperationalError
 
+from hie.web import error_handlers
 from hie.web.logs import JsonLines
 
 
@@ -40,3 +43,15 @@ def test_codes_of_the_database_and_the_operating_system_stay_in_the_log() -> Non
     assert "sqlite3.OperationalError (SQLITE_BUSY)\n" in orjson.loads(_line(busy))["traceback"]
     full = OSError(28, "No space left on device", "/data/Wilhelmina")
     assert "builtins.OSError (No space left on device)\n" in orjson.loads(_line(full))["traceback"]
+
+
+def test_an_outage_is_told_in_a_line_for_each_request_that_it_refuses(caplog: pytest.LogCaptureFixture) -> None:
+    """Thousands a minute are refused; each had a traceback of 4 kB that told the same."""
+    gone = psycopg.errors.AdminShutdown("FATAL: of Wilhelmina")
+    reply = error_handlers.unexpected(OperationalError("SELECT 1", {}, gone), "r1")
+    (record,) = caplog.records
+    line = orjson.loads(JsonLines().format(record))
+    assert reply.status == 503
+    assert line["reason"] == "psycopg.errors.AdminShutdown (57P01)"
+    assert line["request_id"] == "r1"
+    assert "traceback" not in line
