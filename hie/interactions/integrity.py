@@ -45,7 +45,9 @@ def _named(issue: OutcomeIssue, sources: Sources) -> OutcomeIssue:
     path = path or type_name
     # The id was chosen here and never told; a Task that came of a Media is none of the client's either.
     told = issue.diagnostics.replace(f"{issue.source} refers", f"The {type_name} refers", 1)
-    if place:
+    if place.startswith("http."):
+        path = place
+    elif place:
         below = path.partition(".")[2]
         path = f"{place}.resource.{below}" if below else f"{place}.resource"
     return replace(issue, expression=path, diagnostics=told)

@@ -12,6 +12,7 @@ from hie.errors import FhirError, InvalidRequest, NotSupported
 from hie.fhir import json_format
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.resource import parse_json
+from hie.interactions import integrity
 from hie.interactions.create import create
 from hie.store.resources import ResourceStore
 
@@ -28,16 +29,20 @@ def beside(
                            f"{request.interaction}.", expression=PLACE)
     text = request.provenance or ""
     _read(text)
+    sources: dict[str, tuple[str, Any]] = {}
 
     def unit(store: ResourceStore) -> FhirResponse:
         inside = ctx.within(store)
         answer = do(replace(request, provenance=None), inside)
+        sources.update(_sources(request, answer, ctx.base_url))
         told = list(dict.fromkeys(_written(answer, store, ctx.base_url)))
         if told:  # a conditional create that found its match has written nothing
-            _store(_read(text) | {"target": [{"reference": one} for one in told]}, inside)
+            resource = _read(text) | {"target": [{"reference": one} for one in told]}
+            sources[f"Provenance/{_store(resource, inside)}"] = (PLACE, resource)
         return answer
 
-    return ctx.store.transact(unit)
+    with integrity.named(lambda: sources):  # references are checked when all is written
+        return ctx.store.transact(unit)
 
 
 def _read(text: str) -> dict[str, Any]:
@@ -55,22 +60,37 @@ def _read(text: str) -> dict[str, Any]:
 def _written(answer: FhirResponse, store: ResourceStore, base_url: str) -> Iterator[str]:
     """Yield the versions that were written, as Type/id/_history/vid."""
     touched = store.touched()
-    for place in [answer.location] if answer.location else _of_entries(answer, base_url):
+    for place in [answer.location] if answer.location else (one for _, one in _of_entries(answer, base_url)):
         type_name, id_, *_ = place.split("/")
         if (type_name, id_) in touched:
             yield place
 
 
-def _of_entries(answer: FhirResponse, base_url: str) -> Iterator[str]:
-    for row in json_format.parse(answer.content or b"{}").get("entry", ()):
+def _of_entries(answer: FhirResponse, base_url: str) -> Iterator[tuple[int, str]]:
+    for number, row in enumerate(json_format.parse(answer.content or b"{}").get("entry", ())):
         location = row["response"].get("location")
         if location is not None:
-            yield location.removeprefix(f"{base_url}/")
+            yield number, location.removeprefix(f"{base_url}/")
 
 
-def _store(resource: dict[str, Any], inside: Context) -> None:
+def _sources(
+    request: FhirRequest, answer: FhirResponse, base_url: str
+) -> Iterator[tuple[str, tuple[str, Any]]]:
+    """Yield Type/id of what was written, and where it stands in the request."""
+    if answer.location:
+        yield "", ("", None if request.interaction == "patch" else request.resource)
+        return
+    sent = request.resource.get("entry")
+    for number, location in _of_entries(answer, base_url):
+        resource = sent[number].get("resource") if isinstance(sent, list) else None
+        yield location.partition("/_history/")[0], (f"Bundle.entry[{number}]", resource)
+
+
+def _store(resource: dict[str, Any], inside: Context) -> str:
+    """Store the Provenance, and return its id."""
     try:
-        create(FhirRequest("create", "Provenance", resource=resource, method="POST"), inside)
+        answer = create(FhirRequest("create", "Provenance", resource=resource, method="POST"), inside)
+        return (answer.location or "").split("/")[1]
     except FhirError as error:
         issues = [one if one.expression else replace(one, expression=PLACE) for one in error.issues]
         raise type(error)(f"X-Provenance: {error.diagnostics}", issues=issues) from error

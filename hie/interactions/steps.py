@@ -72,6 +72,7 @@ class Plan:
     searches: dict[str, tuple[str, Criteria]]  # conditional references: text -> type and criteria
     mentions: dict[str, int]  # texts that name no resource by its id -> the first entry that says it
     targets: dict[int, str] = field(default_factory=dict)  # entry -> Type/id, once the transaction knows it
+    deletes: dict[tuple[str, str], Step] = field(default_factory=dict)  # type and id -> what deletes it, likewise
 
 
 def planned(request: FhirRequest, ctx: Context) -> Plan:

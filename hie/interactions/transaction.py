@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import FhirError
+from hie.errors import FhirError, Referenced
 from hie.fhir import bundle, json_format
 from hie.fhir.fhirpath import Allowance
 from hie.fhir.http import FhirRequest, FhirResponse
@@ -38,7 +38,11 @@ def transaction(request: FhirRequest, ctx: Context) -> FhirResponse:
         return _run(plan, replace(ctx, store=store, allowance=Allowance(MOST_SECONDS, MOST_LOOKED_AT)))
 
     with integrity.named(lambda: _Sources(plan)):
-        return ctx.store.transact(unit, is_last=True)
+        try:
+            return ctx.store.transact(unit, is_last=True)
+        except Referenced as error:
+            step = plan.deletes.get(error.place)
+            raise error if step is None else entries.refused(error, step.entry, step.request) from error
 
 
 def _run(plan: Plan, ctx: Context) -> FhirResponse:
@@ -87,6 +91,7 @@ def _delete(plan: Plan, rows: list[Any], ctx: Context) -> frozenset[tuple[str, s
         with in_request(step):
             meant += [(step, id_) for id_ in delete.meant_ids(step.request, ctx)]
     steps.refuse_same_targets(meant)
+    plan.deletes = {(step.request.type or "", id_): step for step, id_ in meant}
     for step in deleting:
         rows[step.entry.index] = _answered(step, step.request, ctx)
     return ctx.store.touched()

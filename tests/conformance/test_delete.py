@@ -200,10 +200,13 @@ def test_who_refers_is_told_though_others_do_that_the_token_may_not_read(client,
     for number, code in enumerate(("hidden", "shown", "hidden")):
         one = observation("Patient/1", id=f"Patient-1{number}", meta={"tag": [{"code": code}]})
         assert fhir.put(f"Observation/{one['id']}", one).status == 201
-    narrow = client("system/Patient.rd", "system/Observation.r?_tag=shown")
+    narrow = client("system/Patient.rds", "system/Observation.r?_tag=shown")
     told = "Patient/1 cannot be deleted: Observation/Patient-11 refers to it"
     narrow.delete("Patient/1").refused(409, "conflict", "Patient", told)
-    narrow.post("", bundle(entry("DELETE", "Patient/1"))).refused(409, "conflict", None, told)
+    other = entry("DELETE", "Patient?_id=none")
+    for url in ("Patient/1", "Patient?_id=1"):
+        narrow.post("", bundle(other, entry("DELETE", url))).refused(
+            409, "conflict", "Bundle.entry[1].request.url", told)
     row = narrow.post("", bundle(entry("DELETE", "Patient/1"), type_="batch")).entries()[0]["response"]
     assert row["status"].startswith("409")
     assert told in row["outcome"]["issue"][0]["diagnostics"]

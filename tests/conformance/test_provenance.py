@@ -85,3 +85,18 @@ def test_it_is_kept_with_what_is_done_later(fhir, told, work):
     (row,) = fhir.get(address).json["entry"]
     assert row["response"]["status"] == "201 Created"
     assert fhir.total("Provenance") == 1
+
+
+def test_a_reference_that_leads_nowhere_is_told_where_it_stands(fhir, told):
+    lost = observation("Patient/lost")
+    for answer in (fhir.post("Observation", lost, X_Provenance=told),
+                   fhir.put("Observation/1", lost | {"id": "1"}, X_Provenance=told)):
+        answer.refused(400, "not-found", "Observation.subject.reference", "The Observation refers to Patient/lost")
+    both = bundle(post(patient()), post(lost))
+    fhir.post("", both, X_Provenance=told).refused(
+        400, "not-found", "Bundle.entry[1].resource.subject.reference", "The Observation refers to Patient/lost")
+    where = json.dumps(json.loads(told) | {"location": {"reference": "Location/lost"}})
+    for send in (lambda: fhir.post("Patient", patient(), X_Provenance=where),
+                 lambda: fhir.post("", bundle(post(patient())), X_Provenance=where)):
+        send().refused(400, "not-found", "http.X-Provenance", "The Provenance refers to Location/lost")
+    assert fhir.total("Patient") + fhir.total("Observation") + fhir.total("Provenance") == 0
