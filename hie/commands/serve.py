@@ -71,17 +71,33 @@ def serve(settings: Settings, announce: Callable[[str], None], *, supervised: bo
         server.on_startup(worker.start)
     server.on_startup(lambda: _announce_when_ready(settings, announce, lambda: len(server.wrks) == settings.workers))
     server.on_shutdown(worker.stop)
+    os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_begin_without_handlers)
     try:
         server.serve(target_loader=load_application, wrap_loader=False)
     finally:
         worker.stop()
 
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+def _hold_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+def _begin_without_handlers() -> None:
+    """Let signals end a new process until granian sets its own handlers; those of the parent would swallow them."""
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_DFL)
+    _release_signals()
+
+
 def load_application() -> Any:
     """Make the application of one web process, which ends when its parent was killed."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Until granian sets its own: the handlers inherited from the parent would swallow an early signal.
-        signal.signal(number, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent,), name="parent", daemon=True).start()

@@ -140,7 +140,7 @@ def watch():
     with open(os.environ["FORKS"], "a") as file:
         print(*sorted(seen), file=file)
 
-os.register_at_fork(before=watch)
+os.register_at_fork(before=watch, after_in_child=lambda: time.sleep(1))
 """
 
 
@@ -154,6 +154,9 @@ def test_web_processes_are_forked_while_the_other_threads_only_wait(exchange: An
     exchange._environment |= {"PYTHONPATH": os.pathsep.join(paths), "FORKS": str(forks)}
     exchange.start()
     assert eventually(lambda: forks.read_text().count("\n") == 2)
+    asked = time.monotonic()
+    exchange.stop()
+    assert time.monotonic() - asked < 10, "a process that is told to end just after its fork does so"
     waiting = {"JobWorker._watch", "_announce_when_ready.<locals>.wait"}
     assert [set(line.split()) for line in forks.read_text().splitlines()] == [waiting, waiting]
 
