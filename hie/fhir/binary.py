@@ -15,6 +15,7 @@ _MEDIA_TYPE = re.compile(
     r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}(?:\s*;\s*[A-Za-z0-9!#$&^_.+-]+=(?:[^\s;\"]+|\"[^\"\r\n]*\"))*",
     re.ASCII,
 )
+_DOCTYPE = re.compile(rb"<!DOCTYPE[^\[>]*(?:\[[^\]]*\]\s*)?>")
 _XML_ROOT = re.compile(rb"<(?:[\w.\-]+:)?Binary[\s/>]")
 _JSON_TYPE = re.compile(rb'"resourceType"\s*:\s*"Binary"')
 _JSON_START = re.compile(rb'\s*\{\s*"resourceType"\s*:\s*"([A-Za-z]+)"')
@@ -39,11 +40,15 @@ def is_resource(body: bytes, *, xml: bool) -> bool:
 
 
 def _root_of(body: bytes) -> int:
-    """Return where the first element of XML begins, behind instructions and comments."""
+    """Return where the first element of XML begins, behind instructions, comments and a document type."""
     place = len(body) - len(body.removeprefix(b"\xef\xbb\xbf"))
     while True:
         while body[place : place + 1].isspace():
             place += 1
+        doctype = _DOCTYPE.match(body, place)
+        if doctype is not None:
+            place = doctype.end()
+            continue
         opened = next((pair for pair in ((b"<?", b"?>"), (b"<!--", b"-->")) if body.startswith(pair[0], place)), None)
         end = -1 if opened is None else body.find(opened[1], place)
         if opened is None or end < 0:

@@ -62,7 +62,7 @@ DOCUMENT = json.dumps({"resourceType": "Bundle", "entry": [{"resource": {"resour
     ("application/json", '{"a": [1, 2.50]}'), ("application/json", "[1]"),
     (XML, '<Patient xmlns="http://hl7.org/fhir"><id value="p"/></Patient>'),
     (XML, "<?xml version='1.0'?><!-- <Binary> --><f:Bundle xmlns:f='http://hl7.org/fhir'/>"), (XML, "no XML"),
-    (XML, "<!--" * 5000), ("text/xml", "<Binary/>"),
+    (XML, "<!--" * 5000), (XML, "<!DOCTYPE x [" + "] " * 5000), ("text/xml", "<Binary/>"),
 ])  # fmt: skip
 def test_content_in_fhirs_own_formats_is_content_too(fhir, content_type, content):
     """binary.html#rest: accepted as it is, except where the content is itself a Binary resource."""
@@ -83,6 +83,8 @@ def test_content_in_fhirs_own_formats_is_content_too(fhir, content_type, content
      "</Binary>", 201),
     (XML, '<f:Binary xmlns:f="http://hl7.org/fhir"><f:contentType value="a/b"/></f:Binary>', 201),
     (XML, '<Binary xmlns="http://hl7.org/fhir">', 400),
+    (XML, '<!DOCTYPE Binary SYSTEM "x"><Binary xmlns="http://hl7.org/fhir"><contentType value="a/b"/></Binary>', 400),
+    (XML, '<!DOCTYPE x [<!ENTITY a "b">]><Binary xmlns="http://hl7.org/fhir"><contentType value="a/b"/></Binary>', 400),
 ])  # fmt: skip
 def test_what_says_that_it_is_a_binary_is_read_as_one(fhir, content_type, content, status):
     answer = fhir.post("Binary", content.encode(), Content_Type=content_type)

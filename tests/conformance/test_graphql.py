@@ -244,6 +244,7 @@ def test_tools_are_told_the_schema(fhir, record):
 @pytest.mark.parametrize(("query", "status", "code", "text"), [
     ("{ __schema { nothing } }", 400, "invalid", "__Schema has no field nothing"),
     ("{ __schema }", 400, "invalid", "must be selected"),
+    ("{ __type { name } }", 400, "invalid", "needs the name"),
     ("{ __schema { types { name } } id }", 400, "invalid", "by themselves"),
     ("{ __schema { types { fields { type { ofType { fields { type { ofType { fields { type { ofType { fields { name } "
      "} } } } } } } } } } } }", 422, "too-costly", "ask for less"),

@@ -129,7 +129,10 @@ class Introspection:
             return _Written(root, 1)
         if one.name == "__schema":
             return self._written("__Schema", self, one.selections)
-        type_ = self.schema.type_map.get(str(one.arguments.get("name", "")))
+        name = one.arguments.get("name")
+        if not isinstance(name, str):
+            raise invalid('__type needs the name of a type, as in __type(name: "Patient").')
+        type_ = self.schema.type_map.get(name)
         return _Written(None, 1) if type_ is None else self._written("__Type", type_, one.selections)
 
     def _written(self, kind: str, thing: Any, selections: tuple[Selection, ...]) -> _Written:
