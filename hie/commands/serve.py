@@ -212,7 +212,7 @@ def _announce_when_ready(settings: Settings, announce: Callable[[str], None], fo
 
     def wait() -> None:
         until = time.monotonic() + READY_SECONDS
-        while not forked():
+        while not forked() and time.monotonic() < until:
             time.sleep(0.005)
         while time.monotonic() < until:
             if is_ready(address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")):  # noqa: S104
