@@ -1,6 +1,6 @@
 """The operations of the terminology service: https://hl7.org/fhir/R4/terminology-service.html"""
 
-from hie.operations import expand, lookup, subsumes, translate, validate_code
+from hie.operations import closure, expand, lookup, subsumes, translate, validate_code
 
 OPERATIONS = (
     expand.OPERATION,
@@ -9,4 +9,5 @@ OPERATIONS = (
     lookup.OPERATION,
     subsumes.OPERATION,
     translate.OPERATION,
+    closure.OPERATION,
 )

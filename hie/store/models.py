@@ -506,5 +506,29 @@ profile_validation = Table(
     Column("mode", Text, nullable=False),  # off, warn, reject; no row: off
 )
 
+#: Closure tables (hie.store.closures), each of one client.
+closure_table = Table(
+    "closure_table",
+    metadata,
+    Column("number", RowId, primary_key=True, autoincrement=True),
+    Column("tenant", Integer, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("name", BigInteger, nullable=False),  # hash of the name that the client gave it
+    Column("generation", Integer, nullable=False),  # raised each time it is initialized
+    Column("version", Integer, nullable=False),
+    UniqueConstraint("tenant", "client", "name"),
+    sqlite_autoincrement=True,
+)
+
+#: What each version brought to a closure table.
+closure_change = Table(
+    "closure_change",
+    metadata,
+    Column("table", BigInteger, primary_key=True, autoincrement=False),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("sealed", LargeBinary, nullable=False),  # sealed JSON
+)
+
 #: Tables that only one dialect has.
 SQLITE_ONLY = frozenset({token.name, token_past.name, contained_token.name, write_count.name})

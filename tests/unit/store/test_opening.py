@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, inspect, text
 from hie.errors import NotFound, NotSupported
 from hie.fhir.scopes import FULL_GRANT, parse_grant
 from hie.settings import Settings
-from hie.store import packages
+from hie.store import closures, packages
 from hie.store.audit import AuditEntry
 from hie.store.check import check
 from hie.store.models import CREATED, DELETED, REVIVED, SQLITE_ONLY, UPDATED, metadata
@@ -173,6 +173,7 @@ ADDED = {
     "0015": ("write_count",),
     "0016": (),
     "0017": (),
+    "0018": ("closure_table", "closure_change"),
 }
 #: The indexes that each revision added to tables that stay.
 ADDED_INDEXES = {"0015": ("ix_past_version_ended",), "0017": ("ix_contained_date", "ix_contained_date_far")}
@@ -517,6 +518,22 @@ def test_systems_alone_and_dates_inside_are_indexed_in_a_store_from_before(setti
         assert [one.id for one in bound(upgraded).search(query.parse("Observation", asked)).matches] == ["o"]
     indexes = {one["name"] for one in inspect(upgraded.database.engine).get_indexes("contained")}
     assert indexes.issuperset(ADDED_INDEXES["0017"])
+    upgraded.close()
+
+
+def test_a_store_from_before_closure_tables_gets_them(settings: Settings) -> None:
+    store = Store.open(settings)
+    fill(store)
+    go_back(store, "0017")
+    store.close()
+    upgraded = Store.open(settings)
+    bound(upgraded).transact(lambda inside: closures.initialize(inside, "client", "codes"))
+    table = closures.find(bound(upgraded), "client", "codes")
+    assert table is not None
+    assert (table.generation, table.version) == (1, 0)
+    assert closures.find(bound(upgraded), "other", "codes") is None
+    assert check(upgraded).problems == []
+    assert found_by_chain(upgraded) == ["o1", "o2"]
     upgraded.close()
 
 
