@@ -165,6 +165,7 @@ READS = [
     "CodeSystem/$lookup?system=http://example.org/secret&code=b", "CodeSystem/s/$validate-code?code=b",
     "CodeSystem/$validate-code?url=http://example.org/secret&code=b",
     "CodeSystem/$subsumes?system=http://example.org/secret&codeA=b&codeB=718-7",
+    "CodeSystem/$find-matches?system=http://example.org/secret&exact=false", "CodeSystem/s/$find-matches?exact=true",
     "ConceptMap/$translate?url=http://example.org/secret-map&code=718-7&system=http://loinc.org",
     "ConceptMap/$translate?code=718-7&system=http://loinc.org&source=http://example.org/secret-set",
     "ConceptMap/t/$translate?code=718-7&system=http://loinc.org", "metadata",
