@@ -17,7 +17,7 @@ from typing import Any
 
 from hie.fhir import facts
 from hie.fhir.fhirpath import compile as compile_expression
-from hie.fhir.fhirpath import model
+from hie.fhir.fhirpath import model, syntax
 from hie.fhir.fhirpath.paths import Route, routes
 from hie.fhir.search_definitions import Component, SearchParameter, defined, own_row
 from hie.fhir.search_extraction import of_custom, walk_of, walk_of_one
@@ -79,16 +79,24 @@ def only_systems(type_name: str) -> Mapping[str, str]:
     """Give R4's token parameters all of whose values have one system, and that system ("": they have none).
 
     Of those the code alone says which value it is: statuses and other codes with a required value set of one system,
-    booleans, telephone numbers.
+    booleans, telephone numbers asked for as `phone`.
     """
     found = {}
     for code, one in defined(type_name).items():
         if one.parameter.type == "token" and one.parameter.is_indexed:
-            systems = {""} if one.routes is None else {only_system(route.type, route.value_set) for route in one.routes}
+            systems = {""} if one.routes is None else {_system_of(route) for route in one.routes}
             system = systems.pop() if len(systems) == 1 else None
             if system is not None:
                 found[code] = system
     return MappingProxyType(found)
+
+
+def _system_of(route: Route) -> str | None:
+    """Give the system of every token on a route, that of contact points that `where(system='phone')` chooses too."""
+    match route.hops[-1].criteria if route.hops and route.type == "ContactPoint" else None:
+        case syntax.Operation("=", syntax.Member(None, "system"), syntax.Literal(str(system))):
+            return system
+    return only_system(route.type, route.value_set)
 
 
 def extract(resource: dict[str, Any]) -> IndexValues:

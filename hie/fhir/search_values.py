@@ -26,13 +26,13 @@ from hie.fhir.fhirpath import model
 TokenValue = tuple[str, str | None, str]
 """parameter, system, code. The system is "" where the element could say one and does not, None where it cannot."""
 SystemValue = tuple[str, str]
-"""parameter, system of a Coding without a code or an Identifier without a value, which `system|` asks for too."""
+"""parameter, system of a Coding without a code, an Identifier or ContactPoint without a value: for `system|`."""
 TypedIdentifierValue = tuple[str, str, str, str]
 """parameter, system and code of Identifier.type, Identifier.value; for the modifier :of-type."""
 TextValue = tuple[str, str]
 """parameter, CodeableConcept.text, Coding.display or Identifier.type.text; for the modifier :text."""
-ReferenceValue = tuple[str, str | None, str | None, str | None, tuple[str, str] | None, str | None]
-"""parameter, target type, target id, url, identifier (system or "", value), version.
+ReferenceValue = tuple[str, str | None, str | None, str | None, tuple[str, str | None] | None, str | None]
+"""parameter, target type, target id, url, identifier (system or "", value or None), version.
 
 `Type/id` has no url; an absolute URL of that form has all three; canonical, urn and other URLs have a url alone, and
 the type where Reference.type says it.
@@ -227,11 +227,13 @@ def _contact_point(parameter: str, _: str | None) -> Emit:
     def emit(contact: Any, out: IndexValues) -> None:
         if type(contact) is not dict:
             return
-        value = contact.get("value")
+        value, system = contact.get("value"), contact.get("system")
         if type(value) is str:
-            out.tokens.append((parameter, None, value))
-        else:
-            out.present.append(parameter)
+            out.tokens.append((parameter, system if type(system) is str else "", value))
+            return
+        out.present.append(parameter)
+        if type(system) is str:
+            out.systems.append((parameter, system))
 
     return emit
 
@@ -259,11 +261,13 @@ def _reference(parameter: str, _: str | None) -> Emit:
     return emit
 
 
-def _logical(identifier: Any) -> tuple[str, str] | None:
-    if type(identifier) is not dict or type(identifier.get("value")) is not str:
+def _logical(identifier: Any) -> tuple[str, str | None] | None:
+    if type(identifier) is not dict:
         return None
-    system = identifier.get("system")
-    return (system if type(system) is str else "", identifier["value"])
+    system, value = identifier.get("system"), identifier.get("value")
+    if type(value) is str:
+        return (system if type(system) is str else "", value)
+    return (system, None) if type(system) is str else None
 
 
 def _canonical(parameter: str, _: str | None) -> Emit:
@@ -527,7 +531,7 @@ _MAKERS: dict[tuple[str, str], Maker] = {
     ("quantity", "SampledData"): _sampled_data,
 }
 #: Elements whose system is written beside their code.
-_WITH_SYSTEM = frozenset({"Coding", "CodeableConcept", "Identifier"})
+_WITH_SYSTEM = frozenset({"Coding", "CodeableConcept", "Identifier", "ContactPoint"})
 _MAKERS |= {("token", name): _plain_token for name in ("string", "id", "uri", "url", "oid", "uuid", "canonical")}
 _MAKERS |= {("string", name): _string for name in ("string", "markdown", "code", "id")}
 _MAKERS |= {("date", name): _date for name in ("date", "dateTime", "instant")}

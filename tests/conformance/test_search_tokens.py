@@ -30,6 +30,18 @@ def identified(id_: str, **identifier: object) -> dict[str, object]:
     return {"resourceType": "Encounter", "id": id_, "status": "finished", "class": class_, **its}
 
 
+def reachable(id_: str, *telecom: dict[str, str]) -> dict[str, object]:
+    """Return a Practitioner with contact points."""
+    return {"resourceType": "Practitioner", "id": id_, **({"telecom": list(telecom)} if telecom else {})}
+
+
+def subject_of(id_: str, reference: str | None, type_: str | None, **identifier: object) -> dict[str, object]:
+    """Return a RiskAssessment about what is referred to, named by an identifier, or both."""
+    said = {"reference": reference, "type": type_, "identifier": identifier or None}
+    subject = {name: one for name, one in said.items() if one}
+    return {"resourceType": "RiskAssessment", "id": id_, "status": "final", "subject": subject}
+
+
 RECORDS = [
     coded("both", {"system": S, "code": "a", "display": "Alpha"}), coded("bare", {"code": "a"}),
     coded("other", {"system": T, "code": "a"}), coded("system", {"system": S}),
@@ -40,10 +52,25 @@ RECORDS = [
     identified("space", system=S), identified("kind", system=T, type={"text": "Medical paper"}), identified("empty"),
     patient("Smith", id="p", active=True, telecom=[{"system": "phone", "value": "555"}, {"use": "home"}]),
     patient("Jones", id="q", gender="male", deceasedBoolean=True, telecom=[{"system": "email"}]),
+    reachable("phone", {"system": "phone", "value": "555", "use": "home"}, {"system": "email", "value": "a@b"}),
+    reachable("fax", {"system": "fax", "value": "555"}, {"system": "phone", "value": "777"}),
+    reachable("pager", {"system": "pager", "value": "555", "use": "work"}), reachable("valueless", {"system": "phone"}),
+    reachable("nowhere"),
+    subject_of("both", "Patient/p", None, system=S, value="a"),
+    subject_of("logical", None, "Patient", system=S, value="a"),
+    subject_of("untyped", None, None, system=S, value="a"), subject_of("group", None, "Group", system=S, value="a"),
+    subject_of("members", "Group/g", None, system=S, value="a"), subject_of("bare", None, "Patient", value="a"),
+    subject_of("other", None, "Patient", system=T, value="a"), subject_of("system", None, "Patient", system=S),
+    subject_of("held", "Patient/p", None, system=S, type=KIND), subject_of("kind", None, "Patient", type=KIND),
+    subject_of("named", "Patient/q", None),
+    {"resourceType": "Group", "id": "g", "type": "person", "actual": True},
 ]
 WITH_SYSTEM = ["both", "system", "shown", "mixed"]
 VALUED = [*WITH_SYSTEM, "bare", "other", "display", "text"]
 TAGGED_SYSTEM = ["both", "system", "shown"]
+THOSE_WITH_PHONE = ["phone", "fax", "valueless"]
+NAMED_BY_S = ["both", "logical", "untyped", "group", "members"]
+OTHER_SUBJECTS = ["logical", "untyped", "group", "members", "bare", "other", "system", "kind", "named"]
 
 #: Parameter -> value -> who is found, of those that the type has.
 FOUND = {
@@ -79,7 +106,37 @@ FOUND = {
         ":text=war": ["whole", "value", "space", "kind"], ":missing=true": [],
     },
     "Patient?telecom": {
-        "=555": ["p"], "=|555": ["p"], f"={S}|555": [], ":missing=false": ["p", "q"], ":not=555": ["q"],
+        "=555": ["p"], "=|555": ["p"], "=phone|555": ["p"], ":missing=false": ["p", "q"], ":not=555": ["q"],
+        "=email|": ["q"],
+    },
+    "Practitioner?telecom": {
+        "=555": ["phone", "fax", "pager"], "=|555": ["phone", "fax", "pager"], "=phone|555": ["phone"],
+        "=fax|555": ["fax"], "=phone|777": ["fax"], "=phone|": ["phone", "fax", "valueless"], "=fax|": ["fax"],
+        "=pager|555": ["pager"], "=sms|555": [], "=email|a@b,fax|555": ["phone", "fax"], ":missing=true": ["nowhere"],
+        ":not=phone|555": ["fax", "pager", "valueless", "nowhere"], ":not=phone|": ["pager", "nowhere"],
+    },
+    "Practitioner?phone": {
+        "=555": ["phone"], "=|777": ["fax"], "=phone|555": ["phone"], "=fax|555": [], "=phone|": THOSE_WITH_PHONE,
+        "=fax|": [], ":missing=false": THOSE_WITH_PHONE, ":not=phone|555": ["fax", "pager", "valueless", "nowhere"],
+    },
+    "Practitioner?email": {"=a@b": ["phone"], "=email|a@b": ["phone"], "=phone|a@b": []},
+    "Practitioner?_filter": {
+        '=telecom eq "phone|555"': ["phone"], '=not (telecom eq "phone|555")': ["fax", "pager", "valueless", "nowhere"],
+        '=telecom eq "|555" and phone pr true': ["phone", "fax"],
+    },
+    "RiskAssessment?subject:identifier": {
+        "=a": ["both", "logical", "untyped", "group", "members", "bare", "other"], f"={S}|a": NAMED_BY_S,
+        "=|a": ["bare"], f"={S}|": [*NAMED_BY_S, "system", "held"], f"={T}|": ["other"], "=urn:none|": [],
+        f"={T}|,|a": ["other", "bare"],
+    },
+    "RiskAssessment?patient:identifier": {
+        "=a": ["both", "logical", "untyped", "bare", "other"], f"={S}|a": ["both", "logical", "untyped"],
+        "=|a": ["bare"], f"={S}|": ["both", "logical", "untyped", "system", "held"],
+    },
+    "RiskAssessment?subject": {":missing=true": [], "=Patient/p": ["both", "held"], ":not=Patient/p": OTHER_SUBJECTS},
+    "RiskAssessment?patient": {
+        ":missing=true": ["untyped", "group", "members", "kind"], "=p": ["both", "held"],
+        ":not=Patient/p": OTHER_SUBJECTS,
     },
     "Patient?active": {
         "=true": ["p"], "=http://hl7.org/fhir/special-values|true": ["p"], "=|true": ["p"], f"={S}|true": [],
@@ -131,4 +188,34 @@ def test_what_has_a_system_alone_is_found_through_chains_inside_containers_and_a
     assert ids(stored.get(f"DiagnosticReport?code={S}|&_asOf={then}")) == ["r"]
     narrow = client(f"system/Observation.rs?value-concept={S}|")
     assert ids(narrow.get("Observation")) == sorted(WITH_SYSTEM)
+    assert clean()
+
+
+@pytest.mark.parametrize("asked", ["telecom=home|555", "phone=tel|555", "telecom:not=urn:s|", "telecom=Phone|1"])
+def test_a_contact_point_has_no_system_but_those_of_r4(fhir: Fhir, client: Callable[..., Fhir], asked: str) -> None:
+    fhir.get(f"Practitioner?{asked}").refused(400, "invalid", asked.partition("=")[0], "phone, fax, email")
+
+
+def test_contact_points_and_logical_references_are_asked_through_chains_and_by_scopes(
+    stored: Fhir, client: Callable[..., Fhir], clean: Callable[[], bool]
+) -> None:
+    risks = "RiskAssessment?subject:Patient"
+    assert ids(stored.get(f"{risks}.telecom=phone|555")) == ["both", "held"]
+    assert ids(stored.get(f"{risks}.telecom=email|")) == ["named"]
+    assert ids(stored.get(f"{risks}.telecom=fax|555")) == []
+    assert ids(stored.get(f"Patient?_has:RiskAssessment:subject:patient:identifier={S}|")) == ["p"]
+    assert ids(stored.get("?_type=Patient,Practitioner&telecom=phone|555")) == ["p", "phone"]
+    narrow = client("system/Practitioner.rs?telecom=phone|555", f"system/RiskAssessment.rs?patient:identifier={S}|")
+    assert ids(narrow.get("Practitioner")) == ids(narrow.get("Practitioner?telecom=555")) == ["phone"]
+    assert ids(narrow.get("RiskAssessment")) == ["both", "held", "logical", "system", "untyped"]
+    narrow.get("Practitioner/fax").refused(404, "not-found")
+    held = {"resourceType": "Encounter", "id": "e", "status": "planned", "class": {"code": "AMB"},
+            "contained": [reachable("x", {"system": "pager", "value": "9"})],
+            "participant": [{"individual": {"reference": "#x"}}]}
+    told = stored.put("Encounter/e", held)
+    assert ids(stored.get("Encounter?participant:Practitioner.telecom=pager|9")) == ["e"]
+    assert ids(stored.get("Practitioner?_contained=true&telecom=pager|9")) == ["e"]
+    stored.put("Encounter/e", identified("e"))
+    asked = f"Practitioner?_contained=true&telecom=pager|&_asOf={told.json['meta']['lastUpdated']}"
+    assert ids(stored.get(asked)) == ["e"]
     assert clean()

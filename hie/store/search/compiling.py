@@ -75,7 +75,8 @@ def _compiled(criterion: Criterion, blind: Blind, type_name: str) -> Compiled:
     if parameter.code == "_id":
         clause: Clause = Ids(tuple(str(value) for value in criterion.values))
         return Compiled(negation(clause) if criterion.modifier == "not" else clause)
-    answers = indexed_by(type_name, parameter)
+    by_type = parameter.restricts and criterion.modifier == "identifier"
+    answers = [parameter] if by_type else indexed_by(type_name, parameter)
     parts = [_one(answer, value, blind, type_name) for answer in answers for value in criterion.values]
     clause = either([part.clause for part in parts])
     if parameter.type == "composite":

@@ -251,6 +251,8 @@ def _value(parameter: SearchParameter, modifier: str, name: str, text: str, read
     value: Value = _plain(parameter.type, modifier, types, name, text, reading)
     if isinstance(value, token.TokenValue) and parameter.element_types <= _BOOLEANS:
         return value.of_boolean()
+    if isinstance(value, token.TokenValue) and parameter.element_types == {"ContactPoint"}:
+        return value.of_contact(name)
     return value
 
 

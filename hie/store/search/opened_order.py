@@ -138,7 +138,8 @@ class _Key:
             return None
         if type_name and id_:
             return f"{type_name}/{id_}"
-        return str(url or (identifier or ("", ""))[1])[:_LENGTH]
+        text = url or (identifier[1] if identifier else None)
+        return None if text is None else text[:_LENGTH]
 
     def place(self, value: Any) -> tuple[Any, ...]:
         """Return what is compared."""

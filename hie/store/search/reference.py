@@ -50,9 +50,24 @@ def index(value: Stored, base_url: str = "") -> Iterator[Form]:
         yield "to", to
         if value[5] is not None and value[2] is None:
             yield "to", f"{to}|{value[5]}"  # a canonical with its version
-    if value[4] is not None:
-        for form in token.index((value[0], *value[4])):
-            yield "identifier", *form
+    for form in index_identifier(value):
+        yield "identifier", *form
+
+
+def index_identifier(value: Stored) -> Iterator[Form]:
+    """Yield every form under which the identifier can be asked for that a reference says."""
+    if value[4] is None:
+        return
+    system, code = value[4]
+    if code is None:
+        yield token.index_system(system)
+    else:
+        yield from token.index((value[0], system, code))
+
+
+def is_of(value: Stored, type_name: str) -> bool:
+    """Tell whether a reference may point at a type: one that says an identifier alone need not say of what."""
+    return value[1] == type_name or value[1] is None
 
 
 def parse(text: str, modifier: str, types: Iterable[str], name: str, base_url: str) -> ReferenceValue:

@@ -1,7 +1,8 @@
 """Token search: a code, identifier or flag, with or without its system. https://hl7.org/fhir/R4/search.html#token
 
 Matches are literal and case-sensitive. A primitive code has the system of its required value set:
-`gender=http://hl7.org/fhir/administrative-gender|male` finds what `gender=male` finds. `:of-type` asks for an
+`gender=http://hl7.org/fhir/administrative-gender|male` finds what `gender=male` finds. A contact point has that of
+its own: `telecom=phone|555-1234`. `:of-type` asks for an
 identifier with its type, `:text` for the beginning of the words beside a code, as a string, `:below` of media types for
 `text/xml` with whatever parameters.
 """
@@ -22,6 +23,8 @@ from hie.store.search.syntax import split, unescape
 #: The system that booleans have, as R4 says: https://hl7.org/fhir/R4/search.html#token
 SPECIAL_VALUES = frozenset({"http://hl7.org/fhir/special-values",
                             "http://terminology.hl7.org/CodeSystem/special-values"})
+#: What ContactPoint.system may be: https://hl7.org/fhir/R4/valueset-contact-point-system.html
+CONTACT_SYSTEMS = ("phone", "fax", "email", "pager", "url", "sms", "other")
 #: How long the beginning of a text is that is hashed: one only, as there are two texts beside most codes and a token
 #: costs 5 µs. What is asked for is narrowed by it and then verified.
 TEXT_BEGINNING = 3
@@ -42,6 +45,17 @@ class TokenValue:
         if self.system is None:
             return "code", self.code
         return ("pair", self.system, self.code) if self.system else ("bare", self.code)
+
+    def of_contact(self, name: str) -> TokenValue:
+        """Return what is asked of a contact point, which R4 gives no system: here it is ContactPoint.system.
+
+        So `|555` is 555. Another system than those of the required value set finds nothing ever. InvalidSearch.
+        """
+        if self.system and self.system not in CONTACT_SYSTEMS:
+            raise InvalidSearch(f"{name}: {self.system[:80]!r} is no system of a contact point; these are "
+                                f"{', '.join(CONTACT_SYSTEMS)}, as in phone|555-1234. The number or address alone "
+                                "is found whatever its system.")
+        return TokenValue(None, self.code) if self.system == "" else self
 
     def of_boolean(self) -> TokenValue:
         """Return what is asked of a boolean, which may be named with the system that R4 gives it, or without one."""

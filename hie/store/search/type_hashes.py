@@ -91,6 +91,7 @@ class Bound:
         """
         value, base_url = reference_here
         found = [self.blind.hash(self.type, value[0], *form) for form in reference.index(value, base_url)]
+        found += self._identifiers(value)
         to = reference.target(value, base_url)
         if to is None or "://" in to:
             return tuple(found), None, ""
@@ -99,6 +100,14 @@ class Bound:
         if value[2] is None or self.type in SELF_CONTAINED:
             return tuple(found), None, ""
         return tuple(found), (self.hidden[value[0]], self.place(to)), to
+
+    def _identifiers(self, value: ReferenceValue) -> list[int]:
+        """Return the tokens of a reference's identifier by the parameters that look at references to one type alone."""
+        if value[4] is None:
+            return []
+        forms = [("identifier", *form) for form in reference.index_identifier(value)]
+        codes = [code for code, one in self.plan.aliases.get(value[0], ()) if reference.is_of(value, one)]
+        return [self.blind.hash(self.type, code, *form) for code in codes for form in forms]
 
     def _quantity_row(self, amount: Measured) -> tuple[Amount, quantity.Converted | None]:
         """Return an amount as it is written, and converted; a composite has the same one again."""

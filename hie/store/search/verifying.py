@@ -52,6 +52,11 @@ def holds(criterion: Criterion, type_name: str, found: IndexValues) -> bool:
     if parameter.code == "_id":
         return (found.root.get("id") in criterion.values) is not (criterion.modifier == "not")
     answers = indexed_by(type_name, parameter)
+    if parameter.restricts and criterion.modifier == "identifier":
+        code, type_ = parameter.restricts
+        stored = [one for one in found.references if one[0] == code and reference.is_of(one, type_)]
+        asked = [value for value in criterion.values if isinstance(value, reference.ReferenceValue)]
+        return any(reference.matches(value, one) for value in asked for one in stored)
     matched = any(_has(answer, value, found) for answer in answers for value in criterion.values)
     return matched is not (criterion.modifier == "not")
 

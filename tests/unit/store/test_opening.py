@@ -174,6 +174,7 @@ ADDED = {
     "0016": (),
     "0017": (),
     "0018": ("closure_table", "closure_change"),
+    "0019": (),
 }
 #: The indexes that each revision added to tables that stay.
 ADDED_INDEXES = {"0015": ("ix_past_version_ended",), "0017": ("ix_contained_date", "ix_contained_date_far")}
@@ -534,6 +535,29 @@ def test_a_store_from_before_closure_tables_gets_them(settings: Settings) -> Non
     assert closures.find(bound(upgraded), "other", "codes") is None
     assert check(upgraded).problems == []
     assert found_by_chain(upgraded) == ["o1", "o2"]
+    upgraded.close()
+
+
+def test_contact_points_and_logical_references_are_found_by_their_system_in_a_store_from_before(
+    settings: Settings,
+) -> None:
+    """Schema 0018 had of a contact point its value alone, and of a reference no identifier without a value."""
+    store = Store.open(settings)
+    person = patient("Smith", id="p", telecom=[{"system": "phone", "value": "555"}])
+    bound(store).transact(lambda inside: inside.create("Patient", person, id="p"))
+    about = observation(id="o") | {"subject": {"type": "Patient", "identifier": {"system": "urn:mrn"}}}
+    then = bound(store).transact(lambda inside: inside.create("Observation", about, id="o"))
+    bound(store).transact(partial(ResourceStore.update, type="Observation", id="o", content=observation()))
+    lose_index(store)
+    go_back(store, "0018")
+    store.close()
+    upgraded = Store.open(settings)
+    assert check(upgraded).problems == []
+    by_phone = query.parse("Patient", [("telecom", "phone|555")])
+    assert [one.id for one in bound(upgraded).search(by_phone).matches] == ["p"]
+    by_system = query.parse("Observation", [("patient:identifier", "urn:mrn|")])
+    assert bound(upgraded).search(by_system).matches == []
+    assert [one.id for one in bound(upgraded).as_of(then.updated).search(by_system).matches] == ["o"]
     upgraded.close()
 
 
