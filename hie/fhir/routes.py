@@ -103,8 +103,8 @@ def parse(
 
     `new_id` is for a create inside a transaction, which must know the ids of its resources beforehand.
     """
-    if query and path[-1:] == "/" and path[:-1] in facts.RESOURCE_TYPES:
-        path = path[:-1]  # as the specification writes it: https://hl7.org/fhir/R4/http.html#cdelete
+    if path[-1:] == "/":
+        path = _without_slash(method, path)
     template, type_name, id_, last = _place(path)
     methods = _BY_PATH[template]
     route = methods.get(method)
@@ -134,6 +134,18 @@ def parse(
     )
 
 
+def _without_slash(method: str, path: str) -> str:
+    """Return a path without the slash at its end, where it ends in one alone.
+
+    Peers take both, and R4 itself writes `[base]/[type]/?…` (https://hl7.org/fhir/R4/http.html#cdelete). There is no
+    redirect from one to the other, which would lose the body. A version that is left out would stand for all of them.
+    """
+    if method == "DELETE" and path.endswith("/_history/"):
+        raise NotFound(f"{_shown(path)} names no version to erase; without the slash at its end it means all of them.",
+                       expression="http.url")
+    return path[:-1] if path[:-1] and path[-2] != "/" else path
+
+
 def _refuse_unheard(route: Route, method: str, path: str, parameters: tuple[tuple[str, str], ...]) -> None:
     """Refuse a write with parameters that it would pass over: who sends criteria would be answered without them.
 
@@ -157,6 +169,7 @@ def _refuse_unheard(route: Route, method: str, path: str, parameters: tuple[tupl
 
 def allowed(path: str) -> tuple[str, ...]:
     """Return the methods that an address answers, for the header Allow; raises what `parse` would for a wrong one."""
+    path = _without_slash("OPTIONS", path) if path[-1:] == "/" else path
     return _allowed(_BY_PATH[_place(path)[0]])
 
 
@@ -307,7 +320,7 @@ def _refuse_tricks(path: str, parts: list[str]) -> None:
         raise NotFound(f"{_shown(path)} is no address of this server; its own are given relative to the FHIR base.",
                        expression="http.url")
     if "" in parts:
-        raise NotFound(f"{_shown(path)} has an empty part: no doubled and no trailing slash.", expression="http.url")
+        raise NotFound(f"{_shown(path)} has an empty part: a slash stands first or twice.", expression="http.url")
     if not path.isascii() or not path.isprintable() or "\\" in path or "%" in path or "." in parts or ".." in parts:
         raise InvalidRequest(f"The URL {_shown(path)} holds characters or parts that no address of the FHIR API has.",
                              expression="http.url")

@@ -10,6 +10,7 @@ import pytest
 
 from hie.app import create_app
 from hie.settings import SettingsError
+from hie.store import audit
 from tests.builders import bundle, entry, patient
 from tests.conformance.conftest import Answer, Fhir
 
@@ -79,6 +80,35 @@ def test_options_tells_the_methods_of_an_address_and_a_wrong_one_is_told_the_sam
         refused = fhir(method, path)
         refused.refused(405, "not-supported", "http.method")
         assert refused.headers["Allow"] == allowed, method
+
+
+def test_addresses_with_a_slash_at_the_end_are_answered_at_once_under_the_same_grant(fhir, client, nobody, app):
+    created = fhir.post("Patient/", patient("Slash", id="x"))
+    assert (created.status, created.headers["Location"]) == (
+        201, f"http://localhost/fhir/Patient/{created.id}/_history/1")
+    entries = [("POST", "Patient/", patient("Slash")), ("GET", f"Patient/{created.id}/"),
+               ("DELETE", f"Patient/{created.id}/_history/")]  # fmt: skip
+    done = fhir.post("/fhir/", bundle(*(entry(*one) for one in entries), type_="batch"))
+    assert [one["response"]["status"][:3] for one in done.entries()] == ["201", "200", "404"]
+    found = fhir.get("Patient/?family=slash")
+    assert (len(found.entries()), found.link("self")) == (2, "http://localhost/fhir/Patient?family=slash")
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert len(fhir("POST", "Patient/_search/", "family=slash", **form).entries()) == 2
+    assert len(fhir.get("Patient/").entries()) == len(fhir.get("/fhir/").entries()) == 2
+    assert fhir.put(f"Patient/{created.id}/", patient("Other", id=created.id)).vid == "2"
+    assert fhir.get("metadata/").json["resourceType"] == "CapabilityStatement"
+    assert len(fhir.get(f"Patient/{created.id}/_history/").entries()) == 2
+    fhir.get(f"Patient//{created.id}").refused(404, "not-found", "http.url", "slash")
+    fhir.delete("Patient/").refused(400, "invalid", "http.url", "criteria")
+    assert nobody.get("Patient/").status == 401
+    client("system/Observation.rs").get(f"Patient/{created.id}/").refused(403, "forbidden")
+    narrow = client("system/Patient.rs?family=slash")
+    assert (len(narrow.get("Patient/").entries()), narrow.get(f"Patient/{created.id}/").status) == (1, 404)
+    store = app.extensions["hie"].store
+    store.database.settle_records()
+    told = audit.find(store.database.connection(), store.tenants[1].audit_keys, 1, count=2)
+    assert sorted((one["interaction"], one["type"], one["id"]) for one in told) == [
+        ("read", "Patient", created.id), ("search-type", "Patient", None)]
 
 
 def test_options_of_no_address_is_refused(nobody, fhir):

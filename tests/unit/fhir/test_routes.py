@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hie.errors import InvalidRequest, MethodNotAllowed, NotFound, UnknownType
-from hie.fhir.routes import ROUTES, parse, parse_query
+from hie.fhir.routes import ROUTES, allowed, parse, parse_query
 
 CASES = [
     ("GET", "metadata", "", ("capabilities", None, None)),
@@ -68,16 +68,28 @@ def test_an_id_that_fhir_does_not_allow_is_refused_naming_it(id_):
 
 
 @pytest.mark.parametrize(
-    "path", ["Patient//1", "Patient/", "Patient/1/", "/Patient/1", "Patient/1/_history/", "Patient/1/$x/"]
+    "path", ["Patient//1", "Patient//", "Patient/1//", "/Patient/1", "/", "//", "metadata//", "Patient/1/_history//"]
 )
 def test_an_empty_part_of_the_path_is_nothing(path):
     with pytest.raises((NotFound, InvalidRequest)):
         parse("GET", path)
 
 
-def test_an_empty_id_is_told_as_one():
-    with pytest.raises(InvalidRequest, match=r"Resource id \(empty\) is invalid"):
-        parse("GET", "Patient/")
+@pytest.mark.parametrize(("method", "path", "query", "expected"), [case for case in CASES if case[1]],
+                         ids=[f"{c[0]} {c[1]}/" for c in CASES if c[1]])  # fmt: skip
+def test_an_address_means_the_same_with_a_slash_behind_it(method, path, query, expected):
+    if (method, path) == ("DELETE", "Patient/1/_history"):
+        with pytest.raises(NotFound, match="slash"):  # an empty version would stand for all of them
+            parse(method, path + "/", query)
+        return
+    assert parse(method, path + "/", query) == parse(method, path, query)
+    assert allowed(path + "/") == allowed(path)
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_a_change_without_an_id_needs_criteria_with_a_slash_too(method):
+    with pytest.raises(InvalidRequest, match=f"{method} Patient needs search criteria in the URL, or an id"):
+        parse(method, "Patient/")
 
 
 @pytest.mark.parametrize("path", ["Patient/../Patient/1", "../admin", "Patient/1/..", "Patient\\1/x", "Pati%65nt/1/x"])
