@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hie.settings import Settings
     from hie.store.versions import StoredVersion
 
-LEVELS = frozenset({"system", "type", "instance"})
+LEVELS = frozenset({"system", "type", "instance", "version"})
 
 
 class RegistryError(RuntimeError):
@@ -68,11 +68,12 @@ class Operation:
         if not self.levels or not self.levels <= LEVELS:
             raise RegistryError(f"Operation ${self.code} names levels {set(self.levels)}; known are {set(LEVELS)}.")
 
-    def offered(self, type_name: str | None, instance: bool) -> bool:
+    def offered(self, type_name: str | None, instance: bool, version: bool = False) -> bool:
         """Tell whether the operation can be called on this level of this type (None: the system)."""
         if type_name is None:
             return "system" in self.levels
-        return ("instance" if instance else "type") in self.levels and (self.types is None or type_name in self.types)
+        level = "version" if version else "instance" if instance else "type"
+        return level in self.levels and (self.types is None or type_name in self.types)
 
 
 @dataclass(frozen=True, slots=True)

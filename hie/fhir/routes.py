@@ -59,10 +59,13 @@ ROUTES: tuple[Route, ...] = (
     Route("operation", "POST", "[type]/$[operation]"),
     Route("operation", "GET", "[type]/[id]/$[operation]"),
     Route("operation", "POST", "[type]/[id]/$[operation]"),
+    Route("operation", "GET", "[type]/[id]/_history/[vid]/$[operation]"),
+    Route("operation", "POST", "[type]/[id]/_history/[vid]/$[operation]"),
 )
 
-#: OPTIONS is answered everywhere: it tells which of the others are (RFC 9110 section 9.3.7).
+_OF_A_VERSION = "[type]/[id]/_history/[vid]/$[operation]"
 SEARCHES = frozenset({"search-type", "search-system"})
+#: OPTIONS is answered everywhere: it tells which of the others are (RFC 9110 section 9.3.7).
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 #: Far above what a search needs; a longer list is an attack on the parser.
 MOST_PARAMETERS = 1_000
@@ -115,13 +118,16 @@ def parse(
             f"{method} {path} needs search criteria in the URL, or an id: {method} {path}/[id].", expression="http.url"
         )
     parameters = parse_query(query) if query else ()
+    vid = last if route.path.endswith("[vid]") else None
+    if template == _OF_A_VERSION:
+        vid, _, last = (last or "").partition("/")
     if parameters and not route.conditional and route.interaction in _WRITES:
         _refuse_unheard(route, method, path, parameters)
     return FhirRequest(
         route.interaction,
         type=type_name,
         id=new_id if route.interaction == "create" else None if route.interaction in SEARCHES else id_,
-        vid=last if route.path.endswith("[vid]") else None,
+        vid=vid,
         operation=last if route.interaction == "operation" else None,
         parameters=parameters,
         resource=resource,
@@ -221,7 +227,10 @@ def paths(type_name: str) -> Iterator[tuple[str, str]]:
 
 
 def _place(path: str) -> tuple[str, str | None, str | None, str | None]:
-    """Return the path's template, type, id, and what else it says: a version id, operation's code or compartment."""
+    """Return the path's template, type, id, and what else it says: a version id, operation's code or compartment.
+
+    Of an operation on a version it is both, with a slash between them.
+    """
     parts = path.split("/")
     count = len(parts)
     first = parts[0]
@@ -261,6 +270,9 @@ def _place_in_type(path: str, type_name: str, parts: list[str]) -> tuple[str, st
             return "[type]/[id]/$[operation]", type_name, checked_id(id_, type_name), _operation(last)
         case [id_, "_history", vid]:
             return "[type]/[id]/_history/[vid]", type_name, checked_id(id_, type_name), _checked_vid(vid, path)
+        case [id_, "_history", vid, last] if last[0] == "$":
+            both = f"{_checked_vid(vid, path)}/{_operation(last)}"
+            return _OF_A_VERSION, type_name, checked_id(id_, type_name), both
         case [id_, *below] if below[-1:] == ["_search"] or below == ["*"] or below[0] in facts.RESOURCE_TYPES:
             return _place_in_compartment(path, type_name, checked_id(id_, type_name), below)
     raise NotFound(f"{_shown(path)} is no address of the FHIR API.", expression="http.url")

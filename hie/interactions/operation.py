@@ -56,8 +56,9 @@ def allowed(request: FhirRequest, registry: Registry) -> tuple[str, ...]:
 def _found(request: FhirRequest, registry: Registry) -> Operation:
     code = request.operation or ""
     found = registry.operation(code, request.type)
-    if found is None or not found.offered(request.type, request.id is not None):
+    if found is None or not found.offered(request.type, request.id is not None, request.vid is not None):
         where = "the system" if request.type is None else request.type + ("/[id]" if request.id is not None else "")
+        where += "/_history/[vid]" if request.vid is not None else ""
         raise NotFound(f"There is no operation ${code} on {where}; the CapabilityStatement lists what there is.",
                        expression="http.url")
     return found

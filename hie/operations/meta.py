@@ -29,7 +29,9 @@ _PAGE = 500
 
 
 def meta(request: FhirRequest, ctx: Context) -> FhirResponse:
-    """Return the meta of a resource, or all profiles, tags and labels that a type or the system uses."""
+    """Return the meta of a resource or version, or all profiles, tags and labels that a type or the system uses."""
+    if request.vid is not None:
+        return _answer(parsed(ctx.store.vread(*request.instance, int(request.vid))).get("meta", {}))
     if request.id is not None:
         return _answer(parsed(ctx.store.read(*request.instance)).get("meta", {}))
     return _answer(united(_used(request, ctx)))
@@ -94,7 +96,7 @@ _DEFINITION = "http://hl7.org/fhir/OperationDefinition/Resource-"
 OPERATIONS = (
     Operation(
         code="meta",
-        levels=frozenset({"system", "type", "instance"}),
+        levels=frozenset({"system", "type", "instance", "version"}),
         function=meta,
         definition=f"{_DEFINITION}meta",
         parameters=standard_parameters("meta@Resource"),

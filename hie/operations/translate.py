@@ -86,13 +86,13 @@ def _named(canonical: str, version: str | None, service: Terminology) -> Json:
 
 
 def _between(request: FhirRequest, coding: Coding, service: Terminology) -> list[Json]:
-    """Find the maps from the code's system; the parameters source, target and targetsystem narrow them."""
+    """Find the maps from the code's system; the parameters source, target and targetsystem narrow them.
+
+    Without any of these all known translations are wanted, each with its source.
+    """
     target = request.parameter("targetsystem")
     if coding.system is None:
         raise InvalidRequest("$translate needs the system of the code where no map is named.", expression="system")
-    if target is None and request.parameter("target") is None and request.parameter("source") is None:
-        raise InvalidRequest("$translate needs a map (url, conceptMap, or the URL of an instance), or targetsystem, or "
-                             "the value sets source and target.", expression="url")
     ends: tuple[str | None, str | None] = (coding.system, target)
     if inputs.boolean(request, "reverse"):
         ends = (target, coding.system)

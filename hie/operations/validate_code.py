@@ -147,7 +147,7 @@ def _undecided(coding: Coding, service: Terminology) -> FhirError:
         return Unprocessable(f"Whether {coding} is a code of it cannot be told: what is here of the code system is "
                              f"marked {known.content}, and does not list it.", expression="code")
     if coding.system is not None:
-        return service.absent(coding.system)
+        return service.absent(coding.system, coding.version)
     return Unprocessable(f"Whether {coding.code[:200]} is in it cannot be told: the content of a code system is not "
                          "here.", expression="system")
 

@@ -216,6 +216,8 @@ def operation_paths(operation: Operation) -> Iterator[str]:
             yield f"/fhir/{type_name}/${operation.code}"
         if "instance" in operation.levels:
             yield f"/fhir/{type_name}/{{id}}/${operation.code}"
+        if "version" in operation.levels:
+            yield f"/fhir/{type_name}/{{id}}/_history/{{vid}}/${operation.code}"
 
 
 def _path(path: str) -> str:

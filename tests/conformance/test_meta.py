@@ -49,7 +49,10 @@ def test_meta_is_added_and_taken_away_as_sets(fhir: Fhir) -> None:
     assert set(after) == {"versionId", "lastUpdated", "tag"}
     assert (after["versionId"], after["tag"]) == ("3", [OLD])
     assert fhir.total("Patient?_security=R") == 0
-    assert "tag" in fhir.get(f"Patient/{id_}/_history/1").json["meta"]
+    old = fhir.get(f"Patient/{id_}/_history/1").json["meta"]
+    assert "tag" in old
+    assert returned(fhir.get(f"Patient/{id_}/_history/1/$meta")) == old, "also of a version of the past"
+    assert returned(fhir.post(f"Patient/{id_}/_history/2/$meta"))["versionId"] == "2"
     both = bundle(entry("POST", f"Patient/{id_}/$meta-add", sent(tag=[VIP])), type_="batch")
     assert fhir.post("", both).entries()[0]["response"]["status"].startswith("200")
     assert returned(fhir.get(f"Patient/{id_}/$meta"))["tag"] == [OLD, VIP]
@@ -98,6 +101,10 @@ def test_refusals(fhir: Fhir, client: Callable[..., Fhir]) -> None:
     client("system/Patient.cruds?_tag=old").post(add, sent(tag=[OLD])).refused(404, "not-found")
     own = client("system/Patient.cruds?_tag=vip")
     own.post(f"Patient/{id_}/$meta-delete", sent(tag=[VIP])).refused(403, "forbidden")
+    fhir.post(f"Patient/{id_}/_history/1/$meta-add", sent(tag=[OLD])).refused(404, "not-found", "http.url", "_history")
+    fhir.get(f"Patient/{id_}/_history/7/$meta").refused(404, "not-found")
+    client("system/Patient.rs?_tag=old").get(f"Patient/{id_}/_history/1/$meta").refused(404, "not-found")
+    client("system/Observation.rs").get(f"Patient/{id_}/_history/1/$meta").refused(403, "forbidden")
     assert returned(fhir.get(f"Patient/{id_}/$meta"))["tag"] == [VIP], "no label goes that would take it from the grant"
 
 

@@ -276,6 +276,8 @@ OTHER_OPERATIONS_REFUSE_CLEARLY_CASES: list[Any] = [
      "without its"),
     (f"ValueSet/$validate-code?url={R4}service-type&system={THO}service-type&code=zz", 422, "processing",
      "marked example"),
+    (f"ValueSet/$validate-code?url={R4}administrative-gender&system=http://hl7.org/fhir/administrative-gender&code=male"
+     "&systemVersion=9", 422, "not-found", "in version 9. Known is 4.0.1"),
     ("CodeSystem/$validate-code?url=http://loinc.org&code=1", 404, "not-found", "http://loinc.org is not known"),
     (f"CodeSystem/$validate-code?url={COLOURS}&version=2&code=red", 404, "not-found", "in version 2. Known is 1"),
     ("CodeSystem/$validate-code?url=http://snomed.info/sct&code=1", 422, "not-supported", "without its content"),
@@ -290,7 +292,7 @@ OTHER_OPERATIONS_REFUSE_CLEARLY_CASES: list[Any] = [
     (f"CodeSystem/$subsumes?system={COLOURS}&codeA=red", 400, "invalid", "needs codeB"),
     (f"CodeSystem/$subsumes?system={COLOURS}&codeA=red&codeB=ochre", 404, "not-found", "ochre"),
     ("CodeSystem/$subsumes?codeA=red&codeB=blue", 400, "invalid", "one code system"),
-    (f"ConceptMap/$translate?system={COLOURS}&code=red", 400, "invalid", "needs a map"),
+    ("ConceptMap/$translate?code=red", 400, "invalid", "needs the system"),
     ("ConceptMap/$translate?url=http://example.org/none&code=red", 404, "not-found", "is not known"),
 ]  # fmt: skip
 
@@ -390,6 +392,10 @@ TRANSLATE_CASES: list[Any] = [
     (f"system={COLOURS}&code=red&targetsystem=http://example.org/rgb", (), True, [("equivalent", "f00")]),
     (f"system={COLOURS}&code=red&source={quote(SHADES)}", (), True, [("equivalent", "f00")]),
     (f"system={COLOURS}&code=red&source={quote(SHADES)}x", (), False, []),
+    (f"system={COLOURS}&code=red", (), True, [("equivalent", "f00")]),  # all known translations
+    ("system=http://example.org/rgb&code=f00&reverse=true", (), True, [("equivalent", "red")]),
+    ("system=http://hl7.org/fhir/administrative-gender&code=male", (), True, [("equal", "M")] * 2),  # v2, v3
+    ("system=http://example.org/unheard-of&code=male", (), False, []),
     (f"system={COLOURS}&code=red&targetsystem=http://example.org/hsv", (), False, []),
     ("url=http://example.org/map&code=pink", (), True, [("wider", "f0c")]),
     ("url=http://example.org/map&code=pink", ({"name": "dependency", "part": [
@@ -479,6 +485,7 @@ def test_a_token_uses_only_what_it_may_see(stored: Fhir, client: Callable[..., F
     blind.get(f"CodeSystem/$lookup?system={COLOURS}&code=red").refused(404, "not-found")
     blind.get("ConceptMap/$translate?url=http://example.org/map&code=red").refused(404, "not-found")
     assert matches(blind.get(f"ConceptMap/$translate?system={COLOURS}&code=red&source={SHADES}")) == []
+    assert matches(blind.get(f"ConceptMap/$translate?system={COLOURS}&code=red")) == []
     blind.get(f"CodeSystem/$subsumes?system={COLOURS}&codeA=red&codeB=pink").refused(404, "not-found")
     blind.post("ValueSet/$expand", SET).refused(422, "not-found", text=f"CodeSystem {COLOURS} is not known here.")
     assert codes(blind.get(f"ValueSet/$expand?url={R4}administrative-gender")) == ["male", "female", "other", "unknown"]

@@ -27,6 +27,7 @@ def test_an_operation_is_offered_on_its_levels_and_types_only():
     assert found.offered("Patient", True)
     assert not found.offered("Patient", False)
     assert not found.offered("Observation", True)
+    assert not found.offered("Patient", True, True), "versions are a level of their own"
     assert not found.offered(None, False)
 
 

@@ -204,13 +204,13 @@ class Terminology:
                                 expression="check-system-version")
         return found
 
-    def absent(self, url: str) -> FhirError:
-        """Say that the codes of a code system are not here."""
+    def absent(self, url: str, version: str | None = None) -> FhirError:
+        """Say that the codes of a code system, or of a version of it, are not here."""
         if url in GRAMMARS:
             return Unprocessable(f"The codes of {url} are a grammar: they can be checked, not listed or looked up.",
                                  expression="system")
-        if self.find("CodeSystem", url) is None:
-            return _Unknown(self._unknown("CodeSystem", url, None) + " Load the CodeSystem with its "
+        if self.find("CodeSystem", url, version) is None:
+            return _Unknown(self._unknown("CodeSystem", url, version) + " Load the CodeSystem with its "
                                   "concepts, or a ValueSet that lists the codes.", expression="system")
         return _ContentAbsent(f"CodeSystem {url} is known here without its content: codes of it cannot be listed, "
                               "looked up or filtered. Load a CodeSystem resource with its concepts.",

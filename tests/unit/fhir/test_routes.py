@@ -40,6 +40,7 @@ CASES = [
     ("GET", "$x", "", ("operation", None, None)),
     ("POST", "Patient/$x", "", ("operation", "Patient", None)),
     ("POST", "Patient/1/$x-y", "", ("operation", "Patient", "1")),
+    ("GET", "Patient/1/_history/7/$x", "", ("operation", "Patient", "1")),
 ]  # fmt: skip
 
 
@@ -58,6 +59,10 @@ def test_every_line_of_the_table_is_reached_by_a_case_above():
 def test_a_version_and_an_operation_are_read_from_the_last_part():
     assert parse("GET", "Patient/1/_history/7").vid == "7"
     assert parse("GET", "Patient/1/$everything").operation == "everything"
+    both = parse("POST", "Patient/1/_history/7/$meta")
+    assert (both.vid, both.operation) == ("7", "meta")
+    with pytest.raises(NotFound):
+        parse("GET", "Patient/1/_history/x/$meta")
 
 
 @pytest.mark.parametrize("id_", ["A_B", "a" * 65, ".", "..", "a b", "ä", "a\x00", "_x", "*", "a\n", "1%2F2"])
