@@ -49,7 +49,7 @@ class Selection:
             choices = _choices(type_name)
             kept = wanted.union(_mandatory(type_name), *(choices[name] for name in wanted if name in choices))
         elif self.summary == "true":
-            return _marked(_summarised(resource, type_name, _ALWAYS))
+            return marked(_summarised(resource, type_name, _ALWAYS))
         elif self.summary == "text":
             kept = frozenset({"text"}) | _mandatory(type_name)
         elif self.summary == "data":
@@ -58,7 +58,7 @@ class Selection:
             return resource
         part = {name: value for name, value in resource.items()
                 if name in _ALWAYS or name.removeprefix("_") in kept}
-        return _marked(part)
+        return marked(part)
 
 
 def parse(parameters: Iterable[tuple[str, str]]) -> Selection | None:
@@ -108,7 +108,8 @@ def _element(text: str) -> tuple[str | None, str]:
     return first, rest
 
 
-def _marked(part: dict[str, Any]) -> dict[str, Any]:
+def marked(part: dict[str, Any]) -> dict[str, Any]:
+    """Return a part of a resource with the tag SUBSETTED."""
     meta = dict(part.get("meta", {}))
     tags = meta.get("tag", [])
     if not any(isinstance(tag, dict) and tag.get("code") == SUBSETTED["code"] for tag in tags):

@@ -28,11 +28,15 @@ def capabilities(request: FhirRequest, ctx: Context) -> FhirResponse:
         return _if_changed(request, told, started)
     if mode not in (None, "full", "normative"):
         raise InvalidRequest(f"mode is {mode[:80]!r}; it must be full, normative or terminology.", expression="mode")
+    return _if_changed(request, statement(ctx), _started(ctx.registry, ctx.clock()))
+
+
+def statement(ctx: Context) -> bytes:
+    """Return this server's own CapabilityStatement."""
     started, cors = _started(ctx.registry, ctx.clock()), bool(ctx.settings.cors_origins)
     known, profiles = search_parameters.installed(), ctx.profiles.supported()
     content = ctx.settings.content_search
-    told = _statement(ctx.base_url, ctx.registry.operations, started, cors, content, known, profiles)
-    return _if_changed(request, told, started)
+    return _statement(ctx.base_url, ctx.registry.operations, started, cors, content, known, profiles)
 
 
 def _if_changed(request: FhirRequest, content: bytes, started: int) -> FhirResponse:
