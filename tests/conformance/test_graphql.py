@@ -103,6 +103,19 @@ def test_the_system_reads_and_searches(fhir, record):
         "PatientList": [{"id": anna}]}
 
 
+def test_directives_are_heeded_at_edges_and_what_they_lead_to(fhir, record):
+    asked = ("{ ObservationConnection(_sort: _id) { edges @first { mode resource @flatten { subject { reference } } } "
+             "} whole: ObservationConnection { edges @flatten { mode } } }")
+    found = data(fhir, asked)
+    (edge,) = found["ObservationConnection"]["edges"]
+    assert (edge["mode"], set(edge)) == ("match", {"mode", "subject"})
+    assert found["whole"] == {"mode": ["match"] * 4}
+    told = data(fhir, '{ __type(name: "Patient") { name @include(if: true) kind @skip(if: true) } }')
+    assert told == {"__type": {"name": "Patient"}}
+    with_old = '{ __type(name: "Patient") { fields(includeDeprecated: true) { name } enumValues { name } } }'
+    assert {"name": "gender"} in data(fhir, with_old)["__type"]["fields"]
+
+
 def test_a_list_is_everything_or_an_error(fhir, record):
     """graphql.html#list: the server returns everything, or an error; a FHIRPath is asked of all that match."""
     many = [post(observation(f"Patient/{record['otto']}", 100 + number)) for number in range(30)]
@@ -286,6 +299,36 @@ def test_tools_are_told_the_schema(fhir, record):
 def test_what_cannot_be_answered_is_refused(fhir, query, status, code, text):
     person = fhir.create(patient(name=[{"use": "usual"}, {"use": "old"}]))["id"]
     fhir.get(f"Patient/{person}/$graphql?query={quote(query)}").refused(status, code, text=text)
+
+
+#: What would be passed over where it stands, and how it is told.
+MISPLACED = [
+    ("{ __schema @first { types { name } } }", "@first stands at __schema"),
+    ("{ __schema { types @flatten { name } } }", "@flatten stands at types"),
+    ('{ __type(name: "Patient") { name @singleton } }', "@singleton stands at name"),
+    ('{ __type(name: "Patient") @slice(path: "name") { name } }', "@slice stands at __type"),
+    ('{ __type(name: "Patient", id: "1") { name } }', "__type takes name alone, not id"),
+    ("{ __schema { types { fields(_count: 2) { name } } } }", "includeDeprecated alone, not _count"),
+    ("{ __schema { types { __typename @first } } }", "@first stands at __typename"),
+    ("{ __typename @first }", "@first stands at __typename"),
+    ("{ __typename(x: 1) id }", "__typename takes no arguments"),
+    ("{ ... on Patient @flatten { name { use } } }", "@flatten stands at a fragment"),
+    ("{ ...A @first } fragment A on Patient { name { use } }", "@first stands at a fragment"),
+    ("query @skip(if: true) { id }", "@skip stands at a query"),
+    ("{ ObservationConnection(_reference: patient) { count @first } }", "@first stands at count"),
+    ("{ ObservationConnection(_reference: patient) { edges(first: 1) { mode } } }", "edges takes no arguments"),
+    ("{ ObservationConnection(_reference: patient) { edges { mode @flatten } } }", "@flatten"),
+    ('{ ObservationConnection(_reference: patient) { edges @slice(path: "mode") { mode } } }', "for elements"),
+    ("{ ObservationConnection(_reference: patient) { next(x: 1) } }", "next takes no arguments"),
+    ('{ generalPractitioner { resource @slice(path: "id") { __typename } } }', "for elements"),
+]
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_directives_and_arguments_are_refused_where_they_would_mean_nothing(fhir):
+    person = fhir.create(patient())["id"]
+    for query, text in MISPLACED:
+        fhir.get(f"Patient/{person}/$graphql?query={quote(query)}").refused(400, "invalid", "query", text)
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

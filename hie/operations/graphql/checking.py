@@ -13,7 +13,7 @@ from functools import cache
 from hie.errors import InvalidRequest
 from hie.fhir import facts
 from hie.fhir.fhirpath import model
-from hie.operations.graphql.document import Field, On, Selection
+from hie.operations.graphql.document import BUILT_IN, Field, On, Selection
 
 #: Of what stands there the type is only known when it is met.
 _ANY = frozenset({"Resource", "DomainResource"})
@@ -32,8 +32,10 @@ def check(type_name: str, selections: Sequence[Selection]) -> None:
 def _check_field(type_name: str, one: Field) -> None:
     referring, kind = searched(one.name)
     if one.name == "__typename":
+        check_plain(one)
         return
     if one.name == "resource" and type_name == "Reference":
+        refuse_slice(one)
         only = one.arguments.get("type")
         check(only if isinstance(only, str) and only in facts.RESOURCE_TYPES else "Resource", one.selections)
     elif referring is not None and type_name in facts.RESOURCE_TYPES:
@@ -52,9 +54,39 @@ def check_found(one: Field, type_name: str, kind: str) -> None:
         check(type_name, one.selections)
         return
     for part in merged(one.name, one.selections):
-        for edge in merged("Edge", part.selections) if part.name == "edges" else ():
+        if part.name != "edges":
+            check_plain(part)
+            continue
+        check_arguments(part)
+        for edge in merged("Edge", part.selections):
             if edge.name == "resource":
+                check_arguments(edge)
                 check(type_name, edge.selections)
+            else:
+                check_plain(edge)
+
+
+def check_plain(one: Field, *arguments: str) -> None:
+    """Refuse arguments, and FHIR's directives, at a field that is no element: they would be passed over."""
+    wrong = next((name for name in one.directives if name not in BUILT_IN), None)
+    if wrong is not None:
+        raise invalid(f"@{wrong} stands at {one.name[:80]}, which is no element of a resource; only @skip and @include "
+                      "can stand there.")
+    check_arguments(one, *arguments)
+
+
+def refuse_slice(one: Field) -> None:
+    """Refuse @slice at what is no element of its parent."""
+    if "slice" in one.directives:
+        raise invalid(f"@slice stands at {one.name}; it is for elements.")
+
+
+def check_arguments(one: Field, *arguments: str) -> None:
+    """Refuse arguments that a field does not have."""
+    unknown = next((name for name in one.arguments if name not in arguments), None)
+    if unknown is not None:
+        told = f"{' and '.join(arguments)} alone, not {unknown[:80]}" if arguments else "no arguments"
+        raise invalid(f"{one.name[:80]} takes {told}.")
 
 
 def _named(selections: Iterable[Selection]) -> Iterator[str]:

@@ -14,6 +14,8 @@ from hie.errors import InvalidRequest, NotSupported, TooCostly
 MOST_TOKENS = 10_000
 MOST_FIELDS = 2_000
 DEEPEST = 20
+#: https://spec.graphql.org/October2021/#sec-Type-System.Directives.Built-in-Directives; FHIR's own stand at fields.
+BUILT_IN = frozenset({"skip", "include"})
 DIRECTIVES = {"flatten": (), "first": (), "singleton": (), "slice": ("path",), "skip": ("if",), "include": ("if",)}
 
 
@@ -54,7 +56,14 @@ def read(text: str, variables: Mapping[str, Any], name: str | None) -> tuple[Sel
     chosen = _chosen(operations, name)
     if chosen.operation is not ast.OperationType.QUERY:
         raise NotSupported(f"A {chosen.operation.value} is not supported; a query is.", expression="query")
+    if chosen.directives:
+        raise _misplaced(chosen.directives[0].name.value, "a query")
     return _Reader(_values(chosen, variables), fragments).selections(chosen.selection_set, 1, ())
+
+
+def _misplaced(name: str, at: str) -> InvalidRequest:
+    return InvalidRequest(f"@{name[:80]} stands at {at}, where it would mean nothing; it belongs to a field.",
+                          expression="query")
 
 
 def _chosen(operations: list[ast.OperationDefinitionNode], name: str | None) -> ast.OperationDefinitionNode:
@@ -119,6 +128,8 @@ class _Reader:
             if self._read > MOST_FIELDS:
                 raise TooCostly(f"The query has more than {MOST_FIELDS} fields.", expression="query")
             directives = self._directives(one.directives)
+            if not isinstance(one, ast.FieldNode) and (wrong := next((d for d in directives if d not in BUILT_IN), "")):
+                raise _misplaced(wrong, "a fragment")
             if not self._is_skipped(directives):
                 found.append(self._selection(one, directives, depth, inside))
         return tuple(found)

@@ -19,7 +19,18 @@ from hie.fhir.paging import CURSOR
 from hie.fhir.routes import checked_id
 from hie.fhir.search_parameters import IndexValues
 from hie.operations.graphql.answer import Cell, Row, lift, place
-from hie.operations.graphql.checking import check, check_found, element, invalid, merged, name_of, properties, searched
+from hie.operations.graphql.checking import (
+    check,
+    check_found,
+    check_plain,
+    element,
+    invalid,
+    merged,
+    name_of,
+    properties,
+    refuse_slice,
+    searched,
+)
 from hie.operations.graphql.document import Field, Selection
 from hie.store.search import query as search_query
 from hie.store.search.cursors import Cursors
@@ -91,6 +102,7 @@ class Execution:
 
     def _root(self, one: Field) -> Cell:
         if one.name == "__typename":
+            check_plain(one)
             return Cell(["Query"])
         try:
             if one.name in facts.RESOURCE_TYPES:
@@ -342,8 +354,7 @@ class Execution:
             place(row, one.key, Cell())
 
     def _put_cell(self, row: Row, one: Field, cell: Cell) -> None:
-        if "slice" in one.directives:
-            raise invalid(f"@slice stands at {one.name}; it is for elements.")
+        refuse_slice(one)
         if "first" in one.directives:
             cell.items = cell.items[:1]
         if "flatten" in one.directives:
@@ -412,7 +423,7 @@ class Execution:
                 edges: list[Row] = [{} for _ in nodes]
                 for each in merged("Edge", part.selections):
                     self._edges(each, type_name, nodes, scores, edges)
-                place(row, part.key, Cell(list(edges), is_list=True, found=True))
+                self._put_cell(row, part, Cell(list(edges), is_list=True, found=True))
             elif part.name in plain:
                 value = plain[part.name]
                 place(row, part.key, Cell([] if value is None else [value]))
@@ -425,7 +436,7 @@ class Execution:
     ) -> None:
         if each.name == "resource":
             for row, below in zip(edges, self._select(nodes, each.selections), strict=True):
-                place(row, each.key, Cell([below]))
+                self._put_cell(row, each, Cell([below]))
             return
         if each.name not in ("mode", "score", "__typename"):
             raise invalid(f"edges has no field {each.name[:80]}; it has mode, score and resource.")

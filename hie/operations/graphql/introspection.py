@@ -20,7 +20,7 @@ from graphql import (
 )
 
 from hie.errors import TooCostly
-from hie.operations.graphql.checking import invalid, merged
+from hie.operations.graphql.checking import check_plain, invalid, merged
 from hie.operations.graphql.document import Field, Selection
 
 #: Values of one answer, those of all its aliases; the whole schema has some 600,000.
@@ -96,6 +96,11 @@ _ASKED: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
 }  # fmt: skip
 
 
+_WITH_OLD = ("includeDeprecated",)
+#: What the lists take of which something may be deprecated; here nothing is.
+_ARGUMENTS = dict.fromkeys(("fields", "enumValues", "inputFields", "args"), _WITH_OLD)
+
+
 @dataclass(frozen=True, slots=True)
 class _Written:
     """A part of the answer, and how many values it has."""
@@ -125,6 +130,7 @@ class Introspection:
         return found
 
     def _asked(self, root: str, one: Field) -> _Written:
+        check_plain(one, *(("name",) if one.name == "__type" else ()))
         if one.name == "__typename":
             return _Written(root, 1)
         if one.name == "__schema":
@@ -164,7 +170,9 @@ class Introspection:
     def _fields(self, kind: str, selections: tuple[Selection, ...]) -> list[Field]:
         key = (kind, id(selections))
         if key not in self._meant:
-            self._meant[key] = merged(kind, selections)
+            self._meant[key] = fields = merged(kind, selections)
+            for one in fields:
+                check_plain(one, *_ARGUMENTS.get(one.name, ()))
         return self._meant[key]
 
     def _part(self, kind: str, thing: Any, one: Field) -> _Written:
