@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Any
 
 from hie.fhir import facts
+from hie.fhir.patching.xml_operations import XmlOperations
 
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)", re.DOTALL)
 _ROOT = re.compile(r"(https?://.+/)[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}", re.ASCII)
@@ -42,6 +43,8 @@ def find(resource: Any) -> list[Link]:
         if resource.get("resourceType") == "Bundle":
             resource = {name: value for name, value in resource.items() if name != "entry"}
         _find(resource, links, _uri_names())
+    elif isinstance(resource, XmlOperations):
+        _find_in_xml(resource, links)
     elif isinstance(resource, list):
         _find_in_patch(resource, links)
     return links
@@ -60,6 +63,17 @@ def _find_in_patch(operations: list[Any], links: list[Link]) -> None:
             links += [Link(row, "value", one.text, one.kind) for one in found]
         else:
             _find({name: row["value"]}, links, _uri_names())
+
+
+def _find_in_xml(operations: XmlOperations, links: list[Link]) -> None:
+    """Look into the values that an XML Patch gives."""
+    for holder, key, name in operations.values():
+        text = holder[key]
+        if name == "reference":
+            if text[:1] != "#":
+                links.append(Link(holder, key, text, "reference"))
+        elif text[:4] == "urn:" and name in _uri_names():
+            links.append(Link(holder, key, text, "uri"))
 
 
 def _find(node: dict[str, Any], links: list[Link], uri_names: frozenset[str]) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from hie.context import Context
-from hie.errors import FhirError, InvalidJson, InvalidRequest, NotSupported
+from hie.errors import FhirError, InvalidRequest, NotSupported
 from hie.fhir import binary, bundle, bundle_stream, json_format, patching, summary
 from hie.fhir.bundle import RequestEntry
 from hie.fhir.http import Conditions, FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
-from hie.fhir.resource import parse_json, validated
+from hie.fhir.resource import validated
 from hie.fhir.routes import SEARCHES, escaped, parse, parse_query
 
 _NOT_INSIDE = frozenset({"transaction", "delete-history", "async-status", "async-cancel"})
@@ -96,20 +96,20 @@ def with_resource(request: FhirRequest, resource: Any) -> FhirRequest:
 
 
 def _with_patch(request: FhirRequest) -> FhirRequest:
-    """Take a JSON Patch or merge patch out of the Binary that carries it: https://hl7.org/fhir/R4/http.html#patch"""
+    """Take a patch that is no resource out of the Binary that carries it: https://hl7.org/fhir/R4/http.html#patch"""
     carried = request.resource
     if not isinstance(carried, dict) or carried.get("resourceType") != "Binary":
         return replace(request, content_type=patching.FHIR_JSON)
     validated(carried, "Binary")
     content, content_type = binary.opened(carried)
     format_ = content_type.partition(";")[0].strip().lower()
-    if format_ not in (patching.JSON_PATCH, patching.MERGE_PATCH):
+    if format_ not in patching.DOCUMENTS:
         raise InvalidRequest(f"contentType {content_type[:80]!r} is no patch that a Binary carries; "
-                             f"{patching.JSON_PATCH} and {patching.MERGE_PATCH} are.", expression="Binary.contentType")
+                             f"{', '.join(patching.DOCUMENTS)} are.", expression="Binary.contentType")
     try:
-        document = parse_json(content)
-    except InvalidJson as error:
-        raise InvalidJson(error.diagnostics, expression="Binary.data") from None
+        document = patching.read(format_, content)
+    except InvalidRequest as error:
+        raise type(error)(error.diagnostics, expression="Binary.data") from None
     return replace(request, resource=document, content_type=format_)
 
 

@@ -210,7 +210,7 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
     if request.interaction in routes.SEARCHES:
         return _with_form(here, request, content_type)
     if request.interaction == "patch" and (format_ := _patch_format(content_type)) is not None:
-        return replace(request, resource=resource.parse_json(_some_body(here)), content_type=format_)
+        return replace(request, resource=patching.read(format_, _body(here)), content_type=format_)
     if request.interaction == "operation" and (name := _own_format(here, request, content_type)) is not None:
         return replace(request, body=_whole(here), content_type=name)
     in_json = negotiation.is_json(content_type)
@@ -246,17 +246,14 @@ def _own_format(here: Exchange, request: FhirRequest, content_type: str | None) 
 
 
 def _patch_format(content_type: str | None) -> str | None:
-    """Return the format of a patch that is plain JSON; None where it is a resource (FHIRPath Patch) or unknown."""
+    """Return the format of a patch that is no resource; None where it is one (FHIRPath Patch) or unknown."""
     name = negotiation.media_type(content_type or "").name
-    return name if name in (patching.JSON_PATCH, patching.MERGE_PATCH) else None
+    return name if name in patching.DOCUMENTS else None
 
 
-def _some_body(here: Exchange) -> bytes:
+def _body(here: Exchange) -> bytes:
     settings = here.application.settings
-    content = body.read(here.environ, settings.max_body_bytes, settings.threads)
-    if not content:
-        raise InvalidRequest("The request has no body; a patch is expected.")
-    return content
+    return body.read(here.environ, settings.max_body_bytes, settings.threads)
 
 
 def _with_form(here: Exchange, request: FhirRequest, content_type: str | None) -> FhirRequest:

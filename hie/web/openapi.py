@@ -88,6 +88,7 @@ _RESOURCE_CONTENT = {FHIR_JSON: {"schema": reference("Resource")}, **_XML}
 _PATCH_CONTENT: dict[str, Any] = {
     patching.JSON_PATCH: {"schema": {"type": "array", "items": {"type": "object"}}},
     patching.MERGE_PATCH: {"schema": {"type": "object"}},
+    patching.XML_PATCH: {"schema": {"type": "string"}},
     **_RESOURCE_CONTENT,
 }
 _REFUSAL = {FHIR_JSON: {"schema": reference("OperationOutcome")}, **_XML}

@@ -10,6 +10,7 @@ from hie.interactions import transaction
 from tests.builders import SYSTEM, bundle, entry, observation, patient, post, practitioner
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
+XML_PATCH = "application/xml-patch+xml"
 NOTHING = {"resourceType": "Parameters"}
 #: what does not depend on the database is tried on one
 ONE = pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -22,6 +23,8 @@ def send(fhir):
     """Send a patch in the format that its document shows, by this or another client."""
 
     def sent(url, document, by=None, **headers):
+        if isinstance(document, str):
+            return (by or fhir)("PATCH", url, document, Content_Type=XML_PATCH, **headers)
         if isinstance(document, dict) and document.get("resourceType") == "Parameters":
             kind = "application/fhir+json"
         else:
@@ -36,15 +39,28 @@ def fhirpath(type_, path, *parts):
     return {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": rows}]}
 
 
+def xml(*operations):
+    return f'<diff xmlns:f="http://hl7.org/fhir">{"".join(operations)}</diff>'
+
+
+def replaced(sel, content):
+    return f'<replace sel="{sel}">{content}</replace>'
+
+
+def added(sel, content, more=""):
+    return f'<add sel="{sel}" {more}>{content}</add>'
+
+
 def binary(document, kind=JSON_PATCH):
-    data = base64.b64encode(json.dumps(document).encode()).decode()
-    return {"resourceType": "Binary", "contentType": kind, "data": data}
+    kind, text = (XML_PATCH, document) if isinstance(document, str) else (kind, json.dumps(document))
+    return {"resourceType": "Binary", "contentType": kind, "data": base64.b64encode(text.encode()).decode()}
 
 
 FORMATS = {
     "json": [{"op": "replace", "path": "/name/0/family", "value": "New"}],
     "merge": {"name": [{"family": "New", "given": ["Anna"]}]},
     "fhirpath": fhirpath("replace", "Patient.name[0].family", {"name": "value", "valueString": "New"}),
+    "xml": xml(replaced("f:Patient/f:name[1]/f:family/@value", "New")),
 }
 
 
@@ -76,6 +92,7 @@ def test_prefer_decides_what_comes_back(fhir, send):
 @pytest.mark.parametrize("document", [
     [], {}, {"resourceType": "Parameters"}, {"gender": "female"}, {"meta": {"versionId": "77"}},
     [{"op": "test", "path": "/gender", "value": "female"}], [{"op": "replace", "path": "/gender", "value": "female"}],
+    xml(), xml(replaced("f:Patient/f:gender/@value", "female"), replaced("f:Patient/f:meta/f:versionId/@value", "77")),
 ])  # fmt: skip
 def test_a_patch_that_changes_nothing_makes_no_version(fhir, send, document):
     before = fhir.create(patient())
@@ -144,6 +161,19 @@ REFUSED = {
     "another id": ({"id": "other"}, 422, "invalid", "Patient.id"),
     "no id": ([{"op": "remove", "path": "/id"}], 422, "invalid", "Patient.id"),
     "another type": ({"resourceType": "Person"}, 422, "invalid", "resourceType"),
+    "an xml path to nothing": (xml("<remove sel='f:Patient/f:photo'/>"), 409, "conflict", None),
+    "an xml path that is none": (xml("<remove sel='//f:photo'/>"), 400, "invalid", None),
+    "no xml patch": (xml("<test sel='f:Patient/f:gender'/>"), 400, "structure", None),
+    "an entity": ('<!DOCTYPE diff [<!ENTITY e SYSTEM "file:///etc/passwd">]>' + xml(added("f:Patient", "&e;")), 400,
+                  "structure", None),
+    "an unknown element in xml": (xml(added("f:Patient", "<f:colour value='x'/>")), 422, "processing", "Patient"),
+    "an invalid result of xml": (xml(replaced("f:Patient/f:gender/@value", "x")), 422, "code-invalid",
+                                 "Patient.gender"),
+    "another id in xml": (xml(replaced("f:Patient/f:id/@value", "other")), 422, "invalid", "Patient.id"),
+    "another type in xml": (xml(replaced("f:Patient", "<f:Person/>")), 422, "invalid", "resourceType"),
+    "a reference to nothing in xml": (
+        xml(added("f:Patient", "<f:generalPractitioner><f:reference value='Practitioner/x'/></f:generalPractitioner>")),
+        400, "not-found", "Patient.generalPractitioner[0].reference"),
     "no resource": ([{"op": "replace", "path": "", "value": 1}], 422, None, None),
     "a reference to nothing": ({"generalPractitioner": [{"reference": "Practitioner/nobody"}]}, 400, "not-found",
                                "Patient.generalPractitioner[0].reference"),
@@ -172,10 +202,10 @@ def test_what_is_not_there_is_not_patched(fhir, send):
 @ONE
 def test_other_formats_are_refused_with_those_that_are_taken(fhir):
     id_ = fhir.create(patient())["id"]
-    for kind in ("text/plain", "application/xml-patch+xml", None):
+    for kind in ("text/plain", "application/xml-patch", None):
         answer = fhir("PATCH", f"Patient/{id_}", "x", Content_Type=kind)
         answer.refused(415, "not-supported", "http.Content-Type")
-        assert JSON_PATCH in answer.headers["Accept-Patch"]
+        assert {JSON_PATCH, XML_PATCH} <= set(answer.headers["Accept-Patch"].split(", "))
     for body in ('[{"op":"remove","op":"test","path":"/x"}]', "[", "", '{"a":1,"a":2}'):
         kind = JSON_PATCH if body[:1] != "{" else MERGE_PATCH
         assert fhir("PATCH", f"Patient/{id_}", body, Content_Type=kind).status == 400, body
@@ -222,10 +252,12 @@ def test_a_patch_needs_to_read_and_to_update(client, fhir, send):
     id_ = fhir.create(patient())["id"]
     for scopes in (["system/Patient.rs"], ["system/Patient.cud"], ["system/Observation.cruds"]):
         for url in (f"Patient/{id_}", "Patient?family=Smith"):
-            answer = send(url, [{"op": "test", "path": "/gender", "value": "female"}, {"op": "add", "path": "/active",
-                                                                                      "value": True}],
-                          by=client(*scopes, name=f"{scopes}{url}"))
-            answer.refused(403, "forbidden")
+            mine = client(*scopes, name=f"{scopes}{url}")
+            for document in (
+                [{"op": "test", "path": "/gender", "value": "female"}, {"op": "add", "path": "/active", "value": True}],
+                xml(replaced("f:Patient[f:gender/@value='female']/f:gender/@value", "male")),
+            ):
+                send(url, document, by=mine).refused(403, "forbidden")
     assert fhir.get(f"Patient/{id_}").vid == "1"
 
 
@@ -235,11 +267,16 @@ def test_a_granular_scope_holds_before_and_after(client, fhir, send):
     hidden = fhir.create(patient(identifier="2", gender="male"))["id"]
     assert send(f"Patient/{seen}", {"active": True}, by=mine).status == 200
     send(f"Patient/{seen}", {"gender": "male"}, by=mine).refused(403, "forbidden")
-    for document in ({"gender": "female"}, [{"op": "test", "path": "/gender", "value": "x"}]):
+    guess = "<remove sel=\"f:Patient[f:gender/@value='{}']/f:gender\"/>"
+    send(f"Patient/{seen}", xml(replaced("f:Patient/f:gender/@value", "male")), by=mine).refused(403, "forbidden")
+    for document in ({"gender": "female"}, [{"op": "test", "path": "/gender", "value": "x"}],
+                     xml(guess.format("male")), xml(guess.format("female"))):
         send(f"Patient/{hidden}", document, by=mine).refused(404, "not-found")
         send(f"Patient?identifier={SYSTEM}|2", document, by=mine).refused(404, "not-found")
     reader = client("system/Patient.r", "system/Patient.u?gender=female")
     send(f"Patient/{hidden}", {"gender": "female"}, by=reader).refused(403, "forbidden")
+    send(f"Patient/{hidden}", FORMATS["xml"], by=reader).refused(403, "forbidden")
+    assert fhir.get(f"Patient/{hidden}").vid == "1"
 
 
 def test_patches_work_inside_a_transaction(fhir):
@@ -266,12 +303,52 @@ def test_patches_work_inside_a_transaction(fhir):
     assert again.status == 200, again.content
 
 
+@pytest.mark.proves("patchFormat:application/xml-patch+xml")
+def test_what_an_xml_patch_refers_to_is_resolved_in_a_transaction(fhir):
+    """Where a reference is given by itself, in an element, by criteria, or as an address in a narrative."""
+    fhir.put("Patient/a", patient(id="a", generalPractitioner=[{"reference": "Practitioner/x"}, {"display": "y"}])
+             | {"generalPractitioner": [{"display": "x"}, {"reference": "#c"}],
+                "contained": [{"resourceType": "Practitioner", "id": "c"}]})
+    fhir.put("Practitioner/known", {**practitioner(), "id": "known", "identifier": [{"system": SYSTEM, "value": "7"}]})
+    doctor, by = "f:Patient/f:generalPractitioner", f"Practitioner?identifier={SYSTEM}|7"
+    narrative = f"<div xmlns='http://www.w3.org/1999/xhtml'><a href='{P}'>x</a></div>"
+    document = xml(
+        added(f"{doctor}[1]", "<f:reference/>"), added(f"{doctor}[1]/f:reference", P, 'type="@value"'),
+        replaced(f"{doctor}[f:reference/@value='#c']/f:reference/@value", P), "<remove sel='f:Patient/f:contained'/>",
+        added("f:Patient", f"<f:generalPractitioner><f:reference value='{by}'/></f:generalPractitioner>"),
+        added("f:Patient", f"<f:text><f:status value='additional'/>{narrative}</f:text>"),
+        added("f:Patient", f"<f:extension url='urn:e'><f:valueUri value='{P}'/></f:extension>"))
+    answer = fhir.post("", bundle(entry("PATCH", "Patient/a", binary(document)), post(practitioner(), P)),
+                       Prefer="return=representation")
+    assert answer.status == 200, answer.content
+    patched, made = answer.resources()
+    to = f"Practitioner/{made['id']}"
+    assert [one["reference"] for one in patched["generalPractitioner"]] == [to, to, "Practitioner/known"]
+    assert f'href="{to}"' in patched["text"]["div"]
+    assert patched["extension"][0]["valueUri"] == to
+    assert fhir.total(f"Patient?general-practitioner={to}") == 1
+
+
+def test_an_xml_patch_may_be_answered_later(fhir, work):
+    id_ = fhir.create(patient("Old"))["id"]
+    asked = fhir("PATCH", f"Patient/{id_}", FORMATS["xml"], Content_Type=XML_PATCH, Prefer="respond-async")
+    assert asked.status == 202
+    work()
+    answer = fhir.get(asked.headers["Content-Location"]).entries()[0]
+    assert (answer["response"]["status"][:3], answer["resource"]["name"][0]["family"]) == ("200", "New")
+
+
 BROKEN = {
     "a test": ("PATCH", "Patient/a", binary([{"op": "test", "path": "/gender", "value": "x"}]), 409,
                "Bundle.entry[1]"),
     "an invalid result": ("PATCH", "Patient/a", binary({"gender": "x"}, MERGE_PATCH), 422, "Bundle.entry[1]"),
     "a fhirpath": ("PATCH", "Patient/a", fhirpath("delete", "Patient.colour"), 422,
                    "Bundle.entry[1].resource.parameter[0]"),
+    "an xml path": ("PATCH", "Patient/a", binary(xml("<remove sel='f:Patient/f:photo'/>")), 409, "Bundle.entry[1]"),
+    "no xml": ("PATCH", "Patient/a", {**binary("x"), "data": "eA=="}, 400, "Bundle.entry[1].resource.data"),
+    "a urn of nobody in xml": ("PATCH", "Patient/a", binary(xml(added(
+        "f:Patient", f"<f:generalPractitioner><f:reference value='{P}'/></f:generalPractitioner>"))), 400,
+        "Bundle.entry[1].resource"),
     "no json": ("PATCH", "Patient/a", {**binary([]), "data": "eA=="}, 400, "Bundle.entry[1].resource.data"),
     "no patch": ("PATCH", "Patient/a", binary([], "text/plain"), 400, "Bundle.entry[1].resource.contentType"),
     "another resource": ("PATCH", "Patient/a", patient(id="a"), 400, "Bundle.entry[1]"),

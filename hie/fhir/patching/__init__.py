@@ -1,4 +1,4 @@
-"""Patches of resources, in three formats; FHIR's own travels as JSON or XML: https://hl7.org/fhir/R4/http.html#patch
+"""Patches of resources, in four formats; FHIR's own travels as JSON or XML: https://hl7.org/fhir/R4/http.html#patch
 
     parse("application/json-patch+json", [{"op": "replace", "path": "/active", "value": False}]).applied(patient)
 
@@ -10,18 +10,23 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from hie.errors import UnsupportedMediaType
+from hie.errors import InvalidRequest, UnsupportedMediaType
 from hie.fhir.fhirpath import Allowance
 from hie.fhir.patching import fhirpath_patch, json_patch, merge_patch
+from hie.fhir.resource import parse_json
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
+XML_PATCH = "application/xml-patch+xml"
 FHIR_JSON = "application/fhir+json"
 FHIR_XML = "application/fhir+xml"
 #: What Accept-Patch and the CapabilityStatement name.
-FORMATS = (JSON_PATCH, MERGE_PATCH, FHIR_JSON, FHIR_XML)
+FORMATS = (JSON_PATCH, MERGE_PATCH, XML_PATCH, FHIR_JSON, FHIR_XML)
+#: Those that are no resources: in a Bundle a Binary carries them.
+DOCUMENTS = FORMATS[:3]
 
-__all__ = ["FHIR_JSON", "FORMATS", "JSON_PATCH", "MERGE_PATCH", "Patch", "parse", "unsupported"]
+__all__ = ["DOCUMENTS", "FHIR_JSON", "FORMATS", "JSON_PATCH", "MERGE_PATCH", "XML_PATCH", "Patch", "parse", "read",
+           "unsupported"]  # fmt: skip
 
 
 class Patch(Protocol):
@@ -34,8 +39,23 @@ class Patch(Protocol):
         """
 
 
+def read(format_: str, content: bytes) -> Any:
+    """Read the JSON or XML of a patch that is no resource; what comes out may be kept as JSON."""
+    if not content:
+        raise InvalidRequest("The request has no body; a patch is expected.")
+    if format_ != XML_PATCH:
+        return parse_json(content)
+    from hie.fhir.patching import xml_document  # loaded by the first client that sends one
+
+    return xml_document.read(content)
+
+
 def parse(format_: str, document: Any) -> Patch:
-    """Read a patch whose JSON has been parsed; any format that is not named is FHIR's own, a Parameters resource."""
+    """Read a patch that was read as JSON or XML; any format that is not named is FHIR's own, a Parameters resource."""
+    if format_ == XML_PATCH:
+        from hie.fhir.patching import xml_patch
+
+        return xml_patch.parse(document)
     if format_ == JSON_PATCH:
         return json_patch.parse(document)
     if format_ == MERGE_PATCH:
@@ -47,7 +67,7 @@ def unsupported(content_type: str | None) -> UnsupportedMediaType:
     """Build the refusal of a patch in another format; Accept-Patch says which there are: RFC 5789 section 3.1"""
     found = "The body has no Content-Type" if not content_type else f"Content-Type {content_type[:80]!r} is no patch"
     error = UnsupportedMediaType(
-        f"{found}; taken are {JSON_PATCH}, {MERGE_PATCH}, and {FHIR_JSON} or {FHIR_XML} with a Parameters resource "
+        f"{found}; taken are {', '.join(DOCUMENTS)}, and {FHIR_JSON} or {FHIR_XML} with a Parameters resource "
         "(FHIRPath Patch).",
         expression="http.Content-Type")
     error.headers["Accept-Patch"] = ", ".join(FORMATS)

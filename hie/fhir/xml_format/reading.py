@@ -42,8 +42,8 @@ _OWN_NAMESPACE = re.compile(rb"<div[^>]*\sxmlns\s*=")
 
 def parse(data: bytes, *, max_depth: int = json_format.DEFAULT_MAX_DEPTH) -> dict[str, Any]:
     """Read one resource from UTF-8 XML; an XmlError for anything that FHIR does not define."""
-    _refuse_other_encodings(data)
-    _refuse_many_attributes(data)
+    refuse_other_encodings(data)
+    refuse_many_attributes(data)
     reader = _Reader(data, max_depth)
     try:
         reader.parser.Parse(data, True)
@@ -53,7 +53,7 @@ def parse(data: bytes, *, max_depth: int = json_format.DEFAULT_MAX_DEPTH) -> dic
     return reader.root
 
 
-def _refuse_other_encodings(data: bytes) -> None:
+def refuse_other_encodings(data: bytes) -> None:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:4]:
         raise XmlError("The text is not UTF-8 but looks like UTF-16 or UTF-32; FHIR XML is UTF-8.", 1, 1)
     try:
@@ -64,7 +64,7 @@ def _refuse_other_encodings(data: bytes) -> None:
                        "UTF-8.", before.count(b"\n") + 1, error.start - before.rfind(b"\n")) from None
 
 
-def _refuse_many_attributes(data: bytes) -> None:
+def refuse_many_attributes(data: bytes) -> None:
     for tag in _LONG_TAG.finditer(data):
         if _MANY_ATTRIBUTES.match(data, tag.start()):
             before = data[: tag.start()]

@@ -110,7 +110,7 @@ class _Writer:
             self.resource(value, line + self.step)
             self.parts.append(f"{line}</{name}>")
         else:
-            self.parts.append(line + _div(value))
+            self.parts.append(line + div(value))
 
     def _with_content(self, name: str, attributes: str, value: dict[str, Any], path: str, line: str) -> None:
         start = len(self.parts)
@@ -138,7 +138,7 @@ def _text(value: Any) -> str:
     raise TypeError("a primitive value is expected")
 
 
-def _div(text: str) -> str:
+def div(text: str) -> str:
     """Return a narrative for its place in XML: the same text, with the named characters of HTML as numbers."""
     if not narrative.is_xhtml(text):
         raise XmlError("A narrative is no XHTML, so that it cannot stand in XML.")
