@@ -1,4 +1,8 @@
-"""$validate: https://hl7.org/fhir/R4/resource-operation-validate.html"""
+"""$validate: https://hl7.org/fhir/R4/resource-operation-validate.html
+
+The modes create, update and delete do what is asked about, in a transaction that is taken back: what they say the
+interaction itself would say, with the references, the token's scopes and what others have stored.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,13 @@ from hie.fhir import json_format, outcome, resource
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.outcome import information
 from hie.fhir.profiles.checking import is_base
+from hie.interactions import integrity
 from hie.interactions.accepting import profile_issues
 from hie.registry import Operation, standard_parameters
 from hie.store.stored_profiles import StoredProfiles
 
 _MODES = ("create", "update", "delete", "profile")
+_METHODS = {"create": "POST", "update": "PUT", "delete": "DELETE"}
 
 
 def validate(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -66,7 +72,10 @@ def _issues(
     except FhirError as error:
         return list(error.issues)
     wanted = () if profile is None else (profile,)
-    return [*profile_issues(subject, wanted, ctx, with_support=True), *issues]
+    found = profile_issues(subject, wanted, ctx, with_support=True)
+    if mode in ("create", "update"):
+        found += [one for one in _rehearsed(mode, request, subject, ctx) if one not in (*found, *issues)]
+    return [*found, *issues]
 
 
 def _check_update(subject: dict[str, Any], request: FhirRequest) -> None:
@@ -83,8 +92,25 @@ def _deletable(request: FhirRequest, ctx: Context) -> list[OutcomeIssue]:
         ctx.store.read(request.type or "", request.id)
     except FhirError as error:
         return list(error.issues)
-    return [information(f"{request.type}/{request.id} is there. Whether others refer to it, which would refuse the "
-                        "deletion, is looked at when it is deleted.")]
+    return _rehearsed("delete", request, None, ctx) or [
+        information(f"{request.type}/{request.id} is there, and could be deleted.")]
+
+
+def _rehearsed(mode: str, request: FhirRequest, subject: Any, ctx: Context) -> list[OutcomeIssue]:
+    """Return what the interaction would be refused by, by doing it and taking it back."""
+    if ctx.store.in_transaction:
+        return [information(f"Whether the {mode} would be refused by references, scopes or what is stored, is not "
+                            "looked at inside of a transaction.")]
+    id_ = None if mode == "create" else request.id or subject["id"]
+    asked = FhirRequest(mode, type=request.type, id=id_, resource=subject, method=_METHODS[mode])
+    try:
+        with integrity.named(lambda: {"": ("", subject)}):
+            ctx.store.rehearse(lambda store: ctx.dispatch(asked, ctx.within(store)))
+    except FhirError as error:
+        if error.status >= 500:  # nothing was found out
+            raise
+        return list(error.issues)
+    return []
 
 
 OPERATION = Operation(

@@ -234,6 +234,12 @@ class ResourceStore:
             return work(self)
         return transacting.run(self, work, is_last=is_last)
 
+    def rehearse(self, work: Callable[[ResourceStore], object]) -> None:
+        """Run `work` in a transaction of its own that is taken back; it raises what a commit would be refused by."""
+        if self.unit is not None:
+            raise RuntimeError("An open transaction cannot take a part of it back.")
+        transacting.rehearse(self, work)
+
     def within(self, unit: UnitOfWork) -> ResourceStore:
         """Return the store that reads and writes in an open transaction."""
         return ResourceStore(self.database, self.keys, self.grant, self.entry, self.clock, self.base_url, unit)

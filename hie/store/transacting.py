@@ -1,4 +1,7 @@
-"""One request's transaction: done, judged, committed with its audit record, again after a neighbour's write (D7b)."""
+"""One request's transaction: done, judged, committed with its audit record, again after a neighbour's write (D7b).
+
+Or taken back, where it is only asked whether it could be committed.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +52,27 @@ def run(store: ResourceStore, work: Callable[[ResourceStore], T], *, is_last: bo
             store.keys.turns.met(error)
             retry_pause(attempt)
     raise AssertionError("unreachable")  # pragma: no cover
+
+
+def rehearse(store: ResourceStore, work: Callable[[ResourceStore], object]) -> None:
+    """Run `work` in a transaction that is judged and taken back; it raises what a commit would be refused by."""
+    for attempt in range(WRITE_ATTEMPTS):
+        unit = UnitOfWork(store.database, store.keys, store.clock, store.base_url, reads_ahead=attempt == 0)
+        unit.is_admin = store.grant.admin
+        try:
+            work(store.within(unit))
+            if unit.new_references:
+                referring.judge(store, unit)
+            _finish(store, unit)
+            return
+        except BaseException as error:
+            if not retryable(error):
+                raise
+            if attempt == WRITE_ATTEMPTS - 1:
+                raise contended() from error
+        finally:
+            unit.rollback()
+        retry_pause(attempt)
 
 
 def _is_committed_at_once(store: ResourceStore, unit: UnitOfWork, result: object, is_last: bool) -> bool:

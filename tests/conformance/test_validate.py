@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import observation, parameters, patient
+from tests.builders import bundle, entry, observation, parameters, patient
 
 
 def issues(answer):
@@ -55,6 +55,47 @@ def test_a_deletion_is_validated(fhir):
     assert errors(fhir.get(f"Patient/{id_}/$validate?mode=delete")) == []
     assert errors(fhir.get("Patient/nobody/$validate?mode=delete"))[0]["code"] == "not-found"
     fhir.get("Patient/$validate?mode=delete").refused(400, "invalid", "mode")
+
+
+@pytest.mark.proves("operation:any/$validate")
+def test_a_mode_says_what_the_interaction_itself_would_say_and_does_nothing(fhir, client, clean, subtests):
+    kept = fhir.create(patient())["id"]
+    other = fhir.create(observation(f"Patient/{kept}"))["id"]
+    subset = patient(id=kept, meta={"tag": [{"code": "SUBSETTED", "system":
+                     "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"}]})
+    to_nobody = observation("Patient/nobody")
+    reader, deleter = client("system/*.rs"), client("system/Patient.rd")
+    hidden = client("system/Patient.rs?_tag=never", "system/Observation.cruds")
+    cases = [
+        (fhir, "Observation/$validate?mode=create", to_nobody, "not-found", "Observation.subject.reference"),
+        (fhir, f"Observation/{other}/$validate?mode=update", to_nobody | {"id": other}, "not-found",
+         "Observation.subject.reference"),
+        (fhir, "Observation/$validate?mode=update", to_nobody | {"id": "new"}, "not-found",
+         "Observation.subject.reference"),
+        (fhir, f"Patient/{kept}/$validate?mode=update", subset, "processing", "Patient.meta.tag"),
+        (fhir, f"Patient/{kept}/$validate?mode=delete", None, "conflict", "Patient"),
+        (reader, "Patient/$validate?mode=create", patient(), "forbidden", None),
+        (reader, f"Patient/{kept}/$validate?mode=delete", None, "forbidden", None),
+        (hidden, "Observation/$validate?mode=create", observation(f"Patient/{kept}"),
+         "not-found", "Observation.subject.reference"),
+    ]
+    for who, url, body, code, expression in cases:
+        with subtests.test(url):
+            found = errors(who.post(url, body))
+            assert [(one["code"], one.get("expression", [None])[0]) for one in found] == [(code, expression)]
+    assert f"Observation/{other}" in errors(fhir.get(f"Patient/{kept}/$validate?mode=delete"))[0]["diagnostics"]
+    assert other not in str(errors(deleter.get(f"Patient/{kept}/$validate?mode=delete")))
+    good = observation(f"Patient/{kept}")
+    for url, body in (("Observation/$validate?mode=create", good), (f"Observation/{other}/$validate?mode=delete", None),
+                      (f"Observation/{other}/$validate?mode=update", good | {"id": other}),
+                      ("Media/$validate?mode=create", {"resourceType": "Media", "status": "completed", "content": {
+                          "contentType": "image/png", "data": "iVBORw0KGgo="}})):
+        assert errors(fhir.post(url, body)) == [], url
+    inside = fhir.post("", bundle(entry("POST", "Observation/$validate?mode=create", to_nobody))).entries()[0]
+    assert "not looked at inside" in inside["response"]["outcome"]["issue"][0]["diagnostics"]
+    assert [fhir.total(one) for one in ("Patient", "Observation", "Media", "Task")] == [1, 1, 0, 0]
+    assert fhir.get(f"Observation/{other}").vid == "1"
+    assert clean()
 
 
 def test_what_the_operation_does_not_take_is_refused(fhir):
