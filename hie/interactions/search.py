@@ -13,7 +13,7 @@ from hie.fhir import bundle, json_format, outcome, search_parameters, summary
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.paging import CURSOR
 from hie.fhir.summary import Selection
-from hie.interactions import as_of
+from hie.interactions import as_of, functional_lists
 from hie.store.search import query as search_query
 from hie.store.search.query import SearchQuery
 from hie.store.terminology import OfPages
@@ -29,6 +29,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.\-~:|,/$]*", re.ASCII)
 def search(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return a page of what matches, with what it includes."""
     ctx = as_of.context(request, ctx)
+    if functional_lists.is_asked(request.parameters):
+        request = functional_lists.by_id(request, ctx)
     selection = summary.parse(request.parameters)
     with OfPages(ctx.store, request.parameter(CURSOR)) as terminology:
         query = search_query.parse(

@@ -143,7 +143,8 @@ class _Reader:
             raise self._invalid("has no modifiers")
         if self._text.startswith("$"):
             raise NotSupported(
-                f"{self._whole}={self._text[:80]}: functional lists are not supported; name a List by its id.",
+                f"{self._whole}={self._text[:80]}: functional lists are for a search's own `_list`; here a List is "
+                "named by its id.",
                 expression="_list",
             )
         parameter = criteria.parameter_of("List", "item")
