@@ -55,14 +55,20 @@ def _decided(
 
 
 def _of_value(path: str, slice_: Node, place: Place, check: Check, owner: Definition) -> bool | None:
+    return _along(["", *_steps(path)], slice_, [place], check, owner)
+
+
+def _along(steps: list[str], start: Node, given: list[Place], check: Check, owner: Definition) -> bool | None:
     """The first element on the way that has a fixed value, a pattern or a required binding decides."""
-    node: Node | None = slice_
-    places: list[Place] | None = [place]
+    node: Node | None = start
+    places: list[Place] | None = given
     definition = owner
-    for step in ["", *_steps(path)]:
+    for index, step in enumerate(steps):
         if step:
             if node is None or places is None:
                 return None
+            if _is_told_by_slices(node, step):
+                return _through_slices(steps[index:], node, places, check, definition)
             if step == "url" and (url := _extension_url(node, check, definition)):
                 return any(one.value == url for found in places for one in found.children("url"))
             node, definition = _down(node, step, check, definition)
@@ -70,6 +76,29 @@ def _of_value(path: str, slice_: Node, place: Place, check: Check, owner: Defini
         if node is not None and places is not None and _is_decisive(node):
             return _any(_fits(node, one, check, definition) for one in places)
     return None if places is None or node is None else _by_contents(node, places, check, definition)
+
+
+def _is_told_by_slices(node: Node, step: str) -> bool:
+    """Tell whether an element on the way is sliced itself, and only its mandatory slices say what lies below."""
+    if not any(one.min > 0 for one in node.slices.values()):
+        return False
+    child = node.children.get(step)
+    return child is None or not any(_is_decisive(one) for one in child.walk())
+
+
+def _through_slices(
+    steps: list[str], node: Node, places: list[Place], check: Check, owner: Definition
+) -> bool | None:
+    """Each mandatory slice has to be among the values: R4's own blood pressure has `code.coding.code` of `SBPCode`."""
+    answer: bool | None = True
+    for one in node.slices.values():
+        if one.min > 0:
+            found = _any(_along(["", *steps], one, [place], check, owner) for place in places)
+            if found is False:
+                return False
+            if found is None:
+                answer = None
+    return answer
 
 
 def _is_decisive(node: Node) -> bool:
