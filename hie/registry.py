@@ -213,6 +213,7 @@ def built_in() -> Registry:
         explain,
         fhirpath,
         graphql,
+        group_everything,
         lastn,
         list_find,
         meta,
@@ -228,6 +229,7 @@ def built_in() -> Registry:
 
     operations = (
         *everything.OPERATIONS,
+        group_everything.OPERATION,
         convert.OPERATION,
         diff.OPERATION,
         document.OPERATION,

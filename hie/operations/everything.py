@@ -43,14 +43,14 @@ def patient(request: FhirRequest, ctx: Context) -> FhirResponse:
     if request.id is None:
         return _all_patients(request, ctx)
     ctx.store.read("Patient", request.id)
-    return _record(request, ctx, lambda resource: bool(_patients(resource, ctx)))
+    return _record(request, ctx, lambda resource: bool(owners_of(resource, ctx)))
 
 
 def encounter(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return a page of what belongs to an encounter."""
     ctx = as_of.context(request, ctx)
     met = orjson.loads(ctx.store.read("Encounter", request.id or "").content or b"{}")
-    own, patients = ("Encounter", request.id), set(_patients(met, ctx))
+    own, patients = ("Encounter", request.id), set(owners_of(met, ctx))
 
     def skipped(resource: dict[str, Any]) -> bool:
         places = compartments.compartment_values(resource, ctx.store.base_url)
@@ -61,19 +61,19 @@ def encounter(request: FhirRequest, ctx: Context) -> FhirResponse:
 
 
 def _record(request: FhirRequest, ctx: Context, skipped: Callable[[dict[str, Any]], bool]) -> FhirResponse:
-    kind, types = request.type or "", _types(request)
-    place = InCompartment(f"{kind}/{request.id}", _members(kind, types))
-    found = ctx.store.search(_query(request, ctx, place, "accurate" if _all_shown(kind, types) else "none"))
+    kind, types = request.type or "", types_of(request)
+    place = InCompartment(f"{kind}/{request.id}", members_of(kind, types))
+    found = ctx.store.search(query_of(request, ctx, place, "accurate" if _all_shown(kind, types) else "none"))
     page = (found.matches, list(found.cursors), found.total)
-    return _answer(request, ctx, types, page, skipped, (kind, request.id or ""))
+    return answer(request, ctx, types, page, skipped, (kind, request.id or ""))
 
 
 def _all_patients(request: FhirRequest, ctx: Context) -> FhirResponse:
     require(ctx, "Patient", "s")
-    types = _types(request)
-    query = _query(request, ctx, InSomeCompartment("Patient", _members("Patient", types)), "none")
+    types = types_of(request)
+    query = query_of(request, ctx, InSomeCompartment("Patient", members_of("Patient", types)), of_many=True)
     page = _filled(query, ctx)
-    return _answer(request, ctx, types, page, lambda resource: bool(_patients(resource, ctx)), None)
+    return answer(request, ctx, types, page, lambda resource: bool(owners_of(resource, ctx)), None)
 
 
 def _filled(query: SearchQuery, ctx: Context) -> Page:
@@ -91,12 +91,13 @@ def _filled(query: SearchQuery, ctx: Context) -> Page:
     return matches, [("next", cursor)] if cursor is not None else [], None
 
 
-def _patients(resource: dict[str, Any], ctx: Context) -> list[str]:
+def owners_of(resource: dict[str, Any], ctx: Context) -> list[str]:
+    """Return the ids of the patients in whose records a resource is."""
     return compartments.patient_of(resource, ctx.store.base_url)
 
 
 def _of_visible_patients(matches: list[StoredVersion], ctx: Context) -> list[StoredVersion]:
-    owners = [_patients(orjson.loads(one.content or b"{}"), ctx) for one in matches]
+    owners = [owners_of(orjson.loads(one.content or b"{}"), ctx) for one in matches]
     asked = dict.fromkeys(("Patient", id_) for found in owners for id_ in found)
     visible = {id_ for _, id_ in ctx.store.read_many(asked)}
     return [one for one, found in zip(matches, owners, strict=True) if not visible.isdisjoint(found)]
@@ -105,7 +106,10 @@ def _of_visible_patients(matches: list[StoredVersion], ctx: Context) -> list[Sto
 # ---- what is asked ---------------------------------------------------------------------------------------------------
 
 
-def _query(request: FhirRequest, ctx: Context, place: Place, total: str) -> SearchQuery:
+def query_of(
+    request: FhirRequest, ctx: Context, place: Place, total: str = "none", *, of_many: bool = False
+) -> SearchQuery:
+    """Return the search of a page; `of_many`: of many records, of which no total is known."""
     asked: list[Asked] = [place]
     since = _since(request)
     if since is not None:
@@ -116,7 +120,7 @@ def _query(request: FhirRequest, ctx: Context, place: Place, total: str) -> Sear
     count = page_size(request, ctx.settings) if request.parameter("_count") is not None else ctx.settings.max_page_size
     selection = summary.parse(request.parameters)
     counts = selection is not None and selection.counts_only
-    if (counts or count == 0) and request.id is None:
+    if (counts or count == 0) and of_many:
         name, text = ("_summary", "count") if counts else ("_count", "0")
         raise InvalidSearch(f"{name}={text} asks for a total, which is known of one record only.", expression=name)
     if counts:
@@ -126,7 +130,8 @@ def _query(request: FhirRequest, ctx: Context, place: Place, total: str) -> Sear
     return SearchQuery(None, tuple(asked), count=count, total=total, cursor=request.parameter(CURSOR), self_link=tied)
 
 
-def _members(kind: str, types: frozenset[str] | None) -> frozenset[str]:
+def members_of(kind: str, types: frozenset[str] | None) -> frozenset[str]:
+    """Return the types to search a compartment for where only some types are to be shown."""
     members = frozenset(compartments.members(kind)) | {kind}
     # Where a type outside of the compartment is wanted, every member may refer to one.
     return types if types is not None and types <= members else members
@@ -137,7 +142,8 @@ def _all_shown(kind: str, types: frozenset[str] | None) -> bool:
     return types is None or types <= frozenset(compartments.members(kind)) | {kind}
 
 
-def _types(request: FhirRequest) -> frozenset[str] | None:
+def types_of(request: FhirRequest) -> frozenset[str] | None:
+    """Return the types that are to be shown; None: all."""
     names = [part.strip() for name, value in request.parameters if name == "_type" for part in value.split(",")]
     for name in names:
         if name not in facts.RESOURCE_TYPES:
@@ -180,10 +186,11 @@ def _bounds(name: str, text: str) -> tuple[int, int]:
 # ---- what is answered ------------------------------------------------------------------------------------------------
 
 
-def _answer(
+def answer(
     request: FhirRequest, ctx: Context, types: frozenset[str] | None, page: Page,
     skipped: Callable[[dict[str, Any]], bool], entity: tuple[str, str] | None,
 ) -> FhirResponse:  # fmt: skip
+    """Return a page with what its matches refer to."""
     matches, cursors, total = page
     included, is_cut = surroundings.around(matches, skipped, ctx)
     rows = [bundle.outcome_entry(outcome.outcome([_cut(len(included))]))] if is_cut else []
@@ -222,7 +229,7 @@ def _url(address: str, parameters: tuple[tuple[str, str], ...]) -> str:
 
 
 #: Parameters of this server's own, and those of all interactions that cut what is answered: http.html#parameters
-_PAGES = (Parameter(CURSOR, "string"), Parameter(AS_OF, "instant"), Parameter("_summary", "code"),
+PAGES = (Parameter(CURSOR, "string"), Parameter(AS_OF, "instant"), Parameter("_summary", "code"),
           Parameter("_elements", "string"))
 
 OPERATIONS = (
@@ -232,7 +239,7 @@ OPERATIONS = (
         types=frozenset({"Patient"}),
         function=patient,
         definition="http://hl7.org/fhir/OperationDefinition/Patient-everything",
-        parameters=(*standard_parameters("everything@Patient"), *_PAGES),
+        parameters=(*standard_parameters("everything@Patient"), *PAGES),
     ),
     Operation(
         code="everything",
@@ -240,6 +247,6 @@ OPERATIONS = (
         types=frozenset({"Encounter"}),
         function=encounter,
         definition="http://hl7.org/fhir/OperationDefinition/Encounter-everything",
-        parameters=(*standard_parameters("everything@Encounter"), *_PAGES),
+        parameters=(*standard_parameters("everything@Encounter"), *PAGES),
     ),
 )

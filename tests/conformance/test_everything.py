@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import bundle, encounter, observation, parameters, patient, post, practitioner
+from tests.builders import bundle, encounter, observation, parameters, patient, post, practitioner, put
 
 
 @pytest.fixture
@@ -247,3 +247,71 @@ def test_everything_of_an_encounter_is_its_compartment_and_what_that_refers_to(c
     assert kinds(client("system/Encounter.rs").get(url)) == ["Encounter"]
     client("system/Observation.rs").get(url).refused(403, "forbidden")
     fhir.get(f"{url}?start=2020").refused(400, "invalid", "start")
+
+
+# ---- a group ---------------------------------------------------------------------------------------------------------
+
+
+def _group(id_, *members, **more):
+    rows = [{"entity": {"reference": one}} if isinstance(one, str) else one for one in members]
+    return {"resourceType": "Group", "id": id_, "type": "person", "actual": True} | more | (
+        {"member": rows} if rows else {})
+
+
+@pytest.fixture
+def cohort(fhir):
+    """Patients p0 to p5 with two Observations each, p5 in no group; one Observation of both p0 and p1."""
+    stored = [patient(f"P{number}", id=f"p{number}") for number in range(6)]
+    stored += [observation(f"Patient/p{number}", value, id=f"o{number}{value}")
+               for number in range(6) for value in range(2)]
+    stored.append(observation("Patient/p0", id="both", performer=[{"reference": "Patient/p1"}]))
+    stored.append(_group("inner", "Patient/p3", "Group/all"))
+    gone = {"entity": {"reference": "Patient/p4"}, "inactive": True}
+    left = {"entity": {"reference": "Patient/p5"}, "period": {"start": "2019", "end": "2020"}}
+    kept = {"entity": {"reference": "Patient/p2"}, "period": {"start": "2019"}}
+    stored.append(_group("all", "Patient/p1", "Patient/p0", kept, "Group/inner", gone, left))
+    answer = fhir.post("", bundle(*map(put, stored)))
+    assert answer.status == 200, answer.content
+    return [("Patient", f"p{n}") for n in range(4)] + [("Observation", f"o{n}{v}") for n in range(4) for v in range(2)]
+
+
+@pytest.mark.proves("operation:Group/$everything")
+def test_everything_of_a_group_is_the_record_of_each_member_once(fhir, client, cohort):
+    # A Group is in the compartments of its members.
+    expected = sorted([*cohort, ("Observation", "both"), ("Group", "all"), ("Group", "inner")])
+    for count in (1, 2, 5, 1000):
+        assert sorted(_all(fhir, f"Group/all/$everything?_count={count}")) == expected
+    assert fhir.post("Group/all/$everything").status == 200
+    assert sorted(_all(fhir, "Group/inner/$everything")) == expected  # each is in the other
+    assert _all(fhir, "Group/all/$everything?_type=Patient&_count=3") == expected[11:]
+    assert _all(fhir, "Group/all/$everything?_type=Observation&start=2030") == []
+    assert _all(fhir, "Group/all/$everything?_since=2027-01-01T00:00:00Z") == []
+    fhir.put("Group/none", _group("none"))
+    assert _all(fhir, "Group/none/$everything") == []
+    link = fhir.get("Group/all/$everything?_count=2").link("next")
+    fhir.put("Group/all", _group("all", "Patient/p3"))
+    assert {id_ for kind, id_ in _all(fhir, link) if kind == "Patient"} == {"p3"}  # who left meanwhile is left out
+    narrow = client("system/Group.r system/Observation.rs system/Patient.rs?family:exact=P3")
+    assert sorted(_all(narrow, "Group/inner/$everything")) == sorted([
+        ("Observation", "o30"), ("Observation", "o31"), ("Patient", "p3")])
+
+
+def test_a_group_shows_what_the_token_may_see(fhir, client, cohort):
+    some = client("system/Group.r?_id=all system/Observation.rs system/Patient.rs?family=P1,P3")
+    seen = _all(some, "Group/all/$everything?_count=2")  # P3 is in the group within, which it may not read
+    assert sorted(seen) == [("Observation", "both"), ("Observation", "o10"), ("Observation", "o11"), ("Patient", "p1")]
+    client("system/Patient.rs").get("Group/all/$everything").refused(403, "forbidden")
+    client("system/Group.r?_id=all").get("Group/inner/$everything").refused(404, "not-found")
+    assert _all(client("system/Group.r"), "Group/all/$everything") == []
+
+
+def test_what_a_group_cannot_answer_is_refused(fhir, cohort):
+    fhir.put("Group/kind", _group("kind", actual=False))
+    fhir.get("Group/kind/$everything").refused(422, "processing", "Group.actual")
+    for asked, expression in (("_summary=count", "_summary"), ("_count=0", "_count"), ("_cursor=p1", "_cursor"),
+                              ("_cursor=p1:x", "_cursor"), ("start=x", "start"), ("_sort=_id", "_sort")):
+        fhir.get(f"Group/all/$everything?{asked}").refused(400, "invalid", expression)
+    other = fhir.get("Group/all/$everything?_count=2").link("next").replace("Group/all", "Group/inner")
+    fhir.get(other).refused(400, "invalid", "_cursor")
+    fhir.get("Group/nobody/$everything").refused(404, "not-found")
+    fhir.get("Group/$everything").refused(404, "not-found", "http.url")
