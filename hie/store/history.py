@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal_column, not_, or_, select, union_all
-
 from hie.errors import Expired, Forbidden, InvalidSearch
 from hie.fhir.paging import LINK_HOURS, UNTIL
 from hie.store.crypto import SealBroken
-from hie.store.listed import items
-from hie.store.models import ERASED, FOREVER, resource, resource_history
+from hie.store.history_statements import Place, Shape, count_of, count_statement, page_of, page_statement
+from hie.store.listed import Listed, items
+from hie.store.models import FOREVER
 from hie.store.search import grants, seen
 from hie.store.search.cursors import last_page_size
 from hie.store.search.reading import one_state, seen_by_page
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 #: Cursors of servers that did not know what a page had seen had so many parts.
 _BEFORE_SEEN = 7
-_NAMES = ("type", "id", "vid", "method", "updated", "data_key", "sealed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,25 +74,64 @@ def history_page(
         behind = position
         if behind is None and inside.at is not None and inside.seen is not None:  # within a transaction
             behind = _Position(FOREVER, "", "", 0, FOREVER, inside.at, inside.seen)
-        arms = [_arm(inside, table, type_name, id_, since, during, behind) for table in (resource, resource_history)]
+        named = None
         if listed is not None:  # further pages ask what it named when the first was read
             named = items(inside if position is None else inside.as_of(position.at), listed)
-            arms = [arm.where(named.where(arm.selected_columns)) for arm in arms]
-        return _read(inside, arms, count, cursor, behind)
+        shape = _shape(inside, type_name, id_, since, during, behind)
+        values = _values(inside, shape, behind)
+        values |= {name: one for name, one in (("type", type_name), ("id", id_), ("since", since)) if one is not None}
+        if during is not None:
+            values["low"], values["high"] = during
+        return _read(inside, _Asked(shape, values, named), count, cursor, behind)
 
     return page(store) if position is not None else one_state(store, page)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which versions are asked for: their shape, the values of that, and the List that names them."""
+
+    shape: Shape
+    values: dict[str, Any]
+    listed: Listed | None
+
+
+def _shape(
+    store: ResourceStore, type_name: str | None, id_: str | None, since: int | None, during: tuple[int, int] | None,
+    position: _Position | None,
+) -> Shape:
+    letter = "r" if id_ is not None else "s"
+    names = store.grant.types(letter) if type_name is None else {type_name}
+    if not names:
+        raise Forbidden("The token has no scope to search any type: system/*.s is needed.")
+    conditions = {name: grants.stated(store, name, letter) for name in sorted(names)}
+    return Shape(
+        store.database.dialect, is_typed=type_name is not None, is_of_one=id_ is not None, is_since=since is not None,
+        is_during=during is not None, is_seen=position is not None and position.seen is not None,
+        free=tuple(name for name, one in conditions.items() if one is None),
+        bound=tuple((name, one) for name, one in conditions.items() if one is not None),
+    )  # fmt: skip
+
+
+def _values(store: ResourceStore, shape: Shape, position: _Position | None) -> dict[str, Any]:
+    values = {"tenant": store.tenant, **shape.granted()}
+    if position is not None:
+        values |= {} if position.seen is None else position.seen.bounds(position.at)
+        values |= {"at_updated": position.updated, "at_type": position.type, "at_id": position.id,
+                   "at_vid": position.vid, "newest": position.newest}  # fmt: skip
+    return values
+
+
 def _read(
-    store: ResourceStore, arms: list[Select[Any]], count: int, cursor: str | None, position: _Position | None
+    store: ResourceStore, asked: _Asked, count: int, cursor: str | None, position: _Position | None
 ) -> HistoryPage:
     total = None
     if count and position is not None and position.is_edge and position.backward:
-        total = _total(store, arms, position)
+        total = _total(store, asked)
         count = last_page_size(total, count)
-    found = _found(store, arms, position, count + 1) if count else []
+    found = _found(store, asked, position, count + 1) if count else []
     if total is None:
-        total = _total(store, arms, position)
+        total = _total(store, asked)
     versions = store.open(found[:count])
     more = len(found) > count
     if not versions or (position is None and not more):
@@ -116,134 +153,33 @@ def _read(
     return HistoryPage(versions, total, onwards, came and UNTIL + came, first, UNTIL + first)
 
 
-def _found(store: ResourceStore, arms: list[Select[Any]], position: _Position | None, limit: int) -> Sequence[Any]:
+def _found(store: ResourceStore, asked: _Asked, position: _Position | None, limit: int) -> Sequence[Any]:
     """Return the rows of a page; it is read first of all, in one statement, and the counts compare with what it saw."""
-    page, reading = _page(arms, position, limit), store.reading
+    reading = store.reading
     tells = reading is not None and reading.asks()
-    if tells:
-        page = page.add_columns(seen.TOLD)
-    found = store.connection().execute(page, _bounds(position)).all()
+    place = Place.FIRST if position is None else Place.EDGE if position.is_edge else Place.BEHIND
+    how = (asked.shape, place, position is not None and position.backward, tells)
+    values = {**asked.values, "row_limit": limit}
+    if asked.listed is not None:
+        found: Sequence[Any] = store.connection().execute(page_of(*how, asked.listed), values).all()
+    else:
+        found = page_statement(store.connection().dialect, *how).all(store.connection(), values)
     if reading is not None and tells and found:
         reading.take(found[0].seen)
     return found
 
 
-def _total(store: ResourceStore, arms: list[Select[Any]], position: _Position | None) -> int:
+def _total(store: ResourceStore, asked: _Asked) -> int:
     """Count the versions that the first page saw, at once: what is replaced meanwhile goes from one arm to another."""
-    counts = [select(func.count()).select_from(arm.subquery()).scalar_subquery() for arm in arms]
-    columns: list[Any] = [counts[0] + counts[1], *([] if store.reading is None else [seen.TOLD])]
-    total, *told = store.connection().execute(select(*columns), _bounds(position)).one()
-    if store.reading is not None:
-        store.reading.take(told[0])
-    return int(total)
-
-
-def _bounds(position: _Position | None) -> dict[str, Any]:
-    return {} if position is None or position.seen is None else position.seen.bounds(position.at)
-
-
-def _arm(
-    store: ResourceStore, table: Any, type_name: str | None, id_: str | None, since: int | None,
-    during: tuple[int, int] | None, position: _Position | None,
-) -> Select[Any]:
-    where: list[ColumnElement[bool]] = [table.c.tenant == store.tenant]
-    where += _was_seen(store, table, position)
-    if table is resource_history:
-        where.append(table.c.method != ERASED)
-    if since is not None:
-        where.append(table.c.updated >= since)
-    if during is not None:
-        where += _current(store, table, position, *during)
-    if type_name is not None:
-        where.append(table.c.type == type_name)
-        if id_ is not None:
-            where.append(table.c.id == id_)
-        where += _restricted(store, table, type_name, "r" if id_ is not None else "s")
+    tells = store.reading is not None
+    if asked.listed is not None:
+        row = store.connection().execute(count_of(asked.shape, tells, asked.listed), asked.values).one()
     else:
-        where.append(_system(store, table))
-    return select(*(table.c[name] for name in _NAMES)).where(*where)
-
-
-def _was_seen(store: ResourceStore, table: Any, position: _Position | None) -> list[ColumnElement[bool]]:
-    """A version was there when the first page was read."""
-    if position is None or position.seen is None:
-        return []
-    dialect = store.database.dialect
-    of_new = -table.c.key if dialect == "sqlite" and "key" in table.c else 0
-    # An expression, as an index of the time would be read from its beginning.
-    hidden = table.c.updated + literal_column("0")
-    return [or_(hidden <= seen.LOW, seen.is_seen(func.coalesce(table.c.written, of_new), dialect))]
-
-
-def _current(
-    store: ResourceStore, table: Any, position: _Position | None, low: int, high: int
-) -> list[ColumnElement[bool]]:
-    """A version was current in [low, high) if it began before the end and none had followed it by the beginning."""
-    where: list[ColumnElement[bool]] = [table.c.updated < high]
-    if table is resource:
-        return where
-    for following in (resource.alias(), resource_history.alias()):
-        same = [following.c[name] == table.c[name] for name in ("tenant", "type", "id")]
-        next_ = select(following.c.vid).where(*same, following.c.vid == table.c.vid + 1, following.c.updated <= low)
-        where.append(~next_.where(*_was_seen(store, following, position)).exists())
-    return where
-
-
-def _restricted(store: ResourceStore, table: Any, type_name: str, letter: str) -> list[ColumnElement[bool]]:
-    """A version is shown where the grant covers what it was, and the resource as it stands."""
-    restriction = grants.restriction(store, type_name, letter)
-    if restriction is None:
-        return []
-    if table is resource:
-        return [restriction]
-    allowed = select(resource.c.id).where(
-        resource.c.tenant == store.tenant, resource.c.type == type_name, restriction
-    )
-    then = grants.restriction_then(store, type_name, letter)
-    return [table.c.id.in_(allowed), *([] if then is None else [then])]
-
-
-def _system(store: ResourceStore, table: Any) -> ColumnElement[bool]:
-    names = store.grant.types("s")
-    if not names:
-        raise Forbidden("The token has no scope to search any type: system/*.s is needed.")
-    free = sorted(name for name in names if store.grant.covers_all(name, "s"))
-    bound = sorted(names.difference(free))
-    return or_(
-        table.c.type.in_(free),
-        *(and_(table.c.type == name, *_restricted(store, table, name, "s")) for name in bound),
-    )
-
-
-def _page(arms: list[Select[Any]], position: _Position | None, limit: int) -> Select[Any]:
-    backward = position is not None and position.backward
-    limited = []
-    for arm in arms:
-        if position is not None:
-            if not position.is_edge:
-                arm = arm.where(_before(arm, position) if position.backward else not_(_before(arm, position)))
-            arm = arm.where(arm.selected_columns.updated <= (position.newest if backward else position.updated))
-        # the arm's own order and limit let an index stop early
-        limited.append(arm.order_by(*_order(arm.selected_columns, backward=backward)).limit(limit).subquery())
-    both = union_all(*(select(arm) for arm in limited)).subquery()
-    return select(both).order_by(*_order(both.c, backward=backward)).limit(limit)
-
-
-def _order(columns: Any, *, backward: bool) -> list[Any]:
-    newest_first = (columns.updated.desc(), columns.type, columns.id, columns.vid.desc())
-    oldest_first = (columns.updated, columns.type.desc(), columns.id.desc(), columns.vid)
-    return list(oldest_first if backward else newest_first)
-
-
-def _before(arm: Select[Any], position: _Position) -> ColumnElement[bool]:
-    """Return whether a version comes before a position, or is there."""
-    updated, type_, id_, vid = (arm.selected_columns[name] for name in ("updated", "type", "id", "vid"))
-    return or_(
-        updated > position.updated,
-        and_(updated == position.updated, type_ < position.type),
-        and_(updated == position.updated, type_ == position.type, id_ < position.id),
-        and_(updated == position.updated, type_ == position.type, id_ == position.id, vid >= position.vid),
-    )
+        connection = store.connection()
+        (row,) = count_statement(connection.dialect, asked.shape, tells).all(connection, asked.values)
+    if store.reading is not None:
+        store.reading.take(row.seen)
+    return int(row.total)
 
 
 def _seal_cursor(

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from hie.fhir.instants import instant
+from hie.store.history_statements import count_statement, page_statement
 from tests.builders import bundle, entry, observation, patient
 
 CATEGORIES = "http://terminology.hl7.org/CodeSystem/observation-category"
@@ -174,6 +175,27 @@ def test_conditions_hold_of_each_version_and_of_the_resource_as_it_stands(client
     fhir.put("Observation/x", shown | {"id": "x", "status": "amended"})
     assert narrow.get("Observation/x/_history/4").status == 200
     assert fhir.get("Observation/x/_history").json["total"] == 5
+
+
+def test_what_is_asked_for_one_token_is_made_once_and_another_of_its_shape_sees_its_own(client, fhir):
+    for tag, id_ in (("x", "1"), ("y", "2"), ("x", "3")):
+        for gender in ("male", "female"):
+            fhir.put(f"Patient/{id_}", patient(id=id_, gender=gender, meta={"tag": [{"code": tag}]}))
+    fhir.put("Observation/o", observation(id="o", meta={"tag": [{"code": "y"}]}))
+    fhir.put("Patient/3", patient(id="3", meta={"tag": [{"code": "z"}]}))
+    expected = {"x": ["1/1", "1/2"], "y": ["2/1", "2/2", "o/1"], "none": []}
+    made = []
+    for tag in ("x", "y", "none", "x"):
+        token, seen, url = client(f"system/*.rs?_tag={tag}", name=f"{tag}{len(made)}"), [], "_history?_count=2"
+        while url:
+            page = token.get(url)
+            assert page.json["total"] == len(expected[tag])
+            seen += [f"{one['id']}/{one['meta']['versionId']}" for one in page.resources()]
+            url = page.link("next")
+        assert sorted(seen) == expected[tag]
+        made.append(sum(one.cache_info().misses for one in (page_statement, count_statement)))
+    assert made[1] <= made[0] + 1, "the page behind the first is the one that was not asked for yet"
+    assert made[1:] == [made[1]] * 3
 
 
 def test_history_shows_only_what_the_token_covers(client, fhir):

@@ -6,6 +6,7 @@ https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html#finer-grain
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -85,6 +86,38 @@ def restriction(
     return _condition(asked, store.database.dialect, tables, tells, supply=lambda: next(values))
 
 
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What the grant asks of resources of one type, for a statement that is kept: it equals others of its shape."""
+
+    asked: Shaped
+    tells: bool
+    """Whether the deletion of what matched is shown too."""
+
+    def now(self, dialect: str, prefix: str) -> ColumnElement[bool]:
+        """Return the WHERE for rows of `resource`; `prefix` begins the names of what it binds."""
+        return _condition(self.asked.clause, dialect, CURRENT, self.tells, prefix=prefix, binds=[])
+
+    def then(self, dialect: str, prefix: str) -> ColumnElement[bool]:
+        """Return that for rows of `resource_history`, of which what they were is asked."""
+        return _then(_condition(self.asked.clause, dialect, PAST, False, prefix=prefix, binds=[]))
+
+    def values(self, prefix: str) -> dict[str, Any]:
+        """Return the values of `now`, of this very grant."""
+        twice = range(2 if self.tells else 1)
+        return {f"{prefix}{n}": one for n, one in enumerate(one for _ in twice for one in self.asked.clause.values())}
+
+    def values_then(self, prefix: str) -> dict[str, Any]:
+        """Return those of `then`."""
+        return {f"{prefix}{n}": one for n, one in enumerate(self.asked.clause.values())}
+
+
+def stated(store: ResourceStore, type_name: str, letter: str) -> Stated | None:
+    """Return what resources of a type must match, to be kept; None: no restriction. Forbidden."""
+    asked = clause(store, type_name, letter)
+    return None if asked is None else Stated(Shaped(asked), _tells_of_deletion(store, type_name, letter))
+
+
 class Read(NamedTuple):
     """A read of a resource of one type by its id, with the grant in it, and the values of that."""
 
@@ -156,5 +189,10 @@ def restriction_then(store: ResourceStore, type_name: str, letter: str) -> Colum
     holds = restriction(store, type_name, letter, PAST)
     if holds is None:
         return None
-    empty = resource_history.c.method.in_((DELETED, ERASED))
+    return _then(holds)
+
+
+def _then(holds: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return that for a version of `resource_history`, or of one that is empty: it was deleted, or is erased."""
+    empty = resource_history.c.method.in_([literal_column(str(one)) for one in (DELETED, ERASED)])
     return or_(empty, exists(select(literal_column("1")).where(*PAST.live, holds)))
