@@ -194,7 +194,7 @@ def test_what_is_asked_for_one_token_is_made_once_and_another_of_its_shape_sees_
             url = page.link("next")
         assert sorted(seen) == expected[tag]
         made.append(sum(one.cache_info().misses for one in (page_statement, count_statement)))
-    assert made[1] <= made[0] + 1, "the page behind the first is the one that was not asked for yet"
+    assert made[1] <= made[0] + 2, "a page behind the first was not asked for yet, nor the count beside it"
     assert made[1:] == [made[1]] * 3
 
 
