@@ -102,6 +102,17 @@ def test_a_patch_that_changes_nothing_makes_no_version(fhir, send, document):
 
 
 @ONE
+@pytest.mark.parametrize("document", [
+    {"name": [None]}, [{"op": "replace", "path": "/name", "value": [None]}],
+    [{"op": "replace", "path": "/name/0", "value": None}], {"name": [{"given": [None]}]},
+])  # fmt: skip
+def test_nulls_in_the_place_of_values_take_nothing_away(fhir, send, document):
+    before = fhir.create(patient())
+    send(f"Patient/{before['id']}", document).refused(422, "structure")
+    assert fhir.get(f"Patient/{before['id']}").json == before
+
+
+@ONE
 def test_tags_are_patched_and_the_servers_own_meta_is_kept(fhir, send):
     id_ = fhir.create(patient())["id"]
     tag = [{"system": "urn:x", "code": "a"}]

@@ -55,13 +55,15 @@ def is_equal(one: Any, other: Any) -> bool:
 def tidied(value: Any, depth: int = 0) -> Any:
     """Return the value without objects and arrays that a patch left empty: FHIR's JSON has none, json.html#null
 
-    Of an array of primitive values and its counterpart (`given`, `_given`) both or none have their nulls.
+    Of an array of primitive values and its counterpart (`given`, `_given`) both or none have their nulls. An array of
+    nothing but nulls was sent so, and stays for the validator to refuse: it is no wish to take something away.
     """
     if isinstance(value, dict):
         _check_depth(depth)
         kept = {}
         for name, one in value.items():
-            new = tidied(one, depth + 1)
+            is_sent_so = _is_of_nulls(one) and name[:1] != "_" and f"_{name}" not in value
+            new = one if is_sent_so else tidied(one, depth + 1)
             if not (isinstance(new, dict | list) and not new):
                 kept[name] = new
         return kept
@@ -75,3 +77,7 @@ def tidied(value: Any, depth: int = 0) -> Any:
             return items if any(one is not None for one in items) else []
         return [one for one in items if one not in ({}, [])]
     return value
+
+
+def _is_of_nulls(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(one is None for one in value)
