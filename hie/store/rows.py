@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy import ARRAY, BigInteger, Connection, Text, bindparam, collate, func, select, text
 
@@ -14,6 +14,7 @@ from hie.store import contained, past, sqlite_rows
 from hie.store.conflicts import Again
 from hie.store.models import ITSELF, data_key, resource
 from hie.store.prepared import Prepared, copy_in, driver_of, insert_or_ignore
+from hie.store.search.kinds import EVERY, Kinds
 from hie.store.sqlite_rows import DATES, LINKS, NUMBERS, RESOURCE_COLUMNS, TOKEN, NewRows, resource_values
 from hie.store.tenants import Tenant
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from hie.store.search.index import IndexRows
     from hie.store.unit_of_work import Written
 
+T = TypeVar("T")
 Target = tuple[str, str]
 
 #: Resources that tell what happened may outlive what they tell of.
@@ -39,11 +41,13 @@ class Current(NamedTuple):
     updated: int
     data_key: int
     sealed: bytes | None
+    presence: int = -1
+    """As in `resource`, for what is to be changed; else all bits: it may have anything."""
 
 
 _COLUMNS = (
     resource.c.key, resource.c.type, resource.c.id, resource.c.vid, resource.c.method, resource.c.updated,
-    resource.c.data_key, resource.c.sealed,
+    resource.c.data_key, resource.c.sealed, resource.c.presence,
 )  # fmt: skip
 _CURRENT = select(*_COLUMNS).where(
     resource.c.tenant == bindparam("tenant"), resource.c.type == bindparam("type"), resource.c.id == bindparam("id")
@@ -236,6 +240,7 @@ def _insert_side_rows(driver: Any, indexed: Sequence[tuple[int, IndexRows]]) -> 
     sqlite_rows.insert(driver, LINKS, [(key, *row) for key, index in indexed for row in index.links])
 
 
+OF_DATES, OF_NUMBERS, OF_TARGETS = ("dp", "dl", "dh"), ("np", "nl", "nh", "nu", "nc", "nt"), ("tt", "ti")
 #: What one new resource is stored from, with PostgreSQL's types: lists are columns of its index rows.
 ONE = {
     "tenant": "int4", "type": "text", "id": "text", "vid": "int4", "method": "int2", "updated": "int8",
@@ -251,18 +256,18 @@ TARGETS = """
             AND sealed IS NOT NULL OFFSET 0) AS there
         FROM unnest({tt}, {ti}) AS target (type, id)
 """
-#: The parts of a statement that store it, the last of them its links.
-_STORE = """
-    WITH r AS (
+_ROW = """r AS (
         INSERT INTO resource (tenant, type, id, vid, method, updated, date_low, date_high, presence, data_key, sealed,
                               tokens)
         VALUES ({tenant}, {type}, {id}, {vid}, {method}, {updated}, {date_low}, {date_high}, {presence}, {data_key},
                 {sealed}, {tokens})
         RETURNING key
-    ), d AS (
+    )"""
+_DATES = """d AS (
         INSERT INTO date_index (key, parameter, low, high)
         SELECT r.key, u.* FROM r, unnest({dp}, {dl}, {dh}) u
-    ), n AS (
+    )"""
+_NUMBERS = """n AS (
         INSERT INTO number_index (key, parameter, low, high, unit, code, text)
         SELECT r.key, u.* FROM r, unnest({np}, {nl}, {nh}, {nu}, {nc}, {nt}) u
     )"""
@@ -270,12 +275,39 @@ _LINKS = """
         INSERT INTO reference_index (key, parameter, target)
         SELECT r.key, u.* FROM r, unnest({lp}, {lt}) u
 """
-STORE_ONE = f"{_STORE}, l AS ({_LINKS}), found AS ({TARGETS})"
-#: The whole statement, where nobody asks for its targets.
-STORE_ALSO = f"{_STORE} {_LINKS}"
+
+
+def store_one(kinds: Kinds = EVERY) -> str:
+    """Return the parts of a statement that stores a resource with index rows of some kinds."""
+    return f"{_stored(kinds)}, l AS ({_LINKS})"
+
+
+def store_also(kinds: Kinds) -> str:
+    """Return the whole statement, where nothing follows."""
+    return f"{_stored(kinds)} {_LINKS}"
+
+
+def _stored(kinds: Kinds) -> str:
+    return f"WITH {', '.join([_ROW, *of_kinds(kinds, _DATES, _NUMBERS)])}"
+
+
+def of_kinds(kinds: Kinds, dates: T, numbers: T) -> Iterator[T]:
+    """Yield what is for the kinds that there are."""
+    if kinds.dates:
+        yield dates
+    if kinds.numbers:
+        yield numbers
+
+
+def types_of(kinds: Kinds, *, refers: bool = False) -> dict[str, str]:
+    """Return what such a resource is stored from, with PostgreSQL's types; `refers`: and its targets found."""
+    none = {*(() if kinds.dates else OF_DATES), *(() if kinds.numbers else OF_NUMBERS), *(() if refers else OF_TARGETS)}
+    return {name: type_ for name, type_ in ONE.items() if name not in none}
+
+
 #: One resource in one round trip, which also tells which of its references' targets are there.
 _INSERT_ONE = (
-    STORE_ONE.format(**{name: f"%({name})s::{type_}" for name, type_ in ONE.items()})
+    f"{store_one()}, found AS ({TARGETS})".format(**{name: f"%({name})s::{type_}" for name, type_ in ONE.items()})
     + " SELECT type, id FROM found WHERE there"
 )
 
@@ -293,19 +325,23 @@ def _store_postgres(
 
 def insert_one(connection: Connection, tenant: int, w: Written, targets: Sequence[Target]) -> set[Target]:
     """PostgreSQL: store one new resource and return those of `targets` that exist and are not deleted."""
-    found = driver_of(connection).execute(_INSERT_ONE, one_values(tenant, w, targets), prepare=True)
+    values = {**one_values(tenant, w, ()), **_columns(OF_TARGETS, targets)}
+    found = driver_of(connection).execute(_INSERT_ONE, values, prepare=True)
     return {(type_name, id_) for type_name, id_ in found.fetchall()}
 
 
-def one_values(tenant: int, w: Written, targets: Sequence[Target]) -> dict[str, Any]:
-    """Return what a new resource is stored from, by the names of `ONE`."""
+def one_values(
+    tenant: int, w: Written, targets: Sequence[Target], kinds: Kinds = EVERY
+) -> dict[str, Any]:
+    """Return what a new resource is stored from, by the names of `types_of` and in their order."""
     v, index = w.version, w.index
     return {
         "tenant": tenant, "type": v.type, "id": v.id, "vid": v.vid, "method": v.method, "updated": v.updated,
         "date_low": index.date_low, "date_high": index.date_high, "presence": index.presence, "data_key": w.key_id,
         "sealed": w.sealed, "tokens": index.tokens,
-        **_columns(("dp", "dl", "dh"), index.dates), **_columns(("np", "nl", "nh", "nu", "nc", "nt"), index.numbers),
-        **_columns(("lp", "lt"), index.links), **_columns(("tt", "ti"), targets),
+        **(_columns(OF_DATES, index.dates) if kinds.dates else {}),
+        **(_columns(OF_NUMBERS, index.numbers) if kinds.numbers else {}),
+        **_columns(("lp", "lt"), index.links), **(_columns(OF_TARGETS, targets) if targets else {}),
     }  # fmt: skip
 
 

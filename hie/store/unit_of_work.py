@@ -19,8 +19,10 @@ from hie.store.database import Database
 from hie.store.integrity import Integrity
 from hie.store.keys import MetKeys, NewKey
 from hie.store.looking import Looked
+from hie.store.search import kinds
 from hie.store.search.index import IndexRows
 from hie.store.search.index import place as hashed_place
+from hie.store.search.kinds import Kinds
 from hie.store.spool import Spool
 from hie.store.tenants import Tenant
 from hie.store.versions import StoredVersion
@@ -384,11 +386,23 @@ class UnitOfWork:
         read = sorted(self._ahead.items(), key=lambda one: one[0])
         made = rows.id_locks(self.tenant, [place for place, row in read if row is None] if len(read) > 1 else [])
         return at_once.FewResources(
-            tenant=self.tenant.id, written=written, held=[(row.key, row.vid) for _, row in read if row is not None],
+            tenant=self.tenant.id, written=written, kinds=[self._kinds(one, version) for one in written],
+            held=[(row.key, row.vid, row.presence) for _, row in read if row is not None],
             made=made, locks=rows.target_locks(self.tenant, targets, deleted), targets=targets, version=version,
             keys=list(self._new_keys.values()), freed=[hashed_place(*one, self.tenant.blind) for one in deleted],
             looked=looking.at_once(self) if self.looked else None, jobs=self.jobs,
         )  # fmt: skip
+
+    def _kinds(self, written: Written, version: int) -> Kinds:
+        """Return which index rows in tables of their own a resource has, or may have had.
+
+        Of those by custom parameters, which have come and gone, the presence bits say nothing.
+        """
+        now, replaced = kinds.of_rows(written.index), written.replaced
+        if replaced is None:
+            return now
+        had = kinds.EVERY if version else kinds.of_presence(self.tenant.blind, replaced.type, replaced.presence)
+        return now | had
 
     def _few(self) -> list[Written]:
         """Return what is written where one message can hold it and all that must hang together: else nothing."""

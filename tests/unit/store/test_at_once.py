@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Table, event, func, select, text
+from sqlalchemy import Table, event, func, select, text, update
 
 from hie.errors import BrokenReference, Busy, Gone, Referenced
 from hie.fhir import json_format
 from hie.store import at_once, known_parameters, literals, rows, unit_of_work
 from hie.store.check import check
 from hie.store.conflicts import WRITE_ATTEMPTS
-from hie.store.models import FOREVER, audit, contained, custom_version, data_key, resource
+from hie.store.models import (
+    FOREVER,
+    audit,
+    contained,
+    custom_version,
+    data_key,
+    date_index,
+    number_index,
+    resource,
+)
 from hie.store.postgres_writer import PostgresWriter
 from hie.store.prepared import driver_of
 from hie.store.resources import ResourceStore
@@ -272,13 +282,65 @@ def test_what_a_message_executes_is_planned_once_by_a_connection(
         bind().transact(lambda inside, number=number: inside.delete("Observation", f"o{number}"))
     assert all(answers)
     driver = driver_of(store.database.connection())
-    names = "hie_begin", "hie_store_one", "hie_hold", "hie_change_one", "hie_delete_one"
+    kinds = "_numbers"
+    names = "hie_begin", f"hie_store{kinds}_refers", "hie_hold", f"hie_change{kinds}_refers", f"hie_delete{kinds}"
     planned = driver.execute(
         "SELECT name, custom_plans > 5, generic_plans > 2 FROM pg_prepared_statements WHERE name = ANY(%s)",
         [list(names)],
     ).fetchall()
     assert sorted(planned) == sorted((name, False, True) for name in names)
     assert driver.execute("SHOW plan_cache_mode").fetchone()[0] == "auto", "searches are planned for what they ask"
+
+
+_PLACE = {"location": {"display": "x"}, "period": {"start": "2024-01-01", "end": "2024-01-01"}}
+_LENGTH = {"value": 30, "unit": "min", "system": "http://unitsofmeasure.org", "code": "min"}
+_VERSIONS: list[dict[str, Any]] = [
+    {}, {"location": [_PLACE]}, {"length": _LENGTH}, {"location": [_PLACE], "length": _LENGTH}]
+
+
+@pytest.mark.parametrize("custom", [False, True], ids=["of R4 alone", "where parameters came and went"])
+def test_whatever_rows_a_resource_has_or_had_follow_it(
+    store: Store, bind: Bind, clock: Any, answers: list[bool], custom: bool
+) -> None:
+    if custom:
+        with store.database.engine.begin() as connection:
+            connection.execute(custom_version.insert(), {"tenant": 1, "number": 3})
+        store.tenants[1].parameters.expire()
+        bind()  # looks at them
+    base = {"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}}
+    expected = []
+    for first, second in product(_VERSIONS, _VERSIONS):
+        clock.forward(10)
+        id_ = create(bind(), {**base, **first})
+        clock.forward(10)
+        put(bind(), id_, {**base, **second, "language": "en"})
+        expected.append((id_, first, second, clock()))
+    for id_, first, second, at in expected:
+        for moment, version in ((at - 5_000_000, first), (at, second)):
+            for parameter, value, name in (("length", "30", "length"), ("location-period", "2024-01-01", "location")):
+                asked = query.parse("Encounter", [(parameter, value), ("_id", id_)])
+                matches = bind().as_of(moment).search(asked).matches
+                assert [one.id for one in matches] == [id_] * (name in version), (first, second, parameter)
+        bind().transact(lambda inside, id_=id_: inside.delete("Encounter", id_))
+    assert all(answers)
+    assert (rows_of(store, date_index), rows_of(store, number_index)) == (0, 0)
+    assert check(store).problems == []
+
+
+def test_a_resource_that_was_indexed_anew_meanwhile_is_changed_in_steps(
+    store: Store, bind: Bind, answers: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its presence bits said which rows it had."""
+    original = at_once.FewResources.text
+
+    def text_of(self: at_once.FewResources, record: dict[str, Any]) -> str:
+        with store.database.engine.begin() as connection:
+            connection.execute(update(resource).where(resource.c.id == "p1").values(presence=0))
+        return original(self, record)
+
+    monkeypatch.setattr(at_once.FewResources, "text", text_of)
+    assert put(bind(), "p1", patient(active=True)).vid == 2
+    assert answers == [False]
 
 
 def test_a_connection_that_was_not_used_for_a_while_is_asked_first(
@@ -432,9 +494,17 @@ def test_a_message_goes_by_indexes_however_small_the_store_is_when_it_is_planned
     create(bind(), observation("Patient/p1"), "o")
     put(bind(), "o", observation("Patient/p1", 100))
     bind().transact(lambda inside: inside.delete("Observation", "o"))
-    assert answers == [True, True, True]
+    create(bind(), patient(), "p2")
+    put(bind(), "p2", patient(active=True))
+    bind().transact(lambda inside: inside.delete("Patient", "p2"))
+    assert answers == [True] * 6
     driver = driver_of(store.database.connection())
-    for name in ("hie_hold", "hie_store_one", "hie_change_one", "hie_delete_one"):
+    planned = driver.execute("SELECT name FROM pg_prepared_statements WHERE generic_plans > 0 AND name LIKE 'hie%'")
+    names = [name for (name,) in planned.fetchall()]
+    assert len(names) == 9, names
+    for name in names:
+        if name == "hie_plan":
+            continue
         given = driver.execute(
             "SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = %s", [name]).fetchone()[0]
         with driver.transaction():
