@@ -57,6 +57,10 @@ class Operation:
     is_done_once: bool = False
     """A worker does not do again what another left half done: it may have stored something that would be there twice.
     So it is with all that affect state."""
+    writes: Callable[[FhirRequest], bool] | None = None
+    """Where only some requests for it affect state: tells of one whether it does."""
+    hands_on_provenance: bool = False
+    """What it stores it stores by interactions, to which it hands on the header X-Provenance."""
     takes_search: bool = False
     """Its parameters are search parameters, which the function reads itself: none is known to this record."""
     takes_body: frozenset[str] = frozenset()

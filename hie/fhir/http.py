@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hie.errors import InvalidSearch
+from hie.errors import InvalidSearch, OutcomeIssue
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +102,5 @@ class FhirResponse:
     headers: Mapping[str, str] = field(default_factory=dict)
     #: (type, id) of what was touched, for the audit record
     entity: tuple[str, str] | None = None
+    #: what is to be told of what was written, its warnings
+    issues: Sequence[OutcomeIssue] = ()

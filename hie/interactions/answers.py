@@ -32,4 +32,5 @@ def written(
         stored.updated,
         location=f"{stored.type}/{stored.id}/_history/{stored.vid}",
         entity=(stored.type, stored.id),
+        issues=issues,
     )

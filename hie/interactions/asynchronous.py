@@ -241,7 +241,10 @@ def _is_done_once(request: FhirRequest, ctx: Context) -> bool:
     if request.interaction == "batch":
         return True
     operation = ctx.registry.operation(request.operation, request.type) if request.operation else None
-    return operation is not None and (operation.affects_state or operation.is_done_once)
+    if operation is None:
+        return False
+    return operation.affects_state or operation.is_done_once or (
+        operation.writes is not None and operation.writes(request))
 
 
 def _of_client(asked: Asked, kept: dict[str, Any], ctx: Context) -> Context:

@@ -24,6 +24,8 @@ def beside(
     request: FhirRequest, ctx: Context, do: Callable[[FhirRequest, Context], FhirResponse]
 ) -> FhirResponse:
     """Do what a request asks, and store the Provenance of the versions that it wrote, in one transaction."""
+    if request.interaction == "operation" and _hands_on(request, ctx):
+        return do(request, ctx)
     if request.interaction not in _WRITES:
         raise NotSupported(f"X-Provenance is for what is created, updated or patched, also in a transaction; not for "
                            f"{request.interaction}.", expression=PLACE)
@@ -43,6 +45,12 @@ def beside(
 
     with integrity.named(lambda: sources):  # references are checked when all is written
         return ctx.store.transact(unit)
+
+
+def _hands_on(request: FhirRequest, ctx: Context) -> bool:
+    """Tell whether an operation stores by interactions that each come by here, such as the mutations of $graphql."""
+    found = ctx.registry.operation(request.operation or "", request.type)
+    return found is not None and found.hands_on_provenance
 
 
 def _read(text: str) -> dict[str, Any]:

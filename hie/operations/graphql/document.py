@@ -10,6 +10,8 @@ from graphql import GraphQLError, parse
 from graphql.language import ast
 
 from hie.errors import InvalidRequest, NotSupported, TooCostly
+from hie.fhir import json_format
+from hie.fhir.json_format import DEFAULT_MAX_DEPTH
 
 MOST_TOKENS = 10_000
 MOST_FIELDS = 2_000
@@ -41,8 +43,16 @@ class On:
 Selection = Field | On
 
 
-def read(text: str, variables: Mapping[str, Any], name: str | None) -> tuple[Selection, ...]:
-    """Return the selections of the operation of that name, or of the only one."""
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The operation that is meant."""
+
+    is_mutation: bool
+    selections: tuple[Selection, ...]
+
+
+def read(text: str, variables: Mapping[str, Any], name: str | None) -> Document:
+    """Return the operation of that name, or the only one."""
     try:
         document = parse(text, no_location=True, max_tokens=MOST_TOKENS)
     except GraphQLError as error:
@@ -54,11 +64,13 @@ def read(text: str, variables: Mapping[str, Any], name: str | None) -> tuple[Sel
     if len(operations) + len(fragments) != len(document.definitions):
         raise InvalidRequest("The query defines types; it may have operations and fragments.", expression="query")
     chosen = _chosen(operations, name)
-    if chosen.operation is not ast.OperationType.QUERY:
-        raise NotSupported(f"A {chosen.operation.value} is not supported; a query is.", expression="query")
+    if chosen.operation is ast.OperationType.SUBSCRIPTION:
+        raise NotSupported("A subscription is not supported; a query and a mutation are.", expression="query")
+    is_mutation = chosen.operation is ast.OperationType.MUTATION
     if chosen.directives:
-        raise _misplaced(chosen.directives[0].name.value, "a query")
-    return _Reader(_values(chosen, variables), fragments).selections(chosen.selection_set, 1, ())
+        raise _misplaced(chosen.directives[0].name.value, f"a {chosen.operation.value}")
+    reader = _Reader(_values(chosen, variables), fragments, is_mutation)
+    return Document(is_mutation, reader.selections(chosen.selection_set, 1, ()))
 
 
 def _misplaced(name: str, at: str) -> InvalidRequest:
@@ -82,7 +94,8 @@ def _values(operation: ast.OperationDefinitionNode, given: Mapping[str, Any]) ->
         if name in given:
             values[name] = given[name]
         elif one.default_value is not None:
-            values[name] = _value(one.default_value, {})
+            is_mutation = operation.operation is ast.OperationType.MUTATION
+            values[name] = (_given if is_mutation else _value)(one.default_value, {})
         else:
             values[name] = None
         if values[name] is None and isinstance(one.type, ast.NonNullTypeNode):
@@ -108,11 +121,34 @@ def _value(node: ast.ValueNode, variables: Mapping[str, Any]) -> Any:
                          expression="query")
 
 
+def _given(node: ast.ValueNode, variables: Mapping[str, Any], depth: int = 1) -> Any:
+    """Return an argument of a mutation, as JSON would have it: numbers with their digits, objects, names as texts."""
+    if depth > DEFAULT_MAX_DEPTH:
+        raise TooCostly(f"An argument is nested deeper than {DEFAULT_MAX_DEPTH} levels.", expression="query")
+    match node:
+        case ast.ObjectValueNode():
+            found = {one.name.value: _given(one.value, variables, depth + 1) for one in node.fields}
+            if len(found) < len(node.fields):
+                raise InvalidRequest("An object has a field twice.", expression="query")
+            return found
+        case ast.ListValueNode():
+            return [_given(one, variables, depth + 1) for one in node.values]
+        case ast.IntValueNode() | ast.FloatValueNode():
+            number = json_format.number(node.value)
+            if number is None:
+                raise InvalidRequest(f"The number {node.value[:40]} is too long, or too large.", expression="query")
+            return number
+    return _value(node, variables)
+
+
 class _Reader:
     """Reads selections with their fragments in place, within bounds."""
 
-    def __init__(self, variables: Mapping[str, Any], fragments: Mapping[str, ast.FragmentDefinitionNode]) -> None:
+    def __init__(
+        self, variables: Mapping[str, Any], fragments: Mapping[str, ast.FragmentDefinitionNode], is_mutation: bool
+    ) -> None:
         self._variables, self._fragments, self._read = variables, fragments, 0
+        self._is_mutation = is_mutation
 
     def selections(
         self, node: ast.SelectionSetNode | None, depth: int, inside: tuple[str, ...]
@@ -140,7 +176,8 @@ class _Reader:
         if isinstance(one, ast.FieldNode):
             name = one.name.value
             key = one.alias.value if one.alias is not None else name
-            arguments = {a.name.value: _value(a.value, self._variables) for a in one.arguments}
+            value_of = _given if self._is_mutation and depth == 1 else _value
+            arguments = {a.name.value: value_of(a.value, self._variables) for a in one.arguments}
             given = {name_: value for name_, value in arguments.items() if value is not None}
             return Field(name, key, given, directives, self.selections(one.selection_set, depth + 1, inside))
         if isinstance(one, ast.InlineFragmentNode):

@@ -84,6 +84,12 @@ class Execution:
     def __post_init__(self) -> None:
         self._watch = Watch(MOST_SECONDS, MOST_HANDLED, allowance=self.ctx.allowance)
 
+    def begin(self) -> None:
+        """Begin with one mutation of several: what was read before it may be another now."""
+        self._fetch(1)
+        self._spend(1)
+        self._read.clear()
+
     # -- the roots -------------------------------------------------------------------------------------------------
 
     def of_system(self, selections: Sequence[Selection]) -> Row:

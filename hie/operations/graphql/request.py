@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from hie.context import Context
-from hie.errors import InvalidJson, InvalidRequest
+from hie.errors import FhirError, InvalidJson, InvalidRequest, NotSupported
 from hie.fhir import json_format
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import JsonError
 from hie.fhir.routes import ANSWER_PARAMETERS
-from hie.operations.graphql import document, schema
+from hie.operations.graphql import document, mutations, schema
 from hie.operations.graphql.answer import written
 from hie.operations.graphql.execution import Execution
 from hie.registry import Operation, standard_parameters
 
 JSON, GRAPHQL = "application/json", "application/graphql"
 LONGEST = 100_000
+PROVENANCE = "http.X-Provenance"
 #: So much of a query that came in a body goes into the audit record.
 _AUDITED = 2_000
 
@@ -37,7 +38,14 @@ def graphql(request: FhirRequest, ctx: Context) -> FhirResponse:
     if len(sent.query) > LONGEST:
         raise InvalidRequest(f"The query is longer than {LONGEST} characters.", expression="query")
     ctx.store.entry.query = ctx.store.entry.query or sent.query[:_AUDITED]
-    selections = document.read(sent.query, sent.variables, sent.operation)
+    asked = document.read(sent.query, sent.variables, sent.operation)
+    pretty = request.parameter("_pretty") == "true"
+    if asked.is_mutation:
+        answer = mutations.perform(request, asked.selections, ctx)
+        return FhirResponse(200, json_format.dump(answer, pretty=pretty), content_type=JSON)
+    if request.provenance is not None:
+        raise NotSupported("X-Provenance is for what is stored; a query stores nothing.", expression=PROVENANCE)
+    selections = asked.selections
     stored = None if request.id is None else ctx.store.read(request.type or "", request.id)
     root = None if stored is None else stored.type
     if schema.asks_for_schema(root or "Query", selections):
@@ -47,12 +55,20 @@ def graphql(request: FhirRequest, ctx: Context) -> FhirResponse:
         row = execution.of_system(selections)
     else:
         row = execution.of_resource(json_format.parse(stored.content or b"{}"), selections)
-    answer: dict[str, Any] = {"data": written(row)}
+    answer = {"data": written(row)}
     if execution.errors:
         answer["errors"] = execution.errors
     entity = (request.type or "", request.id) if request.id is not None else None
-    pretty = request.parameter("_pretty") == "true"
     return FhirResponse(200, json_format.dump(answer, pretty=pretty), content_type=JSON, entity=entity)
+
+
+def writes(request: FhirRequest) -> bool:
+    """Tell whether a request has mutations; one that cannot be read has none."""
+    try:
+        sent = _sent(request)
+        return len(sent.query) <= LONGEST and document.read(sent.query, sent.variables, sent.operation).is_mutation
+    except FhirError:
+        return False
 
 
 def _sent(request: FhirRequest) -> _Sent:
@@ -117,4 +133,6 @@ OPERATION = Operation(
     parameters=standard_parameters("graphql@Resource"),
     takes_body=frozenset({JSON, GRAPHQL, "application/fhir+json"}),
     answers_in=JSON,
+    writes=writes,
+    hands_on_provenance=True,
 )

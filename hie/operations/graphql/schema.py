@@ -18,6 +18,8 @@ from graphql import (
     GraphQLField,
     GraphQLFloat,
     GraphQLID,
+    GraphQLInputField,
+    GraphQLInputObjectType,
     GraphQLInt,
     GraphQLInterfaceType,
     GraphQLList,
@@ -34,12 +36,15 @@ from hie.fhir import search_parameters
 from hie.fhir.facts import PRIMITIVE_TYPES, RESOURCE_TYPES
 from hie.operations.graphql.checking import merged, name_of, properties
 from hie.operations.graphql.document import DIRECTIVES, Selection
+from hie.operations.graphql.inputs import input_name
 from hie.operations.graphql.introspection import Introspection
+from hie.operations.graphql.mutations import ACTIONS
 from hie.store.search import chain, near
 
 _INTROSPECTION = frozenset({"__schema", "__type"})
 _SCALARS = {"boolean": GraphQLBoolean, "integer": GraphQLInt, "positiveInt": GraphQLInt, "unsignedInt": GraphQLInt,
             "decimal": GraphQLFloat, "string": GraphQLString, "xhtml": GraphQLString}  # fmt: skip
+_ANY_RESOURCE = GraphQLScalarType("ResourceInput", description="A resource of any type, with its resourceType.")
 _VALUE = GraphQLScalarType("Value", description="A text, a name as it stands, a number or a boolean.")
 #: So many schemas are kept, each by its root; what they are made of is one.
 _KEPT = 4
@@ -67,7 +72,8 @@ def answered(root: str | None, selections: Sequence[Selection]) -> dict[str, Any
 def _schema(root: str | None) -> GraphQLSchema:
     directives = [*specified_directives, *map(_directive, sorted(DIRECTIVES.keys() - {"skip", "include"}))]
     types = [_type(one) for one in sorted(RESOURCE_TYPES)]
-    return GraphQLSchema(_query() if root is None else _object(root), types=types, directives=directives)
+    query, mutation = (_query(), _mutation()) if root is None else (_object(root), None)
+    return GraphQLSchema(query, mutation, types=types, directives=directives)
 
 
 def _directive(name: str) -> GraphQLDirective:
@@ -110,6 +116,38 @@ def _connection(name: str) -> GraphQLObjectType:
         "resource": GraphQLField(_type(name))})  # fmt: skip
     return GraphQLObjectType(f"{name}Connection", lambda: {
         **{one: GraphQLField(scalar) for one, scalar in plain.items()}, "edges": GraphQLField(GraphQLList(edge))})
+
+
+@cache
+def _mutation() -> GraphQLObjectType:
+    return GraphQLObjectType("Mutation", lambda: dict(_mutations()))
+
+
+def _mutations() -> Iterator[tuple[str, GraphQLField]]:
+    id_, version = GraphQLArgument(GraphQLNonNull(GraphQLID)), GraphQLArgument(GraphQLID)
+    for name in sorted(RESOURCE_TYPES):
+        resource = GraphQLArgument(_input(name))
+        arguments = {"id": id_, "resource": resource, "res": resource, "ifMatch": version}
+        fields = {"location": GraphQLField(GraphQLString), "resource": GraphQLField(_type(name)),
+                  "information": GraphQLField(_type("OperationOutcome"))}  # fmt: skip
+        for suffix, action in ACTIONS.items():
+            payload = GraphQLObjectType(f"{name}{action.payload}", {one: fields[one] for one in action.fields})
+            yield f"{name}{suffix}", GraphQLField(payload, {one: arguments[one] for one in action.arguments})
+
+
+@cache
+def _input(name: str) -> GraphQLInputObjectType:
+    """Return the type by which a resource, a data type or an element with elements of its own is given."""
+    return GraphQLInputObjectType(input_name(name), lambda: {
+        key: GraphQLInputField(GraphQLList(kind) if is_list else kind)
+        for key, (form, is_list) in properties(name).items() for kind in [_input_kind(form)]})  # fmt: skip
+
+
+def _input_kind(form: str) -> GraphQLScalarType | GraphQLInputObjectType:
+    if form == "Resource":
+        return _ANY_RESOURCE
+    kind = _kind(form)
+    return kind if isinstance(kind, GraphQLScalarType) else _input(form)
 
 
 def _type(name: str) -> GraphQLObjectType | GraphQLInterfaceType:
