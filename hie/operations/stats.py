@@ -93,8 +93,8 @@ def _coded(request: FhirRequest) -> list[dict[str, Any]]:
 
 def _statistics(request: FhirRequest) -> list[str]:
     found = []
-    for name, text in request.parameters:
-        if name == "statistic":
+    for name, several in request.parameters:
+        for text in several.split(",") if name == "statistic" else ():
             code = statistic_codes.ALIASES.get(text, text)
             if code not in statistic_codes.DISPLAYS:
                 known = ", ".join(sorted(statistic_codes.DISPLAYS))

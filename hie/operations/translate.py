@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,10 +16,13 @@ from hie.fhir.terminology.terminology import Terminology, split_canonical
 from hie.operations import terminology_inputs as inputs
 from hie.operations.terminology_inputs import Coding
 from hie.registry import Operation, standard_parameters
+from hie.store.opening import parsed
+from hie.store.search.reference import relative
 from hie.store.terminology import terminology
 
 Json = dict[str, Any]
 
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 #: Relations that are no translation: https://hl7.org/fhir/R4/conceptmap-operation-translate.html
 _NO_TRANSLATION = frozenset({"unmatched", "disjoint"})
 
@@ -74,18 +78,20 @@ def _maps(request: FhirRequest, ctx: Context, coding: Coding, service: Terminolo
         return [given]
     if url is not None:
         return [_named(url, request.parameter("conceptMapVersion"), service)]
-    return _between(request, coding, service)
+    return _between(request, ctx, coding, service)
 
 
 def _named(canonical: str, version: str | None, service: Terminology) -> Json:
     url, stated = split_canonical(canonical)
-    known = service.find("ConceptMap", url, version or stated)
+    version = version or stated
+    known = service.find("ConceptMap", url, version)
     if known is None:
-        raise NotFound(f"ConceptMap {canonical[:200]} is not known here.", expression="url")
+        in_version = "" if version is None else f" in version {version[:80]}"
+        raise NotFound(f"ConceptMap {url[:200]} is not known here{in_version}.", expression="url")
     return known.resource
 
 
-def _between(request: FhirRequest, coding: Coding, service: Terminology) -> list[Json]:
+def _between(request: FhirRequest, ctx: Context, coding: Coding, service: Terminology) -> list[Json]:
     """Find the maps from the code's system; the parameters source, target and targetsystem narrow them.
 
     Without any of these all known translations are wanted, each with its source.
@@ -98,16 +104,24 @@ def _between(request: FhirRequest, coding: Coding, service: Terminology) -> list
         ends = (target, coding.system)
     names = zip(("source-system", "target-system"), ends, strict=True)
     found = service.concept_maps({name: url for name, url in names if url is not None}, *ends)
-    return [one for one in found if _is_from_to(one, request)]
+    wanted = {name: _names_of(text, ctx) for name in ("source", "target")
+              if (text := request.parameter(name)) is not None}
+    return [one for one in found if all(_stated(one, name) in names for name, names in wanted.items())]
 
 
-def _is_from_to(concept_map: Json, request: FhirRequest) -> bool:
-    for name in ("source", "target"):
-        wanted = request.parameter(name)
-        told = concept_map.get(f"{name}Canonical", concept_map.get(f"{name}Uri"))
-        if wanted is not None and (told is None or split_canonical(told)[0] != split_canonical(wanted)[0]):
-            return False
-    return True
+def _names_of(text: str, ctx: Context) -> set[str]:
+    """Return what a map may call a value set that is named by its canonical URL, or by where it is stored here."""
+    url = split_canonical(text)[0]
+    id_ = relative(relative(url, ctx.store.base_url), ctx.base_url).removeprefix("ValueSet/")
+    if _ID.fullmatch(id_) is None:
+        return {url}
+    found = ctx.store.read_many([("ValueSet", id_)])
+    return {url, f"ValueSet/{id_}", *(one["url"] for one in map(parsed, found.values()) if "url" in one)}
+
+
+def _stated(concept_map: Json, name: str) -> str | None:
+    told = concept_map.get(f"{name}Canonical", concept_map.get(f"{name}Uri"))
+    return None if told is None else split_canonical(told)[0]
 
 
 def _followed(concept_map: Json, question: Question, service: Terminology) -> tuple[list[Match], list[str]]:

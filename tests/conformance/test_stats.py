@@ -52,6 +52,7 @@ def test_every_statistic_has_its_value(fhir, person):
         "sum": 40, "variance": 4.57142857143, "20-percent": 4, "80-percent": 6.2, "4-lower": 4, "4-upper": 5.5,
         "4-dev": 0.75, "5-1": 4, "5-2": 4, "5-3": 5, "5-4": 6.2, "skew": 0.65625, "kurtosis": 2.78125,
     })  # fmt: skip
+    assert ask(fhir, person, "max,min,count")["8867-4"].keys() == {"maximum", "minimum", "count"}
     assert (found["average"][1], found["variance"][1], found["count"][1]) == (unit, "(/min)2", "1")
     line = ask(fhir, person, "regression")["8867-4"]
     assert line["gradient"] == (pytest.approx(0.809523809524), "/min/d")

@@ -294,6 +294,7 @@ OTHER_OPERATIONS_REFUSE_CLEARLY_CASES: list[Any] = [
     ("CodeSystem/$subsumes?codeA=red&codeB=blue", 400, "invalid", "one code system"),
     ("ConceptMap/$translate?code=red", 400, "invalid", "needs the system"),
     ("ConceptMap/$translate?url=http://example.org/none&code=red", 404, "not-found", "is not known"),
+    ("ConceptMap/$translate?url=http://example.org/map&conceptMapVersion=7&code=red", 404, "not-found", "in version 7"),
 ]  # fmt: skip
 
 
@@ -392,6 +393,9 @@ TRANSLATE_CASES: list[Any] = [
     (f"system={COLOURS}&code=red&targetsystem=http://example.org/rgb", (), True, [("equivalent", "f00")]),
     (f"system={COLOURS}&code=red&source={quote(SHADES)}", (), True, [("equivalent", "f00")]),
     (f"system={COLOURS}&code=red&source={quote(SHADES)}x", (), False, []),
+    *((f"system={COLOURS}&code=red&source={quote(one)}", (), True, [("equivalent", "f00")])
+      for one in ("mine", "ValueSet/mine", "http://localhost/fhir/ValueSet/mine")),
+    (f"system={COLOURS}&code=red&source=ValueSet/none", (), False, []),
     (f"system={COLOURS}&code=red", (), True, [("equivalent", "f00")]),  # all known translations
     ("system=http://example.org/rgb&code=f00&reverse=true", (), True, [("equivalent", "red")]),
     ("system=http://hl7.org/fhir/administrative-gender&code=male", (), True, [("equal", "M")] * 2),  # v2, v3
@@ -486,6 +490,8 @@ def test_a_token_uses_only_what_it_may_see(stored: Fhir, client: Callable[..., F
     blind.get("ConceptMap/$translate?url=http://example.org/map&code=red").refused(404, "not-found")
     assert matches(blind.get(f"ConceptMap/$translate?system={COLOURS}&code=red&source={SHADES}")) == []
     assert matches(blind.get(f"ConceptMap/$translate?system={COLOURS}&code=red")) == []
+    of_maps = client("system/ConceptMap.rs")  # which value set ValueSet/mine is, that token does not learn
+    assert matches(of_maps.get(f"ConceptMap/$translate?system={COLOURS}&code=red&source=ValueSet/mine")) == []
     blind.get(f"CodeSystem/$subsumes?system={COLOURS}&codeA=red&codeB=pink").refused(404, "not-found")
     blind.post("ValueSet/$expand", SET).refused(422, "not-found", text=f"CodeSystem {COLOURS} is not known here.")
     assert codes(blind.get(f"ValueSet/$expand?url={R4}administrative-gender")) == ["male", "female", "other", "unknown"]
