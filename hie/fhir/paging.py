@@ -9,6 +9,10 @@ from hie.fhir.http import FhirRequest
 
 #: Where a next link carries on; its value is sealed by the store and means nothing to anyone else.
 CURSOR = "_cursor"
+#: So many matches the first page of a search leaves out. No parameter of R4, but one that HAPI and Medplum have.
+OFFSET = "_offset"
+#: They are met one by one: a client that asks page by page for what lies further would do so again for each.
+MOST_OFFSET = 10_000
 #: In front of a cursor: the page that ends there is wanted, not the one that begins there.
 UNTIL = "until."
 #: How long links to further pages are good for.

@@ -11,7 +11,7 @@ from hie.context import Context
 from hie.errors import OutcomeIssue
 from hie.fhir import bundle, json_format, outcome, search_parameters, summary
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.fhir.paging import CURSOR
+from hie.fhir.paging import CURSOR, OFFSET
 from hie.fhir.summary import Selection
 from hie.interactions import as_of, functional_lists
 from hie.store.search import query as search_query
@@ -45,6 +45,7 @@ def search(request: FhirRequest, ctx: Context) -> FhirResponse:
             compartment=request.compartment,
             at=ctx.store.at,
             contained=True,
+            offset=True,
         )
         page = terminology.store.search(query)
     rows = list(_entries(page, query, selection, ctx.base_url))
@@ -95,8 +96,8 @@ def _cut(page: SearchPage) -> Iterator[OutcomeIssue]:
 def _links(query: SearchQuery, page: SearchPage, base_url: str) -> list[tuple[str, str]]:
     below = query.type if query.address is None else query.address
     address = f"{base_url}/{below}" if below else base_url
-    cursor = ((CURSOR, query.cursor),) if query.cursor else ()
-    links = [("self", _url(address, query.self_link + cursor))]
+    begins = ((CURSOR, query.cursor),) if query.cursor else ((OFFSET, str(query.offset)),) if query.offset else ()
+    links = [("self", _url(address, query.self_link + begins))]
     return links + [(relation, _url(address, (*query.self_link, (CURSOR, leads)))) for relation, leads in page.cursors]
 
 

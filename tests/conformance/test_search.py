@@ -3,7 +3,7 @@
 import pytest
 
 from hie.store.search import opened_order
-from tests.builders import SYSTEM, encounter, observation, patient
+from tests.builders import SYSTEM, bundle, encounter, entry, observation, patient
 
 DOCUMENT = {"resourceType": "DocumentReference", "status": "current", "content": [{"attachment": {"title": "x"}}]}
 
@@ -58,6 +58,71 @@ def test_pages_follow_each_other(fhir):
         url, pages = answer.link("next"), pages + 1
     assert (len(seen), pages) == (5, 3)
     assert fhir.get("Patient?_count=2&_cursor=forged").status == 400
+
+
+@pytest.mark.proves("parameter:_offset")
+def test_an_offset_leaves_out_the_first_matches_and_its_links_go_by_what_it_saw(fhir, client):
+    people = [fhir.create(patient(f"Name{number}")) for number in range(9)]
+    by_id = [one["id"] for one in people]
+    for order in ("", "&_sort=-_lastUpdated", "&_sort=-family", "&_sort=-birthdate,family", "&name:contains=ame"):
+        whole = [one["id"] for one in fhir.get(f"Patient?_count=50{order}").resources()]
+        for offset in (0, 1, 4, 8, 9, 300):
+            page = fhir.get(f"Patient?_count=3&_offset={offset}{order}")
+            assert [one["id"] for one in page.resources()] == whole[offset : offset + 3], (order, offset)
+            assert ("_offset" in page.link("self")) is bool(offset)
+            assert page.json.get("total", 9 if offset < 6 else None) == 9, (order, offset)
+    first = fhir.get("Patient?_count=3&_offset=4&_total=accurate&_sort=_id")
+    assert [link["relation"] for link in first.json["link"]] == ["self", "first", "previous", "next", "last"]
+    by_id.sort()
+    fhir.delete(f"Patient/{by_id[0]}")
+    fhir.put(f"Patient/{by_id[8]}", patient("Other", id=by_id[8]))
+    fhir.put("Patient/0", patient("Zero", id="0"))
+    ways = {"previous": by_id[1:4], "next": by_id[7:9], "first": by_id[:3], "last": by_id[6:9]}
+    for way, expected in ways.items():
+        page = fhir.get(first.link(way))
+        assert ([one["id"] for one in page.resources()], page.json["total"]) == (expected, 9), way
+        assert "_offset" not in page.link("self")
+    before = fhir.get(fhir.get(first.link("previous")).link("previous"))
+    assert ([one["id"] for one in before.resources()], before.link("previous")) == (by_id[:1], None)
+    again = fhir.get(fhir.get(first.link("next")).link("previous"))
+    assert [one["id"] for one in again.resources()] == by_id[4:7]
+
+
+def test_an_offset_counts_what_the_token_sees_and_holds_in_every_kind_of_search(fhir, client):
+    for number in range(6):
+        fhir.put(f"Patient/p{number}", patient(id=f"p{number}", meta={"tag": [{"code": "ab"[number % 2]}]}))
+        fhir.put(f"Observation/o{number}", observation("Patient/p0", id=f"o{number}"))
+    narrow = client("system/Patient.rs?_tag=b")
+    assert [one["id"] for one in narrow.get("Patient?_offset=1&_count=5").resources()] == ["p3", "p5"]
+    assert narrow.get("Patient?_offset=1&_count=5").json["total"] == 3
+    assert narrow.get("Patient?_offset=7").json["total"] == 3
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    expected = {"Observation?subject:Patient._id=p0": "o5", "Patient/p0/Observation?code=8867-4": "o5",
+                "?_type=Patient,Observation&_sort=_id": "p1", "Observation?_include=Observation:subject": "o5"}
+    for search, id_ in expected.items():
+        offset = 7 if "_type" in search else 5
+        page = fhir.get(f"{search}&_offset={offset}&_count=1")
+        found = [row["resource"]["id"] for row in page.entries() if row["search"]["mode"] == "match"]
+        assert found == [id_], search
+    assert [one["id"] for one in fhir.post("Patient/_search", "_offset=5", **form).resources()] == ["p5"]
+    carried = fhir.post("", bundle(entry("GET", "Patient?_offset=5"))).resources()[0]
+    assert [row["resource"]["id"] for row in carried["entry"]] == ["p5"]
+    assert fhir.get("Patient?_offset=3&_summary=count").json["total"] == 6
+
+
+@pytest.mark.parametrize(("asked", "code", "expression", "text"), [
+    ("Patient?_offset=-1", "invalid", "_offset", "whole number"), ("Patient?_offset=x", "invalid", "_offset", ""),
+    ("Patient?_offset=10001", "too-costly", "_offset", "10000 is the most"),
+    ("Patient?_offset=1&_offset=2", "invalid", "_offset", "twice"),
+    ("Patient?_offset=1&_cursor=x", "invalid", "_offset", "beside it"),
+    ("Patient?_getpagesoffset=20", "invalid", "_getpagesoffset", "link next"),
+    ("Patient?_page=2", "invalid", "_page", "_offset"),
+    ("Observation/$lastn?_offset=1&patient=1", "not-supported", "_offset", "not for this"),
+    ("_history?_offset=1", "invalid", "_offset", ""),
+])  # fmt: skip
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_offsets_that_cannot_be_answered_are_refused(fhir, asked, code, expression, text):
+    fhir.get(asked).refused(400, code, expression, text)
 
 
 @pytest.mark.proves("parameter:_cursor", "parameter:_total")

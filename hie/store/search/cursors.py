@@ -53,29 +53,31 @@ def around(
     total: int | None,
     seen: Seen | None,
     orders: tuple[str, ...] = (),
+    before: Place | None = None,
 ) -> Cursors:
     """Return the cursors of a page that was reached by `position`, or is the first, which saw `seen`.
 
     `further` is the row at which reading on in the same direction begins; None: there is nothing there. `orders` is
-    what this page is ordered by, where no _sort says it.
+    what this page is ordered by, where no _sort says it. `before` is the last row that `_offset` left out.
     """
-    if position is None and further is None:
+    if position is None and further is None and before is None:
         return NONE
     at = instant.of_pages(store, page) if position is None else position.at
     saw = seen if position is None else position.seen
     is_estimate = query.total == "estimate"
     if position is not None and position.total is not None:
         is_estimate = position.is_estimate and query.total != "accurate"
-    onwards = None
-    if further is not None:
-        onwards = ordering.seal(store, query, Position(
-            *further, total, at, saw, is_estimate=is_estimate, orders=orders))
+
+    def sealed(place: Place) -> str:
+        return ordering.seal(store, query, Position(*place, total, at, saw, is_estimate=is_estimate, orders=orders))
+
+    onwards = None if further is None else sealed(further)
     first = last = None
     if query.total == "accurate":
         first = ordering.seal(store, query, Position(None, (), 0, total, at, saw, orders=orders))
         last = UNTIL + first
     if position is None:
-        return Cursors(first, None, onwards, last)
+        return Cursors(first, None if before is None else UNTIL + sealed(before), onwards, last)
     back = None if position.phase is None else (query.cursor or "").removeprefix(UNTIL)
     if position.backward:
         return Cursors(first, onwards and UNTIL + onwards, back, last)

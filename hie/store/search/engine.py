@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import InvalidSearch
@@ -24,6 +25,8 @@ from hie.store.versions import StoredVersion
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
 
+#: Rows that are read at a time to leave them out.
+AT_ONCE = 1_000
 #: Takes the keys of contained resources apart from those of others, where both are sorted together.
 _BEFORE = 2**62
 
@@ -70,15 +73,20 @@ def _search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     if position is not None and position.is_end:
         total = totals.count(store, query, asked, None)
         size = cursors.last_page_size(total, size)
+    rows = _rows(store, query, asked, parts, position, size + 1)
+    left_out, last = 0, None
+    for (number, row), _ in islice(rows, query.offset):
+        left_out, last = left_out + 1, (number, row)
     found = Found()
-    for row, version in pages.rows_behind(store, asked, parts, position, size + 1):
+    for row, version in rows:
         found.add(row, version)
     more = len(found.rows) > size
     page = pages.open_found(store, parts, found, size)
     if total is None:
-        total = totals.of_page(store, query, asked, position, len(page), more)
-    further = _place(parts, found, size, position) if more else None
-    return _page_of(store, query, position, page, total, further, pages.orders_of(query, parts))
+        total = totals.of_page(store, query, asked, position, left_out + len(page), more)
+    further = _place(parts, *_end(found, size, position)) if more else None
+    before = None if last is None else _place(parts, *last)
+    return _page_of(store, query, position, page, total, further, pages.orders_of(query, parts), before)
 
 
 def _read_from(store: ResourceStore, query: SearchQuery) -> tuple[ResourceStore, Position | None, Asked]:
@@ -99,9 +107,24 @@ def _read_from(store: ResourceStore, query: SearchQuery) -> tuple[ResourceStore,
     return store, replace(position, at=None, seen=None), asked_by(store, query)
 
 
-def _place(parts: Sequence[Part], found: Found, size: int, position: Position | None) -> cursors.Place:
+def _rows(
+    store: ResourceStore, query: SearchQuery, asked: Asked, parts: Sequence[Part], position: Position | None,
+    wanted: int,
+) -> Iterator[tuple[tuple[int, Any], StoredVersion | None]]:
+    """Yield the rows of a page, first those that it leaves out."""
+    if not query.offset:
+        return pages.rows_behind(store, asked, parts, position, wanted)
+    if store.reading is not None:
+        store.reading.hold()
+    return pages.rows_behind(store, asked, parts, position, query.offset + wanted, max(wanted, AT_ONCE))
+
+
+def _end(found: Found, size: int, position: Position | None) -> tuple[int, Any]:
     """Return where the page ends: its last row, or read backwards the one before its first."""
-    phase, row = found.rows[size if position is not None and position.backward else size - 1]
+    return found.rows[size if position is not None and position.backward else size - 1]
+
+
+def _place(parts: Sequence[Part], phase: int, row: Any) -> cursors.Place:
     return parts[phase].number, pages.sort_values(parts[phase], row), row.key
 
 
@@ -113,14 +136,16 @@ def _page_of(
     total: int | None,
     further: cursors.Place | None,
     orders: tuple[str, ...] = (),
+    before: cursors.Place | None = None,
 ) -> SearchPage:
     if position is not None and position.backward:
         page.reverse()
     included, is_cut = inclusion.included(store, query.includes, page) if query.includes else ([], False)
     if store.reading is not None:
         store.reading.confirm()
-    saw = seen_by_page(store) if further is not None and position is None else None
-    around = cursors.around(store, query, position, further, page, total, saw, orders)
+    leads = further is not None or before is not None
+    saw = seen_by_page(store) if leads and position is None else None
+    around = cursors.around(store, query, position, further, page, total, saw, orders, before)
     is_of_containers = query.contained is not None and query.contained.whole
     return SearchPage(page, included, total, around, is_cut, () if is_of_containers else relevance.told(query, page))
 
@@ -129,17 +154,25 @@ def _page_opened(store: ResourceStore, query: SearchQuery, asked: Asked, positio
     """Return a page in an order that no index has (hie.store.search.opened_order)."""
     if store.reading is not None:
         store.reading.hold()
-    ordered = opened_order.Sorted(query, position, query.count + 1)
+    ordered = opened_order.Sorted(query, position, query.offset + query.count + 1)
     ordered.take(_each_opened(store, asked))
     size = query.count
     if position is not None and position.is_end:
         size = cursors.last_page_size(ordered.total, size)
-    page = [version for _, (_, version) in ordered.found[:size]]
-    further = None
-    if len(ordered.found) > size:
-        values, (key, _) = ordered.found[size if position is not None and position.backward else size - 1]
-        further = 0, values, key
-    return _page_of(store, query, position, page, None if query.total == "none" else ordered.total, further)
+    left_out, found = ordered.found[: query.offset], ordered.found[query.offset :]
+    page = [version for _, (_, version) in found[:size]]
+    further = before = None
+    if len(found) > size:
+        further = _place_in_order(found[size if position is not None and position.backward else size - 1])
+    if left_out:
+        before = _place_in_order(left_out[-1])
+    total = None if query.total == "none" else ordered.total
+    return _page_of(store, query, position, page, total, further, before=before)
+
+
+def _place_in_order(found: tuple[opened_order.Values, opened_order.Match]) -> cursors.Place:
+    values, (key, _) = found
+    return 0, values, key
 
 
 def _each_opened(store: ResourceStore, asked: Asked) -> Iterator[tuple[int, StoredVersion]]:

@@ -51,7 +51,7 @@ def of_pages(store: ResourceStore, page: Sequence[StoredVersion]) -> int:
     """Return the moment of a first page: further ones show what it saw, or what had been written by then."""
     if store.at is not None:
         return store.at
-    return max(store.clock(), *(one.updated for one in page))
+    return max([store.clock(), *(one.updated for one in page)])
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------

@@ -125,9 +125,13 @@ def open_found(store: ResourceStore, parts: Sequence[Part], found: Found, count:
 
 
 def rows_behind(
-    store: ResourceStore, asked: Asked, parts: Sequence[Part], position: Position | None, wanted: int
+    store: ResourceStore, asked: Asked, parts: Sequence[Part], position: Position | None, wanted: int,
+    at_once: int | None = None,
 ) -> Iterator[tuple[tuple[int, Any], StoredVersion | None]]:
-    """Yield up to `wanted` rows behind the position, phase after phase; or before it, backwards."""
+    """Yield up to `wanted` rows behind the position, phase after phase; or before it, backwards.
+
+    `at_once`: so many are read at a time; None: all that are wanted.
+    """
     if store.reading is not None:
         _prepare(store.reading, parts)
     backward = position is not None and position.backward
@@ -137,6 +141,7 @@ def rows_behind(
         behind = position if position is not None and position.phase == number else None
         part = parts[number]
         limit = max(wanted, BATCH) if part.arm.verify else wanted
+        limit = limit if at_once is None else min(limit, at_once)
         while wanted > 0:
             rows = _fetch(store, asked, part, behind, limit, backward=backward)
             for row, version in verified(store, part.arm, rows) if part.arm.verify else zip(rows, repeat(None)):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from hie.errors import InvalidSearch, NotSupported
 from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
-from hie.fhir.paging import AS_OF, CURSOR
+from hie.fhir.paging import AS_OF, CURSOR, MOST_OFFSET, OFFSET
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.search import chain, criteria, date, filter, near, relevance
 from hie.store.search.chain import Asked
@@ -22,6 +22,8 @@ MOST_PARAMETERS = 100
 MOST_SORT_KEYS = 5
 #: They say how the answer looks; the search does not read them.
 RESULT_PARAMETERS = frozenset({"_format", "_pretty", "_summary", "_elements"})
+#: How HAPI and Aidbox number pages.
+_PAGED_ELSEWHERE = frozenset({"_getpages", "_getpagesoffset", "_page"})
 _LATER = frozenset({"_query", "_score"})
 _CONTAINED, _CONTAINED_TYPE = "_contained", "_containedType"
 T = TypeVar("T")
@@ -95,6 +97,8 @@ class SearchQuery:
     """The parameters as they were understood: without ignored ones, _count as it was cut, without the cursor."""
     contained: Containment | None = None
     """None: contained resources are not asked."""
+    offset: int = 0
+    """So many matches the first page leaves out."""
 
 
 def parse(
@@ -110,12 +114,13 @@ def parse(
     compartment: tuple[str, str] | None = None,
     at: int | None = None,
     contained: bool = False,
+    offset: bool = False,
 ) -> SearchQuery:
     """Read the parameters of a search. InvalidSearch or NotSupported says which parameter cannot be answered.
 
     `now` (microseconds) is what the prefix ap measures from; `terminology` is asked by modifiers such as :in. `at` is
-    the instant that _asOf names, for those who answer as of it: others must not leave it unheard. So with `contained`:
-    whether _contained is answered.
+    the instant that _asOf names, for those who answer as of it: others must not leave it unheard. So with `contained`
+    and `offset`: whether _contained and _offset are answered.
     """
     if len(parameters) > MOST_PARAMETERS:
         raise InvalidSearch(f"The search has {len(parameters)} parameters; at most {MOST_PARAMETERS} are accepted.")
@@ -125,6 +130,8 @@ def parse(
     read = _Reader(type_name, handling == "lenient", max_count, reading).read(parameters, default_count)
     if read.contained is not None and not contained:
         raise NotSupported(f"{_CONTAINED} is for searches; not for this.", expression=_CONTAINED)
+    if not offset and any(name == OFFSET for name, _ in parameters):
+        raise NotSupported(f"{OFFSET} is for searches; not for this.", expression=OFFSET)
     if type_name is None:
         read = replace(read, address="")
     return read if compartment is None else _within(read, type_name, compartment)
@@ -135,6 +142,12 @@ def _within(query: SearchQuery, type_name: str | None, compartment: tuple[str, s
     kind, id_ = compartment
     place = InCompartment(f"{kind}/{id_}", frozenset(compartments.members(kind)) | {kind})
     return replace(query, criteria=(place, *query.criteria), address=f"{kind}/{id_}/{type_name or '*'}")
+
+
+class TooFar(InvalidSearch):
+    """An offset beyond what is answered."""
+
+    code = "too-costly"
 
 
 class _Reader:
@@ -150,6 +163,7 @@ class _Reader:
         self._count: int | None = None
         self._total: str | None = None
         self._cursor: str | None = None
+        self._offset: int | None = None
         self._result: list[tuple[str, str]] = []
         self._ignored: list[str] = []
         self._self_link: list[tuple[str, str]] = []
@@ -166,6 +180,9 @@ class _Reader:
             count = 0
         if self._includes and ("_summary", "text") in self._result:
             raise InvalidSearch("_include and _revinclude cannot be asked with _summary=text.", expression="_summary")
+        if self._offset is not None and self._cursor is not None:
+            raise InvalidSearch(f"{CURSOR} says where its page begins, so that {OFFSET} cannot stand beside it.",
+                                expression=OFFSET)
         self._check_fit()
         contained = None if self._contained in (None, "false") else self._containment()
         if contained is None or not contained.whole:  # else matches may be of any type
@@ -176,6 +193,7 @@ class _Reader:
             only, tuple(self._criteria), tuple(self._sort), count, self._total,
             tuple(dict.fromkeys(self._includes)), self._cursor, tuple(self._result), tuple(self._ignored),
             frozenset(self._types) if len(self._types) > 1 else None, None, tuple(self._self_link), contained,
+            self._offset or 0,
         )  # fmt: skip
 
     def _read_one(self, name: str, text: str) -> None:
@@ -184,6 +202,9 @@ class _Reader:
             self._result.append((name, text))
         elif name == CURSOR:
             self._cursor = _once(name, self._cursor, text)
+            return
+        elif name == OFFSET:
+            self._offset = _once(name, self._offset, _offset(text))
             return
         elif name == "_count":
             self._count = _once(name, self._count, _count(text, self._max_count))
@@ -203,6 +224,9 @@ class _Reader:
         elif self._lenient and self._is_unknown(name):
             self._ignored.append(name)
             return
+        elif name in _PAGED_ELSEWHERE:
+            raise InvalidSearch(f"{name} is no parameter of this server: the link next leads to the page behind, and "
+                                f"{OFFSET} with _count to one further on.", expression=name)
         else:
             self._criteria.append(self._criterion(name, text))
         self._self_link.append((name, text))
@@ -383,6 +407,16 @@ def _choice(name: str, text: str, choices: Sequence[str]) -> str:
     if text not in choices:
         raise InvalidSearch(f"{name} is {text[:80]!r}; it must be one of {', '.join(choices)}.", expression=name)
     return text
+
+
+def _offset(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise InvalidSearch(f"{OFFSET} is {text[:80]!r}; it must be a whole number from 0 to {MOST_OFFSET}.",
+                            expression=OFFSET)
+    if int(text) > MOST_OFFSET:
+        raise TooFar(f"{OFFSET} is {text}: what it leaves out is met one by one, so {MOST_OFFSET} is the most. The "
+                     "link next leads to the page behind at the same cost wherever it is.", expression=OFFSET)
+    return int(text)
 
 
 def _count(text: str, most: int) -> int:
