@@ -8,6 +8,7 @@ from xml.parsers import expat
 
 from hie.errors import Unprocessable
 from hie.fhir import xml_format
+from hie.fhir.fhirpath import Watch
 from hie.fhir.patching.xml_nodes import Comment, Element, Instruction, Node, Text, written
 from hie.fhir.xml_format import XmlError
 from hie.fhir.xml_format.tables import XHTML, Kind, resource_tags, table
@@ -19,15 +20,19 @@ _LAST = 10_000
 
 @dataclass(slots=True)
 class XmlForm:
-    """The tree of a resource. `before` is the resource, whose narratives stand under `hidden` and a number."""
+    """The tree of a resource; what is done with it `watch` counts.
+
+    `before` is the resource, whose narratives stand under `hidden` and a number.
+    """
 
     root: Element
+    watch: Watch
     before: dict[str, Any]
     hidden: str
     narratives: dict[str, str]
 
     @classmethod
-    def of(cls, resource: dict[str, Any], hidden: str) -> XmlForm:
+    def of(cls, resource: dict[str, Any], hidden: str, watch: Watch) -> XmlForm:
         """Make the tree; Unprocessable where XML cannot hold what the resource says."""
         narratives: dict[str, str] = {}
         plain = _hide(resource, hidden, narratives)
@@ -39,7 +44,7 @@ class XmlForm:
             _show(root, hidden, narratives)
         except XmlError as error:
             raise Unprocessable(f"{error.message} Send a JSON Patch.") from None
-        return cls(root, resource, hidden, narratives)
+        return cls(root, watch, resource, hidden, narratives)
 
     def resource(self) -> dict[str, Any]:
         """Return the resource that the tree is now; an XmlError where it is none."""

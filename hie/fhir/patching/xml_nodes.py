@@ -136,19 +136,14 @@ def _within(node: Node) -> Iterator[tuple[Node, int]]:
             waiting.extend((below, depth + 1) for below in reversed(one.children))
 
 
-def join_texts(parent: Element) -> None:
-    """Make one text of texts that came to stand side by side, and none of an empty one."""
-    joined: list[Node] = []
-    for one in parent.children:
-        if isinstance(one, Text):
-            if not one.text:
-                continue
-            before = joined[-1] if joined else None
-            if isinstance(before, Text):
-                before.text += one.text
-                continue
-        joined.append(one)
-    parent.children[:] = joined
+def join_texts(parent: Element, at: int) -> int:
+    """Make one text of two that came to stand side by side, before and behind a place; tell how long it is."""
+    before, behind = parent.children[at - 1 : at] if at else [], parent.children[at : at + 1]
+    if not (before and behind and isinstance(before[0], Text) and isinstance(behind[0], Text)):
+        return 0
+    before[0].text += behind[0].text
+    del parent.children[at]
+    return len(before[0].text)
 
 
 def written(root: Element, hidden: str) -> bytes:

@@ -40,6 +40,8 @@ from hie.fhir.xml_format.tables import XHTML, XmlError
 MOST_LOOKED_AT = 500_000
 MOST_SECONDS = 3.0
 _SPACE = " \t\r\n"
+#: Characters of a text that grows, which count as one node that is looked at.
+_AT_ONCE = 1_000
 _NEW_ATTRIBUTE = re.compile(r"@(?:([^\W\d][\w.\-]*):)?([^\W\d][\w.\-]*)")
 _NEW_NAMESPACE = re.compile(r"namespace::([^\W\d][\w.\-]*)")
 
@@ -78,10 +80,10 @@ class XmlPatch:
     def applied(self, resource: dict[str, Any], allowance: Allowance | None = None) -> Any:
         """Return the resource after all operations; Conflict where one does not fit it."""
         watch = Watch(MOST_SECONDS, MOST_LOOKED_AT, allowance=allowance)
-        form = XmlForm.of(resource, secrets.token_hex(8))
+        form = XmlForm.of(resource, secrets.token_hex(8), watch)
         for one in self.operations:
             try:
-                _DO[one.op](form, one, _located(form, one, watch))
+                _DO[one.op](form, one, _located(form, one))
             except Misfit as error:
                 raise Conflict(f"{one.told} does not fit the resource: {error}. Nothing was changed.") from None
             except FhirPathLimit:
@@ -178,9 +180,9 @@ def _is_blank(content: list[Event]) -> bool:
 # ---- doing -----------------------------------------------------------------------------------------------------------
 
 
-def _located(form: XmlForm, one: Operation, watch: Watch) -> Place:
+def _located(form: XmlForm, one: Operation) -> Place:
     """Return the one place that sel leads to: RFC 5261 section 4.1"""
-    found = one.path.places(form.root, watch)
+    found = one.path.places(form.root, form.watch)
     if len(found) != 1:
         raise Misfit(f"sel leads to {len(found) or 'nothing'}{' places' if found else ''}; it must lead to one"
                      + ("" if found else _hint(one, form)))
@@ -213,7 +215,7 @@ def _add(form: XmlForm, one: Operation, place: Place) -> None:
     at = len(owner.children) if not beside and one.pos is None else 0
     if beside:
         at = _index(owner, place) + (one.pos == "after")
-    _insert(owner, at, nodes)
+    _insert(form, owner, at, nodes)
 
 
 def _add_named(one: Operation, owner: Element) -> None:
@@ -246,7 +248,7 @@ def _replace_node(form: XmlForm, place: Node, nodes: list[Node]) -> None:
         return
     at = _index(owner, place)
     del owner.children[at]
-    _insert(owner, at, nodes)
+    _insert(form, owner, at, nodes)
 
 
 def _remove(form: XmlForm, one: Operation, place: Place) -> None:
@@ -270,7 +272,7 @@ def _remove(form: XmlForm, one: Operation, place: Place) -> None:
             _check_space(owner, side)
     del owner.children[first : last + 1]
     owner.touch()
-    join_texts(owner)
+    _join(form, owner, first)
 
 
 def _check_space(owner: Element, at: int) -> None:
@@ -280,15 +282,21 @@ def _check_space(owner: Element, at: int) -> None:
         raise Misfit("ws says that white space stands there, and there is none")
 
 
-def _insert(owner: Element, at: int, nodes: list[Node]) -> None:
+def _insert(form: XmlForm, owner: Element, at: int, nodes: list[Node]) -> None:
     above = owner.depth()
+    nodes = [node for node in nodes if not (isinstance(node, Text) and not node.text)]
     for node in nodes:
         node.parent = owner
         if above + height_of(node) > xml_document.MAX_DEPTH:
             raise Unprocessable(f"The patched resource is nested deeper than {xml_document.MAX_DEPTH} elements.")
     owner.children[at:at] = nodes
     owner.touch()
-    join_texts(owner)
+    _join(form, owner, at + len(nodes))
+    _join(form, owner, at)
+
+
+def _join(form: XmlForm, owner: Element, at: int) -> None:
+    form.watch.spend(join_texts(owner, at) // _AT_ONCE)
 
 
 def _index(owner: Element, node: Node) -> int:

@@ -285,3 +285,17 @@ def test_a_long_text_is_read_in_one_piece():
     assert [len(one) for one in row["content"] if isinstance(one, str)] == [3_000_000, 3_000_000]
     with pytest.raises(InvalidXml):
         patching.read(patching.XML_PATCH, b"<diff><add sel='a'>\x00</add></diff>")
+
+
+def test_texts_that_come_to_stand_side_by_side_are_one():
+    """XPath knows no two texts side by side: what is added, and what is left when something between them goes."""
+    at = f"{P}[1]"
+    texts = [add(at, "<h:b/>"), add(at, "end"), add(f"{at}/h:b", "new", 'pos="before"'), remove(f"{at}/h:b"),
+             replace(f"{at}/text()", "one"), add(f"{at}/text()", "<h:i/>x", 'pos="after"'),
+             replace(f"{at}/text()[2]", ""), remove(f"{at}/h:i"), add(f"{at}/text()", "!", 'pos="after"')]  # fmt: skip
+    assert '<p title="a">one!</p>' in patched(*texts)["text"]["div"]
+
+
+def test_a_text_that_grows_is_counted():
+    with pytest.raises(TooCostly):
+        patched(*[replace(f"{P}[1]/text()", "x" * 1_000_000), *[add(f"{P}[1]", "x")] * 1_000])
