@@ -247,8 +247,7 @@ def _own_format(here: Exchange, request: FhirRequest, content_type: str | None) 
 
 def _patch_format(content_type: str | None) -> str | None:
     """Return the format of a patch that is no resource; None where it is one (FHIRPath Patch) or unknown."""
-    name = negotiation.media_type(content_type or "").name
-    return name if name in patching.DOCUMENTS else None
+    return next((name for name in patching.DOCUMENTS if negotiation.is_patch(content_type, name)), None)
 
 
 def _body(here: Exchange) -> bytes:

@@ -153,6 +153,11 @@ def is_xml(content_type: str | None, *, is_binary: bool = False) -> bool:
     return _is(content_type, frozenset({FHIR_XML}) if is_binary else _XML, "FHIR XML")
 
 
+def is_patch(content_type: str | None, format_: str) -> bool:
+    """Tell whether a body is a patch of the format; UnsupportedMediaType for one in another character set."""
+    return _is(content_type, frozenset({format_}), "a patch")
+
+
 def _is(content_type: str | None, names: frozenset[str], what: str) -> bool:
     if content_type is None:
         return False

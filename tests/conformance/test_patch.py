@@ -217,6 +217,10 @@ def test_other_formats_are_refused_with_those_that_are_taken(fhir):
         answer = fhir("PATCH", f"Patient/{id_}", "x", Content_Type=kind)
         answer.refused(415, "not-supported", "http.Content-Type")
         assert {JSON_PATCH, XML_PATCH} <= set(answer.headers["Accept-Patch"].split(", "))
+    for kind in (JSON_PATCH, MERGE_PATCH, XML_PATCH):
+        told = fhir("PATCH", f"Patient/{id_}", xml(), Content_Type=f"{kind}; charset=ISO-8859-1")
+        told.refused(415, "not-supported", "http.Content-Type", "a patch is UTF-8")
+    assert fhir("PATCH", f"Patient/{id_}", xml(), Content_Type=f'{XML_PATCH}; charset="UTF-8"').vid == "1"
     for body in ('[{"op":"remove","op":"test","path":"/x"}]', "[", "", '{"a":1,"a":2}'):
         kind = JSON_PATCH if body[:1] != "{" else MERGE_PATCH
         assert fhir("PATCH", f"Patient/{id_}", body, Content_Type=kind).status == 400, body
