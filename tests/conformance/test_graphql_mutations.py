@@ -255,6 +255,41 @@ def test_what_is_selected_shows_no_more_than_the_grant(client, fhir):
     assert fhir.get("Patient/p").vid == "2"
 
 
+def test_a_token_for_one_patients_record_writes_that_alone(client, fhir):
+    """By a mutation or by an XML Patch, whose conditions tell nothing of what the token may not see."""
+    for id_ in ("a", "b"):
+        fhir.put(f"Patient/{id_}", patient(id=id_))
+        fhir.put(f"Observation/of-{id_}", observation(f"Patient/{id_}", id=f"of-{id_}"))
+    mine = client("system/Observation.cruds?patient=Patient/a", "system/Patient.rs?_id=a")
+    make = "mutation ($r: ObservationInput) { x: ObservationCreate(resource: $r) { location } }"
+    change = 'mutation ($r: ObservationInput) { x: ObservationUpdate(id: "of-%s", resource: $r) { resource { id } } }'
+    drop = 'mutation { x: ObservationDelete(id: "of-%s") { information { issue { diagnostics } } } }'
+    to_a, to_b = observation("Patient/a", 7), observation("Patient/b", 7)
+    assert data(mine, make, r=to_a)["x"]["location"]
+    assert data(mine, change % "a", r=to_a)
+    for query, resource in ((make, to_b), (change % "a", to_b), (change % "b", to_a), (change % "b", to_b)):
+        assert failed(mine, query, r=resource)["x"][0] in (400, 403), query  # as a reference to nothing, or forbidden
+    told = [data(mine, drop % id_)["x"]["information"]["issue"][0]["diagnostics"] for id_ in ("b", "nobody")]
+    assert told[0].replace("of-b", "of-nobody") == told[1]
+    diff = "<diff xmlns='http://hl7.org/fhir'><replace sel='Observation%s/subject/reference/@value'>%s</replace></diff>"
+    kind = {"Content_Type": "application/xml-patch+xml"}
+    assert mine("PATCH", "Observation/of-a", diff % ("", "Patient/b"), **kind).status in (400, 403)
+    for guess in ("[valueQuantity/value/@value=80]", "[valueQuantity/value/@value=7]", "[nothing]"):
+        for url in ("Observation/of-b", "Observation?subject=Patient/b"):
+            mine("PATCH", url, diff % (guess, "Patient/a"), **kind).refused(404, "not-found")
+    assert [fhir.get(f"Observation/of-{id_}").vid for id_ in ("a", "b")] == ["2", "1"]
+
+
+@ONE
+def test_what_has_no_provenance_that_may_be_stored_is_not_stored(client, fhir):
+    about = json.dumps({"resourceType": "Provenance", "recorded": "2024-01-01T00:00:00Z",
+                        "agent": [{"who": {"display": "Doc"}}]})
+    body = {"query": 'mutation { a: PatientUpdate(id: "a", resource: {}) { resource { id } } }'}
+    answer = client("system/Patient.cruds").post("$graphql", body, Content_Type="application/json", X_Provenance=about)
+    assert (answer.status, answer.json["errors"][0]["extensions"]["status"]) == (200, 403)
+    fhir.get("Patient/a").refused(404, "not-found")
+
+
 @ONE
 def test_each_has_an_audit_record_and_a_provenance_of_its_own(app, fhir):
     sent = {"query": 'mutation { a: PatientUpdate(id: "a", resource: {}) { resource { id } } '
