@@ -92,7 +92,8 @@ def facts(package: bytes) -> Json:
     }
 
 
-def _package_members(package: bytes) -> Iterator[tuple[str, bytes]]:
+def package_members(package: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a package by name."""
     with tarfile.open(fileobj=io.BytesIO(package), mode="r:gz") as archive:
         for member in archive:
             file = archive.extractfile(member)
@@ -101,7 +102,7 @@ def _package_members(package: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def package_resources(package: bytes) -> Iterator[Json]:
-    for name, content in _package_members(package):
+    for name, content in package_members(package):
         folder, _, file = name.rpartition("/")
         if folder == "package" and file.endswith(".json") and file not in ("package.json", ".index.json"):
             resource = json.loads(content)
@@ -110,7 +111,7 @@ def package_resources(package: bytes) -> Iterator[Json]:
 
 
 def package_manifest(package: bytes) -> Json:
-    return next(json.loads(content) for name, content in _package_members(package) if name == "package/package.json")
+    return next(json.loads(content) for name, content in package_members(package) if name == "package/package.json")
 
 
 def _of_type(resources: Iterable[Json], name: str) -> list[Json]:

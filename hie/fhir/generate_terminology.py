@@ -27,8 +27,9 @@ PAGE_FILE = "r4-terminology.md"
 TYPES = ("CodeSystem", "ValueSet", "ConceptMap")
 CHUNK_BYTES = 100_000
 _LEFT_OUT = frozenset({"text", "meta", "contact"})
-_MARKS = ("structuredefinition-wg", "structuredefinition-ballot-status", "structuredefinition-fmm",
-          "structuredefinition-standards-status", "structuredefinition-normative-version")
+#: Extensions that only mark what HL7's working groups think of a definition.
+MARKS = ("structuredefinition-wg", "structuredefinition-ballot-status", "structuredefinition-fmm",
+         "structuredefinition-standards-status", "structuredefinition-normative-version")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 Json = dict[str, Any]
@@ -67,7 +68,7 @@ def generate(package: bytes) -> dict[str, bytes]:
 
 def _slim(resource: Json) -> Json:
     kept = {name: value for name, value in resource.items() if name not in _LEFT_OUT}
-    extensions = [one for one in kept.pop("extension", []) if not one["url"].endswith(_MARKS)]
+    extensions = [one for one in kept.pop("extension", []) if not one["url"].endswith(MARKS)]
     return kept | {"extension": extensions} if extensions else kept
 
 

@@ -1,0 +1,64 @@
+"""Choices of types, of which a differential may name one by itself: valueQuantity is a slice of value[x].
+
+https://hl7.org/fhir/R4/profiling.html#slicing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hie.fhir import facts
+from hie.fhir.snapshots.tree import Node
+
+Json = dict[str, Any]
+
+_CHOICE = "[x]"
+
+
+def as_slice(change: Node, names: Iterable[str]) -> Node:
+    """Return what a differential says of valueQuantity as the slice of value[x] that it is; all else as it is."""
+    known = list(names)
+    if change.name in known:
+        return change
+    for name in known:
+        stem = name.removesuffix(_CHOICE)
+        if stem != name and change.name.startswith(stem) and change.name[len(stem):len(stem) + 1].isupper():
+            type_name = change.name[len(stem):]
+            primitive = type_name[:1].lower() + type_name[1:]
+            code = primitive if facts.type_kind(primitive) == "primitive-type" else type_name
+            said = {"type": [{"code": code}]} | (change.element or {})
+            return Node(name, change.name, said, change.children, change.at, is_short=True)
+    return change
+
+
+def by_type(node: Node) -> Json | None:
+    """Return how slices of a choice are told apart; None where it is none."""
+    if not node.name.endswith(_CHOICE):
+        return None
+    return {"discriminator": [{"type": "type", "path": "$this"}], "ordered": False, "rules": "open"}
+
+
+def is_whole(whole: Node, only: Node, within: bool) -> bool:
+    """Tell whether the one slice of an element that nobody slices is the whole of it.
+
+    So is a type named by itself within a slice, and the slice of an element of which there is one at most.
+    """
+    if only.is_short:
+        return within
+    return not whole.name.endswith(_CHOICE) and (whole.element or {}).get("max") == "1"
+
+
+def narrowed(whole: Node, only: Node, *, is_extension: bool) -> Node | None:
+    """Return what the one type that is named says of the choice: where there has to be a value, it is of that type.
+
+    The value of an extension is of the type that its definition names in any case. None: it says nothing of it.
+    """
+    said, before = only.element or {}, whole.element or {}
+    if not only.is_short or not (is_extension or said.get("min", 0) > 0):
+        return None
+    wanted = {one.get("code") for one in said.get("type", [])}
+    kept = [one for one in before.get("type", []) if one.get("code") in wanted]
+    slicing = (by_type(whole) or {}) | {"rules": "closed"}
+    least = {"min": said["min"]} if said.get("min", 0) > before.get("min", 0) else {}
+    return Node(whole.name, None, {"slicing": slicing, "type": kept or said.get("type", [])} | least, [], only.at)

@@ -1,0 +1,96 @@
+"""A snapshot of a profile, from its differential and the snapshot of its base: https://hl7.org/fhir/R4/profiling.html#snapshot"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from hie.fhir.snapshots import merging, tree
+from hie.fhir.snapshots.problems import SnapshotError, place, refused
+from hie.fhir.snapshots.tree import Node
+from hie.fhir.snapshots.walking import Walk
+
+Json = dict[str, Any]
+
+#: Elements of one snapshot and what it is made of, and profiles that lead to one another.
+MOST_ELEMENTS, MOST_DEEP = 20_000, 12
+
+
+class Definitions(Protocol):
+    """Where the definitions come from that a profile is made of."""
+
+    def find(self, canonical: str) -> Json | None:
+        """Return the StructureDefinition with this canonical URL, as it was published; None where it is not here."""
+
+
+def generated(definition: Json, definitions: Definitions) -> Json:
+    """Return a profile with its snapshot, made anew; SnapshotError."""
+    return _Generator(definitions).with_snapshot(definition, ())
+
+
+class _Generator:
+    """Makes the snapshot of one profile, and those of the profiles that it is made of."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+        self._trees: dict[str, Node | None] = {}
+        self._count = 0
+
+    def with_snapshot(self, definition: Json, above: tuple[str, ...]) -> Json:
+        """Return a definition with a snapshot made anew; `above`: those for which it is made."""
+        url, base_url = str(definition.get("url")), str(definition.get("baseDefinition", ""))
+        if definition.get("derivation") != "constraint":
+            raise refused("A snapshot is generated of a profile, of which derivation is constraint.",
+                          "StructureDefinition.derivation", "not-supported")
+        above = (*above, url)
+        base = self.tree_of(base_url, above)
+        if base is None:
+            raise refused(f"The base definition {base_url[:200]} is not known here with all that it says.",
+                          "StructureDefinition.baseDefinition", "not-found")
+        walk = Walk(self.tree_of, self.count, base, above, base_url.partition("|")[0])
+        snapshot = list(tree.written(walk.merged(base, _change(definition, base))))
+        if walk.issues:
+            raise SnapshotError(walk.issues)
+        kept = {name: value for name, value in definition.items() if name not in ("snapshot", "differential")}
+        last = {name: value for name, value in definition.items() if name == "differential"}
+        return kept | {"snapshot": {"element": snapshot}} | last
+
+    def tree_of(self, canonical: str, above: tuple[str, ...]) -> Node | None:
+        """Return the tree of a definition's snapshot, made where it has none; None where it is not here."""
+        if canonical not in self._trees:
+            url = canonical.partition("|")[0]
+            if url in above or len(above) > MOST_DEEP:
+                raise refused(f"The profiles lead to one another: {' > '.join((*above, url))[:800]}.",
+                              "StructureDefinition.baseDefinition")
+            found = self._definitions.find(canonical)
+            if found is not None and not found.get("snapshot", {}).get("element"):
+                found = self.with_snapshot(found, above)
+            self._trees[canonical] = None if found is None else _inherited(found)
+        return self._trees[canonical]
+
+    def count(self) -> None:
+        """Count an element; more than MOST_ELEMENTS are refused."""
+        self._count += 1
+        if self._count > MOST_ELEMENTS:
+            raise refused(f"The snapshot would be made of more than {MOST_ELEMENTS} elements.",
+                          "StructureDefinition.differential", "too-costly")
+
+
+def _change(definition: Json, base: Node) -> Node:
+    """Read the differential as a tree of the base's type."""
+    try:
+        change = tree.read(definition.get("differential", {}).get("element", []))
+    except tree.Misplaced as error:
+        raise refused(str(error), place(error.at)) from None
+    if change.name not in ("", base.name):
+        raise refused(f"The differential is of {change.name[:80]!r}, its base of {base.name}.", place(0))
+    return change
+
+
+def _inherited(definition: Json) -> Node:
+    """Read a snapshot as what profiles inherit."""
+    url = str(definition.get("url"))
+    try:
+        return tree.read([merging.inherited(one, url) for one in definition["snapshot"]["element"]])
+    except tree.Misplaced as error:
+        raise refused(f"The snapshot of {url[:200]} cannot be read: {error}", "StructureDefinition.baseDefinition",
+                      ) from None

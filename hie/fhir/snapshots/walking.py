@@ -1,0 +1,182 @@
+"""A differential beside the snapshot of its base, element by element: https://hl7.org/fhir/R4/profiling.html#slicing"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hie.errors import OutcomeIssue
+from hie.fhir.snapshots import choices, merging
+from hie.fhir.snapshots.problems import place
+from hie.fhir.snapshots.tree import Node
+
+Json = dict[str, Any]
+
+_TYPES = "http://hl7.org/fhir/StructureDefinition/"
+_FHIRPATH = "http://hl7.org/fhirpath/"
+_ANY = frozenset({"Element", "Resource", "DomainResource", "*"})
+_BY_URL = {"discriminator": [{"type": "value", "path": "url"}], "ordered": False, "rules": "open"}
+#: More would not be read.
+MOST_ISSUES = 50
+
+TreeOf = Callable[[str, tuple[str, ...]], Node | None]
+
+
+class Walk:
+    """Walks the differential of one profile; `issues` are what cannot be."""
+
+    def __init__(
+        self, tree_of: TreeOf, count: Callable[[], None], root: Node, above: tuple[str, ...], base_url: str
+    ) -> None:
+        self._tree_of, self._count, self._root = tree_of, count, root
+        self._above, self._base_url = above, base_url
+        self.issues: list[OutcomeIssue] = []
+
+    def merged(self, base: Node, change: Node | None, within: bool = False) -> Node:
+        """Return a node as the differential has it, with all that is below; `within`: it is in a slice."""
+        self._count()
+        if change is None:
+            return Node(base.name, base.slice, base.element, [self.merged(one, None) for one in base.children])
+        element, children = self._element(base, change), base.children
+        if change.children and not children:
+            children = self._unfolded(element, change)
+            if "contentReference" in element:
+                element = {name: value for name, value in element.items() if name != "contentReference"}
+                element["type"] = [{"code": "BackboneElement"}]
+        return Node(base.name, base.slice, element, self._below(children, change, within))
+
+    # ---- one element -------------------------------------------------------------------------------------------------
+
+    def _element(self, base: Node, change: Node) -> Json:
+        before, said = base.element or {}, change.element
+        if said is None:
+            return before
+        self._see_that_it_narrows(before, said, change)
+        profile = self._profile(said)
+        if profile is not None:
+            before = merging.told_by_profile(before, profile)
+        found = merging.merged(before, said, source=self._above[-1], base_url=self._base_url)
+        if change.slice is not None and base.slice is None and "slicing" not in said:
+            found.pop("slicing", None)
+        return found
+
+    def _profile(self, said: Json) -> Json | None:
+        """Return the root of the profile that a differential gives an element's one type; None where it is not here."""
+        types = said.get("type", [])
+        if len(types) != 1 or len(types[0].get("profile", [])) != 1:
+            return None
+        url = types[0]["profile"][0]
+        if url.partition("|")[0] in self._above:  # a type that holds itself
+            return None
+        found = self._tree_of(url, self._above)
+        return None if found is None else found.element
+
+    def _see_that_it_narrows(self, before: Json, said: Json, change: Node) -> None:
+        if "max" in said and _number(said["max"]) > _number(before.get("max", "*")):
+            self._wrong(change, f"max is {said['max']}, more than the base's {before.get('max')}.")
+        if change.slice is None and said.get("min", before.get("min", 0)) < before.get("min", 0):
+            self._wrong(change, f"min is {said['min']}, less than the base's {before.get('min')}.")
+        allowed = {str(one.get("code")) for one in before.get("type", [])}
+        if not allowed or allowed & _ANY or any(one.startswith(_FHIRPATH) for one in allowed):
+            return  # R4's own profiles write the type of Extension.url, a string of FHIRPath, as uri
+        for one in said.get("type", []):
+            if one.get("code") not in allowed:
+                self._wrong(change, f"the type {one.get('code')} is none of the base's.")
+
+    def _wrong(self, change: Node, told: str) -> None:
+        if len(self.issues) < MOST_ISSUES:
+            named = (change.element or {}).get("id") or (change.element or {}).get("path") or change.label
+            self.issues.append(OutcomeIssue("processing", f"{str(named)[:200]}: {told}", place(change.at)))
+
+    # ---- what is below -----------------------------------------------------------------------------------------------
+
+    def _below(self, base: list[Node], change: Node, within: bool) -> list[Node]:
+        by_name: dict[str, list[Node]] = {}
+        for one in base:
+            by_name.setdefault(one.name, []).append(one)
+        changes: dict[str, list[Node]] = {}
+        for one in change.children:
+            meant = choices.as_slice(one, by_name)
+            changes.setdefault(meant.name, []).append(meant)
+        found = [made for name, same in by_name.items() for made in self._group(same, changes.pop(name, []), within)]
+        for unknown in (one for rest in changes.values() for one in rest):
+            self._wrong(unknown, "the base has no such element here.")
+        return found
+
+    def _group(self, base: list[Node], changes: list[Node], within: bool) -> list[Node]:
+        """Return an element and its slices."""
+        whole = base[0]
+        main = next((one for one in changes if one.slice is None), None)
+        slices = {one.slice: one for one in changes if one.slice is not None}
+        if not slices and len(base) == 1:
+            return [self.merged(whole, main, within)]
+        if len(base) == 1 and main is None and len(slices) == 1 and "slicing" not in (whole.element or {}):
+            (only,) = slices.values()
+            if choices.is_whole(whole, only, within):
+                made = self.merged(whole, only.unsliced(), within)
+                return [made if only.is_short else Node(made.name, only.slice, made.element, made.children)]
+            main = choices.narrowed(whole, only, is_extension=self._root.name == "Extension")
+        return self._sliced(base, self.merged(whole, main, within), slices)
+
+    def _sliced(self, base: list[Node], first: Node, slices: dict[str, Node]) -> list[Node]:
+        if "slicing" not in (first.element or {}):
+            usual = _BY_URL if first.name in ("extension", "modifierExtension") else choices.by_type(first)
+            if usual is None:
+                self._wrong(next(iter(slices.values())), "it is a slice, and nothing says how slices are told apart.")
+            first.element = (first.element or {}) | {"slicing": usual}
+        found = [first, *(self.merged(one, slices.pop(one.slice or "", None), True) for one in base[1:])]
+        for name, change in slices.items():
+            above = name.rpartition("/")[0]  # a/b is a slice of the slice a
+            whole = next((one for one in found if above and one.slice == above), base[0])
+            found.insert(_behind(found, above), self._new_slice(whole, change))
+        return found
+
+    def _new_slice(self, whole: Node, change: Node) -> Node:
+        """Return a new slice: the element as the base has it, of which there need not be any."""
+        element = {name: value for name, value in (whole.element or {}).items() if name != "slicing"} | {"min": 0}
+        made = self.merged(Node(whole.name, None, element, whole.children), change, True)
+        return Node(made.name, change.slice, made.element, made.children)
+
+    def _unfolded(self, element: Json, change: Node) -> list[Node]:
+        """Return what is below an element of a data type, of its profile, or of another element's content."""
+        if "contentReference" in element:
+            found = _at(self._root, str(element["contentReference"]).rpartition("#")[2])
+            if found is None:
+                self._wrong(change, f"{element['contentReference']} names no element of the base.")
+            return [] if found is None else found.children
+        types = element.get("type", [])
+        if len(types) > 1:
+            types = [{"code": "Element"}]  # what all types have
+        if not types or str(types[0].get("code", "")).startswith(_FHIRPATH):
+            self._wrong(change, "there is nothing below it.")
+            return []
+        profiles = types[0].get("profile", [])
+        url = profiles[0] if len(profiles) == 1 else _TYPES + str(types[0].get("code"))
+        root = self._tree_of(url, self._above)
+        if root is None:
+            self._wrong(change, f"what is below it is defined by {url[:200]}, which is not known here with all that it "
+                                "says.")
+        return [] if root is None else root.children
+
+
+def _behind(found: list[Node], above: str) -> int:
+    """Return where a new slice goes: behind all, or behind the slice that it is one of and that one's others."""
+    if not above:
+        return len(found)
+    same = [at for at, one in enumerate(found) if f"{one.slice}/".startswith(f"{above}/")]
+    return max(same, default=len(found) - 1) + 1
+
+
+def _at(root: Node, path: str) -> Node | None:
+    """Find the element of a path, such as Questionnaire.item."""
+    node = root
+    for part in path.split(".")[1:]:
+        found = next((one for one in node.children if one.name == part and one.slice is None), None)
+        if found is None:
+            return None
+        node = found
+    return node
+
+
+def _number(most: str) -> float:
+    return float("inf") if most == "*" else int(most)
