@@ -196,7 +196,8 @@ def test_a_page_of_an_allowed_origin_may_ask(of_page, origins, allowed):
         assert "Access-Control-Allow-Credentials" not in answer.headers
         assert "Origin" in answer.headers["Vary"]
     told = set(made.headers["Access-Control-Expose-Headers"].split(", "))
-    assert told >= {"Date", "ETag", "Location", "Last-Modified", "Content-Location", "Preference-Applied"}
+    assert told >= {"Date", "ETag", "Location", "Last-Modified", "Content-Location", "Preference-Applied",
+                    "X-Request-Id"}
     assert page.get("metadata").json["rest"][0]["security"]["cors"] is True
 
 
