@@ -25,6 +25,8 @@ _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]
 def _setting(default: Any, meaning: str, *, secret: bool = False) -> Any:
     return field(default=default, repr=not secret, metadata={"meaning": meaning, "secret": secret})
 
+INTEGRITY_MODES = ("both", "write", "delete", "none")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -49,6 +51,10 @@ class Settings:
     max_bundle_entries: int = _setting(5_000, "Most entries of one batch or transaction Bundle.")
     max_conditional_deletes: int = _setting(100, "Most matches that one conditional delete may delete (`_count`).")
     max_cascade_deletes: int = _setting(3_000, "Most resources that `_cascade=delete` takes along.")
+    referential_integrity: str = _setting(
+        "both", "Which references are enforced: both, write (what is written must not refer to nothing), delete (what "
+        "others refer to is not deleted without `_cascade=delete`), or none."
+    )
     default_page_size: int = _setting(20, "_count where the client names none.")
     max_page_size: int = _setting(1_000, "Largest page of a search or history.")
     cors_origins: str = _setting(
@@ -79,6 +85,9 @@ class Settings:
                 raise SettingsError(f"Setting {name} is {value}; it must lie between {low} and {high}.")
         if self.default_page_size > self.max_page_size:
             raise SettingsError("Setting default_page_size is larger than max_page_size.")
+        if self.referential_integrity not in INTEGRITY_MODES:
+            raise SettingsError(f"Setting referential_integrity is {self.referential_integrity!r}; it must be one of "
+                                f"{', '.join(INTEGRITY_MODES)}.")
         if self.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise SettingsError(f"Setting log_level is {self.log_level!r}; it must be DEBUG, INFO, WARNING or ERROR.")
         for origin in self.cors_origins.split():
@@ -110,6 +119,16 @@ class Settings:
     def sqlalchemy_url(self) -> str:
         """The URL of the database that is really used."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'hie.sqlite3').resolve()}"
+
+    @property
+    def enforces_on_write(self) -> bool:
+        """Whether what is written must not refer to nothing."""
+        return self.referential_integrity in ("both", "write")
+
+    @property
+    def enforces_on_delete(self) -> bool:
+        """Whether what others refer to stays."""
+        return self.referential_integrity in ("both", "delete")
 
     @property
     def allowed_origins(self) -> frozenset[str]:

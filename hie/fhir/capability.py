@@ -16,7 +16,8 @@ _DEFINITION = "http://hl7.org/fhir/StructureDefinition/"
 _COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/"
 _SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 #: What every type of reference becomes here: https://hl7.org/fhir/R4/valueset-reference-handling-policy.html
-_REFERENCE_POLICY = ["literal", "logical", "enforced"]
+_REFERENCE_POLICY = ("literal", "logical")
+_ENFORCED = "enforced"
 
 
 class OfferedOperation(Protocol):
@@ -47,21 +48,24 @@ ParametersOf = Callable[[str], Mapping[str, OfferedParameter]]
 
 def capability_statement(
     *, base_url: str, version: str, at: int, operations: Iterable[OfferedOperation], parameters_of: ParametersOf,
-    cors: bool = False, profiles: Mapping[str, Sequence[str]] | None = None,
+    cors: bool = False, profiles: Mapping[str, Sequence[str]] | None = None, enforced: bool = True,
 ) -> dict[str, Any]:
-    """Build the statement of this server at `base_url`."""
+    """Build the statement of this server at `base_url`; `enforced`: references always lead somewhere."""
+    checked = ", their references checked" if enforced else ""
     offered = list(operations)
     parameters = {name: parameters_of(name) for name in sorted(facts.RESOURCE_TYPES)}
     pointing = _pointing(parameters)
     rest: dict[str, Any] = {
         "mode": "server",
         "documentation": "FHIR JSON and XML over HTTP; Prefer: respond-async on any request. Writes are validated "
-                         "against R4, their references checked. _asOf=<instant> on read, search and "
+                         f"against R4{checked}. _asOf=<instant> on read, search and "
                          "$everything answers with the record as it was then. _contained and _containedType search "
                          "what resources contain.",
         "security": _security(cors),
-        "resource": [_profiled(_resource(name, parameters[name], pointing.get(name, []), offered), profiles or {})
-                     for name in parameters],
+        "resource": [
+            _profiled(_resource(name, parameters[name], pointing.get(name, []), offered, enforced), profiles or {})
+            for name in parameters
+        ],
         "interaction": [{"code": code} for code in _system_interactions()],
         "searchParam": _search_parameters(parameters_of("Resource")),
         "compartment": [_COMPARTMENT + name.lower() for name in facts.COMPARTMENTS],
@@ -123,7 +127,8 @@ def _is_conditional(interaction: str) -> bool:
 
 
 def _resource(
-    type_name: str, parameters: Mapping[str, OfferedParameter], pointing: list[str], operations: list[OfferedOperation]
+    type_name: str, parameters: Mapping[str, OfferedParameter], pointing: list[str],
+    operations: list[OfferedOperation], enforced: bool,
 ) -> dict[str, Any]:
     row: dict[str, Any] = {
         "type": type_name,
@@ -136,7 +141,7 @@ def _resource(
         "conditionalRead": "full-support",
         "conditionalUpdate": _is_conditional("update"),
         "conditionalDelete": "multiple" if _is_conditional("delete") else "not-supported",
-        "referencePolicy": _REFERENCE_POLICY,
+        "referencePolicy": [*_REFERENCE_POLICY, _ENFORCED] if enforced else [*_REFERENCE_POLICY],
     }
     includes = [f"{type_name}:{one.code}" for one in parameters.values() if one.type == "reference"]
     if includes:

@@ -35,8 +35,8 @@ def statement(ctx: Context) -> bytes:
     """Return this server's own CapabilityStatement."""
     started, cors = _started(ctx.registry, ctx.clock()), bool(ctx.settings.cors_origins)
     known, profiles = search_parameters.installed(), ctx.profiles.supported()
-    content = ctx.settings.content_search
-    return _statement(ctx.base_url, ctx.registry.operations, started, cors, content, known, profiles)
+    content, enforced = ctx.settings.content_search, ctx.settings.referential_integrity == "both"
+    return _statement(ctx.base_url, ctx.registry.operations, started, cors, content, known, profiles, enforced)
 
 
 def _if_changed(request: FhirRequest, content: bytes, started: int) -> FhirResponse:
@@ -59,11 +59,12 @@ Supported = tuple[tuple[str, tuple[str, ...]], ...]
 @lru_cache(maxsize=8)
 def _statement(
     base_url: str, operations: tuple[object, ...], at: int, cors: bool, content_search: bool, _custom: object,
-    profiles: Supported,
+    profiles: Supported, enforced: bool,
 ) -> bytes:  # fmt: skip
     return json_format.dump(capability_statement(
         base_url=base_url, version=__version__, at=at, operations=operations,  # type: ignore[arg-type]
         parameters_of=partial(offered_parameters, content_search), cors=cors, profiles=dict(profiles),
+        enforced=enforced,
     ))
 
 

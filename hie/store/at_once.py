@@ -129,8 +129,9 @@ class FewResources:
             return one_values(self.tenant, written, targets, kinds).values()
         if written.sealed is not None:
             return changed_values(self.tenant, written, targets, kinds)
-        # Of several it is asked at the end who refers to them.
-        return deleted_values(self.tenant, written, self.freed[0] if len(self.written) == 1 else None)
+        # Of several it is asked at the end who refers to them, and of none where that does not matter.
+        asks_here = len(self.written) == 1 and bool(self.freed)
+        return deleted_values(self.tenant, written, self.freed[0] if asks_here else None)
 
     def _contained(self) -> Iterator[str]:
         """Yield what follows where the resources are stored; what a version contained ends before the next begins."""

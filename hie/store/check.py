@@ -129,6 +129,8 @@ def _resources(connection: Connection, tenant: Tenant, report: CheckReport, base
             yield f"The token index of {names[key]} does not match its content."
         keys = list(names)
         yield from contained_check.problems(connection, keys, holders, is_past=False, skipped=skipped)
+        if not (tenant.enforces_on_write and tenant.enforces_on_delete):
+            continue  # references may lead to nothing
         missing = set(targets) - rows.live(connection, tenant.id, list(targets))
         for target in sorted(missing):
             if targets[target].partition("/")[0] not in rows.WITNESSES:

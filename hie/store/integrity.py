@@ -1,6 +1,6 @@
 """Referential integrity of one transaction: what it refers to is there, and nothing refers to what it deletes.
 
-https://hl7.org/fhir/R4/http.html#integrity
+https://hl7.org/fhir/R4/http.html#integrity leaves it to the server, and HIE_REFERENTIAL_INTEGRITY to its operator.
 """
 
 from __future__ import annotations
@@ -46,19 +46,21 @@ class Integrity:
             if literal is not None:
                 target, version = literal
                 self._references.setdefault(target, place)
-                if version is not None:
+                if version is not None and self.tenant.enforces_on_write:
                     self.versions.setdefault((*target, version), place)
             elif _CONDITIONAL.match(text):
                 raise _unresolved(place, text)
 
     def took_away(self, place: Target) -> None:
         """Take note of a deletion."""
-        self.deleted.add(place)
+        if self.tenant.enforces_on_delete:
+            self.deleted.add(place)
         self._live.discard(place)
 
     def targets_outside(self) -> list[Target]:
-        """Return what is referred to and not written here."""
-        return [target for target in self._references if target not in self._live]
+        """Return what is referred to, not written here, and has to be there: what a token may not see always has to."""
+        outside = [target for target in self._references if target not in self._live]
+        return outside if self.tenant.enforces_on_write else [one for one in outside if one in self.awaited]
 
     def check(self, connection: Connection) -> None:
         """See to it that all hangs together when everything is written, and keep it so. BrokenReference, Referenced."""

@@ -66,7 +66,10 @@ class Store:
             key_file = settings.root_key_file
             bring_up_to_date(engine, settings.data_dir, lambda: key_file.exists() or FileKeys.create(key_file))
             management = _keys(key_file)
-            tenant = Tenant(DEFAULT_TENANT, "default", management, content_words=settings.content_search)
+            tenant = Tenant(
+                DEFAULT_TENANT, "default", management, content_words=settings.content_search,
+                enforces_on_write=settings.enforces_on_write, enforces_on_delete=settings.enforces_on_delete,
+            )
             tenants = {DEFAULT_TENANT: tenant}
             audit_keys = {number: tenant.audit_keys for number, tenant in tenants.items()}
             database = Database(engine, audit_keys, settings.data_dir)

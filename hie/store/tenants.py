@@ -26,10 +26,15 @@ class Tenant:
     """The keys of one tenant, and how it is indexed; shared by the threads of a process.
 
     `content_words`: every string can be searched by its words (`_content`), not the narrative alone.
+    `enforces_on_write`: what is written must not refer to nothing; `enforces_on_delete`: what others refer to stays.
     """
 
-    def __init__(self, tenant_id: int, name: str, management: KeyManagement, *, content_words: bool = False) -> None:
+    def __init__(
+        self, tenant_id: int, name: str, management: KeyManagement, *, content_words: bool = False,
+        enforces_on_write: bool = True, enforces_on_delete: bool = True,
+    ) -> None:
         self.id, self.name, self.content_words = tenant_id, name, content_words
+        self.enforces_on_write, self.enforces_on_delete = enforces_on_write, enforces_on_delete
         self.blind = Blind(management.derive(tenant_id, "blind-index"))
         self.data_keys = DataKeys(management, tenant_id)
         self.job_cipher = AESGCM(management.derive(tenant_id, "job"))
