@@ -11,8 +11,8 @@ from hie.fhir.snapshots.walking import Walk
 
 Json = dict[str, Any]
 
-#: Elements of one snapshot and what it is made of, and profiles that lead to one another.
-MOST_ELEMENTS, MOST_DEEP = 20_000, 12
+#: Elements of one snapshot, of one differential, and profiles that lead to one another.
+MOST_ELEMENTS, MOST_CHANGED, MOST_DEEP = 20_000, 2_000, 12
 
 
 class Definitions(Protocol):
@@ -77,8 +77,12 @@ class _Generator:
 
 def _change(definition: Json, base: Node) -> Node:
     """Read the differential as a tree of the base's type."""
+    elements = definition.get("differential", {}).get("element", [])
+    if len(elements) > MOST_CHANGED:
+        raise refused(f"The differential has {len(elements)} elements; at most {MOST_CHANGED} are put together.",
+                      place(None), "too-costly")
     try:
-        change = tree.read(definition.get("differential", {}).get("element", []))
+        change = tree.read(elements)
     except tree.Misplaced as error:
         raise refused(str(error), place(error.at)) from None
     if change.name not in ("", base.name):
@@ -89,8 +93,11 @@ def _change(definition: Json, base: Node) -> Node:
 def _inherited(definition: Json) -> Node:
     """Read a snapshot as what profiles inherit."""
     url = str(definition.get("url"))
+    if len(definition["snapshot"]["element"]) > MOST_ELEMENTS:
+        raise refused(f"The snapshot of {url[:200]} has more than {MOST_ELEMENTS} elements.",
+                      "StructureDefinition.baseDefinition", "too-costly")
     try:
         return tree.read([merging.inherited(one, url) for one in definition["snapshot"]["element"]])
     except tree.Misplaced as error:
-        raise refused(f"The snapshot of {url[:200]} cannot be read: {error}", "StructureDefinition.baseDefinition",
+        raise refused(f"The snapshot of {url[:200]} cannot be read: {error}", "StructureDefinition.baseDefinition"
                       ) from None

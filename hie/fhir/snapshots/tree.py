@@ -8,6 +8,9 @@ from typing import Any
 
 Json = dict[str, Any]
 
+#: Trees are walked by functions that call themselves.
+MOST_PARTS = 40
+
 
 @dataclass(slots=True)
 class Node:
@@ -24,6 +27,7 @@ class Node:
     at: int | None = None
     is_short: bool = False
     """A differential wrote it by the name of one type, as valueQuantity."""
+    _labels: dict[str, Node] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -36,13 +40,12 @@ class Node:
 
     def below(self, label: str, at: int) -> Node:
         """Return the child of this label, making one that says nothing where there is none: element `at` implies it."""
-        for child in self.children:
-            if child.label == label:
-                return child
-        name, _, slice_ = label.partition(":")
-        made = Node(name, slice_ or None, at=at)
-        self.children.append(made)
-        return made
+        found = self._labels.get(label)
+        if found is None:
+            name, _, slice_ = label.partition(":")
+            found = self._labels[label] = Node(name, slice_ or None, at=at)
+            self.children.append(found)
+        return found
 
 
 class Misplaced(ValueError):
@@ -60,7 +63,9 @@ def read(elements: Sequence[Json]) -> Node:
     root = Node(str(elements[0].get("path", "")).partition(".")[0])
     trail: list[Node] = [root]
     for at, element in enumerate(elements):
-        parts = str(element.get("path", "")).split(".")
+        parts = str(element.get("path", "")).split(".", MOST_PARTS)
+        if len(parts) > MOST_PARTS:
+            raise Misplaced(f"A path has at most {MOST_PARTS} parts; found {element.get('path')!r:.200}.", at)
         if parts[0] != root.name or not all(parts):
             raise Misplaced(f"The path {element.get('path')!r:.200} does not begin with {root.name}.", at)
         if len(parts) == 1:

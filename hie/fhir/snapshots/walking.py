@@ -72,7 +72,10 @@ class Walk:
         return None if found is None else found.element
 
     def _see_that_it_narrows(self, before: Json, said: Json, change: Node) -> None:
-        if "max" in said and _number(said["max"]) > _number(before.get("max", "*")):
+        most = _number(said["max"]) if "max" in said else 0
+        if most is None:
+            self._wrong(change, f"max is {said['max']!r:.80}; it has to be a number or *.")
+        elif most > (_number(before.get("max", "*")) or 0):
             self._wrong(change, f"max is {said['max']}, more than the base's {before.get('max')}.")
         if change.slice is None and said.get("min", before.get("min", 0)) < before.get("min", 0):
             self._wrong(change, f"min is {said['min']}, less than the base's {before.get('min')}.")
@@ -127,7 +130,7 @@ class Walk:
         found = [first, *(self.merged(one, slices.pop(one.slice or "", None), True) for one in base[1:])]
         for name, change in slices.items():
             above = name.rpartition("/")[0]  # a/b is a slice of the slice a
-            whole = next((one for one in found if above and one.slice == above), base[0])
+            whole = next((one for one in found if one.slice == above), base[0]) if above else base[0]
             found.insert(_behind(found, above), self._new_slice(whole, change))
         return found
 
@@ -178,5 +181,8 @@ def _at(root: Node, path: str) -> Node | None:
     return node
 
 
-def _number(most: str) -> float:
-    return float("inf") if most == "*" else int(most)
+def _number(most: str) -> float | None:
+    """Read a max; None where it is none."""
+    if most == "*":
+        return float("inf")
+    return int(most) if most.isascii() and most.isdecimal() and len(most) < 10 else None

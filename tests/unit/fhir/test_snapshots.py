@@ -148,6 +148,7 @@ REFUSED: list[tuple[str, list[Json], str, str]] = [
     ("unknown element", [of("Patient.nme")], "element[0]", "no such element"),
     ("unknown below a type", [of("Patient.name"), of("Patient.name.nick")], "element[1]", "no such element"),
     ("more than the base", [of("Patient.birthDate", max="2")], "element[0]", "max is 2"),
+    ("a max that is none", [of("Patient.birthDate", max="many")], "element[0]", "max is 'many'"),
     ("less than the base", [of("Patient.link.type", min=0)], "element[0]", "min is 0"),
     ("another type", [of("Patient.birthDate", type=[{"code": "Period"}])], "element[0]", "none of the base's"),
     ("slices of nothing", [a_slice("Patient.name", "official")], "element[0]", "nothing says how slices"),
@@ -177,6 +178,11 @@ def test_profiles_that_lead_to_one_another_and_large_ones_are_refused(monkeypatc
         generated(circle[0], Known())
     with pytest.raises(SnapshotError, match="of which derivation is constraint"):
         generated(profile("Patient") | {"derivation": "specialization"}, Known())
+    deep = profile("Questionnaire", of("Questionnaire" + ".item" * 45 + ".text", min=1))
+    with pytest.raises(SnapshotError, match="at most 40 parts"):
+        generated(deep, Known())
+    with pytest.raises(SnapshotError, match="has 2001 elements"):
+        generated(profile("Patient", *(of(f"Patient.x{n}") for n in range(2001))), Known())
     monkeypatch.setattr("hie.fhir.snapshots.generating.MOST_ELEMENTS", 10)
     with pytest.raises(SnapshotError, match="more than 10 elements"):
         generated(profile("Patient"), Known())
