@@ -54,9 +54,10 @@ def libpq() -> Any:
 class Prepared:
     """A SELECT (or a statement with RETURNING) whose rows are named tuples of its columns."""
 
-    def __init__(self, statement: Executable, names: Iterable[str]) -> None:
+    def __init__(self, statement: Executable, names: Iterable[str], row: type[tuple[Any, ...]] | None = None) -> None:
+        """`row`: the class of named tuples with these names, where there is one."""
         self.statement = statement
-        self._row: Any = namedtuple("Row", tuple(names))  # type: ignore[misc]
+        self._row: Any = row or namedtuple("Row", tuple(names))
         self._compiled: dict[str, _Sql] = {}
         self._numbered: tuple[Statement, _Sql] | None = None
         self._executed = 0

@@ -20,7 +20,6 @@ from hie.store.history import HistoryPage, history_page
 from hie.store.ids import new_id
 from hie.store.models import CREATED, ERASED, UPDATED, resource, resource_history
 from hie.store.opening import open_versions
-from hie.store.prepared import Prepared
 from hie.store.search import conditions, engine, grants, instant
 from hie.store.search.index import IndexRows, place
 from hie.store.search.reading import Reading
@@ -40,8 +39,6 @@ _ROW = select(
     resource.c.type, resource.c.id, resource.c.vid, resource.c.method, resource.c.updated, resource.c.data_key,
     resource.c.sealed,
 ).where(resource.c.tenant == bindparam("tenant"), resource.c.type == bindparam("type"))  # fmt: skip
-_READ = _ROW.where(resource.c.id == bindparam("id"))
-_READ_FREELY = Prepared(_READ, ("type", "id", "vid", "method", "updated", "data_key", "sealed"))
 _READ_MANY = _ROW.where(resource.c.id.in_(bindparam("ids", expanding=True)), resource.c.sealed.is_not(None))
 _READ_MANY_AND_TELL = _READ_MANY.add_columns(TOLD)
 _OLD = select(
@@ -138,10 +135,12 @@ class ResourceStore:
 
     def _permitted_row(self, type_name: str, id_: str) -> Any:
         under = grants.read(self, type_name)
-        parameters = {"tenant": self.tenant, "type": type_name, "id": id_}
         if under is None:
-            row = _READ_FREELY.first(self.connection(), parameters)
+            row = rows.current(self.connection(), self.tenant, type_name, id_)
+            if row is not None and self.unit is None and self.database.dialect == "postgresql":
+                self.keys.recent.keep(row)
         else:
+            parameters = {"tenant": self.tenant, "type": type_name, "id": id_}
             row = under.statement.first(self.connection(), parameters | under.values)
         if row is None:
             raise NotFound(f"{type_name}/{id_} is not known here.", expression=type_name)

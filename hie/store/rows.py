@@ -53,15 +53,15 @@ _CURRENT = select(*_COLUMNS).where(
     resource.c.tenant == bindparam("tenant"), resource.c.type == bindparam("type"), resource.c.id == bindparam("id")
 )
 _NAMES = tuple(column.name for column in _COLUMNS)
-_READ_CURRENT = Prepared(_CURRENT, _NAMES)
-_LOCK_CURRENT = Prepared(_CURRENT.with_for_update(), _NAMES)
+_READ_CURRENT = Prepared(_CURRENT, _NAMES, Current)
+_LOCK_CURRENT = Prepared(_CURRENT.with_for_update(), _NAMES, Current)
 
 
 def current(connection: Connection, tenant: int, type_name: str, id_: str, *, lock: bool = False) -> Current | None:
     """Return the row of Type/id, deleted or not; with `lock` nobody else changes it until the transaction ends."""
     statement = _LOCK_CURRENT if lock and connection.dialect.name == "postgresql" else _READ_CURRENT
-    row = statement.first(connection, {"tenant": tenant, "type": type_name, "id": id_})
-    return None if row is None else Current(*row)
+    found: Current | None = statement.first(connection, {"tenant": tenant, "type": type_name, "id": id_})
+    return found
 
 
 #: The order is that of Python, in which all lock rows, whatever the database's own.
@@ -80,13 +80,13 @@ _SEVERAL = """
         SELECT {columns} FROM resource
         WHERE tenant = :tenant AND type = wanted.type AND id = wanted.id OFFSET 0) AS found
 """
-_READ_SEVERAL = Prepared(text(_SEVERAL.format(columns=", ".join(_NAMES))), _NAMES)
+_READ_SEVERAL = Prepared(text(_SEVERAL.format(columns=", ".join(_NAMES))), _NAMES, Current)
 _KNOWN = Prepared(text(_SEVERAL.format(columns="type, id")), ("type", "id"))
 
 
 def several(connection: Connection, tenant: int, places: Sequence[Target]) -> dict[Target, Current]:
     """PostgreSQL: return the rows of `places`, deleted or not, by one question."""
-    return {(row.type, row.id): Current(*row) for row in _asked(_READ_SEVERAL, connection, tenant, places)}
+    return {(row.type, row.id): row for row in _asked(_READ_SEVERAL, connection, tenant, places)}
 
 
 def _asked(statement: Prepared, connection: Connection, tenant: int, places: Sequence[Target]) -> list[Any]:

@@ -13,6 +13,7 @@ from hie.store.audit import AuditKeys
 from hie.store.crypto import NONCE, Blind, SealBroken
 from hie.store.keys import DataKeys, KeyManagement
 from hie.store.known_parameters import KnownParameters
+from hie.store.recent import Recent
 from hie.store.search.indexed import Indexed
 from hie.store.turns import Turns
 
@@ -43,6 +44,7 @@ class Tenant:
         )
         self.parameters = KnownParameters()
         self.indexed = Indexed()
+        self.recent = Recent()
         self.turns = Turns()
         self.profiles: Profiles | None = None
         """What installed packages define, for every tenant alike; None before the store is open."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hie.errors import BrokenReference, Referenced
 from hie.store import looking, referring, waiting
-from hie.store.conflicts import WRITE_ATTEMPTS, contended, retry_pause, retryable
+from hie.store.conflicts import WRITE_ATTEMPTS, Again, contended, retry_pause, retryable
 from hie.store.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
@@ -24,34 +24,52 @@ _AT_ONCE = 500
 
 
 def run(store: ResourceStore, work: Callable[[ResourceStore], T], *, is_last: bool) -> T:
-    """Run `work` in one transaction and commit it; after a conflict with a neighbour it runs again."""
-    for attempt in range(WRITE_ATTEMPTS):
+    """Run `work` in one transaction and commit it; after a conflict with a neighbour it runs again.
+
+    It runs first by what is remembered of a resource that it changes (hie.store.recent), if anything is: whatever else
+    comes of it than that all is committed, it runs again as if nothing were.
+    """
+    recalls = store.database.dialect == "postgresql"
+    attempt = 0
+    while True:
         unit = UnitOfWork(store.database, store.keys, store.clock, store.base_url, reads_ahead=attempt == 0)
-        unit.is_admin = store.grant.admin
+        unit.recalls, unit.is_admin = recalls, store.grant.admin
         try:
-            result = work(store.within(unit))
-            if unit.new_references:
-                referring.judge(store, unit)
-            unit.remember()
-            if store.database.dialect == "postgresql" and _is_committed_at_once(store, unit, result, is_last):
-                return result
-            _finish(store, unit)
-            if unit.looked:
-                looking.see_that_none_came(store.within(unit), unit, attempt)
-            store.note(unit, result)
-            if is_last:
-                waiting.let_go()
-            unit.commit(store.entry)
-            return result
+            return _committed(store, unit, work, attempt, is_last=is_last)
         except BaseException as error:
             unit.rollback()
+            if unit.recalled and (isinstance(error, Again) or (isinstance(error, Exception) and not unit.is_sent)):
+                recalls = False
+                continue
             if not retryable(error):
                 raise
             if attempt == WRITE_ATTEMPTS - 1:
                 raise contended() from error
             store.keys.turns.met(error)
             retry_pause(attempt)
-    raise AssertionError("unreachable")  # pragma: no cover
+            attempt, recalls = attempt + 1, False
+
+
+def _committed(
+    store: ResourceStore, unit: UnitOfWork, work: Callable[[ResourceStore], T], attempt: int, *, is_last: bool
+) -> T:
+    """Run `work` once and commit it."""
+    result = work(store.within(unit))
+    if unit.new_references:
+        referring.judge(store, unit)
+    unit.remember()
+    if store.database.dialect == "postgresql" and _is_committed_at_once(store, unit, result, is_last):
+        return result
+    if unit.recalled:
+        raise Again("What was remembered is not what there is, or cannot be told by it.")
+    _finish(store, unit)
+    if unit.looked:
+        looking.see_that_none_came(store.within(unit), unit, attempt)
+    store.note(unit, result)
+    if is_last:
+        waiting.let_go()
+    unit.commit(store.entry)
+    return result
 
 
 def rehearse(store: ResourceStore, work: Callable[[ResourceStore], object]) -> None:

@@ -71,6 +71,12 @@ class UnitOfWork:
     base_url: str = ""
     reads_ahead: bool = True
     """Whether what is to change is read before the transaction begins; not where a neighbour changed it meanwhile."""
+    recalls: bool = False
+    """Whether what is to change may be remembered instead (hie.store.recent): who runs it runs it again where not."""
+    recalled: bool = False
+    """Whether something was."""
+    is_sent: bool = False
+    """Whether a message was, and with it all may have been committed."""
     is_admin: bool = False
     """Whether who writes may give tokens."""
     now: int = 0
@@ -229,6 +235,11 @@ class UnitOfWork:
 
     def _read_ahead(self, place: tuple[str, str]) -> None:
         """Read a row before the transaction begins, and those with it that were foreseen."""
+        if self.recalls and not self._foreseen and not self._ahead:
+            row = self.tenant.recent.take(*place)
+            if row is not None:
+                self._ahead[place], self.recalled = row, True
+                return
         connection, foreseen = self.unflushed, self._foreseen if self._is_foreseen_few else ()
         wanted = [one for one in dict.fromkeys((place, *foreseen)) if one not in self._ahead]
         if len(wanted) == 1:
@@ -374,8 +385,12 @@ class UnitOfWork:
         message = self._message(written, version)
         if is_last:
             waiting.let_go()
+        self.is_sent = True
         if not self.database.commit_one(message, entry):
             return False
+        for one in written:
+            if one.replaced is not None:
+                self.tenant.recent.keep(_as_stored(one, one.replaced))
         self.database.wrote(len(written))
         for key in self._new_keys.values():
             self.tenant.data_keys.adopt(key)
@@ -475,6 +490,7 @@ class UnitOfWork:
             self.database.record(entry)
             return
         self._transaction.commit(entry)
+        self.tenant.recent.forget(self.touched)
         self.database.wrote(len(self.touched))
         if self.parameters:
             self.tenant.parameters.expire()
@@ -487,3 +503,10 @@ class UnitOfWork:
             self._spool.discard()
         if self._transaction is not None:
             self._transaction.rollback()
+
+
+def _as_stored(written: Written, replaced: rows.Current) -> rows.Current:
+    """Return the row of a version that was stored just now."""
+    v = written.version
+    return rows.Current(
+        replaced.key, v.type, v.id, v.vid, v.method, v.updated, written.key_id, written.sealed, written.index.presence)
