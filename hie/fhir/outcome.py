@@ -32,9 +32,9 @@ def of_error(error: FhirError) -> dict[str, Any]:
     return outcome(error.issues)
 
 
-def dump(issues: Iterable[OutcomeIssue]) -> bytes:
+def dump(issues: Iterable[OutcomeIssue], *, pretty: bool = False) -> bytes:
     """Write an OperationOutcome as FHIR JSON."""
-    return json_format.dump(outcome(issues))
+    return json_format.dump(outcome(issues), pretty=pretty)
 
 
 ALL_OK = information("All OK.")

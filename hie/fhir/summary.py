@@ -15,8 +15,8 @@ SUMMARIES = ("true", "text", "data", "count", "false")
 SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED",
              "display": "subsetted"}
 _ALWAYS = frozenset({"resourceType", "id", "meta"})
-#: Interactions that answer with one resource, of which a part may be asked for.
-_ONE_RESOURCE = frozenset({"read", "vread", "capabilities"})
+#: Interactions that answer with one resource, of which a part may be asked for: http.html#parameters
+_ONE_RESOURCE = frozenset({"read", "vread", "capabilities", "create", "update", "patch"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def parse(parameters: Iterable[tuple[str, str]]) -> Selection | None:
 
 
 def of_one(request: FhirRequest) -> Selection | None:
-    """Return which part is wanted of the one resource that a read answers with; None: all of it."""
+    """Return which part is wanted of the one resource that a read or write answers with; None: all of it."""
     selection = parse(request.parameters) if request.interaction in _ONE_RESOURCE else None
     if selection is not None and selection.counts_only:
         raise InvalidSearch("_summary=count counts the matches of a search; this is one resource.",

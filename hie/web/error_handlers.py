@@ -21,9 +21,9 @@ log = logging.getLogger("hie.web")
 _CODES = {404: "not-found", 405: "not-supported", 413: "too-long", 415: "not-supported"}
 
 
-def refusal(error: FhirError, *, xml: bool = False) -> Reply:
+def refusal(error: FhirError, *, xml: bool = False, pretty: bool = False) -> Reply:
     """Answer a refusal."""
-    return _reply(error.status, error.issues, error.headers, xml)
+    return _reply(error.status, error.issues, error.headers, xml, pretty)
 
 
 def unexpected(error: Exception, request_id: str, *, xml: bool = False) -> Reply:
@@ -70,8 +70,10 @@ def of_werkzeug(error: HTTPException) -> Response:
     return response(_reply(status, (OutcomeIssue(code, text),), headers))
 
 
-def _reply(status: int, issues: tuple[OutcomeIssue, ...], headers: dict[str, str], xml: bool = False) -> Reply:
-    content, content_type = outcome.dump(issues), FHIR_JSON
+def _reply(
+    status: int, issues: tuple[OutcomeIssue, ...], headers: dict[str, str], xml: bool = False, pretty: bool = False
+) -> Reply:
+    content, content_type = outcome.dump(issues, pretty=pretty), FHIR_JSON
     if xml:
-        content, content_type = resource.as_xml(content), FHIR_XML
+        content, content_type = resource.as_xml(content, pretty=pretty), FHIR_XML
     return Reply(status, [("Content-Type", f"{content_type}; charset=utf-8"), *headers.items()], content)

@@ -94,7 +94,7 @@ class Exchange:
         try:
             self.application.store.database.record(self.entry)
         except FhirError as error:
-            return error_handlers.refusal(error, xml=self.wants_xml())
+            return error_handlers.refusal(error, xml=self.wants_xml(), pretty=self.wants_lines())
         except Exception:
             error_handlers.log.exception("an audit record could not be committed",
                                          extra={"request_id": self.request_id})
@@ -105,6 +105,10 @@ class Exchange:
     def wants_xml(self) -> bool:
         """Tell whether a refusal is written as XML."""
         return negotiation.of_refusal(self.environ.get("HTTP_ACCEPT"), self.environ.get("QUERY_STRING", ""))
+
+    def wants_lines(self) -> bool:
+        """Tell whether a refusal is indented."""
+        return "_pretty=true" in self.environ.get("QUERY_STRING", "").split("&")
 
 
 def current() -> Exchange:

@@ -25,7 +25,7 @@ from hie.web import body, compression, error_handlers, exchange, negotiation, tu
 from hie.web.cors import Cors, is_preflight
 from hie.web.exchange import Exchange
 from hie.web.reply import Reply
-from hie.web.responses import respond
+from hie.web.responses import refuse_unshapable, respond
 
 PREFIX = "/fhir"
 #: Interactions that answer anybody: https://hl7.org/fhir/R4/http.html#capabilities
@@ -83,7 +83,7 @@ def _replied(here: Exchange, path: str) -> Reply:
     try:
         return _answered(here, path)
     except FhirError as error:
-        return error_handlers.refusal(error, xml=here.wants_xml())
+        return error_handlers.refusal(error, xml=here.wants_xml(), pretty=here.wants_lines())
     except Exception as error:
         return error_handlers.unexpected(error, here.request_id, xml=here.wants_xml())
 
@@ -106,6 +106,8 @@ def _answered(here: Exchange, path: str) -> Reply:
     elif request.interaction == "delete" and "HTTP_X_CASCADE" in environ:
         request = replace(request, parameters=(*request.parameters, ("_cascade", environ["HTTP_X_CASCADE"].strip())))
     ctx = _context(here)
+    if request.parameters:
+        refuse_unshapable(request)
     if request.preferences.respond_async and asynchronous.is_meant(request):
         asked = replace(request, interaction="async-status")  # what is answered now is no resource that was asked for
         return respond(asked, asynchronous.ask(request, ctx), ctx.base_url, accepted)

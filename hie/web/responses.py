@@ -16,6 +16,22 @@ from hie.web.reply import Headers, Reply
 _FHIR_JSON_UTF8 = f"{FHIR_JSON}; charset=utf-8"
 FHIR_XML_UTF8 = f"{FHIR_XML}; charset=utf-8"
 _ONE_RESOURCE = frozenset({"read", "vread", "capabilities"})
+#: What a write answers with Prefer: return=OperationOutcome; it is never cut.
+_OUTCOME = "OperationOutcome"
+#: What answers with no resource of its own, and is done before it is answered.
+_ALSO_SHAPED = frozenset({"batch", "delete", "delete-history", "transaction"})
+
+
+def refuse_unshapable(request: FhirRequest) -> None:
+    """Refuse what cannot be said of an answer before anything is done: else it would be done, and told to be refused.
+
+    https://hl7.org/fhir/R4/http.html#parameters
+    """
+    _pretty(request)
+    if request.interaction in _ALSO_SHAPED:
+        summary.parse(request.parameters)
+    else:
+        summary.of_one(request)
 
 
 def respond(request: FhirRequest, answer: FhirResponse, base_url: str, accepted: Accepted) -> Reply:
@@ -60,7 +76,9 @@ def _shaped(request: FhirRequest, content: bytes) -> bytes:
     if selection is None and not pretty:
         return content
     whole = json_format.parse(content)
-    return json_format.dump(whole if selection is None else selection.of(whole), pretty=pretty)
+    if selection is not None and (whole["resourceType"] != _OUTCOME or request.type == _OUTCOME):
+        whole = selection.of(whole)
+    return json_format.dump(whole, pretty=pretty)
 
 
 def _pretty(request: FhirRequest) -> bool:

@@ -102,3 +102,10 @@ def test_the_request_id_is_taken_from_the_client_where_it_is_sane(fhir):
 def test_a_host_that_is_none_is_refused(fhir):
     fhir.post("Observation", observation(), Host="evil/x").refused(400, "invalid", "http.Host")
     assert fhir.total("Observation") == 0
+
+
+def test_a_refusal_is_indented_where_that_is_asked_for(fhir):
+    for url in ("Patient/none?_pretty=true", "Patient?foo=1&_pretty=true", "Nothing?_pretty=true"):
+        assert fhir.get(url).content.startswith(b'{\n  "resourceType": "OperationOutcome"'), url
+        assert b"\n  <issue>\n" in fhir.get(url, Accept="application/fhir+xml").content, url
+    assert b"\n" not in fhir.get("Patient/none").content

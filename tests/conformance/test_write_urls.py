@@ -29,6 +29,42 @@ def stored(fhir):
     return fhir
 
 
+WRITES = [
+    ("POST", "Patient", OTHER, {}), ("PUT", "Patient/1", OTHER, {}), ("PATCH", "Patient/1", FHIR_PATCH, {}),
+    ("PATCH", "Patient?family=One", FHIR_PATCH, {}), ("DELETE", "Patient/1", None, {}),
+    ("POST", "", bundle(post(patient())), {}), ("POST", "", bundle(post(patient()), type_="batch"), {}),
+    ("POST", "Patient/1/$meta-add", {"resourceType": "Parameters", "parameter": [
+        {"name": "meta", "valueMeta": {"tag": [{"code": "x"}]}}]}, {}),
+    ("POST", "Patient", OTHER, {"Prefer": "respond-async"}), ("POST", "Patient", OTHER, {"Prefer": "return=minimal"}),
+    ("POST", "Patient", OTHER, {"Accept": "application/fhir+xml"}),
+]  # fmt: skip
+
+
+def test_a_write_that_cannot_be_answered_as_asked_is_not_done(stored, work, subtests):
+    for method, url, body, headers in WRITES:
+        for wrong in ("_pretty=1", "_summary=foo", "_elements=a.b.c"):
+            if "$" in url and wrong != "_pretty=1":
+                continue  # these an operation passes over
+            with subtests.test(f"{method} {url} {wrong} {headers}"):
+                joined = "&" if "?" in url else "?"
+                answer = stored(method, f"{url}{joined}{wrong}", body, **headers)
+                assert (answer.status, answer.json["issue"][0]["expression"]) == (400, [wrong.partition("=")[0]])
+    work()
+    assert stored.total("Patient") == 1
+    assert stored.get("Patient/1").json["meta"].keys() == {"versionId", "lastUpdated"}
+    assert stored.get("Patient/1").vid == "1"
+
+
+def test_what_a_write_answers_is_cut_as_asked_and_whole_in_the_store(stored):
+    made = stored.post("Patient?_elements=gender", OTHER).json
+    assert (made.keys(), made["meta"]["tag"][0]["code"]) == ({"resourceType", "id", "meta", "gender"}, "SUBSETTED")
+    assert "tag" not in stored.get(f"Patient/{made['id']}").json["meta"]
+    assert "name" in stored.get(f"Patient/{made['id']}").json
+    assert stored.put("Patient/1?_summary=text", OTHER).json.keys() == {"resourceType", "id", "meta"}
+    told = stored.put("Patient/1?_elements=gender", OTHER | {"active": True}, Prefer="return=OperationOutcome").json
+    assert told["issue"]
+
+
 @pytest.mark.parametrize(("method", "url", "body", "text"), UNHEARD, ids=IDS)
 def test_a_write_refuses_parameters_that_it_would_pass_over(stored, method, url, body, text):
     stored(method, url, body).refused(400, "invalid", "http.url", text)
@@ -58,7 +94,7 @@ def test_a_bundle_and_an_erasure_take_no_parameters_of_their_own(stored, client)
 
 
 def test_how_to_answer_may_be_said_in_every_write(stored):
-    asked = "?_format=json&_pretty=true&_summary=true&_elements=name"
+    asked = "?_format=json&_pretty=true&_summary=true"
     assert stored.put(f"Patient/1{asked}", OTHER).status == 200
     assert stored("PATCH", f"Patient/1{asked}", [{"op": "remove", "path": "/gender"}], **JSON_PATCH).status == 200
     stored.put("Observation/2", observation("Patient/1", id="2"))
