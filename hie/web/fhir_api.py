@@ -106,9 +106,10 @@ def _answered(here: Exchange, path: str) -> Reply:
     elif request.interaction == "delete" and "HTTP_X_CASCADE" in environ:
         request = replace(request, parameters=(*request.parameters, ("_cascade", environ["HTTP_X_CASCADE"].strip())))
     ctx = _context(here)
+    is_later = request.preferences.respond_async and asynchronous.is_meant(request)
     if request.parameters:
-        refuse_unshapable(request)
-    if request.preferences.respond_async and asynchronous.is_meant(request):
+        refuse_unshapable(request, is_later=is_later)
+    if is_later:
         asked = replace(request, interaction="async-status")  # what is answered now is no resource that was asked for
         return respond(asked, asynchronous.ask(request, ctx), ctx.base_url, accepted)
     return respond(request, dispatch(request, ctx), ctx.base_url, accepted)

@@ -22,15 +22,15 @@ _OUTCOME = "OperationOutcome"
 _ALSO_SHAPED = frozenset({"batch", "delete", "delete-history", "transaction"})
 
 
-def refuse_unshapable(request: FhirRequest) -> None:
+def refuse_unshapable(request: FhirRequest, *, is_later: bool) -> None:
     """Refuse what cannot be said of an answer before anything is done: else it would be done, and told to be refused.
 
-    https://hl7.org/fhir/R4/http.html#parameters
+    https://hl7.org/fhir/R4/http.html#parameters. What is wrong with a read that is done later its answer tells.
     """
     _pretty(request)
     if request.interaction in _ALSO_SHAPED:
         summary.parse(request.parameters)
-    else:
+    elif not is_later or request.interaction not in _ONE_RESOURCE:
         summary.of_one(request)
 
 
