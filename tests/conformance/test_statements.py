@@ -198,3 +198,6 @@ def test_what_is_unknown_or_not_one_is_refused(fhir: Fhir) -> None:
     ):
         fhir.get(f"NamingSystem/$preferred-id?{asked}").refused(status, code, expression)
     assert fhir.get("NamingSystem/$preferred-id?id=SCT&type=oid").status == 200
+    fhir.create(SNOMED | {"status": "retired", "uniqueId": [{"type": "other", "value": "OLD"},
+                                                            {"type": "oid", "value": "1.2.9"}]})
+    assert fhir.get("NamingSystem/$preferred-id?id=OLD&type=oid").status == 200  # there is no other
