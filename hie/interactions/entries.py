@@ -17,7 +17,7 @@ from hie.fhir.bundle import RequestEntry
 from hie.fhir.http import Conditions, FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
 from hie.fhir.resource import validated
-from hie.fhir.routes import SEARCHES, escaped, parse, parse_query
+from hie.fhir.routes import ANSWER_PARAMETERS, SEARCHES, escaped, parse, parse_query
 
 _NOT_INSIDE = frozenset({"transaction", "delete-history", "async-status", "async-cancel"})
 _WITH_RESOURCE = frozenset({"create", "update", "patch"})
@@ -125,6 +125,7 @@ def refused(error: FhirError, entry: RequestEntry, request: FhirRequest | None) 
     if request is not None and request.interaction in _CRITERIA:
         place = _CRITERIA[request.interaction]
         error = type(error)(error.diagnostics, issues=[
+            replace(one, expression="http.url") if one.expression in ANSWER_PARAMETERS else
             replace(one, expression=place) if _is_parameter(one.expression) else one for one in error.issues])
     if request is not None and request.interaction == "patch":
         here = ("Parameters", "http.", "Bundle")
@@ -155,12 +156,12 @@ def _decoded(path: str) -> str:
 
 
 def dispatched(request: FhirRequest, ctx: Context) -> FhirResponse:
-    """Do what an entry asks; of a HEAD the resource stays away, of a read what _summary or _elements leave out."""
+    """Do what an entry asks; of a HEAD the resource stays away, of others what _summary or _elements leave out."""
+    selection = summary.of_one(request) if request.parameters else None  # what means nothing is refused, not done
     answer = ctx.dispatch(request, ctx)
     if request.method == "HEAD":
         return replace(answer, content=None)
-    selection = summary.of_one(request) if request.parameters else None
-    if selection is None or answer.content is None:
+    if selection is None or answer.content is None or answer.content.startswith(_OUTCOME):
         return answer
     return replace(answer, content=json_format.dump(selection.of(json_format.parse(answer.content))))
 

@@ -49,6 +49,10 @@ def test_a_write_that_cannot_be_answered_as_asked_is_not_done(stored, work, subt
                 joined = "&" if "?" in url else "?"
                 answer = stored(method, f"{url}{joined}{wrong}", body, **headers)
                 assert (answer.status, answer.json["issue"][0]["expression"]) == (400, [wrong.partition("=")[0]])
+    inside = [entry("POST", "Patient?_summary=foo", OTHER), entry("PUT", "Patient/1?_elements=a.b.c", OTHER)]
+    refused = stored.post("", bundle(*inside, type_="batch")).entries()
+    assert [one["response"]["status"] for one in refused] == ["400 Bad Request"] * 2
+    stored.post("", bundle(inside[0])).refused(400, "invalid", "Bundle.entry[0].request.url")
     work()
     assert stored.total("Patient") == 1
     assert stored.get("Patient/1").json["meta"].keys() == {"versionId", "lastUpdated"}
@@ -61,6 +65,10 @@ def test_what_a_write_answers_is_cut_as_asked_and_whole_in_the_store(stored):
     assert "tag" not in stored.get(f"Patient/{made['id']}").json["meta"]
     assert "name" in stored.get(f"Patient/{made['id']}").json
     assert stored.put("Patient/1?_summary=text", OTHER).json.keys() == {"resourceType", "id", "meta"}
+    inside = entry("PUT", "Patient/1?_elements=gender", OTHER | {"birthDate": "1990-01-01"})
+    for type_ in ("batch", "transaction"):
+        (row,) = stored.post("", bundle(inside, type_=type_), Prefer="return=representation").entries()
+        assert row["resource"].keys() == {"resourceType", "id", "meta", "gender"}
     told = stored.put("Patient/1?_elements=gender", OTHER | {"active": True}, Prefer="return=OperationOutcome").json
     assert told["issue"]
 
