@@ -34,7 +34,9 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class OutcomeIssue:
-    """One OperationOutcome.issue. Of a broken reference: `source` (Type/id) points at `target`; both are not shown."""
+    """One OperationOutcome.issue. It is about the resource `source` (Type/id), if that is said; of a broken reference,
+    which points at `target`. Both are not shown.
+    """
 
     code: str
     diagnostics: str

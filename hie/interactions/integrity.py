@@ -1,4 +1,4 @@
-"""Naming the element whose reference leads to nothing: the store knows only which resource points where."""
+"""Naming the element that is refused: the store knows only which resource points where, or cannot be."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Sources(Protocol):
 
 @contextmanager
 def named(sources: Callable[[], Sources]) -> Iterator[None]:
-    """Give issues of broken references raised inside the element they are about."""
+    """Give issues of what is told of one resource, raised inside, the element they are about."""
     try:
         yield
     except FhirError as error:
@@ -30,7 +30,7 @@ def named(sources: Callable[[], Sources]) -> Iterator[None]:
 
 
 def naming(error: FhirError, sources: Sources) -> FhirError:
-    """Return an error whose issues of broken references name the element; others stay as they are."""
+    """Return an error whose issues about one resource name the element; others stay as they are."""
     return type(error)(error.diagnostics, issues=[
         _named(issue, sources) if issue.source else issue for issue in error.issues])
 
@@ -42,7 +42,9 @@ def _named(issue: OutcomeIssue, sources: Sources) -> OutcomeIssue:
         return replace(issue, expression=place or issue.expression)
     type_name = str(resource.get("resourceType", ""))
     path = path_of_reference(issue.target, resource) if issue.target else None
-    path = path or type_name
+    if path is None:
+        said = issue.expression or ""
+        path = said if said.startswith(f"{type_name}.") else type_name
     # The id was chosen here and never told; a Task that came of a Media is none of the client's either.
     told = issue.diagnostics.replace(f"{issue.source} refers", f"The {type_name} refers", 1)
     if place.startswith("http."):

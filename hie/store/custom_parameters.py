@@ -6,12 +6,13 @@ hie.store.known_parameters says what the states mean.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, delete, insert, text, update
 
-from hie.errors import Conflict, Forbidden, TooManyRequests
+from hie.errors import Conflict, FhirError, Forbidden, TooManyRequests
 from hie.fhir import custom_parameters
 from hie.fhir.custom_parameters import Definition
 from hie.fhir.scopes import parse_grant
@@ -55,7 +56,7 @@ def apply(
     """
     composites = {id_: content for id_, content in changed.items()
                   if content is not None and custom_parameters.is_composite(content)}
-    wanted = {id_: None if content is None else custom_parameters.definition(content)
+    wanted = {id_: None if content is None else _definition(id_, content)
               for id_, content in changed.items() if id_ not in composites}  # fmt: skip
     if not composites and not any(wanted.values()) and not connection.execute(ROWS, {"tenant": tenant.id}).first():
         return False
@@ -63,14 +64,14 @@ def apply(
     rows = {row.id: row for row in connection.execute(ROWS, {"tenant": tenant.id}) if row.state != REMOVING}
     known = {id_: definition_of(row, tenant) for id_, row in rows.items()}
     others = {one.url: one for one in (known | wanted).values() if one is not None}
-    wanted |= {id_: custom_parameters.definition(content, others) for id_, content in composites.items()}
+    wanted |= {id_: _definition(id_, content, others) for id_, content in composites.items()}
     changes = {id_: one for id_, one in wanted.items() if known.get(id_) != one}
     if not changes:
         return False
     if not is_admin:
-        _refuse_conditions(connection, tenant, [one for one in changes.values() if one is not None], now)
+        _refuse_conditions(connection, tenant, {id_: one for id_, one in changes.items() if one is not None}, now)
     after = {id_: one for id_, one in (known | changes).items() if one is not None}
-    _refuse_conflicts(after)
+    _refuse_conflicts(after, changes)
     if any(changes.values()):  # taking one out is never held up
         _refuse_many_runs(connection, tenant)
     types = {base for id_ in changes for one in (known.get(id_), changes[id_]) if one is not None for base in one.bases}
@@ -86,7 +87,24 @@ def apply(
     return True
 
 
-def _refuse_conditions(connection: Connection, tenant: Tenant, defined: Sequence[Definition], now: int) -> None:
+def _definition(
+    id_: str, content: dict[str, Any], others: Mapping[str, Definition] | None = None
+) -> Definition | None:
+    try:
+        return custom_parameters.definition(content, others)
+    except FhirError as error:
+        raise _about(error, id_) from error
+
+
+def _about(error: FhirError, id_: str) -> FhirError:
+    """Return an error that says which resource it is about: of a transaction there may be many."""
+    issues = [replace(issue, source=f"SearchParameter/{id_}") for issue in error.issues]
+    return type(error)(error.diagnostics, issues=issues)
+
+
+def _refuse_conditions(
+    connection: Connection, tenant: Tenant, defined: Mapping[str, Definition], now: int
+) -> None:
     """Refuse to say anew what a condition of a token means: it would open what the token was to be kept from."""
     if not defined:
         return
@@ -95,22 +113,25 @@ def _refuse_conditions(connection: Connection, tenant: Tenant, defined: Sequence
         for text in administration.conditional_scopes(connection, tenant.id, now)
         for scope in parse_grant([text]).scopes for name, _ in scope.query
     }  # fmt: skip
-    for one in defined:
+    for id_, one in defined.items():
         for base in one.bases:
             if (base, one.code) in named or ("*", one.code) in named:
-                raise Forbidden(f"Tokens have conditions by {one.code} of {base}; to say what it means needs a token "
-                                "with the scope admin, besides.", expression="SearchParameter.code")
+                told = Forbidden(f"Tokens have conditions by {one.code} of {base}; to say what it means needs a token "
+                                 "with the scope admin, besides.", expression="SearchParameter.code")
+                raise _about(told, id_)
 
 
-def _refuse_conflicts(after: Mapping[str, Definition]) -> None:
+def _refuse_conflicts(after: Mapping[str, Definition], changes: Container[str]) -> None:
     of_code: dict[tuple[str, str], str] = {}
     of_type: dict[str, int] = {}
     for id_, one in after.items():
         for base in one.bases:
             first = of_code.setdefault((base, one.code), id_)
             if first != id_:
-                raise Conflict(f"{base} has the search parameter {one.code} already, by SearchParameter/{first}; there "
-                               "is one of a code at a time.", expression="SearchParameter.code")
+                came, other = (id_, first) if id_ in changes else (first, id_)
+                told = Conflict(f"{base} has the search parameter {one.code} already, by SearchParameter/{other}; "
+                                "there is one of a code at a time.", expression="SearchParameter.code")
+                raise _about(told, came)
             of_type[base] = of_type.get(base, 0) + 1
             if of_type[base] > MOST_OF_A_TYPE:
                 raise Conflict(f"{base} has {MOST_OF_A_TYPE} custom search parameters, which is the most.",

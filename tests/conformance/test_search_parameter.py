@@ -199,6 +199,25 @@ def test_there_is_one_of_a_code_and_repetitions_of_r4_change_nothing(fhir, work,
     client("system/Patient.cruds").post("SearchParameter", definition(code="x")).refused(403, "forbidden")
 
 
+def test_a_definition_that_a_transaction_refuses_is_told_at_its_entry(fhir, client):
+    other = definition(url="http://example.org/SearchParameter/hair", code="hair")
+    born = definition(url="http://example.org/b", code="born", type="date", expression="Patient.birthDate")
+    twin = definition(url="http://example.org/t", code="hair")
+    half = definition(url="http://example.org/h", code="half", type="composite", expression="Patient",
+                      component=[{"definition": "http://example.org/none", "expression": "name"}] * 2)  # fmt: skip
+    for wrong, status, code, place in ((born, 422, "processing", "expression"), (twin, 409, "conflict", "code"),
+                                       (half, 422, "processing", "component[0].definition")):
+        for entries in ([patient(), other, wrong], [patient(), other, *[patient()] * 30, wrong]):
+            refused = fhir.post("", bundle(*map(post, entries)))
+            refused.refused(status, code, f"Bundle.entry[{len(entries) - 1}].resource.{place}")
+    fhir.create(other)
+    fhir.post("", bundle(post(patient()), post(twin))).refused(409, "conflict", "Bundle.entry[1].resource.code")
+    fhir.post("SearchParameter", twin).refused(409, "conflict", "SearchParameter.code")
+    client("system/Patient.rs?eyes=blue")
+    fhir.post("", bundle(post(patient()), post(definition()))).refused(
+        403, "forbidden", "Bundle.entry[1].resource.code")
+
+
 def test_parameters_come_with_a_transaction_and_take_part_in_conditions_and_scopes(fhir, work, client, clean):
     assert fhir.post("", bundle(post(definition()), post(eyed("blue")))).status == 200
     work()
