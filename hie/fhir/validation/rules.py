@@ -162,12 +162,21 @@ def _labelled(contained: dict[str, Any]) -> str | None:
 
 
 def _referred_to(invariant: Invariant) -> Rule:
-    """dom-3: each contained resource is pointed at, or points at the one around it."""
+    """dom-3: each contained resource is pointed at, or points at the one around it; which one is meant its id says.
+
+    https://hl7.org/fhir/R4/references.html#contained
+    """
 
     def rule(value: dict[str, Any], scope: Scope) -> list[Problem] | None:
         problems: list[Problem] = []
+        seen: set[Any] = set()
         for index, one in enumerate(value.get("contained", ())):
             identifier = one.get("id")
+            if identifier in seen and identifier is not None:
+                text = f"Two contained resources have the id {shown(identifier)}; a reference could mean either."
+                problems += error("duplicate", text, f".contained[{index}].id")
+                continue
+            seen.add(identifier)
             if identifier is None:
                 problems += error("invariant", "A contained resource has an id (dom-3).", f".contained[{index}]")
             elif "#" + identifier not in scope.local:
