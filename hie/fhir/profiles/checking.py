@@ -23,6 +23,7 @@ MAX_DEEP = 40
 """Profiles that lead to one another: a Bundle's entries refer in circles."""
 MAX_CHECKS = 200_000
 MAX_ISSUES = 500
+"""Of errors, and as many of what is less: that must not crowd out an error."""
 MAX_SECONDS = 1.0
 MAX_LOOKED_AT = 200_000
 
@@ -45,6 +46,7 @@ class Check:
         self.watch = Watch(MAX_SECONDS, MAX_LOOKED_AT) if only is not None else None
         """Bounds the expressions of definitions that clients stored."""
         self.issues: list[Issue] = []
+        self._told = [0, 0]  # how many are no errors, and how many are
         self._terminology = terminology
         self._open: set[tuple[int, str]] = set()
         self._known: dict[tuple[int, str], bool | None] = {}
@@ -60,9 +62,11 @@ class Check:
 
     def tell(self, severity: Severity, code: str, text: str, path: str) -> None:
         """Note an issue; while somebody only asks whether a value conforms, errors count and nothing is noted."""
-        if severity in ("error", "fatal"):
+        is_error = severity in ("error", "fatal")
+        if is_error:
             self._failed = True
-        if not self._quiet and len(self.issues) < MAX_ISSUES:
+        if not self._quiet and self._told[is_error] < MAX_ISSUES:
+            self._told[is_error] += 1
             self.issues.append(Issue(severity, code, text, path))
 
     @property

@@ -78,16 +78,18 @@ def _judge(check: Check, whole: Place, wanted: list[_Wanted], with_support: bool
 
 
 def _told(checks: list[Check], whole: Place) -> list[Issue]:
-    last = checks[-1]
+    """Give what was found, errors first.
+
+    What installed profiles were not asked of is an error, as it could be wrong there; what a client stored is none.
+    """
+    found = dict.fromkeys(issue for check in checks for issue in check.issues)
     if any(check.is_cut for check in checks):
-        last.tell("warning", "incomplete", "The resource is too large to be checked against its profiles whole.",
-                  whole.path)
+        text = "The resource is too large to be checked against its profiles whole."
+        found[Issue("error" if checks[0].is_cut else "warning", "incomplete", text, whole.path)] = None
     unknown = set().union(*(check.unknown for check in checks))
     if unknown:
-        names = ", ".join(sorted(unknown)[:20])
-        last.tell("information", "informational", f"Not checked, since no installed package defines them: {names}.",
-                  whole.path)
-    found = dict.fromkeys(issue for check in checks for issue in check.issues)
+        text = f"Not checked, since no installed package defines them: {', '.join(sorted(unknown)[:20])}."
+        found[Issue("information", "informational", text, whole.path)] = None
     return sorted(found, key=lambda one: _ORDER.index(one.severity))
 
 

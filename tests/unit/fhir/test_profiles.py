@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hie.fhir.profiles import Library, Package, conformance
+from hie.fhir.profiles import Library, Package, checking, conformance
 from hie.fhir.profiles.terminology import asked_by
 from tests.builders import observation, patient
 from tests.packages import BASE, Json, element, profile, slicing
@@ -317,6 +317,29 @@ ABOUT = profile("about", "Observation", element("Observation.subject", min=1, ma
 def bundle(*resources: Json) -> Json:
     rows = [{"fullUrl": f"urn:uuid:{at}", "resource": one} for at, one in enumerate(resources)]
     return {"resourceType": "Bundle", "type": "collection", "entry": rows}
+
+
+def test_no_error_is_crowded_out_by_what_cannot_be_told() -> None:
+    """A resource with hundreds of codes of SNOMED CT, and behind them what the profile forbids."""
+    definition = profile(
+        "many", "Observation", element("Observation.component"),
+        element("Observation.component.code", min=1, max="1",
+                binding={"strength": "required", "valueSet": UNKNOWN["url"]}),
+        element("Observation.component.value[x]", max="1", types="string", fixedString="a"),
+        element("Observation.note", max="0"),
+    )  # fmt: skip
+    codes = [{"code": coding("1", "http://snomed.info/sct"), "valueString": "ab"[number % 2]} for number in range(1200)]
+    note = [{"text": "x"}]
+    assert ("error", "structure", "Observation.note") in told(observation(component=codes[::2], note=note), definition)
+    found = told(observation(component=codes, note=note), definition)
+    assert {row[0] for row in found} == {"error", "information"}
+    assert sum(row[0] == "error" for row in found) == 500
+
+
+def test_what_installed_profiles_were_not_asked_of_whole_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    definition = profile("note", "Observation", element("Observation.note", max="0"))
+    monkeypatch.setattr(checking, "MAX_CHECKS", 0)
+    assert ("error", "incomplete", "Observation") in told(observation(note=[{"text": "x"}]), definition)
 
 
 def test_slices_by_profile_look_at_what_entries_hold() -> None:
