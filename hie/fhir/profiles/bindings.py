@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _MAXIMAL = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet"
 _TOLD: dict[str, Severity] = {"required": "error", "extensible": "warning", "preferred": "information"}
 
+_CODED = frozenset({"CodeableConcept", "Coding"})
+_EXTENDED = frozenset({"id", "extension"})
+_NO_SYSTEM = ""
+
 Codes = list[tuple[str | None, str]]
 
 
@@ -55,8 +59,10 @@ def _bound(check: Check, url: str, strength: str, place: Place, owner: Definitio
     if codes is None:
         return
     if not codes:
-        if strength == "required" and isinstance(place.value, dict) and "text" in place.value:
-            check.tell("error", "code-invalid", f"Only text is found; a code of {url} is required.", place.path)
+        # An extension may stand for a value, with the reason why there is none.
+        if strength == "required" and place.type in _CODED and not place.value.keys() <= _EXTENDED:
+            found = "Only text" if "text" in place.value else "No code"
+            check.tell("error", "code-invalid", f"{found} is found; a code of {url} is required.", place.path)
         return
     answer = _answer(check, url, codes, owner)
     found = ", ".join(f"{system or ''}|{code}" for system, code in codes)[:300]
@@ -73,7 +79,9 @@ def _bound(check: Check, url: str, strength: str, place: Place, owner: Definitio
 def _answer(check: Check, url: str, codes: Codes, owner: Definition) -> bool | None:
     answer: bool | None = False
     for system, code in codes:
-        found = check.in_value_set(url, system, code, owner)
+        found = check.in_value_set(url, system or None, code, owner)
+        if system == _NO_SYSTEM and found:
+            found = False
         if found:
             return True
         answer = None if found is None else answer
@@ -97,8 +105,11 @@ def _codes(place: Place) -> Codes | None:
 
 
 def _code(row: Any) -> tuple[str | None, str] | None:
-    """Read a Coding; None where it has no code, or something else stands there."""
+    """Read a Coding; None where it has no code, or something else stands there.
+
+    Without a system it is a code of nothing, unlike an element of type code: datatypes.html#Coding
+    """
     if not isinstance(row, dict) or not isinstance(row.get("code"), str):
         return None
     system = row.get("system")
-    return system if isinstance(system, str) else None, row["code"]
+    return system if isinstance(system, str) else _NO_SYSTEM, row["code"]

@@ -150,6 +150,16 @@ CASES: list[tuple[str, Elements, Callable[[Json], Any], list[tuple[str, str, str
         {"url": "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet",
          "valueCanonical": COLOURED["url"]}]}),),
      lambda p: p.update(maritalStatus=coding("blue", COLOURS)), [("error", "code-invalid", "Patient.maritalStatus")]),
+    *((f"required binding, {why}", (element("Patient.maritalStatus", binding={
+        "strength": "required", "valueSet": COLOURED["url"]}),), lambda p, found=found: p.update(maritalStatus=found),
+       [("error", "code-invalid", "Patient.maritalStatus")] if wrong else
+       [("information", "informational", "Patient")] if "extension" in found else [])
+      for why, found, wrong in (
+          ("text alone", {"text": "red"}, True), ("no system", {"coding": [{"code": "red"}]}, True),
+          ("a display alone", {"coding": [{"system": COLOURS, "display": "red"}]}, True),
+          ("another system", {"coding": [{"code": "red", "system": "u:x"}]}, True),
+          ("an extension alone", {"extension": [{"url": "http://example.org/e", "valueCode": "x"}]}, False),
+          ("a second coding", {"coding": [{"code": "red"}, {"system": COLOURS, "code": "red"}]}, False))),
     ("type of a reference", (element("Patient.generalPractitioner", type=[
         {"code": "Reference", "targetProfile": ["http://hl7.org/fhir/StructureDefinition/Organization"]}]),),
      lambda p: p.update(generalPractitioner=[{"reference": "Practitioner/1"}]),
