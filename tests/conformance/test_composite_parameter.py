@@ -104,6 +104,21 @@ def test_pairs_of_one_element_are_found_once_all_resources_are_indexed(
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_contact_point_is_a_component_by_its_value_with_its_system_or_without(fhir, work, clean):
+    wanted = fhir.create(patient(telecom=[{"system": "phone", "value": "5", "use": "home"},
+                                          {"system": "fax", "value": "6", "use": "work"}]))["id"]  # fmt: skip
+    fhir.create(composite(("individual-telecom", "($this)"), ("individual-address-use", "use"), base="Patient",
+                          expression="Patient.telecom"))  # fmt: skip
+    work()
+    for text in ("5$home", "|5$home", "phone|5$home", "fax|$work", "1$home,|6$work"):
+        assert ids(fhir.get(f"Patient?pair={text}")) == {wanted}, text
+    for text in ("5$work", "|5$work", "fax|5$home", "phone|$work"):
+        assert ids(fhir.get(f"Patient?pair={text}")) == set(), text
+    fhir.get("Patient?pair=home|5$home").refused(400, "invalid", "pair", "phone, fax, email")
+    assert clean()
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_components_may_be_parameters_of_ones_own_and_lie_in_extensions(fhir, work, clean, client):
     def person(group, firm):
         said = [{"url": "group", "valueCode": group}, {"url": "payer", "valueReference": {"reference": firm}}]

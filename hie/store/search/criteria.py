@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hie.errors import InvalidSearch, NotSupported
 from hie.fhir import search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
+from hie.fhir.fhirpath.paths import routes
 from hie.fhir.search_parameters import IndexValues, SearchParameter
 from hie.store.crypto import Blind
 from hie.store.search import (
@@ -248,10 +249,14 @@ def _value(parameter: SearchParameter, modifier: str, name: str, text: str, read
     if parameter.type == "uri" and parameter.code == "url" and not modifier and _has_version(parameter):
         return uri.of_version(text, name)
     types = frozenset({modifier}) if modifier in RESOURCE_TYPES else _targets(parameter)
-    value: Value = _plain(parameter.type, modifier, types, name, text, reading)
-    if isinstance(value, token.TokenValue) and parameter.element_types <= _BOOLEANS:
+    return _meant(_plain(parameter.type, modifier, types, name, text, reading), parameter.element_types, name)
+
+
+def _meant(value: Any, element_types: frozenset[str], name: str) -> Any:
+    """Return what is asked of elements of some types, which may say no system, or one of few."""
+    if isinstance(value, token.TokenValue) and element_types <= _BOOLEANS:
         return value.of_boolean()
-    if isinstance(value, token.TokenValue) and parameter.element_types == {"ContactPoint"}:
+    if isinstance(value, token.TokenValue) and element_types == {"ContactPoint"}:
         return value.of_contact(name)
     return value
 
@@ -307,8 +312,18 @@ def _composite(parameter: SearchParameter, name: str, text: str, reading: Readin
     values = []
     for component, part in zip(parameter.components, parts, strict=True):
         targets = component.targets or _component_targets(parameter.base_type, component.code)
-        values.append(_plain(component.type, "", targets, f"{name}({component.code})", part, reading))
+        named = f"{name}({component.code})"
+        value = _plain(component.type, "", targets, named, part, reading)
+        types = _component_types(parameter.base_type, parameter.expression or "", component.expression)
+        values.append(_meant(value, types, named))
     return composite.CompositeValue(tuple(values))
+
+
+@lru_cache(maxsize=KEPT)
+def _component_types(type_name: str, expression: str, of_component: str) -> frozenset[str]:
+    """Return the types of what a component of a composite is; none where its paths cannot be told."""
+    elements = routes(expression, type_name) or ()
+    return frozenset(part.type for element in elements for part in routes(of_component, element.type) or ())
 
 
 def _component_targets(type_name: str, code: str) -> frozenset[str]:
