@@ -133,7 +133,7 @@ class UnitOfWork:
 
         So it is where several were read ahead: what is read beside them is read when they cannot change any more.
         """
-        if self._transaction is not None or self._pending or self._new_keys:
+        if self._transaction is not None or self._pending or self._new_keys or self.jobs:
             return True
         return len(self._ahead) > 1 and self.database.dialect == "postgresql"
 
