@@ -22,7 +22,7 @@ def accepted(resource: Any, type_name: str, ctx: Context) -> list[OutcomeIssue]:
     """Return the warnings of a resource that may be stored; InvalidResource or Unprocessable with all issues."""
     issues = validated(resource, type_name)
     mode = ctx.profiles.mode(ctx.store.tenant)
-    if mode == "off" or ("meta" not in resource and type_name != "Bundle"):
+    if mode == "off" or ("meta" not in resource and "contained" not in resource and type_name != "Bundle"):
         return issues
     found = profile_issues(resource, (), ctx, with_support=False)
     wrong = [one for one in found if one.severity == "error"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hie.fhir import fhirpath
 from hie.fhir.fhirpath import model
+from hie.fhir.primitives import shown
 
 from .library import Definition
 from .place import Place
@@ -46,7 +47,8 @@ def _elements(type_name: str) -> dict[str, str]:
 def _check(check: Check, place: Place) -> None:
     url = place.value.get("url") if isinstance(place.value, dict) else None
     if not isinstance(url, str) or ":" not in url:
-        return  # a part of a complex extension
+        _check_part(check, place, url)
+        return
     definition = check.library.find(url)
     if check.only_stored and (definition is None or not definition.is_stored):
         return  # the other check has judged it, or told that nobody defines it
@@ -59,6 +61,26 @@ def _check(check: Check, place: Place) -> None:
         check.tell("warning", "extension", text, place.path)
     else:
         check.unknown.add(url)
+
+
+def _check_part(check: Check, place: Place, url: Any) -> None:
+    """Check that the definition of a complex extension has the part: its URL means nothing elsewhere.
+
+    https://hl7.org/fhir/R4/defining-extensions.html: the parts are slices of Extension.extension
+    """
+    around = place.parent.value if place.parent is not None else None
+    outer = around.get("url") if isinstance(around, dict) and place.parent is not None else None
+    if not isinstance(outer, str) or ":" not in outer or place.parent is None or place.parent.type != "Extension":
+        return
+    definition = check.library.find(outer)
+    if definition is None or definition.type != "Extension" or (check.only_stored and not definition.is_stored):
+        return
+    parts = definition.root.children.get("extension")
+    known = [child.value_of("fixed") for slice_ in parts.slices.values()
+             if (child := slice_.children.get("url")) is not None] if parts is not None else []
+    if known and url not in known:
+        text = f"The extension {outer[:200]} has no part {shown(url)}; it has: {', '.join(map(str, known))[:500]}."
+        check.tell("error", "extension", text, place.path)
 
 
 def check_context(check: Check, place: Place, definition: Definition) -> None:
@@ -109,6 +131,8 @@ def _allows(check: Check, row: dict[str, Any], parent: Place, definition: Defini
         return _is_selected(check, str(row.get("expression", "")), parent, definition)
     if kind != "element" or ":" in expression:
         return True  # of a profile's element: not decided here
+    if expression == "Element":  # R4's own definitions mean resources as well
+        return True
     if expression == "CanonicalResource":  # R5's word in definitions made for several versions
         return model.children(parent.type).get("url") is not None
     return model.is_a(parent.type, expression) or _path(parent) == expression

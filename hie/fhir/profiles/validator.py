@@ -122,10 +122,18 @@ def _against(check: Check, place: Place, canonical: str, with_support: bool, *, 
 
 
 def _resources(whole: Place) -> Iterator[Place]:
-    """Give the resource, and those that a Bundle carries."""
+    """Give the resource, those that it contains, and those that a Bundle carries."""
     yield whole
+    yield from _contained(whole)
     entries = whole.value.get("entry") if whole.type == "Bundle" else None
     for index, row in enumerate(entries if isinstance(entries, list) else ()):
         one = row.get("resource") if isinstance(row, dict) else None
         if isinstance(one, dict) and isinstance(one.get("resourceType"), str):
-            yield of_resource(one, around(one, whole.around.own), f"Bundle.entry[{index}].resource")
+            carried = of_resource(one, around(one, whole.around.own), f"Bundle.entry[{index}].resource")
+            yield carried
+            yield from _contained(carried)
+
+
+def _contained(place: Place) -> Iterator[Place]:
+    if "contained" in place.value:
+        yield from (one for one in place.children("contained") if isinstance(one.value, dict))

@@ -241,6 +241,8 @@ def test_an_extension_stands_where_its_definition_lets_it_sliced_or_not() -> Non
     resource["name"][0]["extension"] = [{"url": BASE + "race", "valueString": "x"}]
     nobody = profile("q", "Patient", element("Patient.name"), element("Patient.name.extension"))
     assert told(resource, nobody, RACE) == [("error", "extension", "Patient.name[0].extension[0]")]
+    everywhere = {**RACE, "context": [{"type": "element", "expression": "Element"}]}
+    assert told(resource, nobody, everywhere) == [], "a resource is meant, too"
 
 
 def _with_extensions() -> Json:
@@ -327,6 +329,35 @@ ABOUT = profile("about", "Observation", element("Observation.subject", min=1, ma
 def bundle(*resources: Json) -> Json:
     rows = [{"fullUrl": f"urn:uuid:{at}", "resource": one} for at, one in enumerate(resources)]
     return {"resourceType": "Bundle", "type": "collection", "entry": rows}
+
+
+def test_what_a_resource_contains_is_judged_by_the_profiles_that_it_declares() -> None:
+    definition = profile("named", "Practitioner", element("Practitioner.name", min=1))
+    inner = {"resourceType": "Practitioner", "id": "a", "meta": {"profile": [definition["url"]]}}
+    holder = patient(contained=[inner], generalPractitioner=[{"reference": "#a"}])
+    library = Library([Package("example", "1.0.0", resources=(definition,), digest="x")])
+    for resource, path in (
+        (holder, "Patient.contained[0].name"),
+        ({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": holder}]},
+         "Bundle.entry[0].resource.contained[0].name"),
+    ):
+        found = conformance(resource, (), library, asked_by(library))
+        assert [(one.severity, one.code, one.expression) for one in found if one.severity == "error"] == [
+            ("error", "required", path)]
+
+
+def test_a_complex_extension_has_no_other_parts_than_its_definition_says() -> None:
+    url = BASE + "pair"
+    definition = profile(
+        "pair", "Extension", element("Extension.extension", slicing=slicing(("value", "url"))),
+        element("Extension.extension:left", sliceName="left", max="1"),
+        element("Extension.extension:left.url", min=1, max="1", fixedUri="left"),
+        element("Extension.url", min=1, max="1", fixedUri=url),
+    )  # fmt: skip
+    parts = [{"url": one, "valueString": "x"} for one in ("left", "foo", "http://example.org/other")]
+    found = told(patient(extension=[{"url": url, "extension": parts}]), profile("p", "Patient"), definition)
+    assert found == [("error", "extension", "Patient.extension[0].extension[1]"),
+                     ("information", "informational", "Patient")]
 
 
 def test_no_error_is_crowded_out_by_what_cannot_be_told() -> None:
