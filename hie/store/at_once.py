@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hie.store.change_at_once import changed_values, deleted_values
@@ -81,10 +82,8 @@ class FewResources:
         """What it executes."""
         is_plain = len(self.written) == 1 and not self.jobs and not concerns(self.written[0])
         *others, last = zip(self.written, self.kinds, strict=True)
-        found = dict(OF_ALL) if is_plain else {**OF_ALL, **OF_MORE}
-        for name in (*(self._name_also(*one) for one in others), self._name_last(*last)):
-            found[name] = WRITING[name]
-        return found
+        names = {*(self._name_also(*one) for one in others), self._name_last(*last)}
+        return _statements(tuple(sorted(names)), is_plain)
 
     def text(self, record: dict[str, Any]) -> str:
         """Return the text with the row of the audit record.
@@ -153,3 +152,9 @@ def _verb(written: Written) -> str:
     if written.replaced is None:
         return "store"
     return "delete" if written.sealed is None else "change"
+
+
+@lru_cache(maxsize=256)
+def _statements(names: tuple[str, ...], is_plain: bool) -> Mapping[str, str]:
+    """Return what a message executes that writes by these statements."""
+    return {**OF_ALL, **({} if is_plain else OF_MORE), **{name: WRITING[name] for name in names}}
