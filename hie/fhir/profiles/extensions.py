@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from .checking import Check
 
 
+_R4 = "http://hl7.org/fhir/StructureDefinition/"
+#: Where R4's own definitions, and those of every guide, have extensions that R4 defines for another place.
+_ALSO_AT = {
+    f"{_R4}structuredefinition-fhir-type": ("ElementDefinition.type",),
+    f"{_R4}structuredefinition-normative-version": ("CanonicalResource", "ElementDefinition"),
+    f"{_R4}regex": ("ElementDefinition.type",),
+    f"{_R4}capabilitystatement-expectation": ("Element",),  # as later versions of it say
+}
+
+
 def check_all(check: Check, place: Place) -> None:
     """Check every extension below a value by its own definition, whether a profile speaks of it or not."""
     for name in _present(place):
@@ -116,6 +126,7 @@ def _check_place(check: Check, place: Place, parent: Place, definition: Definiti
     rows = definition.resource.get("context")
     if not isinstance(rows, list) or not rows:
         return
+    rows = rows + [{"type": "element", "expression": one} for one in _ALSO_AT.get(str(definition.url), ())]
     if not any(_allows(check, row, parent, definition) for row in rows if isinstance(row, dict)):
         allowed = ", ".join(str(row.get("expression")) for row in rows if isinstance(row, dict))
         check.tell("error", "extension", f"The extension {definition.url} is for {allowed}; it stands in "

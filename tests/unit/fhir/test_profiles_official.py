@@ -48,6 +48,23 @@ def test_the_examples_of_a_package_conform(name: str, shared_data: Path) -> None
     assert len(examples) == count
 
 
+def test_what_r4_says_of_its_own_resources_they_may_say(shared_data: Path) -> None:
+    """Every StructureDefinition has an extension of R4 where R4's definition of it does not have it."""
+    file = shared_data / "definitions" / "hl7.fhir.r4.core-4.0.1.tgz"
+    if not file.exists():
+        pytest.skip(f"needs definitions/{file.name} of the shared data (HIE_TEST_DATA)")
+    library = Library([read(file.read_bytes())])
+    asked, wanted = asked_by(library), {"StructureDefinition-Patient.json", "ValueSet-administrative-gender.json",
+                                        "StructureDefinition-id.json", "CodeSystem-administrative-gender.json"}
+    with tarfile.open(file) as archive:
+        for name in sorted(wanted):
+            reader = archive.extractfile(f"package/{name}")
+            assert reader is not None
+            resource = json_format.parse(reader.read())
+            found = conformance(resource, (), library, asked)
+            assert [one for one in found if one.severity == "error"] == [], name
+
+
 def _contents(file: Path) -> tuple[list[Any], dict[str, list[str]]]:
     examples, profiles = [], {}
     with tarfile.open(file) as archive:
