@@ -65,7 +65,7 @@ def _bound(check: Check, url: str, strength: str, place: Place, owner: Definitio
             check.tell("error", "code-invalid", f"{found} is found; a code of {url} is required.", place.path)
         return
     answer = _answer(check, url, codes, owner)
-    found = ", ".join(f"{system or ''}|{code}" for system, code in codes)[:300]
+    found = ", ".join(code if system is None else f"{system}|{code}" for system, code in codes)[:300]
     if answer is None and strength != "preferred":
         check.tell("information", "informational",
                    f"Whether {found} is in {url} cannot be told: the value set, or the content of its code system, is "
