@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hie.errors import Forbidden
+from hie.errors import Forbidden, TooCostly
 from hie.fhir.profiles.terminology import InstalledTerminology
 from hie.fhir.terminology.terminology import Known, Terminology, Versions
 from hie.store.opening import parsed
@@ -121,8 +121,12 @@ class StoredTerminology:
         return [one for one in found if one.resource.get("content") == "supplement"]
 
     def concept_maps(self, criteria: Mapping[str, str]) -> list[Json]:
-        """Return the concept maps that match search criteria."""
-        return [self._known(one).resource for one in self._search("ConceptMap", criteria)]
+        """Return the concept maps that match search criteria; TooCostly where some would be passed over."""
+        found = self._search("ConceptMap", criteria)
+        if len(found) >= MOST_FOUND:
+            raise TooCostly(f"{MOST_FOUND} concept maps or more would be read; name one by url, or targetsystem.",
+                            expression="url")
+        return [self._known(one).resource for one in found]
 
     def _search(self, type_name: str, wanted: Mapping[str, str]) -> list[StoredVersion]:
         return self._found(

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from hie.fhir.validation import validate
+from hie.store import terminology as stored_terminology
 from tests.conformance.conftest import Answer, Fhir
 
 R4 = "http://hl7.org/fhir/ValueSet/"
@@ -426,6 +427,13 @@ def test_translate(stored: Fhir, subtests: Any) -> None:
             assert matches(answer) == expected
             assert told(answer)["result"] is result
             assert ("message" in told(answer)) is (not result)
+
+
+@sqlite
+def test_more_maps_than_are_read_are_refused_not_passed_over(stored: Fhir, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_terminology, "MOST_FOUND", 1)
+    stored.get(f"ConceptMap/$translate?system={COLOURS}&code=red").refused(422, "too-costly", "url")
+    assert matches(stored.get("ConceptMap/$translate?url=http://example.org/map&code=red")) == [("equivalent", "f00")]
 
 
 @sqlite
