@@ -57,8 +57,8 @@ class FewResources:
     written: Sequence[Written]
     kinds: Sequence[Kinds]
     """What each has, or had, of index rows in tables of their own."""
-    held: Sequence[tuple[int, int, int]]
-    """Key, version and presence bits of what must be as it was read, in the order in which all lock them."""
+    held: Sequence[tuple[int, int, int, int]]
+    """Key, version, its time and presence bits of what must be as it was read, in the order in which all lock them."""
     made: list[int]
     """Locks of ids that were nowhere, where others may be locked with them."""
     locks: Locks
@@ -111,7 +111,7 @@ class FewResources:
             if numbers:
                 yield execute(LOCK, [numbers, [True] * len(numbers)])
         if holds:
-            yield execute(HOLD, [*columns(3, self.held), *self.locks])
+            yield execute(HOLD, [*columns(4, self.held), *self.locks])
 
     def _name_also(self, written: Written, kinds: Kinds) -> str:
         return named(f"{_verb(written)}_also", kinds)

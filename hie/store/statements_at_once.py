@@ -66,15 +66,17 @@ _PREPARE_BEGIN = (
     f"PREPARE {BEGIN} (int8[]) AS {_ONE_PLAN}, pg_current_xact_id(), "
     "(SELECT count(pg_advisory_xact_lock_shared(number)) FROM unnest($1) AS number)"
 )
-#: Rows by key, version and presence bits, then locks: in the order in which they are given. What is selected is worked
-#: out one after the other, when the rows were locked.
+#: Rows by key, version, its time and presence bits, then locks: in the order in which they are given. What is selected
+#: is worked out one after the other, when the rows were locked. The time tells a version from one of the same number
+#: that was lost: by a server that took over without the last commits, or was set back.
 _PREPARE_HOLD = (
-    f"PREPARE {HOLD} (int8[], int4[], int8[], int8[], bool[]) AS "
+    f"PREPARE {HOLD} (int8[], int4[], int8[], int8[], int8[], bool[]) AS "
     "SELECT 1 / CASE WHEN count(*) = cardinality($1) THEN 1 ELSE 0 END, pg_current_xact_id(), "
     "(SELECT count(CASE WHEN alone THEN pg_advisory_xact_lock(number) ELSE pg_advisory_xact_lock_shared(number) END) "
-    "FROM unnest($4, $5) AS lock (number, alone)) "
-    "FROM (SELECT FROM unnest($1, $2, $3) WITH ORDINALITY AS read (key, vid, presence, place) "
-    "JOIN resource ON resource.key = read.key AND resource.vid = read.vid AND resource.presence = read.presence "
+    "FROM unnest($5, $6) AS lock (number, alone)) "
+    "FROM (SELECT FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS read (key, vid, updated, presence, place) "
+    "JOIN resource ON resource.key = read.key AND resource.vid = read.vid AND resource.updated = read.updated "
+    "AND resource.presence = read.presence "
     "ORDER BY read.place FOR UPDATE OF resource) AS held"
 )
 LOCK, NONE_CAME = "hie_lock", "hie_none_came"

@@ -155,6 +155,8 @@ class UnitOfWork:
     def beginning(self) -> Connection:
         """Return the same connection before what is buffered is stored: for reading what this unit has not touched."""
         if self._transaction is None:
+            if self.recalled:
+                raise Again("What is remembered is of use to a message alone.")
             self._transaction = self.database.begin()
             if not self.is_large and self.tenant.turns.are_taken:
                 rows.lock(self._transaction.connection, self.tenant, "turn")
@@ -195,7 +197,7 @@ class UnitOfWork:
         one of them. A few are read by one question, and locked in that order all the same. `steps`: how much is done in
         all.
         """
-        self.is_large = steps > MANY
+        self.is_large, self.recalls = steps > MANY, False
         if self.database.dialect != "postgresql" or self._transaction is not None:
             return
         self._is_foreseen_few = steps <= FEW and self.reads_ahead
@@ -235,7 +237,7 @@ class UnitOfWork:
 
     def _read_ahead(self, place: tuple[str, str]) -> None:
         """Read a row before the transaction begins, and those with it that were foreseen."""
-        if self.recalls and not self._foreseen and not self._ahead:
+        if self.recalls and not self._ahead:
             row = self.tenant.recent.take(*place)
             if row is not None:
                 self._ahead[place], self.recalled = row, True
@@ -402,7 +404,7 @@ class UnitOfWork:
         made = rows.id_locks(self.tenant, [place for place, row in read if row is None] if len(read) > 1 else [])
         return at_once.FewResources(
             tenant=self.tenant.id, written=written, kinds=[self._kinds(one, version) for one in written],
-            held=[(row.key, row.vid, row.presence) for _, row in read if row is not None],
+            held=[(row.key, row.vid, row.updated, row.presence) for _, row in read if row is not None],
             made=made, locks=rows.target_locks(self.tenant, targets, deleted), targets=targets, version=version,
             keys=list(self._new_keys.values()), freed=[hashed_place(*one, self.tenant.blind) for one in deleted],
             looked=looking.at_once(self) if self.looked else None, jobs=self.jobs,

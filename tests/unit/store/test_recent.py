@@ -149,6 +149,50 @@ def test_what_is_refused_is_refused_by_what_there_is(bind: Bind, elsewhere: Bind
     assert remove(bind(), "other") is not None
 
 
+def test_a_version_that_was_lost_is_told_from_another_of_its_number(bind: Bind, elsewhere: Bind, store: Store) -> None:
+    """A server that takes over may lack the last commits; others go on from there, to the same numbers."""
+    run = store.database.connection().exec_driver_sql
+    put(bind(), patient())
+    run("CREATE TEMPORARY TABLE before AS SELECT * FROM resource")
+    assert put(bind(), patient("Lost")).vid == 2
+    for statement in ("DELETE FROM resource_history", "DELETE FROM past_version", "DELETE FROM resource",
+                      "INSERT INTO resource OVERRIDING SYSTEM VALUE SELECT * FROM before"):
+        run(statement)
+    assert put(elsewhere(), patient("Elsewhere")).vid == 2
+    assert patch(bind(), active=True).vid == 3
+    assert name_of(bind()) == "Elsewhere"
+
+
+def test_what_takes_steps_begins_anew_before_they_are_taken(bind: Bind) -> None:
+    reached: list[str] = []
+
+    def cascade(inside: ResourceStore) -> None:
+        reached.append("begun")
+        inside.delete("Patient", "p")
+        inside.referring([("Patient", "p")])
+        reached.append("done")
+
+    put(bind(), patient())
+    bind().read("Patient", "p")
+    bind().transact(cascade)
+    assert reached == ["begun", "begun", "done"]
+
+
+def test_bundles_rely_on_nothing_remembered(bind: Bind) -> None:
+    runs: list[int] = []
+
+    def several(inside: ResourceStore) -> None:
+        runs.append(1)
+        inside.foresee([], 2)
+        inside.delete("Patient", "p")
+        inside.referring([("Patient", "p")])
+
+    put(bind(), patient())
+    bind().read("Patient", "p")
+    bind().transact(several)
+    assert len(runs) == 1
+
+
 def test_a_message_whose_end_is_unknown_is_not_sent_again(
     bind: Bind, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
