@@ -23,8 +23,8 @@ from hie.store.closures import ClosureTable
 from hie.store.resources import ResourceStore
 from hie.store.terminology import terminology
 
-#: Concepts of one table.
-MOST_CONCEPTS = 10_000
+#: Concepts of one table, and characters of the codes in all its entries: a code may be long, and is told with each.
+MOST_CONCEPTS, MOST_CHARACTERS = 10_000, 20_000_000
 _VERSION = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 
@@ -67,6 +67,9 @@ def _added(name: str, asked: Sequence[Concept], ctx: Context) -> FhirResponse:
     if len(known) + len(new) > MOST_CONCEPTS:
         raise TooCostly(f"A closure table has at most {MOST_CONCEPTS} concepts.", expression="concept")
     found = entries([*table.concepts, *new], systems, service)
+    if sum(len(one.source) + len(one.target) for one in found) > MOST_CHARACTERS:
+        raise TooCostly(f"The entries of the closure table have more than {MOST_CHARACTERS} characters together.",
+                        expression="concept")
     added = {one for one in found if not {(one.system, one.source), (one.system, one.target)} <= known}
     _see_that_all_holds(name, table, found - added)
     version = closures.add(ctx.store, table, new, added)

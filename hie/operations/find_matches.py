@@ -20,6 +20,8 @@ from hie.store.terminology import terminology
 Json = dict[str, Any]
 
 MOST_ASKED = 20
+#: Characters of all values that are asked for: each match tells again which of them it has not.
+MOST_CHARACTERS = 4_000
 MOST_RETURNED = 1_000
 
 
@@ -29,6 +31,9 @@ def find_matches(request: FhirRequest, ctx: Context) -> FhirResponse:
     asked = [_property(rows) for name, rows in request.arguments if name == "property"]
     if len(asked) > MOST_ASKED:
         raise TooCostly(f"$find-matches takes at most {MOST_ASKED} properties.", expression="property")
+    if sum(len(str(one.value)) for one in asked) > MOST_CHARACTERS:
+        raise TooCostly(f"The values of the properties have more than {MOST_CHARACTERS} characters together.",
+                        expression="property")
     service = terminology(ctx.store)
     system = _system(request, ctx, service)
     by_words = inputs.boolean(request, "exact") is False

@@ -137,6 +137,9 @@ def test_what_cannot_be_entered_is_refused_and_changes_nothing(
         *call("pets")["parameter"],
         {"name": "concept", "valueCoding": {"system": ANIMALS, "code": "dog", "version": "2"}}]}  # fmt: skip
     stored.post("$closure", other).refused(422, "processing", "concept", "one table holds one version")
+    monkeypatch.setattr("hie.operations.closure.MOST_CHARACTERS", 12)  # cat animal: 9
+    stored.post("$closure", call("pets", "animal", "dog")).refused(422, "too-costly", "concept", "12 characters")
+    assert told(stored.post("$closure", call("pets", "animal"))) == ("2", ["cat subsumes animal"])
     monkeypatch.setattr("hie.operations.closure.MOST_CONCEPTS", 2)
     monkeypatch.setattr("hie.store.closures.MOST_TABLES", 1)
     stored.post("$closure", call("pets", "dog", "lion")).refused(422, "too-costly", "concept", "at most 2 concepts")

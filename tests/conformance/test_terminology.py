@@ -626,6 +626,8 @@ def test_find_matches_refuses(stored: Fhir, client: Callable[..., Fhir], monkeyp
         assert stored.post("CodeSystem/mine/$find-matches", asked).status == status, code
     many = asked_for(True, *[ask] * 21)
     stored.post("CodeSystem/$find-matches", many).refused(422, "too-costly", "property", "at most 20")
+    long = asked_for(False, ask, ("display", "String", "red " * 1_000))
+    stored.post("CodeSystem/$find-matches", long).refused(422, "too-costly", "property", "4000 characters")
     monkeypatch.setattr("hie.operations.find_matches.MOST_RETURNED", 1)
     broad = asked_for(True, ("inactive", "Boolean", False))
     stored.post("CodeSystem/$find-matches", broad).refused(422, "too-costly", "property", "equally well")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from hie.fhir import json_format
 from hie.fhir.snapshots import merging, tree
 from hie.fhir.snapshots.problems import SnapshotError, place, refused
 from hie.fhir.snapshots.tree import Node
@@ -13,6 +14,8 @@ Json = dict[str, Any]
 
 #: Elements of one snapshot, of one differential, and profiles that lead to one another.
 MOST_ELEMENTS, MOST_CHANGED, MOST_DEEP = 20_000, 2_000, 12
+#: Bytes of all elements together: each slice says again what its element does, however long that is.
+MOST_BYTES = 20_000_000
 
 
 class Definitions(Protocol):
@@ -33,7 +36,7 @@ class _Generator:
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
         self._trees: dict[str, Node | None] = {}
-        self._count = 0
+        self._count = self._bytes = 0
 
     def with_snapshot(self, definition: Json, above: tuple[str, ...]) -> Json:
         """Return a definition with a snapshot made anew; `above`: those for which it is made."""
@@ -67,11 +70,12 @@ class _Generator:
             self._trees[canonical] = None if found is None else _inherited(found)
         return self._trees[canonical]
 
-    def count(self) -> None:
-        """Count an element; more than MOST_ELEMENTS are refused."""
+    def count(self, element: Json) -> None:
+        """Count an element; more than MOST_ELEMENTS, or than MOST_BYTES of them, are refused."""
         self._count += 1
-        if self._count > MOST_ELEMENTS:
-            raise refused(f"The snapshot would be made of more than {MOST_ELEMENTS} elements.",
+        self._bytes += len(json_format.dump(element))
+        if self._count > MOST_ELEMENTS or self._bytes > MOST_BYTES:
+            raise refused(f"The snapshot would be made of more than {MOST_ELEMENTS} elements, or {MOST_BYTES} bytes.",
                           "StructureDefinition.differential", "too-costly")
 
 

@@ -26,7 +26,7 @@ class Walk:
     """Walks the differential of one profile; `issues` are what cannot be."""
 
     def __init__(
-        self, tree_of: TreeOf, count: Callable[[], None], root: Node, above: tuple[str, ...], base_url: str
+        self, tree_of: TreeOf, count: Callable[[Json], None], root: Node, above: tuple[str, ...], base_url: str
     ) -> None:
         self._tree_of, self._count, self._root = tree_of, count, root
         self._above, self._base_url = above, base_url
@@ -34,10 +34,11 @@ class Walk:
 
     def merged(self, base: Node, change: Node | None, within: bool = False) -> Node:
         """Return a node as the differential has it, with all that is below; `within`: it is in a slice."""
-        self._count()
         if change is None:
+            self._count(base.element or {})
             return Node(base.name, base.slice, base.element, [self.merged(one, None) for one in base.children])
         element, children = self._element(base, change), base.children
+        self._count(element)
         if change.children and not children:
             children = self._unfolded(element, change)
             if "contentReference" in element:

@@ -188,6 +188,18 @@ def test_profiles_that_lead_to_one_another_and_large_ones_are_refused(monkeypatc
         generated(profile("Patient"), Known())
 
 
+@pytest.mark.parametrize("said", [{"min": 0}, {"definition": "...more"}], ids=["told again", "told further"])
+def test_what_slices_say_again_is_counted(said: Json) -> None:
+    """Else a text of 30 kB in the base and 1,500 slices made 45 MB."""
+    base = profile("Patient", of("Patient.identifier", definition="x" * 30_000), url="http://x.org/base")
+    by_system = {"discriminator": [{"type": "value", "path": "system"}], "rules": "open"}
+    slices = [a_slice("Patient.identifier", f"s{n}", **said) for n in range(1_500)]
+    large = profile("Patient", of("Patient.identifier", slicing=by_system), *slices, base="http://x.org/base")
+    with pytest.raises(SnapshotError, match="or 20000000 bytes") as raised:
+        generated(large, Known([base]))
+    assert raised.value.issues[0].code == "too-costly"
+
+
 # ---- what was published ----------------------------------------------------------------------------------------------
 
 
