@@ -55,6 +55,7 @@ class Worker:
     def step(self) -> bool:
         """Claim and do one job; False where none was due."""
         now = self._application.clock
+        self._application.store.look_again()
         job = self._application.store.jobs.claim(self.name, now())
         if job is None:
             return False

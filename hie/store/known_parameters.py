@@ -1,7 +1,10 @@
-"""The custom search parameters that a process works with: those of the database, looked at again every second.
+"""What other processes change for a process, looked at again every second: custom search parameters, and the schema.
 
 States: `indexing` (written with every resource, not yet searchable), `ready`, `removing` (no longer written; taken out
 of the rows that have it). hie.store.custom_parameters changes them. docs/adr/0013
+
+A process under which a newer version has upgraded the database would index as it always did, and what it writes would
+not be found by what came since: it answers no more.
 """
 
 from __future__ import annotations
@@ -12,13 +15,15 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Text, bindparam, column, select, table
 
+from hie.errors import Busy
 from hie.fhir import search_parameters
 from hie.fhir.custom_parameters import Definition
 from hie.fhir.search_parameters import CustomParameters, SearchParameter
 from hie.store.models import custom_parameter, custom_version
 from hie.store.prepared import Prepared
+from hie.store.schema import HEAD
 
 if TYPE_CHECKING:
     from hie.store.tenants import Tenant
@@ -61,7 +66,13 @@ class KnownParameters:
 
     def _read(self, connection: Connection, tenant: Tenant) -> None:
         at = time.monotonic()
-        version = connection.execute(_VERSION, {"tenant": tenant.id}).scalar() or 0
+        schema, number = connection.execute(_STATE, {"tenant": tenant.id}).one()
+        if schema != HEAD:
+            log.error("the database was upgraded by another version of this server; stop this one",
+                      extra={"schema": schema, "known": HEAD})
+            raise Busy("The database was upgraded by another version of this server, and this process is of the one "
+                       "before; nothing was done.")
+        version = number or 0
         if version != self._version:
             self._known = CustomParameters.of_all(_all(connection, tenant))
             self._version = version
@@ -71,6 +82,8 @@ class KnownParameters:
 
 _VERSION = select(custom_version.c.number).where(custom_version.c.tenant == bindparam("tenant"))
 _NUMBER = Prepared(_VERSION, ("number",))
+_SCHEMA = select(column("version_num", Text)).select_from(table("alembic_version"))
+_STATE = select(_SCHEMA.scalar_subquery().label("schema"), _VERSION.scalar_subquery().label("number"))
 
 ROWS = (
     select(custom_parameter)

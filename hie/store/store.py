@@ -103,6 +103,11 @@ class Store:
         keys.parameters.fresh(self.database.connection, keys)
         return ResourceStore(self.database, keys, grant, entry, self.clock, self.base_url)
 
+    def look_again(self) -> None:
+        """Look, once a second, at what others changed; Busy where a newer version has upgraded the database."""
+        for tenant in self.tenants.values():
+            tenant.parameters.fresh(self.database.connection, tenant)
+
     def close(self) -> None:
         """Close every connection."""
         self.database.close()

@@ -28,6 +28,7 @@ def make(application: Application) -> Blueprint:
         except Exception as error:
             log.exception("the database does not answer")
             raise Busy("The database does not answer.") from error
+        application.store.look_again()
         return Response(orjson.dumps({"status": "ok", "database": "ok"}), content_type="application/json")
 
     return blueprint

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
-from hie.errors import NotFound, NotSupported
+from hie.app import create_app
+from hie.errors import Busy, NotFound, NotSupported
 from hie.fhir.scopes import FULL_GRANT, parse_grant
+from hie.jobs.worker import Worker
 from hie.settings import Settings
 from hie.store import closures, packages
 from hie.store.audit import AuditEntry
@@ -56,6 +58,25 @@ def test_a_database_of_a_newer_version_is_refused(settings: Settings) -> None:
     engine.dispose()
     with pytest.raises(StoreProblem, match=rf"schema version 9999.*up to {HEAD}"):
         Store.open(settings)
+
+
+def test_a_process_under_which_the_database_was_upgraded_answers_no_more(settings: Settings) -> None:
+    """What it writes would be found by its own index alone, and nothing would tell."""
+    app = create_app(settings)
+    application = app.extensions["hie"]
+    store = application.store
+    fill(store)
+    with store.database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    store.tenants[1].parameters.expire()
+    for ask in (partial(bound, store), partial(Worker(application, "test").step)):
+        with pytest.raises(Busy, match="upgraded by another version"):
+            ask()
+    assert app.test_client().get("/health").status_code == 503
+    with store.database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": HEAD})
+    assert found_by_chain(store) == ["o1", "o2"]
+    application.close()
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
