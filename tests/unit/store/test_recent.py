@@ -149,6 +149,27 @@ def test_what_is_refused_is_refused_by_what_there_is(bind: Bind, elsewhere: Bind
     assert remove(bind(), "other") is not None
 
 
+def test_what_follows_a_change_is_done_once(bind: Bind, elsewhere: Bind, store: Store) -> None:
+    """A job, another resource and the audit record, where the first message was in vain too."""
+    def work(inside: ResourceStore, name: str) -> None:
+        stored = inside.update("Patient", "p", patient(name))
+        inside.create("Observation", observation("Patient/p"))
+        inside.enqueue("test", {"of": stored.vid})
+
+    count = store.database.connection().exec_driver_sql
+    put(bind(), patient())
+    before = count("SELECT count(*) FROM audit").scalar_one()
+    for number in range(6):
+        name = f"N{number}"
+        process = (bind, elsewhere)[number // 2 % 2]
+        process().transact(lambda inside, name=name: work(inside, name))
+    assert bind().read("Patient", "p").vid == 7
+    assert store.jobs.counts()["ready"] == 6
+    assert count("SELECT count(*) FROM resource WHERE type = 'Observation'").scalar_one() == 6
+    assert count("SELECT count(*) FROM audit").scalar_one() == before + 6
+    assert check(store).problems == []
+
+
 def test_a_version_that_was_lost_is_told_from_another_of_its_number(bind: Bind, elsewhere: Bind, store: Store) -> None:
     """A server that takes over may lack the last commits; others go on from there, to the same numbers."""
     run = store.database.connection().exec_driver_sql
