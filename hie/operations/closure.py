@@ -58,7 +58,7 @@ def _initialized(name: str, ctx: Context) -> FhirResponse:
 
 
 def _added(name: str, asked: Sequence[Concept], ctx: Context) -> FhirResponse:
-    table, service = _table(name, ctx.store, ctx), terminology(ctx.store)
+    table, service = _table(name, ctx.store, ctx, to_change=True), terminology(ctx.store)
     systems = _systems(name, table.concepts, service)
     known = {one.key for one in table.concepts}
     new = list({one.key: one for one in reversed(asked) if one.key not in known}.values())[::-1]
@@ -87,8 +87,8 @@ def _told_again(name: str, version: str, ctx: Context) -> FhirResponse:
     return _answer(ctx, f"Updates for Closure Table {name}", table.version, groups(missed, systems))
 
 
-def _table(name: str, store: ResourceStore, ctx: Context) -> ClosureTable:
-    found = closures.find(store, ctx.principal.client_id, name)
+def _table(name: str, store: ResourceStore, ctx: Context, *, to_change: bool = False) -> ClosureTable:
+    found = closures.find(store, ctx.principal.client_id, name, to_change=to_change)
     if found is None:
         raise NotFound(f"The closure table {name!r} was not initialized; send its name alone first.",
                        expression="name")

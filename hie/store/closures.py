@@ -2,8 +2,8 @@
 
 https://hl7.org/fhir/R4/terminology-service.html#closure
 
-A table belongs to the client that named it: no other learns of it. It is changed where it still is at the version that
-was read, else the transaction runs again.
+A table belongs to the client that named it: no other learns of it. Who is about to change it waits for whoever does so
+before, and it is changed where it still is at the version that was read.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ class ClosureTable:
         return frozenset(entry for change in self.changes for entry in change.entries)
 
 
-def find(store: ResourceStore, client: str, name: str) -> ClosureTable | None:
-    """Return a client's table; None where it was not initialized."""
-    connection = store.connection()
-    row = connection.execute(select(_TABLE.number, _TABLE.generation, _TABLE.version).where(
-        *_is_named(store.keys, client, name))).first()
+def find(store: ResourceStore, client: str, name: str, *, to_change: bool = False) -> ClosureTable | None:
+    """Return a client's table, `to_change` in the open transaction; None where it was not initialized."""
+    connection = _writing(store) if to_change else store.connection()
+    wanted = select(_TABLE.number, _TABLE.generation, _TABLE.version).where(*_is_named(store.keys, client, name))
+    row = connection.execute(wanted.with_for_update() if to_change else wanted).first()
     if row is None:
         return None
     statement = select(_CHANGE.version, _CHANGE.sealed).where(

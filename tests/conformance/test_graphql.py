@@ -354,6 +354,16 @@ def test_bounds_hold(fhir, monkeypatch):
     fhir.get("Patient/$graphql?query=x").refused(404, "not-found", "http.url")
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_long_value_that_is_asked_for_again_and_again_ends_the_query(fhir):
+    """2,000 names for one text made 2,000 times its bytes."""
+    id_ = fhir.create({"resourceType": "Patient", "address": [{"text": "x" * 60_000}]})["id"]
+    many, few = ("{" + " ".join(f"a{n}: address {{ text }}" for n in range(count)) + "}" for count in (990, 9))
+    asked = fhir.post(f"Patient/{id_}/$graphql", {"query": many}, Content_Type="application/json")
+    asked.refused(422, "too-costly", "query", "ask for less")
+    assert len(fhir.get(f"Patient/{id_}/$graphql?query={quote(few)}").content) > 540_000
+
+
 def test_paths_that_handle_too_much_end_the_query(fhir, monkeypatch):
     monkeypatch.setattr(execution, "MOST_HANDLED", 20)
     id_ = fhir.create({"resourceType": "Patient", "name": [{"given": ["a", "b"]}] * 20})["id"]

@@ -42,6 +42,8 @@ from hie.store.terminology import Later, OfPages
 MOST_FETCHES = 100
 MOST_RESOURCES = 5_000
 MOST_VALUES = 200_000
+#: Characters; each such part of a long text counts as one more value: aliases may ask for it again and again.
+VALUE_LENGTH = 250
 MOST_SECONDS = 10.0
 #: Items that its FHIRPaths handle, together.
 MOST_HANDLED = 500_000
@@ -167,6 +169,8 @@ class Execution:
                  for item in items]
         self._spend(len(below))
         shown: list[Any] = [one_.value for one_ in below] if plain else list(self._select(below, one.selections))
+        if plain:
+            self._spend(sum(len(value) for value in shown if isinstance(value, str)) // VALUE_LENGTH)
         start = 0
         for row, items in zip(rows, found, strict=True):
             self._put(row, one, items, shown[start : start + len(items)], form, is_list=is_list)
