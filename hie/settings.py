@@ -20,12 +20,11 @@ class SettingsError(ValueError):
 
 
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
+INTEGRITY_MODES = ("both", "write", "delete", "none")
 
 
 def _setting(default: Any, meaning: str, *, secret: bool = False) -> Any:
     return field(default=default, repr=not secret, metadata={"meaning": meaning, "secret": secret})
-
-INTEGRITY_MODES = ("both", "write", "delete", "none")
 
 
 @dataclass(frozen=True, slots=True)

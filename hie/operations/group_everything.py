@@ -5,6 +5,7 @@ Pages go from patient to patient in the order of their ids, so that what a page 
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from hie.fhir.paging import CURSOR
 from hie.interactions import as_of
 from hie.operations.everything import PAGES, answer, members_of, owners_of, query_of, types_of
 from hie.registry import Operation, standard_parameters
+from hie.store.crypto import SealBroken
 from hie.store.search.criteria import InCompartment
 from hie.store.search.query import SearchQuery
 from hie.store.search.reference import relative
@@ -40,9 +42,6 @@ class Place:
     patient: str
     cursor: str | None = None
 
-    def __str__(self) -> str:
-        return f"{self.patient}:{self.cursor or ''}"
-
 
 def group(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return a page of the records of the group's patients whom the token may read."""
@@ -52,19 +51,27 @@ def group(request: FhirRequest, ctx: Context) -> FhirResponse:
     members = members_of("Patient", types)
     query = query_of(request, ctx, InCompartment("", members), of_many=True)
     ask = partial(_of, query, members, f"Group/{request.id}")
-    matches, following = _page(ask, query.count, patients, _begin(query.cursor), ctx)
-    cursors = [("next", str(following))] if following is not None else []
+    matches, following = _page(ask, query.count, patients, _begin(query.cursor, request, ctx), ctx)
+    cursors = [("next", _sealed(following, request, ctx))] if following is not None else []
     return answer(request, ctx, types, (matches, cursors, None), lambda one: bool(owners_of(one, ctx)),
                   request.instance)
 
 
-def _begin(cursor: str | None) -> Place:
+def _sealed(place: Place, request: FhirRequest, ctx: Context) -> str:
+    """Return a place as a link has it, in which nobody reads whose record it is."""
+    return ctx.store.seal_text(json.dumps(["everything", request.id, place.patient, place.cursor]))
+
+
+def _begin(cursor: str | None, request: FhirRequest, ctx: Context) -> Place:
     if cursor is None:
         return Place("")
-    patient, colon, inner = cursor.partition(":")
-    if not colon:
+    try:
+        kind, group_id, patient, inner = json.loads(ctx.store.open_text(cursor))
+    except (SealBroken, ValueError, TypeError):
+        kind = group_id = patient = inner = None
+    if (kind, group_id) != ("everything", request.id):
         raise InvalidSearch("The link to this page was not made here; follow the next links.", expression=CURSOR)
-    return Place(patient, inner or None)
+    return Place(patient, inner)
 
 
 def _page(
