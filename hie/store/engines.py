@@ -30,7 +30,7 @@ def engine_options(url: str, threads: int) -> dict[str, Any]:
 def prepare_engine(engine: Engine) -> None:
     """Set what every connection of this engine needs."""
     if engine.dialect.name != "sqlite":
-        event.listen(engine, "connect", _plan_for_pages)
+        event.listen(engine, "connect", _set_up)
         return
 
     @event.listens_for(engine, "connect")
@@ -45,13 +45,20 @@ def prepare_engine(engine: Engine) -> None:
             connection.execute(f"PRAGMA {pragma}")
 
 
-def _plan_for_pages(connection: Any, _record: Any) -> None:
-    """Keep PostgreSQL from starting workers or a compiler for a page of some rows: both take longer than the page.
+#: Neither workers nor a compiler for a page of some rows: both take longer than the page, and of what is behind a key
+#: list or a SELECT PostgreSQL expects so many rows that it would start them, from a million resources on.
+_FOR_PAGES = "SET max_parallel_workers_per_gather = 0; SET jit = off"
+#: Whatever a database or role is set to: values are escaped by the standard, else bytes come to be others; messages go
+#: as UTF-8; and each statement of a transaction sees what was committed before it, as whoever waits for locks needs.
+_AS_RELIED_ON = (
+    "SET standard_conforming_strings = on; SET client_encoding = 'UTF8'; "
+    "SET default_transaction_isolation = 'read committed'"
+)
 
-    Of what is behind a key list or a SELECT it expects so many rows that it would, from a million resources on.
-    """
+
+def _set_up(connection: Any, _record: Any) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SET max_parallel_workers_per_gather = 0; SET jit = off")
+        cursor.execute(f"{_FOR_PAGES}; {_AS_RELIED_ON}")
     connection.commit()
 
 

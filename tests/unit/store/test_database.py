@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +17,11 @@ from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hie.errors import Busy
+from hie.settings import Settings
 from hie.store import audit as audit_trail
 from hie.store import rows, sqlite_rows
 from hie.store.audit import AuditEntry
+from hie.store.check import check
 from hie.store.conflicts import Again
 from hie.store.crypto import associated_data, seal
 from hie.store.models import audit, model, reference_index
@@ -290,3 +293,22 @@ def test_no_cursor_outlives_a_replaced_row_that_moved(store: Store) -> None:
         rows._keep_history_sqlite(Recording(), [rows.Current(1, "Patient", "a", 1, 0, 0, 0, b"")])
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         cursors[0].fetchone()
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_what_a_database_is_set_to_changes_nothing(store: Store, settings: Settings) -> None:
+    """Audit records of what was read were stored as other bytes, and references led to what had just gone."""
+    set_otherwise = {"standard_conforming_strings": "off", "default_transaction_isolation": "repeatable read",
+                     "client_encoding": "latin1"}
+    run = store.database.connection().exec_driver_sql
+    name = run("SELECT current_database()").scalar_one()
+    for setting, value in set_otherwise.items():
+        run(f"ALTER DATABASE {name} SET {setting} = '{value}'")
+    with closing(Store.open(settings, clock=store.clock)) as opened:
+        opened.database.record(entry(opened))
+        assert check(opened).problems == []
+        transaction = opened.database.begin()
+        for connection in (opened.database.connection(), transaction.connection):
+            found = [connection.exec_driver_sql(f"SHOW {setting}").scalar_one() for setting in set_otherwise]
+            assert found == ["on", "read committed", "UTF8"]
+        transaction.rollback()
