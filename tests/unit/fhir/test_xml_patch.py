@@ -177,6 +177,7 @@ NO_PATCH: dict[str, tuple[bytes, str]] = {
     "attributes without end": (diff("<remove sel='f:a' " + " ".join(f"a{n}='{'x' * 60}'" for n in range(70)) + "/>"),
                                "more than 64 attributes"),
     "too many tags": (diff(add("f:a", "<x/>" * 100_001)), "more than 200000 tags"),
+    "long paths together": (diff(remove("f:a/" * 450 + "f:a") * 167), "more than 300000 characters together"),
     "too many operations": (diff("<remove sel='f:a'/>" * 10_001), "more than 10000"),
 }  # fmt: skip
 
