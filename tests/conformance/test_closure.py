@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -161,6 +162,17 @@ def test_a_table_is_its_clients_alone_and_shows_what_the_token_may_see(
     published = call("pets", "male", "other", system="http://hl7.org/fhir/administrative-gender")
     assert told(blind.post("$closure", published)) == ("1", [])  # what R4 defines is open to everybody
     assert told(stored.post("$closure", call("pets", version="0"))) == ("1", ["lion subsumes cat"])
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_the_writings_of_one_code_are_counted_as_they_are_told_with_one_another(fhir: Fhir) -> None:
+    """2,000 writings of a code are two million entries."""
+    long = OTHERS[1] | {"concept": [{"code": "abcdefghijk"}]}
+    assert fhir.put("CodeSystem/folded", long).status == 201
+    fhir.post("$closure", call("pets"))
+    writings = ["".join(pair) for pair in product(*((one, one.upper()) for one in "abcdefghijk"))][:2_000]
+    fhir.post("$closure", call("pets", *writings, system=FOLDED)).refused(422, "too-costly", text="too many codes")
+    assert told(fhir.post("$closure", call("pets", *writings[:2], system=FOLDED)))[0] == "1"
 
 
 def test_tables_are_kept_in_bundles_and_under_concurrency(stored: Fhir, client: Callable[..., Fhir]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -65,11 +66,13 @@ def _kind(name: str) -> str:
 
 
 def _with(old: list[Any], new: list[Any]) -> list[Any]:
-    found = list(old)
-    for one in new:
-        if one not in found:
-            found.append(one)
-    return found
+    known = {_written(one) for one in old}
+    return [*old, *{text: one for one in new if (text := _written(one)) not in known}.values()]
+
+
+def _written(one: Any) -> str:
+    """Return a value so that equal ones are found at once: there may be thousands."""
+    return json.dumps(one, sort_keys=True, default=str)
 
 
 def _new(old: list[Json], new: list[Json]) -> list[Json]:

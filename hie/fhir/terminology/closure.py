@@ -13,6 +13,9 @@ from hie.fhir.terminology.terminology import Terminology
 
 Json = dict[str, Any]
 
+#: What an entry costs, in codes that are looked at.
+_OF_ENTRY = 4
+
 
 class Concept(NamedTuple):
     """One code of a closure table; `version` is the one that its coding named, None where it named none."""
@@ -50,13 +53,16 @@ def _of_one(url: str, codes: list[str], system: CodeSystem, service: Terminology
         concept = system.get(code)
         if concept is None:
             raise LookupError(f"{code} is not in {url}.")
-        for other in written.setdefault(concept.code, []):
+        others = written.setdefault(concept.code, [])
+        service.spend(_OF_ENTRY * len(others))
+        for other in others:
             yield Entry(url, code, "equal", other)
-        written[concept.code].append(code)
+        others.append(code)
     for code, spelled in written.items():
         above = system.ancestors(code)
-        service.spend(len(above) + len(spelled))
-        for target in (one for ancestor in above for one in written.get(ancestor, ())):
+        targets = [one for ancestor in above for one in written.get(ancestor, ())]
+        service.spend(len(above) + len(spelled) + _OF_ENTRY * len(targets) * len(spelled))
+        for target in targets:
             for source in spelled:
                 yield Entry(url, source, "subsumes", target)
 

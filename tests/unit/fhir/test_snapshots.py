@@ -200,6 +200,14 @@ def test_what_slices_say_again_is_counted(said: Json) -> None:
     assert raised.value.issues[0].code == "too-costly"
 
 
+def test_what_a_list_has_already_is_not_added_however_long_it_is() -> None:
+    known, more = ([f"{letter}{n}" for n in range(10_000)] for letter in "ab")
+    base = profile("Patient", of("Patient", alias=known), url="http://x.org/base")
+    made_of = generated(profile("Patient", of("Patient", alias=[*more, "a1", "b1"]), base="http://x.org/base"),
+                        Known([base]))
+    assert made_of["snapshot"]["element"][0]["alias"][-20_000:] == [*known, *more]
+
+
 # ---- what was published ----------------------------------------------------------------------------------------------
 
 
