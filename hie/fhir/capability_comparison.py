@@ -88,9 +88,10 @@ def _listed(asked: Json, found: list[Json], place: str, of: str) -> Iterator[Out
         if row.get("code") not in codes:
             yield _lacking(f"The server does not offer {row.get('code')} of {of}.", f"{place}.interaction[{number}]")
     parameters = {(row.get("name"), _url(row)) for one in found for row in one.get("searchParam", [])}
+    names = {name for name, _ in parameters}
     for number, row in enumerate(asked.get("searchParam", [])):
         wanted = row.get("name"), _url(row)
-        if wanted not in parameters and not (wanted[1] is None and wanted[0] in {name for name, _ in parameters}):
+        if wanted not in parameters and not (wanted[1] is None and wanted[0] in names):
             by = f" by {wanted[1]}" if wanted[1] else ""
             yield _lacking(f"The server does not offer the search parameter {wanted[0]} of {of}{by}.",
                            f"{place}.searchParam[{number}]")
