@@ -1,7 +1,7 @@
 """Composition/$document: https://hl7.org/fhir/R4/composition-operation-document.html, documents.html
 
-A document is the Composition with all that it refers to, directly or not. One that would lack what the Composition
-itself names is not made.
+A document is the Composition with all that it refers to, directly or not, or with what it names itself and what the
+links of a GraphDefinition lead to. One that would lack what the Composition itself names is not made.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import instant
 from hie.fhir.json_format import Fragment
 from hie.fhir.routes import checked_id
-from hie.operations import surroundings
+from hie.operations import graph, surroundings
 from hie.registry import Operation, standard_parameters
 from hie.store.search.reference import relative
 from hie.store.versions import StoredVersion
@@ -23,14 +23,11 @@ from hie.store.versions import StoredVersion
 
 def document(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Make the document of a Composition; with persist store it as a Bundle too."""
-    if request.parameter("graph") is not None:
-        raise NotSupported("graph is not supported: a document holds what its Composition refers to.",
-                           expression="graph")
     persist = _persist(request)
     id_ = _id(request, ctx)
     stored = ctx.store.read("Composition", id_)
     composition = json_format.parse(stored.content or b"{}")
-    bundle = _bundle(stored, _contents(stored, composition, ctx), ctx)
+    bundle = _bundle(stored, _contents(stored, composition, request.parameter("graph"), ctx), ctx)
     if not persist:
         return FhirResponse(200, json_format.dump(bundle), entity=("Composition", id_))
     made = json_format.parse(json_format.dump(bundle))  # the parts as JSON, for the Bundle's own validation
@@ -68,7 +65,9 @@ def _id(request: FhirRequest, ctx: Context) -> str:
     return checked_id(here.removeprefix("Composition/"), "Composition")
 
 
-def _contents(stored: StoredVersion, composition: dict[str, Any], ctx: Context) -> list[StoredVersion]:
+def _contents(
+    stored: StoredVersion, composition: dict[str, Any], graph_name: str | None, ctx: Context
+) -> list[StoredVersion]:
     """Return what the document holds beside its Composition; nothing of the record of somebody else."""
     patients = set(compartments.patient_of(composition, ctx.store.base_url))
 
@@ -76,16 +75,40 @@ def _contents(stored: StoredVersion, composition: dict[str, Any], ctx: Context) 
         owners = set(compartments.patient_of(resource, ctx.store.base_url))
         return bool(owners) and owners.isdisjoint(patients)
 
-    found, is_cut = surroundings.around([stored], of_others, ctx)
+    named = [(path, to) for path, reference in references.iterate(composition)
+             if (to := _here(reference, ctx)) is not None]  # fmt: skip
+    if graph_name is None:
+        found, is_cut = surroundings.around([stored], of_others, ctx)
+    else:
+        every = _by_graph(stored, [to for _, to in named], graph_name, ctx)
+        found = [one for one in every if not of_others(json_format.parse(one.content or b"{}"))]
+        is_cut = len(found) > surroundings.MOST
     if is_cut:
         raise TooCostly(f"The Composition refers to more than {surroundings.MOST} resources.")
     there = {(one.type, one.id) for one in (stored, *found)}
-    for path, reference in references.iterate(composition):
-        to = references.parse(relative(str(reference.get("reference", "")), ctx.store.base_url))
-        if to.kind == "relative" and (to.type, to.id) not in there:
-            raise Unprocessable(f"The document would be incomplete: {to.type}/{to.id} cannot be part of it.",
+    for path, to in named:
+        if to not in there:
+            raise Unprocessable(f"The document would be incomplete: {'/'.join(to)} cannot be part of it.",
                                 expression=path)
     return found
+
+
+def _here(reference: dict[str, Any], ctx: Context) -> tuple[str, str] | None:
+    to = references.parse(relative(str(reference.get("reference", "")), ctx.store.base_url))
+    return (to.type, to.id) if to.kind == "relative" and to.type is not None and to.id is not None else None
+
+
+def _by_graph(
+    stored: StoredVersion, named: list[tuple[str, str]], graph_name: str, ctx: Context
+) -> list[StoredVersion]:
+    """Return what the Composition itself names, and what a GraphDefinition leads to from it."""
+    walk = graph.followed(stored, graph_name, ctx, ctx)
+    if walk.lacking is not None:
+        raise Unprocessable(walk.lacking.diagnostics, issues=[walk.lacking])
+    rest = [to for to in named if to not in walk.found]
+    found = walk.found | ctx.store.read_many(rest)
+    del found[stored.type, stored.id]
+    return list(found.values())
 
 
 def _bundle(stored: StoredVersion, found: list[StoredVersion], ctx: Context) -> dict[str, Any]:

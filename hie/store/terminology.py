@@ -19,6 +19,7 @@ from hie.store.opening import parsed
 from hie.store.search import all_codes, criteria, engine, ordering, reference, uri
 from hie.store.search.query import SearchQuery
 from hie.store.search.reading import Held
+from hie.store.search.string import StringValue
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
@@ -102,6 +103,14 @@ class StoredTerminology:
         if version is not None:
             found = [one for one in found if one.resource.get("version") == version]
         return max(found, key=_age, default=None)
+
+    def named(self, type_name: str, name: str) -> list[Known]:
+        """Return the resources with this name, which need not be of one kind: of each URL the version as for `find`."""
+        asked = criteria.Criterion(criteria.parameter_of(type_name, "name"), "exact", (StringValue(name, "exact"),))
+        newest: dict[Any, Known] = {}
+        for one in sorted((self._known(each) for each in self._found(type_name, (asked,))), key=_age):
+            newest[one.resource.get("url", one.key)] = one
+        return list(newest.values())
 
     def read(self, type_name: str, id_: str) -> Json:
         """Return the resource with this id; NotFound, Gone, Forbidden."""

@@ -98,9 +98,56 @@ def test_whose_record_it_is_is_told_by_references_in_either_form(fhir, note, bas
     ("Composition/x/$document?id=x", 400, "invalid", "id"),
     ("Composition/$document?id=http://example.org/fhir/Composition/1", 400, "not-supported", "id"),
     ("Composition/$document?id=a_b", 400, "invalid", "Composition.id"),
-    ("Composition/x/$document?graph=http://example.org/g", 400, "not-supported", "graph"),
     ("Composition/x/$document?persist=maybe", 400, "invalid", "persist"),
     ("Patient/x/$document", 404, "not-found", "http.url"),
 ])  # fmt: skip
 def test_what_cannot_be_made_is_refused(fhir, url, status, code, expression):
     fhir.get(url).refused(status, code, expression)
+
+
+def graph(fhir, *links):
+    """Store a GraphDefinition that starts at a Composition and return its canonical URL."""
+    url = f"http://example.org/graphs/{fhir.total('GraphDefinition')}"
+    fhir.create({"resourceType": "GraphDefinition", "url": url, "name": "Note", "status": "active",
+                 "start": "Composition", "link": list(links)})  # fmt: skip
+    return url
+
+
+def test_a_graph_says_what_a_document_holds_beside_what_the_composition_names(fhir, note):
+    url = f"Composition/{note['id']}/$document"
+    performer = {"path": "performer", "target": [{"type": "PractitionerRole"}]}
+    values = {"path": "section.entry", "target": [{"type": "Observation", "link": [performer]}]}
+    made = fhir.get(f"{url}?graph={graph(fhir, values)}")
+    assert (made.status, made.json["type"], made.resources()[0]["resourceType"]) == (200, "document", "Composition")
+    assert sorted(one["resourceType"] for one in made.resources()) == [
+        "Composition", "Observation", "Patient", "Practitioner", "PractitionerRole"]  # no Organization
+    consent = {"target": [{"type": "Consent", "params": "patient={ref}"}]}
+    wide = {"path": "subject", "target": [{"type": "Patient", "link": [consent]}]}
+    fhir.create({"resourceType": "Consent", "status": "active", "scope": {"text": "x"}, "category": [{"text": "x"}],
+                 "policyRule": {"text": "x"}, "patient": note["subject"]})  # fmt: skip
+    held = fhir.get(f"{url}?graph={graph(fhir, wide)}").resources()
+    assert sorted(one["resourceType"] for one in held) == [
+        "Composition", "Consent", "Observation", "Patient", "Practitioner"]
+    fhir.get(f"{url}?graph=http://example.org/none").refused(404, "not-found", "graph")
+
+
+def test_a_document_that_lacks_what_its_graph_asks_for_is_not_made(fhir, client, note):
+    url = f"Composition/{note['id']}/$document"
+    lacking = graph(fhir, {"path": "encounter", "min": 1, "target": [{"type": "Encounter"}]})
+    fhir.get(f"{url}?graph={lacking}").refused(422, "required", "GraphDefinition.link[0]")
+    empty = graph(fhir, {"path": "encounter", "target": [{"type": "Encounter"}]})
+    assert len(fhir.get(f"{url}?graph={empty}").entries()) == 4
+    narrow = client("system/Composition.rs system/Patient.rs system/Observation.rs system/GraphDefinition.s")
+    narrow.get(f"{url}?graph={empty}").refused(422, "processing", "Composition.author[0]", "incomplete")
+
+
+def test_a_document_by_a_graph_holds_nothing_of_somebody_else(fhir, note):
+    other = f"Patient/{fhir.create(patient('Other'))['id']}"
+    theirs = fhir.create(observation(other, 5))["id"]
+    value = note["section"][0]["entry"][0]["reference"]
+    fhir.put(value, {**fhir.get(value).json, "hasMember": [{"reference": f"Observation/{theirs}"}]})
+    members = {"path": "hasMember", "target": [{"type": "Observation"}]}
+    url = graph(fhir, {"path": "section.entry", "target": [{"type": "Observation", "link": [members]}]})
+    held = [one["id"] for one in fhir.get(f"Composition/{note['id']}/$document?graph={url}").resources()]
+    assert value.partition("/")[2] in held
+    assert theirs not in held
