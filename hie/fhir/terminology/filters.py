@@ -7,19 +7,20 @@ from typing import Any
 
 from hie.errors import NotSupported
 from hie.fhir.terminology.code_system import CodeSystem, Concept, told
-from hie.fhir.terminology.patterns import pattern
+from hie.fhir.terminology.patterns import Pattern, pattern
 
 Json = dict[str, Any]
 Test = Callable[[Concept], bool]
 
 _WHERE = "ValueSet.compose.include.filter"
 _HIERARCHY = ("is-a", "descendent-of", "is-not-a", "generalizes")
-#: Longer texts are matched by no regular expression (hie.fhir.terminology.patterns).
-_MOST_MATCHED = 100
 
 
-def compiled(filter_: Json, system: CodeSystem) -> Test:
-    """Return the test of one filter; NotSupported where the code system has no such property or the operator none."""
+def compiled(filter_: Json, system: CodeSystem, spend: Callable[[int], None]) -> Test:
+    """Return the test of one filter; NotSupported where the code system has no such property or the operator none.
+
+    The test counts by `spend` what a regular expression costs, whoever asks it.
+    """
     if not told([filter_], "property", "op", "value"):
         raise NotSupported("A filter without property, op or value cannot be followed.", expression=_WHERE)
     name, op, value = filter_["property"], filter_["op"], filter_["value"]
@@ -31,9 +32,7 @@ def compiled(filter_: Json, system: CodeSystem) -> Test:
         case "=":
             return lambda one: value in _texts(system, one, name)
         case "regex":
-            expression = pattern(value)
-            return lambda one: any(len(text) <= _MOST_MATCHED and expression.fullmatch(text)
-                                   for text in _texts(system, one, name))
+            return _by_pattern(name, pattern(value), system, spend)
         case "in" | "not-in":
             wanted = {part.strip() for part in value.split(",")}
             return lambda one: wanted.isdisjoint(_texts(system, one, name)) is (op == "not-in")
@@ -64,6 +63,14 @@ def _by_hierarchy(name: str, op: str, value: str, system: CodeSystem) -> Test:
             return lambda one: one.code not in below
     above = {*system.ancestors(code), code} if found is not None else set()
     return lambda one: one.code in above
+
+
+def _by_pattern(name: str, asked: Pattern, system: CodeSystem, spend: Callable[[int], None]) -> Test:
+    def fits(text: str) -> bool:
+        spend(asked.cost)
+        return asked.fits(text)
+
+    return lambda one: any(map(fits, _texts(system, one, name)))
 
 
 def _texts(system: CodeSystem, concept: Concept, name: str) -> list[str]:

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-#: What one regular expression may cost beside any other test (hie.fhir.terminology.patterns).
-_COST_OF_REGEX = 100
-
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -227,7 +224,7 @@ class Part:
             return []
         if rows:
             self._terminology.spend(len(system.concepts) // 2)
-        return [filters.compiled(one, system) for one in rows]
+        return [filters.compiled(one, system, self._terminology.spend) for one in rows]
 
     def _has_own(self, code: str) -> bool | None:
         system = self._system
@@ -248,9 +245,8 @@ class Part:
         system = self._system
         if system is None or not system.has_content:
             raise self._undecided()
-        cost = _COST_OF_REGEX if any(one.get("op") == "regex" for one in self._row.get("filter", [])) else 1
         for concept in system.concepts.values():
-            self._terminology.spend(cost)
+            self._terminology.spend(1)
             if all(test(concept) for test in self._filters):
                 yield self._member(concept.code, concept)
 

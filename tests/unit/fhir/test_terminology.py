@@ -278,15 +278,34 @@ def test_grammars(system: str, code: str, expected: bool) -> None:
     assert GRAMMARS[system](code) is expected
 
 
-@pytest.mark.parametrize("text", ["(a|b)*", "(ab)+c", "a*b*c*d*", "(?i)x", "x" * 300, "(a{2}){3}"])
+@pytest.mark.parametrize("text", [
+    "(a|b)*", "(ab)+c", "a*b*c*d*", "(?i)x", "x" * 300, "(a{2}){3}", "a?" * 40 + "a{40}", "(a|aa)" * 25 + "[b]",
+    ".{1,99}" * 8 + "[b]", "[ab]{0,60}" * 3, ".*.*a?a?a?a?[b]", "(a?" * 20 + ")" * 20,
+])  # fmt: skip
 def test_a_pattern_that_could_run_away_is_refused(text: str) -> None:
     with pytest.raises(NotSupported):
         pattern(text)
 
 
-@pytest.mark.parametrize("text", ["[A-Z]{3}", r"\d+-\d", "(a|b)c", r"[(*+]+\)", "LP.*"])
+@pytest.mark.parametrize("text", [
+    "[A-Z]{3}", r"\d+-\d", "(a|b)c", r"[(*+]+\)", "LP.*", r"[A-Z]{1,3}[0-9]{2}(\.[0-9]{1,2})?", "a|b|c|d|e|f|g|h",
+    "a{7}" * 20, "a{2,}?b", "x{y}",
+])  # fmt: skip
 def test_a_pattern_that_ends_soon_is_taken(text: str) -> None:
     pattern(text)
+
+
+def test_what_a_pattern_costs_is_counted_wherever_it_is_asked() -> None:
+    many = {"resourceType": "CodeSystem", "url": "http://example.org/many", "status": "active", "content": "complete",
+            "concept": [{"code": f"{number:040}"} for number in range(2_000)]}
+    by_words = value_set({"system": many["url"], "filter": [{"property": "code", "op": "regex", "value": ".*.*a?[b]"}]},
+                         url="http://example.org/fits")
+    asked = {"system": many["url"], "valueSet": [by_words["url"]]}
+    for compose in ({"include": [asked]}, {"include": [{"system": many["url"]}], "exclude": [asked]}):
+        definition = value_set() | {"compose": compose}
+        terminology = Terminology(given=[many, by_words, definition], most_steps=200_000)
+        with pytest.raises(TooCostly):
+            terminology.value_set(definition["url"]).members()
 
 
 # ---- what R4 allows and nobody expects -------------------------------------------------------------------------------
