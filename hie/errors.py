@@ -20,7 +20,7 @@
     ├── Unprocessable 422 processing ── TooCostly 422 too-costly
     ├── TooManyRequests 429 throttled
     ├── IntegrityFailure 500 security            a stored row does not open; raises an alarm
-    └── Busy 503 transient
+    └── Busy 503 transient ── Outdated 503 transient   a newer version has upgraded the database
 
 Issue codes: https://hl7.org/fhir/R4/valueset-issue-type.html
 """
@@ -214,3 +214,7 @@ class Busy(FhirError):
     ) -> None:
         super().__init__(diagnostics, expression=expression, issues=issues)
         self.headers["Retry-After"] = "1"
+
+
+class Outdated(Busy):
+    """This process is of an earlier version than the one that upgraded the database: it does nothing any more."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from hie.app import Application
 from hie.context import Context
-from hie.errors import Busy, Conflict, FhirError, PreconditionFailed, Timeout, TooManyRequests
+from hie.errors import Busy, Conflict, FhirError, Outdated, PreconditionFailed, Timeout, TooManyRequests
 from hie.models import CHEST_XRAY, loaded
 from hie.operations.server_context import own_record
 from hie.store.jobs import Job
@@ -45,6 +45,8 @@ class Worker:
             try:
                 worked = self.step()
                 pause = POLL_SECONDS
+            except Outdated:  # which is told where it is found, as often as is of use
+                worked, pause = False, LONGEST_PAUSE_SECONDS
             except Exception:
                 # The database may be away for a moment; the worker outlives it.
                 logger.exception("jobs cannot be claimed or finished")

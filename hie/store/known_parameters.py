@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Text, bindparam, column, select, table
 
-from hie.errors import Busy
+from hie.errors import Outdated
 from hie.fhir import search_parameters
 from hie.fhir.custom_parameters import Definition
 from hie.fhir.search_parameters import CustomParameters, SearchParameter
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 INDEXING, READY, REMOVING = "indexing", "ready", "removing"
 #: A process knows of a change after this time at the latest, and never commits with older knowledge.
 REMEMBERED_SECONDS = 1.0
+#: So often the log tells that the database was upgraded, however many requests are refused for it.
+TOLD_AGAIN_SECONDS = 60.0
 
 
 class KnownParameters:
@@ -42,6 +44,7 @@ class KnownParameters:
         self._version = 0
         self._known = CustomParameters()
         self._read_again_at = 0.0
+        self._tell_again_at = 0.0
 
     def version_of(self, known: CustomParameters) -> int | None:
         """Return the number under which the database has what index rows were made with; None: not known any more."""
@@ -68,9 +71,8 @@ class KnownParameters:
         at = time.monotonic()
         schema, number = connection.execute(_STATE, {"tenant": tenant.id}).one()
         if schema != HEAD:
-            log.error("the database was upgraded by another version of this server; stop this one",
-                      extra={"schema": schema, "known": HEAD})
-            raise Busy("The database was upgraded by another version of this server, and this process is of the one "
+            self._tell(str(schema))
+            raise Outdated("The database was upgraded by another version of this server, and this process is of the one "
                        "before; nothing was done.")
         version = number or 0
         if version != self._version:
@@ -78,6 +80,12 @@ class KnownParameters:
             self._version = version
             search_parameters.install(self._known)
         self._read_again_at = at + REMEMBERED_SECONDS
+
+    def _tell(self, schema: str) -> None:
+        if time.monotonic() >= self._tell_again_at:
+            self._tell_again_at = time.monotonic() + TOLD_AGAIN_SECONDS
+            log.error("the database was upgraded by another version of this server; stop this process",
+                      extra={"reason": f"schema {schema} was found, this process knows {HEAD}"})
 
 
 _VERSION = select(custom_version.c.number).where(custom_version.c.tenant == bindparam("tenant"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -76,6 +78,46 @@ def test_a_process_under_which_the_database_was_upgraded_answers_no_more(setting
     with store.database.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": HEAD})
     assert found_by_chain(store) == ["o1", "o2"]
+    application.close()
+
+
+class Turns:
+    """Lets a worker go round a few times; keeps how long it would have waited."""
+
+    def __init__(self, number: int) -> None:
+        self.left, self.waited = number, list[float]()
+
+    def is_set(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+    def wait(self, seconds: float) -> None:
+        self.waited.append(seconds)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_that_the_database_was_upgraded_is_told_once_a_minute(
+    settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker wrote a traceback every five seconds, and each refused request a line."""
+    app = create_app(settings)
+    application = app.extensions["hie"]
+    with application.store.database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    parameters = application.store.tenants[1].parameters
+    parameters.expire()
+    turns = Turns(4)
+    Worker(application, "test").run(turns)  # type: ignore[arg-type]
+    assert turns.waited == [5.0] * 4
+    for _ in range(3):
+        assert app.test_client().get("/health").status_code == 503
+    (record,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
+    assert record.exc_info is None
+    assert record.reason == f"schema 9999 was found, this process knows {HEAD}"  # type: ignore[attr-defined]
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+    Worker(application, "test").run(Turns(2))  # type: ignore[arg-type]
+    assert len([one for one in caplog.records if one.levelno >= logging.ERROR]) == 2
     application.close()
 
 
