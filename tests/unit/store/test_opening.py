@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -82,12 +83,13 @@ def test_a_process_under_which_the_database_was_upgraded_answers_no_more(setting
 
 
 class Turns:
-    """Lets a worker go round a few times; keeps how long it would have waited."""
+    """Lets a worker go round a few times, when something has happened; keeps how long it would have waited."""
 
-    def __init__(self, number: int) -> None:
-        self.left, self.waited = number, list[float]()
+    def __init__(self, number: int, happens: Callable[[], object]) -> None:
+        self.left, self.waited, self.happens = number, list[float](), happens
 
     def is_set(self) -> bool:
+        self.happens()
         self.left -= 1
         return self.left < 0
 
@@ -102,11 +104,14 @@ def test_that_the_database_was_upgraded_is_told_once_a_minute(
     """A worker wrote a traceback every five seconds, and each refused request a line."""
     app = create_app(settings)
     application = app.extensions["hie"]
-    with application.store.database.engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     parameters = application.store.tenants[1].parameters
-    parameters.expire()
-    turns = Turns(4)
+
+    def upgrade() -> None:
+        with application.store.database.engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        parameters.expire()
+
+    turns = Turns(4, upgrade)
     Worker(application, "test").run(turns)  # type: ignore[arg-type]
     assert turns.waited == [5.0] * 4
     for _ in range(3):
@@ -114,9 +119,9 @@ def test_that_the_database_was_upgraded_is_told_once_a_minute(
     (record,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert record.exc_info is None
     assert record.reason == f"schema 9999 was found, this process knows {HEAD}"  # type: ignore[attr-defined]
-    now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
-    Worker(application, "test").run(Turns(2))  # type: ignore[arg-type]
+    later = time.monotonic() + 61
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert app.test_client().get("/health").status_code == 503
     assert len([one for one in caplog.records if one.levelno >= logging.ERROR]) == 2
     application.close()
 
