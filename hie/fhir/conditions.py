@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from hie.errors import InvalidRequest, NotSupported, PreconditionFailed
 from hie.fhir.http import Conditions
@@ -18,8 +19,31 @@ def etag(vid: int) -> str:
     return f'W/"{vid}"'
 
 
-def wanted_version(conditions: Conditions) -> int | None:
-    """Read If-Match of a change; None where it is absent, PreconditionFailed where no version can have that tag."""
+@dataclass(frozen=True, slots=True)
+class WantedVersions:
+    """Which versions If-Match lets a request mean; `vids` None: whichever there is, as `*` says."""
+
+    vids: frozenset[int] | None
+
+    def allow(self, vid: int | None) -> bool:
+        """Tell whether the current version is one of them; None: there is none."""
+        return vid is not None and (self.vids is None or vid in self.vids)
+
+    def __str__(self) -> str:
+        if self.vids is None:
+            return "asks for any version (*)"
+        return f"names version{'s' if len(self.vids) > 1 else ''} {', '.join(map(str, sorted(self.vids)))}"
+
+
+#: What a change is asked to take the place of: the versions of the header, or the one that was read before.
+IfMatch = WantedVersions | int
+
+
+def wanted_versions(conditions: Conditions) -> WantedVersions | None:
+    """Read If-Match; None where it is absent, PreconditionFailed where no version can have such a tag.
+
+    Tags are one version's or several's, weak or not, or `*`: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1
+    """
     text = conditions.if_match
     # RFC 9110 section 13.1.4: beside If-Match it is void
     if text is None and conditions.if_unmodified_since is not None:
@@ -27,14 +51,27 @@ def wanted_version(conditions: Conditions) -> int | None:
                            "If-Match with the ETag.", expression="http.If-Unmodified-Since")
     if text is None:
         return None
-    match = _ETAG.fullmatch(text.strip())
-    if match is None:
-        raise InvalidRequest(f"If-Match is {text[:80]!r}; one version is expected, as in W/\"3\".",
-                             expression="http.If-Match")
-    if _VID.fullmatch(match[1]) is None:
-        raise PreconditionFailed(f"If-Match asks for version {match[1]!r}; versions are the numbers 1, 2, 3 …",
-                                 expression="http.If-Match")
-    return int(match[1])
+    if text.strip() == "*":
+        return WantedVersions(None)
+    if _ETAGS.fullmatch(text) is None:
+        raise InvalidRequest(
+            f'If-Match is {text[:80]!r}; the ETag of a version is expected, as in W/"3", several with commas, or *.',
+            expression="http.If-Match",
+        )
+    tags = _ETAG.findall(text)
+    vids = frozenset(int(tag) for tag in tags if _VID.fullmatch(tag) is not None)
+    if not vids:
+        raise PreconditionFailed(
+            f"If-Match asks for version {tags[0]!r}; versions are the numbers 1, 2, 3 …", expression="http.If-Match"
+        )
+    return WantedVersions(vids)
+
+
+def refuse_other_versions(conditions: Conditions, vid: int) -> None:
+    """Refuse to read a version that If-Match does not mean."""
+    wanted = wanted_versions(conditions) if conditions.if_match is not None else None
+    if wanted is not None and not wanted.allow(vid):
+        raise PreconditionFailed(f"If-Match {wanted}, but this is version {vid}.", expression="http.If-Match")
 
 
 def wants_absence(conditions: Conditions) -> bool:
@@ -44,6 +81,38 @@ def wants_absence(conditions: Conditions) -> bool:
         raise NotSupported(f"If-None-Match is {text[:80]!r}; an update takes If-None-Match: * alone, which asks that "
                            "the resource is not there yet, and If-Match.", expression="http.If-None-Match")
     return text is not None
+
+
+#: Which interactions ask each condition, and what else says what it would; the others would pass it over. What has no
+#: ETag of its own is always other than what If-None-Match names: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2
+_CHANGES = frozenset({"update", "patch", "delete", "operation"})
+_READS = frozenset({"read", "vread"})
+_LISTS = frozenset({"search-type", "search-system", "history-instance", "history-type", "history-system"})
+_ASKED = {
+    "if_match": ("If-Match", _CHANGES | _READS, "it is for update, patch, delete and read"),
+    "if_none_match": ("If-None-Match", _CHANGES | _READS | _LISTS | {"capabilities", "async-status"},
+                      "a create that is to make no second one has If-None-Exist"),
+    "if_none_exist": ("If-None-Exist", frozenset({"create", "operation"}),
+                      "it is for create; an update that is to change nothing has If-None-Match: *"),
+    "if_unmodified_since": ("If-Unmodified-Since", _CHANGES | _READS | _LISTS | {"capabilities", "async-status"},
+                            "use If-Match with the ETag"),
+}  # fmt: skip
+
+
+def refuse_unasked(interaction: str, conditions: Conditions) -> None:
+    """Refuse a condition that the interaction would pass over: it would be done as if it held.
+
+    Of a Bundle each entry has its own. What an operation means by a condition it says itself.
+    """
+    for name, (header, asking, instead) in _ASKED.items():
+        if getattr(conditions, name) is not None and interaction not in asking:
+            if interaction == "transaction":
+                instead = "each entry of a Bundle has its own, in its request"
+            raise NotSupported(
+                f"{header} is no condition of this interaction ({interaction}), which would be done "
+                f"whether it holds or not; {instead}.",
+                expression=f"http.{header}",
+            )
 
 
 def refuse_if_none_match(conditions: Conditions, what: str) -> None:

@@ -15,10 +15,22 @@ from hie.store.versions import StoredVersion
 T = TypeVar("T")
 
 
-def criteria(type_name: str, text: str, expression: str) -> tuple[tuple[str, str], ...]:
-    """Read If-None-Exist, or the search of a conditional reference; it must name something to look for."""
-    text = text.removeprefix(f"{type_name}?").removeprefix("?")
-    return checked(parse_query(text), expression)
+def criteria(type_name: str, text: str, expression: str, base_url: str = "") -> tuple[tuple[str, str], ...]:
+    """Read If-None-Exist, or the search of a conditional reference; it must name something to look for.
+
+    Clients write the address before the criteria too: `?…`, `Patient?…`, `/Patient?…`, `[base]/Patient?…`.
+    """
+    address, is_url, query = text.partition("?")
+    if not is_url or "=" in address:  # a ? inside of a value
+        return checked(parse_query(text), expression)
+    named = (address.removeprefix(base_url) if base_url else address).removeprefix("/").removesuffix("/")
+    if named not in ("", type_name):
+        raise InvalidRequest(
+            f"The criteria begin with {address[:80]!r}, and a {type_name} is meant: identifier=… or "
+            f"{type_name}?identifier=… is expected.",
+            expression=expression,
+        )
+    return checked(parse_query(query), expression)
 
 
 def checked(parameters: Sequence[tuple[str, str]], expression: str) -> tuple[tuple[str, str], ...]:

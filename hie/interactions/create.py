@@ -22,7 +22,11 @@ def create(request: FhirRequest, ctx: Context) -> FhirResponse:
     type_name = request.type or ""
     issues = accepted(request.resource, type_name, ctx)
     if_none_exist = request.conditions.if_none_exist
-    criteria = conditional.criteria(type_name, if_none_exist, "http.If-None-Exist") if if_none_exist is not None else ()
+    criteria = (
+        ()
+        if if_none_exist is None
+        else conditional.criteria(type_name, if_none_exist, "http.If-None-Exist", ctx.base_url)
+    )
 
     def unit(store: ResourceStore) -> FhirResponse:
         inside = ctx.within(store)

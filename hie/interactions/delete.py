@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hie.context import Context
-from hie.errors import Forbidden, InvalidRequest, MultipleMatches
+from hie.errors import Forbidden, InvalidRequest, MultipleMatches, PreconditionFailed
 from hie.fhir import outcome
-from hie.fhir.conditions import refuse_if_none_match, wanted_version
+from hie.fhir.conditions import WantedVersions, refuse_if_none_match, wanted_versions
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.interactions import cascade, conditional
 from hie.store.resources import ResourceStore
@@ -29,7 +29,7 @@ class Asked:
     criteria: tuple[tuple[str, str], ...] | None
     most: int
     cascades: bool
-    if_match: int | None
+    if_match: WantedVersions | None
 
 
 def delete(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -76,7 +76,7 @@ def meant_ids(request: FhirRequest, ctx: Context) -> list[str]:
 def _asked(request: FhirRequest, ctx: Context) -> Asked:
     type_name, most = request.type or "", 1
     cascades = _cascades(request.once(CASCADE))
-    if_match = wanted_version(request.conditions)
+    if_match = wanted_versions(request.conditions)
     refuse_if_none_match(request.conditions, "deletion")
     if request.id is not None:
         return Asked(type_name, request.id, None, 1, cascades, if_match)
@@ -91,9 +91,12 @@ def _meant(asked: Asked, ctx: Context) -> list[str]:
     if asked.criteria is None:
         return [asked.id or ""]
     found = conditional.all_existing(asked.type, asked.criteria, asked.most + 1, ctx)
-    if len(found) > 1 and asked.if_match is not None:
-        raise MultipleMatches(f"If-Match names one version, but several {asked.type} match.",
-                              expression="http.If-Match")
+    if not found and asked.if_match is not None:
+        raise PreconditionFailed(f"If-Match {asked.if_match}, but no {asked.type} matches.", expression="http.If-Match")
+    if len(found) > 1 and asked.if_match is not None and asked.if_match.vids is not None:
+        raise MultipleMatches(
+            f"If-Match {asked.if_match} of one resource, but several {asked.type} match.", expression="http.If-Match"
+        )
     if len(found) > asked.most:
         raise MultipleMatches(f"More than {asked.most} {asked.type} match; nothing was deleted. _count says how many "
                               f"may be deleted at once, up to {ctx.settings.max_conditional_deletes}.",

@@ -14,6 +14,7 @@ from hie.context import Context
 from hie.errors import FhirError, InvalidRequest, NotSupported
 from hie.fhir import binary, bundle, bundle_stream, json_format, patching, summary
 from hie.fhir.bundle import RequestEntry
+from hie.fhir.conditions import refuse_unasked
 from hie.fhir.http import Conditions, FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
 from hie.fhir.resource import validated
@@ -49,15 +50,9 @@ def as_request(
     method = row["method"]
     path, _, query = str(row["url"]).removeprefix(f"{ctx.base_url}/").partition("?")
     path = _decoded(path.removeprefix("/"))
-    request = parse(
-        method,
-        path,
-        query,
-        resource=entry.resource,
-        conditions=_conditions(row, new_id is None) if len(row) > 2 else None,
-        preferences=outer.preferences,
-        new_id=new_id,
-    )
+    request = parse(method, path, query, resource=entry.resource, preferences=outer.preferences, new_id=new_id)
+    if len(row) > 2:
+        request = replace(request, conditions=_conditions(row, request, new_id is None))
     if request.interaction in _NOT_INSIDE:
         raise NotSupported(f"{method} {path or 'to the base'} is not supported inside a Bundle.",
                            expression="http.url")
@@ -141,9 +136,16 @@ def _is_parameter(expression: str | None) -> bool:
     return expression[:1].islower() or expression[:1] == "_"
 
 
-def _conditions(row: dict[str, Any], with_if_none_exist: bool) -> Conditions:
-    return Conditions(row.get("ifMatch"), row.get("ifNoneMatch"), row.get("ifModifiedSince"),
-                      row.get("ifNoneExist") if with_if_none_exist else None)
+def _conditions(row: dict[str, Any], request: FhirRequest, with_if_none_exist: bool) -> Conditions:
+    """Read the conditions of an entry; what its interaction would pass over is refused."""
+    found = Conditions(row.get("ifMatch"), row.get("ifNoneMatch"), row.get("ifModifiedSince"), row.get("ifNoneExist"))
+    refuse_unasked(request.interaction, found)
+    if found.if_modified_since is not None and request.method not in ("GET", "HEAD"):
+        raise NotSupported(
+            f"ifModifiedSince is a condition of reads; {request.method} has ifMatch.",
+            expression="http.If-Modified-Since",
+        )
+    return found if with_if_none_exist else replace(found, if_none_exist=None)
 
 
 def _decoded(path: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from hie.context import Context
 from hie.errors import InvalidRequest, NotFound, OutcomeIssue, TooLarge, Unprocessable
 from hie.fhir import json_format, patching
-from hie.fhir.conditions import refuse_if_none_match, wanted_version
+from hie.fhir.conditions import refuse_if_none_match, wanted_versions
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.patching import Patch
 from hie.fhir.resource import check_id
@@ -26,7 +26,7 @@ def patch(request: FhirRequest, ctx: Context) -> FhirResponse:
     type_name = request.type or ""
     change = patching.parse(request.content_type, request.resource)
     refuse_if_none_match(request.conditions, "patch")
-    if_match = wanted_version(request.conditions)
+    if_match = wanted_versions(request.conditions)
     criteria = None if request.id is not None else conditional.checked(request.parameters, "http.url")
     patched: dict[str, Any] = {}
 
@@ -48,7 +48,7 @@ def patch(request: FhirRequest, ctx: Context) -> FhirResponse:
 def outcome(request: FhirRequest, ctx: Context) -> dict[str, Any]:
     """Return what a patch will make of the resource, inside the transaction that will apply it."""
     type_name, id_ = request.instance
-    before = ctx.store.read_to_change(type_name, id_, if_match=wanted_version(request.conditions))
+    before = ctx.store.read_to_change(type_name, id_, if_match=wanted_versions(request.conditions))
     return _patched(patching.parse(request.content_type, request.resource), parsed(before), id_, ctx)[0]
 
 

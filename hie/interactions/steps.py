@@ -101,7 +101,9 @@ def _step(entry: RequestEntry, outer: FhirRequest, mentions: dict[str, int], ctx
             step.new_id = request.id
             if_none_exist = entry.request.get("ifNoneExist")
             if if_none_exist is not None:
-                step.criteria = conditional.criteria(request.type or "", if_none_exist, "http.If-None-Exist")
+                step.criteria = conditional.criteria(
+                    request.type or "", if_none_exist, "http.If-None-Exist", ctx.base_url
+                )
         if request.resource is not None:
             step.links = bundle_links.find(request.resource)
             for link in step.links:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hie.context import Context
 from hie.errors import Conflict, InvalidRequest, PreconditionFailed, Unprocessable
-from hie.fhir.conditions import wanted_version, wants_absence
+from hie.fhir.conditions import wanted_versions, wants_absence
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.resource import check_id
 from hie.fhir.routes import checked_id
@@ -24,7 +24,7 @@ def update(request: FhirRequest, ctx: Context) -> FhirResponse:
     type_name = request.type or ""
     issues = accepted(request.resource, type_name, ctx)
     _refuse_part(request.resource, type_name)
-    if_match, only_new = wanted_version(request.conditions), wants_absence(request.conditions)
+    if_match, only_new = wanted_versions(request.conditions), wants_absence(request.conditions)
     criteria = None
     if request.id is None:
         criteria = conditional.checked(request.parameters, "http.url")
@@ -40,8 +40,9 @@ def update(request: FhirRequest, ctx: Context) -> FhirResponse:
             id_ = meant_id(type_name, request.resource.get("id"), criteria, inside)
         if id_ is None:
             if if_match is not None:
-                raise PreconditionFailed(f"If-Match names version {if_match}, but no {type_name} matches.",
-                                         expression="http.If-Match")
+                raise PreconditionFailed(
+                    f"If-Match {if_match}, but no {type_name} matches.", expression="http.If-Match"
+                )
             stored = store.create(type_name, request.resource, method=UPDATED)
         else:
             stored = store.update(

@@ -9,7 +9,7 @@ from typing import Any
 from hie.context import Context
 from hie.errors import TooCostly
 from hie.fhir import json_format
-from hie.fhir.conditions import wanted_version
+from hie.fhir.conditions import wanted_versions
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.meta import added, united, without
 from hie.fhir.parameters import parameters, value
@@ -71,7 +71,7 @@ def meta_delete(request: FhirRequest, ctx: Context) -> FhirResponse:
 
 def _changed(request: FhirRequest, ctx: Context, change: Callable[[Json, Json], Json]) -> FhirResponse:
     type_name, id_ = request.instance
-    given, if_match = request.argument("meta"), wanted_version(request.conditions)
+    given, if_match = request.argument("meta"), wanted_versions(request.conditions)
 
     def unit(store: ResourceStore) -> FhirResponse:
         before = store.read_to_change(type_name, id_, if_match=if_match)

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from sqlalchemy import Connection, bindparam, func, select
 
 from hie.errors import Forbidden, Gone, NotFound
+from hie.fhir.conditions import IfMatch
 from hie.fhir.http import FhirResponse
 from hie.fhir.scopes import Grant
 from hie.fhir.search_parameters import extract
@@ -315,7 +316,7 @@ class ResourceStore:
         return writes.write(self, self._open_unit(), draft)
 
     def update(
-        self, type: str, id: str, content: dict[str, Any], *, if_match: int | None = None, only_new: bool = False,
+        self, type: str, id: str, content: dict[str, Any], *, if_match: IfMatch | None = None, only_new: bool = False,
         method: int = UPDATED, keeping: Sequence[str] = (),
     ) -> StoredVersion:
         """Store the next version, or the first where there was none; one that changes nothing is not stored.
@@ -325,11 +326,11 @@ class ResourceStore:
         """
         return writes.update(self, self._open_unit(), type, id, content, if_match, only_new, method, keeping)
 
-    def read_to_change(self, type: str, id: str, *, if_match: int | None = None) -> StoredVersion:
+    def read_to_change(self, type: str, id: str, *, if_match: IfMatch | None = None) -> StoredVersion:
         """Return the current version; nobody else changes it until the transaction ends. NotFound, Gone, Forbidden."""
         return writes.read_to_change(self, self._open_unit(), type, id, if_match)
 
-    def delete(self, type: str, id: str, *, if_match: int | None = None) -> StoredVersion | None:
+    def delete(self, type: str, id: str, *, if_match: IfMatch | None = None) -> StoredVersion | None:
         """Store the deletion as a version of its own; None where there is nothing to delete."""
         return writes.delete(self, self._open_unit(), type, id, if_match)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hie.errors import Conflict, Forbidden, Gone, NotFound, PreconditionFailed
 from hie.fhir import binary, json_format
+from hie.fhir.conditions import IfMatch, WantedVersions
 from hie.fhir.scopes import BINARY
 from hie.store import erasure, rows
 from hie.store.conflicts import Again
@@ -63,7 +64,7 @@ def write(store: ResourceStore, unit: UnitOfWork, draft: Draft) -> StoredVersion
 
 
 def update(
-    store: ResourceStore, unit: UnitOfWork, type: str, id: str, content: dict[str, Any], if_match: int | None,
+    store: ResourceStore, unit: UnitOfWork, type: str, id: str, content: dict[str, Any], if_match: IfMatch | None,
     only_new: bool, method: int, keeping: Sequence[str],
 ) -> StoredVersion:
     """Store the next version, or the first where there was none; one that changes nothing is not stored.
@@ -102,7 +103,7 @@ def update(
 
 
 def read_to_change(
-    store: ResourceStore, unit: UnitOfWork, type: str, id: str, if_match: int | None
+    store: ResourceStore, unit: UnitOfWork, type: str, id: str, if_match: IfMatch | None
 ) -> StoredVersion:
     """Return the current version; nobody else changes it until the transaction ends. NotFound, Gone, Forbidden."""
     row = unit.to_change(type, id)
@@ -117,7 +118,7 @@ def read_to_change(
 
 
 def delete(
-    store: ResourceStore, unit: UnitOfWork, type: str, id: str, if_match: int | None
+    store: ResourceStore, unit: UnitOfWork, type: str, id: str, if_match: IfMatch | None
 ) -> StoredVersion | None:
     """Store the deletion as a version of its own; None where there is nothing to delete."""
     _permit(store, type, "d", None)
@@ -227,14 +228,17 @@ def _not_covered(type_name: str, letter: str) -> Forbidden:
     return Forbidden(f"The token's scopes for {type_name}.{letter} do not cover this resource.")
 
 
-def check_version(type_name: str, id_: str, if_match: int | None, row: rows.Current | None) -> None:
+def check_version(type_name: str, id_: str, if_match: IfMatch | None, row: rows.Current | None) -> None:
     """Refuse what If-Match names where it is not the version of the row; `row` None: there is none."""
     found = None if row is None or row.sealed is None else row.vid
-    if if_match is not None and if_match != found:
-        state = ("does not exist; leave If-Match out where it may be absent." if found is None else
-                 f"is at version {found}; read it again: its ETag is the next If-Match.")
-        raise PreconditionFailed(f"If-Match names version {if_match}, but {type_name}/{id_} {state}",
-                                 expression="http.If-Match")
+    wanted = WantedVersions(frozenset((if_match,))) if isinstance(if_match, int) else if_match
+    if wanted is not None and not wanted.allow(found):
+        state = (
+            "does not exist; leave If-Match out where it may be absent."
+            if found is None
+            else f"is at version {found}; read it again: its ETag is the next If-Match."
+        )
+        raise PreconditionFailed(f"If-Match {wanted}, but {type_name}/{id_} {state}", expression="http.If-Match")
 
 
 def live(version: StoredVersion) -> StoredVersion:

@@ -17,6 +17,7 @@ from hie.app import Application
 from hie.context import Context
 from hie.errors import FhirError, InvalidRequest
 from hie.fhir import binary, bundle_stream, patching, resource, routes
+from hie.fhir.conditions import refuse_unasked
 from hie.fhir.http import Conditions, FhirRequest
 from hie.fhir.scopes import Grant
 from hie.interactions import asynchronous, operation
@@ -135,11 +136,12 @@ def _parsed(here: Exchange, path: str) -> FhirRequest:
     environ = here.environ
     try:
         _refuse_encoded_separators(environ)
+        conditions = _conditions(environ)
         request = routes.parse(
             environ["REQUEST_METHOD"],
             path,
             environ.get("QUERY_STRING", ""),
-            conditions=_conditions(environ),
+            conditions=conditions,
             preferences=negotiation.preferences(environ.get("HTTP_PREFER"), "representation" if path else "minimal"),
         )
     except FhirError:
@@ -148,6 +150,8 @@ def _parsed(here: Exchange, path: str) -> FhirRequest:
     _note(here, request)
     if request.interaction not in PUBLIC:
         here.authenticate()
+    if conditions is not None:
+        refuse_unasked(request.interaction, conditions)
     return request
 
 

@@ -57,7 +57,7 @@ def test_if_match_on_what_is_not_there_is_refused(fhir):
     assert fhir.total("Patient") == 0
 
 
-@pytest.mark.parametrize("value", ["1", "*", "W/1", 'W/"1", W/"2"'])
+@pytest.mark.parametrize("value", ["1", "* ,*", "W/1", 'W/"1" W/"2"', 'W/"1",', '*, W/"1"'])
 def test_a_malformed_if_match_is_refused(fhir, value):
     id_ = fhir.create(patient())["id"]
     fhir.put(f"Patient/{id_}", patient(id=id_), If_Match=value).refused(400, "invalid", "http.If-Match")
