@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from hie.app import Application
 from hie.context import Context
 from hie.errors import Busy, Conflict, FhirError, Outdated, PreconditionFailed, Timeout, TooManyRequests
+from hie.jobs.leftovers import Leftovers
 from hie.models import CHEST_XRAY, loaded
 from hie.operations.server_context import own_record
 from hie.store.jobs import Job
@@ -35,6 +36,7 @@ class Worker:
 
     def __init__(self, application: Application, name: str | None = None) -> None:
         self._application = application
+        self._leftovers = Leftovers(application)
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
 
     def run(self, stop: threading.Event) -> None:
@@ -58,6 +60,7 @@ class Worker:
         """Claim and do one job; False where none was due."""
         now = self._application.clock
         self._application.store.look_again()
+        self._leftovers.remove_if_due()
         job = self._application.store.jobs.claim(self.name, now())
         if job is None:
             return False

@@ -94,6 +94,15 @@ def remove(store: ResourceStore, id: str) -> None:
                          store.entry)
 
 
+def remove_expired(store: ResourceStore, before: int) -> int:
+    """Remove what expired before a time, in one transaction with the audit record; return how many that were."""
+    overdue = (_TABLE.tenant == store.tenant) & (_TABLE.expires <= before)
+    if store.connection().execute(select(_TABLE.id).where(overdue).limit(1)).first() is None:
+        return 0  # looking needs no writer's turn
+    return store.database.write(lambda connection: connection.execute(delete(async_request).where(overdue)).rowcount,
+                                store.entry)
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What is kept for one client: requests in all, those that wait, and the bytes of requests and answers."""

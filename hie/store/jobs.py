@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from hie.store.crypto import associated_data, open_, seal
 from hie.store.database import Database
@@ -163,6 +163,14 @@ class Jobs:
     def _change(self, job_id: int, states: tuple[str, ...], values: dict[str, Any]) -> bool:
         statement = update(job).where(job.c.id == job_id, job.c.state.in_(states)).values(**values)
         return bool(self._database.write(lambda connection: connection.execute(statement).rowcount))
+
+    def remove_finished(self, kinds: Sequence[str], before: int) -> int:
+        """Remove the jobs of some kinds that were done or cancelled before a time; those that failed stay."""
+        finished = (job.c.state.in_((DONE, CANCELLED)) & (job.c.run_after <= before) & (job.c.finished <= before)
+                    & job.c.kind.in_(kinds))
+        if self._database.connection().execute(select(job.c.id).where(finished).limit(1)).first() is None:
+            return 0
+        return int(self._database.write(lambda connection: connection.execute(delete(job).where(finished)).rowcount))
 
     def counts(self) -> dict[str, int]:
         """Return the number of jobs in each state."""

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from hie.errors import Busy
 from hie.interactions import asynchronous
@@ -14,7 +14,8 @@ from hie.interactions.dispatch import INTERACTIONS
 from hie.jobs.worker import Worker
 from hie.store import administration, audit
 from hie.store.check import check
-from hie.store.models import access_token, async_request
+from hie.store.jobs import STATES
+from hie.store.models import access_token, async_request, job
 from hie.store.models import client as client_table
 from tests.builders import bundle, entry, observation, patient, post
 from tests.conformance.conftest import FHIR_XML, Fhir
@@ -366,6 +367,29 @@ def test_an_answer_expires_and_is_removed(fhir, application, work, clock):
         assert asynchronous.asynchronous.find(context.store, one.rpartition("/")[2]) is None
     work()
     assert rows(application) == []
+
+
+def test_what_nothing_else_removes_is_removed_an_hour_later(client, fhir, application, work, clock):
+    """The removal of a request can be cancelled, and an earlier version could keep a request without any job."""
+    admin = client("admin")
+    asked(fhir, "GET", "Patient"), asked(fhir, "GET", "Patient")
+    work()
+    removals = [one["id"] for one in admin.get("/admin/jobs").json["jobs"] if one["kind"] == "async-expiry"]
+    assert admin.post(f"/admin/jobs/{removals[0]}/cancel").status == 200
+    asked(fhir, "GET", "Observation")
+    with application.store.database.engine.begin() as connection:
+        connection.execute(delete(job).where(job.c.state == "ready", job.c.id > max(removals)))
+    clock.forward(24 * HOUR)
+    work()
+    assert len(rows(application)) == 2
+    clock.forward(2 * HOUR)
+    work()
+    assert rows(application) == []
+    assert application.store.jobs.counts() == dict.fromkeys(STATES, 0) | {"done": 1, "cancelled": 1}
+    clock.forward(26 * HOUR)
+    work()
+    assert client("admin").get("/admin/jobs").json["jobs"] == []
+    assert check(application.store).problems == []
 
 
 def records(application):
