@@ -86,7 +86,7 @@ def bound(store: Store) -> ResourceStore:
 
 
 def fill(settings: Settings, block: range, processes: int) -> None:
-    """Add a block of patients with their Observations, in several processes, and tell the rate."""
+    """Add patients with their Observations, in several processes, and tell the rate."""
     started = time.perf_counter()
     groups = [block[first : first + PATIENTS_A_TRANSACTION] for first in range(0, len(block), PATIENTS_A_TRANSACTION)]
     context = multiprocessing.get_context("spawn")

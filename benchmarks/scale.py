@@ -1,8 +1,8 @@
 """Does a search take the same time in a large store? `python -m benchmarks.scale --sizes 10000 100000 1000000`
 
-Fills a store without HTTP, then times the same searches at each size, decryption and grant included, and prints median,
-99th percentile and bytes on disk for each resource; `--plot FILE.svg` draws the medians. No search finds more in a
-larger store (benchmarks.population).
+Fills a store of each size without HTTP, then times the same searches in all of them in turn, decryption and grant
+included, and prints median, 99th percentile and bytes on disk for each resource; `--plot FILE.svg` draws the medians.
+No search finds more in a larger store (benchmarks.population).
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import random
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks import population, samples
@@ -31,12 +33,11 @@ Parameters = list[tuple[str, str]]
 SHARED_BUFFERS = "4GB"
 
 
-def searches(number: int, block: range, source: random.Random) -> dict[str, tuple[str, Parameters]]:
-    """Return named searches as (type, parameters) about a patient, who belongs to a block."""
+def searches(number: int, day: str, source: random.Random) -> dict[str, tuple[str, Parameters]]:
+    """Return named searches as (type, parameters) about a patient, and about a day."""
     patient, family = f"Patient/{population.patient_id(number)}", population.family(number)
     code = ("code", f"http://loinc.org|{source.choice(samples.CODES)[0]}")
     who, page, uncounted = ("patient", patient), ("_count", "20"), ("_total", "none")
-    day = population.day(source.getrandbits(62), block)
     return {
         "two parameters: patient and code": ("Observation", [who, code, page]),
         "two parameters, many matches: code and category": (
@@ -85,27 +86,78 @@ class Times:
         return cls(statistics.median(ordered) * 1e6, ordered[int(0.99 * (len(ordered) - 1))] * 1e6)
 
 
-def measure(store: Store, blocks: list[range], repeats: int) -> dict[str, Times]:
-    """Return the times of each search, the kinds interleaved.
+@dataclass(slots=True)
+class Filled:
+    """A store of a size, and what is asked of it: as many patients and days in a store of any size.
 
-    They are about as many patients as the smallest store has, from all over the store, and each was asked for before:
-    so what a process and the database remember of a patient, such as its data key, is there in a store of any size.
+    They are from all over the store, and each was asked for before: so what a process and the database remember of
+    them, such as data keys, is there in all.
     """
-    source = random.Random(3)
-    deep = [deep_page(store, source) for _ in range(5)]
-    patients = source.sample(range(blocks[-1].stop), len(blocks[0]))
-    times: dict[str, list[float]] = {}
-    for number in [*patients, *(source.choice(patients) for _ in range(repeats))]:
-        block = next(one for one in blocks if number in one)
+
+    size: int
+    store: Store
+    bytes_each: float
+    patients: list[int] = field(default_factory=list)
+    days: list[str] = field(default_factory=list)
+    deep: list[SearchQuery] = field(default_factory=list)
+    source: random.Random = field(default_factory=lambda: random.Random(3))
+    times: dict[str, list[float]] = field(default_factory=dict)
+
+    def choose(self, patients: int) -> None:
+        """Choose what is asked about, and ask about each once."""
+        everyone = range(self.size // population.PER_PATIENT)
+        self.patients = self.source.sample(everyone, patients)
+        self.days = [population.day(self.source.getrandbits(62), everyone) for _ in range(patients)]
+        self.deep = [deep_page(self.store, self.source) for _ in range(5)]
+        for number, day in zip(self.patients, self.days, strict=True):
+            self._ask(number, day)
+        self.times.clear()
+
+    def ask(self) -> None:
+        """Time one search of each kind."""
+        self._ask(self.source.choice(self.patients), self.source.choice(self.days))
+
+    def _ask(self, number: int, day: str) -> None:
         asked = {
             name: search_query.parse(type_name, parameters, handling="strict")
-            for name, (type_name, parameters) in searches(number, block, source).items()
+            for name, (type_name, parameters) in searches(number, day, self.source).items()
         }
-        for name, query in {**asked, DEEP_NAME: source.choice(deep)}.items():
+        for name, query in {**asked, DEEP_NAME: self.source.choice(self.deep)}.items():
             started = time.perf_counter()
-            bound(store).search(query)
-            times.setdefault(name, []).append(time.perf_counter() - started)
-    return {name: Times.of(values[len(patients) :]) for name, values in times.items()}
+            bound(self.store).search(query)
+            self.times.setdefault(name, []).append(time.perf_counter() - started)
+
+
+Column = tuple[int, dict[str, Times], float]
+
+
+def columns(database: str, sizes: list[int], repeats: int, processes: int) -> list[Column]:
+    """Fill a store of each size; return (size, times of searches, bytes on disk for each resource).
+
+    The stores take turns, so that a machine that slows down or is busy does so for all of them.
+    """
+    with ExitStack() as stack:
+        filled = [stack.enter_context(_filled(database, size, processes)) for size in sizes]
+        for one in filled:
+            one.choose(sizes[0] // population.PER_PATIENT)
+        for _ in range(repeats):
+            for one in filled:
+                one.ask()
+        return [
+            (one.size, {name: Times.of(seconds) for name, seconds in one.times.items()}, one.bytes_each)
+            for one in filled
+        ]
+
+
+@contextmanager
+def _filled(database: str, size: int, processes: int) -> Iterator[Filled]:
+    with tempfile.TemporaryDirectory(prefix="hie-scale-") as directory, _database_url(database, SHARED_BUFFERS) as url:
+        settings = replace(Settings(), data_dir=Path(directory), database_url=url)
+        store = Store.open(settings, decides_index=True)
+        population.fill(settings, range(size // population.PER_PATIENT), processes)
+        _tidy(store)
+        yield Filled(size, store, size_on_disk(store, settings) / size)
+        store.close()
 
 
 def size_on_disk(store: Store, settings: Settings) -> int:
@@ -114,26 +166,6 @@ def size_on_disk(store: Store, settings: Settings) -> int:
         return sum(path.stat().st_size for path in settings.data_dir.glob("hie.sqlite3*"))
     statement = "SELECT pg_database_size(current_database())"
     return int(store.database.connection().exec_driver_sql(statement).scalar_one())
-
-
-Column = tuple[int, dict[str, Times], float]
-
-
-def columns(database: str, sizes: list[int], repeats: int, processes: int) -> list[Column]:
-    """Fill one store step by step; return (size, times of searches, bytes on disk for each resource)."""
-    found: list[Column] = []
-    blocks: list[range] = []
-    with tempfile.TemporaryDirectory(prefix="hie-scale-") as directory, _database_url(database, SHARED_BUFFERS) as url:
-        settings = replace(Settings(), data_dir=Path(directory), database_url=url)
-        store = Store.open(settings, decides_index=True)
-        for size in sizes:
-            blocks.append(range(blocks[-1].stop if blocks else 0, size // population.PER_PATIENT))
-            population.fill(settings, blocks[-1], processes)
-            _tidy(store)
-            time.sleep(60 - time.time() % 60)  # what was counted is asked again in the next minute
-            found.append((size, measure(store, blocks, repeats), size_on_disk(store, settings) / size))
-        store.close()
-    return found
 
 
 def _tidy(store: Store) -> None:
@@ -191,12 +223,12 @@ def plot(title: str, found: list[Column]) -> str:
 
 
 def main() -> None:
-    """Fill, measure at each size, and print the table."""
+    """Fill, measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--repeats", type=int, default=300)
-    parser.add_argument("--processes", type=int, default=2, help="that fill the store")
+    parser.add_argument("--processes", type=int, default=2, help="that fill a store")
     parser.add_argument("--plot", type=Path, help="an SVG file to write")
     options = parser.parse_args()
     found = columns(options.database, options.sizes, options.repeats, options.processes)

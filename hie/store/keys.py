@@ -21,10 +21,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import BigInteger, Connection, Integer, Text, bindparam, select
 
 from hie.store.crypto import NONCE, associated_data
 from hie.store.models import data_key
+from hie.store.prepared import Listed, Prepared
 
 #: Opened keys that a process remembers, 0.4 kB each with their places in two tables.
 CACHED_KEYS = 8_000
@@ -119,12 +120,10 @@ def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-_BY_OWNER = select(data_key.c.id, data_key.c.wrapped, data_key.c.kek, data_key.c.owner).where(
-    data_key.c.tenant == bindparam("tenant"), data_key.c.owner == bindparam("owner")
-)
-_BY_ID = select(data_key.c.id, data_key.c.wrapped, data_key.c.kek, data_key.c.owner).where(
-    data_key.c.tenant == bindparam("tenant"), data_key.c.id.in_(bindparam("ids", expanding=True))
-)
+_ROW = ("id", "wrapped", "kek", "owner")
+_SELECT = select(*(data_key.c[name] for name in _ROW)).where(data_key.c.tenant == bindparam("tenant", type_=Integer()))
+_BY_OWNER = Prepared(_SELECT.where(data_key.c.owner == bindparam("owner", type_=Text())), _ROW)
+_BY_IDS = Listed(lambda ids: _SELECT.where(data_key.c.id.in_(ids)), BigInteger(), _ROW)
 
 
 class OpenedKey:
@@ -185,14 +184,14 @@ class DataKeys:
             return key_id, cipher
         opened = met.by_owner.get(owner) if met is not None else None
         if opened is None:
-            row = connection.execute(_BY_OWNER, {"tenant": self._tenant, "owner": owner}).first()
+            row = _BY_OWNER.first(connection, {"tenant": self._tenant, "owner": owner})
             if row is None:
                 return None
             opened = self._open(row, met)
         return opened.id, opened.cipher
 
     def of_ids(self, connection: Connection, ids: Iterable[int], met: MetKeys | None = None) -> dict[int, AESGCM]:
-        """Return the ciphers of `ids`; one statement fetches all that are not in memory. Missing keys are left out."""
+        """Return the ciphers of `ids`; those that are not in memory are read together. Missing keys are left out."""
         found: dict[int, AESGCM] = {}
         missing: list[int] = []
         for one in set(ids):
@@ -203,10 +202,8 @@ class DataKeys:
                 missing.append(one)
             else:
                 found[one] = cipher
-        for start in range(0, len(missing), 500):
-            chunk = missing[start : start + 500]
-            for row in connection.execute(_BY_ID, {"tenant": self._tenant, "ids": chunk}):
-                found[row.id] = self._open(row, met).cipher
+        for rows in _BY_IDS.all(connection, missing, {"tenant": self._tenant}):
+            found |= {row.id: self._open(row, met).cipher for row in rows}
         return found
 
     def new(self, owner: str, now: int) -> NewKey:

@@ -7,12 +7,13 @@ conversion, so only statements whose columns need none (text, numbers, bytes) ma
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Dialect, Insert, Table, insert
+from sqlalchemy import BindParameter, Connection, Dialect, Insert, Table, bindparam, insert
 from sqlalchemy.sql.expression import Executable
+from sqlalchemy.types import TypeEngine
 
 if TYPE_CHECKING:
     from hie.store.direct import Direct, Statement
@@ -113,6 +114,38 @@ class Prepared:
         if prepare is False and name == "postgresql":
             return driver_of(connection).execute(known.text, values, prepare=False)
         return driver_of(connection).execute(known.text, values)
+
+
+class Listed:
+    """A SELECT of what a list names, in a statement for each of some lengths of it.
+
+    A list that is shorter than its statement names its last value again; a longer one is asked for in parts.
+    """
+
+    LENGTHS = (1, 4, 20, 100)
+
+    def __init__(
+        self, of: Callable[[Sequence[BindParameter[Any]]], Executable], type_: TypeEngine[Any], names: Iterable[str]
+    ) -> None:
+        """`of`: makes the statement of the values that are bound for the list."""
+        self._of, self._type, self._names = of, type_, tuple(names)
+        self._by_length: dict[int, Prepared] = {}
+
+    def all(
+        self, connection: Connection, listed: Sequence[Any], parameters: dict[str, Any]
+    ) -> Iterator[list[Any]]:
+        """Execute; yield the rows of each part of the list."""
+        for start in range(0, len(listed), self.LENGTHS[-1]):
+            part = listed[start : start + self.LENGTHS[-1]]
+            length = next(one for one in self.LENGTHS if one >= len(part))
+            values = {f"listed{n}": part[min(n, len(part) - 1)] for n in range(length)}
+            yield self._for(length).all(connection, parameters | values)
+
+    def _for(self, length: int) -> Prepared:
+        if length not in self._by_length:
+            values = [bindparam(f"listed{n}", type_=self._type) for n in range(length)]
+            self._by_length[length] = Prepared(self._of(values), self._names)
+        return self._by_length[length]
 
 
 class KeptText:

@@ -14,17 +14,17 @@ from hie.fhir.conditions import IfMatch
 from hie.fhir.http import FhirResponse
 from hie.fhir.scopes import Grant
 from hie.fhir.search_parameters import extract
-from hie.store import index_runs, jobs, looking, rows, transacting, writes
+from hie.store import index_runs, jobs, looking, row_statements, rows, transacting, writes
 from hie.store.audit import AuditEntry
 from hie.store.database import Database
 from hie.store.history import HistoryPage, history_page
 from hie.store.ids import new_id
-from hie.store.models import CREATED, ERASED, UPDATED, resource, resource_history
+from hie.store.models import CREATED, ERASED, UPDATED, resource
 from hie.store.opening import open_versions
 from hie.store.search import conditions, engine, grants, instant
 from hie.store.search.index import IndexRows, place
 from hie.store.search.reading import Reading
-from hie.store.search.seen import TOLD, Seen
+from hie.store.search.seen import Seen
 from hie.store.tenants import Tenant
 from hie.store.unit_of_work import UnitOfWork
 from hie.store.versions import StoredVersion, served
@@ -36,19 +36,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ROW = select(
-    resource.c.type, resource.c.id, resource.c.vid, resource.c.method, resource.c.updated, resource.c.data_key,
-    resource.c.sealed,
-).where(resource.c.tenant == bindparam("tenant"), resource.c.type == bindparam("type"))  # fmt: skip
-_READ_MANY = _ROW.where(resource.c.id.in_(bindparam("ids", expanding=True)), resource.c.sealed.is_not(None))
-_READ_MANY_AND_TELL = _READ_MANY.add_columns(TOLD)
-_OLD = select(
-    resource_history.c.type, resource_history.c.id, resource_history.c.vid, resource_history.c.method,
-    resource_history.c.updated, resource_history.c.data_key, resource_history.c.sealed,
-).where(
-    resource_history.c.tenant == bindparam("tenant"), resource_history.c.type == bindparam("type"),
-    resource_history.c.id == bindparam("id"), resource_history.c.vid == bindparam("vid"),
-)  # fmt: skip
 _COUNTS = (
     select(resource.c.type, func.count())
     .where(resource.c.tenant == bindparam("tenant"), resource.c.sealed.is_not(None))
@@ -151,10 +138,7 @@ class ResourceStore:
         """Return one version. NotFound; Gone where that version is the deletion."""
         row = self._permitted_row(type, id)
         if row.vid != vid:
-            parameters = {"tenant": self.tenant, "type": type, "id": id, "vid": vid}
-            then = grants.restriction_then(self, type, "r")
-            old = _OLD if then is None else _OLD.where(then)
-            row = self.connection().execute(old, parameters).first()
+            row = row_statements.old(self, type, id, vid)
         if row is None:
             raise NotFound(f"{type}/{id} has no version {vid}.", expression=type)
         version = self.open([row])[0]
@@ -165,26 +149,22 @@ class ResourceStore:
         return version
 
     def read_many(self, targets: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredVersion]:
-        """Return those of `targets` that exist and that the grant lets through; one statement for each type."""
+        """Return those of `targets` that exist and that the grant lets through; those of a type are read together."""
         if self.at is not None:
             return {(one.type, one.id): one for one in self.open(instant.rows_of(self, targets))}
-        asked = _READ_MANY if self.reading is None else _READ_MANY_AND_TELL
         by_type: dict[str, list[str]] = {}
         for type_name, id_ in targets:
             by_type.setdefault(type_name, []).append(id_)
         found: list[Any] = []
         for type_name, ids in by_type.items():
             try:
-                restriction = grants.restriction(self, type_name, "r")
+                each = row_statements.many(self, type_name, ids)
             except Forbidden:
                 continue
-            statement = asked if restriction is None else asked.where(restriction)
-            for start in range(0, len(ids), 500):
-                parameters = {"tenant": self.tenant, "type": type_name, "ids": ids[start : start + 500]}
-                rows = self.connection().execute(statement, parameters).all()
+            for read in each:
                 if self.reading is not None:
-                    self.reading.included(rows)
-                found += rows
+                    self.reading.included(read)
+                found += read
         return {(version.type, version.id): version for version in self.open(found)}
 
     def history(

@@ -6,6 +6,7 @@ counted, and remembered for a minute for each value.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from sqlalchemy.types import BigInteger
 
 from hie.store.prepared import Prepared
 from hie.store.search import joins
-from hie.store.search.clauses import Clause, Shaped
+from hie.store.search.clauses import Clause, Either, Shaped
+from hie.store.search.range_clauses import Interval
 from hie.store.search.sql import Sql
 from hie.store.search.statements import prepared, run, sql_for
 
@@ -28,8 +30,19 @@ MICROSECONDS_A_MINUTE = 60_000_000
 
 
 def counted(store: ResourceStore, clause: Clause, type_name: str, most: int) -> int:
-    """Count the resources of a type that a clause leads to, up to `most`; a minute later it is asked again."""
+    """Count the resources of a type that a clause leads to, up to `most`; a minute later it is asked again.
+
+    Of a day those too are counted that begin on it and end on another, as no row is read for it.
+    """
+    clause = _by_index(clause)
     return _counted(store.database, store.tenant, clause, type_name, most, store.clock() // MICROSECONDS_A_MINUTE)
+
+
+def _by_index(clause: Clause) -> Clause:
+    """Return the clause as an index knows it: at least all that match."""
+    if isinstance(clause, Either):
+        return replace(clause, parts=tuple(map(_by_index, clause.parts)))
+    return clause.starts if isinstance(clause, Interval) else clause
 
 
 @lru_cache(maxsize=512)  # most are asked once; those of a minute that is over are of no use

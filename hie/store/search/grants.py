@@ -181,18 +181,10 @@ def of_any_scope(store: ResourceStore, type_name: str, letters: frozenset[str]) 
     return asked.sql(sql_for(store.database.dialect, supply=lambda: next(values)))
 
 
-def restriction_then(store: ResourceStore, type_name: str, letter: str) -> ColumnElement[bool] | None:
-    """Return the grant's WHERE for rows of `resource_history`, of which what they were is asked; None: no restriction.
+def _then(holds: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return that for a version of `resource_history`, or of one that is empty: it was deleted, or is erased.
 
     That a resource was deleted for a time, or that a version was erased, is told with the resource as it stands.
     """
-    holds = restriction(store, type_name, letter, PAST)
-    if holds is None:
-        return None
-    return _then(holds)
-
-
-def _then(holds: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Return that for a version of `resource_history`, or of one that is empty: it was deleted, or is erased."""
     empty = resource_history.c.method.in_([literal_column(str(one)) for one in (DELETED, ERASED)])
     return or_(empty, exists(select(literal_column("1")).where(*PAST.live, holds)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement
@@ -27,6 +27,7 @@ class Interval(Clause):
     `part` asks for "near" or "far" intervals only, which together are all (hie.store.search.sql); "beside" for all, by
     no index.
     `drives`: its rows are few and come first (hie.store.search.drivers).
+    `by_start`: of the row's own date only where it starts is asked, which an index knows: at least all that match.
     """
 
     where: str
@@ -36,6 +37,7 @@ class Interval(Clause):
     parameter: int = 0
     part: str = ""
     drives: bool = False
+    by_start: bool = False
     rank: int = RANGE
     also: tuple[Interval, ...] = ()
     """Under the same parameter, which has one value at most: that value stands to these too (hie.store.search.merged).
@@ -47,13 +49,19 @@ class Interval(Clause):
         return self.where == "index" and self.prefix != "ne" and self.rank != WIDE
 
     @property
+    def starts(self) -> Interval:
+        """What the index of the row's own date knows of it: at least all that match."""
+        own = self.where == "date" and self.drives and self.part != "far"
+        return replace(self, by_start=True) if own else self
+
+    @property
     def far_until(self) -> int:
         """Where those begin that are `near`: a day before the range, up to which most intervals reach into it."""
         return (self.high if self.prefix == "gt" else self.low) - MICROSECONDS_PER_DAY
 
     def shape(self) -> Shape:
         also = tuple(one.prefix for one in self.also)
-        return ("interval", self.where, self.prefix, self.part, self.drives, self.leads, also)
+        return ("interval", self.where, self.prefix, self.part, self.drives, self.by_start, self.leads, also)
 
     def values(self) -> Iterator[Any]:
         if self.where == "index":

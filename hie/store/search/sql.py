@@ -220,6 +220,8 @@ class Sql(ABC):
         low, high = self.bind(BigInteger()), self.bind(BigInteger())
         if clause.where == "updated":
             return _moment(clause.prefix, self.row.c.updated, low, high, self._reading("updated"))
+        if clause.by_start:
+            return _starting(clause.prefix, self.row.c.date_low, low, high)
         return self.date_of_row(clause.prefix, low, high, clause.part)
 
     def date_of_row(self, prefix: str, low: Any, high: Any, part: str) -> Condition:
@@ -467,6 +469,22 @@ def _interval(
     if part == "far":
         return and_(end - start > _DAY, end > after, start < after - _DAY, all_of_it)
     return and_(start.is_not(None), all_of_it)
+
+
+def _starting(prefix: str, start: Any, low: Any, high: Any) -> Any:
+    """Return what `_interval` says of where an interval starts; of those that are `near`, if the range is open."""
+    match prefix:
+        case "eq":
+            return and_(start >= low, start < high)
+        case "lt" | "eb":
+            return start < low
+        case "le":
+            return start < high
+        case "sa":
+            return start >= high
+        case "ap":
+            return and_(start >= low - _DAY, start < high)
+    return start >= (high if prefix == "gt" else low) - _DAY
 
 
 def _bounds(column: Any, reading: Reading | None) -> tuple[Any, Any]:

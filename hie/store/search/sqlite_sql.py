@@ -27,9 +27,12 @@ from sqlalchemy import types as sqltypes
 from sqlalchemy.ext.compiler import compiles
 
 from hie.store.models import resource
+from hie.store.search import joins
 from hie.store.search.clauses import REFERENCE, WIDE, AllTokens, AnyToken, Both, Clause, Led, Token
+from hie.store.search.range_clauses import Interval
 from hie.store.search.sql import ANY_PATH, AccessPath, Columns, Condition, Sql
 from hie.store.search.tables import CONTAINED, CURRENT, PAST, Tables
+from hie.store.search.tables import place as place_of
 
 
 class JsonList(sqltypes.TypeDecorator[list[Any]]):
@@ -107,6 +110,9 @@ class SqliteSql(Sql):
         first, rest = parts[0], parts[1:]
         if isinstance(first, Token | AllTokens) and not path.in_order:
             return self._by_token(columns, first, rest, place)
+        range_ = first.part if isinstance(first, Led) else None
+        if isinstance(range_, Interval) and range_.drives and rest and self.row is resource and not path.in_order:
+            return self._by_column(columns, range_, rest, place)
         driver = None if path.in_order else self.keys(first)
         if driver is None:
             if path.in_key_order and len(place) == 1 and clause.rank == WIDE and not self.tables.is_past:
@@ -134,6 +140,22 @@ class SqliteSql(Sql):
         joined = InOrder(found, self.row, and_(*self.same(self.row, self.tables.token)))
         return select(*columns).select_from(joined).where(*conditions, *map(unindexed, place), *self.tables.live)
 
+    def _by_column(
+        self, columns: Columns, first: Interval, rest: Sequence[Clause], place: Sequence[Condition]
+    ) -> Select[Any]:
+        """Let the index of a column of the row drive: tokens are asked of its keys before any row is read."""
+        led = self.row.alias()
+        with joins.at(self, led, led.c.key):
+            starting = first.starts.sql(self)
+        low, high = self.binds[-2:]
+        self._ask(led)
+        found, conditions = self._joined(led, rest)
+        if first.where == "date":
+            conditions.append(self.date_of_row(first.prefix, low, high, first.part))
+        joined = InOrder(found, self.row, self.row.c.key == led.c.key)
+        within = (*place_of(led, typed=True), starting, *map(unindexed, place))
+        return select(*columns).select_from(joined).where(*within, *conditions, *self.tables.live)
+
     def token_rows(self, clause: Clause) -> Select[Any]:
         """Return one row for each resource that matches a clause of tokens alone; the first must be one token."""
         self.is_wide = clause.rank > REFERENCE
@@ -146,9 +168,16 @@ class SqliteSql(Sql):
         found: FromClause = self.tables.token
         self._ask(found)
         conditions = [self.tables.token.c.hash == self.bind(BigInteger())]
-        more = len(first.hashes) - 1 if isinstance(first, AllTokens) else 0
-        for part in (*[None] * more, *rest):
-            if part is None or isinstance(part, Token):
+        for _ in first.hashes[1:] if isinstance(first, AllTokens) else ():
+            found = self._joined_token(found)
+        found, more = self._joined(found, rest)
+        return found, [*conditions, *more]
+
+    def _joined(self, found: FromClause, rest: Sequence[Clause]) -> tuple[FromClause, list[Condition]]:
+        """Join the tokens among further parts; return also the conditions of the others, asked of the same keys."""
+        conditions = []
+        for part in rest:
+            if isinstance(part, Token):
                 found = self._joined_token(found)
             else:
                 conditions.append(part.sql(self))

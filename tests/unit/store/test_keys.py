@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from hie.errors import InvalidRequest
 from hie.settings import Settings
@@ -23,37 +22,32 @@ from hie.store.store import Store
 from tests.builders import observation, patient
 
 
-class Database:
-    """Answers what is asked for data keys, and notes it."""
-
-    def __init__(self) -> None:
-        self.rows: dict[int, Any] = {}
-        self.asked: list[dict[str, Any]] = []
-
-    def execute(self, _statement: Any, parameters: dict[str, Any]) -> Any:
-        self.asked.append(parameters)
-        wanted = parameters.get("ids")
-        found = [row for row in self.rows.values()
-                 if (row.id in wanted if wanted else row.owner == parameters["owner"])]  # fmt: skip
-        return found if wanted else SimpleNamespace(first=lambda: found[0] if found else None)
-
-
 @pytest.fixture
-def database() -> Database:
-    return Database()
-
-
-@pytest.fixture
-def data_keys(monkeypatch: pytest.MonkeyPatch) -> DataKeys:
+def data_keys(store: Store, monkeypatch: pytest.MonkeyPatch) -> DataKeys:
     monkeypatch.setattr(keys, "CACHED_CIPHERS", 2)
     monkeypatch.setattr(keys, "CACHED_KEYS", 6)
     return DataKeys(FileKeys(bytes(32)), 1)
 
 
-def adopted(data_keys: DataKeys, database: Database, number: int) -> list[NewKey]:
+@pytest.fixture
+def asked(store: Store) -> Iterator[list[Any]]:
+    """Note the values of each statement that asks for keys."""
+    noted: list[Any] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if statement.startswith("SELECT data_key"):
+            noted.append(set(values.values() if isinstance(values, dict) else values))
+
+    engine = store.database.engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield noted
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def adopted(data_keys: DataKeys, store: Store, number: int) -> list[NewKey]:
     made = [data_keys.new(f"patient-{one}", 0) for one in range(number)]
+    store.database.write(lambda connection: rows.insert_keys(connection, made))
     for one in made:
-        database.rows[one.id] = SimpleNamespace(**one.row)
         data_keys.adopt(one)
     return made
 
@@ -62,31 +56,50 @@ def opens(cipher: Any, made: NewKey) -> bool:
     return open_(cipher, seal(made.cipher, b"{}", b"place"), b"place") == b"{}"
 
 
-def test_a_key_whose_cipher_was_forgotten_opens_without_the_database(data_keys: DataKeys, database: Database) -> None:
-    made = adopted(data_keys, database, 6)
-    found = data_keys.of_ids(database, [one.id for one in made])
+def test_a_key_whose_cipher_was_forgotten_opens_without_the_database(
+    data_keys: DataKeys, store: Store, asked: list[Any]
+) -> None:
+    made, connection = adopted(data_keys, store, 6), store.database.connection()
+    found = data_keys.of_ids(connection, [one.id for one in made])
     assert all(opens(found[one.id], one) for one in made)
     for one in made:
-        id_, cipher = data_keys.of_owner(database, one.owner) or (0, None)
+        id_, cipher = data_keys.of_owner(connection, one.owner) or (0, None)
         assert id_ == one.id
         assert opens(cipher, one)
-    assert not database.asked
+    assert not asked
 
 
-def test_a_key_that_was_forgotten_is_read_again(data_keys: DataKeys, database: Database) -> None:
-    made = adopted(data_keys, database, 8)
-    found = data_keys.of_ids(database, [one.id for one in made])
+def test_a_key_that_was_forgotten_is_read_again(data_keys: DataKeys, store: Store, asked: list[Any]) -> None:
+    made, connection = adopted(data_keys, store, 8), store.database.connection()
+    found = data_keys.of_ids(connection, [one.id for one in made])
     assert all(opens(found[one.id], one) for one in made)
-    assert [set(one["ids"]) for one in database.asked] == [{made[0].id, made[1].id}]
-    id_, cipher = data_keys.of_owner(database, "patient-2") or (0, None)
-    assert database.asked[1:] == [{"tenant": 1, "owner": "patient-2"}]  # the first two took its place
+    assert asked == [{1, made[0].id, made[1].id}]
+    id_, cipher = data_keys.of_owner(connection, "patient-2") or (0, None)
+    assert asked[1:] == [{1, "patient-2"}]  # the first two took its place
     assert id_ == made[2].id
     assert opens(cipher, made[2])
 
 
-def test_what_is_remembered_stays_within_its_bounds(data_keys: DataKeys, database: Database) -> None:
-    made = adopted(data_keys, database, 20)
-    data_keys.of_ids(database, [one.id for one in made])
+@pytest.mark.parametrize(("number", "statements"), [(1, 1), (5, 1), (100, 1), (101, 2), (230, 3)])
+def test_any_number_of_keys_is_read_at_once(
+    data_keys: DataKeys, store: Store, asked: list[Any], number: int, statements: int
+) -> None:
+    made, connection = adopted(data_keys, store, number), store.database.connection()
+    unknown = data_keys.new("nobody", 0)
+    anew = DataKeys(FileKeys(bytes(32)), 1)
+    for _ in range(4):  # PostgreSQL's own library reads from the third time on
+        found = anew.of_ids(connection, [one.id for one in made])
+        assert len(found) == number
+        assert all(opens(found[one.id], one) for one in made)
+        anew = DataKeys(FileKeys(bytes(32)), 1)
+    assert len(asked) == 4 * statements
+    assert anew.of_ids(connection, [unknown.id]) == {}
+    assert DataKeys(FileKeys(bytes(32)), 2).of_ids(connection, [made[0].id]) == {}  # another tenant's
+
+
+def test_what_is_remembered_stays_within_its_bounds(data_keys: DataKeys, store: Store) -> None:
+    made = adopted(data_keys, store, 20)
+    data_keys.of_ids(store.database.connection(), [one.id for one in made])
     assert (len(data_keys._keys), len(data_keys._ids), len(data_keys._ciphers)) == (6, 6, 2)
 
 

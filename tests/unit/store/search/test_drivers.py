@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from hie.store.resources import ResourceStore
-from hie.store.search import drivers, engine, pages, query
+from hie.store.search import counting, drivers, engine, pages, query
 from hie.store.search.asked import asked_by
-from hie.store.search.clauses import Both, Clause, Either, Led, Token
+from hie.store.search.clauses import Both, Clause, Either, Led, Shaped, Token
 from hie.store.search.range_clauses import Interval, Number
 from tests.builders import observation
 
@@ -120,6 +120,33 @@ def test_the_statement_begins_at_the_days_index(filled: ResourceStore, day: str)
     plan = plan_of(filled, statement, bound)
     assert "ix_resource_type_date (tenant=? AND type=? AND date_low" in plan, plan
     assert "SCAN" not in plan, plan
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("day", ["2024-03-05", "lt2024-03-03", "le2024-03-02", "sa2024-03-19", "eb2024-03-03"])
+def test_no_row_is_read_for_what_has_not_the_code(filled: ResourceStore, day: str) -> None:
+    """The day is counted, and its resources are asked for their code, by indexes alone."""
+    parameters = [("code", CODE), ("date", day), ("status", "final"), ("category:not", "x"), ("_count", "1")]
+    (_, statement, bound), *_ = pages.first_pages(filled, asked(filled, *parameters))
+    plan = plan_of(filled, statement, bound).split(" / ")
+    assert "COVERING INDEX ix_resource_type_date (" in plan[0], plan
+    assert plan[-2].startswith("SEARCH resource USING INTEGER PRIMARY KEY"), plan
+    led = asked_of(filled, ("code", CODE), ("date", day)).parts[0].part
+    counting_it, names = counting._counting("sqlite", Shaped(counting._by_index(led)), "Observation")
+    values = dict(zip(names, led.values(), strict=True)) | {"tenant": 1, "type": "Observation", "row_limit": 9}
+    counted = plan_of(filled, counting_it.statement, values)
+    assert "COVERING INDEX ix_resource_type_date (" in counted, counted
+
+
+@ON_SQLITE
+def test_what_begins_on_a_day_and_ends_later_is_not_of_that_day(filled: ResourceStore) -> None:
+    made = observation(code="8867-4", effectivePeriod={"start": "2024-03-05T09:00:00Z", "end": "2024-03-07T09:00:00Z"})
+    del made["effectiveDateTime"]
+    filled.transact(lambda inside: inside.create("Observation", made, id="long"))
+    day = ("date", "2024-03-05")
+    assert found_by(filled, ("code", CODE), day) == ({"o4", "o24"}, [2, 2])
+    assert found_by(filled, ("code", CODE), ("date", "sa2024-03-19"))[0] == {"o19", "o39"}
+    assert led_by(filled, ("code", CODE), day) is Interval
 
 
 def plan_of(store: ResourceStore, statement: Any, bound: dict[str, Any]) -> str:
