@@ -1,4 +1,5 @@
-"""What nothing else removes any more: kept requests whose own removal was lost or cancelled, and jobs long done for them.
+"""What nothing else removes any more: kept requests whose own removal was lost or cancelled, and jobs long done for
+them.
 
 Each request that is answered later has a job that removes it when it expires. An earlier version could lose that, an
 administrator can cancel it, and it can fail for good.

@@ -72,8 +72,8 @@ class KnownParameters:
         schema, number = connection.execute(_STATE, {"tenant": tenant.id}).one()
         if schema != HEAD:
             self._tell(str(schema))
-            raise Outdated("The database was upgraded by another version of this server, and this process is of the one "
-                       "before; nothing was done.")
+            raise Outdated("The database was upgraded by another version of this server, and this process is of the "
+                       "one before; nothing was done.")
         version = number or 0
         if version != self._version:
             self._known = CustomParameters.of_all(_all(connection, tenant))
