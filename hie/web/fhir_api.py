@@ -117,17 +117,16 @@ def _answered(here: Exchange, path: str) -> Reply:
 
 
 def _options(here: Exchange, path: str) -> Reply:
-    """Tell which methods an address answers. It touches no record, so that it leaves none in the audit trail."""
+    """Tell which methods an address answers, and of one that there is none, as /metadata tells everybody.
+
+    It touches no record, so that it leaves none in the audit trail.
+    """
     here.audited = False
     if is_preflight(here.environ):  # the page's own request gets the real answer
         return Reply(200, [("Allow", ", ".join(sorted(routes.METHODS)))], b"")
-    try:
-        allowed = routes.allowed(path)
-        if "$" in path:
-            allowed = operation.allowed(routes.parse("POST", path), here.application.registry)
-    except FhirError:
-        here.authenticate()
-        raise
+    allowed = routes.allowed(path)
+    if "$" in path:
+        allowed = operation.allowed(routes.parse("POST", path), here.application.registry)
     return Reply(200, [("Allow", ", ".join(allowed))], b"")
 
 

@@ -24,6 +24,8 @@ _XML = frozenset({FHIR_XML, "application/xml", "text/xml", "application/xml+fhir
 _JSON_FORMATS = _JSON | {"json", "application/fhir json", "application/json fhir"}
 _XML_FORMATS = _XML | {"xml", "application/fhir xml", "application/xml fhir"}
 _NDJSON = frozenset({FHIR_NDJSON, "application/ndjson", "application/x-ndjson", "ndjson", "application/fhir ndjson"})
+#: Media ranges, by what stands before the slash; "*" alone is what Java's HttpURLConnection sends for "*/*".
+_RANGES = {"*/*": "*", "*": "*", "application/*": "application", "text/*": "text"}
 _VERSIONS = frozenset({"4.0", "4.0.1"})
 OFFERED = f"{FHIR_JSON} (or _format=json) and {FHIR_XML} (or _format=xml)"
 _BULK_ONLY = " NDJSON is the format of bulk files alone (https://hl7.org/fhir/R4/nd-json.html)."
@@ -67,14 +69,16 @@ def accepted(accept: str | None) -> Accepted:
     """Read an Accept header; absent, it accepts everything. Of two with one quality the first named is taken."""
     if accept is None or not accept.strip():
         return Accepted(True, False)
-    json, xml, own_xml, other, wildcard = -1.0, -1.0, -1.0, 0.0, -1.0
+    json, xml, own_xml, other = -1.0, -1.0, -1.0, 0.0
     is_xml_first = False
+    ranges: dict[str, float] = {}
     asked: dict[bool, tuple[float, bool, str]] = {}  # by whether it is XML: quality, whether it is FHIR's own, the name
     for part in accept.split(","):
         one = media_type(part)
         quality = _quality(one.parameters.get("q", "1"))
-        if one.name in ("*/*", "application/*"):
-            wildcard = max(wildcard, quality)
+        if one.name in _RANGES:
+            range_ = _RANGES[one.name]
+            ranges[range_] = max(ranges.get(range_, -1.0), quality)
         elif one.name in _JSON or one.name in _XML:
             if one.parameters.get("fhirversion", "4.0") not in _VERSIONS:
                 continue
@@ -89,13 +93,19 @@ def accepted(accept: str | None) -> Accepted:
                 own_xml = max(own_xml, quality if one.name == FHIR_XML else 0)
         elif one.name:
             other = max(other, quality)
-    chosen = _chosen(json, xml, own_xml, other, wildcard, is_xml_first)
-    quality, own, name = asked.get(chosen.xml, (0.0, True, ""))
+    own_range, text_range = (ranges.get(one, ranges.get("*", -1.0)) for one in ("application", "text"))
+    text = max(json, ranges.get("text", 0.0)) if json else 0.0  # what text/* means is JSON, unless that is refused
+    chosen = _chosen(text or json, xml, own_xml, other, max(own_range, text_range), is_xml_first)
+    if text > json and not chosen.xml:
+        chosen = chosen._replace(named=0 < json >= other)
+    quality, own, name = asked.get(chosen.xml, (-1.0, True, ""))
+    if quality != 0 and text_range > max(own_range, quality):
+        return chosen._replace(generic="text/xml" if chosen.xml else "text/json")
     return chosen if own or quality <= 0 else chosen._replace(generic=name)
 
 
 def _chosen(json: float, xml: float, own_xml: float, other: float, wildcard: float, is_xml_first: bool) -> Accepted:
-    """Choose by quality; a wildcard stands for what is not named (-1), and means JSON where it decides."""
+    """Choose by quality; a range stands for what is not named (-1), and means JSON where it decides."""
     fhir_json = json if json >= 0 else wildcard
     fhir_xml = xml if xml >= 0 else wildcard
     wants_xml = fhir_xml > 0 and (fhir_xml > fhir_json or (xml >= 0 and fhir_xml == fhir_json and is_xml_first))

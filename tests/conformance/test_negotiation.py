@@ -28,6 +28,18 @@ def test_a_generic_media_type_is_answered_by_the_same(fhir, accept):
     assert named.headers["Content-Type"] == "application/fhir+json; charset=utf-8"
 
 
+def test_a_range_of_text_is_answered_by_a_text_type(fhir):
+    """RFC 9110, 12.5.1: text/* is every type of text, of which JSON and XML have one each"""
+    url = f"Patient/{fhir.create(patient())['id']}"
+    for accept, given in (("text/*", "text/json"), ("text/json;q=0, text/*", "text/xml"),
+                          ("text/html, text/*;q=0.1", "text/json")):
+        answer = fhir.get(url, Accept=accept)
+        assert (answer.status, answer.headers["Content-Type"]) == (200, f"{given}; charset=utf-8")
+    fhir.get("Patient/none", Accept="text/*").refused(404, "not-found")
+    note = fhir.create({"resourceType": "Binary", "contentType": "text/plain", "data": "aGVsbG8="})["id"]
+    assert fhir.get(f"Binary/{note}", Accept="text/*").content == b"hello"
+
+
 @pytest.mark.parametrize("accept", ["application/fhir+ndjson", "text/html", "application/fhir+turtle",
                                     "application/fhir+json;q=0", "application/fhir+xml;fhirVersion=5.0"])
 def test_what_is_not_offered_is_refused_with_what_is(fhir, accept):
