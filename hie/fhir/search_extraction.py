@@ -133,10 +133,12 @@ def _composite(parameter: SearchParameter, element_type: str) -> Emit:
         for walk, kind in walks:
             found = IndexValues.of_kind(kind, out.root)
             walk(element, found)
-            items = getattr(found, kind)
+            items = [item[1:] for item in getattr(found, kind)]
+            if found.systems:
+                items += [(system, None) for _, system in found.systems]
             if not items:
                 return
-            values.append([item[1:] for item in items])
+            values.append(items)
         out.composites.append((code, tuple(values), *custom))
 
     return emit

@@ -49,7 +49,7 @@ UriValue = tuple[str, str]
 """parameter, uri."""
 CompositeValue = tuple[Any, ...]
 """parameter, and for each component its values as above without the parameter, all from the same element; of a
-parameter that is defined here its SearchParameter too."""
+parameter that is defined here its SearchParameter too. A token with a system alone has the code None."""
 
 CURRENCIES = "urn:iso:std:iso:4217"
 

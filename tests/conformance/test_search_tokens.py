@@ -94,6 +94,8 @@ FOUND = {
     "Observation?_filter": {
         f'=value-concept eq "{S}|"': WITH_SYSTEM,
         f'=not (value-concept eq "{S}|")': ["bare", "other", "display", "text", "none"],
+        "=_id pr true and status eq amended": ["none"], "=_id pr false": [], "=not (id pr true)": [],
+        "=_lastUpdated pr true and status eq amended": ["none"], "=_lastUpdated pr false": [],
     },
     "Encounter?identifier": {
         "=a": ["whole", "value"], f"={S}|a": ["whole"], "=|a": ["value"], f"={S}|": ["whole", "space"],
@@ -219,3 +221,41 @@ def test_contact_points_and_logical_references_are_asked_through_chains_and_by_s
     asked = f"Practitioner?_contained=true&telecom=pager|&_asOf={told.json['meta']['lastUpdated']}"
     assert ids(stored.get(asked)) == ["e"]
     assert clean()
+
+
+@pytest.mark.parametrize(("component", "found"), [
+    ("a", ["both", "bare", "other"]), (f"{S}|a", ["both"]), ("|a", ["bare"]),
+    (f"{S}|", ["both", "mixed", "system"]), (f"{T}|", ["other"]), ("urn:none|", []),
+])  # fmt: skip
+def test_a_component_of_a_composite_finds_what_the_token_alone_finds(
+    fhir: Fhir, component: str, found: list[str]
+) -> None:
+    """A Coding with a system and no code has the system in a composite, too."""
+    kind = {"coding": [{"system": S, "code": "kind"}]}
+    for id_, *codings in (
+        ("both", {"system": S, "code": "a"}), ("bare", {"code": "a"}), ("other", {"system": T, "code": "a"}),
+        ("system", {"system": S}), ("mixed", {"system": S}, {"code": "b"}), ("display", {"display": "a"}),
+    ):  # fmt: skip
+        fhir.put(f"Observation/{id_}", {**coded(id_, *codings), "code": kind})
+    fhir.put("Observation/apart", {**coded("apart", {"system": S}), "code": {"coding": [{"system": T, "code": "x"}]}})
+    part = {"code": kind, "valueCodeableConcept": {"coding": [{"system": S, "display": "shown"}]}}
+    fhir.put("Observation/part", {"resourceType": "Observation", "id": "part", "status": "final",
+                                  "code": {"text": "any"}, "component": [part]})  # fmt: skip
+    quoted = quote(component)
+    for code in ("kind", f"{S}|kind", f"{S}|"):
+        alone = fhir.get(f"Observation?value-concept={quoted}&code={quote(code)}")
+        both = fhir.get(f"Observation?code-value-concept={quote(code)}${quoted}")
+        assert ids(both) == ids(alone) == sorted(found), code
+    in_part = ["part"] if component == f"{S}|" else []
+    assert ids(fhir.get(f"Observation?component-code-value-concept=kind${quoted}")) == in_part
+    assert ids(fhir.get(f"Observation?combo-code-value-concept=kind${quoted}")) == sorted([*found, *in_part])
+
+
+def test_a_code_with_a_system_alone_stands_beside_a_quantity(fhir: Fhir) -> None:
+    amount = {"valueQuantity": {"value": 5, "unit": "mg"}}
+    for id_, coding in (("system", {"system": S}), ("both", {"system": S, "code": "a"}), ("other", {"system": T})):
+        fhir.put(f"Observation/{id_}", {"resourceType": "Observation", "id": id_, "status": "final",
+                                        "code": {"coding": [coding]}, **amount})  # fmt: skip
+    assert ids(fhir.get(f"Observation?code-value-quantity={S}|$5")) == ["both", "system"]
+    assert ids(fhir.get(f"Observation?code-value-quantity={S}|$gt5")) == []
+    assert ids(fhir.get("Observation?code-value-quantity:missing=false")) == ["both", "other", "system"]

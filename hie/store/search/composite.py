@@ -66,7 +66,7 @@ def equal_forms(
 ) -> Iterator[Form]:
     """Yield every combination of the forms of the components that ask for equality."""
     forms = [
-        list(dict.fromkeys(("code", item[1]) for item in items) if at_root else _forms(one.type, items, base_url))
+        list(dict.fromkeys(_codes(items)) if at_root else _forms(one.type, items, base_url))
         for one, items in zip(parameter.components, values, strict=False)
     ]
     for combination in product(*forms):
@@ -78,11 +78,17 @@ def joined(forms: tuple[Form, ...]) -> Form:
     return tuple(part for form in forms for part in (str(len(form)), *form))
 
 
+def _codes(items: tuple[tuple[Any, ...], ...]) -> Iterator[Form]:
+    for _, code in items:
+        if code is not None:
+            yield "code", code
+
+
 def _forms(type_name: str, items: tuple[tuple[Any, ...], ...], base_url: str) -> Iterator[Form]:
     for item in items:
         named: Any = ("", *item)
         if type_name == "token":
-            found: Iterator[Form] = token.index(named)
+            found: Iterator[Form] = token.index(named) if item[1] is not None else iter(())
         elif type_name == "reference":
             found = reference.index(named, base_url)
         else:

@@ -200,7 +200,7 @@ class _Reader:
     def _operators(self, parameter: SearchParameter, at: int) -> tuple[str, ...]:
         if parameter.is_special:
             raise self._wrong(f"{parameter.code} cannot stand in a filter; ask for it beside _filter", at)
-        return ("eq", "ne") if parameter.code == "_id" else (*OPERATORS[parameter.type], "pr")
+        return ("eq", "ne", "pr") if parameter.code == "_id" else (*OPERATORS[parameter.type], "pr")
 
     def _value(self) -> str:
         if self._text.startswith('"', self._at):

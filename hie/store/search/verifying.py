@@ -121,6 +121,12 @@ def _has(parameter: SearchParameter, value: Any, found: IndexValues) -> bool:
 
 def _has_all(parameter: SearchParameter, value: composite.CompositeValue, stored: tuple[list[Any], ...]) -> bool:
     return all(
-        any(_MATCHES[component.type][1](part, ("", *item)) for item in items)
+        any(_is_value(component.type, part, item) for item in items)
         for component, part, items in zip(parameter.components, value.parts, stored, strict=True)
     )
+
+
+def _is_value(kind: str, part: Any, item: tuple[Any, ...]) -> bool:
+    if isinstance(part, token.TokenValue) and item[1] is None:
+        return token.matches_system(part, ("", item[0]))
+    return bool(_MATCHES[kind][1](part, ("", *item)))
