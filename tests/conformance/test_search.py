@@ -286,6 +286,40 @@ def test_matches_are_sorted_by_what_the_index_does_not_tell(fhir, unsorted, sear
     assert found == expected
 
 
+PERIODS = {
+    "long": ("2020-01-01", "2020-12-31"), "short": ("2020-02-01", "2020-02-02"), "endless": ("2020-03-01", None),
+    "early": (None, "2021-01-01"), "none": (None, None),
+}  # fmt: skip
+
+
+@pytest.mark.proves("parameter:_sort")
+def test_periods_are_sorted_by_when_they_begin_in_both_directions(fhir):
+    """Of several the one that comes first in the order counts: search.html#sort"""
+    for id_, (start, end) in PERIODS.items():
+        period = {name: one for name, one in (("start", start), ("end", end)) if one}
+        where = [{"location": {"display": "Ward"}, "period": one} for one in (period, *(
+            [{"start": "2020-06-01"}] if id_ == "short" else []))]
+        dated = {"period": period, "location": where} if period else {}
+        fhir.put(f"Encounter/{id_}", {**encounter("Patient/p"), "id": id_, "subject": {"display": "p"}, **dated})
+        fhir.put(f"Condition/{id_}", {"resourceType": "Condition", "id": id_, "subject": {"display": "p"},
+                                      **({"onsetPeriod": period} if period else {})})  # fmt: skip
+    for search, rising, falling in (
+        ("Encounter?_sort={}date", "early long short endless none", "endless short long early none"),
+        ("Condition?_sort={}onset-date", "early long short endless none", "endless short long early none"),
+        ("?_type=Encounter&_sort={}date", "early long short endless none", "endless short long early none"),
+        ("Encounter?_sort={}location-period", "early long short endless none", "short endless long early none"),
+        ("Encounter?date=ge2020-06&_sort={}date", "early long endless", "endless long early"),
+        ("Encounter?date=le2020-02-02&_sort={}date", "early long short", "short long early"),
+    ):
+        for sign, expected in (("", rising), ("-", falling)):
+            found, link = [], f"{search.format(sign)}&_count=2"
+            while link:
+                answer = fhir.get(link)
+                found += [one["id"] for one in answer.resources()]
+                link = answer.link("next")
+            assert " ".join(found) == expected, (search, sign)
+
+
 def test_an_order_is_of_what_the_token_sees_and_of_not_too_many(fhir, client, unsorted, monkeypatch):
     women = client("system/Patient.rs?gender=female")
     answer = women.get("Patient?_sort=birthdate&_count=1")
