@@ -30,7 +30,7 @@ def lookup(request: FhirRequest, ctx: Context) -> FhirResponse:
     asked = inputs.codings(request)[0]
     if asked.system is None:
         raise InvalidRequest("$lookup needs the system of the code.", expression="system")
-    url, stated = split_canonical(asked.system)
+    url, stated = split_canonical(asked.system)  # of a coding
     system = terminology(ctx.store).code_system(url, asked.version or stated, supplemented=True)
     concept = system.get(asked.code)
     if concept is None:

@@ -8,7 +8,7 @@ from hie.fhir import json_format
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.parameters import parameters, value
 from hie.fhir.terminology.code_system import CodeSystem
-from hie.fhir.terminology.terminology import Terminology, split_canonical
+from hie.fhir.terminology.terminology import Terminology
 from hie.operations import terminology_inputs as inputs
 from hie.operations.terminology_inputs import Coding
 from hie.registry import Operation, standard_parameters
@@ -33,10 +33,12 @@ def subsumes(request: FhirRequest, ctx: Context) -> FhirResponse:
 
 def _asked(request: FhirRequest, letter: str) -> Coding:
     code, coding = request.parameter(f"code{letter}"), request.argument(f"coding{letter}")
+    url, stated = inputs.named_system(request)
+    version = inputs.one_version("version", request.parameter("version"), stated)
     if code is not None and coding is None:
-        return Coding(request.parameter("system"), code)
+        return Coding(url, code, version)
     if code is None and coding is not None and "code" in coding:
-        return inputs.as_coding(coding)
+        return inputs.completed(inputs.as_coding(coding), f"coding{letter}", url, version)
     raise InvalidRequest(f"$subsumes needs code{letter}, or coding{letter} with a code.", expression=f"code{letter}")
 
 
@@ -51,10 +53,12 @@ def _system(request: FhirRequest, ctx: Context, first: Coding, second: Coding, s
     if len(named) != 1 or None in named:
         raise InvalidRequest("$subsumes compares two codes of one code system; found "
                              f"{' and '.join(sorted(str(one or 'none')[:200] for one in named))}.", expression="system")
-    if request.id is not None:
-        return found
-    url, stated = split_canonical(str(named.pop()))
-    return service.code_system(url, request.parameter("version") or first.version or second.version or stated)
+    version = inputs.one_version("version", first.version, second.version)
+    if request.id is None:
+        return service.code_system(str(named.pop()), version)
+    if version is not None:
+        inputs.one_version("version", found.version or "none", version)
+    return found
 
 
 def _outcome(system: CodeSystem, first: str, second: str) -> str:

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/terminology-service.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hie.context import Context
@@ -31,20 +31,50 @@ class Coding:
 
 
 def codings(request: FhirRequest, system: str = "system", version: str = "version") -> list[Coding]:
-    """Return the codes that are asked about: of code and system, coding or codeableConcept, one of which is given."""
+    """Return the codes that are asked about: of code and system, coding or codeableConcept, one of which is given.
+
+    What the parameters `system` (url|version, too) and `version` say holds for a coding that does not say it.
+    """
     code, coding, concept = request.parameter("code"), request.argument("coding"), request.argument("codeableConcept")
     given = [name for name, value in (("code", code), ("coding", coding), ("codeableConcept", concept))
              if value is not None]
     if len(given) != 1:
         raise InvalidRequest(f"${request.operation} needs one of code, coding and codeableConcept; found "
                              f"{' and '.join(given) or 'none'}.", expression="code")
+    url, stated = named_system(request, system)
+    in_version = one_version(version, request.parameter(version), stated)
     if code is not None:
-        return [Coding(request.parameter(system), code, request.parameter(version), request.parameter("display"))]
+        return [Coding(url, code, in_version, request.parameter("display"))]
     rows = [coding] if coding is not None else concept.get("coding", [])
     found = [as_coding(one) for one in rows if "code" in one]
     if not found:
         raise InvalidRequest(f"{given[0]} has no code.", expression=given[0])
+    if coding is not None:
+        return [completed(found[0], "coding", url if system == "system" else None, in_version)]
     return found
+
+
+def named_system(request: FhirRequest, name: str = "system") -> tuple[str | None, str | None]:
+    """Return URL and version of the code system that a parameter names; it may be written url|version."""
+    text = request.parameter(name)
+    return (None, None) if text is None else split_canonical(text)
+
+
+def one_version(expression: str, *stated: str | None) -> str | None:
+    """Return the version that all name who name one; None where nobody does."""
+    named = list(dict.fromkeys(one for one in stated if one is not None))
+    if len(named) > 1:
+        raise InvalidRequest(f"Two versions of the code system are asked for: {named[0][:80]} and {named[1][:80]}.",
+                             expression=expression)
+    return named[0] if named else None
+
+
+def completed(coding: Coding, name: str, url: str | None, version: str | None) -> Coding:
+    """Return a coding with the system and version that other parameters name; they may not contradict it."""
+    if url is not None and coding.system not in (None, url):
+        raise InvalidRequest(f"{name} is of {(coding.system or '')[:200]}, the parameter system names {url[:200]}.",
+                             expression="system")
+    return replace(coding, system=coding.system or url, version=one_version(name, coding.version, version))
 
 
 def as_coding(row: Json) -> Coding:
@@ -108,9 +138,13 @@ def value_set_of(request: FhirRequest, ctx: Context, terminology: Terminology) -
         raise InvalidRequest(f"${request.operation} needs one of url, valueSet and context.", expression="url")
     if given is not None:
         return dict(given)
-    canonical = url if url is not None else _bound_to(context or "")
+    canonical, stated = split_canonical(url if url is not None else _bound_to(context or ""))
     version = request.parameter("valueSetVersion")
-    return terminology.value_set_resource(f"{canonical}|{version}" if version is not None else canonical)
+    if version is not None and url is not None and stated not in (None, version):
+        raise InvalidRequest(f"url asks for version {stated[:80]}, valueSetVersion for {version[:80]}.",
+                             expression="valueSetVersion")
+    version = version or stated
+    return terminology.value_set_resource(canonical if version is None else f"{canonical}|{version}")
 
 
 def stored(request: FhirRequest, ctx: Context, also: list[str]) -> Json:

@@ -68,17 +68,26 @@ def _dependency(rows: list[Json]) -> tuple[str, Json]:
 
 def _maps(request: FhirRequest, ctx: Context, coding: Coding, service: Terminology) -> list[Json]:
     """Return the maps that are named, or else those between the systems and value sets that are."""
+    named = _given(request, ctx, service)
+    found = _between(request, coding, service) if named is None else [named]
+    wanted = {name: _names_of(text, ctx) for name in ("source", "target")
+              if (text := request.parameter(name)) is not None}
+    if named is not None and all(_stated(named, name) is None for name in wanted):
+        return found  # it does not say which value sets it is for
+    return [one for one in found if all(_stated(one, name) in names for name, names in wanted.items())]
+
+
+def _given(request: FhirRequest, ctx: Context, service: Terminology) -> Json | None:
+    """Return the map that the URL or a parameter names or gives; None where none does."""
     url, given = request.parameter("url"), request.argument("conceptMap")
     if request.id is not None:
         also = [name for name, found in (("url", url), ("conceptMap", given)) if found is not None]
-        return [inputs.stored(request, ctx, also)]
+        return inputs.stored(request, ctx, also)
+    if given is not None and url is not None:
+        raise InvalidRequest("$translate takes url or conceptMap, not both.", expression="url")
     if given is not None:
-        if url is not None:
-            raise InvalidRequest("$translate takes url or conceptMap, not both.", expression="url")
-        return [given]
-    if url is not None:
-        return [_named(url, request.parameter("conceptMapVersion"), service)]
-    return _between(request, ctx, coding, service)
+        return dict(given)
+    return None if url is None else _named(url, request.parameter("conceptMapVersion"), service)
 
 
 def _named(canonical: str, version: str | None, service: Terminology) -> Json:
@@ -91,8 +100,8 @@ def _named(canonical: str, version: str | None, service: Terminology) -> Json:
     return known.resource
 
 
-def _between(request: FhirRequest, ctx: Context, coding: Coding, service: Terminology) -> list[Json]:
-    """Find the maps from the code's system; the parameters source, target and targetsystem narrow them.
+def _between(request: FhirRequest, coding: Coding, service: Terminology) -> list[Json]:
+    """Find the maps from the code's system; the parameter targetsystem narrows them.
 
     Without any of these all known translations are wanted, each with its source.
     """
@@ -103,10 +112,7 @@ def _between(request: FhirRequest, ctx: Context, coding: Coding, service: Termin
     if inputs.boolean(request, "reverse"):
         ends = (target, coding.system)
     names = zip(("source-system", "target-system"), ends, strict=True)
-    found = service.concept_maps({name: url for name, url in names if url is not None}, *ends)
-    wanted = {name: _names_of(text, ctx) for name in ("source", "target")
-              if (text := request.parameter(name)) is not None}
-    return [one for one in found if all(_stated(one, name) in names for name, names in wanted.items())]
+    return service.concept_maps({name: url for name, url in names if url is not None}, *ends)
 
 
 def _names_of(text: str, ctx: Context) -> set[str]:

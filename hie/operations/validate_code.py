@@ -78,7 +78,11 @@ def in_code_system(request: FhirRequest, ctx: Context) -> FhirResponse:
     own = [one for one in asked if one.system in (None, url)]
     if given is None and url in GRAMMARS:
         return _answer(request, own, lambda one: _of_grammar(url, one))
-    system = service.with_codes(CodeSystem(given)) if given is not None else service.code_system(url, version)
+    if given is None:
+        system = service.code_system(url, version)
+    else:
+        system = service.with_codes(CodeSystem(given))
+        _refuse_other_versions(system, request, asked)
     return _answer(request, own, lambda one: _of_code_system(system, one, service, request))
 
 
@@ -91,6 +95,14 @@ def _given(request: FhirRequest, ctx: Context) -> dict[str, Any] | None:
     if given is not None and url is not None:
         raise InvalidRequest("$validate-code takes url or codeSystem, not both.", expression="url")
     return None if given is None else dict(given)
+
+
+def _refuse_other_versions(system: CodeSystem, request: FhirRequest, asked: list[Coding]) -> None:
+    """Refuse a version that is not the one of the code system that is given."""
+    codings = [] if request.argument("codeableConcept") is not None else [one.version for one in asked]
+    version = inputs.one_version("version", request.parameter("version"), *codings)
+    if version is not None:
+        inputs.one_version("version", system.version or "none", version)
 
 
 def _named(request: FhirRequest, asked: list[Coding]) -> tuple[str, str | None]:

@@ -373,6 +373,63 @@ def test_subsumes(stored: Fhir, subtests: Any) -> None:
             assert told(stored.post("CodeSystem/$subsumes", posted))["outcome"] == expected
 
 
+def a_coding(letter: str, **parts: str) -> dict[str, Any]:
+    return {"name": f"coding{letter}", "valueCoding": parts}
+
+
+WHAT_SEVERAL_PARAMETERS_SAY_IS_TAKEN_TOGETHER_CASES: list[Any] = [
+    ("CodeSystem/$lookup", [a_coding("", code="red"), {"name": "system", "valueUri": COLOURS}], "display", "Red"),
+    ("CodeSystem/$lookup", [a_coding("", system=COLOURS, code="red"), {"name": "version", "valueString": "1"}],
+     "display", "Red"),
+    ("CodeSystem/$subsumes", [a_coding("A", code="red"), a_coding("B", code="pink"),
+                              {"name": "system", "valueUri": f"{COLOURS}|1"}], "outcome", "subsumes"),
+    ("CodeSystem/mine/$subsumes?codeA=red&version=1", [a_coding("B", code="pink", version="1")], "outcome", "subsumes"),
+    (f"CodeSystem/$validate-code?url={COLOURS}%7C1&code=red", [], "result", True),
+    ("CodeSystem/mine/$validate-code?version=1&code=red", [], "result", True),
+    (f"ValueSet/$validate-code?url={SHADES}&system={COLOURS}%7C1&code=red", [], "result", True),
+    (f"ValueSet/$validate-code?url={SHADES}%7C1&valueSetVersion=1&code=red", [], "result", True),
+    (f"ConceptMap/$translate?system={COLOURS}%7C1&code=red", [], "result", True),
+]  # fmt: skip
+
+
+@sqlite
+def test_what_several_parameters_say_is_taken_together(stored: Fhir, subtests: Any) -> None:
+    for url, rows, name, expected in WHAT_SEVERAL_PARAMETERS_SAY_IS_TAKEN_TOGETHER_CASES:
+        with subtests.test(str((url, rows))):
+            assert told(stored.post(url, body(*rows)) if rows else stored.get(url))[name] == expected
+
+
+WHAT_CONTRADICTS_IS_REFUSED_CASES: list[Any] = [
+    ("CodeSystem/$lookup", [a_coding("", system=COLOURS, code="red"), {"name": "system", "valueUri": "urn:x"}],
+     400, "names urn:x"),
+    ("CodeSystem/$lookup", [a_coding("", system=COLOURS, code="red"), {"name": "version", "valueString": "9"}],
+     404, "in version 9. Known is 1."),
+    ("CodeSystem/$lookup", [a_coding("", system=COLOURS, code="red", version="1"),
+                            {"name": "version", "valueString": "9"}], 400, "Two versions"),
+    (f"CodeSystem/$lookup?system={COLOURS}%7C1&version=9&code=red", [], 400, "Two versions"),
+    ("CodeSystem/$subsumes", [a_coding("A", system=COLOURS, code="red"), a_coding("B", system=COLOURS, code="pink"),
+                              {"name": "system", "valueUri": "urn:x"}], 400, "names urn:x"),
+    ("CodeSystem/$subsumes", [a_coding("A", system=COLOURS, code="red", version="1"),
+                              a_coding("B", system=COLOURS, code="pink", version="2")], 400, "Two versions"),
+    ("CodeSystem/mine/$subsumes?codeA=red&codeB=pink&version=9", [], 400, "Two versions"),
+    ("CodeSystem/mine/$subsumes", [a_coding("A", code="red", version="9"), a_coding("B", code="pink")], 400,
+     "Two versions"),
+    ("CodeSystem/mine/$validate-code?version=9&code=red", [], 400, "Two versions"),
+    ("CodeSystem/mine/$validate-code", [a_coding("", system=COLOURS, code="red", version="9")], 400, "Two versions"),
+    (f"CodeSystem/$validate-code?url={COLOURS}%7C9&code=red", [], 404, "in version 9. Known is 1."),
+    (f"ValueSet/$validate-code?url={SHADES}&system={COLOURS}%7C9&code=red", [], 422, "in version 9. Known is 1."),
+    (f"ValueSet/$expand?url={SHADES}%7C1&valueSetVersion=9", [], 400, "url asks for version 1, valueSetVersion for 9"),
+]  # fmt: skip
+
+
+@sqlite
+def test_what_contradicts_is_refused(stored: Fhir, subtests: Any) -> None:
+    for url, rows, status, text in WHAT_CONTRADICTS_IS_REFUSED_CASES:
+        with subtests.test(str((url, rows))):
+            answer = stored.post(url, body(*rows)) if rows else stored.get(url)
+            answer.refused(status, "invalid" if status == 400 else "not-found", text=text)
+
+
 # ---- $translate ------------------------------------------------------------------------------------------------------
 
 
@@ -397,6 +454,9 @@ TRANSLATE_CASES: list[Any] = [
     *((f"system={COLOURS}&code=red&source={quote(one)}", (), True, [("equivalent", "f00")])
       for one in ("mine", "ValueSet/mine", "http://localhost/fhir/ValueSet/mine")),
     (f"system={COLOURS}&code=red&source=ValueSet/none", (), False, []),
+    *((f"url=http://example.org/map&code=red&{end}", (), True, [("equivalent", "f00")])
+      for end in ("source=mine", f"target={R4}x")),
+    ("url=http://example.org/map&code=red&target=urn:x", (), False, []),
     (f"system={COLOURS}&code=red", (), True, [("equivalent", "f00")]),  # all known translations
     ("system=http://example.org/rgb&code=f00&reverse=true", (), True, [("equivalent", "red")]),
     ("system=http://hl7.org/fhir/administrative-gender&code=male", (), True, [("equal", "M")] * 2),  # v2, v3
@@ -434,6 +494,25 @@ def test_more_maps_than_are_read_are_refused_not_passed_over(stored: Fhir, monke
     monkeypatch.setattr(stored_terminology, "MOST_FOUND", 1)
     stored.get(f"ConceptMap/$translate?system={COLOURS}&code=red").refused(422, "too-costly", "url")
     assert matches(stored.get("ConceptMap/$translate?url=http://example.org/map&code=red")) == [("equivalent", "f00")]
+
+
+@sqlite
+def test_of_each_map_the_version_in_use_translates(stored: Fhir) -> None:
+    """A map of an older version, and one of R4 that a stored one replaces, went on beside it."""
+    (group,) = MAP["group"]
+    for version, status, code in (("2", "active", "two"), ("3", "retired", "three")):
+        element = {"code": "red", "target": [{"code": code, "equivalence": "equal"}]}
+        stored.create(MAP | {"version": version, "status": status, "group": [group | {"element": [element]}]})
+    assert matches(stored.get(f"ConceptMap/$translate?system={COLOURS}&code=red")) == [("equal", "two")]
+    other = {"source": "urn:a", "target": "urn:b", "element": [{"code": "1", "target": [
+        {"code": "2", "equivalence": "equal"}]}]}
+    query = "ConceptMap/$translate?system=http://hl7.org/fhir/administrative-gender&code=male"
+    before = matches(stored.get(query))
+    stored.create({"resourceType": "ConceptMap", "url": "http://hl7.org/fhir/ConceptMap/cm-administrative-gender-v3",
+                   "status": "active", "group": [other]})
+    assert len(matches(stored.get(query))) == len(before) - 1
+    stored.create(MAP | {"version": "4", "group": [other]})
+    assert matches(stored.get(f"ConceptMap/$translate?system={COLOURS}&code=red")) == []
 
 
 @sqlite

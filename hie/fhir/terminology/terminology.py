@@ -16,7 +16,7 @@ from hie.errors import FhirError, NotFound, TooCostly, Unprocessable
 from hie.fhir.terminology import shipped
 from hie.fhir.terminology.code_system import CodeSystem
 from hie.fhir.terminology.grammars import GRAMMARS
-from hie.fhir.terminology.value_set import ValueSet
+from hie.fhir.terminology.value_set import ValueSet, place_of
 
 Json = dict[str, Any]
 
@@ -158,10 +158,17 @@ class Terminology:
         return self._found[place]
 
     def concept_maps(self, criteria: Mapping[str, str], source: str | None, target: str | None) -> list[Json]:
-        """Return the concept maps between two code systems; stored ones are found by search criteria."""
-        found = self._source.concept_maps(criteria) if self._source is not None else []
-        seen = {one.get("url") for one in found}
-        return found + [one for one in shipped.concept_maps(source, target) if one["url"] not in seen]
+        """Return the concept maps between two code systems, of each URL the version that this means without one.
+
+        Stored ones are found by search criteria.
+        """
+        stored = self._source.concept_maps(criteria) if self._source is not None else []
+        found = [*stored, *shipped.concept_maps(source, target)]
+        return [one for one in found if "url" not in one or self._is_meant(one)]
+
+    def _is_meant(self, concept_map: Json) -> bool:
+        known = self.find("ConceptMap", concept_map["url"])
+        return known is not None and all(known.resource.get(name) == concept_map.get(name) for name in ("id", "meta"))
 
     # ---- what value sets ask -----------------------------------------------------------------------------------------
 
@@ -174,17 +181,18 @@ class Terminology:
 
     def imported(self, canonical: str, owner: ValueSet) -> ValueSet:
         """Return a value set that another one names; the error says what is missing, or that they go in a circle."""
-        if canonical.startswith("#"):
-            resource = _contained(owner.resource, canonical, "ValueSet")
+        container = owner.container if canonical.startswith("#") else None
+        if container is not None:
+            resource = _contained(container, canonical, "ValueSet")
         else:
             resource = self._named_by_another(canonical)
-        if split_canonical(canonical)[0] in owner.within:
-            raise Unprocessable(f"The value sets include one another: {' > '.join((*owner.within, canonical))[:800]}.",
+        if (place := place_of(resource, container)) in owner.within:
+            raise Unprocessable(f"The value sets include one another: {' > '.join((*owner.within, place))[:800]}.",
                                 expression="ValueSet.compose.include.valueSet")
         if len(owner.within) >= MOST_DEEP:
             raise TooCostly(f"Value sets include one another over more than {MOST_DEEP} steps.")
         self.spend(1000)
-        return ValueSet(resource, self, owner.within)
+        return ValueSet(resource, self, owner.within, container)
 
     def _named_by_another(self, canonical: str) -> Json:
         """Return a value set that another one includes; that it is not here is no 404 of the one asked for."""

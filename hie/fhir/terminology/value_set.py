@@ -40,14 +40,28 @@ class Member:
         return self.system, self.code
 
 
-class ValueSet:
-    """One value set; `within` names the value sets that led here, so that a circle is noticed."""
+def place_of(resource: Json, container: Json | None = None) -> str:
+    """Name a value set among those that include one another: by URL and version, or by its id inside another one."""
+    if container is not None:
+        return f"{place_of(container)}#{resource.get('id')}"
+    url = str(resource.get("url", ""))
+    return f"{url}|{resource['version']}" if url and "version" in resource else url
 
-    def __init__(self, resource: Json, terminology: Terminology, within: tuple[str, ...] = ()) -> None:
+
+class ValueSet:
+    """One value set; `within` names the value sets that led here, so that a circle is noticed.
+
+    `container` is the resource that contains it, where one does: a resource inside refers to its neighbours by #id.
+    """
+
+    def __init__(
+        self, resource: Json, terminology: Terminology, within: tuple[str, ...] = (), container: Json | None = None
+    ) -> None:
         self.resource = resource
+        self.container = resource if container is None else container
         self._terminology = terminology
-        url = str(resource.get("url", ""))
-        self.within = (*within, url) if url else within
+        place = place_of(resource, container)
+        self.within = (*within, place) if place else within
         compose = resource.get("compose")
         self._expansion = _complete_expansion(resource)
         self._with_inactive = compose is None or compose.get("inactive") is not False
@@ -131,9 +145,9 @@ class Part:
         self._problem: FhirError | None = None
         self._system: CodeSystem | None = None
         if self.url:
-            self._find_system(owner.resource, row.get("version"), supplements)
+            self._find_system(owner.container, row.get("version"), supplements)
         self._listed = {one["code"]: one for one in told(row["concept"], "code")} if "concept" in row else None
-        self._folded = frozenset(map(str.lower, self._listed or ())) if self._tells_no_cases() else frozenset()
+        self._folded = {one.lower(): one for one in reversed(self._listed or {})} if self._tells_no_cases() else {}
         self._filters = self._compiled(row.get("filter", []))
         self._imports: list[ValueSet] = []
         self._missing: NotFound | None = None
@@ -217,6 +231,9 @@ class Part:
             self._system = self._terminology.code_system_of(resource, self.url, version, supplements)
         except FhirError as error:
             self._problem = error
+        else:
+            if self.url.startswith("#"):  # its codes are of the code system, wherever that is written down
+                self.url = self._system.url or self.url
 
     def _compiled(self, rows: list[Json]) -> list[filters.Test]:
         system = self._system
@@ -229,7 +246,7 @@ class Part:
     def _has_own(self, code: str) -> bool | None:
         system = self._system
         if self._listed is not None:
-            return code in self._listed or code.lower() in self._folded
+            return self._listed_as(code) is not None
         if system is None or not system.has_content:
             return judged(self.url, self._row.get("filter", []), code)
         concept = system.get(code)
@@ -237,10 +254,17 @@ class Part:
             return False if system.is_complete else None
         return all(test(concept) for test in self._filters)
 
+    def _listed_as(self, code: str) -> str | None:
+        """Return a listed code as it is written in the list; None where it is not listed."""
+        if self._listed is not None and code in self._listed:
+            return code
+        return self._folded.get(code.lower()) if self._folded else None
+
     def _own_members(self) -> Iterator[Member]:
         if self._listed is not None:
             for code in self._listed:
-                yield self._member(code, self._system.get(code) if self._system is not None else None)
+                concept = self._system.get(code) if self._system is not None else None
+                yield self._member(code if concept is None else concept.code, concept)
             return
         system = self._system
         if system is None or not system.has_content:
@@ -257,7 +281,7 @@ class Part:
         return self._missing or self._problem or self._terminology.absent(self.url)
 
     def _member(self, code: str, concept: Concept | None) -> Member:
-        listed = (self._listed or {}).get(code, {})
+        listed = (self._listed or {}).get(self._listed_as(code) or "", {})
         designations = told(listed.get("designation", []), "value")
         version, display = self._row.get("version"), listed.get("display")
         system = self._system

@@ -17,6 +17,7 @@ from hie.fhir.terminology.code_system import CodeSystem
 from hie.fhir.terminology.expansion import MOST_NESTED, Wishes, expanded
 from hie.fhir.terminology.grammars import GRAMMARS
 from hie.fhir.terminology.patterns import pattern
+from hie.fhir.terminology.terminology import Known
 
 R4 = "http://hl7.org/fhir/ValueSet/"
 THO = "http://terminology.hl7.org/CodeSystem/"
@@ -231,6 +232,62 @@ def test_value_sets_that_multiply_are_refused() -> None:
     last = value_set({"system": SYSTEM}, url="http://example.org/12")
     with pytest.raises(TooCostly):
         Terminology(given=[ANIMALS, *doubling, last]).value_set("http://example.org/0").members()
+
+
+INSIDE = {"resourceType": "CodeSystem", "id": "cs", "url": "http://example.org/inside", "status": "active",
+          "content": "complete", "concept": [concept("in", concept("side"))]}  # fmt: skip
+
+
+def test_what_is_contained_refers_to_its_neighbours() -> None:
+    inner = {"resourceType": "ValueSet", "status": "active", "compose": {"include": [{"system": "#cs"}]}}
+    outer = {"resourceType": "ValueSet", "status": "active", "compose": {"include": [
+        {"valueSet": ["#inner"]}, {"system": SYSTEM, "concept": [{"code": "dog"}]}]}}
+    definition = value_set({"valueSet": ["#outer"]}) | {
+        "contained": [INSIDE, inner | {"id": "inner"}, outer | {"id": "outer"}]}
+    terminology = Terminology(given=[ANIMALS, definition])
+    members = terminology.value_set(definition["url"]).members()
+    assert list(members) == [(INSIDE["url"], "in"), (INSIDE["url"], "side"), (SYSTEM, "dog")]
+    assert terminology.in_value_set(definition["url"], "http://example.org/inside", "side") is True
+    circle = value_set({"valueSet": ["#outer"]}) | {"contained": [
+        inner | {"id": "inner", "compose": {"include": [{"valueSet": ["#outer"]}]}}, outer | {"id": "outer"}]}
+    with pytest.raises(Unprocessable, match=r"vs#outer > .*vs#inner > .*vs#outer"):
+        Terminology(given=[ANIMALS, circle]).value_set(circle["url"]).members()
+
+
+def test_another_version_of_a_value_set_is_no_circle() -> None:
+    newer = value_set({"system": SYSTEM, "concept": [{"code": "dog"}]}, {"valueSet": ["http://example.org/vs|1"]})
+    older = value_set({"system": SYSTEM, "concept": [{"code": "cat"}]})
+    assert codes_of(newer | {"version": "2"}, older | {"version": "1"}) == ["dog", "cat"]
+    older["compose"]["include"].append({"valueSet": ["http://example.org/vs"]})
+    with pytest.raises(Unprocessable, match=r"vs\|2 > http://example.org/vs\|1 > http://example.org/vs\|2"):
+        codes_of(newer | {"version": "2"}, older | {"version": "1"})
+
+
+def codes_of(latest: dict[str, Any], older: dict[str, Any]) -> list[str]:
+    class Stored:
+        """Two versions of one value set."""
+
+        def find(self, type_name: str, url: str, version: str | None) -> Known | None:
+            versions = [one for one in (latest, older) if one["url"] == url]
+            found = next((one for one in versions if version in (None, one["version"])), None)
+            if type_name == "CodeSystem":
+                return Known(ANIMALS, "animals")
+            return None if found is None else Known(found, found["version"])
+
+    return [code for _, code in Terminology(Stored()).value_set(latest["url"]).members()]  # type: ignore[arg-type]
+
+
+def test_writings_of_a_code_whose_case_does_not_count_are_one() -> None:
+    animals = ANIMALS | {"caseSensitive": False}
+    definition = value_set({"system": SYSTEM, "concept": [{"code": "DOG", "display": "Hound"}, {"code": "Dog"}]},
+                           {"system": SYSTEM, "filter": [{"property": "concept", "op": "is-a", "value": "Mammal"}]})
+    terminology = Terminology(given=[animals, definition])
+    made = terminology.value_set(definition["url"])
+    assert [code for _, code in made.members()] == ["dog", "mammal", "cat", "whale"]
+    for code in ("dog", "DOG", "dOg"):
+        found = made.member(SYSTEM, code)
+        assert found is not None
+        assert (found.code, found.display) == ("dog", "Hound")
 
 
 # ---- code systems ----------------------------------------------------------------------------------------------------
