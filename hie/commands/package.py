@@ -19,7 +19,7 @@ from hie.store.tenants import DEFAULT_TENANT
 
 
 def install(settings: Settings, files: Sequence[Path]) -> Iterator[str]:
-    """Read each file, and install them all; what one holds is told in a line."""
+    """Read each file, and install them all; a line tells what one holds, further ones what of it cannot be used."""
     found = []
     for file in files:
         if file.stat().st_size > MAX_ARCHIVE:
@@ -37,12 +37,14 @@ def install(settings: Settings, files: Sequence[Path]) -> Iterator[str]:
                 packages.add(connection, one, now)
 
         store.database.write(unit, _entry(store, "package-install"))
+        unusable = [packages.unusable(store.database.connection(), one) for one in found]
     finally:
         store.close()
-    for one in found:
+    for one, reasons in zip(found, unusable, strict=True):
         kinds = [row["resourceType"] for row in one.resources]
         yield (f"{one.key}: {kinds.count('StructureDefinition')} profiles and extensions, "
                f"{kinds.count('ValueSet')} value sets, {kinds.count('CodeSystem')} code systems")
+        yield from (f"  {reason}" for reason in reasons)
 
 
 def listing(settings: Settings) -> Iterator[str]:

@@ -50,7 +50,7 @@ def profile_issues(
     return [
         OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity)
         for one in conformance(
-            resource, profiles, library, asked, with_support=with_support, stored=StoredProfiles(ctx.store))
+            resource, profiles, library, asked, with_support=with_support, stored=StoredProfiles(ctx.store, library))
     ]
 
 
@@ -74,7 +74,8 @@ def _conforming(resource: dict[str, Any] | None, ctx: Context) -> Conforms:
     from hie.store.stored_profiles import StoredProfiles
     from hie.store.terminology import StoredTerminology
 
-    installed, stored = ctx.profiles.library(), StoredProfiles(ctx.store)
+    installed = ctx.profiles.library()
+    stored = StoredProfiles(ctx.store, installed)
     check = Check(WithStored(installed, stored), asked_by(installed, StoredTerminology(ctx.store)), stored)
     here = around(resource)
     return lambda item, canonical: check.conforms_to(item, canonical, here)

@@ -9,10 +9,12 @@ from hie.context import Context
 from hie.errors import FhirError, InvalidRequest, NotFound, TooCostly, Unprocessable
 from hie.fhir import json_format, snapshots, structures
 from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.profiles.library import pinned
 from hie.fhir.snapshots import SnapshotError
 from hie.fhir.terminology.terminology import split_canonical
 from hie.operations import terminology_inputs as inputs
 from hie.registry import Operation, standard_parameters
+from hie.store.packages import Profiles
 from hie.store.resources import ResourceStore
 from hie.store.terminology import StoredTerminology
 
@@ -24,42 +26,67 @@ MOST_LOOKED_UP = 200
 
 
 class Published:
-    """Definitions with all that they say: those that the token may search, and those of R4."""
+    """Definitions with all that they say: those that are installed, R4's own, and those that the token may search."""
 
-    def __init__(self, store: ResourceStore) -> None:
-        self._stored = StoredTerminology(store)
+    def __init__(self, store: ResourceStore, installed: Profiles) -> None:
+        self._stored, self._installed = StoredTerminology(store), installed
         self._found: dict[str, Json | None] = {}
+        self.lacking = ""
+        """What is installed without what people read, by a version of the server that did not keep that."""
 
     def find(self, canonical: str) -> Json | None:
-        """Return the definition with this canonical URL; None where it is not here."""
+        """Return the definition with this canonical URL as one that others are made of; None where it is not here."""
+        found, definition = self.named(canonical), self._installed.library().named(canonical)
+        return found if found is None or definition is None else pinned(found, definition, self._installed.library())
+
+    def named(self, canonical: str) -> Json | None:
+        """Return the definition with this canonical URL as its author wrote it; None where it is not here."""
         if canonical not in self._found:
             if len(self._found) >= MOST_LOOKED_UP:
                 raise TooCostly(f"The profile is made of more than {MOST_LOOKED_UP} definitions.",
                                 expression="StructureDefinition.differential")
-            url, version = split_canonical(canonical)
-            own = structures.find(url, version)
-            known = None if own is not None else self._stored.find(_TYPE, url, version)
+            own = self.shared(canonical)
+            known = None if own is not None else self._stored.find(_TYPE, *split_canonical(canonical))
             self._found[canonical] = own if known is None else known.resource
         return self._found[canonical]
 
+    def shared(self, canonical: str) -> Json | None:
+        """Return a definition that is installed, or one of R4."""
+        definition, own = self._installed.library().named(canonical), structures.find(*split_canonical(canonical))
+        if definition is None or (own is not None and definition.version == structures.VERSION):
+            return own
+        found = self._installed.published(canonical)
+        if found is None and own is None:
+            self.lacking = (f" {definition.canonical} was installed by an earlier version of this server, which did "
+                            "not keep what people read of it; install its package again.")
+        return own if found is None else found
+
 
 def snapshot(request: FhirRequest, ctx: Context) -> FhirResponse:
-    """Return a definition with a snapshot made of its differential; one of R4, or of a type, as it was published."""
-    published = Published(ctx.store)
+    """Return a definition with a snapshot made of its differential; one that is installed or of R4, and a type, comes
+    as it was published where it has one.
+    """
+    published = Published(ctx.store, ctx.profiles)
     definition = _asked(request, ctx, published)
     is_there = bool(definition.get("snapshot", {}).get("element"))
-    if is_there and (definition.get("derivation") != "constraint" or _is_of_r4(request)):
+    if is_there and (definition.get("derivation") != "constraint" or _is_shared(request, published)):
         return _answer(definition, request)
+    url = _url(request)
     try:
-        return _answer(snapshots.generated(definition, published), request)
+        made = snapshots.generated(definition if url is None else published.find(url) or definition, published)
     except SnapshotError as error:
-        raise _explained(error, definition, ctx) from None
+        raise _explained(error, published) from None
+    return _answer(made | {name: definition[name] for name in ("baseDefinition",) if name in definition}, request)
 
 
-def _is_of_r4(request: FhirRequest) -> bool:
-    """Tell whether one of R4's own definitions is asked for by its URL."""
-    url = request.parameter("url")
-    return request.id is None and url is not None and structures.find(*split_canonical(url)) is not None
+def _is_shared(request: FhirRequest, published: Published) -> bool:
+    """Tell whether a definition is asked for by its URL that is not a client's."""
+    url = _url(request)
+    return url is not None and published.shared(url) is not None
+
+
+def _url(request: FhirRequest) -> str | None:
+    return request.parameter("url") if request.id is None else None
 
 
 def _answer(definition: Json, request: FhirRequest) -> FhirResponse:
@@ -77,9 +104,9 @@ def _asked(request: FhirRequest, ctx: Context, published: Published) -> Json:
                              expression="url")
     if given is not None:
         return dict(given)
-    found = published.find(str(url))
+    found = published.named(str(url))
     if found is None:
-        raise NotFound(f"{_TYPE} {str(url)[:200]} is not known here.{_installed(str(url), ctx)}", expression="url")
+        raise NotFound(f"{_TYPE} {str(url)[:200]} is not known here.{published.lacking}", expression="url")
     return found
 
 
@@ -87,20 +114,12 @@ class _NotMade(Unprocessable):
     """No snapshot can be made; the issues say why."""
 
 
-def _explained(error: SnapshotError, definition: Json, ctx: Context) -> FhirError:
+def _explained(error: SnapshotError, published: Published) -> FhirError:
     """Say of a base that is installed why that does not help."""
     first, *others = error.issues
     if first.code == "not-found":
-        more = _installed(str(definition.get("baseDefinition", "")), ctx)
-        first = replace(first, diagnostics=first.diagnostics + more)
+        first = replace(first, diagnostics=first.diagnostics + published.lacking)
     return _NotMade(first.diagnostics, issues=[first, *others])
-
-
-def _installed(canonical: str, ctx: Context) -> str:
-    if structures.find(split_canonical(canonical)[0]) is not None or ctx.profiles.library().find(canonical) is None:
-        return ""
-    return (" An installed package has it without its texts and differential, which validation does not need; store "
-            "the StructureDefinition itself.")
 
 
 OPERATION = Operation(

@@ -13,6 +13,7 @@ from hie.errors import FhirError, InvalidRequest, NotSupported, OutcomeIssue
 from hie.fhir import json_format, outcome, resource
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.outcome import information
+from hie.fhir.profiles import Library
 from hie.fhir.profiles.checking import is_base
 from hie.interactions import integrity
 from hie.interactions.accepting import profile_issues
@@ -32,19 +33,21 @@ def validate(request: FhirRequest, ctx: Context) -> FhirResponse:
     if mode == "profile" and (profile is None or request.id is None or request.resource is not None):
         raise InvalidRequest("mode=profile asks whether a stored resource, [type]/[id]/$validate, conforms to the "
                              "profile that is named.", expression="mode")
-    if profile is not None and ctx.profiles.library().find(profile) is None and not is_base(profile):
-        _refuse_unknown(profile, StoredProfiles(ctx.store))
+    library = ctx.profiles.library()
+    if profile is not None and library.find(profile) is None and not is_base(profile):
+        _refuse_unknown(profile, library, StoredProfiles(ctx.store, library))
     if mode == "delete":
         return _answer(_deletable(request, ctx))
     return _answer(_issues(_subject(request, ctx), request, mode, profile, ctx))
 
 
-def _refuse_unknown(profile: str, stored: StoredProfiles) -> None:
-    """Refuse a profile that is neither installed nor stored where the token may see it."""
+def _refuse_unknown(profile: str, installed: Library, stored: StoredProfiles) -> None:
+    """Refuse a profile that is neither installed nor stored where the token may see it, and one that cannot be used."""
     if stored.find(profile) is None:
         raise NotSupported(
-            stored.reason(profile) or f"No installed package has the profile {profile[:300]!r}, nor is it stored; the "
-            "CapabilityStatement names those that are installed.", expression="profile")
+            installed.reason(profile) or stored.reason(profile) or
+            f"No installed package has the profile {profile[:300]!r}, nor is it stored; the CapabilityStatement names "
+            "those that are installed.", expression="profile")
 
 
 def _answer(issues: list[OutcomeIssue]) -> FhirResponse:

@@ -10,20 +10,21 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import zstandard
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from hie.errors import Conflict, InvalidRequest, NotFound
-from hie.fhir import json_format
-from hie.fhir.profiles import Library, Package
+from hie.fhir.profiles import Definition, Library, Package
+from hie.store import package_content
 from hie.store.database import Database
 from hie.store.models import package, profile_validation
 
 MODES = ("off", "warn", "reject")
 #: How long a process may go on with what it knew before.
 REMEMBERED_MICROSECONDS = 2_000_000
-_MAX_CONTENT = 512 * 1024 * 1024
+#: Definitions with all that they say that a process keeps.
+_MOST_PUBLISHED = 16
 
+_Row = tuple[str, str, str, int]
 _LISTED = (
     package.c.name, package.c.version, package.c.title, package.c.canonical, package.c.digest, package.c.profiles,
     package.c.installed,
@@ -38,18 +39,23 @@ def packages(connection: Connection) -> list[dict[str, Any]]:
 
 def add(connection: Connection, found: Package, now: int) -> None:
     """Install a package; Conflict where another file of this name and version is installed."""
-    known = select(package.c.digest).where(package.c.name == found.name, package.c.version == found.version)
-    digest = connection.execute(known).scalar()
-    if digest == found.digest:
-        return
-    if digest is not None:
+    known = select(package.c.digest, package.c.content).where(
+        package.c.name == found.name, package.c.version == found.version)
+    there = connection.execute(known).first()
+    if there is not None and there.digest != found.digest:
         raise Conflict(f"{found.key} is installed already, from another file; remove it first.")
-    content = zstandard.ZstdCompressor(level=10).compress(json_format.dump(list(found.resources)))
+    if there is not None and package_content.is_whole(there.content):
+        return
     row = {
         "name": found.name, "version": found.version, "title": found.title, "canonical": found.canonical,
-        "digest": found.digest, "profiles": json.dumps(_profiles(found)), "content": content, "installed": now,
+        "digest": found.digest, "profiles": json.dumps(_profiles(found)), "content": package_content.packed(found),
+        "installed": now,
     }  # fmt: skip
-    connection.execute(insert(package), row)
+    if there is None:
+        connection.execute(insert(package), row)
+    else:  # an earlier version kept less of it
+        this = package.c.name == found.name, package.c.version == found.version
+        connection.execute(update(package).where(*this), row)
 
 
 def remove(connection: Connection, name: str, version: str | None) -> list[str]:
@@ -60,6 +66,23 @@ def remove(connection: Connection, name: str, version: str | None) -> list[str]:
         raise NotFound(f"There is no package {name}{'#' + version if version else ''}; `hie package list` names them.")
     connection.execute(delete(package).where(*wanted))
     return sorted(f"{name}#{one}" for one in found)
+
+
+def library(connection: Connection) -> tuple[Library, tuple[_Row, ...]]:
+    """Read the definitions of all packages, and name what was read."""
+    rows = connection.execute(select(*_LISTED, package.c.content).order_by(package.c.name)).all()
+    found = [Package(row.name, row.version, row.title, row.canonical, package_content.resources(row.content),
+                     row.digest) for row in rows]
+    return Library(found), tuple(sorted((row.name, row.version, row.digest, row.installed) for row in rows))
+
+
+def unusable(connection: Connection, found: Package) -> list[str]:
+    """Tell which profiles of an installed package came without a snapshot and cannot be used, and why."""
+    urls = [f"{one['url']}|{one.get('version', '')}" for one in found.resources if "differential" in one]
+    if not urls:
+        return []
+    installed, _ = library(connection)
+    return [reason for one in urls if (reason := installed.reason(one.removesuffix("|"))) is not None]
 
 
 def mode_of(connection: Connection, tenant: int) -> str:
@@ -93,11 +116,12 @@ class Profiles:
         self._database, self._clock = database, clock
         self._lock = threading.Lock()
         self._read_at: int | None = None
-        self._installed: tuple[tuple[str, str, str], ...] = ()
+        self._installed: tuple[_Row, ...] = ()
         self._supported: tuple[tuple[str, tuple[str, ...]], ...] = ()
         self._modes: dict[int, str] = {}
         self._library = Library()
-        self._loaded: tuple[tuple[str, str, str], ...] = ()
+        self._published: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._loaded: tuple[_Row, ...] = ()
 
     def mode(self, tenant: int) -> str:
         """Return whether a tenant's writes are judged by the profiles they declare: off, warn or reject."""
@@ -114,8 +138,35 @@ class Profiles:
         self._look()
         with self._lock:
             if self._loaded != self._installed:
-                self._library, self._loaded = self._read()
+                self._library, self._loaded = library(self._database.connection())
         return self._library
+
+    def published(self, canonical: str) -> dict[str, Any] | None:
+        """Return an installed profile or extension with all that it says; nobody may change it.
+
+        None where there is none, where R4's own package has it, which the server has anyway, or where an earlier
+        version of the server installed it, which did not keep that.
+        """
+        installed = self.library()
+        found = installed.named(canonical)
+        if found is None:
+            return None
+        mark = installed.edition(found)
+        whole = self._published.get(mark)
+        if whole is None:
+            whole = self._published_by(found)
+            if whole is not None:
+                with self._lock:
+                    self._published[mark] = whole
+                    while len(self._published) > _MOST_PUBLISHED:
+                        del self._published[next(iter(self._published))]
+        return whole
+
+    def _published_by(self, found: Definition) -> dict[str, Any] | None:
+        name, _, version = found.package.partition("#")
+        asked = select(package.c.content).where(package.c.name == name, package.c.version == version)
+        content = self._database.connection().execute(asked).scalar()
+        return None if content is None else package_content.published(content, found.url, found.version)
 
     def _look(self) -> None:
         now = self._clock()
@@ -123,20 +174,10 @@ class Profiles:
             return
         connection = self._database.connection()
         rows = packages(connection)
-        self._installed = tuple((row["name"], row["version"], row["digest"]) for row in rows)
+        self._installed = tuple((row["name"], row["version"], row["digest"], row["installed"]) for row in rows)
         self._supported = _supported([row["profiles"] for row in rows])
         self._modes = {row.tenant: row.mode for row in connection.execute(select(profile_validation))}
         self._read_at = now
-
-    def _read(self) -> tuple[Library, tuple[tuple[str, str, str], ...]]:
-        rows = self._database.connection().execute(select(*_LISTED, package.c.content).order_by(package.c.name)).all()
-        found = [Package(row.name, row.version, row.title, row.canonical, _content(row.content), row.digest)
-                 for row in rows]
-        return Library(found), tuple(sorted((row.name, row.version, row.digest) for row in rows))
-
-
-def _content(content: bytes) -> tuple[dict[str, Any], ...]:
-    return tuple(json_format.parse(zstandard.ZstdDecompressor().decompress(content, max_output_size=_MAX_CONTENT)))
 
 
 def _supported(rows: list[Mapping[str, list[str]]]) -> tuple[tuple[str, tuple[str, ...]], ...]:

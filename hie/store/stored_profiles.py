@@ -1,19 +1,20 @@
 """StructureDefinition resources that are stored, as profiles: https://hl7.org/fhir/R4/structuredefinition.html
 
-Seen through the grant of who asks: what a search of the token would not find is no profile for it.
+Seen through the grant of who asks: what a search of the token would not find is no profile for it, nor the base of one.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import Forbidden
-from hie.fhir.profiles import judging
-from hie.fhir.profiles.library import STORED, Definition
-from hie.fhir.profiles.package import slim
+from hie.fhir.profiles.library import STORED, Bases, Definition, Library
+from hie.fhir.profiles.slimming import is_of_r4, slim_base
+from hie.fhir.snapshots import Allowance
+from hie.fhir.snapshots.problems import refused
 from hie.fhir.terminology.terminology import Known
+from hie.store.judged_profiles import JUDGED, Name
 from hie.store.search import engine
 from hie.store.search.query import SearchQuery
 from hie.store.terminology import StoredTerminology
@@ -21,18 +22,22 @@ from hie.store.terminology import StoredTerminology
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
 
+Json = dict[str, Any]
+
 _TYPE = "StructureDefinition"
 #: Distinct definitions that one validation looks up; a resource may name thousands of extensions.
 MOST_LOOKED_UP = 100
-_MOST_KEPT = 200
 
 
 class StoredProfiles:
     """The profiles and extensions of one tenant that a token may see, for one validation."""
 
-    def __init__(self, store: ResourceStore) -> None:
-        self._store = store
+    def __init__(self, store: ResourceStore, installed: Library) -> None:
+        self._store, self._installed = store, installed
+        self._bases = Bases(installed, STORED)
+        self._known: dict[str, Known | None] = {}
         self._found: dict[str, Definition | str | None] = {}
+        self._allowance = Allowance()
         self._is_empty: bool | None = None
 
     def find(self, canonical: str) -> Definition | None:
@@ -45,14 +50,39 @@ class StoredProfiles:
         found = self._look(canonical)
         return found if isinstance(found, str) else None
 
+    def base(self, canonical: str) -> tuple[Name, Callable[[], Json | None]]:
+        """Name the version of what profiles of this tenant are made of, and give what reads it as validation needs it:
+        what is installed, R4's own, what is stored. None where the token sees none of it.
+        """
+        installed = self._installed.named(canonical)
+        if installed is not None:
+            return self._installed.edition(installed), lambda: self._bases.find(canonical)
+        if is_of_r4(canonical):
+            return (canonical,), lambda: self._bases.find(canonical)
+        known = self._stored(canonical)
+        if known is None:
+            if canonical not in self._known and not self._has_none():
+                raise refused(f"More than {MOST_LOOKED_UP} definitions are looked up.",
+                              "StructureDefinition.baseDefinition", "too-costly")
+            return None, lambda: None
+        return known.key, lambda: slim_base(known.resource)
+
     def _look(self, canonical: str) -> Definition | str | None:
         if canonical not in self._found:
-            if len(self._found) >= MOST_LOOKED_UP or self._has_none():
+            known = self._stored(canonical)
+            if known is None:
+                return None
+            self._found[canonical] = JUDGED.of(known, self.base, self._allowance)
+        return self._found[canonical]
+
+    def _stored(self, canonical: str) -> Known | None:
+        """Look a definition up; None where it is not there, or where too many have been looked up."""
+        if canonical not in self._known:
+            if len(self._known) >= MOST_LOOKED_UP or self._has_none():
                 return None
             url, _, version = canonical.partition("|")
-            known = StoredTerminology(self._store).find(_TYPE, url, version or None)
-            self._found[canonical] = None if known is None else _JUDGED.of(known)
-        return self._found[canonical]
+            self._known[canonical] = StoredTerminology(self._store).find(_TYPE, url, version or None)
+        return self._known[canonical]
 
     def _has_none(self) -> bool:
         """Tell whether there is no definition at all, as in most stores: then nothing more is asked."""
@@ -63,36 +93,3 @@ class StoredProfiles:
                 found = []
             self._is_empty = not found
         return self._is_empty
-
-
-class _Judged:
-    """Definitions by the version they were read from, judged once; the least used goes first."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[Any, Definition | str] = OrderedDict()
-
-    def of(self, known: Known) -> Definition | str:
-        with self._lock:
-            if known.key in self._kept:
-                self._kept.move_to_end(known.key)
-                return self._kept[known.key]
-        found = _judged(known.resource)
-        with self._lock:
-            self._kept[known.key] = found
-            while len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
-        return found
-
-
-def _judged(resource: dict[str, Any]) -> Definition | str:
-    place = f"{_TYPE}/{resource.get('id')}"
-    if not judging.usable(resource):
-        return f"{place} is no profile or extension with a snapshot, so that nothing can be judged by it."
-    wrong = judging.problems(resource)
-    if wrong:
-        return f"{place} cannot be used: {'; '.join(wrong)}"
-    return Definition(slim(resource), STORED)
-
-
-_JUDGED = _Judged()

@@ -23,7 +23,7 @@ from hie.web.admin.blueprint import PREFIX
 from hie.web.admin.routes import ROUTES
 from ml.recommender import History, Item
 from ml.recommender.train import train
-from tests.packages import BASE, element, profile, tarball
+from tests.packages import BASE, element, manifest, profile, tarball
 
 DAY = 86_400_000_000
 
@@ -283,6 +283,18 @@ def test_a_package_is_installed_from_its_file(admin: Admin, application: Applica
     json = {"data": content, "headers": {"Content-Type": "application/json"}}
     assert admin.refused("POST", "/packages", **json) == (415, "not-supported", "http.Content-Type")
     assert client("system/*.cruds").post("/admin/packages", content, Content_Type="application/gzip").status == 403
+    alone = {key: one for key, one in profile("alone", "Patient").items() if key != "snapshot"} | {
+        "baseDefinition": BASE + "nobody", "differential": {"element": [{"path": "Patient"}]}}
+    above = tarball(alone, package=manifest("example.above"))
+    (told,) = admin.ok("POST", "/packages", **{**sent, "data": above})["unusable"]
+    assert f"The base definition {BASE}nobody is not known here" in told
+    admin.ok("DELETE", "/packages/example.above/1.0.0")
+    alone = {key: one for key, one in profile("alone", "Patient").items() if key != "snapshot"} | {
+        "baseDefinition": BASE + "nobody", "differential": {"element": [{"path": "Patient"}]}}
+    above = tarball(alone, package=manifest("example.above"))
+    (told,) = admin.ok("POST", "/packages", **{**sent, "data": above})["unusable"]
+    assert f"The base definition {BASE}nobody is not known here" in told
+    admin.ok("DELETE", "/packages/example.above/1.0.0")
     assert admin.ok("DELETE", "/packages/example.profiles/1.0.0")["packages"] == []
 
 

@@ -96,12 +96,12 @@ def test_a_profile_that_the_token_may_not_see_is_none_for_it(fhir: Any, client: 
 @pytest.mark.parametrize(
     ("definition", "words"),
     [
-        ({**{name: one for name, one in PHONED.items() if name != "snapshot"},
-          "differential": {"element": [{"id": "Patient", "path": "Patient"}]}}, "with a snapshot"),
+        ({name: one for name, one in PHONED.items() if name != "snapshot"} | {"baseDefinition": BASE + "nobody"}
+         | {"differential": {"element": [{"id": "Patient", "path": "Patient"}]}}, f"{BASE}nobody is not known here"),
         (stored(profile("phoned", "Patient", element("Patient.colour"))), "'Patient.colour': R4 has no such element"),
         (stored(profile("phoned", "Patient"), derivation="specialization"), "is no profile"),
     ],
-    ids=["no snapshot", "nonsense", "no profile"],
+    ids=["no base", "nonsense", "no profile"],
 )  # fmt: skip
 def test_one_that_cannot_be_used_is_told_why(fhir: Any, treat: Any, definition: Any, words: str) -> None:
     id_ = fhir.create(definition)["id"]

@@ -7,15 +7,9 @@ from typing import Any
 
 import pytest
 
-from hie.fhir.profiles import read
 from hie.fhir.validation import validate
-from hie.store import packages
-from hie.store.packages import REMEMBERED_MICROSECONDS
 from tests.builders import patient
 from tests.conformance.conftest import Answer, Fhir
-from tests.packages import element as of_package
-from tests.packages import profile as of_profile
-from tests.packages import tarball
 from tests.unit.fhir.test_snapshots import BASE, a_slice, of, profile
 
 URL = "http://example.org/StructureDefinition/named"
@@ -79,7 +73,7 @@ def test_what_is_made_is_what_the_token_may_see(fhir: Fhir, client: Callable[...
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-def test_what_no_snapshot_can_be_made_of_is_refused(fhir: Fhir, app: Any, clock: Any) -> None:
+def test_what_no_snapshot_can_be_made_of_is_refused(fhir: Fhir) -> None:
     wrong = profile("Patient", of("Patient.nme", min=1), of("Patient.birthDate", max="*"))
     answer = fhir.post("StructureDefinition/$snapshot", wrong)
     answer.refused(422, "processing", "StructureDefinition.differential.element[0]", "no such element here")
@@ -90,10 +84,3 @@ def test_what_no_snapshot_can_be_made_of_is_refused(fhir: Fhir, app: Any, clock:
     fhir.get("StructureDefinition/nobody/$snapshot").refused(404, "not-found")
     fhir.post("StructureDefinition/$snapshot", patient()).refused(400, "invalid", "resourceType")
     fhir.get("StructureDefinition/$snapshot?definition=x").refused(400, "invalid", "definition", "by POST")
-    own = of_profile("phoned", "Patient", of_package("Patient.telecom", min=1))
-    store = app.extensions["hie"].store
-    store.database.write(lambda connection: packages.add(connection, read(tarball(own)), clock()))
-    clock.forward(REMEMBERED_MICROSECONDS / 1e6 + 1)
-    of_installed = fhir.post("StructureDefinition/$snapshot", profile("Patient", of("Patient"), base=own["url"]))
-    of_installed.refused(422, "not-found", "StructureDefinition.baseDefinition", "An installed package has it")
-    fhir.get(f"StructureDefinition/$snapshot?url={own['url']}").refused(404, "not-found", "url", "store the Structure")

@@ -27,11 +27,23 @@ _ANY = frozenset({"Resource", "DomainResource"})
 
 def usable(definition: Json) -> bool:
     """Tell whether it is a profile or extension with a snapshot; what is in the snapshot is for `problems`."""
-    snapshot = definition.get("snapshot")
-    elements = snapshot.get("element") if isinstance(snapshot, dict) else None
-    kind = definition.get("kind")
-    is_profile = definition.get("derivation") == "constraint" and kind in ("resource", "complex-type")
-    return is_profile and isinstance(elements, list) and bool(elements)
+    return _is_profile(definition) and _has_elements(definition, "snapshot")
+
+
+def makeable(definition: Json) -> bool:
+    """Tell whether it is a profile or extension of which a snapshot has to be made, of its differential."""
+    return (_is_profile(definition) and not _has_elements(definition, "snapshot")
+            and _has_elements(definition, "differential") and isinstance(definition.get("baseDefinition"), str))
+
+
+def _is_profile(definition: Json) -> bool:
+    return definition.get("derivation") == "constraint" and definition.get("kind") in ("resource", "complex-type")
+
+
+def _has_elements(definition: Json, view: str) -> bool:
+    found = definition.get(view)
+    elements = found.get("element") if isinstance(found, dict) else None
+    return isinstance(elements, list) and bool(elements)
 
 
 def problems(definition: Json) -> list[str]:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
+from . import making
 from .package import Package
+from .slimming import as_base, of_r4
 from .tree import Node, build
 
 Json = dict[str, Any]
@@ -32,6 +34,11 @@ class Definition:
     def is_stored(self) -> bool:
         """Tell whether a client stored it, rather than an operator installed it."""
         return self.package == STORED
+
+    @property
+    def has_snapshot(self) -> bool:
+        """Tell whether it can be asked as it is, rather than after a snapshot is made."""
+        return "snapshot" in self.resource
 
     @property
     def root(self) -> Node:
@@ -60,6 +67,7 @@ class Library:
         self._definitions: dict[str, list[Definition]] = {}
         self._terminology: dict[tuple[str, str], list[tuple[str, Json]]] = {}
         self.packages = {one.key: one for one in packages}
+        self._made: dict[tuple[str, str], Definition | str] = {}
         self._digests = {one.key: (one.key, one.digest) for one in self.packages.values()}
         for one in self.packages.values():
             for resource in one.resources:
@@ -75,7 +83,33 @@ class Library:
             ones.sort(key=lambda one: version_order(one.version), reverse=True)
 
     def find(self, canonical: str, asking: str | None = None) -> Definition | None:
-        """Find a definition; None where no package has it, or not in the version that is asked for."""
+        """Find a definition that can be used; None where no package has it, or not in the version that is asked for."""
+        found = self.named(canonical, asking)
+        if found is None or found.has_snapshot:
+            return found
+        usable = self._usable(found)
+        return None if isinstance(usable, str) else usable
+
+    def reason(self, canonical: str) -> str | None:
+        """Tell why an installed definition cannot be used; None where it can, or where there is none."""
+        found = self.named(canonical)
+        usable = found if found is None or found.has_snapshot else self._usable(found)
+        return usable if isinstance(usable, str) else None
+
+    def _usable(self, found: Definition) -> Definition | str:
+        """Make the snapshot of a profile that came without one, once."""
+        mark = (found.package, found.canonical)
+        if mark not in self._made:
+            bases = Bases(self, found.package)
+            try:
+                resource = making.made(bases.pinned(found), bases)
+                self._made[mark] = Definition(resource, found.package)
+            except making.NotMade as error:
+                self._made[mark] = f"{found.canonical} of {found.package} cannot be used: {error}"
+        return self._made[mark]
+
+    def named(self, canonical: str, asking: str | None = None) -> Definition | None:
+        """Find a definition, whether it has a snapshot or only a differential."""
         url, _, version = canonical.partition("|")
         ones = self._definitions.get(url, ())
         if version:
@@ -98,6 +132,10 @@ class Library:
         found = next((one for one in rows if one[0] == asking), rows[0] if rows else None)
         return None if found is None else ((*self._digests[found[0]], type_name, url), found[1])
 
+    def edition(self, definition: Definition) -> tuple[str, ...]:
+        """Name the version of a definition of these packages, so that another one has another name."""
+        return (*self._digests[definition.package], definition.canonical)
+
     def code_systems(self) -> Iterator[tuple[tuple[str, ...], Json]]:
         """Give every code system of every package, of one URL the highest version first; each with its name."""
         for (type_name, url), rows in self._terminology.items():
@@ -109,6 +147,29 @@ class Library:
         ones = (resource for _, resource in self.code_systems())
         return tuple((one["url"], one.get("version")) for one in ones
                      if one.get("content") not in ("not-present", "supplement"))
+
+
+class Bases:
+    """What profiles of one package are made of: what is installed, and R4."""
+
+    def __init__(self, library: Library, asking: str) -> None:
+        self._library, self._asking = library, asking
+
+    def find(self, canonical: str) -> Json | None:
+        """Return the definition with this canonical URL, as far as validation needs it."""
+        found = self._library.named(canonical, self._asking)
+        return self.pinned(found) if found is not None else of_r4(canonical)
+
+    def pinned(self, definition: Definition) -> Json:
+        """Return a definition as what others are made of."""
+        return pinned(as_base(definition.resource), definition, self._library)
+
+
+def pinned(resource: Json, definition: Definition, library: Library) -> Json:
+    """Return what an installed definition says, with that base which its own package means."""
+    base = resource.get("baseDefinition")
+    named = None if base is None or "|" in base else library.named(base, definition.package)
+    return resource if named is None else {**resource, "baseDefinition": named.canonical}
 
 
 class Stored(Protocol):
@@ -131,6 +192,10 @@ class WithStored(Library):
     def find(self, canonical: str, asking: str | None = None) -> Definition | None:
         """Find a definition; an installed one goes first."""
         return self._installed.find(canonical, asking) or self._stored.find(canonical)
+
+    def reason(self, canonical: str) -> str | None:
+        """Tell why a definition cannot be used; an installed one goes first."""
+        return self._installed.reason(canonical) or self._stored.reason(canonical)
 
     def terminology(
         self, type_name: str, url: str, version: str | None, asking: str

@@ -16,8 +16,10 @@ from typing import Any
 
 from hie.fhir import json_format
 from hie.fhir.validation import validate
+from hie.fhir.validation.issue import Issue
 
 from . import judging
+from .slimming import slim, slim_base
 
 MAX_ARCHIVE = 64 * 1024 * 1024
 MAX_UNPACKED = 256 * 1024 * 1024
@@ -28,6 +30,8 @@ KEPT_TYPES = frozenset({"StructureDefinition", "ValueSet", "CodeSystem"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
 _R4 = re.compile(r"4\.0(?:\.\d+)?")
+#: What it defines, the server has as it was published.
+_R4_CORE = "hl7.fhir.r4.core"
 
 Json = dict[str, Any]
 
@@ -38,7 +42,7 @@ class PackageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package's name, version and the definitions that are kept of it."""
+    """A package's name, version and the definitions that are kept of it, as far as validation needs them."""
 
     name: str
     version: str
@@ -47,6 +51,8 @@ class Package:
     resources: tuple[Json, ...] = field(default=(), repr=False)
     digest: str = ""
     """SHA-256 of the archive: another file under the same name and version is another package."""
+    published: tuple[Json, ...] = field(default=(), repr=False)
+    """The profiles and extensions with all that they say, for `StructureDefinition/$snapshot`."""
 
     @property
     def key(self) -> str:
@@ -124,12 +130,17 @@ def _package(manifest: Any, resources: list[Json], digest: str) -> Package:
         raise PackageError(f"The package is for FHIR {', '.join(map(str, fhir))[:100]}; this server speaks R4 (4.0.1).")
     kept = [one for one in resources if isinstance(one.get("url"), str) and _is_usable(one, name)]
     for one in kept:
-        _check(one if _defines([one]) else slim(one))
-    usable = tuple(map(slim, kept))
+        _check(one)
+    usable = tuple(slim_base(one) if judging.makeable(one) else slim(one) for one in kept)
     if not usable or (_defines(resources) and not _defines(usable)):
-        raise PackageError("The package has no profile or extension with a snapshot.")
+        raise PackageError("The package has no profile or extension with a snapshot or a differential.")
     title, canonical = str(manifest.get("title", ""))[:200], str(manifest.get("canonical", ""))[:500]
-    return Package(name, version, title, canonical, usable, digest)
+    published = () if name == _R4_CORE else tuple(_without_narrative(one) for one in kept if _defines([one]))
+    return Package(name, version, title, canonical, usable, digest, published)
+
+
+def _without_narrative(resource: Json) -> Json:
+    return {name: value for name, value in resource.items() if name != "text"}
 
 
 def _defines(resources: Iterable[Json]) -> bool:
@@ -138,44 +149,32 @@ def _defines(resources: Iterable[Json]) -> bool:
 
 
 def _is_usable(resource: Json, package: str) -> bool:
-    """Keep profiles and extensions that have a snapshot; R4's own types and codes the server knows already."""
+    """Keep profiles and extensions; R4's own types and codes the server knows already."""
     if resource["resourceType"] != "StructureDefinition":
-        return package != "hl7.fhir.r4.core"
-    return judging.usable(resource)
+        return package != _R4_CORE
+    return judging.usable(resource) or judging.makeable(resource)
 
 
-#: What makes a value set or code system unreadable; invariants are its publisher's concern.
+#: What makes a value set, code system or differential unreadable; invariants are its publisher's concern.
 _UNREADABLE = frozenset({"structure", "required", "value", "code-invalid"})
+#: Of a profile without a snapshot, where that matters; whether one can be made is told when it is asked for.
+_MADE_OF = ("StructureDefinition.differential", "StructureDefinition.baseDefinition", "StructureDefinition.context")
 
 
 def _check(resource: Json) -> None:
     """PackageError where a profile or extension could not be judged by, or codes could not be read."""
-    if resource["resourceType"] == "StructureDefinition":
+    if resource["resourceType"] == "StructureDefinition" and judging.usable(resource):
         found = judging.problems(resource)
     else:
-        found = [f"{one.expression}: {one.diagnostics}" for one in validate(resource) if one.code in _UNREADABLE][:5]
+        found = [f"{one.expression}: {one.diagnostics}" for one in validate(_read(resource)) if _is_unreadable(one)][:5]
     if found:
         raise PackageError(f"{resource['url'][:300]} cannot be used: {'; '.join(found)}")
 
 
-_OF_ELEMENTS = frozenset(
-    {"id", "min", "max", "type", "binding", "constraint", "slicing", "contentReference", "mustSupport", "maxLength"}
-)
-_OF_DEFINITIONS = frozenset(
-    {"resourceType", "url", "version", "name", "type", "kind", "derivation", "context", "contextInvariant"}
-)
-_WORDS = frozenset({"text", "description", "purpose", "copyright", "contact", "useContext", "jurisdiction", "mapping"})
+def _read(resource: Json) -> Json:
+    return _without_narrative(resource) if _defines([resource]) else slim(resource)
 
 
-def slim(resource: Json) -> Json:
-    """Leave out what is only for people to read, most of a package by far."""
-    if resource["resourceType"] != "StructureDefinition":
-        return {name: value for name, value in resource.items() if name not in _WORDS}
-    kept = {name: value for name, value in resource.items() if name in _OF_DEFINITIONS}
-    return kept | {"snapshot": {"element": [_slim_element(one) for one in resource["snapshot"]["element"]]}}
-
-
-def _slim_element(element: Json) -> Json:
-    return {
-        name: value for name, value in element.items() if name in _OF_ELEMENTS or name.startswith(("fixed", "pattern"))
-    }
+def _is_unreadable(issue: Issue) -> bool:
+    is_of_profile = issue.expression.startswith("StructureDefinition")
+    return issue.code in _UNREADABLE and (not is_of_profile or issue.expression.startswith(_MADE_OF))

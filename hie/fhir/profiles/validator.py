@@ -87,12 +87,18 @@ def _told(checks: list[Check], whole: Place) -> list[Issue]:
         text = "The resource is too large to be checked against its profiles whole."
         found[Issue("error" if checks[0].is_cut else "warning", "incomplete", text, whole.path)] = None
     unknown = set().union(*(check.unknown for check in checks))
+    reasons = {one: reason for one in sorted(unknown)[:MOST_EXPLAINED] if (reason := _reason(checks[0], one))}
+    for reason in reasons.values():
+        found[Issue("warning", "not-found", f"Not checked: {reason}", whole.path)] = None
+    unknown -= reasons.keys()
     if unknown:
         text = f"Not checked, since no installed package defines them: {', '.join(sorted(unknown)[:20])}."
         found[Issue("information", "informational", text, whole.path)] = None
     return sorted(found, key=lambda one: _ORDER.index(one.severity))
 
 
+#: Definitions that are here and cannot be used, of which it is told why.
+MOST_EXPLAINED = 100
 _ORDER = ("fatal", "error", "warning", "information")
 
 
@@ -110,8 +116,7 @@ def _against(check: Check, place: Place, canonical: str, with_support: bool, *, 
             if canonical.rpartition("/")[2].partition("|")[0] not in (place.type, "Resource", "DomainResource"):
                 check.tell("error", "structure", f"{place.type} is found; {canonical} is meant.", place.path)
             return
-        reason = None if check.elsewhere is None else check.elsewhere.reason(canonical)
-        text = reason or f"No installed package has the profile {canonical[:300]}."
+        text = _reason(check, canonical) or f"No installed package has the profile {canonical[:300]}."
         check.tell("error" if is_asked else "warning", "not-found", text, place.path)
         return
     check.against(place, definition)
@@ -119,6 +124,12 @@ def _against(check: Check, place: Place, canonical: str, with_support: bool, *, 
     if missing:
         text = f"Of what {definition.canonical} wants supported there is no {', '.join(missing[:30])}."
         check.tell("information", "informational", text, place.path)
+
+
+def _reason(check: Check, canonical: str) -> str | None:
+    """Tell why a definition that is here cannot be used."""
+    found = check.library.reason(canonical)
+    return found if found is not None or check.elsewhere is None else check.elsewhere.reason(canonical)
 
 
 def _resources(whole: Place) -> Iterator[Place]:

@@ -4,7 +4,7 @@
 its base, `walking` goes through both trees, `choices` knows what valueQuantity means.
 """
 
-from hie.fhir.snapshots.generating import Definitions, generated
+from hie.fhir.snapshots.generating import Allowance, Definitions, generated
 from hie.fhir.snapshots.problems import SnapshotError
 
-__all__ = ["Definitions", "SnapshotError", "generated"]
+__all__ = ["Allowance", "Definitions", "SnapshotError", "generated"]

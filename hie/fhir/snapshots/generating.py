@@ -25,18 +25,32 @@ class Definitions(Protocol):
         """Return the StructureDefinition with this canonical URL, as it was published; None where it is not here."""
 
 
-def generated(definition: Json, definitions: Definitions) -> Json:
+class Allowance:
+    """What may be made: of one snapshot, or of all that one request makes."""
+
+    def __init__(self) -> None:
+        self._count = self._bytes = 0
+
+    def count(self, element: Json) -> None:
+        """Count an element; more than MOST_ELEMENTS, or than MOST_BYTES of them, are refused."""
+        self._count += 1
+        self._bytes += len(json_format.dump(element))
+        if self._count > MOST_ELEMENTS or self._bytes > MOST_BYTES:
+            raise refused(f"The snapshot would be made of more than {MOST_ELEMENTS} elements, or {MOST_BYTES} bytes.",
+                          "StructureDefinition.differential", "too-costly")
+
+
+def generated(definition: Json, definitions: Definitions, allowance: Allowance | None = None) -> Json:
     """Return a profile with its snapshot, made anew; SnapshotError."""
-    return _Generator(definitions).with_snapshot(definition, ())
+    return _Generator(definitions, allowance or Allowance()).with_snapshot(definition, ())
 
 
 class _Generator:
     """Makes the snapshot of one profile, and those of the profiles that it is made of."""
 
-    def __init__(self, definitions: Definitions) -> None:
-        self._definitions = definitions
+    def __init__(self, definitions: Definitions, allowance: Allowance) -> None:
+        self._definitions, self._allowance = definitions, allowance
         self._trees: dict[str, Node | None] = {}
-        self._count = self._bytes = 0
 
     def with_snapshot(self, definition: Json, above: tuple[str, ...]) -> Json:
         """Return a definition with a snapshot made anew; `above`: those for which it is made."""
@@ -47,9 +61,9 @@ class _Generator:
         above = (*above, url)
         base = self.tree_of(base_url, above)
         if base is None:
-            raise refused(f"The base definition {base_url[:200]} is not known here with all that it says.",
+            raise refused(f"The base definition {base_url[:200]} is not known here.",
                           "StructureDefinition.baseDefinition", "not-found")
-        walk = Walk(self.tree_of, self.count, base, above, base_url.partition("|")[0])
+        walk = Walk(self.tree_of, self._allowance.count, base, above, base_url.partition("|")[0])
         snapshot = list(tree.written(walk.merged(base, _change(definition, base))))
         if walk.issues:
             raise SnapshotError(walk.issues)
@@ -62,21 +76,26 @@ class _Generator:
         if canonical not in self._trees:
             url = canonical.partition("|")[0]
             if url in above or len(above) > MOST_DEEP:
-                raise refused(f"The profiles lead to one another: {' > '.join((*above, url))[:800]}.",
-                              "StructureDefinition.baseDefinition")
+                raise _astray((*above, url))
             found = self._definitions.find(canonical)
             if found is not None and not found.get("snapshot", {}).get("element"):
-                found = self.with_snapshot(found, above)
+                try:
+                    found = self.with_snapshot(found, above)
+                except SnapshotError as error:
+                    raise error.below(url) from None
             self._trees[canonical] = None if found is None else _inherited(found)
         return self._trees[canonical]
 
-    def count(self, element: Json) -> None:
-        """Count an element; more than MOST_ELEMENTS, or than MOST_BYTES of them, are refused."""
-        self._count += 1
-        self._bytes += len(json_format.dump(element))
-        if self._count > MOST_ELEMENTS or self._bytes > MOST_BYTES:
-            raise refused(f"The snapshot would be made of more than {MOST_ELEMENTS} elements, or {MOST_BYTES} bytes.",
-                          "StructureDefinition.differential", "too-costly")
+
+def _astray(above: tuple[str, ...]) -> SnapshotError:
+    """Return the error of profiles that come to no end."""
+    told = ' > '.join(above)[:800]
+    if above[-1] in above[:-1]:
+        first = refused(f"The profiles lead to one another: {told}.", "StructureDefinition.baseDefinition")
+    else:
+        first = refused(f"More than {MOST_DEEP} profiles stand on one another: {told}.",
+                        "StructureDefinition.baseDefinition", "too-costly")
+    return SnapshotError(first.issues, of=above[-1])
 
 
 def _change(definition: Json, base: Node) -> Node:

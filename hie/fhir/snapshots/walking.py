@@ -158,8 +158,7 @@ class Walk:
         url = profiles[0] if len(profiles) == 1 else _TYPES + str(types[0].get("code"))
         root = self._tree_of(url, self._above)
         if root is None:
-            self._wrong(change, f"what is below it is defined by {url[:200]}, which is not known here with all that it "
-                                "says.")
+            self._wrong(change, f"what is below it is defined by {url[:200]}, which is not known here.")
         return [] if root is None else root.children
 
 

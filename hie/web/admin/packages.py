@@ -19,14 +19,17 @@ def list_packages(request: AdminRequest) -> AdminResponse:
 
 
 def install_package(request: AdminRequest) -> AdminResponse:
-    """Install a package from its tarball, for every tenant and process; the same file again changes nothing."""
+    """Install a package from its tarball, for every tenant and process; the same file again changes nothing.
+
+    Profiles that came without a snapshot, of which none can be made, are told with the reason.
+   """
     try:
         found = profiles.read(request.body)
     except profiles.PackageError as error:
         raise Unprocessable(str(error)) from error
     now = request.now
     request.write(lambda connection: packages.add(connection, found, now))
-    return AdminResponse(200, _packages(request))
+    return AdminResponse(200, _packages(request) | {"unusable": packages.unusable(request.connection, found)})
 
 
 def set_validation(request: AdminRequest) -> AdminResponse:

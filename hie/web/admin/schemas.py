@@ -116,7 +116,12 @@ SCHEMAS: dict[str, Schema] = {
                     }
                 )
             ),
-        }
+            "unusable": {
+                **_list(_TEXT),
+                "description": "When one is installed: its profiles without a snapshot of which none can be made.",
+            },
+        },
+        optional=("unusable",),
     ),
     "ProfileValidation": _object({"validation": {"enum": list(MODES)}}),
     "Job": _object(

@@ -41,6 +41,20 @@ def test_packages_are_installed_listed_and_removed(settings: Settings, tmp_path:
         list(remove(settings, "example.profiles", None))
 
 
+def test_profiles_without_a_snapshot_that_cannot_be_used_are_told(settings: Settings, tmp_path: Path) -> None:
+    alone = {key: value for key, value in NAMED.items() if key != "snapshot"}
+    alone |= {"url": BASE + "alone", "baseDefinition": NAMED["url"], "differential": {"element": [{"path": "Patient"}]}}
+    first = file(tmp_path, tarball(alone, package=manifest("example.above")), "1.tgz")
+    base = file(tmp_path, tarball(NAMED), "2.tgz")
+    told = "example.above#1.0.0: 1 profiles and extensions, 0 value sets, 0 code systems"
+    one, other = install(settings, [first])
+    assert one == told
+    assert other == (f"  {BASE}alone|1.0.0 of example.above#1.0.0 cannot be used: no snapshot can be made of it: "
+                     f"StructureDefinition.baseDefinition: The base definition {BASE}named is not known here.")
+    assert len(list(install(settings, [first, base]))) == 2, "what is installed later helps"
+    assert list(install(settings, [first])) == [told]
+
+
 def test_another_file_of_the_same_version_does_not_replace_what_is_there(settings: Settings, tmp_path: Path) -> None:
     list(install(settings, [file(tmp_path, tarball(NAMED))]))
     other = file(tmp_path, tarball(profile("other", "Patient")), "other.tgz")

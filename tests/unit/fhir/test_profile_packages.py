@@ -12,6 +12,12 @@ from hie.fhir.profiles import PackageError, package, read
 from tests.packages import BASE, element, manifest, profile, tarball
 
 NAMED = profile("named", "Patient", element("Patient.name", min=1, definition="long words"), description="words")
+ALONE = {
+    **{key: value for key, value in NAMED.items() if key != "snapshot"}, "url": BASE + "alone", "text": {"div": "x"},
+    "baseDefinition": NAMED["url"], "differential": {"element": [
+        {"id": "Patient", "path": "Patient"},
+        {"id": "Patient.name:x", "path": "Patient.name", "sliceName": "x", "short": "words"}]},
+}  # fmt: skip
 
 
 def test_profiles_value_sets_and_code_systems_are_kept_without_their_words() -> None:
@@ -23,6 +29,16 @@ def test_profiles_value_sets_and_code_systems_are_kept_without_their_words() -> 
     assert "description" not in found.resources[0]
     assert found.resources[0]["snapshot"]["element"][1] == {"id": "Patient.name", "min": 1, "max": "*"}
     assert "text" not in found.resources[1]
+
+
+def test_profiles_without_a_snapshot_are_kept_and_all_as_they_were_published() -> None:
+    found = read(tarball(NAMED, ALONE))
+    assert found.resources[1]["differential"] == {"element": [
+        {"id": "Patient", "path": "Patient"}, {"id": "Patient.name:x", "path": "Patient.name", "sliceName": "x"}]}
+    assert found.resources[1]["baseDefinition"] == NAMED["url"]
+    assert found.published == (NAMED, {key: value for key, value in ALONE.items() if key != "text"})
+    ours = read(tarball(ALONE, package=manifest("hl7.fhir.r4.core")))
+    assert (len(ours.resources), ours.published) == (1, ()), "the server has them"
 
 
 def test_what_lies_elsewhere_in_the_archive_is_not_read() -> None:
@@ -54,6 +70,9 @@ def test_links_and_devices_are_not_followed() -> None:
         (tarball(NAMED, package=manifest(version="")), "version"),
         (tarball(NAMED, package=manifest(fhirVersions=["5.0.0"])), "for FHIR 5.0.0"),
         (tarball({**NAMED, "snapshot": {}}), "no profile or extension"),
+        (tarball({**ALONE, "differential": {"element": [{"path": "Patient"}, 5, {"id": "Patient.photo"}]}}),
+         r"alone cannot be used: .*differential\.element\[1\]: An object is expected"),
+        (tarball({**ALONE, "differential": {"element": [{"path": "Patient", "min": "1"}]}}), r"element\[0\]\.min"),
         (tarball({"resourceType": "CodeSystem", "url": "urn:c", "status": "active", "content": "complete",
                   "concept": [{"code": 5}]}), r"urn:c cannot be used: .*concept\[0\].code: A code is a JSON string"),
         (tarball({**NAMED, "snapshot": {"element": [{"path": "Patient"}]}}), r"named cannot be used: .* has no id"),
