@@ -57,9 +57,8 @@ def search(request: FhirRequest, ctx: Context) -> FhirResponse:
 def _entries(
     page: SearchPage, query: SearchQuery, selection: Selection | None, base_url: str
 ) -> Iterator[dict[str, Any]]:
-    warnings = [*_ignored(query), *_cut(page)]
-    if warnings:
-        yield bundle.outcome_entry(outcome.outcome(warnings))
+    cut = "a smaller _count shows all of them over more pages" if page.is_cut else None
+    yield from outcomes(query, len(page.included), cut)
     of_included = selection and selection.of_included()
     for mode, versions, told, part in (
             ("match", page.matches, page.told, selection), ("include", page.included, (), of_included)):
@@ -76,21 +75,23 @@ def _shown(stored: StoredVersion, selection: Selection | None) -> bytes | dict[s
     return content if selection is None else selection.of(json_format.parse(content))
 
 
+def outcomes(query: SearchQuery, included: int, cut: str | None) -> Iterator[dict[str, Any]]:
+    """Yield the entry that tells what was left out, where something was; `cut`: how all of the included is shown."""
+    warnings = [*_ignored(query)]
+    if cut is not None:
+        told = (f"More resources would be included than the {included} of this page (1,000 at most, and :iterate "
+                f"goes on 10 times); {cut}.")
+        warnings.append(OutcomeIssue("incomplete", told, "_include", "warning"))
+    if warnings:
+        yield bundle.outcome_entry(outcome.outcome(warnings))
+
+
 def _ignored(query: SearchQuery) -> Iterator[OutcomeIssue]:
     for name in query.ignored:
         near = search_parameters.nearest(query.type or "Resource", name.partition(":")[0])
         hint = f"; did you mean {near}?" if near else "."
         yield OutcomeIssue("not-supported", f"The unknown parameter {name[:80]} was ignored, as handling=lenient asks"
                            + hint, name[:80], "warning")
-
-
-def _cut(page: SearchPage) -> Iterator[OutcomeIssue]:
-    if page.is_cut:
-        told = (
-            f"More resources would be included than the {len(page.included)} of this page (1,000 at most, and :iterate "
-            "goes on 10 times); a smaller _count shows all of them over more pages."
-        )
-        yield OutcomeIssue("incomplete", told, "_include", "warning")
 
 
 def _links(query: SearchQuery, page: SearchPage, base_url: str) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from hie.context import Context
 from hie.errors import InvalidRequest, InvalidSearch, TooCostly
 from hie.fhir import bundle, json_format, search_parameters, summary
 from hie.fhir.http import FhirRequest, FhirResponse
+from hie.interactions import search
 from hie.operations import scanning
 from hie.registry import Operation
 from hie.store.search import inclusion
@@ -41,15 +42,18 @@ def lastn(request: FhirRequest, ctx: Context) -> FhirResponse:
             groups.add(stored)
     matches = list(groups.members())
     selection = summary.parse(request.parameters)
-    included = inclusion.included(ctx.store, query.includes, matches)[0] if query.includes else []
-    rows = []
+    shown_matches = [] if selection is not None and selection.counts_only else matches
+    included, is_cut = inclusion.included(ctx.store, query.includes, shown_matches) if query.includes else ([], False)
+    rows = list(search.outcomes(query, len(included), "a smaller max or a narrower search leads to less" if is_cut
+                                else None))  # fmt: skip
     of_included = selection and selection.of_included()
-    for mode, versions, part in (("match", matches, selection), ("include", included, of_included)):
+    for mode, versions, part in (("match", shown_matches, selection), ("include", included, of_included)):
         for one in versions:
             content = one.content or b"{}"
             shown = content if part is None else part.of(json_format.parse(content))
             rows.append(bundle.match_entry(ctx.base_url, one.type, one.id, shown, mode))
-    told = urlencode(request.parameters, safe=":|,/$", quote_via=quote)
+    most = tuple(pair for pair in request.parameters if pair[0] == "max")
+    told = urlencode((*query.self_link, *most), safe=":|,/$", quote_via=quote)
     links = [("self", f"{ctx.base_url}/Observation/$lastn?{told}")]
     return FhirResponse(200, bundle.listing("searchset", ctx.new_id(), ctx.clock(), links, rows, len(matches)))
 

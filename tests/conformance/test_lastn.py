@@ -2,6 +2,7 @@
 
 import pytest
 
+from hie.store.search import inclusion
 from tests.builders import observation, parameters, patient, practitioner
 
 L, S = "http://loinc.org", "http://snomed.info/sct"
@@ -50,6 +51,23 @@ def test_the_last_of_each_code_comes_the_most_recent_group_first(fhir, person):
     body = parameters(subject=("String", f"Patient/{person}"), max=("PositiveInt", 2), code=("String", f"{S}|a"))
     assert found(fhir.post("Observation/$lastn", body)) == [("a", 3)]
     assert fhir.get(url).link("self").endswith(f"/fhir/Observation/$lastn?patient={person}")
+
+
+def test_it_is_counted_alone_and_tells_what_it_left_out(fhir, monkeypatch, person):
+    """As a search does: _summary=count, Prefer: handling=lenient, and a bound that cuts what is included."""
+    put(fhir, person, [(L, "a")], [1, 2])
+    put(fhir, person, [(L, "b")], [3])
+    url = f"Observation/$lastn?patient={person}&max=2"
+    counted = fhir.get(f"{url}&_summary=count")
+    assert (counted.json["total"], counted.entries()) == (3, [])
+    answer = fhir.get(f"{url}&nonsense=3", Prefer="handling=lenient")
+    told = [row["resource"]["issue"] for row in answer.entries() if row["search"]["mode"] == "outcome"]
+    assert [(one["code"], one["expression"]) for one in told[0]] == [("not-supported", ["nonsense"])]
+    assert answer.link("self") == f"http://localhost/fhir/{url}"
+    assert answer.json["total"] == 3
+    monkeypatch.setattr(inclusion, "MOST_INCLUDED", 0)
+    cut = fhir.get(f"{url}&_include=Observation:patient").entries()
+    assert [row["resource"]["issue"][0]["code"] for row in cut if row["search"]["mode"] == "outcome"] == ["incomplete"]
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
