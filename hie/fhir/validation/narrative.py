@@ -26,6 +26,9 @@ _ATTRIBUTES = frozenset((
     "xml:lang", "xml:space", "xmlns",
 ))
 _LINKS = frozenset(("href", "src", "cite", "longdesc", "usemap"))
+#: https://www.w3.org/TR/xml-names/#xmlReserved
+_PREFIX = re.compile(r"xmlns:(?!xml)[^\W\d][\w.\-]*", re.I)
+_RESERVED_NAMESPACES = frozenset(("http://www.w3.org/XML/1998/namespace", "http://www.w3.org/2000/xmlns/"))
 _IGNORED_IN_URLS = re.compile(r"[\s\x00-\x20]")
 _SCRIPT = re.compile(r"javascript:|vbscript:|data:(?!image/(?:png|jpe?g|gif|webp|bmp)[;,])", re.I)
 _ACTIVE_STYLE = re.compile(r"expression\s*\(|javascript:|vbscript:|@import|behavior\s*:|-moz-binding|/\*|\\", re.I)
@@ -119,6 +122,9 @@ def _check_root(name: str, attributes: dict[str, str]) -> None:
 
 
 def _check_attribute(element: str, name: str, value: str) -> None:
+    if name.startswith("xmlns:"):
+        _check_declaration(name, value)
+        return
     if name not in _ATTRIBUTES:
         raise _Refused(f"The attribute {name[:30]} of <{element}> must not stand in a narrative (txt-1).")
     if name == "xmlns" and value != XHTML:
@@ -127,6 +133,12 @@ def _check_attribute(element: str, name: str, value: str) -> None:
         raise _Refused(f"The {name} of <{element}> must not hold a script or a document (txt-1).")
     if name == "style" and _ACTIVE_STYLE.search(value):
         raise _Refused(f"The style of <{element}> must not be active or reach out (txt-1).")
+
+
+def _check_declaration(name: str, value: str) -> None:
+    """See that a prefix can be declared: to XML that is no attribute (txt-1 counts none), and nothing can use it."""
+    if _PREFIX.fullmatch(name) is None or not value or value in _RESERVED_NAMESPACES:
+        raise _Refused(f"{name[:30]} declares no namespace that a prefix may stand for.")
 
 
 def _entity(match: re.Match[str]) -> str:

@@ -21,7 +21,7 @@ from hie.fhir.xml_format.tables import FHIR, XHTML, Kind, Slot, XmlError, resour
 MAX_DIV_DEPTH = 100
 """As deep as the rules of narratives allow, see hie.fhir.validation.narrative."""
 MAX_NAMESPACES = 100
-"""Declarations, in one document, of namespaces that FHIR does not know."""
+"""Different declarations, in one document, of namespaces that FHIR does not know."""
 MAX_ATTRIBUTES = 64
 """Attributes of one tag; no element of FHIR has more than three, none of XHTML more than a dozen."""
 _SCHEMAS = "http://www.w3.org/2001/XMLSchema-instance"
@@ -37,7 +37,8 @@ _LONG_TAG = re.compile(rb"<[^<]{4096,}")
 _MANY_ATTRIBUTES = re.compile(
     rb"<[^\s<>/!?][^\s<>/]*(?:\s+[^\s=<>]+\s*=\s*(?:\"[^\"]*\"|'[^']*')){%d}" % (MAX_ATTRIBUTES + 1)
 )
-_OWN_NAMESPACE = re.compile(rb"<div[^>]*\sxmlns\s*=")
+#: A div that declares its own namespace, among whatever other attributes.
+_OWN_NAMESPACE = re.compile(rb"<div(?:\s+[^\s=>]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*?\s+xmlns\s*=")
 
 
 def parse(data: bytes, *, max_depth: int = json_format.DEFAULT_MAX_DEPTH) -> dict[str, Any]:
@@ -93,7 +94,7 @@ class _Reader:
         self.stack: list[_Frame] = []
         self.frame = _Frame(_ROOT, Kind.RESOURCE, {}, self.root, 0)
         self.div: _Div | None = None
-        self.namespaces = 0
+        self.namespaces = set[tuple[str | None, str | None]]()
         self.element = table("Element").tags
         self.is_prefixed = False  # whether a prefix stands for XHTML anywhere
         self.parser = parser = expat.ParserCreate("UTF-8", " ")
@@ -118,8 +119,8 @@ class _Reader:
 
     def _namespace(self, prefix: str | None, uri: str | None) -> None:
         if uri not in _KNOWN:  # those that mean something may stand on every entry of a Bundle
-            self.namespaces += 1
-            if self.namespaces > MAX_NAMESPACES:
+            self.namespaces.add((prefix, uri))
+            if len(self.namespaces) > MAX_NAMESPACES:
                 self._refuse(f"More than {MAX_NAMESPACES} namespaces are declared that FHIR does not know.")
         if uri == XHTML and prefix is not None:
             self.is_prefixed = True
@@ -273,7 +274,8 @@ class _Reader:
     def _written(self, div: _Div) -> str:
         """Return the div as it was written; anew where its names mean something only inside this document."""
         end = self.parser.CurrentByteIndex
-        if self.data[end : end + 2] == b"</":
+        is_one_tag = div.is_bare and self.data[end - 2 : end] == b"/>"
+        if self.data[end : end + 2] == b"</" and not is_one_tag:
             end = self.data.index(b">", end) + 1
         source = self.data[div.offset : end]
         if self.is_prefixed or _OWN_NAMESPACE.match(source) is None:
@@ -335,12 +337,13 @@ _ROOT = Slot("", "", 0, False, Kind.RESOURCE, "", str)
 class _Div:
     """A narrative: where its text begins, and what it says, written anew."""
 
-    __slots__ = ("depth", "is_open", "offset", "parts")
+    __slots__ = ("depth", "is_bare", "is_open", "offset", "parts")
 
     def __init__(self, offset: int) -> None:
         self.offset, self.depth = offset, 0
         self.parts: list[str] = []
         self.is_open = False  # whether the latest start tag still lacks its end
+        self.is_bare = False  # whether nothing but comments stands in the div
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         """Take a start tag."""
@@ -359,6 +362,7 @@ class _Div:
     def end(self, tag: str) -> bool:
         """Take an end tag; True where it is that of the div itself."""
         name = tag.rpartition(" ")[2]
+        self.is_bare = self.is_open and self.depth == 1
         if self.is_open and name in _VOID:
             self.parts.append("/>")
             self.is_open = False

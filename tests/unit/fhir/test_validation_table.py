@@ -232,6 +232,13 @@ INVALID: dict[str, tuple[Any, str, str]] = {
     "script element": (narrative(DIV + "a<script>alert(1)</script></div>"), "invariant", "Patient.text.div"),
     "event attribute": (narrative(DIV + '<p onclick="a()">a</p></div>'), "invariant", "Patient.text.div"),
     "script in a link": (narrative(DIV + '<a href="java&#9;script:alert(1)">a</a></div>'), "invariant", "Patient.text.div"),
+    "attribute of another namespace": (narrative(DIV + '<p xmlns:a="urn:b" a:c="d">e</p></div>'), "invariant", "Patient.text.div"),
+    "element of another namespace": (narrative(DIV + '<h:p xmlns:h="http://www.w3.org/1999/xhtml">e</h:p></div>'), "invariant",
+                                     "Patient.text.div"),
+    "prefix of no namespace": (narrative(DIV + '<p xmlns:a="">e</p></div>'), "invariant", "Patient.text.div"),
+    "reserved prefix": (narrative(DIV + '<p xmlns:xmlns="urn:b">e</p></div>'), "invariant", "Patient.text.div"),
+    "reserved namespace": (narrative(DIV + '<p xmlns:a="http://www.w3.org/XML/1998/namespace">e</p></div>'), "invariant", "Patient.text.div"),
+    "prefix with a colon": (narrative(DIV + '<p xmlns:a:b="urn:c">e</p></div>'), "invariant", "Patient.text.div"),
     "form": (narrative(DIV + "<form>a</form></div>"), "invariant", "Patient.text.div"),
     "iframe": (narrative(DIV + '<iframe src="http://a"/>a</div>'), "invariant", "Patient.text.div"),
     "document type": (narrative('<!DOCTYPE div [<!ENTITY a "b">]>' + DIV + "&a;</div>"), "invariant", "Patient.text.div"),
@@ -348,6 +355,7 @@ VALID: dict[str, dict[str, Any]] = {
             {"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}]}},
     "a rich narrative": narrative(DIV + '<h1 id="a">A</h1><table border="1"><tr><td colspan="2">&lt;&#160;&nbsp;</td></tr></table>'
                                   '<a href="#a" title="b">c</a><img src="data:image/png;base64,aGVsbG8=" alt="d"/></div>'),
+    "a narrative that declares a namespace": narrative('<div xmlns="http://www.w3.org/1999/xhtml" xmlns:fhir="http://hl7.org/fhir">a</div>'),
     "a narrative of one image": narrative(DIV + '<img src="#i"/></div>'),
     "a period that cannot be compared": observation(effectivePeriod={"start": "2021-02-03", "end": "2021-02"}),
     "a period over two zones": observation(

@@ -101,12 +101,32 @@ def test_comments_processing_instructions_and_hints_of_schemas_are_ignored() -> 
         '<div class="a">b&amp;<br/><p xml:lang="de">"c"</p><p/></div></f:text></f:Patient>',
         f'<Patient xmlns="http://hl7.org/fhir" xmlns:h="{XHTML}"><text><status value="generated"/>'
         '<h:div class="a">b&amp;<h:br/><h:p xml:lang="de">"c"</h:p><h:p/></h:div></text></Patient>',
+        f'<f:Patient xmlns:f="http://hl7.org/fhir" xmlns="{XHTML}"><f:text><f:status value="generated"/>'
+        '<div class=" xmlns = a">b&amp;<br/><p xml:lang="de">"c"</p><p/></div></f:text></f:Patient>',
     ],
-    ids=["inherited", "prefix"],
+    ids=["inherited", "prefix", "inherited, named in a text"],
 )
 def test_a_narrative_whose_namespace_stands_elsewhere_is_written_anew(text: str) -> None:
-    div = f'<div xmlns="{XHTML}" class="a">b&amp;<br/><p xml:lang="de">"c"</p><p></p></div>'
+    name = " xmlns = a" if " xmlns = a" in text else "a"
+    div = f'<div xmlns="{XHTML}" class="{name}">b&amp;<br/><p xml:lang="de">"c"</p><p></p></div>'
     assert parse(text.encode())["text"]["div"] == div
+
+
+@pytest.mark.parametrize("div", [
+    f'<div xmlns="{XHTML}"/>', f'<div title="/>" xmlns="{XHTML}"></div>', f'<div xmlns="{XHTML}"><!-- /></ --></div>',
+    f'<div title=" xmlns=" xmlns = "{XHTML}" ><br/></div>',
+    f'<div xmlns="{XHTML}" xmlns:a="urn:b"><p xmlns:c="d"/>e</div>',
+])  # fmt: skip
+def test_a_narrative_is_kept_as_it_was_written_where_it_ends(div: str) -> None:
+    assert of_patient(f'<text><status value="generated"/>{div}</text>'.encode()) == {
+        "text": {"status": "generated", "div": div}}
+
+
+def test_one_namespace_may_be_declared_in_every_entry() -> None:
+    div = f'<div xmlns="{XHTML}" xmlns:a="urn:b">c</div>'.encode()
+    entry = b'<entry><resource><Basic><text><status value="generated"/>' + div + b"</text></Basic></resource></entry>"
+    entries = parse(b"<Bundle" + NS + b">" + entry * 500 + b"</Bundle>")["entry"]
+    assert {one["resource"]["text"]["div"] for one in entries} == {div.decode()}
 
 
 def test_named_characters_of_html_become_numbers() -> None:
@@ -163,7 +183,8 @@ REFUSED = {
     "deep": (P + b">" + b'<extension url="a">' * 100_000, "nested deeper than 64", None),
     "deep div": (P + b"><text>" + STATUS + D + b"<b>" * 100_000, "nested deeper than 100", None),
     "attributes": (P + b"".join(b' a%d=""' % n for n in range(100_000)) + b"/>", "64 attributes", None),
-    "namespaces": (P + b">" + b'<name xmlns:a="b"/>' * 200 + b"</Patient>", "100 namespaces", None),
+    "namespaces": (P + b">" + b"".join(b'<name xmlns:a%d="b"/>' % n for n in range(200)) + b"</Patient>",
+                   "100 namespaces", None),
 }  # fmt: skip
 
 
