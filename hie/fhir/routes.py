@@ -76,6 +76,11 @@ _WRITES = {
     "create": ANSWER_PARAMETERS, "update": ANSWER_PARAMETERS, "patch": ANSWER_PARAMETERS,
     "delete": ANSWER_PARAMETERS | {"_cascade"}, "delete-history": ANSWER_PARAMETERS, "transaction": ANSWER_PARAMETERS,
 }  # fmt: skip
+#: Reads, likewise; `_asOf` is this server's own, and of a version it says itself that it has none.
+_READS = {
+    "read": ANSWER_PARAMETERS | {"_asOf"}, "vread": ANSWER_PARAMETERS | {"_asOf"},
+    "capabilities": ANSWER_PARAMETERS | {"mode"},
+}
 _ASCII = "".join(map(chr, range(128)))
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
@@ -121,8 +126,11 @@ def parse(
     vid = last if route.path.endswith("[vid]") else None
     if template == _OF_A_VERSION:
         vid, _, last = (last or "").partition("/")
-    if parameters and not route.conditional and route.interaction in _WRITES:
-        _refuse_unheard(route, method, path, parameters)
+    if parameters and not route.conditional:
+        if route.interaction in _WRITES:
+            _refuse_unheard(route, method, path, parameters)
+        elif route.interaction in _READS and (preferences is None or preferences.handling != "lenient"):
+            _refuse_unread(route, path, parameters)
     return FhirRequest(
         route.interaction,
         type=type_name,
@@ -170,6 +178,22 @@ def _refuse_unheard(route: Route, method: str, path: str, parameters: tuple[tupl
                  "meant in If-Match.")
     else:
         told += f"it takes {', '.join(sorted(_WRITES[route.interaction]))} alone."
+    raise InvalidRequest(told, expression="http.url")
+
+
+def _refuse_unread(route: Route, path: str, parameters: tuple[tuple[str, str], ...]) -> None:
+    """Refuse a read with parameters that it would pass over: who sends `_include` would miss what it brings.
+
+    https://hl7.org/fhir/R4/http.html#parameters
+    """
+    heard = _READS[route.interaction]
+    unheard = next((name for name, _ in parameters if name not in heard), None)
+    if unheard is None:
+        return
+    told = f"A {route.interaction} has no parameter {_shown(unheard)!r}; it has {', '.join(sorted(heard))}."
+    if route.interaction == "read":
+        type_name, _, id_ = path.partition("/")
+        told += f" A search has others: GET {type_name}?_id={id_}&…"
     raise InvalidRequest(told, expression="http.url")
 
 

@@ -19,7 +19,7 @@ from hie.fhir.summary import Selection
 from hie.store.models import CREATED, DELETED, PATCHED, REVIVED, UPDATED
 from hie.store.versions import StoredVersion
 
-_KNOWN = frozenset({"_since", "_at", "_list", "_count", CURSOR, "_format", "_pretty", "_summary", "_elements"})
+_KNOWN = frozenset({"_since", "_at", "_list", "_count", "_sort", CURSOR, "_format", "_pretty", "_summary", "_elements"})
 _NAMED = "_since, _at, _list and _count"
 #: How a period that _at means is bounded by a date with a prefix: from its beginning or end, to its beginning or end.
 _FROM, _UNTIL = {"ge": 0, "gt": 1, "sa": 1}, {"lt": 0, "eb": 0, "le": 1}
@@ -122,9 +122,10 @@ def _listed(request: FhirRequest) -> str | None:
 
 
 def _refuse_others(request: FhirRequest) -> None:
-    for name, _ in request.parameters:
-        if name == "_sort":
-            raise NotSupported(f"_sort is not supported for history; {_NAMED} are.", expression=name)
+    for name, value in request.parameters:
+        if name == "_sort" and value != "-_lastUpdated":
+            raise NotSupported("_sort is not supported for history, which is newest first (_sort=-_lastUpdated); "
+                               f"{_NAMED} are.", expression=name)
         if name not in _KNOWN and request.preferences.handling != "lenient":
             raise InvalidSearch(f"History has no parameter {name[:80]!r}; it has {_NAMED}.",
                                 expression=name[:80])

@@ -33,7 +33,6 @@ PREFIX = "/fhir"
 PUBLIC = frozenset({"capabilities"})
 NO_GRANT = Grant(())
 
-_FORM = "application/x-www-form-urlencoded"
 _HOST = re.compile(r"[A-Za-z0-9.\-_]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?", re.ASCII)
 _ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00)", re.IGNORECASE)
 _NO_CONDITIONS = (None, None, None, None, None)
@@ -95,7 +94,7 @@ def _answered(here: Exchange, path: str) -> Reply:
         return _options(here, path)
     request = _parsed(here, path)
     accept = environ.get("HTTP_ACCEPT")
-    accepted = negotiation.wants_fhir(accept, request.parameter("_format") if request.parameters else None)
+    accepted = negotiation.wants_fhir(accept, request.once("_format") if request.parameters else None)
     if not accepted.fhir and not (request.type == "Binary" and request.interaction in ("read", "vread")):
         negotiation.refuse_unacceptable(accepted, accept)
     if "HTTP_X_PROVENANCE" in environ and request.method not in ("GET", "HEAD"):
@@ -103,7 +102,7 @@ def _answered(here: Exchange, path: str) -> Reply:
     if request.method in ("POST", "PUT", "PATCH"):
         request = _with_body(here, request)
         if request.interaction in routes.SEARCHES:  # the form may say _format, too
-            accepted = negotiation.wants_fhir(accept, request.parameter("_format"))
+            accepted = negotiation.wants_fhir(accept, request.once("_format"))
     elif request.interaction == "delete" and "HTTP_X_CASCADE" in environ:
         request = replace(request, parameters=(*request.parameters, ("_cascade", environ["HTTP_X_CASCADE"].strip())))
     ctx = _context(here)
@@ -264,8 +263,8 @@ def _body(here: Exchange) -> bytes:
 def _with_form(here: Exchange, request: FhirRequest, content_type: str | None) -> FhirRequest:
     """Add the parameters of a form: https://hl7.org/fhir/R4/http.html#search"""
     content = _whole(here)
-    if content and (content_type is None or negotiation.media_type(content_type).name != _FORM):
-        raise negotiation.unsupported(content_type, _FORM)
+    if content and not negotiation.is_form(content_type):
+        raise negotiation.unsupported(content_type, negotiation.FORM)
     text = routes.escaped(content.decode("latin-1"))
     parameters = routes.parse_query(text) if text else ()
     query = "&".join(part for part in (here.entry.query, text) if part)

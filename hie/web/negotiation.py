@@ -17,6 +17,7 @@ from hie.fhir.http import Preferences
 FHIR_JSON = "application/fhir+json"
 FHIR_XML = "application/fhir+xml"
 FHIR_NDJSON = "application/fhir+ndjson"
+FORM = "application/x-www-form-urlencoded"
 #: What `_format` and Accept may say, with the names that DSTU2 had; "fhir json" is "fhir+json" whose plus was not
 #: encoded in a URL.
 _JSON = frozenset({FHIR_JSON, "application/json", "text/json", "application/json+fhir"})
@@ -168,6 +169,11 @@ def is_patch(content_type: str | None, format_: str) -> bool:
     return _is(content_type, frozenset({format_}), "a patch")
 
 
+def is_form(content_type: str | None) -> bool:
+    """Tell whether a body is the form of a search; UnsupportedMediaType for one in another character set."""
+    return _is(content_type, frozenset({FORM}), "a form")
+
+
 def _is(content_type: str | None, names: frozenset[str], what: str) -> bool:
     if content_type is None:
         return False
@@ -209,7 +215,7 @@ def preferences(prefer: str | None, default_return: str) -> Preferences:
             return_ = return_ or _one_of(_RETURNS, value)
         elif name.lower() == "handling" and equals:
             handling = handling or _one_of(_HANDLINGS, value)
-        elif name.lower() == "respond-async":
+        elif name.lower() == "respond-async" and value.lower() in ("", "true"):
             respond_async = True
     return Preferences(return_ or default_return, handling or "strict", respond_async)
 

@@ -82,7 +82,7 @@ def _shaped(request: FhirRequest, content: bytes) -> bytes:
 
 
 def _pretty(request: FhirRequest) -> bool:
-    text = request.parameter("_pretty")
+    text = request.once("_pretty")
     if text not in (None, "true", "false"):
         raise InvalidSearch(f"_pretty is {str(text)[:80]!r}; it must be true or false.", expression="_pretty")
     return text == "true"

@@ -22,6 +22,8 @@ MOST_PARAMETERS = 100
 MOST_SORT_KEYS = 5
 #: They say how the answer looks; the search does not read them.
 RESULT_PARAMETERS = frozenset({"_format", "_pretty", "_summary", "_elements"})
+#: What has no modifier, though R3 and others had some; `_include` and its kin have one.
+_UNMODIFIED = RESULT_PARAMETERS | {CURSOR, OFFSET, AS_OF, "_count", "_total", "_sort"}
 #: How HAPI and Aidbox number pages.
 _PAGED_ELSEWHERE = frozenset({"_getpages", "_getpagesoffset", "_page"})
 _LATER = frozenset({"_query", "_score"})
@@ -221,6 +223,9 @@ class _Reader:
             self._read_contained(name, code, text)
         elif name in ("_type", AS_OF):
             pass  # read before all others, which depend on it
+        elif code in _UNMODIFIED:
+            hint = "; descending is _sort=-date" if code == "_sort" else ""
+            raise InvalidSearch(f"{name[:80]}: {code} takes no modifier{hint}.", expression=name[:80])
         elif self._lenient and self._is_unknown(name):
             self._ignored.append(name)
             return

@@ -1,0 +1,97 @@
+"""What a request says and would be passed over is refused, in strict handling: D13, https://hl7.org/fhir/R4/search.html#errors"""
+
+import pytest
+
+from tests.builders import bundle, entry, observation, patient
+
+FORM = "application/x-www-form-urlencoded"
+LENIENT = {"Prefer": "handling=lenient"}
+
+
+@pytest.fixture
+def stored(fhir):
+    fhir.put("Patient/1", patient(id="1"))
+    fhir.create(observation("Patient/1"))
+    return fhir
+
+
+@pytest.mark.parametrize("address", ["Patient/1", "Patient/1/_history/1"])
+@pytest.mark.parametrize("name", ["_include", "_revinclude", "name", "foo", "_count", "_elments"])
+def test_a_read_with_a_parameter_that_it_has_not_is_refused(stored, address, name):
+    stored.get(f"{address}?_format=json&{name}=x").refused(400, "invalid", "http.url", text=repr(name))
+    assert stored.get(f"{address}?{name}=x", **LENIENT).json["id"] == "1"
+
+
+def test_who_reads_with_an_include_is_told_of_the_search_that_brings_it(stored):
+    stored.get("Patient/1?_revinclude=Observation:subject").refused(
+        400, "invalid", "http.url", text="GET Patient?_id=1&…")
+    assert len(stored.get("Patient?_id=1&_revinclude=Observation:subject").entries()) == 2
+
+
+@pytest.mark.parametrize("type_", ["batch", "transaction"])
+def test_an_entry_that_reads_is_refused_likewise(stored, type_):
+    answer = stored.post("", bundle(entry("GET", "Patient/1?_include=Patient:organization"), type_=type_))
+    if type_ == "transaction":
+        answer.refused(400, "invalid", "Bundle.entry[0].request.url")
+    else:
+        assert answer.entries()[0]["response"]["status"] == "400 Bad Request"
+    assert stored.post("", bundle(entry("GET", "Patient/1?_elements=name"), type_=type_)).entries()
+
+
+def test_the_capabilities_have_a_mode_and_nothing_else(fhir):
+    assert fhir.get("metadata?mode=full&_format=json&_pretty=true").status == 200
+    fhir.get("metadata?moed=terminology").refused(400, "invalid", "http.url", text="mode")
+
+
+@pytest.mark.parametrize("name", ["_sort:desc", "_sort:asc", "_count:exact", "_total:x", "_summary:x",
+                                  "_elements:exclude", "_format:x", "_pretty:x", "_offset:x", "_cursor:x", "_asOf:x"])
+def test_what_takes_no_modifier_says_so(fhir, name):
+    """STU3 and others had `_sort:desc`; "has no search parameter _sort" was no help."""
+    code = name.partition(":")[0]
+    for headers in ({}, LENIENT):
+        told = "takes no modifier; descending is _sort=-date" if code == "_sort" else "takes no modifier"
+        fhir.get(f"Patient?{name}=1", **headers).refused(400, "invalid", name, text=f"{code} {told}")
+
+
+@pytest.mark.parametrize("url", ["Patient/1", "Patient?_id=1", "Patient/1/_history", "metadata"])
+@pytest.mark.parametrize("twice", ["_format=json&_format=xml", "_pretty=true&_pretty=false"])
+def test_what_contradicts_itself_is_refused(stored, url, twice):
+    joined = "&" if "?" in url else "?"
+    answer = stored.get(f"{url}{joined}{twice}")
+    assert (answer.status, twice.partition("=")[0].encode() in answer.content) == (400, True)
+    same = twice.replace("xml", "json").replace("false", "true")
+    assert stored.get(f"{url}{joined}{same}").status == 200
+
+
+def test_a_form_and_its_url_do_not_contradict_each_other(fhir):
+    told = fhir("POST", "Patient/_search?_format=json", "_format=xml", Content_Type=FORM)
+    assert (told.status, b"_format" in told.content) == (400, True)
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16", '"windows-1252"'])
+def test_a_form_in_another_character_set_is_refused(fhir, charset):
+    fhir("POST", "Patient/_search", "name=x", Content_Type=f"{FORM}; charset={charset}").refused(
+        415, "not-supported", "http.Content-Type", text="UTF-8")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF-8", '"utf-8"'])
+def test_a_form_may_say_that_it_is_utf_8(fhir, charset):
+    fhir.create(patient("Müller"))
+    found = fhir("POST", "Patient/_search", "family=M%C3%BCller", Content_Type=f"{FORM}; charset={charset}")
+    assert found.json["total"] == 1
+
+
+def test_an_asynchronous_answer_that_is_not_wanted_is_not_given(fhir):
+    """RFC 7240 section 4.1: respond-async has no value."""
+    assert fhir.get("Patient", Prefer="respond-async=false").status == 200
+    assert fhir.get("Patient", Prefer="respond-async").status == 202
+
+
+def test_the_order_that_a_history_has_may_be_asked_for(stored):
+    """R5 and Microsoft's server have _sort in histories."""
+    stored.put("Patient/1", patient(id="1", active=True))
+    found = stored.get("Patient/1/_history?_sort=-_lastUpdated&_count=1")
+    assert [row["response"]["etag"] for row in found.entries()] == ['W/"2"']
+    assert "_sort=-_lastUpdated" in (found.link("next") or "")
+    stored.get("Patient/1/_history?_sort=_lastUpdated").refused(
+        400, "not-supported", "_sort", text="newest first (_sort=-_lastUpdated)")
