@@ -25,7 +25,7 @@ _WITH_RESOURCE = frozenset({"create", "update", "patch"})
 #: Where the criteria of a conditional entry stand.
 _CRITERIA = {"create": "http.If-None-Exist", "update": "http.url", "patch": "http.url", "delete": "http.url"}
 _FORM = "application/x-www-form-urlencoded"
-_OUTCOME = b'{"resourceType":"OperationOutcome"'
+_OUTCOME, _PARAMETERS = b'{"resourceType":"OperationOutcome"', b'{"resourceType":"Parameters"'
 
 
 def read(request: FhirRequest, ctx: Context) -> Iterable[RequestEntry]:
@@ -174,8 +174,17 @@ def response(answer: FhirResponse, ctx: Context) -> dict[str, Any]:
     if answer.content is not None and answer.content_type != "application/fhir+json":  # in its own format
         carried = binary.wrapped(answer.content, answer.content_type, None, None)
         answer = replace(answer, content=json_format.dump(carried), entity=None)
-    full_url = f"{ctx.base_url}/{answer.entity[0]}/{answer.entity[1]}" if answer.entity and told is None else None
+    full_url = None
+    if answer.entity is not None and told is None and _is_of_its_entity(answer):
+        full_url = f"{ctx.base_url}/{answer.entity[0]}/{answer.entity[1]}"
     return bundle.response_entry(answer, ctx.base_url, full_url=full_url, outcome=told)
+
+
+def _is_of_its_entity(answer: FhirResponse) -> bool:
+    """Tell the resource itself from what tells about it: a history, $everything, $meta."""
+    if answer.content is None:
+        return True
+    return answer.version_id is not None and not answer.content.startswith(_PARAMETERS)
 
 
 def refusal(status: int, resource: dict[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,18 @@ def test_an_entry_that_reads_brings_the_part_that_it_asks_for(fhir, type_):
     assert head["response"] == {name: whole["response"][name] for name in ("status", "etag", "lastModified")}
 
 
+@pytest.mark.parametrize("type_", ["batch", "transaction"])
+def test_an_entry_has_the_full_url_of_the_resource_that_it_brings(fhir, type_):
+    """https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.fullUrl: it agrees with the id of the resource."""
+    one = fhir.create(patient())["id"]
+    about = (f"Patient/{one}/_history", f"Patient/{one}/$everything", f"Patient/{one}/$meta")
+    answer = fhir.post("", bundle(*(entry("GET", url) for url in (f"Patient/{one}", *about)), type_=type_))
+    whole, *others = answer.entries()
+    assert whole["fullUrl"] == f"http://localhost/fhir/Patient/{one}"
+    assert [row["resource"]["resourceType"] for row in others] == ["Bundle", "Bundle", "Parameters"]
+    assert [row for row in others if "fullUrl" in row] == []
+
+
 def test_criteria_may_stand_behind_a_slash_as_the_specification_writes_them(fhir):
     one, two = (fhir.create(patient(family=name))["id"] for name in ("One", "Two"))
     assert [row["id"] for row in fhir.get("Patient/?family=One").resources()] == [one]
