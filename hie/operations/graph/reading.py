@@ -31,23 +31,40 @@ Json = dict[str, Any]
 Place = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """A resource on the way: where it is stored (None: it is contained), and the resource that holds it, or itself."""
+    """A resource on the way; most are only listed, so that they are parsed when somebody looks into them."""
 
-    place: Place | None
-    resource: Json
-    root: Json
+    __slots__ = ("_content", "_resource", "_root", "place", "type")
+
+    def __init__(self, place: Place | None, type_name: str, content: bytes = b"") -> None:
+        self.place, self.type = place, type_name
+        self._content = content
+        self._resource: Json | None = None
+        self._root: Json | None = None
+
+    @classmethod
+    def contained(cls, resource: Json, root: Json) -> Node:
+        """Return the node of a resource that another one contains."""
+        self = cls(None, str(resource["resourceType"]))
+        self._resource, self._root = resource, root
+        return self
 
     @property
-    def type(self) -> str:
-        """The type of the resource."""
-        return str(self.resource["resourceType"])
+    def resource(self) -> Json:
+        """The resource."""
+        if self._resource is None:
+            self._resource = json_format.parse(self._content)
+        return self._resource
+
+    @property
+    def root(self) -> Json:
+        """The resource that contains it, or itself."""
+        return self.resource if self._root is None else self._root
 
     @property
     def key(self) -> Place | int:
         """What tells it from others."""
-        return self.place if self.place is not None else id(self.resource)
+        return self.place if self.place is not None else id(self._resource)
 
     def __str__(self) -> str:
         return f"a contained {self.type}" if self.place is None else "/".join(self.place)
@@ -72,10 +89,9 @@ class Reading:
         self._watch = Watch(MOST_SECONDS, MOST_HANDLED, allowance=self.ctx.allowance)
 
     def node(self, place: Place) -> Node:
-        """Return what was read as a node, parsed once."""
+        """Return what was read as a node, the same one each time."""
         if place not in self._nodes:
-            resource = json_format.parse(self.read[place].content or b"{}")
-            self._nodes[place] = Node(place, resource, resource)
+            self._nodes[place] = Node(place, place[0], self.read[place].content or b"{}")
         return self._nodes[place]
 
     def visible(self, places: Iterable[Place]) -> list[Node]:

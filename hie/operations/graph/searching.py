@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import orjson
+
 from hie.errors import NotSupported
 from hie.fhir import search_parameters
 from hie.fhir.graph_definitions import REF, Parameters, Target
@@ -29,7 +31,7 @@ def found(target: Target, sources: Sequence[str], reading: Reading) -> Iterator[
     if parameter is not None:
         allowed = chain.targets(parameter)
         sources = [one for one in sources if one.partition("/")[0] in allowed]
-    if parameter is None or any(name in ("_count", "_sort") for name, _ in target.params):
+    if parameter is None or len(sources) == 1 or any(name in ("_count", "_sort") for name, _ in target.params):
         for source in sources:
             for node in _matches(target, source, reading):
                 yield source, node
@@ -53,8 +55,9 @@ def _reference(target: Target) -> SearchParameter | None:
 
 
 def _named_by(node: Node, code: str, reading: Reading) -> set[str]:
-    values = IndexValues(node.resource)
-    reference_walk(node.type, code)(node.resource, values)
+    resource = orjson.loads(reading.read[node.place].content or b"{}") if node.place is not None else node.resource
+    values = IndexValues(resource)
+    reference_walk(node.type, code)(resource, values)
     base_url = reading.ctx.store.base_url
     return {to for value in values.references if (to := points_at(value, base_url)) is not None}
 

@@ -133,7 +133,7 @@ class Walk:
         elif to.kind == "fragment":
             for one in node.root.get("contained", ()):
                 if one.get("id") == to.id:
-                    yield Node(None, one, node.root)
+                    yield Node.contained(one, node.root)
 
     def _canonical(self, target: Target, named: Canonical) -> Place | None:
         """Return where the resource with a canonical URL is, of those that the token may search."""
