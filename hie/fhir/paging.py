@@ -15,6 +15,8 @@ OFFSET = "_offset"
 MOST_OFFSET = 10_000
 #: In front of a cursor: the page that ends there is wanted, not the one that begins there.
 UNTIL = "until."
+#: What `_total` may be.
+TOTALS = ("none", "estimate", "accurate")
 #: How long links to further pages are good for.
 LINK_HOURS = 24
 #: The record as it was: an instant, for read, search and $everything. A parameter of this server's own.

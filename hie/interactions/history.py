@@ -14,13 +14,15 @@ from hie.fhir.datatypes import InvalidDate, parse_date
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import instant
 from hie.fhir.json_format import Fragment
-from hie.fhir.paging import CURSOR, page_size
+from hie.fhir.paging import CURSOR, TOTALS, page_size
 from hie.fhir.summary import Selection
 from hie.store.models import CREATED, DELETED, PATCHED, REVIVED, UPDATED
 from hie.store.versions import StoredVersion
 
-_KNOWN = frozenset({"_since", "_at", "_list", "_count", "_sort", CURSOR, "_format", "_pretty", "_summary", "_elements"})
-_NAMED = "_since, _at, _list and _count"
+_KNOWN = frozenset(
+    {"_since", "_at", "_list", "_count", "_total", "_sort", CURSOR, "_format", "_pretty", "_summary", "_elements"}
+)
+_NAMED = "_since, _at, _list, _count and _total"
 #: How a period that _at means is bounded by a date with a prefix: from its beginning or end, to its beginning or end.
 _FROM, _UNTIL = {"ge": 0, "gt": 1, "sa": 1}, {"lt": 0, "eb": 0, "le": 1}
 _PREFIXES = frozenset({"eq", "ne", "ap", *_FROM, *_UNTIL})
@@ -39,7 +41,8 @@ def history(request: FhirRequest, ctx: Context) -> FhirResponse:
     selection = summary.parse(request.parameters)
     count = 0 if selection is not None and selection.counts_only else page_size(request, ctx.settings)
     page = ctx.store.history(request.type, request.id, since=_since(request), count=count,
-                             cursor=request.once(CURSOR), during=_during(request), listed=_listed(request))
+                             cursor=request.once(CURSOR), during=_during(request), listed=_listed(request),
+                             counts=_counts(request))
     links = [("self", _url(request, ctx, request.once(CURSOR)))]
     around = (("first", page.first), ("previous", page.previous), ("next", page.next), ("last", page.last))
     for relation, cursor in around:
@@ -119,6 +122,14 @@ def _listed(request: FhirRequest) -> str | None:
         raise InvalidSearch(f"_list is {text[:80]!r}; a List is named by its id alone, as in _list=42.",
                             expression="_list")
     return text
+
+
+def _counts(request: FhirRequest) -> bool:
+    """Read _total, as of a search; an estimate is the count."""
+    text = request.once("_total")
+    if text is not None and text not in TOTALS:
+        raise InvalidSearch(f"_total is {text[:80]!r}; it must be one of {', '.join(TOTALS)}.", expression="_total")
+    return text != "none"
 
 
 def _refuse_others(request: FhirRequest) -> None:

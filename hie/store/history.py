@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hie.errors import Expired, Forbidden, InvalidSearch
 from hie.fhir.paging import LINK_HOURS, UNTIL
+from hie.store import history_led
 from hie.store.crypto import SealBroken
 from hie.store.history_statements import Place, Shape, count_of, count_statement, page_of, page_statement
 from hie.store.listed import Listed, items
@@ -34,7 +35,7 @@ class HistoryPage:
     """
 
     versions: list[StoredVersion]
-    total: int
+    total: int | None
     next: str | None
     previous: str | None = None
     first: str | None = None
@@ -54,6 +55,8 @@ class _Position:
     """The moment at which the first page was read."""
     seen: Seen | None
     """What it saw; None: what is no newer than its newest version."""
+    total: int | None = None
+    """What it counted; None: it did not."""
     backward: bool = False
     """Whether the page that ends here is wanted, rather than the one behind."""
 
@@ -65,9 +68,9 @@ class _Position:
 
 def history_page(
     store: ResourceStore, type_name: str | None, id_: str | None, *, since: int | None, count: int, cursor: str | None,
-    during: tuple[int, int] | None = None, listed: str | None = None,
+    during: tuple[int, int] | None = None, listed: str | None = None, counts: bool = True,
 ) -> HistoryPage:
-    """Return one page of versions and the number of all of them; `listed`: the List that names them."""
+    """Return one page of versions and, if it `counts`, the number of all; `listed`: the List that names them."""
     position = _open_cursor(store, cursor)
 
     def page(inside: ResourceStore) -> HistoryPage:
@@ -82,7 +85,7 @@ def history_page(
         values |= {name: one for name, one in (("type", type_name), ("id", id_), ("since", since)) if one is not None}
         if during is not None:
             values["low"], values["high"] = during
-        return _read(inside, _Asked(shape, values, named), count, cursor, behind)
+        return _read(inside, _Asked(shape, values, named, counts), count, cursor, behind)
 
     return page(store) if position is not None else one_state(store, page)
 
@@ -94,6 +97,7 @@ class _Asked:
     shape: Shape
     values: dict[str, Any]
     listed: Listed | None
+    counts: bool
 
 
 def _shape(
@@ -105,11 +109,12 @@ def _shape(
     if not names:
         raise Forbidden("The token has no scope to search any type: system/*.s is needed.")
     conditions = {name: grants.stated(store, name, letter) for name in sorted(names)}
+    is_led = id_ is None and history_led.is_led(store, conditions)
     return Shape(
         store.database.dialect, is_typed=type_name is not None, is_of_one=id_ is not None, is_since=since is not None,
         is_during=during is not None, is_seen=position is not None and position.seen is not None,
         free=tuple(name for name, one in conditions.items() if one is None),
-        bound=tuple((name, one) for name, one in conditions.items() if one is not None),
+        bound=tuple((name, one) for name, one in conditions.items() if one is not None), is_led=is_led,
     )  # fmt: skip
 
 
@@ -125,12 +130,12 @@ def _values(store: ResourceStore, shape: Shape, position: _Position | None) -> d
 def _read(
     store: ResourceStore, asked: _Asked, count: int, cursor: str | None, position: _Position | None
 ) -> HistoryPage:
-    total = None
+    total = None if position is None else position.total
     if count and position is not None and position.is_edge and position.backward:
-        total = _total(store, asked)
+        total = _total(store, asked) if total is None else total
         count = last_page_size(total, count)
     found = _found(store, asked, position, count + 1) if count else []
-    if total is None:
+    if total is None and (asked.counts or not count):
         total = _total(store, asked)
     versions = store.open(found[:count])
     more = len(found) > count
@@ -138,9 +143,9 @@ def _read(
         return HistoryPage(versions, total, None)
     if position is None:
         newest = versions[0].updated
-        since = newest, max(store.clock(), newest), seen_by_page(store)
+        since = newest, max(store.clock(), newest), seen_by_page(store), total
     else:
-        since = position.newest, position.at, position.seen
+        since = position.newest, position.at, position.seen, total
     first = _seal_cursor(store, ("", "", 0), since[0], *since)
     came = None if cursor is None or position is None or position.is_edge else cursor.removeprefix(UNTIL)
     further = found[count if position is not None and position.backward else count - 1] if more else None
@@ -183,10 +188,11 @@ def _total(store: ResourceStore, asked: _Asked) -> int:
 
 
 def _seal_cursor(
-    store: ResourceStore, place: tuple[str, str, int], updated: int, newest: int, at: int, saw: Seen | None
+    store: ResourceStore, place: tuple[str, str, int], updated: int, newest: int, at: int, saw: Seen | None,
+    total: int | None,
 ) -> str:
     told = None if saw is None else saw.to_json()
-    return store.seal_text(json.dumps(["history", updated, *place, newest, at, told, store.clock()]))
+    return store.seal_text(json.dumps(["history", updated, *place, newest, at, told, store.clock(), total]))
 
 
 def _open_cursor(store: ResourceStore, cursor: str | None) -> _Position | None:
@@ -197,7 +203,7 @@ def _open_cursor(store: ResourceStore, cursor: str | None) -> _Position | None:
         if isinstance(opened, list) and opened[:1] == ["history"] and len(opened) == _BEFORE_SEEN:
             raise Expired("This link was made before the server was upgraded; begin again at the first page.",
                           expression="_cursor")
-        kind, updated, type_, id_, vid, newest, at, told, made = opened
+        kind, updated, type_, id_, vid, newest, at, told, made, *total = opened  # links of before have no total
         if kind != "history":
             raise ValueError
     except (SealBroken, ValueError, TypeError) as error:
@@ -206,4 +212,4 @@ def _open_cursor(store: ResourceStore, cursor: str | None) -> _Position | None:
         raise Expired(f"Links to pages are good for {LINK_HOURS} hours; begin again at the first page.",
                       expression="_cursor")
     saw = None if told is None else seen.from_json(told, at_instant=False)
-    return _Position(updated, type_, id_, vid, newest, at, saw, cursor.startswith(UNTIL))
+    return _Position(updated, type_, id_, vid, newest, at, saw, total[0] if total else None, cursor.startswith(UNTIL))

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnElement,
     Dialect,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    exists,
     func,
     literal_column,
     not_,
@@ -29,6 +31,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from hie.store import history_led
 from hie.store.listed import Listed
 from hie.store.models import ERASED, resource, resource_history
 from hie.store.prepared import KeptText
@@ -66,13 +69,15 @@ class Shape:
     """Types of which all versions are shown."""
     bound: tuple[tuple[str, Stated], ...]
     """Types with what their resources must match."""
+    is_led: bool
+    """Whether those that match are few, and found first (hie.store.history_led)."""
 
     def granted(self) -> dict[str, Any]:
         """Return the values of what the grant asks."""
         found: dict[str, Any] = {}
         for number, (_, stated) in enumerate(self.bound):
-            for part in ("now", "allowed"):
-                found |= stated.values(f"{part}{number}_")
+            for prefix in [history_led.prefix(number)] if self.is_led else [f"now{number}_", f"allowed{number}_"]:
+                found |= stated.values(prefix)
             found |= stated.values_then(f"then{number}_")
         return found
 
@@ -104,7 +109,8 @@ def page_of(
         if begins is not Place.FIRST:
             arm = arm.where(arm.selected_columns.updated <= _number("newest" if backward else "at_updated"))
         # the arm's own order and limit let an index stop early
-        limited.append(arm.order_by(*_order(arm.selected_columns, backward)).limit(most).subquery())
+        few = shape.is_led or shape.is_of_one
+        limited.append(arm.order_by(*_order(arm.selected_columns, backward, few)).limit(most).subquery())
     both = union_all(*(select(arm) for arm in limited)).subquery()
     return select(both, *([seen.TOLD] if tells else [])).order_by(*_order(both.c, backward)).limit(most)
 
@@ -116,12 +122,19 @@ def count_of(shape: Shape, tells: bool, listed: Listed | None = None) -> Select[
 
 
 def _arms(shape: Shape, listed: Listed | None) -> list[Select[Any]]:
-    arms = [_arm(shape, table) for table in (resource, resource_history)]
+    few = history_led.allowed(shape.dialect, shape.bound) if shape.is_led else None
+    arms = [_arm(shape, table, few) for table in (resource, resource_history)]
     return arms if listed is None else [arm.where(listed.where(arm.selected_columns)) for arm in arms]
 
 
-def _arm(shape: Shape, table: Any) -> Select[Any]:
-    where = [*place(table, shape.is_typed), *_was_seen(shape, table)]
+def _arm(shape: Shape, table: Any, few: CTE | None) -> Select[Any]:
+    where: list[ColumnElement[bool]] = place(table, shape.is_typed)
+    found = table
+    if few is not None and table is resource:
+        where = history_led.current(shape.dialect, where, few)
+    elif few is not None:
+        found = history_led.versions(shape.dialect, table, few)
+    where += _was_seen(shape, table)
     if table is resource_history:
         where.append(table.c.method != literal_column(str(ERASED)))
     if shape.is_since:
@@ -131,7 +144,7 @@ def _arm(shape: Shape, table: Any) -> Select[Any]:
     if shape.is_of_one:
         where.append(table.c.id == bindparam("id", type_=Text()))
     where += _shown(shape, table)
-    return select(*(table.c[name] for name in _NAMES)).where(*where)
+    return select(*(table.c[name] for name in _NAMES)).select_from(found).where(*where)
 
 
 def _shown(shape: Shape, table: Any) -> list[ColumnElement[bool]]:
@@ -148,12 +161,15 @@ def _restricted(
 ) -> Sequence[ColumnElement[bool]]:
     """A version is shown where the grant covers what it was, and the resource as it stands."""
     if table is resource:
-        return [stated.now(shape.dialect, f"now{number}_")]
-    allowed = select(resource.c.id).where(
-        *place(resource, typed=False), resource.c.type == _name(type_name),
+        return [] if shape.is_led else [stated.now(shape.dialect, f"now{number}_")]
+    then = stated.then(shape.dialect, f"then{number}_")
+    if shape.is_led:
+        return [then]
+    stands = exists(literal_column("1")).where(
+        *place(resource, typed=False), resource.c.type == _name(type_name), resource.c.id == table.c.id,
         stated.now(shape.dialect, f"allowed{number}_"),
     )  # fmt: skip
-    return [table.c.id.in_(allowed), stated.then(shape.dialect, f"then{number}_")]
+    return [stands, then]
 
 
 def _was_seen(shape: Shape, table: Any) -> list[ColumnElement[bool]]:
@@ -178,7 +194,11 @@ def _current(shape: Shape, table: Any) -> list[ColumnElement[bool]]:
     return where
 
 
-def _order(columns: Any, backward: bool) -> list[Any]:
+def _order(columns: Any, backward: bool, few: bool = False) -> list[Any]:
+    """Return the order of versions; of `few` not by the index of the time, as that would be of many."""
+    if few:
+        updated = columns.updated + literal_column("0")
+        return [updated if backward else updated.desc(), *_order(columns, backward)[1:]]
     newest_first = (columns.updated.desc(), columns.type, columns.id, columns.vid.desc())
     oldest_first = (columns.updated, columns.type.desc(), columns.id.desc(), columns.vid)
     return list(oldest_first if backward else newest_first)

@@ -177,15 +177,17 @@ class ResourceStore:
         cursor: str | None = None,
         during: tuple[int, int] | None = None,
         listed: str | None = None,
+        counts: bool = True,
     ) -> HistoryPage:
         """Return versions, newest first; NotFound where an instance never was.
 
-        `during`: those current in that time; `listed`: those that the List of this id names.
+        `during`: those current in that time; `listed`: those that the List of this id names; `counts`: tell how many
+        there are in all.
         """
         if type is not None and id is not None:
             self._permitted_row(type, id)
         return history_page(self, type, id, since=since, count=count, cursor=cursor, during=during,
-                            listed=listed)
+                            listed=listed, counts=counts)
 
     def search(self, query: SearchQuery) -> SearchPage:
         """Return one page of a search."""

@@ -116,6 +116,32 @@ def test_a_count_of_none_tells_the_total_only(fhir):
         assert answer.entries() == []
 
 
+def test_further_pages_tell_what_the_first_counted(fhir):
+    for name in "ABC":
+        fhir.create(patient(name))
+    first = fhir.get("Patient/_history?_count=1")
+    fhir.create(patient("Later"))
+    pages = [first]
+    while pages[-1].link("next"):
+        pages.append(fhir.get(pages[-1].link("next")))
+    assert [page.json["total"] for page in pages] == [3, 3, 3]
+    assert fhir.get(first.link("last")).json["total"] == 3
+
+
+def test_no_total_is_told_where_none_is_asked_for(fhir):
+    for name in "ABC":
+        fhir.create(patient(name))
+    first = fhir.get("Patient/_history?_count=2&_total=none")
+    second = fhir.get(first.link("next"))
+    assert [len(page.entries()) for page in (first, second)] == [2, 1]
+    assert "total" not in first.json
+    assert "total" not in second.json
+    assert len(fhir.get(first.link("last")).entries()) == 1
+    for how in ("accurate", "estimate"):
+        assert fhir.get(f"Patient/_history?_count=2&_total={how}").json["total"] == 3
+    assert fhir.get("Patient/_history?_total=none&_summary=count").json["total"] == 3
+
+
 def test_a_parameter_that_is_repeated_as_it_was_says_no_more(fhir):
     """As in a search; two that differ are refused."""
     fhir.create(patient())
@@ -134,6 +160,7 @@ def test_the_history_of_what_never_was_is_not_found(fhir):
      ("_at=yesterday", "invalid", "_at"), ("_list=none", "not-found", "_list"),
      ("_list=$current-problems", "not-supported", "_list"), ("_list=List/1", "invalid", "_list"),
      ("_list=1&_list=2", "invalid", "_list"), ("_sort=_lastUpdated", "not-supported", "_sort"),
+     ("_total=all", "invalid", "_total"),
      ("_at=ap2020", "invalid", "_at"), ("_at=ge2020&_at=gt2021", "invalid", "_at"),
      ("_at=ge2021&_at=lt2020", "invalid", "_at"), ("_at=ge2020&_at=lt2021&_at=lt2022", "invalid", "_at"),
      ("name=x", "invalid", "name"), ("_cursor=x", "invalid", None),

@@ -182,7 +182,7 @@ def _keys_of_tables(sql: Sql, branch: Branch, reverse: bool) -> Select[Any]:
 
 
 def matches(sql: Sql, type_name: str, clause: Clause) -> Any:
-    """Select the keys of live resources of a type that match, beginning with the most selective part (SQLite)."""
+    """Select the keys of live resources of a type that match, beginning with the most selective part."""
     parts = _parts(clause)
     driver = sql.keys(parts[0])
     if driver is not None and len(parts) == 1 and is_of_tokens(clause) and sql.as_of is None:
@@ -191,7 +191,7 @@ def matches(sql: Sql, type_name: str, clause: Clause) -> Any:
     with at(sql, other, other.c.key):
         rest = [part.sql(sql) for part in (parts if driver is None else parts[1:])]
     found = select(other.c.key).where(
-        *_live(other, type_name, hidden=driver is not None), *_seen(sql, other), *rest)
+        *_live(other, type_name, hidden=driver is not None and not sql.tokens_in_rows), *_seen(sql, other), *rest)
     if driver is None:
         return found
     first = driver.cte()

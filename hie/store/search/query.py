@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from hie.errors import InvalidSearch, NotSupported
 from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
-from hie.fhir.paging import AS_OF, CURSOR, MOST_OFFSET, OFFSET
+from hie.fhir.paging import AS_OF, CURSOR, MOST_OFFSET, OFFSET, TOTALS
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.search import chain, criteria, date, filter, near, relevance
 from hie.store.search.chain import Asked
@@ -29,7 +29,6 @@ _PAGED_ELSEWHERE = frozenset({"_getpages", "_getpagesoffset", "_page"})
 _LATER = frozenset({"_query", "_score"})
 _CONTAINED, _CONTAINED_TYPE = "_contained", "_containedType"
 T = TypeVar("T")
-_TOTALS = ("none", "estimate", "accurate")
 #: What every container has, whatever its type.
 _OF_CONTAINERS = frozenset({"_id", "_lastUpdated"})
 _ORDERED = frozenset({"date", "number", "quantity"})
@@ -212,7 +211,7 @@ class _Reader:
             self._count = _once(name, self._count, _count(text, self._max_count))
             text = str(self._count)
         elif name == "_total":
-            self._total = _once(name, self._total, _choice(name, text, _TOTALS))
+            self._total = _once(name, self._total, _choice(name, text, TOTALS))
         elif name == "_sort":
             self._sort += self._sort_keys(text)
         elif code in ("_include", "_revinclude"):

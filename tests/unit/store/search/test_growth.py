@@ -5,7 +5,7 @@ Each search here read its type, or the store, before an index led it. What grows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,11 @@ import pytest
 from hie.fhir.scopes import FULL_GRANT, parse_grant
 from hie.settings import Settings
 from hie.store.audit import AuditEntry
-from hie.store.prepared import driver_of
 from hie.store.resources import ResourceStore
 from hie.store.search import query
 from hie.store.store import Store
 from tests.builders import observation, patient
+from tests.machine_steps import steps
 
 Json = dict[str, Any]
 SIZES = (300, 1_200)
@@ -70,24 +70,6 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Store]]:
 def bound(store: Store, *scopes: str) -> ResourceStore:
     grant = parse_grant(scopes) if scopes else FULL_GRANT
     return store.bind(grant, AuditEntry(1, store.clock(), "request", "search", "client"))
-
-
-def steps(store: ResourceStore, find: Callable[[], Any]) -> int:
-    """Count the steps of the database, ten by ten."""
-    counted = 0
-
-    def step() -> int:
-        nonlocal counted
-        counted += 1
-        return 0
-
-    driver = driver_of(store.connection())
-    driver.set_progress_handler(step, 10)
-    try:
-        find()
-    finally:
-        driver.set_progress_handler(None, 0)
-    return counted
 
 
 TWO = ("_type", "Observation,Condition")
