@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/profiling.html#resources
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -60,13 +60,14 @@ def conforming(resource: dict[str, Any] | None, ctx: Context) -> Conforms:
 
     def conforms(item: Element, canonical: str) -> bool | None:
         if not kept:
-            kept.append(_conforming(resource, ctx))
+            kept.append(conforming_each(ctx)(resource))
         return kept[0](item, canonical)
 
     return conforms
 
 
-def _conforming(resource: dict[str, Any] | None, ctx: Context) -> Conforms:
+def conforming_each(ctx: Context) -> Callable[[dict[str, Any] | None], Conforms]:
+    """Return what does so for one resource after the other; stored definitions are looked up once for all of them."""
     from hie.fhir.profiles.checking import Check
     from hie.fhir.profiles.library import WithStored
     from hie.fhir.profiles.place import around
@@ -76,6 +77,10 @@ def _conforming(resource: dict[str, Any] | None, ctx: Context) -> Conforms:
 
     installed = ctx.profiles.library()
     stored = StoredProfiles(ctx.store, installed)
-    check = Check(WithStored(installed, stored), asked_by(installed, StoredTerminology(ctx.store)), stored)
-    here = around(resource)
-    return lambda item, canonical: check.conforms_to(item, canonical, here)
+
+    def of(resource: dict[str, Any] | None) -> Conforms:
+        check = Check(WithStored(installed, stored), asked_by(installed, StoredTerminology(ctx.store)), stored)
+        here = around(resource)
+        return lambda item, canonical: check.conforms_to(item, canonical, here)
+
+    return of

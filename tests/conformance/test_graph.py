@@ -1,6 +1,7 @@
 """[type]/[id]/$graph: https://hl7.org/fhir/R4/resource-operation-graph.html"""
 
 import pytest
+from sqlalchemy import event
 
 from hie.operations.graph import reading, searching
 from tests.builders import encounter, observation, parameters, patient, practitioner
@@ -111,6 +112,30 @@ def test_only_what_the_token_may_see_is_there_at_every_step(fhir, client, visit)
     assert ids(narrow.get(url)) == [visit["visit"], visit["second"]]
     client("system/Encounter.rs").get(url).refused(404, "not-found", "graph")
     client("system/Patient.rs system/GraphDefinition.s").get(url).refused(403, "forbidden")
+
+
+def test_what_is_asked_of_the_database_does_not_grow_with_the_resources(app, fhir, visit):
+    """One search or read for all resources of a link, and one for a profile."""
+    fhir.create(stored(profile_of("valued", "Observation", element("Observation.value[x]", min=1))))
+    values = by_search("Observation", "encounter={ref}", by_path("performer", "Practitioner"),
+                       target={"profile": f"{BASE}valued"})  # fmt: skip
+    fhir.create(definition(by_search("Encounter", "patient={ref}", values), start="Patient"))
+    engine, url, numbers = app.extensions["hie"].store.database.engine, f"{visit['patient']}/$graph?graph={URL}", []
+
+    def heard(*_):
+        numbers[-1] += 1
+
+    for more in (0, 12):
+        for number in range(more):
+            other = fhir.create(encounter(visit["patient"]))["id"]
+            fhir.create(observation(visit["patient"], number, encounter={"reference": f"Encounter/{other}"},
+                                    performer=[{"reference": visit["doctor"]}]))  # fmt: skip
+        fhir.get(url)
+        numbers.append(0)
+        event.listen(engine, "before_cursor_execute", heard)
+        assert len(ids(fhir.get(url))) == 4 + more * 2 + bool(more)
+        event.remove(engine, "before_cursor_execute", heard)
+    assert numbers[1] <= numbers[0] + 1  # the Practitioners are read
 
 
 def test_circles_end_and_what_is_reached_twice_comes_once(fhir, visit):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hie.errors import Forbidden, InvalidRequest, OutcomeIssue, Unprocessable
 from hie.fhir import references, search_parameters
-from hie.fhir.fhirpath import Element, model
+from hie.fhir.fhirpath import Conforms, Element, model
 from hie.fhir.graph_definitions import ABSTRACT, EVERYTHING, Graph, Link, Target
 from hie.fhir.profiles.checking import base_type
 from hie.fhir.references import Canonical
-from hie.interactions.accepting import conforming
+from hie.interactions.accepting import conforming_each
 from hie.operations.graph import rules, searching
-from hie.operations.graph.reading import Node, Place, Reading
+from hie.operations.graph.reading import Json, Node, Place, Reading
 from hie.store.search.literal_references import SELF_CONTAINED
 from hie.store.search.reference import relative
 from hie.store.terminology import StoredTerminology
@@ -36,6 +36,7 @@ class Walk:
     found: dict[Place, StoredVersion] = field(default_factory=dict)
     lacking: OutcomeIssue | None = None
     """The first link that is there less often than the definition says."""
+    _conforming: Callable[[Json | None], Conforms] | None = None
     _named: dict[tuple[str, str, str | None], Place | None] = field(default_factory=dict)
 
     def begin(self, focus: StoredVersion) -> None:
@@ -171,7 +172,9 @@ class Walk:
         base = base_type(profile)
         if base is not None:
             return model.is_a(node.type, base)
-        answer = conforming(node.root, self.reading.ctx)(Element(node.resource, node.type), profile)
+        if self._conforming is None:
+            self._conforming = conforming_each(self.reading.ctx)
+        answer = self._conforming(node.root)(Element(node.resource, node.type), profile)
         if answer is None:
             self.reading.warn("not-found", f"Whether a {node.type} is as {profile[:200]} says cannot be told here; "
                               "only those that declare it are taken.", f"{target.place}.profile")
