@@ -82,7 +82,8 @@ def read(elements: Sequence[Json]) -> Node:
                 parent = trail[depth]
             else:
                 parent = parent.below(part, at)
-            trail[depth:] = [parent]
+            if depth >= len(trail) or trail[depth] is not parent:
+                trail[depth:] = [parent]
         slice_ = element.get("sliceName")
         node = parent.below(parts[-1] if slice_ is None else f"{parts[-1]}:{slice_}", at)
         if node.element is not None:

@@ -188,6 +188,18 @@ def test_profiles_that_lead_to_one_another_and_large_ones_are_refused(monkeypatc
         generated(profile("Patient"), Known())
 
 
+def test_elements_without_ids_are_those_of_the_slice_before_them_at_any_depth() -> None:
+    coding, system = "Observation.code.coding", "Observation.code.coding.system"
+    by_system = {"discriminator": [{"type": "value", "path": "system"}], "rules": "open"}
+    named = [of(coding, slicing=by_system), a_slice(coding, "loinc", min=1),
+             {"id": f"{coding}:loinc.system", "path": system, "min": 1, "fixedUri": "http://loinc.org"},
+             a_slice(coding, "own"), {"id": f"{coding}:own.system", "path": system, "min": 1},
+             of("Observation.code.text", min=1)]  # fmt: skip
+    without = [{name: one for name, one in row.items() if name != "id"} for row in named]
+    found, wanted = (generated(profile("Observation", *rows), Known())["snapshot"] for rows in (without, named))
+    assert found == wanted
+
+
 @pytest.mark.parametrize("said", [{"min": 0}, {"definition": "...more"}], ids=["told again", "told further"])
 def test_what_slices_say_again_is_counted(said: Json) -> None:
     """Else a text of 30 kB in the base and 1,500 slices made 45 MB."""
