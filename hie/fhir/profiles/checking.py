@@ -14,7 +14,7 @@ from hie.fhir.fhirpath import Element, FhirPathError, Watch, compile_once, model
 from hie.fhir.primitives import shown
 from hie.fhir.validation.issue import Issue, Severity
 
-from . import bindings, constraints, extensions, matching, references, slicing
+from . import bindings, constraints, extensions, limits, matching, references, slicing
 from .library import Definition, Library, Stored
 from .place import Around, Place, of_resource
 from .tree import Node
@@ -191,6 +191,7 @@ class Check:
             self.is_cut = True
             return
         self._value(node, place)
+        limits.check(self, node, place)
         if self.is_quiet:
             return
         self._types(node, place, owner)
@@ -240,6 +241,7 @@ class Check:
             self._profiled(place, profiles, owner)
         if place.type == "Reference":
             references.check(self, place, [url for row in fitting for url in row.get("targetProfile", ())], owner)
+            references.check_kind(self, place, fitting)
 
     def _profiled(self, place: Place, profiles: list[str], owner: Definition) -> None:
         """Check a value against the profiles of its type, of which one is enough."""

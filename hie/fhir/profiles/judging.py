@@ -13,6 +13,8 @@ from hie.fhir import facts, fhirpath
 from hie.fhir.fhirpath import model
 from hie.fhir.fhirpath.parser import parse
 
+from . import limits
+
 Json = dict[str, Any]
 
 #: More would not be read.
@@ -219,6 +221,11 @@ def _values(element: Json) -> Iterator[str]:
         code = name.removeprefix("fixed").removeprefix("pattern")
         if not model.is_type(code) and not model.is_type(code[:1].lower() + code[1:]):
             yield f"{_shown(name)} names no type of R4."
+    try:
+        for one in limits.of(element):
+            parse(one.expression)
+    except (ValueError, fhirpath.FhirPathSyntaxError) as error:
+        yield f"minValue or maxValue is no limit: {error}"
 
 
 def _contexts(rows: Any) -> Iterator[str]:

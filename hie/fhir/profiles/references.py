@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .library import Definition
 from .place import Place
@@ -27,3 +27,37 @@ def check(check: Check, place: Place, profiles: list[str], owner: Definition) ->
     target = resolved(place)
     if target is not None and check.has_profile(target, profiles, owner) is False:
         check.tell("error", "value", f"{target.path} conforms to none of {', '.join(profiles)}.", place.path)
+
+
+def check_kind(check: Check, place: Place, types: list[dict[str, Any]]) -> None:
+    """Check that a reference is contained, bundled or neither, and of a version or not, as a profile allows.
+
+    https://hl7.org/fhir/R4/valueset-resource-aggregation-mode.html
+    """
+    value = place.value
+    text = value.get("reference") if isinstance(value, dict) else None
+    if not isinstance(text, str):
+        return
+    allowed = [set(row["aggregation"]) for row in types if isinstance(row.get("aggregation"), list)]
+    kinds, found = _kinds(text, place)
+    if len(allowed) == len(types) and not any(kinds & one for one in allowed):
+        names = ", ".join(sorted(set().union(*allowed)))
+        check.tell("error", "value", f"It points at {found}; allowed here: {names}.", place.path)
+    versioned = {row.get("versioning", "either") for row in types}
+    if text.startswith("#") or len(versioned) != 1:
+        return
+    if versioned == {"specific"} and "/_history/" not in text:
+        check.tell("error", "value", "The reference has to name a version of its target.", place.path)
+    elif versioned == {"independent"} and "/_history/" in text:
+        check.tell("error", "value", "The reference must not name a version of its target.", place.path)
+
+
+def _kinds(text: str, place: Place) -> tuple[set[str], str]:
+    """Tell how a reference may lead to its target, as codes and in words."""
+    if text.startswith("#"):
+        return {"contained"}, "what is contained"
+    if resolved(place) is not None:
+        return {"bundled", "referenced"}, "what is in the same Bundle"
+    if place.around.entries is not None:
+        return {"referenced"}, "what is not in the Bundle"
+    return {"bundled", "referenced"}, "what is not contained"

@@ -120,7 +120,7 @@ def _against(check: Check, place: Place, canonical: str, with_support: bool, *, 
         check.tell("error" if is_asked else "warning", "not-found", text, place.path)
         return
     check.against(place, definition)
-    missing = absent(definition, place) if with_support and place.type == definition.type else []
+    missing = absent(check, definition, place) if with_support and place.type == definition.type else []
     if missing:
         text = f"Of what {definition.canonical} wants supported there is no {', '.join(missing[:30])}."
         check.tell("information", "informational", text, place.path)
