@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -82,9 +83,43 @@ def parse(parameters: Iterable[tuple[str, str]]) -> Selection | None:
     return Selection(summary, tuple(elements)) if summary or elements else None
 
 
+def asked(request: FhirRequest, type_name: str | None = None) -> Selection | None:
+    """Return which part a request wants of resources of a type, or of any; None: all of them.
+
+    An element that no such resource has is refused, or left out by handling=lenient: a mistyped one would look as if
+    the resource had none.
+    """
+    selection = parse(request.parameters)
+    if selection is not None and selection.elements and request.preferences.handling != "lenient":
+        for of_type, name in selection.elements:
+            _refuse_unknown(of_type or type_name, name)
+    return selection
+
+
+def _refuse_unknown(type_name: str | None, name: str) -> None:
+    known = _known(type_name)
+    if name in known:
+        return
+    near = get_close_matches(name, known, n=1)
+    raise InvalidSearch(f"_elements names {name[:80]!r}, which is no element of {type_name or 'any resource'}"
+                        + (f"; did you mean {near[0]}?" if near else "."), expression="_elements")
+
+
+@cache
+def _known(type_name: str | None) -> frozenset[str]:
+    """Name the elements at the top of a type, those of several types as they are in JSON as well."""
+    if type_name is None:
+        return frozenset().union(*map(_known, facts.RESOURCE_TYPES))
+    found = {"resourceType"}
+    for element in facts.children(type_name):
+        found.add(element.name.removesuffix("[x]"))
+        found.update(_json_names(element))
+    return frozenset(found)
+
+
 def of_one(request: FhirRequest) -> Selection | None:
     """Return which part is wanted of the one resource that a read or write answers with; None: all of it."""
-    selection = parse(request.parameters) if request.interaction in _ONE_RESOURCE else None
+    selection = asked(request, request.type) if request.interaction in _ONE_RESOURCE else None
     if selection is not None and selection.counts_only:
         raise InvalidSearch("_summary=count counts the matches of a search; this is one resource.",
                             expression="_summary")

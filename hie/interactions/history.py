@@ -38,7 +38,7 @@ _ANSWERED = {
 def history(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return a page of versions, newest first."""
     _refuse_others(request)
-    selection = summary.parse(request.parameters)
+    selection = summary.asked(request, request.type)
     count = 0 if selection is not None and selection.counts_only else page_size(request, ctx.settings)
     page = ctx.store.history(request.type, request.id, since=_since(request), count=count,
                              cursor=request.once(CURSOR), during=_during(request), listed=_listed(request),

@@ -31,7 +31,6 @@ def search(request: FhirRequest, ctx: Context) -> FhirResponse:
     ctx = as_of.context(request, ctx)
     if functional_lists.is_asked(request.parameters):
         request = functional_lists.by_id(request, ctx)
-    selection = summary.parse(request.parameters)
     with OfPages(ctx.store, request.parameter(CURSOR)) as terminology:
         query = search_query.parse(
             request.type,
@@ -47,6 +46,7 @@ def search(request: FhirRequest, ctx: Context) -> FhirResponse:
             contained=True,
             offset=True,
         )
+        selection = summary.asked(request, query.type if query.contained is None else None)
         page = terminology.store.search(query)
     rows = list(_entries(page, query, selection, ctx.base_url))
     links = _links(query, page, ctx.base_url)

@@ -118,7 +118,7 @@ def query_of(
     if care is not None:
         asked.append(care)
     count = page_size(request, ctx.settings) if request.parameter("_count") is not None else ctx.settings.max_page_size
-    selection = summary.parse(request.parameters)
+    selection = summary.asked(request)
     counts = selection is not None and selection.counts_only
     if (counts or count == 0) and of_many:
         name, text = ("_summary", "count") if counts else ("_count", "0")
@@ -194,7 +194,7 @@ def answer(
     matches, cursors, total = page
     included, is_cut = surroundings.around(matches, skipped, ctx)
     rows = [bundle.outcome_entry(outcome.outcome([_cut(len(included))]))] if is_cut else []
-    selection = summary.parse(request.parameters)
+    selection = summary.asked(request)
     for mode, versions in (("match", matches), ("include", included)):
         rows += [
             bundle.match_entry(ctx.base_url, one.type, one.id, _shown(one, selection), mode)

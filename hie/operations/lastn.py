@@ -41,7 +41,7 @@ def lastn(request: FhirRequest, ctx: Context) -> FhirResponse:
         for stored in page:
             groups.add(stored)
     matches = list(groups.members())
-    selection = summary.parse(request.parameters)
+    selection = summary.asked(request, "Observation")
     shown_matches = [] if selection is not None and selection.counts_only else matches
     included, is_cut = inclusion.included(ctx.store, query.includes, shown_matches) if query.includes else ([], False)
     rows = list(search.outcomes(query, len(included), "a smaller max or a narrower search leads to less" if is_cut

@@ -29,7 +29,7 @@ def refuse_unshapable(request: FhirRequest, *, is_later: bool) -> None:
     """
     _pretty(request)
     if request.interaction in _ALSO_SHAPED:
-        summary.parse(request.parameters)
+        summary.asked(request)
     elif not is_later or request.interaction not in _ONE_RESOURCE:
         summary.of_one(request)
 
@@ -40,7 +40,8 @@ def respond(request: FhirRequest, answer: FhirResponse, base_url: str, accepted:
     headers = _headers(answer, base_url)
     if content is None:
         return Reply(answer.status, headers, b"")
-    if request.interaction in _ONE_RESOURCE and request.type == "Binary" and not _wants_resource(answer, accepted):
+    if request.interaction in _ONE_RESOURCE and request.type == "Binary" and not _wants_resource(
+            request, answer, accepted):
         return _raw_binary(answer, headers)
     if request.parameters and content_type == FHIR_JSON:
         content = _shaped(request, content)
@@ -88,11 +89,13 @@ def _pretty(request: FhirRequest) -> bool:
     return text == "true"
 
 
-def _wants_resource(answer: FhirResponse, accepted: Accepted) -> bool:
+def _wants_resource(request: FhirRequest, answer: FhirResponse, accepted: Accepted) -> bool:
     """Tell whether a Binary is wanted as a resource; who asks for JSON as such, wants content that is JSON itself.
 
-    https://hl7.org/fhir/R4/binary.html#rest
+    Content has no parts that _summary or _elements could mean. https://hl7.org/fhir/R4/binary.html#rest
     """
+    if request.parameters and summary.of_one(request) is not None:
+        return True
     if not accepted.named or not accepted.generic:
         return accepted.named
     held = json_format.parse(answer.content or b"{}").get("contentType", "")

@@ -95,3 +95,44 @@ def test_the_order_that_a_history_has_may_be_asked_for(stored):
     assert "_sort=-_lastUpdated" in (found.link("next") or "")
     stored.get("Patient/1/_history?_sort=_lastUpdated").refused(
         400, "not-supported", "_sort", text="newest first (_sort=-_lastUpdated)")
+
+
+@pytest.mark.parametrize("url", [
+    "Patient/1?_elements=brithDate", "Patient/1?_elements=name,code", "Patient/1/_history/1?_elements=Patient.code",
+    "Patient?_elements=brithDate", "Patient?_elements=Patient.brithDate", "Patient?_elements=name,Observation.name",
+    "Patient/1/_history?_elements=code", "?_type=Patient,Observation&_elements=brithDate",
+    "_history?_elements=brithDate",
+    "Patient/1/$everything?_elements=brithDate", "Observation/$lastn?subject=Patient/1&_elements=brithDate",
+    "metadata?_elements=brithDate",
+])  # fmt: skip
+def test_an_element_that_nothing_asked_has_is_refused(stored, url):
+    """It would look as if there were no date of birth."""
+    stored.get(url).refused(400, "invalid", "_elements", text="no element of")
+    if url != "metadata?_elements=brithDate":
+        assert stored.get(url, **LENIENT).status == 200
+
+
+def test_the_nearest_element_is_named(stored):
+    stored.get("Patient/1?_elements=brithDate").refused(400, "invalid", "_elements", text="did you mean birthDate?")
+    stored.post("Patient?_elements=brithDate", patient()).refused(400, "invalid", "_elements")
+    assert stored.total("Patient") == 1
+
+
+@pytest.mark.parametrize("url", [
+    "Patient/1?_elements=deceased,deceasedBoolean,deceased[x],contained,id,resourceType,multipleBirthInteger",
+    "Observation?_include=Observation:subject&_elements=value,Patient.birthDate",
+    "Patient/1/$everything?_elements=birthDate,valueQuantity", "?_type=Patient,Observation&_elements=birthDate,code",
+    "metadata?_elements=fhirVersion", "Observation?_contained=true&_elements=birthDate",
+])  # fmt: skip
+def test_elements_of_what_is_answered_are_known(stored, url):
+    assert stored.get(url).status == 200
+
+
+def test_a_part_of_a_binary_is_one_of_the_resource(fhir):
+    """Content has no elements: https://hl7.org/fhir/R4/binary.html#rest"""
+    made = fhir("POST", "Binary", b"hello", Content_Type="text/plain").json["id"]
+    for accept in ({}, {"Accept": "*/*"}, {"Accept": "text/plain"}):
+        assert fhir.get(f"Binary/{made}", **accept).content == b"hello"
+        part = fhir.get(f"Binary/{made}?_elements=contentType", **accept).json
+        assert (part["resourceType"], part["contentType"], "data" in part) == ("Binary", "text/plain", False)
+        assert fhir.get(f"Binary/{made}?_summary=false", **accept).content == b"hello"

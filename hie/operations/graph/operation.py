@@ -22,7 +22,7 @@ from hie.store.versions import StoredVersion
 
 def graph(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return a resource and what a GraphDefinition's links lead to, as far as the token may see it."""
-    selection = summary.parse(request.parameters)
+    selection = summary.asked(request)
     if selection is not None and selection.counts_only:
         raise InvalidSearch("_summary=count asks for a total, which a collection has not.", expression="_summary")
     then = as_of.context(request, ctx)  # the definition is as it is now: it says what is wanted, and is no record
