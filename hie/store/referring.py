@@ -8,23 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, select
-
 from hie.errors import BrokenReference, OutcomeIssue
 from hie.fhir import references
 from hie.fhir.scopes import BINARY, LETTERS, Grant, meeting
-from hie.store.models import resource
+from hie.store import row_statements
 from hie.store.search.grants import of_any_scope
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
     from hie.store.unit_of_work import UnitOfWork
-
-_IDS = select(resource.c.id).where(
-    resource.c.tenant == bindparam("tenant"), resource.c.type == bindparam("type"),
-    resource.c.id.in_(bindparam("ids", expanding=True)), resource.c.sealed.is_not(None),
-)  # fmt: skip
-
 
 def judge(store: ResourceStore, unit: UnitOfWork) -> None:
     """See to it that new references to what the token's conditions do not cover are as those to nothing.
@@ -68,12 +60,8 @@ def _shown(
     store: ResourceStore, unit: UnitOfWork, type_name: str, letters: frozenset[str], ids: Sequence[str]
 ) -> set[str]:
     """Return those that a scope of the token for their type covers."""
-    statement = _IDS.where(of_any_scope(store, type_name, letters))
-    shown: set[str] = set()
-    for start in range(0, len(ids), 500):
-        parameters = {"tenant": store.tenant, "type": type_name, "ids": ids[start : start + 500]}
-        shown.update(unit.unflushed.execute(statement, parameters).scalars())
-    return shown
+    covered = of_any_scope(store, type_name, letters)
+    return row_statements.matching(store, unit.unflushed, type_name, ids, covered)
 
 
 def _unknown_version(place: str, text: str, target: str) -> BrokenReference:

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, BindParameter, Text, bindparam, select
+from sqlalchemy import BigInteger, BindParameter, Connection, Text, bindparam, select
 
 from hie.store.models import resource, resource_history
 from hie.store.prepared import Listed, Prepared
 from hie.store.search import grants
+from hie.store.search.clauses import Clause, Shaped
 from hie.store.search.grants import Stated
 from hie.store.search.seen import TOLD
+from hie.store.search.statements import sql_for
 from hie.store.search.tables import place
 
 if TYPE_CHECKING:
@@ -43,6 +45,25 @@ def _many(dialect: str, stated: Stated | None, tells: bool) -> Listed:
         return found if stated is None else found.where(stated.now(dialect, _GRANT))
 
     return Listed(of, Text(), names)
+
+
+def matching(
+    store: ResourceStore, connection: Connection, type_name: str, ids: Sequence[str], asked: Clause
+) -> set[str]:
+    """Return the ids of those resources of a type that exist and match."""
+    values = {f"{_GRANT}{number}": value for number, value in enumerate(asked.values())}
+    statement = _matching(store.database.dialect, Shaped(asked))
+    parts = statement.all(connection, ids, {"tenant": store.tenant, "type": type_name} | values)
+    return {row.id for part in parts for row in part}
+
+
+@lru_cache(maxsize=KEPT)
+def _matching(dialect: str, asked: Shaped) -> Listed:
+    def of(ids: Sequence[BindParameter[Any]]) -> Any:
+        found = select(resource.c.id).where(*place(resource, typed=True), resource.c.id.in_(ids))
+        return found.where(resource.c.sealed.is_not(None), asked.clause.sql(sql_for(dialect, prefix=_GRANT)))
+
+    return Listed(of, Text(), ("id",))
 
 
 def old(store: ResourceStore, type_name: str, id_: str, vid: int) -> Any | None:

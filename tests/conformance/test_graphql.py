@@ -42,6 +42,17 @@ def data(client, query, at="", **more):
     return found["data"]
 
 
+def test_of_one_resource_no_more_is_read_than_is_asked_for(fhir, record, monkeypatch):
+    monkeypatch.setattr(execution, "REFERRING", 2)
+    here = f"Patient/{record['anna']}/"
+    most = '{ ObservationList(_reference: patient, _count: 1, _sort: "-value-quantity") { valueQuantity { value } } }'
+    assert data(fhir, most, here)["ObservationList"] == [{"valueQuantity": {"value": 3}}]
+    for more in ("", ", _count: 2", ', _count: 1, fhirpath: "value.value > 1"'):
+        query = f"{{ ObservationList(_reference: patient{more}) {{ id }} }}"
+        fhir.get(f"{here}$graphql?{urlencode({'query': query})}").refused(422, "too-costly")
+    assert data(fhir, "{ ObservationList(_reference: patient, _count: 0) { id } }", here) == {"ObservationList": []}
+
+
 @pytest.mark.proves("operation:any/$graphql")
 def test_fields_of_one_resource(fhir, record):
     here = f"Patient/{record['anna']}/"

@@ -334,8 +334,10 @@ class Execution:
         arguments = {name: value for name, value in one.arguments.items() if name not in ("_count", "fhirpath")}
         named = ((code, ",".join(dict.fromkeys(places))),)
         query = self._query(replace(one, arguments=arguments), type_name, named, Later(self.ctx.store))
-        page = self.ctx.store.search(replace(query, count=REFERRING, total="none"))
-        if page.next_cursor is not None:
+        # Of one alone no more is read than is asked for; of several, how many each has is known when all are read.
+        are_first = path is None and len(set(places)) == 1 and each < REFERRING
+        page = self.ctx.store.search(replace(query, count=each if are_first else REFERRING, total="none"))
+        if page.next_cursor is not None and not are_first:
             raise TooCostly(f"{one.name}: more than {REFERRING} resources refer to what was found; ask of "
                                 "fewer, or with more criteria.", expression="query")
         self._fetch(len(page.matches))
@@ -346,7 +348,7 @@ class Execution:
                 continue
             to = self._references(resource, type_name, code)
             for place_, numbers in zip(places, chosen, strict=True):
-                if place_ in to and len(numbers) < each:
+                if (are_first or place_ in to) and len(numbers) < each:
                     numbers.append(number)
         shown = self._select([resource_node(one_) for one_ in resources], one.selections)
         return [Cell([shown[number] for number in numbers], is_list=True, found=True) for numbers in chosen]

@@ -170,15 +170,13 @@ def _was_in_context(asked: Clause, dialect: str, **options: Any) -> ColumnElemen
     return and_(is_deleted, exists(select(literal_column("1")).where(*before, last)))
 
 
-def of_any_scope(store: ResourceStore, type_name: str, letters: frozenset[str]) -> ColumnElement[bool]:
-    """Return the WHERE for rows of `resource` of one type that a scope of the token with some letters covers."""
+def of_any_scope(store: ResourceStore, type_name: str, letters: frozenset[str]) -> Clause:
+    """Return what resources of one type match that a scope of the token with some letters covers."""
     queries = store.grant.conditions(type_name, letters)
     parts = [of_queries(store.blind, type_name, queries)] if queries is not None else []
     if type_name == BINARY:
         parts.append(in_context_met_by(store, letters - {"c"}))
-    asked = both(parts)
-    values = asked.values()
-    return asked.sql(sql_for(store.database.dialect, supply=lambda: next(values)))
+    return both(parts)
 
 
 def _then(holds: ColumnElement[bool]) -> ColumnElement[bool]:
