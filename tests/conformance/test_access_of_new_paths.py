@@ -60,6 +60,23 @@ def _shown() -> Iterator[dict[str, Any]]:
                        hasMember=[{"reference": "Observation/exam1"}])
     yield _observation(LAB, "Patient/m", 12, id="lab2", effectiveDateTime="2024-03-02")
     yield _observation(LAB, "Patient/f", 14, id="lab3", effectiveDateTime="2024-03-03")
+    member = {"path": "hasMember", "min": 1, "target": [{"type": "Observation", "compartment": [
+        {"use": "requirement", "code": "Patient", "rule": "matching"}]}]}
+    performer = {"path": "performer", "max": "0", "target": [{"type": "Practitioner"}]}
+    everybody = {"path": "*", "min": 3, "target": [{"type": "Resource", "compartment": [
+        {"use": "condition", "code": "Patient", "rule": "custom", "expression": "active.exists()"},
+        {"use": "requirement", "code": "Patient", "rule": "custom", "expression": "active"}]}]}
+    values = [{"type": "Observation", "params": "subject={ref}", "link": [member, performer, everybody]}]
+    yield {"resourceType": "GraphDefinition", "id": "whole", "url": "http://example.org/whole", "name": "Whole",
+           "status": "active", "start": "Patient", "link": [
+               {"path": "generalPractitioner", "min": 1, "target": [{"type": "Practitioner"}]},
+               {"min": 4, "target": values},
+               *({"min": 1, "target": [{"type": one, "params": f"{code}={{ref}}"}]} for one, code in (
+                   ("Condition", "patient"), ("List", "item"), ("Observation", "patient.name=Secret&patient"),
+                   ("Observation", "_sort=-date&_count=1&subject"), ("Encounter", "patient"),
+                   ("Patient", "_has:Observation:patient:category=exam&_has:Observation:patient:subject")))]}
+    yield {"resourceType": "GraphDefinition", "id": "each", "url": "http://example.org/each", "name": "Each",
+           "status": "active", "start": "Resource", "link": [everybody]}
 
 
 def _hidden(is_one: bool) -> Iterator[dict[str, Any]]:
@@ -82,6 +99,9 @@ def _absent() -> Iterator[dict[str, Any]]:
            "author": [{"reference": "Practitioner/h"}], "title": "secret", "subject": {"reference": "Patient/m"}}
     yield {"resourceType": "Encounter", "id": "e", "status": "finished", "class": {"code": "AMB"},
            "subject": {"reference": "Patient/m"}}
+    for url in ("whole", "secret"):
+        yield {"resourceType": "GraphDefinition", "id": f"no-{url}", "url": f"http://example.org/{url}", "version": "9",
+               "name": "Whole", "status": "draft", "start": "Patient"}
     yield {"resourceType": "CodeSystem", "id": "s", "url": "http://example.org/secret", "status": "active",
            "content": "complete", "concept": [{"code": "718-7"}, {"code": "b"}]}
     yield {"resourceType": "ValueSet", "id": "v", "url": "http://example.org/secret-set", "status": "active",
@@ -105,6 +125,8 @@ GRANTS = {
     "delete-alone": ("system/Patient.d?gender=male", "system/Observation.d?category=laboratory"),
     "lists": ("system/List.u",),
     "all-others": ("system/Patient.rs?gender:not=female", "system/Observation.rs?category:not=exam"),
+    "graphs": ("system/Patient.rs?gender=male", "system/Observation.rs?category=laboratory",
+               "system/GraphDefinition.rs?status=active"),
     "terminology": ("system/Observation.rs?category=laboratory", "system/ValueSet.rs?status=draft"),
 }
 
@@ -150,6 +172,10 @@ READS = [
     "Observation/$stats?subject=Patient/m&code=718-7&system=http://loinc.org&statistic=average&statistic=count"
     "&include=true",
     "Observation/$stats?subject=Patient/f&code=718-7&system=http://loinc.org&statistic=total-count",
+    *(f"{place}/$graph?graph={name}" for place in ("Patient/m", "Patient/f", "Patient/g", "Observation/lab1")
+      for name in ("Whole", "Each", "http://example.org/whole", "http://example.org/whole%7C9",
+                   "http://example.org/secret", "GraphDefinition/no-secret")),
+    "Composition/d/$document?graph=Each", "Patient/m/$graph?graph=Whole&_asOf=NOW",
     "Composition/d/$document", "Composition/zz/$document", "Patient/f/$diff", "Observation/exam1/$diff",
     "$diff?from=Patient/m&to=Patient/f", "$diff?from=Patient/m&to=Patient/g", "$diff?from=Patient/m&to=Practitioner/h",
     "Patient/f/$meta", "Patient/g/$meta", "Patient/$meta", "$meta", "Patient/f/$fhirpath?expression=name",
@@ -371,6 +397,9 @@ def test_hidden_records_change_no_answer(
                 found.append((name, method, url, headers, _told(here), _told(there)))
     assert not found
     assert answered["granular"] > 90, "most of what is asked here is answered"
+    graph = one.clients["graphs"].get("Patient/m/$graph?graph=Whole").resources()
+    assert [row["id"] for row in graph[:3]] == ["m", "lab1", "lab2"]
+    assert len(graph[-1]["issue"]) > 5  # what it lacks is hidden, or absent
     store = one.app.extensions["hie"].store
     assert check(store).problems == []
     records = audit.find(store.database.connection(), store.tenants[1].audit_keys, 1, count=100_000)
