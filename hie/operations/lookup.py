@@ -38,7 +38,7 @@ def lookup(request: FhirRequest, ctx: Context) -> FhirResponse:
         raise NotFound(f"The code {asked.code[:200]} is not in the code system {url}{told}.", expression="code")
     wanted = {name for text in inputs.all_of(request, "property") for name in text.split(",")}
     return FhirResponse(200, json_format.dump(parameters(list(
-        _rows(system, concept, wanted, request.parameter("displayLanguage"))))))
+        _rows(system, concept, wanted, inputs.language(request))))))
 
 
 def _rows(system: CodeSystem, concept: Concept, wanted: set[str], language: str | None) -> Iterator[Json]:

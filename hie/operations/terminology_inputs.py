@@ -9,12 +9,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import InvalidRequest, NotSupported
+from hie.errors import InvalidRequest, NotSupported, TooCostly
 from hie.fhir import facts, json_format
 from hie.fhir.http import FhirRequest
 from hie.fhir.terminology.terminology import Terminology, Versions, split_canonical
 
 Json = dict[str, Any]
+
+#: Codings of one CodeableConcept.
+MOST_CODINGS = 100
+MOST_OF_LANGUAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,9 @@ def codings(request: FhirRequest, system: str = "system", version: str = "versio
     if code is not None:
         return [Coding(url, code, in_version, request.parameter("display"))]
     rows = [coding] if coding is not None else concept.get("coding", [])
+    if len(rows) > MOST_CODINGS:
+        raise TooCostly(f"The concept has {len(rows)} codings; at most {MOST_CODINGS} are looked up at once.",
+                        expression="codeableConcept")
     found = [as_coding(one) for one in rows if "code" in one]
     if not found:
         raise InvalidRequest(f"{given[0]} has no code.", expression=given[0])
@@ -80,6 +87,15 @@ def completed(coding: Coding, name: str, url: str | None, version: str | None) -
 def as_coding(row: Json) -> Coding:
     """Read a Coding that has a code."""
     return Coding(row.get("system"), row["code"], row.get("version"), row.get("display"))
+
+
+def language(request: FhirRequest) -> str | None:
+    """Return the language that displays are wanted in; None where it does not matter."""
+    text = request.parameter("displayLanguage")
+    if text is not None and len(text) > MOST_OF_LANGUAGE:  # each part of it is looked for
+        raise InvalidRequest(f"displayLanguage has {len(text)} characters; a language such as de-CH has at most "
+                             f"{MOST_OF_LANGUAGE}.", expression="displayLanguage")
+    return text
 
 
 def boolean(request: FhirRequest, name: str) -> bool | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 from hie.context import Context
-from hie.errors import InvalidRequest, NotFound
+from hie.errors import InvalidRequest, NotFound, TooCostly
 from hie.fhir import json_format
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.parameters import parameters, parts, value
@@ -22,6 +23,8 @@ from hie.store.terminology import terminology
 
 Json = dict[str, Any]
 
+#: Dependencies that are given, and maps that one map names for what it does not have.
+MOST_DEPENDENCIES, MOST_OTHERS = 20, 100
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 #: Relations that are no translation: https://hl7.org/fhir/R4/conceptmap-operation-translate.html
 _NO_TRANSLATION = frozenset({"unmatched", "disjoint"})
@@ -33,8 +36,9 @@ def translate(request: FhirRequest, ctx: Context) -> FhirResponse:
     service = terminology(ctx.store)
     matches: list[Match] = []
     missing: list[str] = []
+    maps = _maps(request, ctx, service)
     for one in asked:
-        for concept_map in _maps(request, ctx, one, service):
+        for concept_map in maps(one):
             found, unknown = _followed(concept_map, _question(request, one), service)
             matches += found
             missing += unknown
@@ -50,6 +54,8 @@ def translate(request: FhirRequest, ctx: Context) -> FhirResponse:
 
 def _question(request: FhirRequest, coding: Coding) -> Question:
     rows = [row for name, row in request.arguments if name == "dependency"]
+    if len(rows) > MOST_DEPENDENCIES:
+        raise TooCostly(f"$translate takes at most {MOST_DEPENDENCIES} dependencies.", expression="dependency")
     return Question(
         coding.system, coding.code, request.parameter("targetsystem"), inputs.boolean(request, "reverse") is True,
         tuple(_dependency(row) for row in rows),
@@ -60,21 +66,32 @@ def _dependency(rows: list[Json]) -> tuple[str, Json]:
     found = {row.get("name"): row for row in rows}
     element = found.get("element", {}).get("valueUri")
     concept = found.get("concept", {}).get("valueCodeableConcept")
+    if concept is not None and len(concept.get("coding", [])) > inputs.MOST_CODINGS:
+        raise TooCostly(f"The concept of a dependency has at most {inputs.MOST_CODINGS} codings.",
+                        expression="dependency.concept")
     if element is None or concept is None:
         raise InvalidRequest("A dependency has the parts element (valueUri) and concept (valueCodeableConcept).",
                              expression="dependency")
     return element, concept
 
 
-def _maps(request: FhirRequest, ctx: Context, coding: Coding, service: Terminology) -> list[Json]:
-    """Return the maps that are named, or else those between the systems and value sets that are."""
+def _maps(request: FhirRequest, ctx: Context, service: Terminology) -> Callable[[Coding], list[Json]]:
+    """Say which maps translate a code: the one that is named, or else those between systems and value sets that are."""
     named = _given(request, ctx, service)
-    found = _between(request, coding, service) if named is None else [named]
     wanted = {name: _names_of(text, ctx) for name in ("source", "target")
               if (text := request.parameter(name)) is not None}
     if named is not None and all(_stated(named, name) is None for name in wanted):
-        return found  # it does not say which value sets it is for
-    return [one for one in found if all(_stated(one, name) in names for name, names in wanted.items())]
+        wanted = {}  # it does not say which value sets it is for
+
+    @cache
+    def of_system(system: str | None) -> list[Json]:
+        found = _between(request, system, service) if named is None else [named]
+        return [one for one in found if all(_stated(one, name) in names for name, names in wanted.items())]
+
+    def maps(coding: Coding) -> list[Json]:
+        return of_system(coding.system)
+
+    return maps
 
 
 def _given(request: FhirRequest, ctx: Context, service: Terminology) -> Json | None:
@@ -100,17 +117,17 @@ def _named(canonical: str, version: str | None, service: Terminology) -> Json:
     return known.resource
 
 
-def _between(request: FhirRequest, coding: Coding, service: Terminology) -> list[Json]:
+def _between(request: FhirRequest, system: str | None, service: Terminology) -> list[Json]:
     """Find the maps from the code's system; the parameter targetsystem narrows them.
 
     Without any of these all known translations are wanted, each with its source.
     """
     target = request.parameter("targetsystem")
-    if coding.system is None:
+    if system is None:
         raise InvalidRequest("$translate needs the system of the code where no map is named.", expression="system")
-    ends: tuple[str | None, str | None] = (coding.system, target)
+    ends: tuple[str | None, str | None] = (system, target)
     if inputs.boolean(request, "reverse"):
-        ends = (target, coding.system)
+        ends = (target, system)
     names = zip(("source-system", "target-system"), ends, strict=True)
     return service.concept_maps({name: url for name, url in names if url is not None}, *ends)
 
@@ -138,10 +155,12 @@ def _followed(concept_map: Json, question: Question, service: Terminology) -> tu
     for _ in range(MOST_FORWARDED):
         others: list[str] = []
         for one in waiting:
-            matches, named = translations(one, question)
+            matches, named = translations(one, question, service.spend)
             found += matches
             others += named
         waiting = []
+        if len(others) > MOST_OTHERS and len(set(others)) > MOST_OTHERS:
+            raise TooCostly(f"More than {MOST_OTHERS} other maps are named for one code.", expression="url")
         for url in dict.fromkeys(others):
             known = service.find("ConceptMap", *split_canonical(url))
             if known is None:

@@ -135,7 +135,7 @@ def _judged(member: Member | None, coding: Coding, request: FhirRequest) -> Verd
     """Judge what else is said of a code that is there."""
     if member is None:
         return Verdict(True)
-    display = display_in(request.parameter("displayLanguage"), member)
+    display = display_in(inputs.language(request), member)
     if inputs.boolean(request, "abstract") is False and member.is_abstract:
         return Verdict(False, f"The code {coding} is abstract: it groups others and is not to be selected.", display)
     if coding.display is not None and display is not None and not _is_shown_so(coding.display, member):

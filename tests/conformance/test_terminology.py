@@ -496,6 +496,48 @@ def test_more_maps_than_are_read_are_refused_not_passed_over(stored: Fhir, monke
     assert matches(stored.get("ConceptMap/$translate?url=http://example.org/map&code=red")) == [("equivalent", "f00")]
 
 
+MORE_THAN_IS_LOOKED_UP_IS_REFUSED_CASES: list[Any] = [
+    ("ValueSet/mine/$expand?displayLanguage=" + "a-" * 500, [], 400, "at most 50"),
+    (f"CodeSystem/$lookup?system={COLOURS}&code=red&displayLanguage=" + "a-" * 500, [], 400, "at most 50"),
+    (f"ValueSet/mine/$validate-code?system={COLOURS}&code=red&displayLanguage=" + "a-" * 500, [], 400, "at most 50"),
+    *((url, [{"name": "codeableConcept", "valueCodeableConcept": {"coding": [coding(f"c{n}") for n in range(101)]}}],
+       422, "101 codings") for url in ("ValueSet/mine/$validate-code", "ConceptMap/mine/$translate")),
+    ("ConceptMap/mine/$translate?code=red", [{"name": "dependency", "part": [
+        {"name": "element", "valueUri": "urn:x"}, {"name": "concept", "valueCodeableConcept": {"text": "x"}}]}] * 21,
+     422, "20 dependencies"),
+    ("ConceptMap/mine/$translate?code=red", [{"name": "dependency", "part": [
+        {"name": "element", "valueUri": "urn:x"},
+        {"name": "concept", "valueCodeableConcept": {"coding": [coding("red")] * 101}}]}], 422, "100 codings"),
+    (f"ConceptMap/$translate?system={COLOURS}&code=red", [{"name": "conceptMap", "resource": {
+        "resourceType": "ConceptMap", "status": "active", "group": [
+            {"source": COLOURS, "element": [{"code": "x"}], "unmapped": {"mode": "other-map", "url": f"urn:x:{n}"}}
+            for n in range(101)]}}], 422, "100 other maps"),
+]  # fmt: skip
+
+
+@sqlite
+def test_more_than_is_looked_up_is_refused(stored: Fhir, subtests: Any) -> None:
+    for url, rows, status, text in MORE_THAN_IS_LOOKED_UP_IS_REFUSED_CASES:
+        with subtests.test(text):
+            answer = stored.post(url, body(*rows)) if rows else stored.get(url)
+            answer.refused(status, "invalid" if status == 400 else "too-costly", text=text)
+
+
+@sqlite
+def test_what_translating_costs_is_counted(stored: Fhir) -> None:
+    targets = [{"code": f"c{n}", "equivalence": "equal", "dependsOn": [{"property": "urn:x", "value": "no"}]}
+               for n in range(2_000)]
+    concept_map = {"resourceType": "ConceptMap", "status": "active", "group": [
+        {"target": "urn:y", "element": [{"code": "red", "target": targets}]}]}
+    asked = [coding("red", f"urn:{n}") for n in range(100)]
+    depends = {"name": "dependency", "part": [
+        {"name": "element", "valueUri": "urn:x"},
+        {"name": "concept", "valueCodeableConcept": {"coding": [coding(f"c{n}") for n in range(100)]}}]}
+    posted = body({"name": "conceptMap", "resource": concept_map}, depends,
+                  {"name": "codeableConcept", "valueCodeableConcept": {"coding": asked}})
+    stored.post("ConceptMap/$translate", posted).refused(422, "too-costly", text="too many")
+
+
 @sqlite
 def test_of_each_map_the_version_in_use_translates(stored: Fhir) -> None:
     """A map of an older version, and one of R4 that a stored one replaces, went on beside it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,8 @@ Json = dict[str, Any]
 
 #: Maps that name another one for what they do not map, one after the other.
 MOST_FORWARDED = 5
+#: So many elements are passed over for what looking at a concept costs.
+_ELEMENTS_OF_STEP = 10
 #: How a relation reads from the other side: https://hl7.org/fhir/R4/valueset-concept-map-equivalence.html
 _REVERSED = {"wider": "narrower", "narrower": "wider", "subsumes": "specializes", "specializes": "subsumes"}
 
@@ -40,9 +42,16 @@ class Question:
     is_reverse: bool = False
     dependencies: tuple[tuple[str, Json], ...] = ()
 
+    @property
+    def cost_of_condition(self) -> int:
+        """Return with how many values a dependsOn is compared."""
+        return sum(1 + len(concept.get("coding", [])) for _, concept in self.dependencies)
 
-def translations(concept_map: Json, question: Question) -> tuple[list[Match], list[str]]:
-    """Return the matches, and the maps that are named for a code that this one does not have."""
+
+def translations(
+    concept_map: Json, question: Question, spend: Callable[[int], None]
+) -> tuple[list[Match], list[str]]:
+    """Return the matches, and the maps that are named for a code that this one does not have; `spend` counts."""
     found: list[Match] = []
     others: list[str] = []
     for group in concept_map.get("group", []):
@@ -53,7 +62,8 @@ def translations(concept_map: Json, question: Question) -> tuple[list[Match], li
             continue
         if question.target not in (None, target):
             continue
-        matches = list(_reversed(group, question) if question.is_reverse else _mapped(group, question))
+        spend(1 + len(group.get("element", [])) // _ELEMENTS_OF_STEP)
+        matches = list(_reversed(group, question, spend) if question.is_reverse else _mapped(group, question, spend))
         if not matches and not question.is_reverse and not _is_listed(group, question.code):
             matches, named = _unmapped(group, question)
             others += named
@@ -63,17 +73,19 @@ def translations(concept_map: Json, question: Question) -> tuple[list[Match], li
     return found, others
 
 
-def _mapped(group: Json, question: Question) -> Iterator[Match]:
+def _mapped(group: Json, question: Question, spend: Callable[[int], None]) -> Iterator[Match]:
     for element in group.get("element", []):
         if element.get("code") == question.code:
             for target in element.get("target", []):
+                spend(1 + len(target.get("dependsOn", [])) * question.cost_of_condition)
                 if _is_met(target.get("dependsOn", []), question.dependencies):
                     yield Match(target.get("equivalence"), group.get("target"), target.get("code"),
                                 group.get("targetVersion"), target.get("display"), tuple(target.get("product", [])))
 
 
-def _reversed(group: Json, question: Question) -> Iterator[Match]:
+def _reversed(group: Json, question: Question, spend: Callable[[int], None]) -> Iterator[Match]:
     for element in group.get("element", []):
+        spend(len(element.get("target", [])) // _ELEMENTS_OF_STEP)
         for target in element.get("target", []):
             if target.get("code") == question.code and "code" in element:
                 equivalence = target.get("equivalence", "")

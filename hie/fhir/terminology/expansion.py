@@ -32,7 +32,7 @@ class Wishes:
     offset: int = 0
     count: int | None = None
     with_designations: bool = False
-    designations: tuple[str, ...] = ()
+    designations: frozenset[str] = frozenset()
     with_definition: bool = False
     active_only: bool = False
     nested: bool = False
@@ -49,7 +49,8 @@ class Wishes:
 
 def expanded(value_set: ValueSet, wishes: Wishes, identifier: str, at: int) -> Json:
     """Return the value set with its expansion."""
-    members = [one for one in value_set.members().values() if _is_wanted(one, wishes)]
+    without = frozenset(split_canonical(one) for one in wishes.without_systems)
+    members = [one for one in value_set.members().values() if _is_wanted(one, wishes, without)]
     if wishes.text:
         members = _having(members, wishes.text)
     nested = wishes.nested and not wishes.is_paged and not wishes.text
@@ -97,16 +98,12 @@ def _speaks(language: str, wanted: str) -> bool:
     return f"{language.lower()}-".startswith(f"{wanted.lower()}-")
 
 
-def _is_wanted(member: Member, wishes: Wishes) -> bool:
+def _is_wanted(member: Member, wishes: Wishes, without: frozenset[tuple[str, str | None]]) -> bool:
     if wishes.active_only and member.is_inactive:
         return False
     if wishes.selectable_only and member.is_abstract:
         return False
-    for canonical in wishes.without_systems:
-        url, version = split_canonical(canonical)
-        if member.system == url and version in (None, member.version):
-            return False
-    return True
+    return (member.system, None) not in without and (member.system, member.version) not in without
 
 
 def _having(members: Iterable[Member], text: str) -> list[Member]:
@@ -143,7 +140,7 @@ def _row(member: Member, wishes: Wishes) -> Json:
     return row
 
 
-def _is_asked_for(designation: Json, tokens: tuple[str, ...]) -> bool:
+def _is_asked_for(designation: Json, tokens: frozenset[str]) -> bool:
     """Tell whether a designation has one of the uses or languages, each written system|code, or as the code alone."""
     if not tokens:
         return True

@@ -7,19 +7,21 @@ from typing import Any
 
 from hie.errors import NotSupported
 from hie.fhir.terminology.code_system import CodeSystem, Concept, told
-from hie.fhir.terminology.patterns import Pattern, pattern
+from hie.fhir.terminology.patterns import pattern
 
 Json = dict[str, Any]
 Test = Callable[[Concept], bool]
 
 _WHERE = "ValueSet.compose.include.filter"
+#: So many properties of a concept are looked at for what looking at a concept costs.
+_PROPERTIES_OF_STEP = 10
 _HIERARCHY = ("is-a", "descendent-of", "is-not-a", "generalizes")
 
 
 def compiled(filter_: Json, system: CodeSystem, spend: Callable[[int], None]) -> Test:
     """Return the test of one filter; NotSupported where the code system has no such property or the operator none.
 
-    The test counts by `spend` what a regular expression costs, whoever asks it.
+    The test counts by `spend` what it costs beyond looking at the concept, whoever asks it.
     """
     if not told([filter_], "property", "op", "value"):
         raise NotSupported("A filter without property, op or value cannot be followed.", expression=_WHERE)
@@ -28,19 +30,33 @@ def compiled(filter_: Json, system: CodeSystem, spend: Callable[[int], None]) ->
         return _by_hierarchy(name, op, value, system)
     if not system.knows_property(name):
         raise NotSupported(f"{system.url} has no property {name[:80]!r} to filter by.", expression=f"{_WHERE}.property")
+    return _by_values(name, op, value, system, spend)
+
+
+def _by_values(name: str, op: str, value: str, system: CodeSystem, spend: Callable[[int], None]) -> Test:
+    def texts(one: Concept) -> list[str]:
+        spend(len(one.properties) // _PROPERTIES_OF_STEP)
+        return [_text(found) for found in system.values(one, name)]
+
     match op:
         case "=":
-            return lambda one: value in _texts(system, one, name)
+            return lambda one: value in texts(one)
         case "regex":
-            return _by_pattern(name, pattern(value), system, spend)
+            asked = pattern(value)
+
+            def fits(text: str) -> bool:
+                spend(asked.cost)
+                return asked.fits(text)
+
+            return lambda one: any(map(fits, texts(one)))
         case "in" | "not-in":
             wanted = {part.strip() for part in value.split(",")}
-            return lambda one: wanted.isdisjoint(_texts(system, one, name)) is (op == "not-in")
+            return lambda one: wanted.isdisjoint(texts(one)) is (op == "not-in")
         case "exists":
             if value not in ("true", "false"):
                 raise NotSupported(f"exists has the value true or false, not {value[:80]!r}.",
                                    expression=f"{_WHERE}.value")
-            return lambda one: bool(system.values(one, name)) is (value == "true")
+            return lambda one: bool(texts(one)) is (value == "true")
     raise NotSupported(f"{op[:80]!r} is no filter operator of R4.", expression=f"{_WHERE}.op")
 
 
@@ -63,18 +79,6 @@ def _by_hierarchy(name: str, op: str, value: str, system: CodeSystem) -> Test:
             return lambda one: one.code not in below
     above = {*system.ancestors(code), code} if found is not None else set()
     return lambda one: one.code in above
-
-
-def _by_pattern(name: str, asked: Pattern, system: CodeSystem, spend: Callable[[int], None]) -> Test:
-    def fits(text: str) -> bool:
-        spend(asked.cost)
-        return asked.fits(text)
-
-    return lambda one: any(map(fits, _texts(system, one, name)))
-
-
-def _texts(system: CodeSystem, concept: Concept, name: str) -> list[str]:
-    return [_text(value) for value in system.values(concept, name)]
 
 
 def _text(value: Any) -> str:

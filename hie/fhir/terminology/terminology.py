@@ -22,6 +22,8 @@ Json = dict[str, Any]
 
 #: What one request may look at: concepts, members, value sets.
 MOST_STEPS = 3_000_000
+#: What it costs to look up a resource, or to take over a value set that another one names.
+_OF_LOOKING_UP = 1000
 #: Value sets that lead to one another.
 MOST_DEEP = 20
 _SNOMED, _LOINC = "http://snomed.info/sct", "http://loinc.org"
@@ -154,6 +156,7 @@ class Terminology:
         """Return a resource by its canonical URL: one given with the request, a stored one, or the specification's."""
         place = (type_name, url, version)
         if place not in self._found:
+            self.spend(_OF_LOOKING_UP)
             self._found[place] = self._looked_up(type_name, url, version)
         return self._found[place]
 
@@ -191,7 +194,7 @@ class Terminology:
                                 expression="ValueSet.compose.include.valueSet")
         if len(owner.within) >= MOST_DEEP:
             raise TooCostly(f"Value sets include one another over more than {MOST_DEEP} steps.")
-        self.spend(1000)
+        self.spend(_OF_LOOKING_UP)
         return ValueSet(resource, self, owner.within, container)
 
     def _named_by_another(self, canonical: str) -> Json:
@@ -204,13 +207,21 @@ class Terminology:
     def code_system_of(self, resource: Json, url: str, version: str | None, supplements: list[str]) -> CodeSystem:
         """Return the code system that an include of a value set names."""
         if url.startswith("#"):
-            return CodeSystem(_contained(resource, url, "CodeSystem"))
+            return self._contained_system(_contained(resource, url, "CodeSystem"))
         found = self._code_system(url, self._versions.of(url, version), False, tuple(supplements))
         wanted = self._versions.checked.get(url)
         if wanted is not None and found.version != wanted:
             raise Unprocessable(f"check-system-version asks for {url}|{wanted}; {found.version} would be used.",
                                 expression="check-system-version")
         return found
+
+    def _contained_system(self, resource: Json) -> CodeSystem:
+        """Return a contained code system, read once however many includes name it."""
+        key = ("contained", id(resource))
+        if key not in self._systems:
+            self._systems[key] = CodeSystem(resource)
+            self.spend(len(self._systems[key].concepts))
+        return self._systems[key]
 
     def absent(self, url: str, version: str | None = None) -> FhirError:
         """Say that the codes of a code system, or of a version of it, are not here."""
@@ -334,7 +345,7 @@ def _implicit(url: str) -> Json | None:
 def _contained(resource: Json, reference: str, type_name: str) -> Json:
     for one in resource.get("contained", []):
         if one.get("id") == reference[1:] and one.get("resourceType") == type_name:
-            return dict(one)
+            return one
     raise Unprocessable(f"{reference[:80]} names no contained {type_name}.", expression="ValueSet.compose.include")
 
 

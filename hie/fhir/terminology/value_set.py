@@ -74,20 +74,18 @@ class ValueSet:
         """Tell whether a code is in the value set; without a system, whether it is one of any system."""
         self._terminology.spend(1)
         if not self._includes:
-            return None if self._expansion is None else self._is_expanded(system, code)
+            return None if self._expansion is None else self._expanded(system, code) is not None
         found = _any(one.has(system, code) for one in self._includes)
         if found is not False and self._excludes:
             found = _both(found, _not(_any(one.has(system, code) for one in self._excludes)))
         if found is True and not self._with_inactive:
             found = not self._is_inactive(system, code)
-        return self._is_expanded(system, code) if found is None and self._expansion is not None else found
+        return self._expanded(system, code) is not None if found is None and self._expansion is not None else found
 
     def member(self, system: str | None, code: str) -> Member | None:
         """Return a code that is in the value set with what is known of it."""
-        if self._expansion is not None:
-            for one in self._expansion.values():
-                if one.code == code and system in (None, one.system):
-                    return one
+        if self._expansion is not None and (found := self._expanded(system, code)) is not None:
+            return found
         return next((found for one in self._includes if (found := one.member(system, code)) is not None), None)
 
     def members(self) -> dict[tuple[str, str], Member]:
@@ -124,11 +122,12 @@ class ValueSet:
         return {key: one for key, one in found.items()
                 if (self._with_inactive or not one.is_inactive) and not any(part.takes(one) for part in self._excludes)}
 
-    def _is_expanded(self, system: str | None, code: str) -> bool:
+    def _expanded(self, system: str | None, code: str) -> Member | None:
         expansion = self._expansion or {}
         if system is not None:
-            return (system, code) in expansion
-        return any(one == code for _, one in expansion)
+            return expansion.get((system, code))
+        self._terminology.spend(len(expansion) // 10)
+        return next((one for one in expansion.values() if one.code == code), None)
 
     def _is_inactive(self, system: str | None, code: str) -> bool:
         member = self.member(system, code)

@@ -290,6 +290,60 @@ def test_writings_of_a_code_whose_case_does_not_count_are_one() -> None:
         assert (found.code, found.display) == ("dog", "Hound")
 
 
+def numbered(number: int, **more: Any) -> dict[str, Any]:
+    return {"resourceType": "CodeSystem", "id": "many", "url": "http://example.org/many", "status": "active",
+            "content": "complete", "concept": [{"code": f"c{one}", **more} for one in range(number)]}
+
+
+def test_what_the_properties_of_concepts_cost_is_counted() -> None:
+    heavy = numbered(50, property=[{"code": "p", "valueCode": "x"}] * 1_000) | {
+        "property": [{"code": "p", "type": "code"}]}
+    filters = [{"property": "p", "op": op, "value": value}
+               for op, value in (("=", "x"), ("in", "x"), ("not-in", "y"), ("exists", "true"), ("regex", "x"))]
+    for one in filters:
+        definition = value_set({"system": heavy["url"], "filter": [one] * 40})
+        with pytest.raises(TooCostly):
+            Terminology(given=[heavy, definition], most_steps=100_000).value_set(definition["url"]).members()
+
+
+def test_what_is_contained_is_read_once_and_counted() -> None:
+    often = value_set(*[{"system": "#many", "concept": [{"code": f"c{one}"}]} for one in range(100)])
+    terminology = Terminology(given=[often | {"contained": [numbered(5_000)]}], most_steps=20_000)
+    assert len(terminology.value_set(often["url"]).members()) == 100
+    with pytest.raises(TooCostly):
+        Terminology(given=[often | {"contained": [numbered(30_000)]}], most_steps=20_000).value_set(
+            often["url"]).members()
+
+
+def test_not_every_code_system_that_a_value_set_names_is_looked_up() -> None:
+    class Stored:
+        """Knows nothing; counts who asks."""
+
+        asked = 0
+
+        def find(self, *_: object) -> None:
+            self.asked += 1
+
+    source = Stored()
+    includes = [{"system": f"http://example.org/{one}", "concept": [{"code": "a"}]} for one in range(5_000)]
+    definition = value_set(*includes)
+    made = Terminology(source, given=[definition]).value_set(definition["url"])  # type: ignore[arg-type]
+    with pytest.raises(TooCostly):
+        made.members()
+    assert source.asked <= 3_000
+
+
+def test_a_code_without_system_counts_the_expansion_that_is_looked_through() -> None:
+    rows = [{"system": SYSTEM, "code": f"c{one}"} for one in range(2_000)]
+    definition = {"resourceType": "ValueSet", "url": "http://example.org/vs", "expansion": {"contains": rows}}
+    made = Terminology(given=[definition], most_steps=1_900).value_set(definition["url"])
+    for _ in range(5):
+        assert made.has(SYSTEM, "c1999") is True
+        assert made.member(SYSTEM, "c1999") is not None
+    with pytest.raises(TooCostly):
+        [made.has(None, "c1999") for _ in range(10)]
+
+
 # ---- code systems ----------------------------------------------------------------------------------------------------
 
 
