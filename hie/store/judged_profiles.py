@@ -26,7 +26,7 @@ Name = Hashable
 Bases = Callable[[str], tuple[Name, Callable[[], "Json | None"]]]
 
 #: Definitions, ways in which one was made, and elements of all of them.
-_MOST_KEPT, _MOST_WAYS, _MOST_ELEMENTS = 200, 4, 100_000
+_MOST_KEPT, _MOST_WAYS, _MOST_ELEMENTS = 200, 4, 40_000
 
 
 class _Judged(NamedTuple):

@@ -80,12 +80,22 @@ class Walk:
             self._wrong(change, f"max is {said['max']}, more than the base's {before.get('max')}.")
         if change.slice is None and said.get("min", before.get("min", 0)) < before.get("min", 0):
             self._wrong(change, f"min is {said['min']}, less than the base's {before.get('min')}.")
+        self._see_that_keys_are_free(before, said, change)
         allowed = {str(one.get("code")) for one in before.get("type", [])}
         if not allowed or allowed & _ANY or any(one.startswith(_FHIRPATH) for one in allowed):
             return  # R4's own profiles write the type of Extension.url, a string of FHIRPath, as uri
         for one in said.get("type", []):
             if one.get("code") not in allowed:
                 self._wrong(change, f"the type {one.get('code')} is none of the base's.")
+
+    def _see_that_keys_are_free(self, before: Json, said: Json, change: Node) -> None:
+        """Refuse an invariant under the key of another one of the base, which alone would be there."""
+        known = {one.get("key"): one for one in before.get("constraint", [])}
+        for one in said.get("constraint", []):
+            other = known.get(one.get("key"))
+            if other is not None and all(one.get(name) != other.get(name) for name in ("expression", "human")):
+                self._wrong(change, f"the constraint {str(one.get('key'))[:64]} is the base's, of which it says: "
+                            f"{str(other.get('human'))[:200]} Another one needs a key of its own.")
 
     def _wrong(self, change: Node, told: str) -> None:
         if len(self.issues) < MOST_ISSUES:

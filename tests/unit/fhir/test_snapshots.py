@@ -72,6 +72,9 @@ def test_what_is_not_named_stays_and_what_is_named_is_narrowed() -> None:
     assert (born["isModifier"], born["alias"], born["base"]) == (False, ["DOB"], base["Patient.birthDate"]["base"])
     assert [(one["key"], one["source"]) for one in found["Patient"]["constraint"]][-2:] == [
         ("dom-6", BASE + "DomainResource"), ("p-1", "http://example.org/p")]
+    again = base["Patient.contact"]["constraint"][-1] | {"expression": "name.exists()", "source": "http://x.org"}
+    assert made(of("Patient.contact", constraint=[again]))["Patient.contact"]["constraint"] == [
+        one | {"source": one.get("source", BASE + "Patient")} for one in base["Patient.contact"]["constraint"]]
     assert found["Patient.gender"] | {"short": ""} == base["Patient.gender"] | {"short": ""}
     assert "http://hl7.org/fhir/R4/extensibility.html" in found["Patient.modifierExtension"]["requirements"]
 
@@ -157,6 +160,9 @@ REFUSED: list[tuple[str, list[Json], str, str]] = [
     ("below an id", [of("Patient.id.extension.url.x")], "element[0]", "nothing below"),
     ("an unknown profile", [of("Patient.name", type=[{"code": "HumanName", "profile": ["http://x.org/no"]}]),
                             of("Patient.name.family", min=1)], "element[0]", "http://x.org/no, which is not known"),
+    ("an invariant in the place of another", [of("Patient.contact", constraint=[
+        {"key": "pat-1", "severity": "error", "human": "named", "expression": "name.exists()"}])],
+     "element[0]", "pat-1 is the base's, of which it says: SHALL at least contain a contact's details"),
 ]  # fmt: skip
 
 
