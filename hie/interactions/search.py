@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -22,6 +22,8 @@ from hie.store.versions import StoredVersion
 if TYPE_CHECKING:
     from hie.store.search.engine import SearchPage
 
+#: The web server takes 65,534 characters of a URL without scheme and host.
+MOST_OF_A_URL = 65_000
 #: What stands in a link as it is.
 _PLAIN = re.compile(r"[A-Za-z0-9_.\-~:|,/$]*", re.ASCII)
 
@@ -48,17 +50,17 @@ def search(request: FhirRequest, ctx: Context) -> FhirResponse:
         )
         selection = summary.asked(request, query.type if query.contained is None else None)
         page = terminology.store.search(query)
-    rows = list(_entries(page, query, selection, ctx.base_url))
     links = _links(query, page, ctx.base_url)
+    rows = list(_entries(page, query, selection, ctx.base_url, links))
     content = bundle.listing("searchset", ctx.new_id(), ctx.clock(), links, rows, page.total)
     return FhirResponse(200, content)
 
 
 def _entries(
-    page: SearchPage, query: SearchQuery, selection: Selection | None, base_url: str
+    page: SearchPage, query: SearchQuery, selection: Selection | None, base_url: str, links: list[tuple[str, str]]
 ) -> Iterator[dict[str, Any]]:
     cut = "a smaller _count shows all of them over more pages" if page.is_cut else None
-    yield from outcomes(query, len(page.included), cut)
+    yield from outcomes(query, len(page.included), cut, _too_long(links))
     of_included = selection and selection.of_included()
     for mode, versions, told, part in (
             ("match", page.matches, page.told, selection), ("include", page.included, (), of_included)):
@@ -75,9 +77,11 @@ def _shown(stored: StoredVersion, selection: Selection | None) -> bytes | dict[s
     return content if selection is None else selection.of(json_format.parse(content))
 
 
-def outcomes(query: SearchQuery, included: int, cut: str | None) -> Iterator[dict[str, Any]]:
+def outcomes(
+    query: SearchQuery, included: int, cut: str | None, further: Iterable[OutcomeIssue] = ()
+) -> Iterator[dict[str, Any]]:
     """Yield the entry that tells what was left out, where something was; `cut`: how all of the included is shown."""
-    warnings = [*_ignored(query)]
+    warnings = [*_ignored(query), *further]
     if cut is not None:
         told = (f"More resources would be included than the {included} of this page (1,000 at most, and :iterate "
                 f"goes on 10 times); {cut}.")
@@ -100,6 +104,15 @@ def _links(query: SearchQuery, page: SearchPage, base_url: str) -> list[tuple[st
     begins = ((CURSOR, query.cursor),) if query.cursor else ((OFFSET, str(query.offset)),) if query.offset else ()
     links = [("self", _url(address, query.self_link + begins))]
     return links + [(relation, _url(address, (*query.self_link, (CURSOR, leads)))) for relation, leads in page.cursors]
+
+
+def _too_long(links: list[tuple[str, str]]) -> Iterator[OutcomeIssue]:
+    """Tell of links to other pages that no GET can follow, as the search came by POST with more than a URL holds."""
+    longest = max((len(url) for relation, url in links if relation != "self"), default=0)
+    if longest > MOST_OF_A_URL:
+        told = (f"The links to other pages have {longest} characters, and a URL has {MOST_OF_A_URL} at most: send what "
+                "stands behind the ? of a link as the form of a POST to _search.")
+        yield OutcomeIssue("too-long", told, "Bundle.link", "warning")
 
 
 def _url(address: str, parameters: tuple[tuple[str, str], ...]) -> str:
