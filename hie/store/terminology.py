@@ -6,7 +6,6 @@ packages define.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hie.errors import Forbidden, TooCostly
 from hie.fhir.profiles.terminology import InstalledTerminology
 from hie.fhir.terminology.terminology import Known, Terminology, Versions
+from hie.fhir.version_order import version_order
 from hie.store.opening import parsed
 from hie.store.search import all_codes, criteria, engine, ordering, reference, uri
 from hie.store.search.query import SearchQuery
@@ -161,11 +161,10 @@ def _criterion(type_name: str, name: str, text: str, base_url: str) -> criteria.
     return criteria.Criterion(parameter, "", (reference.ReferenceValue(targets),))
 
 
-def _age(known: Known) -> tuple[bool, list[tuple[int, int | str]]]:
+def _age(known: Known) -> tuple[bool, list[tuple[int, int, str]]]:
     """Order versions of one canonical URL: those in use go before retired ones, numbers are compared as such."""
     resource = known.resource
-    parts = re.findall(r"[0-9]+|[^0-9.]+", str(resource.get("version", "")))
-    return resource.get("status") != "retired", [(1, int(one)) if one.isdigit() else (0, one) for one in parts]
+    return resource.get("status") != "retired", version_order(str(resource.get("version", "")))
 
 
 class _Parsed:

@@ -598,6 +598,28 @@ def test_without_a_version_the_highest_in_use_is_meant(fhir: Fhir) -> None:
 
 
 @sqlite
+@pytest.mark.parametrize(("version", "meant"), [("9" * 5_000, "9" * 5_000), ("1.²", "1.²"), ("①", "0")],
+                         ids=["5000 digits", "1.²", "①"])
+def test_a_version_may_be_any_text(fhir: Fhir, version: str, meant: str) -> None:
+    """One such ConceptMap made every $translate from its code system fail."""
+    for resource in (SYSTEM, SET, MAP):
+        fhir.create(resource | {"version": "0"})
+        fhir.create(resource | {"version": version})
+    assert told(fhir.get(f"CodeSystem/$lookup?system={COLOURS}&code=red"))["version"] == meant
+    assert fhir.get(f"ValueSet/$expand?url={SHADES}").json["version"] == meant
+    assert matches(fhir.get(f"ConceptMap/$translate?system={COLOURS}&code=red")) == [("equivalent", "f00")]
+    definition = {"resourceType": "StructureDefinition", "url": "http://example.org/any", "version": version,
+                  "name": "Any", "status": "active", "kind": "resource", "abstract": False, "type": "Basic",
+                  "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Basic", "derivation": "constraint",
+                  "differential": {"element": [{"id": "Basic", "path": "Basic"}]}}
+    fhir.create(definition)
+    fhir.create(definition | {"version": "0"})
+    basic = {"resourceType": "Basic", "meta": {"profile": ["http://example.org/any"]}, "code": {"text": "a"}}
+    assert fhir.post("Basic/$validate", basic).status == 200
+    assert fhir.get("StructureDefinition/$snapshot?url=http://example.org/any").json["version"] == meant
+
+
+@sqlite
 def test_what_is_stored_goes_before_what_ships_and_a_change_is_seen_at_once(fhir: Fhir) -> None:
     url = "http://hl7.org/fhir/administrative-gender"
     own = {"resourceType": "CodeSystem", "id": "g", "url": url, "version": "4.0.2", "status": "active",

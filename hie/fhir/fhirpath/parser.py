@@ -46,6 +46,8 @@ _SPECIAL: dict[str, Expression] = {"$this": syntax.This(), "$index": syntax.Inde
 MAX_DEPTH = 100
 MAX_CHAIN = 250
 """How many steps or operators may follow each other: the compiler walks the tree by recursion."""
+MAX_DIGITS = 38
+"""How long a whole number may be written; none of more bits is computed with (hie.fhir.fhirpath.operators)."""
 
 
 @lru_cache(maxsize=4096)
@@ -205,13 +207,16 @@ class _Parser:
         return _SPECIAL[self.take().text]
 
     def number(self) -> Expression:
-        text = self.take().text
+        token = self.take()
+        text = token.text
         if self.next.kind == "string":
             return syntax.QuantityLiteral(text, self.take().text)
         if self.next.kind == "identifier" and self.next.text in _CALENDAR_UNITS:
             return syntax.QuantityLiteral(text, self.take().text)
         if "." in text:
             return syntax.Literal(Decimal(text), "Decimal")
+        if len(text) > MAX_DIGITS:
+            raise FhirPathSyntaxError(f"A number of more than {MAX_DIGITS} digits", self.expression, token.position)
         return syntax.Literal(int(text), "Integer")
 
     def moment(self) -> Expression:

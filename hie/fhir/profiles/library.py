@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
+
+from hie.fhir.version_order import version_order
 
 from . import making
 from .package import Package
@@ -206,8 +207,3 @@ class WithStored(Library):
     def code_systems(self) -> Iterator[tuple[tuple[str, ...], Json]]:
         """Give every code system of the installed packages."""
         return self._installed.code_systems()
-
-
-def version_order(version: str) -> list[tuple[int, int | str]]:
-    """Order versions by their numbers; a word such as ballot goes before every number."""
-    return [(1, int(part)) if part.isdigit() else (0, part) for part in re.findall(r"[0-9]+|[A-Za-z]+", version)]

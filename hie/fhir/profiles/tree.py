@@ -37,7 +37,7 @@ class Node:
     def max(self) -> int | None:
         """The greatest number of values; None: any."""
         found = str(self.definition.get("max", "*"))
-        return int(found) if found.isdigit() else None
+        return int(found) if found.isascii() and found.isdecimal() and len(found) < 10 else None
 
     @property
     def types(self) -> list[Json]:

@@ -311,7 +311,7 @@ def test_answers_do_not_share_state() -> None:
     ("expression", "position"),
     [("name.", 5), ("name given", 5), ("(name", 5), ("'x", 0), ("a and", 5), ("a[", 2), ("1 + * 2", 4), ("a ? b", 2),
      ("%", 0), ("@20", 0), ("f(a,)", 4), ("{1}", 1), ("", 0), ("--1", 1), ("a.1", 2), ("(" * 200 + "1", 100),
-     ("and", 0)],
+     ("and", 0), ("1 + " + "9" * 5_000, 4), ("a[" + "9" * 39 + "]", 2)],
 )  # fmt: skip
 def test_what_is_no_fhirpath_is_refused_with_its_place(expression: str, position: int) -> None:
     with pytest.raises(FhirPathSyntaxError) as caught:
