@@ -5,6 +5,7 @@ A link leads from a resource by a FHIRPath to references, or without a path by a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -22,6 +23,7 @@ Parameters = tuple[tuple[str, str], ...]
 
 MOST_DEEP, MOST_PARTS = 10, 200
 MAX_EXPRESSION = 2_000
+_NAMES = re.compile(r"[A-Za-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*")
 REF = "{ref}"
 #: Types that stand for several.
 ABSTRACT = frozenset({"Resource", "DomainResource"})
@@ -61,11 +63,21 @@ class Target:
         return model.is_a(type_name, self.type)
 
 
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Which values on the way of a path are meant: those of a slice in the profile of the resource."""
+
+    steps: tuple[str, ...]
+    name: str
+    profile: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Link:
     """A link with what it leads to; `path` None: what refers to the resource is searched for."""
 
     path: str | None
+    slice: Slice | None
     min: int
     max: int | None
     targets: tuple[Target, ...]
@@ -86,7 +98,8 @@ class Graph:
 
 def read(definition: Json) -> Graph:
     """Read a valid GraphDefinition. TooCostly and Unprocessable say which link cannot be followed, and why."""
-    return Graph(str(definition["start"]), _Reader().links(definition.get("link", ()), "GraphDefinition", 1))
+    links = _Reader().links(definition.get("link", ()), "GraphDefinition", definition.get("profile"), 1)
+    return Graph(str(definition["start"]), links)
 
 
 class _Reader:
@@ -95,16 +108,14 @@ class _Reader:
     def __init__(self) -> None:
         self._parts = 0
 
-    def links(self, rows: Sequence[Json], above: str, deep: int) -> tuple[Link, ...]:
+    def links(self, rows: Sequence[Json], above: str, profile: str | None, deep: int) -> tuple[Link, ...]:
+        """Read the links from resources of a profile, which may be unsaid."""
         if rows and deep > MOST_DEEP:
             raise TooCostly(f"Links are nested in one another {MOST_DEEP} times at most.", expression=f"{above}.link")
-        return tuple(self._link(row, f"{above}.link[{number}]", deep) for number, row in enumerate(rows))
+        return tuple(self._link(row, f"{above}.link[{number}]", profile, deep) for number, row in enumerate(rows))
 
-    def _link(self, row: Json, place: str, deep: int) -> Link:
+    def _link(self, row: Json, place: str, profile: str | None, deep: int) -> Link:
         self._count(place)
-        if "sliceName" in row:
-            raise NotFollowed("sliceName is not supported: say in path which elements are meant, as by where(…).",
-                              expression=f"{place}.sliceName")
         path = row.get("path")
         if path is not None:
             _check_path(path, f"{place}.path")
@@ -114,7 +125,8 @@ class _Reader:
         if least < 0 or not (most == "*" or (most.isascii() and most.isdigit() and len(most) < 10)):
             raise Unprocessable(f"min is {least} and max {most[:80]!r}; they are numbers from 0, and max may be *.",
                                 expression=place)
-        return Link(path, least, None if most == "*" else int(most), targets, place)
+        slice_ = _slice(path, row["sliceName"], profile, f"{place}.sliceName") if "sliceName" in row else None
+        return Link(path, slice_, least, None if most == "*" else int(most), targets, place)
 
     def _target(self, row: Json, place: str, is_searched: bool, deep: int) -> Target:
         self._count(place)
@@ -127,7 +139,7 @@ class _Reader:
                                 expression=f"{place}.params")
         rules = tuple(_rule(one, f"{place}.compartment[{number}]")
                       for number, one in enumerate(row.get("compartment", ())))
-        links = self.links(row.get("link", ()), place, deep + 1)
+        links = self.links(row.get("link", ()), place, row.get("profile"), deep + 1)
         return Target(type_name, () if text is None else _params(text, f"{place}.params"), row.get("profile"), rules,
                       links, place)
 
@@ -135,6 +147,14 @@ class _Reader:
         self._parts += 1
         if self._parts > MOST_PARTS:
             raise TooCostly(f"The definition has more than {MOST_PARTS} links and targets.", expression=place)
+
+
+def _slice(path: str | None, name: str, profile: str | None, place: str) -> Slice:
+    if profile is None or path is None or _NAMES.fullmatch(path) is None:
+        raise NotFollowed("sliceName needs a path of names, as in Composition.section.entry, and the profile that has "
+                          "the slice: that of the target around the link, or of the definition.", expression=place)
+    steps = path.split(".")
+    return Slice(tuple(steps[1:] if steps[0][0].isupper() else steps), name, profile)
 
 
 def _params(text: str, place: str) -> Parameters:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hie.context import Context
 from hie.errors import OutcomeIssue, Unprocessable
 from hie.fhir.fhirpath import Conforms, Element
 from hie.fhir.resource import validated
+
+if TYPE_CHECKING:
+    from hie.fhir.profiles.checking import Check
 
 logger = logging.getLogger(__name__)
 
@@ -68,19 +71,25 @@ def conforming(resource: dict[str, Any] | None, ctx: Context) -> Conforms:
 
 def conforming_each(ctx: Context) -> Callable[[dict[str, Any] | None], Conforms]:
     """Return what does so for one resource after the other; stored definitions are looked up once for all of them."""
+    from hie.fhir.profiles.place import around
+
+    checks = checks_of(ctx)
+
+    def of(resource: dict[str, Any] | None) -> Conforms:
+        check, here = checks(), around(resource)
+        return lambda item, canonical: check.conforms_to(item, canonical, here)
+
+    return of
+
+
+def checks_of(ctx: Context) -> Callable[[], Check]:
+    """Return what makes a check by profiles for each resource, over what is installed and what the token may see."""
     from hie.fhir.profiles.checking import Check
     from hie.fhir.profiles.library import WithStored
-    from hie.fhir.profiles.place import around
     from hie.fhir.profiles.terminology import asked_by
     from hie.store.stored_profiles import StoredProfiles
     from hie.store.terminology import StoredTerminology
 
     installed = ctx.profiles.library()
     stored = StoredProfiles(ctx.store, installed)
-
-    def of(resource: dict[str, Any] | None) -> Conforms:
-        check = Check(WithStored(installed, stored), asked_by(installed, StoredTerminology(ctx.store)), stored)
-        here = around(resource)
-        return lambda item, canonical: check.conforms_to(item, canonical, here)
-
-    return of
+    return lambda: Check(WithStored(installed, stored), asked_by(installed, StoredTerminology(ctx.store)), stored)

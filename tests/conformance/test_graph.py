@@ -7,7 +7,7 @@ from hie.operations.graph import reading, searching
 from tests.builders import encounter, observation, parameters, patient, practitioner
 from tests.conformance.test_audit import records
 from tests.conformance.test_profiles_stored import stored
-from tests.packages import BASE, element
+from tests.packages import BASE, element, slicing
 from tests.packages import profile as profile_of
 
 URL = "http://example.org/graphs/visit"
@@ -259,6 +259,62 @@ def test_a_profile_chooses_the_resources_that_declare_it_or_are_as_it_says(fhir,
         assert (sorted(ids(answer)[1:]), warnings(answer)) == (sorted(visit[one] for one in found), [])
 
 
+SECTION = "Composition.section"
+SECTIONS = (
+    element(SECTION, slicing=slicing(("pattern", "code"))),
+    element(f"{SECTION}:vitals", path=SECTION, sliceName="vitals"),
+    element(f"{SECTION}:vitals.code", path=f"{SECTION}.code", min=1,
+            patternCodeableConcept={"coding": [{"system": "urn:s", "code": "vitals"}]}),
+    element(f"{SECTION}.entry"), element("Composition.author"),
+)  # fmt: skip
+
+
+def test_a_slice_of_a_profile_says_which_values_are_followed(fhir, visit):
+    """The slice may stand anywhere on the path, as section does in Composition.section.entry."""
+    sections = [{"code": {"coding": [{"system": "urn:s", "code": code}]}, "entry": [{"reference": visit[name]}]}
+                for code, name in (("vitals", "first"), ("other", "second"), ("vitals", "apart"))]
+    note = fhir.create({"resourceType": "Composition", "status": "final", "type": {"text": "Note"}, "title": "Note",
+                        "date": "2024-03-01", "author": [{"reference": visit["doctor"]}], "section": sections})["id"]
+    fhir.create(stored(profile_of("sectioned", "Composition", *SECTIONS)))
+    vitals = by_path("Composition.section.entry", "Observation", sliceName="vitals", max="2")
+    fhir.create(definition(vitals, start="Composition", profile=f"{BASE}sectioned"))
+    url = f"Composition/{note}/$graph?graph="
+    assert (ids(fhir.get(url + URL))[1:], warnings(fhir.get(url + URL))) == ([visit["first"], visit["apart"]], [])
+    back = by_search("Composition", "entry={ref}", vitals, target={"profile": f"{BASE}sectioned"})
+    fhir.create(definition(back, start="Observation", name="Back", url="urn:oid:1.2"))
+    found = ids(fhir.get(f"{visit['second']}/$graph?graph=Back"))
+    assert found == [visit["second"], f"Composition/{note}", visit["first"], visit["apart"]]
+    place = "GraphDefinition.link[0].sliceName"
+    for number, (link, profile, code, text) in enumerate((
+        (vitals, None, "not-supported", "needs a path of names"),
+        ({**vitals, "path": "section.where(title.exists()).entry"}, "sectioned", "not-supported", "path of names"),
+        (vitals, "unheard-of", "processing", "is not known here"),
+        ({**vitals, "sliceName": "labs"}, "sectioned", "processing", "has no slice 'labs' on this path"),
+        ({**vitals, "path": "author"}, "sectioned", "processing", "has no slice"),
+    )):
+        named = f"urn:oid:1.3.{number}"
+        fhir.create(definition(link, start="Composition", name=f"N{number}", url=named,
+                               **({"profile": BASE + profile} if profile else {})))  # fmt: skip
+        fhir.get(url + named).refused(422, code, place, text)
+
+
+def test_a_slice_that_cannot_be_told_is_warned_of(fhir, visit):
+    """Profiles do not read what a reference points at."""
+    wanted = [{"code": "Reference", "targetProfile": [f"{BASE}valued"]}]
+    profile = profile_of(
+        "led", "Encounter", element("Encounter.participant"),
+        element("Encounter.participant.individual", slicing=slicing(("profile", "resolve()"))),
+        element("Encounter.participant.individual:one", path="Encounter.participant.individual", sliceName="one",
+                type=wanted))  # fmt: skip
+    fhir.create(stored(profile))
+    fhir.create(stored(profile_of("valued", "Practitioner")))
+    link = by_path("participant.individual", "Practitioner", sliceName="one")
+    fhir.create(definition(link, profile=f"{BASE}led"))
+    answer = fhir.get(f"{visit['visit']}/$graph?graph={URL}")
+    assert ids(answer) == [visit["visit"]]
+    assert [place for place, _ in warnings(answer)] == ["GraphDefinition.link[0].sliceName"]
+
+
 def test_what_a_definition_wants_and_is_not_there_is_told(fhir, visit):
     fhir.create(definition(by_path("Encounter.location.location", "Location", min=1)))
     answer = fhir.get(f"{visit['visit']}/$graph?graph={URL}")
@@ -294,7 +350,7 @@ def test_one_record_of_the_audit_names_the_resource(app, fhir, visit):
     (by_path("subject..x", "Patient"), "link[0].path", ""),
     (by_path("Encounter.status", "Patient"), "link[0].path", "code"),
     (by_path("Encounter.contained", "Patient"), "link[0].path", "Resource"),
-    (by_path("subject", "Patient", sliceName="one"), "link[0].sliceName", "where"),
+    (by_path("subject", "Patient", sliceName="one"), "link[0].sliceName", "profile"),
     (by_path("subject", "Patient", max="many"), "link[0]", "many"),
     (by_path("subject", "Patient", target={"params": "x={ref}"}), "link[0].target[0].params", "two ways"),
     ({"target": [{"type": "Patient"}]}, "link[0].target[0].params", "without path"),

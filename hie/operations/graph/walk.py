@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hie.errors import Forbidden, InvalidRequest, OutcomeIssue, Unprocessable
 from hie.fhir import references, search_parameters
-from hie.fhir.fhirpath import Conforms, Element, model
 from hie.fhir.graph_definitions import ABSTRACT, EVERYTHING, Graph, Link, Target
-from hie.fhir.profiles.checking import base_type
 from hie.fhir.references import Canonical
-from hie.interactions.accepting import conforming_each
 from hie.operations.graph import rules, searching
-from hie.operations.graph.reading import Json, Node, Place, Reading
+from hie.operations.graph.profiled import Profiled
+from hie.operations.graph.reading import Node, Place, Reading
 from hie.store.search.literal_references import SELF_CONTAINED
 from hie.store.search.reference import relative
 from hie.store.terminology import StoredTerminology
@@ -36,8 +34,11 @@ class Walk:
     found: dict[Place, StoredVersion] = field(default_factory=dict)
     lacking: OutcomeIssue | None = None
     """The first link that is there less often than the definition says."""
-    _conforming: Callable[[Json | None], Conforms] | None = None
+    profiled: Profiled = field(init=False)
     _named: dict[tuple[str, str, str | None], Place | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.profiled = Profiled(self.reading)
 
     def begin(self, focus: StoredVersion) -> None:
         """Follow all links from the focus."""
@@ -114,6 +115,8 @@ class Walk:
             return
         place = f"{link.place}.path"
         kind, items = self.reading.items(link.path or "", node, place)
+        if link.slice is not None:
+            items = self.profiled.of_slice(link.slice, node, f"{link.place}.sliceName")
         if kind is not None and kind not in _LEADING:
             raise Unprocessable(f"From a {node.type} the path leads to {kind}; it has to lead to References or "
                                 "canonical URLs.", expression=place)
@@ -156,29 +159,13 @@ class Walk:
 
     def _is_meant(self, target: Target, source: Node, node: Node) -> bool:
         self.reading.check_time(target.place)
-        if not self._conforms(target, node):
+        if not self.profiled.conforms(target, node):
             return False
         rule = rules.broken(target.rules, source, node, self.reading)
         if rule is not None:
             self.reading.warn("business-rule", f"From {source} to {node} the link is not followed: by the rule "
                               f"{rule.kind} their {rule.compartment} compartments do not fit together.", rule.place)
         return rule is None
-
-    def _conforms(self, target: Target, node: Node) -> bool:
-        """Tell whether a resource declares the target's profile or is as that says."""
-        profile = target.profile
-        if profile is None or any(_is_of(one, profile) for one in node.resource.get("meta", {}).get("profile", ())):
-            return True
-        base = base_type(profile)
-        if base is not None:
-            return model.is_a(node.type, base)
-        if self._conforming is None:
-            self._conforming = conforming_each(self.reading.ctx)
-        answer = self._conforming(node.root)(Element(node.resource, node.type), profile)
-        if answer is None:
-            self.reading.warn("not-found", f"Whether a {node.type} is as {profile[:200]} says cannot be told here; "
-                              "only those that declare it are taken.", f"{target.place}.profile")
-        return answer is True
 
     def _check_numbers(self, link: Link, nodes: Sequence[Node], numbers: Sequence[int]) -> None:
         """Tell of a link that is there less or more often than the definition says."""
@@ -189,10 +176,3 @@ class Walk:
                 self.reading.warn("business-rule", told, link.place)
                 if number < link.min and self.lacking is None:
                     self.lacking = OutcomeIssue("required", told, link.place)
-
-
-def _is_of(declared: object, profile: str) -> bool:
-    """Tell whether a declared profile is the one that is meant; a version counts where both say one."""
-    url, _, version = profile.partition("|")
-    own, _, its = str(declared).partition("|")
-    return own == url and (not version or not its or its == version)
