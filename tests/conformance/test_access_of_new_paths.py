@@ -21,11 +21,13 @@ from sqlalchemy import make_url
 from hie.app import create_app
 from hie.fhir.instants import instant
 from hie.settings import Settings
-from hie.store import administration, audit
+from hie.store import administration, audit, packages
 from hie.store.check import check
 
 from .conftest import TOKEN_HOURS, Answer, Fhir
 
+PROFILES = ("on-changed", "on-absent", "changed-base", "absent-base")
+PATIENT = "http://hl7.org/fhir/StructureDefinition/Patient"
 LAB = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "laboratory"}]}
 EXAM = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "exam"}]}
 MALE, FEMALE = {"gender": "male"}, {"gender": "female"}
@@ -53,6 +55,13 @@ def _person(id_: str, family: str, born: str, **more: Any) -> dict[str, Any]:
     return {"resourceType": "Patient", "id": id_, "name": [{"family": family}], "birthDate": born} | more
 
 
+def _profile(id_: str, status: str, base: str, **said: Any) -> dict[str, Any]:
+    return {"resourceType": "StructureDefinition", "id": id_, "url": f"http://example.org/{id_}", "name": "P",
+            "status": status, "kind": "resource", "abstract": False, "type": "Patient", "derivation": "constraint",
+            "baseDefinition": base, "differential": {"element": [
+                {"id": "Patient", "path": "Patient"}, {"id": "Patient.photo", "path": "Patient.photo"} | said]}}
+
+
 def _shown() -> Iterator[dict[str, Any]]:
     """What both exchanges hold; some of it refers to what is hidden."""
     yield _person("m", "Open", "1950-01-01", **MALE, generalPractitioner=[{"reference": "Practitioner/h"}])
@@ -75,6 +84,8 @@ def _shown() -> Iterator[dict[str, Any]]:
                    ("Condition", "patient"), ("List", "item"), ("Observation", "patient.name=Secret&patient"),
                    ("Observation", "_sort=-date&_count=1&subject"), ("Encounter", "patient"),
                    ("Patient", "_has:Observation:patient:category=exam&_has:Observation:patient:subject")))]}
+    for base in ("changed", "absent"):
+        yield _profile(f"on-{base}", "active", f"http://example.org/{base}-base", min=1)
     yield {"resourceType": "GraphDefinition", "id": "each", "url": "http://example.org/each", "name": "Each",
            "status": "active", "start": "Resource", "link": [everybody]}
 
@@ -86,6 +97,7 @@ def _hidden(is_one: bool) -> Iterator[dict[str, Any]]:
     yield _person("f", "Secret" if is_one else "Other", "1970-01-01" if is_one else "1990-01-01", **FEMALE,
                   active=is_one)
     yield _observation(EXAM, "Patient/m" if is_one else "Patient/f", 99 if is_one else 1, id="exam1")
+    yield _profile("changed-base", "draft", PATIENT, max="1" if is_one else "2")
 
 
 def _absent() -> Iterator[dict[str, Any]]:
@@ -97,6 +109,7 @@ def _absent() -> Iterator[dict[str, Any]]:
            "entry": [{"item": {"reference": "Patient/m"}}]}
     yield {"resourceType": "Composition", "id": "d", "status": "final", "type": {"text": "x"}, "date": "2024-01-01",
            "author": [{"reference": "Practitioner/h"}], "title": "secret", "subject": {"reference": "Patient/m"}}
+    yield _profile("absent-base", "draft", PATIENT, max="0")
     yield {"resourceType": "Encounter", "id": "e", "status": "finished", "class": {"code": "AMB"},
            "subject": {"reference": "Patient/m"}}
     for url in ("whole", "secret"):
@@ -127,6 +140,7 @@ GRANTS = {
     "all-others": ("system/Patient.rs?gender:not=female", "system/Observation.rs?category:not=exam"),
     "graphs": ("system/Patient.rs?gender=male", "system/Observation.rs?category=laboratory",
                "system/GraphDefinition.rs?status=active"),
+    "profiles": ("system/Patient.crus?gender=male", "system/StructureDefinition.rs?status=active"),
     "terminology": ("system/Observation.rs?category=laboratory", "system/ValueSet.rs?status=draft"),
 }
 
@@ -194,6 +208,12 @@ READS = [
     "NamingSystem/$preferred-id?id=http://example.org/secret&type=uri", "List/$find?patient=m&name=$current-problems",
     "Condition?patient=m&_list=$current-problems", "CapabilityStatement/$subset?resource=Patient&server=urn:no",
     "StructureDefinition/$snapshot?url=http://example.org/secret",
+    *(asked + name for name in PROFILES for asked in (
+        "Patient/m/$validate?profile=http://example.org/", "StructureDefinition/",
+        "StructureDefinition/$snapshot?url=http://example.org/")),
+    *(f"Patient/m/$fhirpath?expression=conformsTo('http://example.org/{name}')"
+      for name in PROFILES),
+    *(f"StructureDefinition/{name}/$snapshot" for name in PROFILES),
     "CodeSystem/$find-matches?system=http://example.org/secret&exact=false", "CodeSystem/s/$find-matches?exact=true",
     "ConceptMap/$translate?url=http://example.org/secret-map&code=718-7&system=http://loinc.org",
     "ConceptMap/$translate?code=718-7&system=http://loinc.org&source=http://example.org/secret-set",
@@ -315,6 +335,12 @@ WRITES: list[tuple[str, str, Any, dict[str, str]]] = [
      {"Content_Type": "application/json-patch+json"}),
     ("POST", "", _bundle("transaction", _entry("POST", "Observation", NEW | {
         "hasMember": [{"reference": "Observation/exam2"}], "subject": {"reference": "Patient/f/_history/3"}})), {}),
+    *(("POST", place, {"resourceType": "Patient", **MALE, "photo": [{"url": "http://example.org/1"}] * number,
+                       "meta": {"profile": [f"http://example.org/{name}"]}}, {"Prefer": "return=OperationOutcome"})
+      for name in PROFILES for number in (1, 2)
+      for place in ("Patient", "Patient/$validate")),
+    *(("POST", "StructureDefinition/$snapshot", _profile("more", "active", f"http://example.org/{name}"), {})
+      for name in PROFILES),
     ("POST", "Patient/_search", "birthdate=1960-01-01", {"Content_Type": "application/x-www-form-urlencoded"}),
 ]  # fmt: skip
 
@@ -324,12 +350,15 @@ class World:
 
     def __init__(self, app: Flask, *, is_one: bool) -> None:
         self.app, self._application = app, app.extensions["hie"]
-        full = self.client("system/*.cruds")
+        self._application.store.database.write(lambda connection: packages.set_mode(connection, 1, "reject"))
+        full = self.full = self.client("system/*.cruds")
         hidden = list(_hidden(is_one))
-        practitioner, patient, exam = hidden
+        practitioner, patient, exam, base = hidden
         first = [practitioner, patient]
-        for one in [*first, next(iter(_shown())), exam, *list(_shown())[1:], *(_absent() if is_one else ())]:
+        for one in [*first, next(iter(_shown())), exam, base, *list(_shown())[1:], *(_absent() if is_one else ())]:
             self._put(full, one)
+        for profile in ("on-changed", "on-absent"):  # so that what may be kept of them is kept
+            full.get(f"Patient/m/$validate?profile=http://example.org/{profile}")
         for number in range(2 if is_one else 1):  # so that versions differ too
             for one in (patient, practitioner, exam):
                 self._put(full, one | {"language": f"de-x{number}"})
@@ -400,6 +429,11 @@ def test_hidden_records_change_no_answer(
     graph = one.clients["graphs"].get("Patient/m/$graph?graph=Whole").resources()
     assert [row["id"] for row in graph[:3]] == ["m", "lab1", "lab2"]
     assert len(graph[-1]["issue"]) > 5  # what it lacks is hidden, or absent
+    made = one.clients["profiles"].get("Patient/m/$validate?profile=http://example.org/on-changed")
+    made.refused(400, "not-supported", "profile", "The base definition http://example.org/changed-base is not known")
+    whole = one.full.post("Patient", {"resourceType": "Patient", "photo": [{"title": "x"}] * 2,
+                                      "meta": {"profile": ["http://example.org/on-changed"]}})
+    whole.refused(422, "structure", "Patient.photo", "At most 1")
     store = one.app.extensions["hie"].store
     assert check(store).problems == []
     records = audit.find(store.database.connection(), store.tenants[1].audit_keys, 1, count=100_000)
