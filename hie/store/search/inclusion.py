@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -18,11 +19,12 @@ from hie.errors import Forbidden, Gone, NotFound
 from hie.fhir import references
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import IndexValues, answering
+from hie.store.prepared import Prepared
 from hie.store.rows import Current
 from hie.store.search import canonical_inclusion, chain, grants, instant, reference
 from hie.store.search.blinding import hash_of
 from hie.store.search.canonical_inclusion import Named
-from hie.store.search.clauses import AnyToken, Clause, both
+from hie.store.search.clauses import AnyToken, Clause, Shaped, both
 from hie.store.search.index import place as place_of
 from hie.store.search.index import reference_walk
 from hie.store.search.joined_clauses import Linked
@@ -30,8 +32,8 @@ from hie.store.search.plan import plan_of
 from hie.store.search.query import Include
 from hie.store.search.seen import TOLD
 from hie.store.search.sql import Sql
-from hie.store.search.statements import at_instant, sql_for
-from hie.store.search.tables import COLUMNS, place
+from hie.store.search.statements import at_instant, prepared, run, sql_for
+from hie.store.search.tables import COLUMNS, How, place
 from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
@@ -194,13 +196,12 @@ def _referring(
     asked = _pointing(store, directive, targets)
     if granted is not None:
         asked = both([asked, granted])
-    statement, names = _statement(store, asked, typed)
+    tells = store.reading is not None
+    statement, names = _statement(store.database.dialect, Shaped(asked), typed, instant.how(store), tells)
     bound: dict[str, Any] = dict(zip(names, asked.values(), strict=True))
     bound |= {"tenant": store.tenant, "row_limit": room, **({"type": directive.source} if typed else {})}
     bound |= instant.bounds(store)
-    if store.reading is not None:
-        statement = statement.add_columns(TOLD)
-    rows = store.connection().execute(statement, bound).all()
+    rows = run(store.connection(), statement, bound, is_selective=False)
     if store.reading is not None:
         store.reading.included(rows)
     return store.open([Current(*row[: len(COLUMNS)]) for row in rows])
@@ -219,17 +220,21 @@ def _pointing(store: ResourceStore, directive: Include, targets: Sequence[Stored
     return AnyToken(tuple(hash_("to", f"{one.type}/{one.id}") for hash_ in hashed for one in targets))
 
 
-def _statement(store: ResourceStore, asked: Clause, typed: bool) -> tuple[Select[Any], tuple[str, ...]]:
+@lru_cache(maxsize=512)
+def _statement(
+    dialect: str, asked: Shaped, typed: bool, how: How | None, tells: bool
+) -> tuple[Prepared, tuple[str, ...]]:
     most = bindparam("row_limit", type_=BigInteger())
 
     def arm(sql: Sql) -> Select[Any]:
-        found = sql.page(sql.tables.columns, asked, place(sql.tables.row, typed))
+        found = sql.page(sql.tables.columns, asked.clause, place(sql.tables.row, typed))
         return found.order_by(sql.key).limit(most)
 
-    dialect = store.database.dialect
-    how = instant.how(store)
     if how is not None:
         both_of_them, names = at_instant(how, arm)
-        return select(both_of_them).order_by(both_of_them.c.key).limit(most), names
-    sql = sql_for(dialect)
-    return arm(sql), tuple(bind.key for bind in sql.binds)
+        found = select(both_of_them).order_by(both_of_them.c.key).limit(most)
+    else:
+        sql = sql_for(dialect)
+        found = arm(sql)
+        names = tuple(bind.key for bind in sql.binds)
+    return prepared(found.add_columns(TOLD) if tells else found), names

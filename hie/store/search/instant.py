@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, bindparam, select, union_all
+from sqlalchemy import BigInteger, Select, Text, bindparam, literal_column, select, union_all
 
 from hie.errors import Forbidden, Gone, NotFound
 from hie.store.models import ERASED, resource, resource_history
+from hie.store.prepared import Prepared
 from hie.store.search import grants
 from hie.store.search.tables import CURRENT, PAST, How, Tables, place, valid
 
@@ -56,24 +57,24 @@ def of_pages(store: ResourceStore, page: Sequence[StoredVersion]) -> int:
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
-_ID: Any = bindparam("id")
 _NAMES = ("type", "id", "vid", "method", "updated", "data_key", "sealed")
 
 
 def _until(table: Any) -> Select[Any]:
-    mine = (table.c.tenant == bindparam("tenant"), table.c.type == bindparam("type"), table.c.id == _ID)
-    return select(*(table.c[name] for name in _NAMES)).where(*mine, table.c.updated <= bindparam("as_of"))
+    mine = (*place(table, typed=True), table.c.id == bindparam("id", type_=Text()))
+    by_then = table.c.updated <= bindparam("as_of", type_=BigInteger())
+    return select(*(table.c[name] for name in _NAMES)).where(*mine, by_then)
 
 
 _EACH = union_all(_until(resource), _until(resource_history)).subquery()
-_LATEST = select(_EACH).order_by(_EACH.c.vid.desc()).limit(1)
+_LATEST = Prepared(select(_EACH).order_by(_EACH.c.vid.desc()).limit(literal_column("1")), _NAMES)
 
 
 def row_of(store: ResourceStore, type_name: str, id_: str) -> Any:
     """Return the version that was current then, if the grant covers it. NotFound, Gone, Forbidden."""
     bound = {"tenant": store.tenant, "type": type_name, "as_of": store.at}
     if grants.clause(store, type_name, "r") is None and store.seen is None:
-        row = store.connection().execute(_LATEST, {**bound, "id": id_}).first()
+        row = _LATEST.first(store.connection(), {**bound, "id": id_})
     else:
         row = next(iter(_rows(store, type_name, [id_])), None)
     if row is None:

@@ -17,13 +17,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, bindparam, select
-from sqlalchemy.types import BigInteger
+from sqlalchemy.types import BigInteger, Text
 
 from hie.fhir import references
 from hie.fhir.search_parameters import IndexValues
 from hie.store.models import resource
 from hie.store.opening import parsed
-from hie.store.prepared import Prepared
+from hie.store.prepared import Listed, Prepared
 from hie.store.rows import WITNESSES, Current
 from hie.store.search import instant, joins, narrowed, reference
 from hie.store.search.clauses import EVERYTHING, Clause, Either, Ids, Led, Shaped, both, either
@@ -127,12 +127,14 @@ def _reverse(
     return JoinedThen(joined, (), tuple(known), joined.rank)
 
 
+_BY_ID = Listed(
+    lambda ids: select(resource.c.key).where(*place(resource, typed=True), resource.c.id.in_(ids)), Text(), ("key",)
+)
+
+
 def _keys(store: ResourceStore, type_name: str, ids: list[str]) -> Iterator[int]:
-    asked = select(resource.c.key).where(
-        *place(resource, typed=True), resource.c.id.in_(bindparam("ids", expanding=True)))
-    for start in range(0, len(ids), _BATCH):
-        bound = {"tenant": store.tenant, "type": type_name, "ids": ids[start : start + _BATCH]}
-        yield from store.connection().execute(asked, bound).scalars()
+    for part in _BY_ID.all(store.connection(), ids, {"tenant": store.tenant, "type": type_name}):
+        yield from (row.key for row in part)
 
 
 def _referring(
