@@ -20,6 +20,7 @@ from hie.errors import Busy, Conflict, FhirError, Outdated, PreconditionFailed, 
 from hie.jobs.leftovers import Leftovers
 from hie.models import CHEST_XRAY, loaded
 from hie.operations.server_context import own_record
+from hie.store import away
 from hie.store.jobs import Job
 
 logger = logging.getLogger(__name__)
@@ -49,9 +50,8 @@ class Worker:
                 pause = POLL_SECONDS
             except Outdated:  # which is told where it is found, as often as is of use
                 worked, pause = False, LONGEST_PAUSE_SECONDS
-            except Exception:
-                # The database may be away for a moment; the worker outlives it.
-                logger.exception("jobs cannot be claimed or finished")
+            except Exception as error:
+                _tell("jobs cannot be claimed or finished", error)  # the worker outlives it
                 worked, pause = False, min(2 * pause, LONGEST_PAUSE_SECONDS)
             if not worked:
                 stop.wait(pause)
@@ -89,8 +89,8 @@ class Worker:
             while not ended.wait(RENEW_SECONDS):
                 try:
                     self._application.store.jobs.renew(job, self._application.clock())
-                except Exception:
-                    logger.exception("a claim could not be renewed", extra={"kind": job.kind})
+                except Exception as error:
+                    _tell("a claim could not be renewed", error, kind=job.kind)
 
         thread = threading.Thread(target=renew, name="claim", daemon=True)
         thread.start()
@@ -146,6 +146,15 @@ class Worker:
             loaded(CHEST_XRAY, self._application.context())
         except FhirError:
             logger.exception("a model cannot be loaded")
+
+
+def _tell(message: str, error: Exception, **more: str) -> None:
+    """Write to the log what failed; where the database is away, that is all there is to tell."""
+    if away.refusal(error) is None:
+        logger.error(message, exc_info=error, extra=more)
+        return
+    cause = type(getattr(error, "orig", None) or error)
+    logger.error(message, extra=more | {"reason": f"{cause.__module__}.{cause.__qualname__}"})
 
 
 class _Impossible(Exception):

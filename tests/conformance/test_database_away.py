@@ -1,8 +1,11 @@
 """PostgreSQL is started anew under a running server: requests meanwhile are transient refusals, later ones answered."""
 
+import logging
+
 import psycopg
 import pytest
 
+from hie.jobs.worker import Worker
 from tests.builders import patient
 
 pytestmark = pytest.mark.parametrize("database_kind", ["postgresql"])
@@ -48,3 +51,25 @@ def test_records_of_reads_wait_for_the_database(app, fhir, settings):
     fhir.get(f"Patient/{id_}")
     found = records(app)[: len(records(app)) - before]
     assert sorted(row["status"] for row in found if row["interaction"] == "read") == sorted([*statuses, 200])
+
+
+class Turns:
+    """Lets a worker go round a few times; the database is restarted before each."""
+
+    def __init__(self, settings, number):
+        self.settings, self.left = settings, number
+
+    def is_set(self):
+        cut(self.settings)
+        self.left -= 1
+        return self.left < 0
+
+    def wait(self, seconds):
+        """Go on at once."""
+
+
+def test_a_worker_tells_of_a_restart_in_a_line(app, settings, caplog):
+    Worker(app.extensions["hie"], "test").run(Turns(settings, 4))
+    told = [(one.getMessage(), one.exc_info, one.reason) for one in caplog.records if one.levelno >= logging.ERROR]
+    assert told  # a claim that only looks may find a new connection
+    assert set(told) == {("jobs cannot be claimed or finished", None, "psycopg.errors.AdminShutdown")}
