@@ -19,6 +19,10 @@ def etag(vid: int) -> str:
     return f'W/"{vid}"'
 
 
+#: So many versions of If-Match are named in a refusal.
+_NAMED = 10
+
+
 @dataclass(frozen=True, slots=True)
 class WantedVersions:
     """Which versions If-Match lets a request mean; `vids` None: whichever there is, as `*` says."""
@@ -32,7 +36,8 @@ class WantedVersions:
     def __str__(self) -> str:
         if self.vids is None:
             return "asks for any version (*)"
-        return f"names version{'s' if len(self.vids) > 1 else ''} {', '.join(map(str, sorted(self.vids)))}"
+        named = ", ".join(map(str, sorted(self.vids)[:_NAMED])) + (" and more" if len(self.vids) > _NAMED else "")
+        return f"names version{'s' if len(self.vids) > 1 else ''} {named}"
 
 
 #: What a change is asked to take the place of: the versions of the header, or the one that was read before.

@@ -77,11 +77,22 @@ def _with_form(request: FhirRequest) -> FhirRequest:
                              f"{_FORM}.", expression=f"{request.type}")
     validated(carried, "Binary")
     content, content_type = binary.opened(carried)
-    if content_type.partition(";")[0].strip().lower() != _FORM:
+    if _format(content_type) != _FORM:
         raise InvalidRequest(f"contentType {content_type[:80]!r} is no form; {_FORM} is.",
                              expression="Binary.contentType")
     parameters = parse_query(escaped(content.decode("latin-1")))
     return replace(request, resource=None, parameters=request.parameters + parameters)
+
+
+def _format(content_type: str) -> str:
+    """Return the media type of what a Binary carries; another character set than UTF-8 is refused, as in a header."""
+    name, *parameters = (part.strip() for part in content_type.lower().split(";"))
+    for one in parameters:
+        key, _, value = one.partition("=")
+        if key.strip() == "charset" and value.strip().strip('"') not in ("utf-8", "utf8"):
+            raise NotSupported(f"contentType {content_type[:80]!r}: forms and patches are UTF-8.",
+                               expression="Binary.contentType")
+    return name
 
 
 def with_resource(request: FhirRequest, resource: Any) -> FhirRequest:
@@ -97,7 +108,7 @@ def _with_patch(request: FhirRequest) -> FhirRequest:
         return replace(request, content_type=patching.FHIR_JSON)
     validated(carried, "Binary")
     content, content_type = binary.opened(carried)
-    format_ = content_type.partition(";")[0].strip().lower()
+    format_ = _format(content_type)
     if format_ not in patching.DOCUMENTS:
         raise InvalidRequest(f"contentType {content_type[:80]!r} is no patch that a Binary carries; "
                              f"{', '.join(patching.DOCUMENTS)} are.", expression="Binary.contentType")

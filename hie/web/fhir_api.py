@@ -15,7 +15,7 @@ from typing import Any
 
 from hie.app import Application
 from hie.context import Context
-from hie.errors import FhirError, InvalidRequest
+from hie.errors import FhirError, InvalidRequest, NotSupported
 from hie.fhir import binary, bundle_stream, patching, resource, routes
 from hie.fhir.conditions import refuse_unasked
 from hie.fhir.http import Conditions, FhirRequest
@@ -105,6 +105,9 @@ def _answered(here: Exchange, path: str) -> Reply:
             accepted = negotiation.wants_fhir(accept, request.once("_format"))
     elif request.interaction == "delete" and "HTTP_X_CASCADE" in environ:
         request = replace(request, parameters=(*request.parameters, ("_cascade", environ["HTTP_X_CASCADE"].strip())))
+    if "HTTP_X_CASCADE" in environ and request.interaction in ("transaction", "batch", "delete-history"):
+        raise NotSupported("X-Cascade is for DELETE by id or criteria; an entry of a Bundle has _cascade=delete in its "
+                           "URL.", expression="http.X-Cascade")
     ctx = _context(here)
     is_later = request.preferences.respond_async and asynchronous.is_meant(request)
     if request.parameters:

@@ -1,5 +1,7 @@
 """What a request says and would be passed over is refused, in strict handling: D13, https://hl7.org/fhir/R4/search.html#errors"""
 
+import base64
+
 import pytest
 
 from tests.builders import bundle, entry, observation, patient
@@ -136,3 +138,33 @@ def test_a_part_of_a_binary_is_one_of_the_resource(fhir):
         part = fhir.get(f"Binary/{made}?_elements=contentType", **accept).json
         assert (part["resourceType"], part["contentType"], "data" in part) == ("Binary", "text/plain", False)
         assert fhir.get(f"Binary/{made}?_summary=false", **accept).content == b"hello"
+
+
+@pytest.mark.parametrize(("method", "url", "body"), [
+    ("POST", "", bundle(entry("DELETE", "Patient/1"))),
+    ("POST", "", bundle(entry("DELETE", "Patient/1"), type_="batch")), ("DELETE", "Patient/1/_history", None),
+])  # fmt: skip
+def test_a_cascade_that_would_be_passed_over_is_refused(stored, method, url, body):
+    stored(method, url, body, X_Cascade="delete").refused(
+        400, "not-supported", "http.X-Cascade", text="_cascade=delete")
+    assert stored.get("Patient/1").status == 200
+
+
+@pytest.mark.parametrize("type_", ["batch", "transaction"])
+def test_what_a_binary_carries_in_another_character_set_is_refused(stored, type_):
+    def carried(content_type, content):
+        data = base64.b64encode(content).decode()
+        return {"resourceType": "Binary", "contentType": content_type, "data": data}
+
+    patch = carried("application/json-patch+json; charset=iso-8859-1", b'[{"op":"remove","path":"/gender"}]')
+    form = carried(f"{FORM}; charset=UTF-16", b"name=x")
+    good = carried(f"{FORM}; charset=UTF-8", b"name=x")
+    for wrong in (entry("PATCH", "Patient/1", patch), entry("POST", "Patient/_search", form)):
+        answer = stored.post("", bundle(wrong, type_=type_))
+        if type_ == "transaction":
+            answer.refused(400, "not-supported", "Bundle.entry[0].resource.contentType", text="UTF-8")
+        else:
+            assert answer.entries()[0]["response"]["status"] == "400 Bad Request"
+    answer = stored.post("", bundle(entry("POST", "Patient/_search", good), type_=type_))
+    assert answer.entries()[0]["response"]["status"] == "200 OK"
+    assert stored.get("Patient/1").vid == "1"

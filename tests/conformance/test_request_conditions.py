@@ -153,3 +153,9 @@ def test_criteria_of_something_else_are_refused_where_they_stand(fhir, criteria)
 def test_a_question_mark_inside_of_a_value_is_no_address(fhir):
     made = fhir.post("Patient", patient(), If_None_Exist="identifier=http://acme.org/a?b|1")
     assert made.status == 201
+
+
+def test_a_refusal_does_not_repeat_all_versions_that_were_named(stored):
+    many = ", ".join(f'W/"{number}"' for number in range(100, 2_000))
+    answer = changed(stored, "PUT", "Patient/1", many)
+    answer.refused(412, "conflict", "http.If-Match", text="107, 108, 109 and more, but Patient/1 is at version 3")
