@@ -298,20 +298,18 @@ class Check:
                           "told from what is at hand.", path)
                 continue
             self._number(one, count, path, owner)
-        self._left_over(rules, found, undecided, places, owner)
-        return [self._resliced(of, place, owner) if of is not None else None
-                for of, place in zip(found, places, strict=True)]
-
-    def _resliced(self, of: Node, place: Place, owner: Definition) -> Node:
-        """Find the slice of a slice."""
-        for one in of.slices.values():
-            if slicing.belongs(self, of, one, place, owner):
-                return self._resliced(one, place, owner)
-        return of
+        self._left_over(rules, slices, found, undecided, places, owner)
+        for one in slices:
+            its = [at for at, of in enumerate(found) if of is one]
+            if one.slices and its:  # slices of the slice, where there is anything of it
+                inner = self._sliced(one, [places[at] for at in its], path, owner)
+                for at, of in zip(its, inner, strict=True):
+                    found[at] = of or one
+        return found
 
     def _left_over(
-        self, rules: dict[str, Any], found: list[Node | None], undecided: set[str], places: list[Place],
-        owner: Definition,
+        self, rules: dict[str, Any], slices: list[Node], found: list[Node | None], undecided: set[str],
+        places: list[Place], owner: Definition,
     ) -> None:
         if rules.get("rules") == "closed" and not undecided:
             for place, of in zip(places, found, strict=True):
@@ -325,14 +323,14 @@ class Check:
                     text = "What is in no slice has to come after all that is."
                     self.tell("error", "structure", text, places[at].path)
         if rules.get("ordered"):
-            self._order(found, places)
+            self._order(slices, found, places)
 
-    def _order(self, found: list[Node | None], places: list[Place]) -> None:
+    def _order(self, slices: list[Node], found: list[Node | None], places: list[Place]) -> None:
         highest = -1
         for place, of in zip(places, found, strict=True):
-            if of is None or of.parent is None:
+            if of is None:
                 continue
-            at = list(of.parent.children[of.name].slices.values()).index(of)
+            at = slices.index(of)
             if at < highest:
                 self.tell("error", "structure", f"The slice {of.slice_name} has to come earlier.", place.path)
             highest = max(highest, at)

@@ -31,14 +31,13 @@ def _absent(check: Check, owner: Definition, node: Node, places: list[Place], pa
         if child.definition.get("mustSupport") is True and not below:
             yield f"{path}.{child.name}"
             continue
+        yield from _absent(check, owner, child, below, f"{path}.{child.name}")
         left = below
         for slice_ in child.slices.values() if len(below) * len(child.slices) <= MOST_COMPARED else ():
             answers = [slicing.belongs(check, child, slice_, one, owner) for one in left]
             its = [one for one, answer in zip(left, answers, strict=True) if answer]
-            if its and slice_.children:
+            if its:
                 left = [one for one in left if not any(one is other for other in its)]
                 yield from _absent(check, owner, slice_, its, f"{path}.{child.name}")
-            elif not its and None not in answers and slice_.definition.get("mustSupport") is True:
+            elif None not in answers and slice_.definition.get("mustSupport") is True:
                 yield f"{path}.{child.name}:{slice_.slice_name}"
-        if left:
-            yield from _absent(check, owner, child, left, f"{path}.{child.name}")

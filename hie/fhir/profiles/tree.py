@@ -87,8 +87,13 @@ def _slice(definition: Json, name: str, slice_name: str, parent: Node) -> Node:
     base = parent.children.get(name)
     if base is None:  # a choice that a snapshot slices without naming it first
         base = parent.children[name] = Node({"id": definition["id"].partition(":")[0]}, name, None, parent)
-    outer, _, inner = slice_name.rpartition("/")
-    holder = base.slices.get(outer, base) if outer else base
+    *outer, last = slice_name.split("/")
+    holder = base
+    for one in outer:
+        if one not in holder.slices:
+            holder, last = base, slice_name
+            break
+        holder = holder.slices[one]
     node = Node(definition, name, slice_name, parent)
-    holder.slices[inner if outer else slice_name] = node
+    holder.slices[last] = node
     return node
