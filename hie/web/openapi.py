@@ -18,7 +18,7 @@ from hie.fhir import facts, patching
 from hie.fhir.routes import ROUTES as FHIR_ROUTES
 from hie.fhir.routes import Route
 from hie.registry import Operation, Registry
-from hie.web import exchange
+from hie.web import exchange, openapi_parameters
 from hie.web.admin.blueprint import JSON, PREFIX
 from hie.web.admin.routes import ROUTES as ADMIN_ROUTES
 from hie.web.admin.routes import Parameter as AdminParameter
@@ -167,7 +167,9 @@ def _fhir(registry: Registry) -> Iterator[_Entry]:
         refusals = [status for status in STATUSES[key] if status >= 400]
         if path not in PUBLIC_PATHS:
             refusals.append(401)
-        yield path, route.method, _operation(path, key, _SUMMARIES[key], answers, refusals, takes)
+        described = _operation(path, key, _SUMMARIES[key], answers, refusals, takes)
+        described["parameters"] += openapi_parameters.of_interaction(key)
+        yield path, route.method, described
     for operation in registry.operations:
         yield from _fhir_operation(operation)
 
@@ -190,10 +192,12 @@ def _fhir_operation(operation: Operation) -> Iterator[_Entry]:
     for path in operation_paths(operation):
         for method in methods:
             takes = {**_RESOURCE_CONTENT, **_own_bodies(operation)} if method == "POST" else None
-            yield path, method, _operation(
+            described = _operation(
                 path, f"${operation.code}", f"${operation.code}: {operation.definition}",
                 {200: _answers_of(operation), 202: _RESOURCE_CONTENT}, refusals, takes,
             )  # fmt: skip
+            described["parameters"] += openapi_parameters.of_interaction("operation")
+            yield path, method, described
 
 
 def _own_bodies(operation: Operation) -> dict[str, Any]:
