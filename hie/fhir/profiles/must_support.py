@@ -31,7 +31,8 @@ def _absent(check: Check, owner: Definition, node: Node, places: list[Place], pa
         if child.definition.get("mustSupport") is True and not below:
             yield f"{path}.{child.name}"
             continue
-        yield from _absent(check, owner, child, below, f"{path}.{child.name}")
+        if below:
+            yield from _absent(check, owner, child, below, f"{path}.{child.name}")
         left = below
         for slice_ in child.slices.values() if len(below) * len(child.slices) <= MOST_COMPARED else ():
             answers = [slicing.belongs(check, child, slice_, one, owner) for one in left]

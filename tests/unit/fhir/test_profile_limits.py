@@ -130,6 +130,7 @@ def test_slices_that_must_be_supported_and_what_is_below_them_are_told() -> None
         element("Patient.identifier:mrn.period", mustSupport=True),
         element("Patient.identifier:other", sliceName="other", mustSupport=True),
         element("Patient.identifier:other.system", min=1, fixedUri="urn:other"),
+        element("Patient.contact"), element("Patient.contact.name", mustSupport=True),
         element("Patient.identifier:third", sliceName="third"),
         element("Patient.identifier:third.system", min=1, fixedUri="urn:third"),
     )  # fmt: skip
