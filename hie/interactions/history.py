@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,13 +18,16 @@ from hie.fhir.instants import instant
 from hie.fhir.json_format import Fragment
 from hie.fhir.paging import CURSOR, TOTALS, page_size
 from hie.fhir.summary import Selection
+from hie.store.history import HistoryPage
 from hie.store.models import CREATED, DELETED, PATCHED, REVIVED, UPDATED
 from hie.store.versions import StoredVersion
 
 _KNOWN = frozenset(
     {"_since", "_at", "_list", "_count", "_total", "_sort", CURSOR, "_format", "_pretty", "_summary", "_elements"}
 )
-_NAMED = "_since, _at, _list, _count and _total"
+_NAMED = "_since, _at, _list, _count, _sort and _total"
+#: What _sort may say; R5 and Microsoft's server have it.
+_NEWEST_FIRST, _OLDEST_FIRST = "-_lastUpdated", "_lastUpdated"
 #: How a period that _at means is bounded by a date with a prefix: from its beginning or end, to its beginning or end.
 _FROM, _UNTIL = {"ge": 0, "gt": 1, "sa": 1}, {"lt": 0, "eb": 0, "le": 1}
 _PREFIXES = frozenset({"eq", "ne", "ap", *_FROM, *_UNTIL})
@@ -36,13 +41,13 @@ _ANSWERED = {
 
 
 def history(request: FhirRequest, ctx: Context) -> FhirResponse:
-    """Return a page of versions, newest first."""
+    """Return a page of versions, newest first, or the other way round where `_sort` asks for it."""
     _refuse_others(request)
     selection = summary.asked(request, request.type)
     count = 0 if selection is not None and selection.counts_only else page_size(request, ctx.settings)
-    page = ctx.store.history(request.type, request.id, since=_since(request), count=count,
-                             cursor=request.once(CURSOR), during=_during(request), listed=_listed(request),
-                             counts=_counts(request))
+    read = partial(ctx.store.history, request.type, request.id, since=_since(request), count=count,
+                   during=_during(request), listed=_listed(request), counts=_counts(request))
+    page = _oldest_first(read, request) if request.once("_sort") == _OLDEST_FIRST else read(cursor=request.once(CURSOR))
     links = [("self", _url(request, ctx, request.once(CURSOR)))]
     around = (("first", page.first), ("previous", page.previous), ("next", page.next), ("last", page.last))
     for relation, cursor in around:
@@ -51,6 +56,15 @@ def history(request: FhirRequest, ctx: Context) -> FhirResponse:
     rows = [_entry(one, selection, ctx.base_url) for one in page.versions]
     content = bundle.listing("history", ctx.new_id(), ctx.clock(), links, rows, page.total)
     return FhirResponse(200, content, entity=(request.type, request.id) if request.type and request.id else None)
+
+
+def _oldest_first(read: Callable[..., HistoryPage], request: FhirRequest) -> HistoryPage:
+    """Return a page of versions, oldest first: the pages are those of the other order, met from the last one on."""
+    page = read(cursor=request.once(CURSOR))
+    total = page.total
+    if page.last is not None and request.once(CURSOR) is None:
+        page = read(cursor=page.last)
+    return HistoryPage(page.versions[::-1], total, page.previous, page.next, page.last, page.first)
 
 
 def _entry(stored: StoredVersion, selection: Selection | None, base_url: str) -> dict[str, Any]:
@@ -134,9 +148,9 @@ def _counts(request: FhirRequest) -> bool:
 
 def _refuse_others(request: FhirRequest) -> None:
     for name, value in request.parameters:
-        if name == "_sort" and value != "-_lastUpdated":
-            raise NotSupported("_sort is not supported for history, which is newest first (_sort=-_lastUpdated); "
-                               f"{_NAMED} are.", expression=name)
+        if name == "_sort" and value not in (_OLDEST_FIRST, _NEWEST_FIRST):
+            raise NotSupported(f"_sort={value[:80]}: versions are sorted by {_NEWEST_FIRST}, as they are anyway, or "
+                               f"{_OLDEST_FIRST}.", expression=name)
         if name not in _KNOWN and request.preferences.handling != "lenient":
             raise InvalidSearch(f"History has no parameter {name[:80]!r}; it has {_NAMED}.",
                                 expression=name[:80])

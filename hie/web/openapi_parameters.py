@@ -32,12 +32,13 @@ _QUERY: dict[str, tuple[str, dict[str, Any]]] = {
     "_since": ("Versions from that moment on.", _TEXT),
     "_at": ("Versions that were current at some time of this period.", _TEXT),
     "_list": ("Of what the List with this id names.", _TEXT),
+    "_sort": ("Oldest first, or newest first as without it.", {"enum": ["_lastUpdated", "-_lastUpdated"]}),
     "_cascade": ("delete: what refers to the deleted goes, too.", {"enum": ["delete", "none"]}),
     "mode": ("Which statement.", {"enum": ["full", "normative", "terminology"]}),
 }
 
 _ANSWER = ("_format", "_pretty", "_summary", "_elements")
-_HISTORY = ("Prefer", "_since", "_at", "_list", "_count", *_ANSWER)
+_HISTORY = ("Prefer", "_since", "_at", "_list", "_count", "_sort", *_ANSWER)
 _SEARCH = ("Prefer", "_asOf", "_count", *_ANSWER)
 _FORM = ("Prefer", *_ANSWER)
 _READ = ("If-None-Match", "If-Modified-Since", "If-Match", "Prefer")

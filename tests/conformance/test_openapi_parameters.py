@@ -20,7 +20,7 @@ HEADERS = {
 }  # fmt: skip
 QUERY = {
     "_format": "xml", "_pretty": "true", "_summary": "true", "_elements": "id", "_count": "3", "_since": "2020",
-    "_at": "ge2020", "_list": "l", "_cascade": "delete", "mode": "full",
+    "_at": "ge2020", "_list": "l", "_sort": "_lastUpdated", "_cascade": "delete", "mode": "full",
 }  # fmt: skip
 CONDITIONS = ("If-Match", "If-None-Match", "If-None-Exist")
 FILLED = {"{type}": "Patient", "{compartment}": "Patient", "{id}": "one", "{vid}": "1"}

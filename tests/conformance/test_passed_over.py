@@ -89,16 +89,6 @@ def test_an_asynchronous_answer_that_is_not_wanted_is_not_given(fhir):
     assert fhir.get("Patient", Prefer="respond-async").status == 202
 
 
-def test_the_order_that_a_history_has_may_be_asked_for(stored):
-    """R5 and Microsoft's server have _sort in histories."""
-    stored.put("Patient/1", patient(id="1", active=True))
-    found = stored.get("Patient/1/_history?_sort=-_lastUpdated&_count=1")
-    assert [row["response"]["etag"] for row in found.entries()] == ['W/"2"']
-    assert "_sort=-_lastUpdated" in (found.link("next") or "")
-    stored.get("Patient/1/_history?_sort=_lastUpdated").refused(
-        400, "not-supported", "_sort", text="newest first (_sort=-_lastUpdated)")
-
-
 @pytest.mark.parametrize("url", [
     "Patient/1?_elements=brithDate", "Patient/1?_elements=name,code", "Patient/1/_history/1?_elements=Patient.code",
     "Patient?_elements=brithDate", "Patient?_elements=Patient.brithDate", "Patient?_elements=name,Observation.name",
