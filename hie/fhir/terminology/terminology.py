@@ -20,8 +20,9 @@ from hie.fhir.terminology.value_set import ValueSet, place_of
 
 Json = dict[str, Any]
 
-#: What one request may look at: concepts, members, value sets.
-MOST_STEPS = 3_000_000
+#: What one question may look at: concepts, members, value sets. All questions of one request, such as the bindings of
+#: a profile, may look at so many times as much together.
+MOST_STEPS, OF_ALL_QUESTIONS = 3_000_000, 2
 #: What it costs to look up a resource, or to take over a value set that another one names.
 _OF_LOOKING_UP = 1000
 #: Value sets that lead to one another.
@@ -75,6 +76,7 @@ class Terminology:
                  given: Iterable[Json] = (), most_steps: int | None = MOST_STEPS) -> None:
         self._source, self._versions = source, versions or Versions()
         self._most = self._left = most_steps
+        self._left_in_all = 0 if most_steps is None else OF_ALL_QUESTIONS * most_steps
         self._given = {(one["resourceType"], one.get("url")): one for one in given}
         self._found: dict[tuple[str, str, str | None], Known | None] = {}
         self._systems: dict[Hashable, CodeSystem] = {}
@@ -179,7 +181,8 @@ class Terminology:
         """Count what a question costs; TooCostly where that is too much."""
         if self._left is not None:
             self._left -= steps
-            if self._left < 0:
+            self._left_in_all -= steps
+            if self._left < 0 or self._left_in_all < 0:
                 raise TooCostly("The question looks at too many codes; ask for less.")
 
     def imported(self, canonical: str, owner: ValueSet) -> ValueSet:

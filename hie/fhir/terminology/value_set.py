@@ -69,18 +69,31 @@ class ValueSet:
                        if one.get("url", "").endswith("/valueset-supplement") and "valueCanonical" in one]
         self._includes = [Part(one, self, terminology, supplements) for one in (compose or {}).get("include", [])]
         self._excludes = [Part(one, self, terminology, supplements) for one in (compose or {}).get("exclude", [])]
+        self._listed_codes: dict[str, set[str]] = {}
+        self._others: list[Part] = []  # whose codes are not simply listed
+        for part in self._includes:
+            if part.listed_codes is None:
+                self._others.append(part)
+            else:
+                self._listed_codes.setdefault(part.url, set()).update(part.listed_codes)
 
     def has(self, system: str | None, code: str) -> bool | None:
         """Tell whether a code is in the value set; without a system, whether it is one of any system."""
         self._terminology.spend(1)
         if not self._includes:
             return None if self._expansion is None else self._expanded(system, code) is not None
-        found = _any(one.has(system, code) for one in self._includes)
+        found = self._is_listed(system, code) or _any(one.has(system, code) for one in self._others)
         if found is not False and self._excludes:
             found = _both(found, _not(_any(one.has(system, code) for one in self._excludes)))
         if found is True and not self._with_inactive:
             found = not self._is_inactive(system, code)
         return self._expanded(system, code) is not None if found is None and self._expansion is not None else found
+
+    def _is_listed(self, system: str | None, code: str) -> bool:
+        if system is not None:
+            return code in self._listed_codes.get(system, ())
+        self._terminology.spend(len(self._listed_codes) // 10)
+        return any(code in codes for codes in self._listed_codes.values())
 
     def member(self, system: str | None, code: str) -> Member | None:
         """Return a code that is in the value set with what is known of it."""
@@ -162,6 +175,12 @@ class Part:
     def is_whole(self) -> bool:
         """Tell whether every code of the system is meant."""
         return bool(self.url) and not self._row.get("valueSet") and self._listed is None and not self._row.get("filter")
+
+    @property
+    def listed_codes(self) -> Iterable[str] | None:
+        """The codes of a plain list, which alone tells what is in it; None for any other part."""
+        is_plain = self.url and not (self._imports or self._missing or self._folded)
+        return self._listed if is_plain else None
 
     def systems(self) -> Iterator[CodeSystem]:
         """Yield the code systems that are used."""

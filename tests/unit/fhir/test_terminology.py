@@ -333,6 +333,27 @@ def test_not_every_code_system_that_a_value_set_names_is_looked_up() -> None:
     assert source.asked <= 3_000
 
 
+def test_all_questions_together_are_bounded_too() -> None:
+    includes = [filtered("code", "=", f"c{one}") for one in range(500)]
+    definition = value_set(*includes)
+    terminology = Terminology(given=[ANIMALS, definition], most_steps=10_000)
+    answers = (terminology.in_value_set(definition["url"], SYSTEM, f"d{one}") for one in range(40))
+    assert [next(answers) for _ in range(10)] == [False] * 10  # each of them is far from the bound of one question
+    with pytest.raises(TooCostly):
+        list(answers)
+
+
+def test_what_is_listed_in_many_includes_is_found_at_once() -> None:
+    includes = [{"system": SYSTEM, "concept": [{"code": f"c{one}"}]} for one in range(2_000)]
+    definition = value_set(*includes, exclude=[{"system": SYSTEM, "concept": [{"code": "c7"}]}])
+    made = Terminology(given=[definition], most_steps=20_000).value_set(definition["url"])
+    for code, expected in (("c0", True), ("c1999", True), ("c7", False), ("x", False)):
+        for _ in range(20):
+            assert made.has(SYSTEM, code) is expected
+            assert made.has(None, code) is expected
+        assert made.has("urn:other", code) is False
+
+
 def test_a_code_without_system_counts_the_expansion_that_is_looked_through() -> None:
     rows = [{"system": SYSTEM, "code": f"c{one}"} for one in range(2_000)]
     definition = {"resourceType": "ValueSet", "url": "http://example.org/vs", "expansion": {"contains": rows}}
