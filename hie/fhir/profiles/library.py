@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any, Protocol
 
 from hie.fhir.version_order import version_order
 
-from . import making
+from . import making, specification
 from .package import Package
-from .slimming import as_base, of_r4
+from .slimming import as_base, base_of_r4, is_of_r4
 from .tree import Node, build
 
 Json = dict[str, Any]
@@ -61,6 +62,17 @@ class Definition:
         return f"{self.url}|{self.version}" if self.version else self.url
 
 
+def of_r4(canonical: str) -> Definition | None:
+    """Find one of R4's own profiles and extensions, which need not be installed; None where R4 has none."""
+    return _of_r4(canonical.partition("|")[0]) if is_of_r4(canonical) else None
+
+
+@cache
+def _of_r4(url: str) -> Definition | None:
+    found = specification.find(url)
+    return None if found is None else Definition(found, specification.PACKAGE)
+
+
 class Library:
     """What packages define. A name without version means the asking package's own, else the highest there is."""
 
@@ -84,9 +96,11 @@ class Library:
             ones.sort(key=lambda one: version_order(one.version), reverse=True)
 
     def find(self, canonical: str, asking: str | None = None) -> Definition | None:
-        """Find a definition that can be used; None where no package has it, or not in the version that is asked for."""
+        """Find a definition that can be used; None where no package nor R4 has it, or not in the version asked for."""
         found = self.named(canonical, asking)
-        if found is None or found.has_snapshot:
+        if found is None:
+            return of_r4(canonical)
+        if found.has_snapshot:
             return found
         usable = self._usable(found)
         return None if isinstance(usable, str) else usable
@@ -159,7 +173,7 @@ class Bases:
     def find(self, canonical: str) -> Json | None:
         """Return the definition with this canonical URL, as far as validation needs it."""
         found = self._library.named(canonical, self._asking)
-        return self.pinned(found) if found is not None else of_r4(canonical)
+        return self.pinned(found) if found is not None else base_of_r4(canonical)
 
     def pinned(self, definition: Definition) -> Json:
         """Return a definition as what others are made of."""

@@ -48,9 +48,9 @@ def as_base(resource: Json) -> Json:
     return {**resource, "snapshot": {"element": elements}}
 
 
-def of_r4(canonical: str) -> Json | None:
+def base_of_r4(canonical: str) -> Json | None:
     """Return a definition of R4 itself as a base for validation; None where R4 has none. Nobody may change it."""
-    return _of_r4(canonical.partition("|")[0]) if is_of_r4(canonical) else None
+    return _base_of_r4(canonical.partition("|")[0]) if is_of_r4(canonical) else None
 
 
 def is_of_r4(canonical: str) -> bool:
@@ -60,7 +60,7 @@ def is_of_r4(canonical: str) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _of_r4(url: str) -> Json | None:
+def _base_of_r4(url: str) -> Json | None:
     found = structures.find(url)
     return None if found is None or "snapshot" not in found else slim_base(found)
 
