@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 #: Codings of one CodeableConcept.
 MOST_CODINGS = 100
-MOST_OF_LANGUAGE = 50
+MOST_PARTS_OF_LANGUAGE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +92,9 @@ def as_coding(row: Json) -> Coding:
 def language(request: FhirRequest) -> str | None:
     """Return the language that displays are wanted in; None where it does not matter."""
     text = request.parameter("displayLanguage")
-    if text is not None and len(text) > MOST_OF_LANGUAGE:  # each part of it is looked for
-        raise InvalidRequest(f"displayLanguage has {len(text)} characters; a language such as de-CH has at most "
-                             f"{MOST_OF_LANGUAGE}.", expression="displayLanguage")
+    if text is not None and text.count("-") >= MOST_PARTS_OF_LANGUAGE:  # each is left out where the whole is not found
+        raise InvalidRequest(f"displayLanguage has {text.count('-') + 1} parts; a language such as de-CH has at most "
+                             f"{MOST_PARTS_OF_LANGUAGE}.", expression="displayLanguage")
     return text
 
 

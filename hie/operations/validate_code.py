@@ -48,7 +48,7 @@ def _of_value_set(value_set: ValueSet, coding: Coding, service: Terminology, req
     if not found:
         name = value_set.resource.get("url") or f"ValueSet/{value_set.resource.get('id', '')}"
         return Verdict(False, f"The code {coding} is not in the value set {name}{_known(coding, service)}.")
-    return _judged(value_set.member(coding.system, coding.code), coding, request)
+    return _judged(value_set.member(coding.system, coding.code), coding, service, request)
 
 
 def _known(coding: Coding, service: Terminology) -> str:
@@ -128,13 +128,14 @@ def _of_code_system(system: CodeSystem, coding: Coding, service: Terminology, re
         return Verdict(False, f"The code {coding.code[:200]} is not in the code system {system.url}.")
     member = Member(system.url, concept.code, system.version, concept.display, tuple(concept.designations),
                     concept.is_abstract, concept.is_inactive, system.language)
-    return _judged(member, coding, request)
+    return _judged(member, coding, service, request)
 
 
-def _judged(member: Member | None, coding: Coding, request: FhirRequest) -> Verdict:
+def _judged(member: Member | None, coding: Coding, service: Terminology, request: FhirRequest) -> Verdict:
     """Judge what else is said of a code that is there."""
     if member is None:
         return Verdict(True)
+    service.spend(len(member.designations))
     display = display_in(inputs.language(request), member)
     if inputs.boolean(request, "abstract") is False and member.is_abstract:
         return Verdict(False, f"The code {coding} is abstract: it groups others and is not to be selected.", display)

@@ -497,9 +497,9 @@ def test_more_maps_than_are_read_are_refused_not_passed_over(stored: Fhir, monke
 
 
 MORE_THAN_IS_LOOKED_UP_IS_REFUSED_CASES: list[Any] = [
-    ("ValueSet/mine/$expand?displayLanguage=" + "a-" * 500, [], 400, "at most 50"),
-    (f"CodeSystem/$lookup?system={COLOURS}&code=red&displayLanguage=" + "a-" * 500, [], 400, "at most 50"),
-    (f"ValueSet/mine/$validate-code?system={COLOURS}&code=red&displayLanguage=" + "a-" * 500, [], 400, "at most 50"),
+    ("ValueSet/mine/$expand?displayLanguage=" + "a-" * 500, [], 400, "at most 8"),
+    (f"CodeSystem/$lookup?system={COLOURS}&code=red&displayLanguage=" + "a-" * 500, [], 400, "at most 8"),
+    (f"ValueSet/mine/$validate-code?system={COLOURS}&code=red&displayLanguage=" + "a-" * 500, [], 400, "at most 8"),
     *((url, [{"name": "codeableConcept", "valueCodeableConcept": {"coding": [coding(f"c{n}") for n in range(101)]}}],
        422, "101 codings") for url in ("ValueSet/mine/$validate-code", "ConceptMap/mine/$translate")),
     ("ConceptMap/mine/$translate?code=red", [{"name": "dependency", "part": [
@@ -536,6 +536,18 @@ def test_what_translating_costs_is_counted(stored: Fhir) -> None:
     posted = body({"name": "conceptMap", "resource": concept_map}, depends,
                   {"name": "codeableConcept", "valueCodeableConcept": {"coding": asked}})
     stored.post("ConceptMap/$translate", posted).refused(422, "too-costly", text="too many")
+
+
+@sqlite
+def test_what_comparing_displays_costs_is_counted(stored: Fhir) -> None:
+    designations = [{"value": f"d{n}"} for n in range(40_000)]
+    system = SYSTEM | {"concept": [{"code": "red", "display": "Red", "designation": designations}]}
+    asked = [coding("red", display=f"x{n}") for n in range(100)]
+    posted = body({"name": "codeSystem", "resource": system},
+                  {"name": "codeableConcept", "valueCodeableConcept": {"coding": asked}})
+    stored.post("CodeSystem/$validate-code", posted).refused(422, "too-costly", text="too many")
+    posted["parameter"][1]["valueCodeableConcept"]["coding"] = [*asked[:5], coding("red", display="D39999")]
+    assert told(stored.post("CodeSystem/$validate-code", posted))["result"] is True
 
 
 @sqlite
