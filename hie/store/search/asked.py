@@ -100,4 +100,4 @@ def _over_types(store: ResourceStore, query: SearchQuery) -> Arm:
     parts = [one.clause for one in compiled]
     whole = both(parts if granted is None else [*parts, granted])
     verify = tuple(one.verify for one in compiled if one.verify is not None)
-    return Arm(hops.settled(store, whole), verify)
+    return Arm(hops.settled(store, rare.few_led(store, whole)), verify)

@@ -245,7 +245,7 @@ class Either(Clause):
 
 @dataclass(frozen=True, slots=True)
 class Led(Clause):
-    """The part holds, a range or an OR of ranges: so few that an index finds them first (hie.store.search.drivers)."""
+    """The part holds, of which there are so few that an index finds them first (hie.store.search.drivers, rare)."""
 
     part: Clause
     rank: int = REFERENCE
@@ -258,6 +258,9 @@ class Led(Clause):
 
     def sql(self, sql: Sql) -> ColumnElement[bool]:
         return sql.led(self)
+
+    def holds(self, rows: IndexRows) -> bool:
+        return self.part.holds(rows)
 
 
 @dataclass(frozen=True, slots=True)

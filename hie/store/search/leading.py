@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hie.store.search.clauses import AllTokens, AnyToken, Clause, Either, Led, Token
+from hie.store.search.clauses import AllTokens, AnyToken, Both, Clause, Either, Ids, Led, Token, Types
 from hie.store.search.joined_clauses import Holds, InContextOf, Joined, JoinedThen, Linked
 from hie.store.search.range_clauses import Interval, Number
 
@@ -16,8 +16,16 @@ def is_range(clause: Clause) -> bool:
     return isinstance(clause, Led | InContextOf) or (isinstance(clause, Number) and clause.leads)
 
 
+def is_named(clause: Clause) -> bool:
+    """Tell whether resources are asked for by their types and ids."""
+    return isinstance(clause, Both) and any(isinstance(one, Ids) for one in clause.parts) and any(
+        isinstance(one, Types) for one in clause.parts)
+
+
 def has_keys(clause: Clause) -> bool:
     """Tell whether `keys` gives a SELECT."""
+    if isinstance(clause, Both):
+        return is_named(clause) or has_keys(clause.parts[0])
     if isinstance(clause, Joined | JoinedThen):
         return clause.drives
     if isinstance(clause, Holds):

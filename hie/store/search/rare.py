@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hie.store.search.clauses import RANGE, REFERENCE, WIDE, AllTokens, AnyToken, Both, Clause, Token, both
+from hie.store.search.clauses import RANGE, REFERENCE, WIDE, AllTokens, AnyToken, Both, Clause, Either, Led, Token, both
 from hie.store.search.counting import ANY_TYPE, counted
+from hie.store.search.leading import is_named
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
@@ -32,12 +33,38 @@ def settled(store: ResourceStore, clause: Clause) -> Clause:
     if clause.rank <= REFERENCE or store.at is not None:  # what is past has tokens of its own
         return clause
     if store.database.dialect == "sqlite":
-        return _fewest_first(store, clause)
+        return _fewest_first(store, few_led(store, clause))
     common = store.database.common_tokens()
     if common is None:
         return clause
     parts = clause.parts if isinstance(clause, Both) else (clause,)
     return both([_led(part, common) for part in parts])
+
+
+def few_led(store: ResourceStore, clause: Clause) -> Clause:
+    """Return the clause so that what few resources carry leads it, where else a range or nothing would.
+
+    Such is what a token's conditions ask, of all types as of one. What is found is sorted then, whatever the order.
+    """
+    parts = clause.parts if isinstance(clause, Both) else (clause,)
+    if clause.rank <= REFERENCE or isinstance(parts[0], Token):
+        return clause
+    ways = [part for part in parts if _is_of_tokens(part)]
+    if not ways or ways[-1] is parts[0]:
+        return clause
+    fewest = min(ways, key=lambda part: counted(store, part, ANY_TYPE, MANY))
+    if fewest is parts[0] or counted(store, fewest, ANY_TYPE, MANY) >= MANY:
+        return clause
+    return both([Led(fewest), *(part for part in parts if part is not fewest)])
+
+
+def _is_of_tokens(part: Clause) -> bool:
+    """Tell whether the index of tokens leads to what matches, or that of ids."""
+    if isinstance(part, Either):
+        return all(map(_is_of_tokens, part.parts))
+    if isinstance(part, Both):
+        return is_named(part) or _is_of_tokens(part.parts[0])
+    return isinstance(part, Token | AnyToken | AllTokens)
 
 
 def _fewest_first(store: ResourceStore, clause: Clause) -> Clause:

@@ -363,7 +363,22 @@ class Sql(ABC):
             return self.versions_of(self.holders(clause))
         if isinstance(clause, Either) and not is_range(clause) and has_keys(clause):
             return union_all(*(joins.bare(self.keys(part)) for part in clause.parts))
+        if isinstance(clause, Both) and has_keys(clause):
+            return self._keys_of_both(clause)
         return self.range_keys(clause)
+
+    def _keys_of_both(self, clause: Both) -> Select[Any]:
+        """Return the keys of what has types and ids, or of what the first part leads to and the others let through."""
+        outer, other = (self.row, self.key, self.vid), self.tables.row.alias()
+        self.row = other
+        self._ask(other)
+        if has_keys(clause.parts[0]):
+            first, rest = self.within(self.keys(clause.parts[0])), clause.parts[1:]
+            where = [first, *(part.sql(self) for part in rest)]
+        else:
+            where = [*place(other, typed=False), self.both(clause.parts)]
+        self.row, self.key, self.vid = outer
+        return select(*self.identity(other)).where(*where)
 
     def versions_of(self, keys: Select[Any]) -> Select[Any]:
         """Return a SELECT of the identity of those whose keys are found."""

@@ -28,7 +28,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from hie.store.models import resource
 from hie.store.search import joins
-from hie.store.search.clauses import REFERENCE, WIDE, AllTokens, AnyToken, Both, Clause, Led, Token
+from hie.store.search.clauses import REFERENCE, WIDE, AllTokens, AnyToken, Both, Clause, Ids, Led, Token
 from hie.store.search.range_clauses import Interval
 from hie.store.search.sql import ANY_PATH, AccessPath, Columns, Condition, Sql
 from hie.store.search.tables import CONTAINED, CURRENT, PAST, Tables
@@ -113,13 +113,22 @@ class SqliteSql(Sql):
         range_ = first.part if isinstance(first, Led) else None
         if isinstance(range_, Interval) and range_.drives and rest and self.row is resource and not path.in_order:
             return self._by_column(columns, range_, rest, place)
-        driver = None if path.in_order else self.keys(first)
+        is_of_ids = isinstance(first, Ids) and len(first.ids) > 1 and len(place) > 1 and self.tables.container is None
+        driver: Any = None
+        if not path.in_order:
+            driver = self._of_ids() if is_of_ids else self.keys(first)
         if driver is None:
             if path.in_key_order and len(place) == 1 and clause.rank == WIDE and not self.tables.is_past:
                 place = [*map(unindexed, place)]  # of all types: else all rows are found by their time, and sorted
             return select(*columns).where(*place, *self.tables.live, *(part.sql(self) for part in parts))
         others = [part.sql(self) for part in rest]
         return select(*columns).where(self.within(driver), *map(unindexed, place), *self.tables.live, *others)
+
+    def _of_ids(self) -> Select[Any]:
+        """Return a SELECT of the keys of several ids of one type; else the index of the order would be gone through."""
+        other = self.tables.row.alias()
+        with joins.at(self, other, other.c.key):
+            return select(*self.identity(other)).where(*place_of(other, typed=True), self.some_ids())
 
     def in_order_of(
         self, table: FromClause, columns: Columns, clause: Clause, place: Sequence[Condition]
