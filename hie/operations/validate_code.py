@@ -77,7 +77,9 @@ def in_code_system(request: FhirRequest, ctx: Context) -> FhirResponse:
                                  expression="coding")
     own = [one for one in asked if one.system in (None, url)]
     if given is None and url in GRAMMARS:
-        return _answer(request, own, lambda one: _of_grammar(url, one))
+        known = service.known_system(url, version)
+        if known is None or not known.has_content:
+            return _answer(request, own, lambda one: _of_grammar(url, one))
     if given is None:
         system = service.code_system(url, version)
     else:
@@ -123,6 +125,8 @@ def _of_grammar(url: str, coding: Coding) -> Verdict:
 def _of_code_system(system: CodeSystem, coding: Coding, service: Terminology, request: FhirRequest) -> Verdict:
     concept = system.get(coding.code)
     if concept is None:
+        if not system.is_complete and system.url in GRAMMARS:
+            return _of_grammar(system.url, coding)
         if not system.is_complete:
             raise _undecided(coding, service)
         return Verdict(False, f"The code {coding.code[:200]} is not in the code system {system.url}.")

@@ -632,6 +632,32 @@ def test_a_version_may_be_any_text(fhir: Fhir, version: str, meant: str) -> None
 
 
 @sqlite
+def test_of_a_grammar_some_codes_may_be_stored(fhir: Fhir) -> None:
+    """Common units with their names, loaded as a fragment, took away what the grammar tells of all others."""
+    ucum, mine = "http://unitsofmeasure.org", "http://example.org/units"
+    fhir.create({"resourceType": "CodeSystem", "url": ucum, "status": "active", "content": "fragment",
+                 "concept": [{"code": "mg", "display": "milligram"}]})
+    fhir.create({"resourceType": "ValueSet", "url": mine, "status": "active",
+                 "compose": {"include": [{"system": ucum}]}})
+    for name, place in (("ValueSet", f"url={mine}&system={ucum}"), ("CodeSystem", f"url={ucum}")):
+        asked = f"{name}/$validate-code?{place}"
+        assert told(fhir.get(f"{asked}&code=mg")) == {"result": True, "display": "milligram"}
+        assert told(fhir.get(f"{asked}&code=kg")) == {"result": True}
+        assert told(fhir.get(f"{asked}&code=furlong"))["result"] is False
+        assert told(fhir.get(f"{asked}&code=mg&display=gram"))["result"] is False
+    for code, expected in (("min", True), ("mg", False)):
+        asked = f"ValueSet/$validate-code?url={R4}all-time-units&system={ucum}&code={code}"
+        assert told(fhir.get(asked))["result"] is expected
+    listed = fhir.get(f"ValueSet/$expand?url={mine}")
+    assert codes(listed) == ["mg"]
+    assert [row["name"] for row in listed.json["expansion"]["parameter"]] == ["url", "warning-fragment"]
+    fhir.create({"resourceType": "CodeSystem", "url": "urn:ietf:bcp:47", "status": "active", "content": "complete",
+                 "concept": [{"code": "de"}]})
+    for code, expected in (("de", True), ("en", False)):
+        assert told(fhir.get(f"CodeSystem/$validate-code?url=urn:ietf:bcp:47&code={code}"))["result"] is expected
+
+
+@sqlite
 def test_what_is_stored_goes_before_what_ships_and_a_change_is_seen_at_once(fhir: Fhir) -> None:
     url = "http://hl7.org/fhir/administrative-gender"
     own = {"resourceType": "CodeSystem", "id": "g", "url": url, "version": "4.0.2", "status": "active",

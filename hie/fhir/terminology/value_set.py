@@ -246,12 +246,15 @@ class Part:
 
     def _find_system(self, resource: Json, version: str | None, supplements: list[str]) -> None:
         try:
-            self._system = self._terminology.code_system_of(resource, self.url, version, supplements)
+            found = self._terminology.code_system_of(resource, self.url, version, supplements)
         except FhirError as error:
             self._problem = error
-        else:
-            if self.url.startswith("#"):  # its codes are of the code system, wherever that is written down
-                self.url = self._system.url or self.url
+            return
+        if self.url.startswith("#"):  # its codes are of the code system, wherever that is written down
+            self.url = found.url or self.url
+        asked = [one["property"] for one in told(self._row.get("filter", []), "property")]
+        if self.url not in GRAMMARS or found.is_complete or all(map(found.knows_property, asked)):
+            self._system = found  # else the grammar alone tells what the filters ask
 
     def _compiled(self, rows: list[Json]) -> list[filters.Test]:
         system = self._system
@@ -269,7 +272,7 @@ class Part:
             return judged(self.url, self._row.get("filter", []), code)
         concept = system.get(code)
         if concept is None:
-            return False if system.is_complete else None
+            return False if system.is_complete else judged(self.url, self._row.get("filter", []), code)
         return all(test(concept) for test in self._filters)
 
     def _listed_as(self, code: str) -> str | None:
