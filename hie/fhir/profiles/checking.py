@@ -246,7 +246,8 @@ class Check:
     def _profiled(self, place: Place, profiles: list[str], owner: Definition) -> None:
         """Check a value against the profiles of its type, of which one is enough."""
         if len(profiles) == 1:
-            if profiles[0].partition("|")[0] == f"{_BASE}SimpleQuantity" and "comparator" in (place.value or ()):
+            is_simple = profiles[0].partition("|")[0] == f"{_BASE}SimpleQuantity"
+            if is_simple and isinstance(place.value, dict) and "comparator" in place.value:
                 text = "A SimpleQuantity has no comparator (sqty-1)."
                 self.tell("error", "structure", text, f"{place.path}.comparator")
             definition = None if is_base(profiles[0]) else self.find(profiles[0], owner)

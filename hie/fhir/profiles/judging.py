@@ -166,7 +166,7 @@ def _may_be(code: str, types: tuple[str, ...]) -> bool:
 def _slicing(slicing: Any) -> Iterator[str]:
     if slicing is None:
         return
-    if not isinstance(slicing, dict) or slicing.get("rules") not in _RULES:
+    if not isinstance(slicing, dict) or not _is_one_of(slicing.get("rules"), _RULES):
         yield f"slicing.rules has to be one of {', '.join(sorted(_RULES))}."
         return
     rows = slicing.get("discriminator", [])
@@ -174,7 +174,7 @@ def _slicing(slicing: Any) -> Iterator[str]:
         yield "slicing.discriminator has to be a list of objects."
         return
     for row in rows:
-        if row.get("type") not in _DISCRIMINATORS or not isinstance(row.get("path"), str):
+        if not _is_one_of(row.get("type"), _DISCRIMINATORS) or not isinstance(row.get("path"), str):
             yield (f"the discriminator {_shown(row.get('type'))} {_shown(row.get('path'))} needs a path and one of the "
                    f"types {', '.join(sorted(_DISCRIMINATORS))}.")
 
@@ -182,10 +182,12 @@ def _slicing(slicing: Any) -> Iterator[str]:
 def _binding(binding: Any) -> Iterator[str]:
     if binding is None:
         return
-    if not isinstance(binding, dict) or binding.get("strength") not in _STRENGTHS:
+    if not isinstance(binding, dict) or not _is_one_of(binding.get("strength"), _STRENGTHS):
         yield f"binding.strength has to be one of {', '.join(sorted(_STRENGTHS))}."
     elif not isinstance(binding.get("valueSet", ""), str):
         yield "binding.valueSet has to be a canonical URL."
+    elif not _is_list_of_objects(binding.get("extension", [])):
+        yield "binding.extension has to be a list of objects."
 
 
 def _constraints(rows: Any) -> Iterator[str]:
@@ -235,7 +237,7 @@ def _contexts(rows: Any) -> Iterator[str]:
         yield "context has to be a list of objects."
         return
     for row in rows:
-        if row.get("type") not in _CONTEXTS or not isinstance(row.get("expression"), str):
+        if not _is_one_of(row.get("type"), _CONTEXTS) or not isinstance(row.get("expression"), str):
             yield f"a context needs an expression and one of the types {', '.join(sorted(_CONTEXTS))}."
         elif row["type"] == "fhirpath" and (reason := _unreadable(row["expression"])) is not None:
             yield f"the context {_shown(row['expression'])} is no FHIRPath: {reason}"
@@ -248,6 +250,10 @@ def _invariants_of_context(rows: Any) -> Iterator[str]:
     for row in rows:
         if (reason := _unreadable(row)) is not None:
             yield f"the contextInvariant {_shown(row)} is no FHIRPath: {reason}"
+
+
+def _is_one_of(value: Any, codes: frozenset[str]) -> bool:
+    return isinstance(value, str) and value in codes
 
 
 def _is_list_of_objects(value: Any) -> bool:

@@ -158,7 +158,7 @@ def _is_usable(resource: Json, package: str) -> bool:
 #: What makes a value set, code system or differential unreadable; invariants are its publisher's concern.
 _UNREADABLE = frozenset({"structure", "required", "value", "code-invalid"})
 #: Of a profile without a snapshot, where that matters; whether one can be made is told when it is asked for.
-_MADE_OF = ("StructureDefinition.differential", "StructureDefinition.baseDefinition", "StructureDefinition.context")
+_MADE_OF = tuple(f"StructureDefinition.{one}" for one in ("differential", "baseDefinition", "context", "type"))
 
 
 def _check(resource: Json) -> None:

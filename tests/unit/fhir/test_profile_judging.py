@@ -48,6 +48,13 @@ def observation(*elements: Any, **more: Any) -> Any:
         (observation(element("Observation.component", slicing={"rules": "open", "discriminator": [{"type": "value"}]})),
          "needs a path"),
         (observation(element("Observation.code", binding={"strength": "firm"})), "binding.strength"),
+        (observation(element("Observation.code", binding={"strength": ["required"]})), "binding.strength"),
+        (observation(element("Observation.code", binding={"strength": "required", "extension": ["x"]})),
+         "binding.extension has to be a list of objects"),
+        (observation(element("Observation.component", slicing={"rules": ["open"]})), "slicing.rules"),
+        (observation(element("Observation.component", slicing={"rules": "open", "discriminator": [
+            {"type": ["value"], "path": "code"}]})), "one of the types"),
+        (profile("x", "Extension", context=[{"type": ["element"], "expression": "Patient"}]), "a context needs"),
         (observation(element("Observation.code", constraint=[{"key": "a", "severity": "error", "expression": "a ="}])),
          "expression of a is no FHIRPath"),
         (observation(element("Observation.code", constraint=[{"key": "a", "severity": "worse"}])), "error or warning"),

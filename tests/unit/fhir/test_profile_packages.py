@@ -73,6 +73,8 @@ def test_links_and_devices_are_not_followed() -> None:
         (tarball({**ALONE, "differential": {"element": [{"path": "Patient"}, 5, {"id": "Patient.photo"}]}}),
          r"alone cannot be used: .*differential\.element\[1\]: An object is expected"),
         (tarball({**ALONE, "differential": {"element": [{"path": "Patient", "min": "1"}]}}), r"element\[0\]\.min"),
+        (tarball({**ALONE, "type": ["Patient"]}), r"StructureDefinition\.type"),
+        (tarball({key: one for key, one in ALONE.items() if key != "type"}), r"StructureDefinition\.type: type is req"),
         (tarball({"resourceType": "CodeSystem", "url": "urn:c", "status": "active", "content": "complete",
                   "concept": [{"code": 5}]}), r"urn:c cannot be used: .*concept\[0\].code: A code is a JSON string"),
         (tarball({**NAMED, "snapshot": {"element": [{"path": "Patient"}]}}), r"named cannot be used: .* has no id"),
