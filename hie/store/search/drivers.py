@@ -47,11 +47,11 @@ def settled(store: ResourceStore, clause: Clause, type_name: str, pair: Clause |
         return _by_fewest(store, parts, type_name, FREQUENT, behind_code=False)
     if isinstance(first, Either) and any(_is_range(part) for part in first.parts):
         return both([_mixed(store, first, type_name), *parts[1:]])
-    if not isinstance(first, Token) or not any(_is_range(part) for part in parts):
+    if not isinstance(first, Token):
         return clause
     if store.database.dialect != "sqlite":
         return _behind_token(store, first, parts, type_name)
-    if not CODE <= first.rank < RANGE:
+    if not CODE <= first.rank < RANGE or not any(_is_range(part) for part in parts):
         return clause
     most = min(counted(store, first, ANY_TYPE, FREQUENT) // AHEAD, FEW)
     return _by_fewest(store, parts, type_name, most, behind_code=True) if most else clause
@@ -62,10 +62,10 @@ def _behind_token(store: ResourceStore, first: Token, parts: Sequence[Clause], t
 
     A code is not counted, as it would find all of it for that; one of the row's own dates is left to its statistics.
     """
+    if first.rank < CODE:
+        return both([first, *map(_asked_of_each, parts[1:])])
     ranges = [part for part in parts if _is_range(part) and not _has_order(part)]
-    if not ranges:
-        return both(parts)
-    if CODE <= first.rank < RANGE:
+    if ranges and first.rank < RANGE:
         return _by_fewest(store, parts, type_name, FEW, behind_code=True)
     return both([_unled(part) if part in ranges else part for part in parts])
 
@@ -141,6 +141,13 @@ def _unled(part: Clause) -> Clause:
     if isinstance(part, Either):
         return replace(part, parts=tuple(_unled(one) for one in part.parts), rank=WIDE)
     return part
+
+
+def _asked_of_each(part: Clause) -> Clause:
+    """Return the same without any range that leads, of several composites too: a value beside each code."""
+    if isinstance(part, Both | Either):
+        return replace(part, parts=tuple(map(_asked_of_each, part.parts)))
+    return _unled(part) if _is_range(part) else part
 
 
 def _way(part: Clause) -> Clause:

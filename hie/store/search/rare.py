@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hie.store.search.clauses import RANGE, REFERENCE, WIDE, AllTokens, AnyToken, Both, Clause, Either, Led, Token, both
+from hie.store.search.clauses import REFERENCE, WIDE, AllTokens, AnyToken, Both, Clause, Either, Led, Token, both
 from hie.store.search.counting import ANY_TYPE, counted
 from hie.store.search.leading import is_named
 
@@ -25,11 +25,7 @@ FREQUENT, MANY, AHEAD = 10_000, 1_000, 4
 
 
 def settled(store: ResourceStore, clause: Clause) -> Clause:
-    """Return the clause so that tokens which the statistics do not count among the common ones lead it.
-
-    Tokens that stand behind dates stay there: where a date leads, pages are in its order, which must not change with
-    the statistics from one page to the next.
-    """
+    """Return the clause so that tokens which the statistics do not count among the common ones lead it."""
     if clause.rank <= REFERENCE or store.at is not None:  # what is past has tokens of its own
         return clause
     if store.database.dialect == "sqlite":
@@ -86,8 +82,6 @@ def _fewest_first(store: ResourceStore, clause: Clause) -> Clause:
 
 def _led(part: Clause, common: frozenset[int]) -> Clause:
     """Return a rare token with the rank of what leads to few; anything else as it is."""
-    if part.rank >= RANGE:
-        return part
     match part:
         case Token(hash_) if hash_ not in common:
             return replace(part, rank=REFERENCE)

@@ -290,3 +290,18 @@ def test_a_range_of_many_is_asked_of_each_row_behind_a_token(
     found = asked_of(filled, first, ("value-quantity", "ge1"))
     assert [type(part) for part in found.parts] == [Token, Number]
     assert not found.parts[1].leads
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_the_values_of_composites_are_asked_of_each_row_behind_a_patient(filled: ResourceStore) -> None:
+    """Else all that match, of everybody, are found for the few of one."""
+    found = asked_of(filled, ("subject", "Patient/p1"), ("combo-code-value-quantity", f"{CODE}$ge1"))
+    numbers = [one for one in within(found) if isinstance(one, Number)]
+    assert numbers
+    assert not any(one.leads for one in numbers)
+
+
+def within(clause: Clause) -> Iterator[Clause]:
+    yield clause
+    for part in getattr(clause, "parts", ()):
+        yield from within(part)

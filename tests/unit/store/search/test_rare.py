@@ -1,4 +1,4 @@
-"""On PostgreSQL tokens that few carry lead a search, whatever they are of; common ones leave the way to the planner."""
+"""Tokens that few carry lead a search, whatever they are of; on PostgreSQL common ones leave the way to the planner."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 
 from hie.store.resources import ResourceStore
 from hie.store.search import explanation, query, rare
-from hie.store.search.clauses import CATEGORY, REFERENCE, STRING, Token, both
+from hie.store.search.clauses import CATEGORY, REFERENCE, STRING, Both, Token, both
 from hie.store.search.range_clauses import Interval
 from hie.store.statistics import Common
 from hie.store.store import Store
-from tests.builders import patient
+from tests.builders import observation, patient
 
 Bind = Callable[..., ResourceStore]
 #: The type is compared in a way that no index answers.
@@ -48,12 +48,41 @@ def test_a_rare_name_leads_and_a_common_one_does_not(filled: Store, bind: Bind) 
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
-def test_what_stands_behind_dates_stays_there(filled: Store, bind: Bind) -> None:
-    """Pages are in the order of what leads, whatever the statistics say by the next one."""
+def test_a_rare_token_goes_before_dates(filled: Store, bind: Bind) -> None:
     assert 7 not in (filled.database.common_tokens() or ())
-    token, day = Token(7, CATEGORY), Interval("date", "ge", 0, 1)
-    assert rare.settled(bind(), both([token, day])) == both([token, day])
-    assert rare.settled(bind(), both([Token(7, STRING), day])).rank == REFERENCE
+    for rank in (STRING, CATEGORY):
+        found = rare.settled(bind(), both([Token(7, rank), Interval("date", "ge", 0, 1)]))
+        assert isinstance(found, Both)
+        assert found.parts[0] == Token(7, REFERENCE)
+
+
+@pytest.mark.parametrize("first_is_led", [True, False])
+def test_pages_go_on_in_the_order_of_the_first_whatever_leads_then(
+    bind: Bind, first_is_led: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Statistics and counts change from one page to the next: a tag of few, and dates of all."""
+
+    def fill(inside: ResourceStore) -> None:
+        for number in range(40):
+            tag = {"meta": {"tag": [{"code": "rare" if number % 4 == 0 else "usual"}]}}
+            day = f"2024-03-{number * 7 % 28 + 1:02d}"
+            inside.create("Observation", observation(effectiveDateTime=day, **tag), id=f"o{number}")
+
+    store = bind()
+    store.transact(fill)
+    if store.database.dialect == "postgresql":
+        store.database.connection().exec_driver_sql("ANALYZE resource")
+    seen: list[str] = []
+    cursor, led = None, first_is_led
+    while cursor is not None or not seen:
+        with monkeypatch.context() as patched:
+            if not led:
+                patched.setattr(rare, "settled", lambda _store, clause: clause)
+            asked = [("date", "ge2024"), ("_tag", "rare"), ("_count", "3"), *([("_cursor", cursor)] if cursor else [])]
+            page = store.search(query.parse("Observation", asked, now=store.clock()))
+        seen += [one.id for one in page.matches]
+        cursor, led = page.next_cursor, not led
+    assert sorted(seen) == sorted(f"o{number}" for number in range(0, 40, 4))
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
