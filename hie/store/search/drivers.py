@@ -163,6 +163,6 @@ def _way(part: Clause) -> Clause:
     return replace(part, drives=True, rank=REFERENCE)
 
 
-def is_frequent(store: ResourceStore, asked: Token) -> bool:
-    """Tell whether a token is that of very many resources (SQLite)."""
+def is_frequent(store: ResourceStore, asked: Clause) -> bool:
+    """Tell whether very many resources carry a token, or one of a few (SQLite)."""
     return counted(store, asked, ANY_TYPE, FREQUENT) >= FREQUENT

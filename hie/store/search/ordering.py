@@ -73,7 +73,7 @@ def phases(query: SearchQuery, clause: Clause, blind: Blind, own: str | None = N
         keys = _own_order(query, clause)
     else:
         keys = (Key(own),) if own else ()
-    if keys and keys[0].place == "date" and _driven_by_date(clause):  # what it finds has a date
+    if keys and keys[0].place == "date" and _begins_at_date(clause):  # what it finds has a date
         return [Phase(part, keys) for part in _near_and_far(clause, descending=keys[0].descending)]
     if keys and keys[0].nullable:
         return [Phase(clause, keys, False), Phase(clause, keys, True)]
@@ -97,8 +97,8 @@ def placed(values: Sequence[Any], parts: Sequence[Phase]) -> int:
 def _holds(part: Phase, values: Sequence[Any]) -> bool:
     if part.first_is_null is not None:
         return part.first_is_null is (values[0] is None)
-    first = _driving(part.clause)
-    if not part.keys or not isinstance(first, Interval) or not first.part:
+    first = _taken_apart(part.clause)
+    if not part.keys or first is None:
         return True
     return values[0] is not None and (values[0] < first.far_until) is (first.part == "far")
 
@@ -133,6 +133,24 @@ def _driven_by_date(clause: Clause) -> bool:
     return isinstance(first, Interval) and first.where == "date" and first.rank == RANGE and first.prefix != "ne"
 
 
+def _begins_at_date(clause: Clause) -> bool:
+    """Tell whether an index of the primary date that is read in its order may begin at a date that is asked for."""
+    return _driven_by_date(clause) or _open_ended(clause) is not None
+
+
+def _open_ended(clause: Clause) -> Interval | None:
+    """Return what is asked of the primary date with an open end, wherever it stands; None: nothing is."""
+    parts = clause.parts if isinstance(clause, Both) else (clause,)
+    return next((one for one in parts if isinstance(one, Interval) and one.where == "date" and not one.part
+                 and one.rank == RANGE and one.prefix in OPEN_ENDED), None)
+
+
+def _taken_apart(clause: Clause) -> Interval | None:
+    """Return what a phase asks of the primary date, if that is of near or of far intervals alone."""
+    parts = clause.parts if isinstance(clause, Both) else (clause,)
+    return next((one for one in parts if isinstance(one, Interval) and one.part in ("near", "far")), None)
+
+
 def _own_order(query: SearchQuery, clause: Clause) -> tuple[Key, ...]:
     """Return the order of the index that gives the rows, where that is one of dates."""
     if _driven_by_date(clause):
@@ -147,14 +165,14 @@ def _driven_by_updated(clause: Clause) -> bool:
 
 
 def _near_and_far(clause: Clause, *, descending: bool) -> list[Clause]:
-    """Take a driving date criterion apart where two indexes answer it; far ones start before all near ones."""
-    first = _driving(clause)
-    assert isinstance(first, Interval)  # noqa: S101 - _driven_by_date said so
+    """Take a date criterion apart where two indexes answer it; far ones start before all near ones."""
+    first = _driving(clause) if _driven_by_date(clause) else _open_ended(clause)
+    assert isinstance(first, Interval)  # noqa: S101 - _begins_at_date said so
     if first.prefix not in OPEN_ENDED:
         return [clause]
-    rest = clause.parts[1:] if isinstance(clause, Both) else ()
-    near = both([replace(first, part="near"), *rest])
-    far = both([replace(first, part="far"), *map(_beside_far, rest)])
+    parts = clause.parts if isinstance(clause, Both) else (clause,)
+    near = both([replace(first, part="near") if one is first else one for one in parts])
+    far = both([replace(first, part="far") if one is first else _beside_far(one) for one in parts])
     return [near, far] if descending else [far, near]
 
 
@@ -165,8 +183,8 @@ def _beside_far(part: Clause) -> Clause:
 
 def held_to(clause: Clause, phase: Phase) -> Clause:
     """Return what one of several types is asked, of the dates that a phase is of: near ones or far ones."""
-    first = _driving(phase.clause)
-    if not isinstance(first, Interval) or not first.part:
+    first = _taken_apart(phase.clause)
+    if first is None:
         return clause
     parts = clause.parts if isinstance(clause, Both) else (clause,)
     rest = [part for part in parts if part != replace(first, part="")]
@@ -175,8 +193,8 @@ def held_to(clause: Clause, phase: Phase) -> Clause:
 
 def is_far(clause: Clause) -> bool:
     """Tell whether a clause is that of the phase of long periods."""
-    first = _driving(clause)
-    return isinstance(first, Interval) and first.part == "far"
+    first = _taken_apart(clause)
+    return first is not None and first.part == "far"
 
 
 # ---- SQL -------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from hie.store.prepared import Prepared
 from hie.store.search import contained, drivers, instant, opened_order, ordering
 from hie.store.search.asked import Arm, Asked, asked_by, of_type
 from hie.store.search.chain import PerType
-from hie.store.search.clauses import CODE, REFERENCE, Both, Clause, Shaped, Token
+from hie.store.search.clauses import CODE, REFERENCE, AnyToken, Both, Clause, Shaped, Token
 from hie.store.search.criteria import Criterion
 from hie.store.search.ordering import Phase, Position, Way
 from hie.store.search.page_statements import Keys, page_statement
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 #: Rows opened at a time where resources must be verified.
 BATCH = 200
 
+#: So many tokens at most are asked of each row in the order of an index.
+MOST_ASKED = 8
 #: So many types are asked one by one at most, in such orders, and by such kinds of parameters.
 MOST_APART = 10
 APART = ((), ("date",), ("updated",), ("id",))
@@ -272,6 +274,7 @@ def _is_in_order(store: ResourceStore, part: Part) -> bool:
     if store.database.dialect != "sqlite" or part.arm.inside or phase.first_is_null or not phase.keys:
         return False
     driver = phase.clause.parts[0] if isinstance(phase.clause, Both) else phase.clause
-    if phase.keys[0].place not in ("date", "updated") or not isinstance(driver, Token) or driver.rank < CODE:
+    if phase.keys[0].place not in ("date", "updated") or driver.rank < CODE:
         return False
-    return drivers.is_frequent(store, driver)
+    few = isinstance(driver, AnyToken) and len(driver.hashes) <= MOST_ASKED
+    return (few or isinstance(driver, Token)) and drivers.is_frequent(store, driver)

@@ -17,7 +17,7 @@ from hie.fhir.scopes import FULL_GRANT, parse_grant
 from hie.settings import Settings
 from hie.store.audit import AuditEntry
 from hie.store.resources import ResourceStore
-from hie.store.search import query
+from hie.store.search import counting, drivers, query, rare
 from hie.store.store import Store
 from tests.builders import observation, patient
 from tests.machine_steps import steps
@@ -128,5 +128,34 @@ def test_a_search_that_an_index_serves_does_not_grow_with_the_store(
             parsed = replace(parsed, total=None)
         page = store.search(parsed)  # decides where to begin, once
         assert page.matches or page.total, "nothing was found"
+        counted.append(steps(store, partial(store.search, parsed)))
+    assert counted[1] < 1.5 * counted[0] + 20, counted
+
+
+FROM = ("date", "ge2015")
+LONG = [("_type", "Observation,DiagnosticReport"), ("_tag", "common")]
+
+
+@pytest.mark.parametrize(("type_name", "asked"), [
+    *[("Observation", [("code", code), *of]) for code in ("c", "c,d") for of in (
+        [FROM, ("_sort", "date")], [("date", "gt2015-06"), ("_sort", "date,_id")], [FROM, ("_sort", "-date")],
+        [("_sort", "date")], [("date", "ap2015"), ("_sort", "-date")])],
+    *[(None, [*LONG, *of]) for of in (
+        [FROM, ("_sort", "date")], [("date", "ge2010"), ("date", "lt2017"), ("_sort", "date")],
+        [("date", "ap2015"), ("_sort", "-date")])],
+])  # fmt: skip
+def test_an_index_of_dates_is_read_from_the_date_on_behind_frequent_codes(
+    stores: list[Store], type_name: str | None, asked: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not from the first of all dates: of what very many carry, from a day on, in the order of time."""
+    monkeypatch.setattr(drivers, "FREQUENT", 100)
+    monkeypatch.setattr(rare, "MANY", 100)
+    monkeypatch.setattr(counting, "_counted", counting._counted.__wrapped__)
+    parsed = query.parse(type_name, [("_count", "5"), ("_total", "none"), *asked])
+    counted = []
+    for opened in stores:
+        store = bound(opened)
+        page = store.search(parsed)
+        assert len(page.matches) == 5
         counted.append(steps(store, partial(store.search, parsed)))
     assert counted[1] < 1.5 * counted[0] + 20, counted
