@@ -6,6 +6,9 @@ from hie.store.search.clauses import AllTokens, AnyToken, Both, Clause, Either, 
 from hie.store.search.joined_clauses import Holds, InContextOf, Joined, JoinedThen, Linked
 from hie.store.search.range_clauses import Interval, Number
 
+#: So many alternatives of several parts each are SELECTs of one statement, of which SQLite's parser takes only few.
+MOST_ALTERNATIVES = 16
+
 
 def is_range(clause: Clause) -> bool:
     """Tell whether an index of numbers or dates gives the keys that match (Sql.range_keys)."""
@@ -25,11 +28,12 @@ def is_named(clause: Clause) -> bool:
 def has_keys(clause: Clause) -> bool:
     """Tell whether `keys` gives a SELECT."""
     if isinstance(clause, Both):
-        return is_named(clause) or has_keys(clause.parts[0])
+        return is_named(clause) or isinstance(clause.parts[0], Token | AnyToken | AllTokens)
     if isinstance(clause, Joined | JoinedThen):
         return clause.drives
     if isinstance(clause, Holds):
         return clause.leads
     if isinstance(clause, Either):
-        return all(has_keys(part) for part in clause.parts)
+        alternatives = sum(isinstance(part, Both) for part in clause.parts)
+        return alternatives <= MOST_ALTERNATIVES and all(has_keys(part) for part in clause.parts)
     return is_range(clause) or isinstance(clause, Token | AnyToken | AllTokens | Linked)

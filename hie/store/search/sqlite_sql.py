@@ -116,7 +116,7 @@ class SqliteSql(Sql):
         is_of_ids = isinstance(first, Ids) and len(first.ids) > 1 and len(place) > 1 and self.tables.container is None
         driver: Any = None
         if not path.in_order:
-            driver = self._of_ids() if is_of_ids else self.keys(first)
+            driver = self._of_ids(place) if is_of_ids else self.keys(first)
         if driver is None:
             if path.in_key_order and len(place) == 1 and clause.rank == WIDE and not self.tables.is_past:
                 place = [*map(unindexed, place)]  # of all types: else all rows are found by their time, and sorted
@@ -124,11 +124,9 @@ class SqliteSql(Sql):
         others = [part.sql(self) for part in rest]
         return select(*columns).where(self.within(driver), *map(unindexed, place), *self.tables.live, *others)
 
-    def _of_ids(self) -> Select[Any]:
+    def _of_ids(self, place: Sequence[Condition]) -> Select[Any]:
         """Return a SELECT of the keys of several ids of one type; else the index of the order would be gone through."""
-        other = self.tables.row.alias()
-        with joins.at(self, other, other.c.key):
-            return select(*self.identity(other)).where(*place_of(other, typed=True), self.some_ids())
+        return select(*self.identity(self.tables.row)).where(*place, self.some_ids()).correlate(None)
 
     def in_order_of(
         self, table: FromClause, columns: Columns, clause: Clause, place: Sequence[Condition]
