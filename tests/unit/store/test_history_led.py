@@ -25,7 +25,8 @@ SCOPES = [
     ("system/Observation.rs?date=ge2024-02-10",), ("system/Observation.rs?date=2024-02-03,2024-01-05",),
     ("system/Observation.rs?subject=Patient/p1", "system/Observation.rs?code=c3"),
     ("system/Observation.rs?subject=Patient/p1", "system/Patient.rs?_id=p1"),
-    ("system/*.rs?_tag=x",), ("system/Patient.rs", "system/Observation.rs?code=c1"),
+    ("system/Observation.rs?_tag=x", "system/Patient.rs?_tag=x"),
+    ("system/Patient.rs", "system/Observation.rs?code=c1"),
     ("system/Observation.rs?subject=Patient/nobody",), ("system/Binary.rs?_id=b1",),
     ("system/Observation.rs?code:not=c1",),
 ]  # fmt: skip
