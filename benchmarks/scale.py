@@ -111,6 +111,8 @@ class Filled:
         self.deep = [deep_page(self.store, self.source) for _ in range(5)]
         for number, day in zip(self.patients, self.days, strict=True):
             self._ask(number, day)
+            of_the_day = search_query.parse("Observation", [("date", day), ("_count", "50")], handling="strict")
+            bound(self.store).search(of_the_day)
         self.times.clear()
 
     def ask(self) -> None:
