@@ -1,12 +1,39 @@
-"""How much work SQLite does, whatever the machine: steps of its own machine, ten by ten."""
+"""How much work SQLite does in stores of several sizes, whatever the machine: steps of its own machine, ten by ten."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
+import pytest
+
+from hie.fhir.scopes import FULL_GRANT, parse_grant
+from hie.settings import Settings
+from hie.store.audit import AuditEntry
 from hie.store.prepared import driver_of
 from hie.store.resources import ResourceStore
+from hie.store.store import Store
+
+
+@contextmanager
+def stores_of(
+    sizes: Sequence[int], folders: pytest.TempPathFactory, fill: Callable[[ResourceStore, int], None]
+) -> Iterator[list[Store]]:
+    """Open a store of each size, which `fill` fills."""
+    with ExitStack() as stack:
+        opened = []
+        for size in sizes:
+            store = stack.enter_context(closing(Store.open(Settings(data_dir=folders.mktemp(f"store{size}")))))
+            fill(bound(store), size)
+            opened.append(store)
+        yield opened
+
+
+def bound(store: Store, *scopes: str) -> ResourceStore:
+    """Return the store as a token with these scopes has it, or with all."""
+    grant = parse_grant(scopes) if scopes else FULL_GRANT
+    return store.bind(grant, AuditEntry(1, store.clock(), "request", "search", "client"))
 
 
 def steps(store: ResourceStore, find: Callable[[], Any]) -> int:

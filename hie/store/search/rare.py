@@ -26,10 +26,13 @@ FREQUENT, MANY, AHEAD = 10_000, 1_000, 4
 
 def settled(store: ResourceStore, clause: Clause) -> Clause:
     """Return the clause so that tokens which the statistics do not count among the common ones lead it."""
-    if clause.rank <= REFERENCE or store.at is not None:  # what is past has tokens of its own
+    if clause.rank <= REFERENCE:
         return clause
     if store.database.dialect == "sqlite":
-        return _fewest_first(store, few_led(store, clause))
+        led = few_led(store, clause)
+        return led if store.at is not None else _fewest_first(store, led)
+    if store.at is not None:  # what is past has tokens of its own, of which the statistics do not tell
+        return clause
     common = store.database.common_tokens()
     if common is None:
         return clause

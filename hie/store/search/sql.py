@@ -221,7 +221,8 @@ class Sql(ABC):
         if clause.where == "updated":
             return _moment(clause.prefix, self.row.c.updated, low, high, self._reading("updated"))
         if clause.by_start:
-            return _starting(clause.prefix, self.row.c.date_low, low, high)
+            start = self.row.c.date_low
+            return _starting(clause.prefix, start, start, low, high)
         return self.date_of_row(clause.prefix, low, high, clause.part)
 
     def date_of_row(self, prefix: str, low: Any, high: Any, part: str) -> Condition:
@@ -458,20 +459,19 @@ def _interval(
     An index knows where intervals start. `near` are those that start in the range or up to a day before it, nearly all;
     `far` are longer ones that start earlier, from a partial index. Without a part: all of them, not by an index.
     """
+    if prefix == "ne":
+        return and_(start.is_not(None), or_(start < low, end > high))
     above, below = _bounds(start, reading)
+    starting = _starting(prefix, above, below, low, high)
     match prefix:
         case "eq":
-            return and_(above >= low, below < high, end <= high)
-        case "ne":
-            return and_(start.is_not(None), or_(start < low, end > high))
-        case "lt":
-            return below < low
+            return and_(starting, end <= high)
+        case "lt" | "sa":
+            return starting
         case "le":
-            return and_(below < high, or_(start < low, end <= high))
-        case "sa":
-            return above >= high
+            return and_(starting, or_(start < low, end <= high))
         case "eb":
-            return and_(below < low, end <= low)
+            return and_(starting, end <= low)
     after = high if prefix == "gt" else low
     all_of_it = {
         "gt": end > high,
@@ -479,27 +479,29 @@ def _interval(
         "ap": and_(below < high, end > low),
     }[prefix]
     if part == "near":
-        bounded = and_(above >= after - _DAY, below < high) if prefix == "ap" else above >= after - _DAY
-        return and_(bounded, all_of_it)
+        return and_(starting, all_of_it)
     if part == "far":
         return and_(end - start > _DAY, end > after, start < after - _DAY, all_of_it)
     return and_(start.is_not(None), all_of_it)
 
 
-def _starting(prefix: str, start: Any, low: Any, high: Any) -> Any:
-    """Return what `_interval` says of where an interval starts; of those that are `near`, if the range is open."""
+def _starting(prefix: str, above: Any, below: Any, low: Any, high: Any) -> Any:
+    """Return what is asked of where an interval starts; of those that are `near`, if the range is open.
+
+    `above` is compared with lower bounds, `below` with upper ones.
+    """
     match prefix:
         case "eq":
-            return and_(start >= low, start < high)
+            return and_(above >= low, below < high)
         case "lt" | "eb":
-            return start < low
+            return below < low
         case "le":
-            return start < high
+            return below < high
         case "sa":
-            return start >= high
+            return above >= high
         case "ap":
-            return and_(start >= low - _DAY, start < high)
-    return start >= (high if prefix == "gt" else low) - _DAY
+            return and_(above >= low - _DAY, below < high)
+    return above >= (high if prefix == "gt" else low) - _DAY
 
 
 def _bounds(column: Any, reading: Reading | None) -> tuple[Any, Any]:

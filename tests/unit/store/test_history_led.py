@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hie.fhir.scopes import FULL_GRANT, parse_grant
-from hie.settings import Settings
 from hie.store import history_led
-from hie.store.audit import AuditEntry
 from hie.store.resources import ResourceStore
 from hie.store.store import Store
 from tests.builders import observation, patient
-from tests.machine_steps import steps
+from tests.machine_steps import bound, steps, stores_of
 
 Bind = Callable[..., ResourceStore]
 SCOPES = [
@@ -102,31 +98,24 @@ def test_what_is_shown_does_not_depend_on_where_it_begins(
             assert found[0] == found[1], (place, asked)
 
 
+def fill(store: ResourceStore, size: int) -> None:
+    """Make so many Observations and change each once; five of them are of one patient."""
+
+    def unit(inside: ResourceStore, some: range, value: int) -> None:
+        for number in some:
+            of = 0 if number % (size // 5) == 3 else number % 4 + 1
+            inside.update("Observation", f"o{number}", observation(f"Patient/p{of}", value=value))
+
+    store.transact(lambda inside: [inside.create("Patient", patient(), id=f"p{one}") for one in range(5)])
+    for value in (80, 90):
+        for first in range(0, size, 10):
+            store.transact(partial(unit, some=range(first, first + 10), value=value))
+
+
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Store]]:
-    """Eight times as many Observations, each changed once; five of them of one patient."""
-    opened = []
-    for size in (100, 800):
-        store = Store.open(Settings(data_dir=Path(tmp_path_factory.mktemp(f"store{size}"))))
-
-        def unit(inside: ResourceStore, some: range, value: int, size: int = size) -> None:
-            for number in some:
-                of = 0 if number % (size // 5) == 3 else number % 4 + 1
-                inside.update("Observation", f"o{number}", observation(f"Patient/p{of}", value=value))
-
-        bound(store).transact(lambda inside: [inside.create("Patient", patient(), id=f"p{one}") for one in range(5)])
-        for value in (80, 90):
-            for first in range(0, size, 10):
-                bound(store).transact(partial(unit, some=range(first, first + 10), value=value))
-        opened.append(store)
-    yield opened
-    for store in opened:
-        store.close()
-
-
-def bound(store: Store, *scopes: str) -> ResourceStore:
-    grant = parse_grant(scopes) if scopes else FULL_GRANT
-    return store.bind(grant, AuditEntry(1, store.clock(), "request", "history", "client"))
+    with stores_of((100, 800), tmp_path_factory, fill) as opened:
+        yield opened
 
 
 MINE = ("system/Observation.rs?subject=Patient/p0", "system/Patient.rs?_id=p0")

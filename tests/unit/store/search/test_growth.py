@@ -8,19 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hie.fhir.scopes import FULL_GRANT, parse_grant
-from hie.settings import Settings
-from hie.store.audit import AuditEntry
 from hie.store.resources import ResourceStore
 from hie.store.search import counting, drivers, query, rare
 from hie.store.store import Store
 from tests.builders import observation, patient
-from tests.machine_steps import steps
+from tests.machine_steps import bound, steps, stores_of
 
 Json = dict[str, Any]
 SIZES = (300, 1_200)
@@ -50,26 +46,18 @@ def made(number: int, size: int) -> Iterator[Json]:
                "securityContext": {"reference": named}}
 
 
+def fill(store: ResourceStore, size: int) -> None:
+    def unit(inside: ResourceStore) -> None:
+        for one in (one for number in range(size) for one in made(number, size)):
+            inside.create(one["resourceType"], one, id=one["id"])
+
+    store.transact(unit)
+
+
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Store]]:
-    opened = []
-    for size in SIZES:
-        store = Store.open(Settings(data_dir=Path(tmp_path_factory.mktemp(f"store{size}"))))
-
-        def unit(inside: ResourceStore, size: int = size) -> None:
-            for one in (one for number in range(size) for one in made(number, size)):
-                inside.create(one["resourceType"], one, id=one["id"])
-
-        bound(store).transact(unit)
-        opened.append(store)
-    yield opened
-    for store in opened:
-        store.close()
-
-
-def bound(store: Store, *scopes: str) -> ResourceStore:
-    grant = parse_grant(scopes) if scopes else FULL_GRANT
-    return store.bind(grant, AuditEntry(1, store.clock(), "request", "search", "client"))
+    with stores_of(SIZES, tmp_path_factory, fill) as opened:
+        yield opened
 
 
 TWO = ("_type", "Observation,Condition")
@@ -128,6 +116,25 @@ def test_a_search_that_an_index_serves_does_not_grow_with_the_store(
             parsed = replace(parsed, total=None)
         page = store.search(parsed)  # decides where to begin, once
         assert page.matches or page.total, "nothing was found"
+        counted.append(steps(store, partial(store.search, parsed)))
+    assert counted[1] < 1.5 * counted[0] + 20, counted
+
+
+@pytest.mark.parametrize(("type_name", "asked", "scopes"), [
+    ("Observation", [("date", "ge2000"), ("_tag", "rare")], ()),
+    ("Observation", [("date", "ge2000")], ("system/Observation.rs?_tag=urn:s|rare",)),
+    (None, [("_lastUpdated", "gt2000")], ("system/*.rs?_tag=urn:s|rare",)),
+])  # fmt: skip
+def test_a_further_page_begins_where_the_first_did(
+    stores: list[Store], type_name: str | None, asked: list[tuple[str, str]], scopes: tuple[str, ...]
+) -> None:
+    counted = []
+    for opened in stores:
+        store = bound(opened, *scopes)
+        cursor = store.search(query.parse(type_name, [("_count", "3"), ("_total", "none"), *asked])).next_cursor
+        assert cursor
+        parsed = query.parse(type_name, [("_count", "3"), ("_total", "none"), *asked, ("_cursor", cursor)])
+        assert store.search(parsed).matches
         counted.append(steps(store, partial(store.search, parsed)))
     assert counted[1] < 1.5 * counted[0] + 20, counted
 
