@@ -351,6 +351,36 @@ def test_a_field_that_nothing_has_is_told_where_nothing_is_found_too(fhir):
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("query", [
+    "query ($v: Any) { PatientList(name: $v) { id } }",
+    "query ($v: Any) { PatientList { name(use: $v) { family } } }",
+    "query ($v: Any) { PatientList(fhirpath: $v) { id } }",
+    "query ($v: Any) { PatientList { name @slice(path: $v) { family } } }",
+    "query ($v: Any) { PatientList(name: [$v]) { id } }",
+])  # fmt: skip
+def test_a_variable_is_no_more_than_an_argument_may_be(fhir, record, query):
+    """An object was written as a text again for each value that it was compared with."""
+    for value in ({"a": 1}, [["a"]], ["a"] * 1_001, *([["a"]] if "[$v]" in query else [])):
+        asked = fhir.post("$graphql", {"query": query, "variables": {"v": value}}, Content_Type="application/json")
+        asked.refused(400, "invalid", "query")
+
+
+@pytest.mark.parametrize("argument", ["use", "fhirpath", "_offset"])
+def test_an_element_is_compared_with_one_value(fhir, record, argument):
+    query = f"{{ PatientList {{ name({argument}: [official]) {{ family }} }} }}"
+    fhir.get(f"$graphql?query={quote(query)}").refused(400, "invalid", "query")
+
+
+def test_fields_of_one_key_are_one_where_their_arguments_are_written_alike(fhir):
+    """By what they say, not by what variables are: these may be long, and compared a thousand times."""
+    same = "query ($v: String) { PatientList(_count: 3, name: $v) { id } PatientList(name: $v, _count: 3) { gender } }"
+    asked = fhir.post("$graphql", {"query": same, "variables": {"v": "x"}}, Content_Type="application/json")
+    assert asked.json == {"data": {"PatientList": []}}
+    other = "query ($v: String, $w: String) { PatientList(name: $v) { id } PatientList(name: $w) { id } }"
+    body = {"query": other, "variables": {"v": "x", "w": "x"}}
+    fhir.post("$graphql", body, Content_Type="application/json").refused(400, "invalid", "query", "asked for twice")
+
+
 def test_bounds_hold(fhir, monkeypatch):
     from hie.operations.graphql import execution
 

@@ -358,6 +358,11 @@ def test_what_is_given_is_bounded(fhir, app, monkeypatch):
     query = f"mutation ($n: HumanNameInput) {{ PatientCreate(resource: {{name: [{names}]}}) {{ location }} }}"
     fhir.post("$graphql", {"query": query, "variables": {"n": given}}, Content_Type="application/json").refused(
         413, "too-long", "query")
+    query = "mutation ($c: [PatientContactInput]) { " + " ".join(
+        f"a{n}: PatientCreate(resource: {{contact: $c}}) {{ location }}" for n in range(90)) + " }"
+    for empty in ({}, []):  # of which each takes memory, too
+        body = {"query": query, "variables": {"c": [empty] * 100_000}}
+        fhir.post("$graphql", body, Content_Type="application/json").refused(413, "too-long", "query")
     deep = {"extension": []}
     for _ in range(25):
         deep = {"url": "urn:x", "extension": [deep]}

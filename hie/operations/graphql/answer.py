@@ -35,7 +35,7 @@ def lift(row: Row, below: Row) -> None:
         if not cell.items and key in row:
             continue
         here = row.setdefault(key, Cell(is_list=not cell.single, single=cell.single))
-        here.items = here.items + cell.items
+        here.items.extend(cell.items)
         if here.single and len(here.items) > 1:
             raise InvalidRequest(f"{key} has @singleton, and more than one value.", expression="query")
 

@@ -132,7 +132,7 @@ def merged(type_name: str, selections: Sequence[Selection]) -> list[Field]:
         before = found.get(one.key)
         if before is None:
             found[one.key] = one
-        elif (before.name, before.arguments, before.directives) != (one.name, one.arguments, one.directives):
+        elif before.name != one.name or before.directives != one.directives or not before.written.is_like(one.written):
             raise invalid(f"{one.key[:80]} is asked for twice with different meanings; give one of them an alias.")
         else:
             found[one.key] = replace(before, selections=(*before.selections, *one.selections))

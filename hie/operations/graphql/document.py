@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from graphql import GraphQLError, parse
+from graphql import GraphQLError, parse, print_ast
 from graphql.language import ast
 
 from hie.errors import InvalidRequest, NotSupported, TooCostly
@@ -16,9 +16,29 @@ from hie.fhir.json_format import DEFAULT_MAX_DEPTH
 MOST_TOKENS = 10_000
 MOST_FIELDS = 2_000
 DEEPEST = 20
+#: Values in a list that a variable gives; a search takes fewer.
+LONGEST_LIST = 1_000
 #: https://spec.graphql.org/October2021/#sec-Type-System.Directives.Built-in-Directives; FHIR's own stand at fields.
 BUILT_IN = frozenset({"skip", "include"})
 DIRECTIVES = {"flatten": (), "first": (), "singleton": (), "slice": ("path",), "skip": ("if",), "include": ("if",)}
+
+
+@dataclass(slots=True, eq=False)
+class Written:
+    """Arguments as they are written, not what their variables are: https://spec.graphql.org/October2021/#sec-Field-Selection-Merging"""
+
+    nodes: tuple[ast.ArgumentNode, ...]
+    _texts: frozenset[str] | None = None
+
+    def is_like(self, other: Written) -> bool:
+        """Tell whether others say the same, in whichever order."""
+        return self is other or self.texts() == other.texts()
+
+    def texts(self) -> frozenset[str]:
+        """Write each argument in the one way that GraphQL's printer has."""
+        if self._texts is None:
+            self._texts = frozenset(map(print_ast, self.nodes))
+        return self._texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +50,7 @@ class Field:
     arguments: Mapping[str, Any]
     directives: Mapping[str, Mapping[str, Any]]
     selections: tuple[Selection, ...]
+    written: Written = field(default=Written(()), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +127,7 @@ def _values(operation: ast.OperationDefinitionNode, given: Mapping[str, Any]) ->
 def _value(node: ast.ValueNode, variables: Mapping[str, Any]) -> Any:
     match node:
         case ast.VariableNode():
-            if node.name.value not in variables:
-                raise InvalidRequest(f"The variable ${node.name.value[:80]} is not defined.", expression="query")
-            return variables[node.name.value]
+            return _checked(node.name.value, _variable(node, variables))
         case ast.IntValueNode() | ast.FloatValueNode() | ast.StringValueNode() | ast.EnumValueNode():
             return node.value  # search values and codes are texts, numbers too
         case ast.BooleanValueNode():
@@ -116,9 +135,28 @@ def _value(node: ast.ValueNode, variables: Mapping[str, Any]) -> Any:
         case ast.NullValueNode():
             return None
         case ast.ListValueNode():
-            return [_value(one, variables) for one in node.values]
+            values = [_value(one, variables) for one in node.values]
+            if any(isinstance(one, list) for one in values):
+                raise InvalidRequest("An argument is a list in a list; a list here has plain values.",
+                                     expression="query")
+            return values
     raise InvalidRequest("An argument is an object; arguments here are plain values, or lists of them.",
                          expression="query")
+
+
+def _variable(node: ast.VariableNode, variables: Mapping[str, Any]) -> Any:
+    if node.name.value not in variables:
+        raise InvalidRequest(f"The variable ${node.name.value[:80]} is not defined.", expression="query")
+    return variables[node.name.value]
+
+
+def _checked(name: str, value: Any) -> Any:
+    """Return the value of a variable that is a plain one, or a list of them; it may be written as a text often."""
+    values = value if isinstance(value, list) else [value]
+    if len(values) > LONGEST_LIST or any(isinstance(one, dict | list) for one in values):
+        raise InvalidRequest(f"The variable ${name[:80]} is no plain value, and no list of {LONGEST_LIST} of them at "
+                             "most; objects are for mutations.", expression="query")
+    return value
 
 
 def _given(node: ast.ValueNode, variables: Mapping[str, Any], depth: int = 1) -> Any:
@@ -126,6 +164,8 @@ def _given(node: ast.ValueNode, variables: Mapping[str, Any], depth: int = 1) ->
     if depth > DEFAULT_MAX_DEPTH:
         raise TooCostly(f"An argument is nested deeper than {DEFAULT_MAX_DEPTH} levels.", expression="query")
     match node:
+        case ast.VariableNode():
+            return _variable(node, variables)
         case ast.ObjectValueNode():
             found = {one.name.value: _given(one.value, variables, depth + 1) for one in node.fields}
             if len(found) < len(node.fields):
@@ -149,6 +189,7 @@ class _Reader:
     ) -> None:
         self._variables, self._fragments, self._read = variables, fragments, 0
         self._is_mutation = is_mutation
+        self._arguments: dict[tuple[int, bool], tuple[dict[str, Any], Written]] = {}
 
     def selections(
         self, node: ast.SelectionSetNode | None, depth: int, inside: tuple[str, ...]
@@ -176,10 +217,8 @@ class _Reader:
         if isinstance(one, ast.FieldNode):
             name = one.name.value
             key = one.alias.value if one.alias is not None else name
-            value_of = _given if self._is_mutation and depth == 1 else _value
-            arguments = {a.name.value: value_of(a.value, self._variables) for a in one.arguments}
-            given = {name_: value for name_, value in arguments.items() if value is not None}
-            return Field(name, key, given, directives, self.selections(one.selection_set, depth + 1, inside))
+            given, written = self._given(one, is_mutation=self._is_mutation and depth == 1)
+            return Field(name, key, given, directives, self.selections(one.selection_set, depth + 1, inside), written)
         if isinstance(one, ast.InlineFragmentNode):
             type_name = one.type_condition.name.value if one.type_condition is not None else None
             return On(type_name, self.selections(one.selection_set, depth, inside))
@@ -192,6 +231,16 @@ class _Reader:
         selections = self.selections(fragment.selection_set, depth, (*inside, name))
         return On(fragment.type_condition.name.value, selections)
 
+    def _given(self, one: ast.FieldNode, *, is_mutation: bool) -> tuple[dict[str, Any], Written]:
+        """Return the arguments of a field, read once however often the fragment that it is in is named."""
+        key = (id(one), is_mutation)
+        if key not in self._arguments:
+            value_of = _given if is_mutation else _value
+            arguments = {a.name.value: value_of(a.value, self._variables) for a in one.arguments}
+            given = {name: value for name, value in arguments.items() if value is not None}
+            self._arguments[key] = given, Written(one.arguments)
+        return self._arguments[key]
+
     def _directives(self, nodes: tuple[ast.DirectiveNode, ...]) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for one in nodes:
@@ -202,6 +251,8 @@ class _Reader:
             if set(arguments) != set(DIRECTIVES[name]):
                 needs = f"needs {DIRECTIVES[name][0]}" if DIRECTIVES[name] else "takes no argument"
                 raise InvalidRequest(f"The directive @{name} {needs}.", expression="query")
+            if not isinstance(arguments.get("path", ""), str):
+                raise InvalidRequest(f"The argument path of @{name} is a text.", expression="query")
             found[name] = arguments
         return found
 

@@ -207,6 +207,7 @@ class Execution:
         items = [] if value is None else list(value) if isinstance(value, list) else [value]
         if one.arguments and not is_list:
             raise invalid(f"{one.name} is no list, so it takes no arguments.")
+        _check_plain_values(one)
         items = [item for item in items if item is not None and self._holds(item, one, form)]
         offset, count = _number(one, "_offset", 0), _number(one, "_count", len(items))
         items = items[offset : offset + count]
@@ -385,6 +386,8 @@ class Execution:
         wants_count = kind == "Connection" and any(f.name in counting for f in merged(one.name, one.selections))
         is_whole = kind == "List" and "_count" not in one.arguments  # graphql.html#list: everything, or an error
         path = one.arguments.get("fhirpath")
+        if isinstance(path, list):
+            raise invalid(f"fhirpath of {one.name} is a list; one text is expected.")
         one = replace(one, arguments={name: value for name, value in one.arguments.items() if name != "fhirpath"})
         with OfPages(self.ctx.store, _text(one.arguments.get(CURSOR, "")) or None) as terminology:
             query = self._query(one, type_name, more, terminology)
@@ -483,6 +486,13 @@ def _check_root(one: Field) -> None:
 def _check_single(one: Field, items: Sequence[Any]) -> None:
     if "singleton" in one.directives and len(items) > 1:
         raise invalid(f"{one.key} has @singleton, and more than one value.")
+
+
+def _check_plain_values(one: Field) -> None:
+    """Refuse lists as arguments of an element, each of which is compared with one value."""
+    wrong = next((name for name, value in one.arguments.items() if isinstance(value, list)), None)
+    if wrong is not None:
+        raise invalid(f"{wrong[:80]} of {one.name} is a list; one value is expected.")
 
 
 def _type_of(item: Any, form: str) -> str:

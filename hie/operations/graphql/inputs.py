@@ -13,6 +13,9 @@ from hie.fhir import facts
 from hie.fhir.json_format import DEFAULT_MAX_DEPTH
 from hie.operations.graphql.checking import name_of, properties
 
+#: Characters of JSON for what stands around a value.
+_MARKS = 4
+
 
 @dataclass(slots=True)
 class Inputs:
@@ -33,11 +36,11 @@ class Inputs:
             return self._object(form, value, depth)
         if isinstance(value, list):  # where no list is expected
             return self._items(form, value, depth)
-        self._spend(len(value) if isinstance(value, str) else 4)
+        self._spend(len(value) if isinstance(value, str) else _MARKS)
         return value
 
     def _object(self, form: str, value: dict[str, Any], depth: int) -> dict[str, Any]:
-        _check_depth(depth)
+        self._begin(depth)
         if form == "Resource":
             named = value.get("resourceType")
             form = named if isinstance(named, str) and named in facts.RESOURCE_TYPES else ""
@@ -46,7 +49,7 @@ class Inputs:
         for name, one in value.items():
             if one is None:
                 continue
-            self._spend(len(name) + 4)
+            self._spend(len(name) + _MARKS)
             below, is_list = known.get(name, ("", False))
             if is_list:
                 found[name] = self._items(below, one if isinstance(one, list) else [one], depth + 1)
@@ -55,20 +58,21 @@ class Inputs:
         return found
 
     def _items(self, form: str, values: list[Any], depth: int) -> list[Any]:
-        _check_depth(depth)
+        self._begin(depth)
         return [self._value(form, one, depth + 1) for one in values]
+
+    def _begin(self, depth: int) -> None:
+        """Count an object or a list, also an empty one."""
+        if depth > DEFAULT_MAX_DEPTH:
+            raise InvalidRequest(f"A resource that is given is nested deeper than {DEFAULT_MAX_DEPTH} levels.",
+                                 expression="query")
+        self._spend(_MARKS)
 
     def _spend(self, size: int) -> None:
         self._size += size
         if self._size > self.most:
             raise TooLarge(f"The resources that are given have more than {self.most} characters together.",
                            expression="query")
-
-
-def _check_depth(depth: int) -> None:
-    if depth > DEFAULT_MAX_DEPTH:
-        raise InvalidRequest(f"A resource that is given is nested deeper than {DEFAULT_MAX_DEPTH} levels.",
-                             expression="query")
 
 
 def input_name(form: str) -> str:
