@@ -6,9 +6,7 @@ Read defensively: it comes from outside. Nothing is ever written to a path that 
 from __future__ import annotations
 
 import hashlib
-import io
 import re
-import tarfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,7 +16,7 @@ from hie.fhir import json_format
 from hie.fhir.validation import validate
 from hie.fhir.validation.issue import Issue
 
-from . import judging
+from . import archive, judging
 from .slimming import slim, slim_base
 
 MAX_ARCHIVE = 64 * 1024 * 1024
@@ -66,7 +64,7 @@ def read(content: bytes) -> Package:
         raise PackageError(f"The file has {len(content)} bytes; a package has at most {MAX_ARCHIVE}.")
     try:
         manifest, resources = _contents(content)
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except (archive.Damaged, zlib.error) as error:
         raise PackageError(f"The file is no gzip-compressed tar archive, or is damaged: {error}") from None
     if manifest is None:
         raise PackageError("The archive has no package/package.json: it is no FHIR package.")
@@ -77,23 +75,20 @@ def _contents(content: bytes) -> tuple[Json | None, list[Json]]:
     """Read the JSON files directly under package/, in memory, while counting what the archive unpacks to."""
     manifest: Json | None = None
     resources: list[Json] = []
-    unpacked = files = 0
-    with tarfile.open(fileobj=io.BytesIO(_unpacked(content)), mode="r:") as archive:
-        for member in archive:
-            files += 1
-            unpacked += member.size
-            if files > MAX_FILES or unpacked > MAX_UNPACKED:
-                raise PackageError(f"The archive unpacks to more than {MAX_FILES} files or {MAX_UNPACKED} bytes.")
-            folder, _, name = member.name.removeprefix("./").partition("/")
-            if not member.isreg() or folder != "package" or "/" in name or not name.endswith(".json"):
-                continue
-            if member.size > MAX_FILE:
-                raise PackageError(f"{member.name[:100]!r} has {member.size} bytes; a file has at most {MAX_FILE}.")
-            found = _json(archive, member)
-            if name == "package.json":
-                manifest = found
-            elif isinstance(found, dict) and found.get("resourceType") in KEPT_TYPES:
-                resources.append(found)
+    unpacked = _unpacked(content)
+    for number, file in enumerate(archive.files(unpacked)):
+        if number == MAX_FILES:
+            raise PackageError(f"The archive unpacks to more than {MAX_FILES} files or {MAX_UNPACKED} bytes.")
+        folder, _, name = file.name.removeprefix("./").partition("/")
+        if not file.is_regular or folder != "package" or "/" in name or not name.endswith(".json"):
+            continue
+        if file.size > MAX_FILE:
+            raise PackageError(f"{file.name[:100]!r} has {file.size} bytes; a file has at most {MAX_FILE}.")
+        found = _json(unpacked[file.start : file.start + file.size], file.name)
+        if name == "package.json":
+            manifest = found
+        elif isinstance(found, dict) and str(found.get("resourceType")) in KEPT_TYPES:
+            resources.append(found)
     return manifest, resources
 
 
@@ -108,13 +103,11 @@ def _unpacked(content: bytes) -> bytes:
     return unpacked
 
 
-def _json(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
-    file = archive.extractfile(member)
-    content = file.read(MAX_FILE + 1) if file is not None else b""
+def _json(content: bytes, name: str) -> Any:
     try:
         return json_format.parse(content)
     except json_format.JsonError as error:
-        raise PackageError(f"{member.name[:100]!r} is no JSON: {error}") from None
+        raise PackageError(f"{name[:100]!r} is no JSON: {error}") from None
 
 
 def _package(manifest: Any, resources: list[Json], digest: str) -> Package:
@@ -158,7 +151,8 @@ def _is_usable(resource: Json, package: str) -> bool:
 #: What makes a value set, code system or differential unreadable; invariants are its publisher's concern.
 _UNREADABLE = frozenset({"structure", "required", "value", "code-invalid"})
 #: Of a profile without a snapshot, where that matters; whether one can be made is told when it is asked for.
-_MADE_OF = tuple(f"StructureDefinition.{one}" for one in ("differential", "baseDefinition", "context", "type"))
+_MADE_OF = tuple(f"StructureDefinition.{one}"
+                 for one in ("snapshot", "differential", "baseDefinition", "context", "type"))
 
 
 def _check(resource: Json) -> None:

@@ -73,6 +73,7 @@ def test_links_and_devices_are_not_followed() -> None:
         (tarball({**ALONE, "differential": {"element": [{"path": "Patient"}, 5, {"id": "Patient.photo"}]}}),
          r"alone cannot be used: .*differential\.element\[1\]: An object is expected"),
         (tarball({**ALONE, "differential": {"element": [{"path": "Patient", "min": "1"}]}}), r"element\[0\]\.min"),
+        (tarball({**ALONE, "snapshot": 5}), r"StructureDefinition\.snapshot: An object is expected"),
         (tarball({**ALONE, "type": ["Patient"]}), r"StructureDefinition\.type"),
         (tarball({key: one for key, one in ALONE.items() if key != "type"}), r"StructureDefinition\.type: type is req"),
         (tarball({"resourceType": "CodeSystem", "url": "urn:c", "status": "active", "content": "complete",
@@ -84,6 +85,11 @@ def test_links_and_devices_are_not_followed() -> None:
 def test_what_is_no_package_is_refused_in_words(content: bytes, words: str) -> None:
     with pytest.raises(PackageError, match=words):
         read(content)
+
+
+def test_what_is_no_resource_is_passed_over() -> None:
+    others = [{**NAMED, "resourceType": ["StructureDefinition"]}, {"resourceType": {}}, {"resourceType": None}]
+    assert [one["url"] for one in read(tarball(NAMED, *others)).resources] == [NAMED["url"]]
 
 
 def test_bombs_are_refused_before_they_are_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
