@@ -72,7 +72,7 @@ def _with(old: list[Any], new: list[Any]) -> list[Any]:
 
 def _written(one: Any) -> str:
     """Return a value so that equal ones are found at once: there may be thousands."""
-    return json.dumps(one, sort_keys=True, default=str)
+    return one if isinstance(one, str) else json.dumps(one, sort_keys=True, default=str)
 
 
 def _new(old: list[Json], new: list[Json]) -> list[Json]:

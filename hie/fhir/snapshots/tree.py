@@ -43,6 +43,8 @@ class Node:
         found = self._labels.get(label)
         if found is None:
             name, _, slice_ = label.partition(":")
+            if slice_.count("/") >= MOST_PARTS:
+                raise Misplaced(f"A slice of a slice has at most {MOST_PARTS} parts; found {slice_!r:.200}.", at)
             found = self._labels[label] = Node(name, slice_ or None, at=at)
             self.children.append(found)
         return found

@@ -8,6 +8,7 @@ from typing import Any
 from hie.errors import OutcomeIssue
 from hie.fhir.snapshots import choices, merging
 from hie.fhir.snapshots.problems import place
+from hie.fhir.snapshots.slices import Slices
 from hie.fhir.snapshots.tree import Node
 
 Json = dict[str, Any]
@@ -138,12 +139,12 @@ class Walk:
             if usual is None:
                 self._wrong(next(iter(slices.values())), "it is a slice, and nothing says how slices are told apart.")
             first.element = (first.element or {}) | {"slicing": usual}
-        found = [first, *(self.merged(one, slices.pop(one.slice or "", None), True) for one in base[1:])]
+        found = Slices([first, *(self.merged(one, slices.pop(one.slice or "", None), True) for one in base[1:])])
         for name, change in slices.items():
             above = name.rpartition("/")[0]  # a/b is a slice of the slice a
-            whole = next((one for one in found if one.slice == above), base[0]) if above else base[0]
-            found.insert(_behind(found, above), self._new_slice(whole, change))
-        return found
+            whole = found.named(above) if above else None
+            found.add(self._new_slice(base[0] if whole is None else whole, change))
+        return list(found)
 
     def _new_slice(self, whole: Node, change: Node) -> Node:
         """Return a new slice: the element as the base has it, of which there need not be any."""
@@ -170,14 +171,6 @@ class Walk:
         if root is None:
             self._wrong(change, f"what is below it is defined by {url[:200]}, which is not known here.")
         return [] if root is None else root.children
-
-
-def _behind(found: list[Node], above: str) -> int:
-    """Return where a new slice goes: behind all, or behind the slice that it is one of and that one's others."""
-    if not above:
-        return len(found)
-    same = [at for at, one in enumerate(found) if f"{one.slice}/".startswith(f"{above}/")]
-    return max(same, default=len(found) - 1) + 1
 
 
 def _at(root: Node, path: str) -> Node | None:

@@ -1,0 +1,76 @@
+"""Where new slices go, and that it takes no time however many there are."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+import pytest
+
+from hie.fhir.snapshots import SnapshotError, generated
+from hie.fhir.snapshots.slices import Slices
+from hie.fhir.snapshots.tree import Node
+
+Json = dict[str, Any]
+PATIENT = "http://hl7.org/fhir/StructureDefinition/Patient"
+ROOT = {"id": "Patient", "path": "Patient"}
+
+
+def _one_by_one(base: list[str], new: list[str]) -> list[str]:
+    """Put each behind the last of those that it is one of, by looking at all."""
+    found = ["", *base]
+    for name in new:
+        above = name.rpartition("/")[0]
+        same = [at for at, one in enumerate(found) if not above or f"{one}/".startswith(f"{above}/")]
+        found.insert(max(same, default=len(found) - 1) + 1, name)
+    return found
+
+
+def test_slices_stand_where_looking_at_all_of_them_puts_each() -> None:
+    chance = random.Random(3)
+    names = ["/".join(chance.choices("abc", k=chance.randint(1, 4))) for _ in range(200)]
+    for _ in range(400):
+        some = list(dict.fromkeys(chance.choices(names, k=chance.randint(1, 25))))
+        at = chance.randrange(len(some) + 1)
+        made = Slices([Node("name"), *(Node("name", one) for one in some[:at])])
+        for one in some[at:]:
+            made.add(Node("name", one))
+        assert [one.slice or "" for one in made] == _one_by_one(some[:at], some[at:])
+        assert [one for one in some if made.named(one) is None] == []
+        assert made.named("d") is None
+
+
+def _profile(**more: Any) -> Json:
+    return {"resourceType": "StructureDefinition", "url": "http://example.org/p", "type": "Patient", "kind": "resource",
+            "derivation": "constraint", "baseDefinition": PATIENT, **more}
+
+
+class Only:
+    """One definition, as the base of another."""
+
+    def __init__(self, found: Json) -> None:
+        self._found = found
+
+    def find(self, canonical: str) -> Json | None:
+        return self._found if canonical == PATIENT else None
+
+
+def _sliced(*names: str, **more: Any) -> list[Json]:
+    return [{"id": f"Patient.name:{one}", "path": "Patient.name", "sliceName": one, **more} for one in names]
+
+
+def test_thousands_of_slices_of_one_slice_are_put_in_place_at_once() -> None:
+    whole = {"id": "Patient.name", "path": "Patient.name", "slicing": {"rules": "open"}, "max": "*"}
+    base = _profile(snapshot={"element": [ROOT, whole, *_sliced(*(f"a/{one}" for one in range(17_000)), max="*")]})
+    begun = time.process_time()
+    made = generated(_profile(differential={"element": _sliced(*(f"a/x{one}" for one in range(1_900)))}), Only(base))
+    assert made["snapshot"]["element"][-1]["sliceName"] == "a/x1899"
+    assert time.process_time() - begun < 5, "looking at all for each took 15 s"
+
+
+def test_a_slice_of_slices_has_not_more_parts_than_a_path() -> None:
+    base = Only(_profile(snapshot={"element": [ROOT]}))
+    with pytest.raises(SnapshotError, match="has at most 40 parts") as raised:
+        generated(_profile(differential={"element": _sliced("/".join("a" * 41))}), base)
+    assert raised.value.issues[0].expression == "StructureDefinition.differential.element[0]"
