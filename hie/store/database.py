@@ -7,7 +7,7 @@ The audit record of a request is committed with its writes; those of requests th
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -132,8 +132,8 @@ class Database:
         if self._statistics is not None:
             self._statistics.wrote(resources)
 
-    def common_tokens(self) -> frozenset[int] | None:
-        """Return the tokens that many resources carry; None where the database keeps no statistics of them."""
+    def common_tokens(self) -> Mapping[int, int] | None:
+        """Return the tokens that many resources carry, and how many do; None where there are no statistics of them."""
         return None if self._common is None else self._common.tokens(self.connection())
 
     def open_autocommit(self) -> Connection:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -26,7 +26,8 @@ _ANALYZE = "ANALYZE resource, date_index, number_index"
 
 #: The frequencies end with three more: the least, the greatest, and that of NULL.
 _COMMON = text(
-    "SELECT (SELECT array_agg(e.element) FROM unnest(s.most_common_elems::text::bigint[], s.most_common_elem_freqs)"
+    "SELECT (SELECT json_object_agg(e.element, (e.frequency * c.reltuples)::bigint)"
+    " FROM unnest(s.most_common_elems::text::bigint[], s.most_common_elem_freqs)"
     " AS e (element, frequency) WHERE e.element IS NOT NULL AND e.frequency * c.reltuples >= :most) "
     "FROM pg_stats AS s JOIN pg_class AS c ON c.oid = 'resource'::regclass "
     "WHERE s.schemaname = current_schema() AND s.tablename = 'resource' AND s.attname = 'tokens'"
@@ -40,16 +41,16 @@ class Common:
     """The tokens that many resources carry, by the statistics of the database."""
 
     def __init__(self) -> None:
-        self._tokens: frozenset[int] | None = None
+        self._tokens: dict[int, int] | None = None
         self._until = 0.0
 
-    def tokens(self, connection: Connection) -> frozenset[int] | None:
-        """Return them as they were at most a minute ago; None where there are no statistics yet."""
+    def tokens(self, connection: Connection) -> Mapping[int, int] | None:
+        """Return them as of a minute ago at most, each with about how many carry it; None: no statistics yet."""
         now = time.monotonic()
         if now >= self._until:
             self._until = now + COMMON_SECONDS  # others go on with what is known
             row = connection.execute(_COMMON, {"most": COMMON}).one_or_none()
-            self._tokens = None if row is None else frozenset(row[0] or ())
+            self._tokens = None if row is None else {int(token): number for token, number in (row[0] or {}).items()}
         return self._tokens
 
 

@@ -67,7 +67,7 @@ def test_whichever_index_is_read(
     chance, store = random.Random(seed), bind()
     store.transact(lambda inside: [inside.create("Observation", made(chance), id=f"o{one}") for one in range(150)])
     monkeypatch.setattr(counting, "_counted", counting._counted.__wrapped__)
-    for _ in range(20):
+    for _ in range(10):
         asked, order = asked_by_chance(chance), ("_sort", chance.choice(ORDERS))
         found = []
         for frequent, many in ((10, 10), (10_000, 1_000)):

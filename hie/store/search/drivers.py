@@ -164,5 +164,8 @@ def _way(part: Clause) -> Clause:
 
 
 def is_frequent(store: ResourceStore, asked: Clause) -> bool:
-    """Tell whether very many resources carry a token, or one of a few (SQLite)."""
+    """Tell whether very many resources carry a token, or on SQLite one of a few."""
+    if store.database.dialect != "sqlite":
+        common = store.database.common_tokens() or {}
+        return isinstance(asked, Token) and common.get(asked.hash, 0) >= FREQUENT
     return counted(store, asked, ANY_TYPE, FREQUENT) >= FREQUENT

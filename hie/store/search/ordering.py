@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, FromClause, and_, bindparam, func, literal_column, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, or_, select, tuple_
 from sqlalchemy.types import BigInteger, Double, Text
 
 from hie.errors import Expired, InvalidSearch
@@ -120,7 +120,8 @@ def _key(query: SearchQuery, one: SortKey, blind: Blind) -> Key:
     hashed = [hash_of(blind, type_name, code) for code in codes]
     if parameter.type == "date":
         return Key("dates", one.descending, tuple(hash_() for hash_ in hashed), is_single(type_name, parameter.code))
-    return Key("numbers", one.descending, tuple(hash_(*form) for hash_ in hashed for form in ((), ("range",))))
+    forms = tuple(hash_(*form) for hash_ in hashed for form in ((), ("range",)))
+    return Key("numbers", one.descending, forms, len(hashed) == 1 and is_single(type_name, parameter.code))
 
 
 def _driving(clause: Clause) -> Clause:
@@ -214,12 +215,6 @@ def expression(key: Key, number: int, sql: Sql, *, is_far: bool) -> ColumnElemen
     hashes = [bindparam(f"o{number}_{i}", type_=BigInteger()) for i in range(len(key.hashes))]
     value = func.max(table.c.low) if key.descending else func.min(table.c.low)
     return select(value).where(*sql.same(table, row), table.c.parameter.in_(hashes)).scalar_subquery()
-
-
-def in_side_table(key: Key, sql: Sql) -> tuple[FromClause, ColumnElement[Any], ColumnElement[bool]]:
-    """Return the table of a key with one value at most, that value, and the condition that it is of the key."""
-    table = sql.tables.dates.alias()
-    return table, table.c.low, table.c.parameter == bindparam("o0_0", type_=BigInteger())
 
 
 def order_by(

@@ -9,13 +9,13 @@ from sqlalchemy import Select, bindparam, func, literal_column, select
 from sqlalchemy.types import BigInteger
 
 from hie.store.prepared import Prepared
-from hie.store.search import ordering
-from hie.store.search.clauses import WIDE, AllTokens, AnyToken, Both, Clause, Either, Shaped, Token
+from hie.store.search import ordering, side_order
+from hie.store.search.clauses import AllTokens, AnyToken, Both, Clause, Either, Shaped, Token
 from hie.store.search.ordering import Key, Way
 from hie.store.search.seen import TOLD
 from hie.store.search.sql import AccessPath, Sql
 from hie.store.search.sqlite_sql import SqliteSql
-from hie.store.search.statements import at_instant, prepared, sql_for
+from hie.store.search.statements import at_instant, prepared, sql_for, together
 from hie.store.search.tables import CONTAINED, CONTAINED_PAST, CURRENT, PAST, How, Tables, place
 
 Statement = tuple[Prepared, tuple[str, ...]]
@@ -51,29 +51,36 @@ def page_statement(
     as_of: How | None,
     inside: bool,
     tells: bool,
+    bounding: int | None,
 ) -> Statement:
-    """Return the statement of a page, and the names of what its clause binds in order."""
+    """Return the statement of a page, and the names of what its clause binds in order.
+
+    `bounding`: the part of the clause that asks of what is sorted by (hie.store.search.side_order).
+    """
     is_far, backward = ordering.is_far(shaped.clause), way != "after"
     most = bindparam("row_limit", type_=BigInteger())
     told = [TOLD] if tells else []
+    by_side = side_order.has_order(keys.keys)
 
-    def arm(sql: Sql) -> Select[Any]:
+    def arm(sql: Sql, side: int | None) -> Select[Any]:
         if nulls is not None and not is_far:
             sql.read_from = ordering.read_from(keys.keys, first_is_null, backward=backward)
-        is_led = first_is_null is False and not sql.tables.is_past and not inside and _is_in_side_table(keys, shaped)
         values = [ordering.expression(key, number, sql, is_far=is_far) for number, key in enumerate(keys.keys)]
-        if is_led:
-            table, values[0], its = ordering.in_side_table(keys.keys[0], sql)
+        if side is not None:
+            table, values[0], its = side_order.table(keys.keys[0], side, sql)
         columns = [*sql.tables.columns, *(value.label(f"sort{number}") for number, value in enumerate(values))]
         if as_of is None:
             columns += told
         at = place(sql.tables.row, typed)
         if as_of is not None and as_of.is_recent and sql.tables.is_past:
             statement = sql.recent(columns, shaped.clause, at)
-        elif is_led:
+        elif side is not None:
             statement = sql.in_order_of(table, columns, shaped.clause, at).where(its)
+            if bounding is not None:
+                statement = statement.where(*side_order.bounds(table, side, shaped.clause, bounding, sql.prefix))
         else:
-            path = AccessPath(in_order, is_selective, is_by_key=not keys.keys, in_key_order=not keys.keys)
+            path = AccessPath(
+                in_order and not by_side, is_selective, is_by_key=not keys.keys, in_key_order=not keys.keys)
             statement = sql.page(columns, shaped.clause, at, path)
         if first_is_null is not None:
             statement = statement.where(values[0].is_(None) if first_is_null else values[0].is_not(None))
@@ -82,19 +89,22 @@ def page_statement(
         order = ordering.order_by(keys.keys, values, first_is_null, sql.key, backward=backward)
         return statement.order_by(*order).limit(most)
 
-    if as_of is None:
-        sql = sql_for(dialect, tables=CONTAINED if inside else CURRENT)
-        return prepared(arm(sql)), tuple(bind.key for bind in sql.binds)
-    found, names = at_instant(as_of, arm, _then(inside))
-    sorted_by = [found.c[f"sort{number}"] for number in range(len(keys.keys))]
-    order = ordering.order_by(keys.keys, sorted_by, first_is_null, found.c.key, backward=backward)
-    return prepared(select(found, *told).order_by(*order).limit(most)), names
+    def arms(tables: Tables) -> list[tuple[Sql, Select[Any]]]:
+        sides: tuple[int, ...] = ()
+        if first_is_null is False and not tables.is_past and not inside:
+            sides = side_order.parts_of(keys.keys, shaped.clause, in_order=in_order)
+        asked = [(sql_for(dialect, tables=tables, as_of=as_of), side) for side in sides or (None,)]
+        return [(sql, arm(sql, side)) for sql, side in asked]
 
-
-def _is_in_side_table(keys: Keys, shaped: Shaped) -> bool:
-    """Tell whether an index of a side table has the order that is asked for, and nothing leads to few of the type."""
-    one, *others = keys.keys or (Key(""),)
-    return one.place == "dates" and one.is_single and not others and shaped.clause.rank == WIDE
+    current, past = _then(inside)
+    found = [*arms(current), *(arms(past) if as_of is not None else ())]
+    names = tuple(bind.key for bind in found[0][0].binds)
+    if len(found) == 1:
+        return prepared(found[0][1]), names
+    merged = together(found, as_of)
+    sorted_by = [merged.c[f"sort{number}"] for number in range(len(keys.keys))]
+    order = ordering.order_by(keys.keys, sorted_by, first_is_null, merged.c.key, backward=backward)
+    return prepared(select(merged, *(told if as_of is not None else [])).order_by(*order).limit(most)), names
 
 
 @lru_cache(maxsize=512)

@@ -16,7 +16,7 @@ from hie.fhir.scopes import BINARY
 from hie.fhir.search_parameters import extract
 from hie.store.opening import parsed
 from hie.store.prepared import Prepared
-from hie.store.search import contained, drivers, instant, opened_order, ordering
+from hie.store.search import contained, drivers, instant, opened_order, ordering, side_order
 from hie.store.search.asked import Arm, Asked, asked_by, of_type
 from hie.store.search.chain import PerType
 from hie.store.search.clauses import CODE, REFERENCE, AnyToken, Both, Clause, Shaped, Token
@@ -238,6 +238,7 @@ def _page(
         store.database.dialect, Shaped(phase.clause), asked.type is not None, tuple(k.shape for k in phase.keys),
         phase.first_is_null, behind.nulls if behind else None, way, Keys(phase.keys), _is_in_order(store, part),
         _is_found_first(phase.clause), instant.how(store), part.arm.inside, tells,
+        side_order.bounding(phase.keys, phase.clause),
     )  # fmt: skip
     bound = dict(zip(names, phase.clause.values(), strict=True))
     bound["tenant"], bound["row_limit"] = store.tenant, limit
@@ -271,10 +272,12 @@ def _is_found_first(clause: Clause) -> bool:
 def _is_in_order(store: ResourceStore, part: Part) -> bool:
     """Tell whether to go through the index of the sort key, looking at each row, rather than sort all matches."""
     phase = part.phase
-    if store.database.dialect != "sqlite" or part.arm.inside or phase.first_is_null or not phase.keys:
+    if part.arm.inside or phase.first_is_null or not phase.keys:
         return False
     driver = phase.clause.parts[0] if isinstance(phase.clause, Both) else phase.clause
-    if phase.keys[0].place not in ("date", "updated") or driver.rank < CODE:
+    # PostgreSQL's planner chooses between the indexes of a row, and cannot choose one of another table.
+    by_row = store.database.dialect == "sqlite" and phase.keys[0].place in ("date", "updated")
+    if not (by_row or side_order.has_order(phase.keys)) or driver.rank < CODE:
         return False
     few = isinstance(driver, AnyToken) and len(driver.hashes) <= MOST_ASKED
     return (few or isinstance(driver, Token)) and drivers.is_frequent(store, driver)

@@ -162,6 +162,12 @@ class PostgresSql(Sql):
     def side(self, table: Any, condition: Condition) -> Condition:
         return self.within(select(*self.identity(table)).where(condition))
 
+    def in_order_of(
+        self, table: FromClause, columns: Columns, clause: Clause, place: Sequence[Condition]
+    ) -> Select[Any]:
+        self.is_led = True  # of each row its tokens are asked: their index would find all of a frequent one
+        return Sql.in_order_of(self, table, columns, clause, place)
+
     def page(
         self, columns: Columns, clause: Clause, place: Sequence[Condition], path: AccessPath = ANY_PATH
     ) -> Select[Any]:

@@ -9,6 +9,7 @@ counted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -83,13 +84,13 @@ def _fewest_first(store: ResourceStore, clause: Clause) -> Clause:
     return both([replace(fewest, rank=first.rank), *(part for part in clause.parts if part is not fewest)])
 
 
-def _led(part: Clause, common: frozenset[int]) -> Clause:
+def _led(part: Clause, common: Mapping[int, int]) -> Clause:
     """Return a rare token with the rank of what leads to few; anything else as it is."""
     match part:
         case Token(hash_) if hash_ not in common:
             return replace(part, rank=REFERENCE)
-        case AllTokens(hashes) if not common.issuperset(hashes):
+        case AllTokens(hashes) if not common.keys() >= {*hashes}:
             return replace(part, rank=REFERENCE)
-        case AnyToken(hashes) if common.isdisjoint(hashes):
+        case AnyToken(hashes) if common.keys().isdisjoint(hashes):
             return replace(part, rank=REFERENCE)
     return part

@@ -222,7 +222,7 @@ class Sql(ABC):
             return _moment(clause.prefix, self.row.c.updated, low, high, self._reading("updated"))
         if clause.by_start:
             start = self.row.c.date_low
-            return _starting(clause.prefix, start, start, low, high)
+            return starting(clause.prefix, start, start, low, high)
         return self.date_of_row(clause.prefix, low, high, clause.part)
 
     def date_of_row(self, prefix: str, low: Any, high: Any, part: str) -> Condition:
@@ -263,7 +263,7 @@ class Sql(ABC):
         for one in (clause, *clause.also):
             low = self.bind(Double())
             high = self.bind(Double()) if one.prefix in TWO_ENDED else low
-            point, wide = _number(one.prefix, c.low, c.high, low, high)
+            point, wide = compared(one.prefix, c.low, c.high, low, high)
             points.append(point)
             ranges.append(wide)
         if clause.unit:
@@ -462,16 +462,16 @@ def _interval(
     if prefix == "ne":
         return and_(start.is_not(None), or_(start < low, end > high))
     above, below = _bounds(start, reading)
-    starting = _starting(prefix, above, below, low, high)
+    begun = starting(prefix, above, below, low, high)
     match prefix:
         case "eq":
-            return and_(starting, end <= high)
+            return and_(begun, end <= high)
         case "lt" | "sa":
-            return starting
+            return begun
         case "le":
-            return and_(starting, or_(start < low, end <= high))
+            return and_(begun, or_(start < low, end <= high))
         case "eb":
-            return and_(starting, end <= low)
+            return and_(begun, end <= low)
     after = high if prefix == "gt" else low
     all_of_it = {
         "gt": end > high,
@@ -479,13 +479,13 @@ def _interval(
         "ap": and_(below < high, end > low),
     }[prefix]
     if part == "near":
-        return and_(starting, all_of_it)
+        return and_(begun, all_of_it)
     if part == "far":
         return and_(end - start > _DAY, end > after, start < after - _DAY, all_of_it)
     return and_(start.is_not(None), all_of_it)
 
 
-def _starting(prefix: str, above: Any, below: Any, low: Any, high: Any) -> Any:
+def starting(prefix: str, above: Any, below: Any, low: Any, high: Any) -> Any:
     """Return what is asked of where an interval starts; of those that are `near`, if the range is open.
 
     `above` is compared with lower bounds, `below` with upper ones.
@@ -526,7 +526,7 @@ def _moment(prefix: str, column: Any, low: Any, high: Any, reading: Reading | No
     return below < high
 
 
-def _number(prefix: str, start: Any, end: Any, low: Any, high: Any) -> tuple[Condition, Condition]:
+def compared(prefix: str, start: Any, end: Any, low: Any, high: Any) -> tuple[Condition, Condition]:
     """Return the condition of a plain number, by its `start` alone, and that of a range."""
     match prefix:
         case "eq":

@@ -33,8 +33,13 @@ def at_instant(
     Both ask the same clauses, so the names of their bound values, which come second, are those of one.
     """
     asked = [sql_for(how.dialect, tables=tables, as_of=how) for tables in both]
-    arms = [select(arm(sql).where(valid(sql.tables, how)).subquery()) for sql in asked]
-    return union_all(*arms).subquery(), tuple(bind.key for bind in asked[0].binds)
+    return together([(sql, arm(sql)) for sql in asked], how), tuple(bind.key for bind in asked[0].binds)
+
+
+def together(arms: Sequence[tuple[Sql, Select[Any]]], how: How | None) -> Subquery:
+    """Return the rows of several arms; as of an instant, those that were valid then."""
+    each = (arm if how is None else arm.where(valid(sql.tables, how)) for sql, arm in arms)
+    return union_all(*(select(one.subquery()) for one in each)).subquery()
 
 
 def run(connection: Connection, statement: Prepared, values: dict[str, Any], *, is_selective: bool) -> list[Any]:

@@ -147,16 +147,22 @@ LONG = [("_type", "Observation,DiagnosticReport"), ("_tag", "common")]
     *[("Observation", [("code", code), *of]) for code in ("c", "c,d") for of in (
         [FROM, ("_sort", "date")], [("date", "gt2015-06"), ("_sort", "date,_id")], [FROM, ("_sort", "-date")],
         [("_sort", "date")], [("date", "ap2015"), ("_sort", "-date")])],
+    *[("Observation", [*of, *by]) for of in ([], [("code", "c")], [("_tag", "common")]) for by in (
+        [("_sort", "-value-quantity")], [("_sort", "value-quantity")],
+        [("value-quantity", "lt60"), ("_sort", "-value-quantity")],
+        [("value-quantity", "ge40"), ("_sort", "value-quantity")],
+        [("value-quantity", "gt20"), ("value-quantity", "le70"), ("_sort", "-value-quantity")])],
+    ("Condition", [("recorded-date", "lt2010"), ("_sort", "-recorded-date")]),
     *[(None, [*LONG, *of]) for of in (
         [FROM, ("_sort", "date")], [("date", "ge2010"), ("date", "lt2017"), ("_sort", "date")],
         [("date", "ap2015"), ("_sort", "-date")])],
 ])  # fmt: skip
-def test_an_index_of_dates_is_read_from_the_date_on_behind_frequent_codes(
+def test_an_index_in_the_order_asked_for_is_read_from_what_is_asked_on(
     stores: list[Store], type_name: str | None, asked: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not from the first of all dates: of what very many carry, from a day on, in the order of time."""
-    monkeypatch.setattr(drivers, "FREQUENT", 100)
-    monkeypatch.setattr(rare, "MANY", 100)
+    """Not from the first of all dates or numbers: of what very many carry, from a day or a value on, in its order."""
+    for where, name in ((drivers, "FREQUENT"), (drivers, "FEW"), (rare, "MANY")):
+        monkeypatch.setattr(where, name, 100)
     monkeypatch.setattr(counting, "_counted", counting._counted.__wrapped__)
     parsed = query.parse(type_name, [("_count", "5"), ("_total", "none"), *asked])
     counted = []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from hie.store.resources import ResourceStore
-from hie.store.search import explanation, query, rare
+from hie.store.search import drivers, explanation, query, rare
 from hie.store.search.clauses import CATEGORY, REFERENCE, STRING, Both, Token, both
 from hie.store.search.range_clauses import Interval
 from hie.store.statistics import Common
@@ -33,8 +33,8 @@ def filled(store: Store, bind: Bind) -> Store:
     return store
 
 
-def sql_of(bound: ResourceStore, *parameters: tuple[str, str]) -> str:
-    return explanation.planned(bound, query.parse("Patient", list(parameters)))[0].sql
+def sql_of(bound: ResourceStore, *parameters: tuple[str, str], type_name: str = "Patient") -> str:
+    return explanation.planned(bound, query.parse(type_name, list(parameters)))[0].sql
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
@@ -54,6 +54,18 @@ def test_a_rare_token_goes_before_dates(filled: Store, bind: Bind) -> None:
         found = rare.settled(bind(), both([Token(7, rank), Interval("date", "ge", 0, 1)]))
         assert isinstance(found, Both)
         assert found.parts[0] == Token(7, REFERENCE)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_a_frequent_token_is_asked_of_rows_in_the_order_of_numbers(
+    store: Store, bind: Bind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bind().transact(lambda inside: [inside.create("Observation", observation(), id=f"o{n}") for n in range(300)])
+    store.database.connection().exec_driver_sql("ANALYZE resource")
+    asked = [("status", "final"), ("_sort", "-value-quantity")]
+    for frequent, value in ((301, "max(number_index"), (300, "number_index_1.low AS sort0")):
+        monkeypatch.setattr(drivers, "FREQUENT", frequent)
+        assert value in sql_of(bind(), *asked, type_name="Observation")
 
 
 @pytest.mark.parametrize("first_is_led", [True, False])
