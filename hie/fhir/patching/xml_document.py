@@ -12,14 +12,21 @@ from xml.parsers import expat
 from hie.errors import InvalidXml
 from hie.fhir.patching.xml_operations import XmlOperations
 from hie.fhir.patching.xml_path import LONGEST
-from hie.fhir.xml_format.reading import refuse_many_attributes, refuse_other_encodings
-from hie.fhir.xml_format.tables import FHIR, XHTML, XmlError
+from hie.fhir.xml_format.reading import (
+    namespace_told,
+    refuse_many_attributes,
+    refuse_other_encodings,
+    shown,
+    wrong_declaration,
+)
+from hie.fhir.xml_format.tables import FHIR, XmlError
 
 RFC_7351 = "urn:ietf:rfc:7351"
 MOST_OPERATIONS = 10_000
 #: Characters of all paths: to read one takes some 4 µs a character, and that twice in a transaction.
 MOST_OF_PATHS = 300_000
-MOST_NAMESPACES = 100
+#: Each operation keeps those that are declared where it stands.
+MOST_PREFIXES = 100
 #: Tags, texts and comments of what is added: each takes many times its bytes in memory.
 MOST_PARTS = 200_000
 #: Elements nested in what is added: more than FHIR's own bound and a narrative's together.
@@ -51,7 +58,8 @@ class _Reader:
     def __init__(self) -> None:
         self.operations = XmlOperations()
         self._space = ""
-        self._depth = self._declared = self._parts = self._of_paths = 0
+        self._depth = self._parts = self._of_paths = 0
+        self._declared = set[tuple[str | None, str | None]]()
         self._texts: list[str] = []
         self._prefixes: dict[str, list[str]] = {}
         self._in_scope: dict[str, str] | None = None
@@ -68,19 +76,16 @@ class _Reader:
         parser.ProcessingInstructionHandler = self._instruction
 
     def _declaration(self, version: str, encoding: str | None, _standalone: int) -> None:
-        if version != "1.0":
-            self._refuse(f"XML {version[:20]} is not taken; a patch is XML 1.0.")
-        if encoding is not None and encoding.lower() not in ("utf-8", "utf8", "us-ascii"):
-            self._refuse(f"The document says it is {encoding[:40]}; a patch is UTF-8.")
+        if (wrong := wrong_declaration(version, encoding, "a patch")) is not None:
+            self._refuse(wrong)
 
     def _doctype(self, *_: object) -> NoReturn:
         self._refuse("A document type declaration is not taken: a patch has no entities but those of XML itself.")
 
     def _namespace(self, prefix: str | None, uri: str | None) -> None:
-        if uri not in (FHIR, XHTML, RFC_7351):
-            self._declared += 1
-            if self._declared > MOST_NAMESPACES:
-                self._refuse(f"More than {MOST_NAMESPACES} namespaces are declared that FHIR does not know.")
+        self._declared.add((prefix, uri))
+        if len(self._declared) > MOST_PREFIXES:
+            self._refuse(f"More than {MOST_PREFIXES} prefixes of namespaces are declared.")
         self._prefixes.setdefault(prefix or "", []).append(uri or "")
         self._in_scope = None
 
@@ -102,7 +107,7 @@ class _Reader:
     def _begin(self, tag: str) -> None:
         space, _, name = tag.rpartition(" ")
         if name not in ("diff", "patch") or space not in ("", FHIR, RFC_7351):
-            self._refuse(f"The root is {_shown(name)} ({_told(space)}); of an XML Patch it is diff (in no "
+            self._refuse(f"The root is {shown(name)} ({namespace_told(space)}); of an XML Patch it is diff (in no "
                          f"namespace, or in {FHIR}), or patch of {RFC_7351}.")
         self._space = space
 
@@ -110,12 +115,13 @@ class _Reader:
         space, _, name = tag.rpartition(" ")
         number = len(self.operations)
         if name not in KNOWN or space not in (self._space, "", FHIR):
-            self._refuse(f"Operation {number} is {_shown(name)} ({_told(space)}); known are {', '.join(KNOWN)}.")
+            self._refuse(f"Operation {number} is {shown(name)} ({namespace_told(space)}); known are "
+                         f"{', '.join(KNOWN)}.")
         if number >= MOST_OPERATIONS:
             self._refuse(f"The patch has more than {MOST_OPERATIONS} operations.")
         unknown = next((one for one in attributes if one not in _ATTRIBUTES[name]), None)
         if unknown is not None:
-            self._refuse(f"Operation {number} ({name}) has the attribute {_shown(unknown.rpartition(' ')[2])}; it "
+            self._refuse(f"Operation {number} ({name}) has the attribute {shown(unknown.rpartition(' ')[2])}; it "
                          f"takes {', '.join(_ATTRIBUTES[name])}.")
         if not attributes.get("sel", "").strip(_SPACE):
             self._refuse(f"Operation {number} ({name}) has no sel.")
@@ -127,7 +133,7 @@ class _Reader:
                          "operations at a time.")
         for key, known in (("pos", _POSITIONS), ("ws", _SPACES)):
             if key in attributes and attributes[key] not in known:
-                self._refuse(f"{key} of operation {number} ({name}) is {_shown(attributes[key])}; known are "
+                self._refuse(f"{key} of operation {number} ({name}) is {shown(attributes[key])}; known are "
                              f"{', '.join(known)}.")
         if "pos" in attributes and "type" in attributes:
             self._refuse(f"Operation {number} (add) has both pos and type; an attribute has no position.")
@@ -147,7 +153,7 @@ class _Reader:
         if self._depth > 1:
             self._texts.append(text)
         elif text.strip(_SPACE):
-            self._refuse(f"Text ({_shown(text.strip())}) stands between operations.")
+            self._refuse(f"Text ({shown(text.strip())}) stands between operations.")
 
     def _comment(self, text: str) -> None:
         if self._depth > 1:
@@ -171,12 +177,3 @@ class _Reader:
 
     def _refuse(self, message: str) -> NoReturn:
         raise XmlError(message, self.parser.CurrentLineNumber, self.parser.CurrentColumnNumber + 1)
-
-
-def _told(space: str) -> str:
-    return f"in the namespace {_shown(space)}" if space else "in no namespace"
-
-
-def _shown(text: str) -> str:
-    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:60])
-    return printable + ("…" if len(text) > 60 else "")

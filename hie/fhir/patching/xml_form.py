@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from xml.parsers import expat
 
-from hie.errors import Unprocessable
+from hie.errors import TooCostly, Unprocessable
 from hie.fhir import xml_format
 from hie.fhir.fhirpath import Watch
 from hie.fhir.patching.xml_nodes import Comment, Element, Instruction, Node, Text, written
@@ -16,6 +16,8 @@ from hie.fhir.xml_format.writing import div
 
 _DIV = f"{XHTML} div"
 _LAST = 10_000
+#: Values, objects, lists and tags of narratives of a resource of which XML is made, 25 µs and 2 kB each.
+MOST_VALUES = 100_000
 
 
 @dataclass(slots=True)
@@ -33,7 +35,8 @@ class XmlForm:
 
     @classmethod
     def of(cls, resource: dict[str, Any], hidden: str, watch: Watch) -> XmlForm:
-        """Make the tree; Unprocessable where XML cannot hold what the resource says."""
+        """Make the tree; Unprocessable where XML cannot hold what the resource says, or that is too much."""
+        _refuse_many(resource)
         narratives: dict[str, str] = {}
         plain = _hide(resource, hidden, narratives)
         try:
@@ -56,6 +59,20 @@ class XmlForm:
                                                 for key, text in self.narratives.items()})
         ordered: dict[str, Any] = _like(shown, self.before)
         return ordered
+
+
+def _refuse_many(resource: dict[str, Any]) -> None:
+    found, waiting = 0, list[Any]([resource])
+    while waiting:
+        one = waiting.pop()
+        found += len(one)
+        if isinstance(one, dict) and isinstance(div := one.get("div"), str):
+            found += div.count("<")
+        if found > MOST_VALUES:
+            raise TooCostly(f"The resource has more than {MOST_VALUES} values and tags of narratives, too many for an "
+                            "XML Patch. Send a JSON Patch.")
+        waiting += [value for value in (one.values() if isinstance(one, dict) else one)
+                    if isinstance(value, dict | list)]
 
 
 def _placeholder(hidden: str, key: str) -> str:

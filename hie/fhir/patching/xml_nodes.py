@@ -30,16 +30,18 @@ class Element:
 
     def depth(self) -> int:
         """Tell how many elements it stands in, itself included."""
-        found, one = 0, self
-        while one is not None:
-            found, one = found + 1, one.parent  # type: ignore[assignment]
-        return found
+        return sum(1 for _ in self._upwards())
 
     def touch(self) -> None:
         """Note that what is in it is no more what it was."""
+        for one in self._upwards():
+            one.source = None
+
+    def _upwards(self) -> Iterator[Element]:
         one: Element | None = self
         while one is not None:
-            one.source, one = None, one.parent
+            yield one
+            one = one.parent
 
 
 @dataclass(slots=True, eq=False)

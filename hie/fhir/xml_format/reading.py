@@ -73,6 +73,15 @@ def refuse_many_attributes(data: bytes) -> None:
                            tag.start() - before.rfind(b"\n"))
 
 
+def wrong_declaration(version: str, encoding: str | None, what: str) -> str | None:
+    """Tell what is wrong with an XML declaration; None where nothing is."""
+    if version != "1.0":
+        return f"XML {version[:20]} is not taken; {what} is XML 1.0."
+    if encoding is not None and encoding.lower() not in ("utf-8", "utf8", "us-ascii"):
+        return f"The document says it is {encoding[:40]}; {what} is UTF-8."
+    return None
+
+
 class _Frame:
     """One open element."""
 
@@ -109,10 +118,8 @@ class _Reader:
     # -- what is refused before it begins --------------------------------------------------------------------------
 
     def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
-        if version != "1.0":
-            self._refuse(f"XML {version[:20]} is not taken; FHIR XML is XML 1.0.")
-        if encoding is not None and encoding.lower() not in ("utf-8", "utf8", "us-ascii"):
-            self._refuse(f"The document says it is {encoding[:40]}; FHIR XML is UTF-8.")
+        if (wrong := wrong_declaration(version, encoding, "FHIR XML")) is not None:
+            self._refuse(wrong)
 
     def _doctype(self, *_: object) -> NoReturn:
         self._refuse("A document type declaration is not taken: FHIR XML has no entities but those of XML itself.")
@@ -237,7 +244,7 @@ class _Reader:
             try:
                 value = slot.value(frame.text)
             except ValueError as error:
-                self._refuse(f"{_shown(frame.text)} is no value of {slot.name}: {error}.")
+                self._refuse(f"{shown(frame.text)} is no value of {slot.name}: {error}.")
         beside = frame.value
         if not slot.is_list:
             if value is not None:
@@ -253,7 +260,7 @@ class _Reader:
         if self.div is not None:
             self.div.text(text)
         elif text.strip(_SPACE):
-            self._refuse(f"Text ({_shown(text.strip())}) stands where only elements may; values are in attributes.")
+            self._refuse(f"Text ({shown(text.strip())}) stands where only elements may; values are in attributes.")
 
     # -- the narrative ---------------------------------------------------------------------------------------------
 
@@ -262,7 +269,7 @@ class _Reader:
         if div is None or div.depth >= MAX_DIV_DEPTH:
             self._refuse(f"The narrative's elements are nested deeper than {MAX_DIV_DEPTH} levels.")
         if not tag.startswith(XHTML + " "):
-            self._refuse(f"{_shown(tag.rpartition(' ')[2])} in a narrative is not in the namespace {XHTML}.")
+            self._refuse(f"{shown(tag.rpartition(' ')[2])} in a narrative is not in the namespace {XHTML}.")
         div.start(tag, attributes)
 
     def _end_in_div(self, tag: str) -> None:
@@ -304,20 +311,20 @@ class _Reader:
     def _no_resource(self, frame: _Frame, tag: str) -> NoReturn:
         uri, _, name = tag.rpartition(" ")
         if uri != FHIR:
-            self._refuse(f"{_shown(name)} is {_namespace(uri)}; resources are in the namespace {FHIR}.")
+            self._refuse(f"{shown(name)} is {namespace_told(uri)}; resources are in the namespace {FHIR}.")
         where = "" if frame.slot is _ROOT else f" in {frame.slot.name}"
         nearest = _nearest(name, resource_tags().values())
-        self._refuse(f"{_shown(name)}{where} is not a resource type of FHIR R4{nearest}.")
+        self._refuse(f"{shown(name)}{where} is not a resource type of FHIR R4{nearest}.")
 
     def _unknown(self, frame: _Frame, tag: str) -> NoReturn:
         uri, _, name = tag.rpartition(" ")
         known = {slot.name: key.rpartition(" ")[0] for key, slot in frame.tags.items()}
         if known.get(name, uri) != uri:
-            self._refuse(f"{_shown(name)} is {_namespace(uri)}; it belongs in {known[name]}.")
+            self._refuse(f"{shown(name)} is {namespace_told(uri)}; it belongs in {known[name]}.")
         if uri != FHIR:
-            self._refuse(f"{_shown(name)} is {_namespace(uri)}; elements of FHIR are in {FHIR}.")
+            self._refuse(f"{shown(name)} is {namespace_told(uri)}; elements of FHIR are in {FHIR}.")
         owner = frame.value.get("resourceType") or frame.slot.name
-        self._refuse(f"{owner} has no element {_shown(name)}{_nearest(name, known)}.")
+        self._refuse(f"{owner} has no element {shown(name)}{_nearest(name, known)}.")
 
     def _misplaced(self, frame: _Frame, slot: Slot) -> NoReturn:
         before = next(one for one in frame.tags.values() if one.order == frame.last)
@@ -327,8 +334,8 @@ class _Reader:
 
     def _attribute(self, name: str) -> NoReturn:
         uri, _, local = name.rpartition(" ")
-        shown = f"{_shown(local)} ({_namespace(uri)})" if uri else _shown(local)
-        self._refuse(f"The attribute {shown} is none that {self.frame.slot.name or 'a resource'} can have.")
+        told = f"{shown(local)} ({namespace_told(uri)})" if uri else shown(local)
+        self._refuse(f"The attribute {told} is none that {self.frame.slot.name or 'a resource'} can have.")
 
 
 _ROOT = Slot("", "", 0, False, Kind.RESOURCE, "", str)
@@ -395,10 +402,12 @@ def _quoted(text: str) -> str:
     return quoteattr(text, {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
 
 
-def _namespace(uri: str) -> str:
-    return f"in the namespace {_shown(uri)}" if uri else "in no namespace"
+def namespace_told(uri: str) -> str:
+    """Tell of a namespace."""
+    return f"in the namespace {shown(uri)}" if uri else "in no namespace"
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """Cut what a client sent to a length and to characters that may stand in an answer."""
     printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:60])
     return printable + ("…" if len(text) > 60 else "")

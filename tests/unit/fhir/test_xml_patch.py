@@ -7,7 +7,7 @@ import pytest
 from hie.errors import Conflict, FhirError, InvalidRequest, InvalidXml, TooCostly, Unprocessable
 from hie.fhir import json_format, patching, xml_format
 from hie.fhir.fhirpath import Allowance
-from hie.fhir.patching import xml_document, xml_patch
+from hie.fhir.patching import xml_document, xml_form, xml_patch
 
 F = 'xmlns:f="http://hl7.org/fhir" xmlns:h="http://www.w3.org/1999/xhtml"'
 DIV = ('<div xmlns="http://www.w3.org/1999/xhtml"><p title="a">One &amp;  two</p>\n<!-- note -->'
@@ -47,6 +47,7 @@ def remove(sel: str, more: str = "") -> str:
 
 
 NAME, P = "f:Patient/f:name", "f:Patient/f:text/h:div/h:p"
+NAME_OF_TWO = '{"family":"a","text":"b"}'
 FAMILY = '<f:name><f:family value="{}"/></f:name>'
 #: operations -> where in the JSON of the result, and what stands there
 APPLIED: dict[str, tuple[list[str], str, Any]] = {
@@ -268,6 +269,30 @@ def test_work_is_bounded(monkeypatch):
     monkeypatch.setattr(xml_patch, "MOST_LOOKED_AT", 50_000)
     with pytest.raises(TooCostly):  # 300 values with 300
         patched(squared, document=document)
+
+
+def test_prefixes_are_bounded_whatever_they_stand_for():
+    """Each operation keeps those that are declared where it stands."""
+    known = 'xmlns:{}="http://hl7.org/fhir"'
+    many = [f'<remove sel="f:a" {" ".join(known.format(f"p{n}x{at}") for at in range(30))}/>' for n in range(4)]
+    with pytest.raises(InvalidXml, match="More than 100 prefixes"):
+        patching.read(patching.XML_PATCH, diff(*many))
+    again = [f'<remove sel="f:a" {known.format("g")} xmlns:o="urn:o"/>' for _ in range(200)]
+    last = patching.read(patching.XML_PATCH, diff(*again, remove("f:a")))[-1]
+    assert last["namespaces"] == {"f": "http://hl7.org/fhir", "h": "http://www.w3.org/1999/xhtml"}
+
+
+def test_no_xml_is_made_of_a_resource_of_too_many_values(monkeypatch):
+    monkeypatch.setattr(xml_form, "MOST_VALUES", 20)
+    few, many = (f'{{"resourceType":"Patient","name":[{",".join([NAME_OF_TWO] * count)}]}}' for count in (6, 7))
+    assert len(patched(remove(f"{NAME}[1]"), document=few)["name"]) == 5
+    with pytest.raises(TooCostly, match="more than 20 values"):
+        patched(remove(f"{NAME}[1]"), document=many)
+    div = "<div xmlns='http://www.w3.org/1999/xhtml'>{}</div>"
+    tags = [f'{{"resourceType":"Patient","text":{{"div":"{div.format("<br/>" * count)}"}}}}' for count in (20, 1)]
+    with pytest.raises(TooCostly, match="more than 20 values and tags of narratives"):
+        patched(remove("f:Patient/f:text"), document=tags[0])
+    assert "text" not in patched(remove("f:Patient/f:text"), document=tags[1])
 
 
 def test_what_is_added_grows_no_deeper_than_its_bound():
