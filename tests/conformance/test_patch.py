@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from hie.fhir.patching import fhirpath_patch
+from hie.fhir.patching import bounds
 from hie.interactions import transaction
 from tests.builders import SYSTEM, bundle, entry, observation, patient, post, practitioner
 
@@ -422,7 +422,7 @@ def test_a_patch_is_audited_under_its_own_name(app, fhir, send):
 
 
 def test_paths_that_look_at_too_much_end_the_patch(fhir, send, monkeypatch):
-    monkeypatch.setattr(fhirpath_patch, "MOST_LOOKED_AT", 2_000)
+    monkeypatch.setattr(bounds, "MOST_LOOKED_AT", 2_000)
     id_ = fhir.create(patient("Many", name=[{"family": f"n{number}"} for number in range(100)]))["id"]
     row = fhirpath("delete", "Patient.name.where(family = 'none')")["parameter"][0]
     answer = send(f"Patient/{id_}", {"resourceType": "Parameters", "parameter": [row] * 50})

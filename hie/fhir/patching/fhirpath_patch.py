@@ -6,20 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hie.errors import Conflict, FhirError, InvalidRequest, TooCostly, Unprocessable
-from hie.fhir.fhirpath import Allowance, Watch, model, syntax
+from hie.errors import Conflict, FhirError, InvalidRequest, Unprocessable
+from hie.fhir.fhirpath import Allowance, model, syntax
 from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.fhir.fhirpath.model import Child
-from hie.fhir.patching import places
+from hie.fhir.patching import bounds, places
 from hie.fhir.patching.places import Collection, Place
 from hie.fhir.patching.tree import Copier, tidied
 from hie.fhir.patching.values import Given, given, refuse_other_form
 from hie.fhir.resource import validated
 
-MOST_OPERATIONS = 10_000
-#: What the paths of one patch may look at, together.
-MOST_LOOKED_AT = 500_000
-MOST_SECONDS = 3.0
 #: operation -> the parts it needs beside type and path
 _PARTS: dict[str, frozenset[str]] = {
     "add": frozenset({"name", "value"}),
@@ -51,17 +47,13 @@ class FhirPathPatch:
 
     def applied(self, resource: dict[str, Any], allowance: Allowance | None = None) -> Any:
         """Return the resource after all operations, each of which sees what those before it did."""
-        watch = Watch(MOST_SECONDS, MOST_LOOKED_AT, allowance=allowance)
-        root = Place(None, "", "", None, None, resource["resourceType"], resource, watch)
+        root = Place(None, "", "", None, None, resource["resourceType"], resource, bounds.watched(allowance))
         copier = Copier()
         for one in self.operations:
             try:
                 _DO[one.type](one, root, copier)
             except FhirPathLimit:
-                together = "" if allowance is None else ", with what goes before in the transaction,"
-                raise TooCostly(f"The paths of the patch{together} look at more than {MOST_LOOKED_AT} elements, or for "
-                                f"longer than {MOST_SECONDS:g} s; send fewer operations at a time. Nothing was "
-                                "changed.", expression=one.expression) from None
+                raise bounds.too_costly(f"{one.type} {one.path[:200]}", allowance, one.expression) from None
             except FhirError as error:
                 if error.issues[0].expression is not None:
                     raise
@@ -79,8 +71,8 @@ def parse(document: Any) -> FhirPathPatch:
         raise InvalidRequest("A FHIRPath Patch is a Parameters resource with a parameter `operation` for each change.",
                              expression="resourceType")
     rows = document.get("parameter", [])
-    if isinstance(rows, list) and len(rows) > MOST_OPERATIONS:
-        raise InvalidRequest(f"The patch has {len(rows)} operations; at most {MOST_OPERATIONS} are taken.",
+    if isinstance(rows, list) and len(rows) > bounds.MOST_OPERATIONS:
+        raise InvalidRequest(f"The patch has {len(rows)} operations; at most {bounds.MOST_OPERATIONS} are taken.",
                              expression="Parameters.parameter")
     validated(document, "Parameters", is_whole=False)
     return FhirPathPatch(tuple(_operation(f"Parameters.parameter[{index}]", row) for index, row in enumerate(rows)))

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from hie.errors import Conflict, InvalidRequest
-from hie.fhir.fhirpath import Allowance
-from hie.fhir.patching import pointer
+from hie.fhir.fhirpath import Allowance, Watch
+from hie.fhir.fhirpath.errors import FhirPathLimit
+from hie.fhir.patching import bounds, pointer
 from hie.fhir.patching.pointer import NotThere, Pointer
 from hie.fhir.patching.tree import Copier, is_equal, tidied
 
-MOST_OPERATIONS = 10_000
 _NEEDS_VALUE = frozenset({"add", "replace", "test"})
 _NEEDS_FROM = frozenset({"move", "copy"})
 _KNOWN = ("add", "remove", "replace", "move", "copy", "test")
@@ -46,13 +46,16 @@ class JsonPatch:
 
     def applied(self, resource: dict[str, Any], allowance: Allowance | None = None) -> Any:
         """Return the resource after all operations; Conflict where one does not fit it."""
-        holder, copier = {"": resource}, Copier()
+        document = _Document(resource, bounds.watched(allowance))
         for one in self.operations:
             try:
-                _DO[one.op](holder, one, copier)
+                document.watch.spend(0)
+                _DO[one.op](document, one)
             except NotThere as error:
                 raise Conflict(f"{one.told} does not fit the resource: {error}. Nothing was changed.") from None
-        return tidied(holder[""])
+            except FhirPathLimit:
+                raise bounds.too_costly(one.told, allowance) from None
+        return tidied(document.resource)
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
@@ -62,8 +65,9 @@ def parse(document: Any) -> JsonPatch:
     """Read the operations; InvalidRequest says what is wrong with one."""
     if not isinstance(document, list):
         raise InvalidRequest("A JSON Patch is an array of operations (RFC 6902).")
-    if len(document) > MOST_OPERATIONS:
-        raise InvalidRequest(f"The JSON Patch has {len(document)} operations; at most {MOST_OPERATIONS} are taken.")
+    if len(document) > bounds.MOST_OPERATIONS:
+        raise InvalidRequest(f"The JSON Patch has {len(document)} operations; at most {bounds.MOST_OPERATIONS} are "
+                             "taken.")
     return JsonPatch(tuple(_operation(number, row) for number, row in enumerate(document)))
 
 
@@ -91,68 +95,104 @@ def _pointer(number: int, row: dict[str, Any], name: str) -> Pointer:
         raise InvalidRequest(f"{name} of operation {number} {error}.") from None
 
 
-# ---- doing. The resource stands in a holder, so that the empty pointer is a place like others. -----------------------
+# ---- doing -----------------------------------------------------------------------------------------------------------
 
 
-def _add(holder: dict[str, Any], one: Operation, copier: Copier) -> None:
-    _put(holder, one.path, copier.copied(one.value, len(one.path)))
+class _Document:
+    """The resource while it is changed; it stands in a holder, so that the empty pointer is a place like others."""
+
+    def __init__(self, resource: dict[str, Any], watch: Watch) -> None:
+        self._holder, self._copier, self.watch = {"": resource}, Copier(), watch
+
+    @property
+    def resource(self) -> Any:
+        """What the resource is now."""
+        return self._holder[""]
+
+    def at(self, path: Pointer) -> Any:
+        """Return what stands at a place."""
+        return pointer.at(self.resource, path)
+
+    def given(self, value: Any, path: Pointer) -> Any:
+        """Return a copy of a value of the patch, which will stand at a place."""
+        return self._copier.copied(value, len(path))
+
+    def copied(self, value: Any, path: Pointer) -> Any:
+        """Return a copy of a value of the resource, which will stand at a place."""
+        left = self._copier.left
+        copy = self._copier.copied(value, len(path))
+        self.watch.spend(left - self._copier.left)
+        return copy
+
+    def put(self, path: Pointer, value: Any) -> None:
+        """Put a value into a place, of an array before what stands there."""
+        parent, token = self._parent(path)
+        if isinstance(parent, list):
+            at = pointer.index(parent, token, path, extra=1)
+            self._shift(parent, at)
+            parent.insert(at, value)
+        else:
+            parent[token] = value
+
+    def take(self, path: Pointer) -> Any:
+        """Take a value away from a place."""
+        self.at(path)
+        if not path:
+            raise NotThere("the whole resource cannot be taken away; DELETE deletes it")
+        parent, token = self._parent(path)
+        if isinstance(parent, list):
+            at = pointer.index(parent, token, path)
+            self._shift(parent, at)
+            return parent.pop(at)
+        return parent.pop(token)
+
+    def replace(self, path: Pointer, value: Any) -> None:
+        """Put a value into the place of another."""
+        self.at(path)
+        parent, token = self._parent(path)
+        if isinstance(parent, list):
+            parent[pointer.index(parent, token, path)] = value
+        else:
+            parent[token] = value
+
+    def _shift(self, array: list[Any], at: int) -> None:
+        self.watch.spend((len(array) - at) // bounds.AT_ONCE)
+
+    def _parent(self, path: Pointer) -> tuple[Any, str]:
+        if not path:
+            return self._holder, ""
+        parent = self.at(path[:-1])
+        if not isinstance(parent, dict | list):
+            raise NotThere(f"{pointer.shown(path[:-1])[:200] or 'the document'} is no object and no array")
+        return parent, path[-1]
 
 
-def _put(holder: dict[str, Any], path: Pointer, value: Any) -> None:
-    parent, token = _parent(holder, path)
-    if isinstance(parent, list):
-        parent.insert(pointer.index(parent, token, path, extra=1), value)
-    else:
-        parent[token] = value
+def _add(document: _Document, one: Operation) -> None:
+    document.put(one.path, document.given(one.value, one.path))
 
 
-def _remove(holder: dict[str, Any], one: Operation, _copier: Copier) -> None:
-    _take(holder, one.path)
+def _remove(document: _Document, one: Operation) -> None:
+    document.take(one.path)
 
 
-def _take(holder: dict[str, Any], path: Pointer) -> Any:
-    pointer.at(holder[""], path)
-    if not path:
-        raise NotThere("the whole resource cannot be taken away; DELETE deletes it")
-    parent, token = _parent(holder, path)
-    if isinstance(parent, list):
-        return parent.pop(pointer.index(parent, token, path))
-    return parent.pop(token)
+def _replace(document: _Document, one: Operation) -> None:
+    document.replace(one.path, document.given(one.value, one.path))
 
 
-def _replace(holder: dict[str, Any], one: Operation, copier: Copier) -> None:
-    pointer.at(holder[""], one.path)
-    parent, token = _parent(holder, one.path)
-    value = copier.copied(one.value, len(one.path))
-    if isinstance(parent, list):
-        parent[pointer.index(parent, token, one.path)] = value
-    else:
-        parent[token] = value
+def _move(document: _Document, one: Operation) -> None:
+    value = document.take(one.source or ())
+    document.put(one.path, document.copied(value, one.path))
 
 
-def _move(holder: dict[str, Any], one: Operation, copier: Copier) -> None:
-    value = _take(holder, one.source or ())
-    _put(holder, one.path, copier.copied(value, len(one.path)))
+def _copy(document: _Document, one: Operation) -> None:
+    document.put(one.path, document.copied(document.at(one.source or ()), one.path))
 
 
-def _copy(holder: dict[str, Any], one: Operation, copier: Copier) -> None:
-    _put(holder, one.path, copier.copied(pointer.at(holder[""], one.source or ()), len(one.path)))
-
-
-def _test(holder: dict[str, Any], one: Operation, _copier: Copier) -> None:
-    if not is_equal(pointer.at(holder[""], one.path), one.value):
+def _test(document: _Document, one: Operation) -> None:
+    if not is_equal(document.at(one.path), one.value):
         raise NotThere("the value there is another")
 
 
-def _parent(holder: dict[str, Any], path: Pointer) -> tuple[Any, str]:
-    if not path:
-        return holder, ""
-    parent = pointer.at(holder[""], path[:-1])
-    if not isinstance(parent, dict | list):
-        raise NotThere(f"{pointer.shown(path[:-1])[:200] or 'the document'} is no object and no array")
-    return parent, path[-1]
-
-
-_DO: dict[str, Callable[[dict[str, Any], Operation, Copier], None]] = {
+_DO: dict[str, Callable[[_Document, Operation], None]] = {
     "add": _add, "remove": _remove, "replace": _replace, "move": _move, "copy": _copy, "test": _test,
 }  # fmt: skip

@@ -7,21 +7,22 @@ from typing import Any
 
 from hie.errors import Unprocessable
 from hie.fhir.json_format import DEFAULT_MAX_DEPTH
+from hie.fhir.patching.bounds import AT_ONCE
 
+#: Values that one patch may copy: each "copy" could double the resource.
 MOST_COPIED = 200_000
-"""Values that one patch may copy: each "copy" could double the resource."""
 
 
 class Copier:
     """Copies values for one patch, which may not copy without end."""
 
     def __init__(self) -> None:
-        self._left = MOST_COPIED
+        self.left = MOST_COPIED
 
     def copied(self, value: Any, depth: int = 0) -> Any:
         """Return an independent copy that will stand at `depth`; Unprocessable where it is too deep or too much."""
-        self._left -= 1
-        if self._left < 0:
+        self.left -= 1 + (len(value) // AT_ONCE if isinstance(value, str) else 0)
+        if self.left < 0:
             raise Unprocessable(f"The patch copies more than {MOST_COPIED} values.")
         if isinstance(value, dict):
             _check_depth(depth)

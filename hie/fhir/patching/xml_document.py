@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from xml.parsers import expat
 
 from hie.errors import InvalidXml
+from hie.fhir.patching.bounds import MOST_OPERATIONS
 from hie.fhir.patching.xml_operations import XmlOperations
 from hie.fhir.patching.xml_path import LONGEST
 from hie.fhir.xml_format.reading import (
@@ -22,7 +23,6 @@ from hie.fhir.xml_format.reading import (
 from hie.fhir.xml_format.tables import FHIR, XmlError
 
 RFC_7351 = "urn:ietf:rfc:7351"
-MOST_OPERATIONS = 10_000
 #: Characters of all paths: to read one takes some 4 µs a character, and that twice in a transaction.
 MOST_OF_PATHS = 300_000
 #: Each operation keeps those that are declared where it stands.

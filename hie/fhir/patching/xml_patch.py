@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from hie.errors import Conflict, InvalidRequest, TooCostly, Unprocessable
-from hie.fhir.fhirpath import Allowance, Watch
+from hie.errors import Conflict, InvalidRequest, Unprocessable
+from hie.fhir.fhirpath import Allowance
 from hie.fhir.fhirpath.errors import FhirPathLimit
-from hie.fhir.patching import xml_document, xml_path
+from hie.fhir.patching import bounds, xml_document, xml_path
 from hie.fhir.patching.tree import tidied
 from hie.fhir.patching.xml_form import XmlForm
 from hie.fhir.patching.xml_nodes import (
@@ -36,12 +36,7 @@ from hie.fhir.patching.xml_nodes import (
 )
 from hie.fhir.xml_format.tables import XHTML, XmlError
 
-#: What the paths of one patch may look at, together.
-MOST_LOOKED_AT = 500_000
-MOST_SECONDS = 3.0
 _SPACE = " \t\r\n"
-#: Characters of a text that grows, which count as one node that is looked at.
-_AT_ONCE = 1_000
 _NEW_ATTRIBUTE = re.compile(r"@(?:([^\W\d][\w.\-]*):)?([^\W\d][\w.\-]*)")
 _NEW_NAMESPACE = re.compile(r"namespace::([^\W\d][\w.\-]*)")
 
@@ -79,18 +74,14 @@ class XmlPatch:
 
     def applied(self, resource: dict[str, Any], allowance: Allowance | None = None) -> Any:
         """Return the resource after all operations; Conflict where one does not fit it."""
-        watch = Watch(MOST_SECONDS, MOST_LOOKED_AT, allowance=allowance)
-        form = XmlForm.of(resource, secrets.token_hex(8), watch)
+        form = XmlForm.of(resource, secrets.token_hex(8), bounds.watched(allowance))
         for one in self.operations:
             try:
                 _DO[one.op](form, one, _located(form, one))
             except Misfit as error:
                 raise Conflict(f"{one.told} does not fit the resource: {error}. Nothing was changed.") from None
             except FhirPathLimit:
-                together = "" if allowance is None else ", with what goes before in the transaction,"
-                raise TooCostly(f"{one.told}: the paths of the patch{together} look at more than {MOST_LOOKED_AT} "
-                                f"nodes, or for longer than {MOST_SECONDS:g} s; send fewer operations at a time. "
-                                "Nothing was changed.") from None
+                raise bounds.too_costly(one.told, allowance) from None
         try:
             return tidied(form.resource())
         except XmlError as error:
@@ -296,7 +287,7 @@ def _insert(form: XmlForm, owner: Element, at: int, nodes: list[Node]) -> None:
 
 
 def _join(form: XmlForm, owner: Element, at: int) -> None:
-    form.watch.spend(join_texts(owner, at) // _AT_ONCE)
+    form.watch.spend(join_texts(owner, at) // bounds.AT_ONCE)
 
 
 def _index(owner: Element, node: Node) -> int:

@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 
-from hie.errors import Conflict, InvalidRequest, Unprocessable
+from hie.errors import Conflict, InvalidRequest, TooCostly, Unprocessable
 from hie.fhir import json_format, patching
+from hie.fhir.fhirpath import Allowance
 from hie.fhir.json_format import JsonDecimal
+from hie.fhir.patching import bounds
 
 
-def patched(document: str, *operations: dict[str, Any]) -> Any:
+def patched(document: str, *operations: dict[str, Any], allowance: Allowance | None = None) -> Any:
     resource = json_format.parse(document.encode())
-    return patching.parse(patching.JSON_PATCH, list(operations)).applied(resource)
+    return patching.parse(patching.JSON_PATCH, list(operations)).applied(resource, allowance)
 
 
 def op(name: str, path: str, **more: Any) -> dict[str, Any]:
@@ -110,6 +112,21 @@ def test_decimals_keep_every_digit():
 def test_a_patch_that_grows_without_end_is_refused(operations):
     with pytest.raises(Unprocessable, match=r"copies more|nested deeper"):
         patched('{"a":{"b":1}}', *operations)
+
+
+@pytest.mark.parametrize("operation", [
+    op("add", "/a/0", value=1), op("remove", "/a/0"), op("move", "/a/1", from_="/a/0"), op("copy", "/b", from_="/a/0"),
+    op("copy", "/b", from_="/c"),
+], ids=["shift up", "shift down", "shift both ways", "copy", "copy a long text"])  # fmt: skip
+def test_work_is_bounded_of_all_patches_of_a_transaction_together(operation, monkeypatch):
+    document = f'{{"a":[{",".join("0" * 30_000)}],"c":"{"x" * 20_000}"}}'
+    monkeypatch.setattr(bounds, "MOST_LOOKED_AT", 1_500)
+    with pytest.raises(TooCostly, match=r"Operation \d+ .* more than 1500"):
+        patched(document, *[operation] * 800)
+    together = Allowance(10.0, 1_500)
+    patched(document, *[operation] * 10, allowance=together)
+    with pytest.raises(TooCostly, match="with what goes before in the transaction"):
+        patched(document, *[operation] * 790, allowance=together)
 
 
 #: the table of RFC 7396, appendix A, as far as target and patch are objects

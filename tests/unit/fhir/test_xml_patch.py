@@ -7,7 +7,7 @@ import pytest
 from hie.errors import Conflict, FhirError, InvalidRequest, InvalidXml, TooCostly, Unprocessable
 from hie.fhir import json_format, patching, xml_format
 from hie.fhir.fhirpath import Allowance
-from hie.fhir.patching import xml_document, xml_form, xml_patch
+from hie.fhir.patching import bounds, xml_document, xml_form
 
 F = 'xmlns:f="http://hl7.org/fhir" xmlns:h="http://www.w3.org/1999/xhtml"'
 DIV = ('<div xmlns="http://www.w3.org/1999/xhtml"><p title="a">One &amp;  two</p>\n<!-- note -->'
@@ -258,15 +258,15 @@ def test_work_is_bounded(monkeypatch):
     names = ",".join('{"family":"n"}' for _ in range(300))
     document = f'{{"resourceType":"Patient","name":[{names}]}}'
     costly = remove(f"{NAME}[f:family/@value = 'x' or ../f:name]".replace("../f:name", "f:use"))
-    monkeypatch.setattr(xml_patch, "MOST_LOOKED_AT", 2_000)
+    monkeypatch.setattr(bounds, "MOST_LOOKED_AT", 2_000)
     with pytest.raises(TooCostly, match="Operation 0"):
         patched(costly, document=document)
-    monkeypatch.setattr(xml_patch, "MOST_LOOKED_AT", 500_000)
+    monkeypatch.setattr(bounds, "MOST_LOOKED_AT", 500_000)
     allowance = Allowance(10.0, 3_000)
     with pytest.raises(FhirError, match="in the transaction"):
         patched(*[replace(f"{NAME}[last()]/f:family/@value", "x")] * 10, document=document, allowance=allowance)
     squared = remove("f:Patient[f:name/f:family/@value != f:name/f:family/@value]/f:active")
-    monkeypatch.setattr(xml_patch, "MOST_LOOKED_AT", 50_000)
+    monkeypatch.setattr(bounds, "MOST_LOOKED_AT", 50_000)
     with pytest.raises(TooCostly):  # 300 values with 300
         patched(squared, document=document)
 
