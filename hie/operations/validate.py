@@ -14,7 +14,7 @@ from hie.fhir import json_format, outcome, resource
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.outcome import information
 from hie.fhir.profiles import Library
-from hie.fhir.profiles.checking import is_base
+from hie.fhir.profiles.base_types import is_base
 from hie.interactions import integrity
 from hie.interactions.accepting import profile_issues
 from hie.registry import Operation, standard_parameters

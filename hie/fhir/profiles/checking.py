@@ -15,6 +15,7 @@ from hie.fhir.primitives import shown
 from hie.fhir.validation.issue import Issue, Severity
 
 from . import bindings, constraints, extensions, limits, matching, references, slicing
+from .base_types import SIMPLE_QUANTITY, base_type, is_base, is_of
 from .library import Definition, Library, Stored
 from .place import Around, Place, of_resource
 from .tree import Node
@@ -22,14 +23,20 @@ from .tree import Node
 MAX_DEEP = 40
 """Profiles that lead to one another: a Bundle's entries refer in circles."""
 MAX_CHECKS = 200_000
+"""Of values by elements; and as many of what a definition has several of: slices, invariants, profiles of one type."""
 MAX_ISSUES = 500
 """Of errors, and as many of what is less: that must not crowd out an error."""
+MAX_TEXT = 2_000
+"""Characters of one issue: what a definition says of itself may be long, and be said for each value."""
 MAX_SECONDS = 1.0
 MAX_LOOKED_AT = 200_000
 
 InValueSet = Callable[[str, "str | None", str], "bool | None"]
 """Asks the terminology: canonical of the value set, system, code."""
-_BASE = "http://hl7.org/fhir/StructureDefinition/"
+
+
+class TooMuch(Exception):
+    """More would be compared than one validation may."""
 
 
 class Check:
@@ -50,7 +57,7 @@ class Check:
         self._terminology = terminology
         self._open: set[tuple[int, str]] = set()
         self._known: dict[tuple[int, str], bool | None] = {}
-        self._checks = 0
+        self._checks = self._compared = 0
         self._quiet = 0
         self._failed = False
         self.unknown: set[str] = set()
@@ -67,7 +74,14 @@ class Check:
             self._failed = True
         if not self._quiet and self._told[is_error] < MAX_ISSUES:
             self._told[is_error] += 1
-            self.issues.append(Issue(severity, code, text, path))
+            told = text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+            self.issues.append(Issue(severity, code, told, path))
+
+    def count(self, number: int = 1) -> None:
+        """Count what a definition has several of, each of which is compared with a value; TooMuch."""
+        self._compared += number
+        if self._compared > MAX_CHECKS:
+            raise TooMuch
 
     @property
     def is_quiet(self) -> bool:
@@ -113,6 +127,7 @@ class Check:
         """Tell whether a value conforms to one of several profiles; None where one of them is not known."""
         answer: bool | None = False
         for canonical in canonicals:
+            self.count()
             base = base_type(canonical)
             if base is not None:
                 found: bool | None = model.is_a(place.type, base)
@@ -141,9 +156,12 @@ class Check:
         if definition is None or item.type.startswith("System."):
             return None
         value = item.value
-        if isinstance(value, dict) and "resourceType" in value and value is not around.resource:
-            return self.conforms(of_resource(value), definition)
-        return self.conforms(Place(item, item.type, around), definition)
+        is_other = isinstance(value, dict) and "resourceType" in value and value is not around.resource
+        try:
+            return self.conforms(of_resource(value) if is_other else Place(item, item.type, around), definition)
+        except (TooMuch, RecursionError):
+            self.is_cut = True
+            return None
 
     def silently(self, node: Node, place: Place, owner: Definition) -> bool:
         """Tell whether a value is as an element of a profile says."""
@@ -176,6 +194,7 @@ class Check:
 
     def type_behind(self, canonical: str, owner: Definition | None) -> str | None:
         """Name the type that a profile is on; None where it is not known."""
+        self.count()
         base = base_type(canonical)
         if base is not None:
             return base
@@ -188,8 +207,7 @@ class Check:
         """Check one value against one element: itself, then what lies below."""
         self._checks += 1
         if self._checks > MAX_CHECKS:
-            self.is_cut = True
-            return
+            raise TooMuch
         self._value(node, place)
         limits.check(self, node, place)
         if self.is_quiet:
@@ -217,7 +235,7 @@ class Check:
         fixed, pattern = node.value_of(matching.FIXED), node.value_of(matching.PATTERN)
         if fixed is not None and not matching.is_fixed(place.value, fixed):
             self.tell("error", "value", f"{_shown(place.value)} is found; {_shown(fixed)} is meant.", place.path)
-        if pattern is not None and not matching.has_pattern(place.value, pattern):
+        if pattern is not None and not matching.has_pattern(place.value, pattern, self.count):
             text = f"{_shown(place.value)} is found; it has to have {_shown(pattern)}."
             self.tell("error", "value", text, place.path)
         longest = node.definition.get("maxLength")
@@ -229,7 +247,7 @@ class Check:
         rows = node.types
         if not rows or node.parent is None:
             return
-        fitting = [row for row in rows if _is_of(place.type, row)]
+        fitting = [row for row in rows if is_of(place.type, str(row.get("code", "")))]
         if not fitting:
             if place.type in _codes(rows) or "." in place.type:
                 return
@@ -246,7 +264,7 @@ class Check:
     def _profiled(self, place: Place, profiles: list[str], owner: Definition) -> None:
         """Check a value against the profiles of its type, of which one is enough."""
         if len(profiles) == 1:
-            is_simple = profiles[0].partition("|")[0] == f"{_BASE}SimpleQuantity"
+            is_simple = profiles[0].partition("|")[0] == SIMPLE_QUANTITY
             if is_simple and isinstance(place.value, dict) and "comparator" in place.value:
                 text = "A SimpleQuantity has no comparator (sqty-1)."
                 self.tell("error", "structure", text, f"{place.path}.comparator")
@@ -340,41 +358,12 @@ class Check:
 
     def in_value_set(self, url: str, system: str | None, code: str, owner: Definition) -> bool | None:
         """Ask whether a code is in a value set, as the package of a profile knows it."""
+        self.count()
         return self._terminology(owner)(url, system, code)
 
     def is_bound(self, node: Node, place: Place, owner: Definition) -> bool | None:
         """Tell whether a value has a code of the value set it is bound to."""
         return bindings.is_bound(self, node, place, owner)
-
-
-def is_base(canonical: str) -> bool:
-    """Tell whether a canonical names a type of R4 itself rather than a profile."""
-    return base_type(canonical) is not None
-
-
-def base_type(canonical: str) -> str | None:
-    """Give the type of R4 that a canonical names; R4 counts its two profiles of Quantity among its types."""
-    name = canonical.removeprefix(_BASE).partition("|")[0]
-    if not canonical.startswith(_BASE):
-        return None
-    return name if model.is_type(name) else "Quantity" if name in _QUANTITIES else None
-
-
-_QUANTITIES = frozenset({"SimpleQuantity", "MoneyQuantity"})
-
-
-def _is_of(type_name: str, row: dict[str, Any]) -> bool:
-    return is_of(type_name, str(row.get("code", "")))
-
-
-def is_of(type_name: str, code: str) -> bool:
-    """Tell whether a value's type is the one that is meant: valueCode is no valueString, though codes are strings."""
-    if code.startswith("http://hl7.org/fhirpath/"):
-        return True
-    return type_name == code or (code in _ABSTRACT and model.is_a(type_name, code))
-
-
-_ABSTRACT = frozenset({"Resource", "DomainResource", "Element", "BackboneElement"})
 
 
 def _codes(rows: list[dict[str, Any]]) -> set[str]:

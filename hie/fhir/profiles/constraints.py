@@ -27,6 +27,7 @@ def check(check: Check, node: Node, place: Place, owner: Definition) -> None:
     watch = check.watch if owner.is_stored else None
     focus = place.value if type(place.value) is dict else place.item
     for row in rows:
+        check.count()
         holds = _holds(check, row, focus, place, watch)
         if holds is False:
             severity = "error" if row.get("severity") == "error" else "warning"

@@ -86,6 +86,7 @@ def _check_part(check: Check, place: Place, url: Any) -> None:
     if definition is None or definition.type != "Extension" or (check.only_stored and not definition.is_stored):
         return
     parts = definition.root.children.get("extension")
+    check.count(len(parts.slices) if parts is not None else 0)
     known = [child.value_of("fixed") for slice_ in parts.slices.values()
              if (child := slice_.children.get("url")) is not None] if parts is not None else []
     if known and url not in known:
@@ -102,6 +103,7 @@ def check_context(check: Check, place: Place, definition: Definition) -> None:
         return
     _check_place(check, place, place.parent, definition)
     for expression in definition.resource.get("contextInvariant") or ():
+        check.count()
         if _holds(check, str(expression), place, place.parent, definition) is False:
             text = f"The extension {definition.url} may stand only where this holds: {str(expression)[:200]}"
             check.tell("error", "extension", text, place.path)
@@ -127,6 +129,7 @@ def _check_place(check: Check, place: Place, parent: Place, definition: Definiti
     if not isinstance(rows, list) or not rows:
         return
     rows = rows + [{"type": "element", "expression": one} for one in _ALSO_AT.get(str(definition.url), ())]
+    check.count(len(rows))
     if not any(_allows(check, row, parent, definition) for row in rows if isinstance(row, dict)):
         allowed = ", ".join(str(row.get("expression")) for row in rows if isinstance(row, dict))
         check.tell("error", "extension", f"The extension {definition.url} is for {allowed}; it stands in "
@@ -155,6 +158,7 @@ def _is_selected(check: Check, expression: str, parent: Place, definition: Defin
     found = check.selected(expression, resource, definition)
     if found is None:
         return True
+    check.count(len(found))
     if isinstance(parent.value, dict):
         return any(one.value is parent.value for one in found)
     # Primitives have no identity: one of this type with this value is meant.

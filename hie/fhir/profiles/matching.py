@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 from .tree import Node
 
 FIXED, PATTERN = "fixed", "pattern"
+
+Count = Callable[[int], None]
+"""Is told how many values of lists are compared with how many."""
 
 
 def is_fixed(value: Any, wanted: Any) -> bool:
@@ -27,12 +31,15 @@ def is_fixed(value: Any, wanted: Any) -> bool:
     return _same(value, wanted)
 
 
-def has_pattern(value: Any, wanted: Any) -> bool:
+def has_pattern(value: Any, wanted: Any, count: Count) -> bool:
     """Tell whether a value has all of the pattern: more is allowed, at any depth."""
     if isinstance(wanted, dict):
-        return isinstance(value, dict) and all(has_pattern(value.get(key), one) for key, one in wanted.items())
+        return isinstance(value, dict) and all(has_pattern(value.get(key), one, count) for key, one in wanted.items())
     if isinstance(wanted, list):
-        return isinstance(value, list) and all(any(has_pattern(one, other) for one in value) for other in wanted)
+        if not isinstance(value, list):
+            return False
+        count(len(value) * len(wanted))
+        return all(any(has_pattern(one, other, count) for one in value) for other in wanted)
     return _same(value, wanted)
 
 
@@ -41,10 +48,10 @@ def constrained(node: Node) -> bool:
     return node.value_of(FIXED) is not None or node.value_of(PATTERN) is not None
 
 
-def matches(node: Node, value: Any) -> bool:
+def matches(node: Node, value: Any, count: Count) -> bool:
     """Tell whether a value has an element's fixed value and pattern."""
     fixed, pattern = node.value_of(FIXED), node.value_of(PATTERN)
-    return (fixed is None or is_fixed(value, fixed)) and (pattern is None or has_pattern(value, pattern))
+    return (fixed is None or is_fixed(value, fixed)) and (pattern is None or has_pattern(value, pattern, count))
 
 
 def _same(value: Any, wanted: Any) -> bool:

@@ -30,6 +30,7 @@ def belongs(check: Check, sliced: Node, slice_: Node, place: Place, owner: Defin
         return None
     answer: bool | None = True
     for one in discriminators:
+        check.count()
         path = str(one.get("path", "$this"))
         found = _decided(check, str(one.get("type")), path, slice_, place, owner)
         if found is False:
@@ -107,7 +108,7 @@ def _is_decisive(node: Node) -> bool:
 
 def _fits(node: Node, place: Place, check: Check, owner: Definition) -> bool | None:
     if matching.constrained(node):
-        return matching.matches(node, place.value)
+        return matching.matches(node, place.value, check.count)
     return check.is_bound(node, place, owner)
 
 

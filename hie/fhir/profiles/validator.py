@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from hie.fhir.validation.issue import Issue
 
 from . import extensions
-from .checking import Check, InValueSet, is_base
+from .base_types import is_base
+from .checking import Check, InValueSet, TooMuch
 from .library import Definition, Library, Stored, WithStored
 from .must_support import absent
 from .place import Place, around, of_resource
@@ -73,7 +74,7 @@ def _judge(check: Check, whole: Place, wanted: list[_Wanted], with_support: bool
         for row in wanted:
             _against(check, row.place, row.canonical, with_support and row.place is whole, is_asked=row.is_asked)
         extensions.check_all(check, whole)
-    except RecursionError:
+    except (TooMuch, RecursionError):
         check.is_cut = True
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hie.errors import Unprocessable
+from hie.errors import TooCostly, Unprocessable
 from hie.fhir.fhirpath import Element, model
 from hie.fhir.graph_definitions import Slice, Target
 from hie.interactions.accepting import checks_of
@@ -25,7 +25,7 @@ class Profiled:
 
     def conforms(self, target: Target, node: Node) -> bool:
         """Tell whether a resource declares the target's profile or is as that says."""
-        from hie.fhir.profiles.checking import base_type
+        from hie.fhir.profiles.base_types import base_type
         from hie.fhir.profiles.place import around
 
         profile = target.profile
@@ -43,10 +43,15 @@ class Profiled:
     def of_slice(self, asked: Slice, node: Node, place: str) -> list[Element]:
         """Return what a path leads to by the values of a slice; of some that may not be told, which is warned of."""
         from hie.fhir.profiles import sliced
+        from hie.fhir.profiles.checking import TooMuch
 
         check = self._check()
         profile = check.library.find(asked.profile)
-        found = None if profile is None else sliced.along(check, node.resource, asked.steps, asked.name, profile)
+        try:
+            found = None if profile is None else sliced.along(check, node.resource, asked.steps, asked.name, profile)
+        except (TooMuch, RecursionError):
+            raise TooCostly(f"{node} is too large to be compared with the profile {asked.profile[:200]}.",
+                            expression=place) from None
         if found is None:
             why = "is not known here" if profile is None else f"has no slice {asked.name[:80]!r} on this path"
             raise Unprocessable(f"The profile {asked.profile[:200]} {why}.", expression=place)

@@ -1,0 +1,93 @@
+"""What a definition has several of is compared with each value: how much of that one validation does is bounded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hie.fhir.profiles import Library, Package, checking, conformance
+from hie.fhir.profiles.terminology import asked_by
+from hie.fhir.validation.issue import Issue
+from tests.builders import patient
+from tests.packages import BASE, Json, element, profile, slicing
+
+MANY = range(60)
+MAXIMAL = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet"
+
+
+def judged(resource: Json, *definitions: Json) -> list[Issue]:
+    library = Library([Package("example", "1.0.0", resources=definitions, digest="x")])
+    return conformance(resource, [BASE + "many"], library, asked_by(library), with_support=False)
+
+
+def many(*elements: Json) -> Json:
+    return profile("many", "Patient", *elements)
+
+
+def on_names(**more: Any) -> Json:
+    return many(element("Patient.name", **more))
+
+
+def identified(system: str) -> Json:
+    return patient(identifier=[{"system": system}] * len(MANY))
+
+
+PART = "http://example.org/part"
+EXTENSION: Json = {
+    **profile("extension", "Extension", element("Extension.extension"), *(
+        one for number in MANY for one in (
+            element(f"Extension.extension:{number}", sliceName=str(number)),
+            element(f"Extension.extension:{number}.url", fixedUri=str(number)))),
+        element("Extension.url", fixedUri=PART)), "url": PART, "kind": "complex-type",
+}  # fmt: skip
+PLACED: Json = {
+    **profile("placed", "Extension", element("Extension.url", fixedUri=PART)), "url": PART, "kind": "complex-type",
+}  # fmt: skip
+CODED = patient(maritalStatus={"coding": [{"code": str(one), "system": "x"} for one in MANY]})
+NAMES = [{"family": "a"}] * len(MANY)
+EXTENDED = [{"url": PART, "valueString": "a"}] * len(MANY)
+
+
+@pytest.mark.parametrize(("resource", "definitions"), [
+    pytest.param(identified("http://example.org/0"), [many(
+        element("Patient.identifier", slicing=slicing(("value", "system"))), *(
+            one for number in MANY for one in (
+                element(f"Patient.identifier:s{number}", sliceName=f"s{number}"),
+                element(f"Patient.identifier:s{number}.system", fixedUri=f"http://example.org/{number}"))))],
+        id="slices"),
+    pytest.param(CODED, [many(element("Patient.maritalStatus", patternCodeableConcept={
+        "coding": [{"code": str(one)} for one in MANY]}))], id="patterns"),
+    pytest.param(patient(name=NAMES), [on_names(constraint=[
+        {"key": f"k-{one}", "severity": "error", "human": "x", "expression": "true"} for one in MANY])],
+        id="invariants"),
+    pytest.param(patient(name=NAMES), [on_names(type=[
+        {"code": "HumanName", "profile": [f"{BASE}{one}" for one in MANY]}])], id="profiles of a type"),
+    pytest.param(patient(generalPractitioner=[{"reference": "Practitioner/a"}] * len(MANY)), [many(element(
+        "Patient.generalPractitioner", type=[
+            {"code": "Reference", "targetProfile": [f"{BASE}{one}" for one in MANY]}]))], id="targets"),
+    pytest.param(CODED, [many(element("Patient.maritalStatus", binding={"strength": "example", "extension": [
+            {"url": MAXIMAL, "valueCanonical": f"http://example.org/{one}"} for one in MANY]}))], id="value sets"),
+    pytest.param(patient(extension=EXTENDED), [many(), {**PLACED, "context": [
+        {"type": "element", "expression": f"Group.x{one}"} for one in MANY]}], id="contexts"),
+    pytest.param(patient(extension=EXTENDED), [many(), {**PLACED, "contextInvariant": ["true"] * len(MANY)}],
+                 id="invariants of contexts"),
+    pytest.param(patient(extension=EXTENDED), [many(), {**PLACED, "context": [
+        {"type": "fhirpath", "expression": "Patient.descendants()"}]}], id="places of extensions"),
+    pytest.param(patient(extension=[{"url": PART, "extension": [{"url": "59", "valueString": "a"}] * len(MANY)}]), [
+        many(), EXTENSION], id="parts of extensions"),
+])  # fmt: skip
+def test_what_grows_with_the_definition_and_the_resource_is_bounded(
+    resource: Json, definitions: list[Json], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "incomplete" not in {one.code for one in judged(resource, *definitions)}
+    monkeypatch.setattr(checking, "MAX_CHECKS", 1_000)
+    assert ("error", "incomplete") in {(one.severity, one.code) for one in judged(resource, *definitions)}
+
+
+def test_what_a_definition_says_of_itself_is_not_said_at_any_length() -> None:
+    rule = {"key": "k-1", "severity": "error", "human": "x" * 5_000, "expression": "false"}
+    found = judged(patient(name=NAMES), on_names(constraint=[rule]))
+    told = [one.diagnostics for one in found if one.code == "invariant"]
+    assert [len(one) for one in told] == [2_000] * len(NAMES)
+    assert told[0].endswith("x…")
