@@ -69,6 +69,7 @@ def test_what_grows_is_said(admin):
     assert len(told(answer, "growth")) == 2
     assert "read until" in told(admin.get("Patient/$explain?gender:missing=true"), "growth")[0]
     assert "sorts every match" in told(admin.get("Observation/$explain?status=final&_sort=value-quantity"), "growth")[0]
+    assert "in the order of date;" in told(admin.get("Observation/$explain?_sort=-date,code"), "growth")[0]
     assert "Observation:subject" in told(admin.get("Observation/$explain?_include=Observation:subject"), "includes")[0]
 
 

@@ -330,6 +330,23 @@ def test_an_order_is_of_what_the_token_sees_and_of_not_too_many(fhir, client, un
     assert women.get("Patient?_sort=family").status == 200
 
 
+def test_only_those_alike_in_what_an_index_tells_are_opened(fhir, monkeypatch):
+    monkeypatch.setattr(opened_order, "MOST", 3)
+    for id_, day, status in (("a", 1, "final"), ("b", 2, "amended"), ("c", 2, "final"), ("d", 3, "amended"),
+                             ("e", 2, "cancelled")):  # fmt: skip
+        fhir.put(f"Observation/{id_}", observation(id=id_, effectiveDateTime=f"2024-01-0{day}", status=status))
+    answer = fhir.get("Observation?_sort=-date,-status&_count=2")
+    pages = [[one["id"] for one in answer.resources()]]
+    while answer.link("next"):
+        answer = fhir.get(answer.link("next"))
+        pages.append([one["id"] for one in answer.resources()])
+    assert pages == [["d", "c"], ["e", "b"], ["a"]]
+    assert answer.json["total"] == 5
+    fhir.put("Observation/f", observation(id="f", effectiveDateTime="2024-01-02"))
+    fhir.get("Observation?_sort=-date,-status&_count=2").refused(
+        422, "too-costly", "_sort", "More than 3 resources match, alike in date, and sorting by status")
+
+
 @pytest.mark.proves("parameter:_id", "parameter:_lastUpdated", "parameter:_profile", "parameter:_security",
                     "parameter:_source", "parameter:_tag")  # fmt: skip
 def test_the_parameters_of_every_resource_find_by_its_meta(fhir, clock):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import event
 
 from hie.errors import Expired, InvalidSearch
 from hie.store.resources import ResourceStore
-from hie.store.search import query
+from hie.store.search import opened_order, query, tied_order
 from hie.store.search.engine import SearchPage
 from hie.store.versions import StoredVersion
 from tests.conftest import Clock
@@ -36,6 +37,12 @@ SEARCHES: list[tuple[str | None, Asked, str | None]] = [
     ("Observation", [("_sort", "-date,value-quantity,_lastUpdated")], None),
     ("Patient", [("_sort", "-family,birthdate")], None),
     ("Observation", [("_sort", "subject,-status")], None),
+    ("Observation", [("_sort", "date,code")], None),
+    ("Observation", [("_sort", "-date,-status,_id")], None),
+    ("Observation", [("_sort", "-value-quantity,date,-subject")], None),
+    ("Encounter", [("date", "ge1980"), ("_sort", "-date,status")], None),
+    ("Patient", [("name:contains", "ann"), ("_sort", "-_lastUpdated,family")], None),
+    (None, [("_type", "Patient,Observation"), ("_sort", "_lastUpdated,-_profile")], None),
     ("Observation", [("status", "final,amended"), ("_sort", "-_lastUpdated")], None),
     ("Observation", [("patient.gender", "male,female"), ("_sort", "-date")], None),
     ("Patient", [("name:contains", "ann")], None),
@@ -125,6 +132,31 @@ def walk(pages: Pages, rng: random.Random, meanwhile: Callable[[], None]) -> int
         page = pages.page(count, links[way])
         number = {"first": 0, "last": numbers - 1, "next": number + 1, "previous": number - 1}[way]
     return len(whole)
+
+
+TIED = ["date,code", "-date,-status,_id", "-value-quantity,subject", "-date,value-quantity,status",
+        "_lastUpdated,-code", "combo-value-quantity,-date,code", "-date,_profile,-_id"]  # fmt: skip
+
+
+@pytest.mark.parametrize("scope", GRANTS)
+@pytest.mark.parametrize("asked", [
+    [], [("status", "final,amended")], [("date", "ge1990")]])
+def test_opened_among_those_alike_or_all_of_them_the_order_is_one(
+    bind: Callable[..., ResourceStore], scope: str, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live_through(bind, 6, 40)
+    met = opened_order.led
+    for order in TIED:
+        found = []
+        for known in (met, lambda one: replace(one, sort=())):
+            monkeypatch.setattr(opened_order, "led", known)
+            monkeypatch.setattr(tied_order, "led", known)
+            pages = Pages(bind, scope, ("Observation", [*asked, ("_sort", order)], None))
+            found.append([shown(pages.page(1000).matches), shown(pages.page(5).matches)])
+            found[-1].append(shown(pages.page(5, pages.page(5).cursors.next).matches))
+            found[-1].append(shown(pages.page(5, pages.page(5).cursors.last).matches))
+        assert found[0] == found[1], order
+        assert len(found[0][0]) > 8
 
 
 def test_the_way_back_does_not_depend_on_the_size_of_pages(bind: Callable[..., ResourceStore]) -> None:

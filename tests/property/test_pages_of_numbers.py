@@ -53,7 +53,8 @@ def asked_by_chance(chance: random.Random) -> tuple[str, Asked]:
         if type_name == "Observation" and chance.random() < 0.2:
             value += "||mg"
         asked.append((code, prefix + value))
-    return type_name, [*asked, ("_sort", chance.choice(["", "-"]) + code)]
+    then = chance.choice(["", "", ",-_id", ",-code,_id", ",-_lastUpdated"])
+    return type_name, [*asked, ("_sort", chance.choice(["", "-"]) + code + then)]
 
 
 def walked(store: ResourceStore, type_name: str, asked: Asked, change: Callable[[], None]) -> list[str]:

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import InvalidSearch
-from hie.store.search import cursors, inclusion, opened_order, ordering, pages, relevance, totals
+from hie.store.search import cursors, inclusion, opened_order, ordering, pages, relevance, tied_order, totals
 from hie.store.search.asked import Asked, asked_by
 from hie.store.search.chain import leads_on
 from hie.store.search.cursors import Cursors
@@ -64,7 +64,7 @@ def search(store: ResourceStore, query: SearchQuery) -> SearchPage:
 def _search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     store, position, asked = _read_from(store, query)
     if query.sort and query.count and pages.is_sorted_opened(query, asked):
-        return _page_opened(store, query, asked, position)
+        return _page_in_order(store, query, asked, position)
     if query.count == 0:
         return SearchPage([], [], None if query.total == "none" else totals.of_all(store, query, asked))
     parts = pages.parts_of(store, query, asked, position)
@@ -150,23 +150,28 @@ def _page_of(
     return SearchPage(page, included, total, around, is_cut, () if is_of_containers else relevance.told(query, page))
 
 
-def _page_opened(store: ResourceStore, query: SearchQuery, asked: Asked, position: Position | None) -> SearchPage:
-    """Return a page in an order that no index has (hie.store.search.opened_order)."""
+def _page_in_order(store: ResourceStore, query: SearchQuery, asked: Asked, position: Position | None) -> SearchPage:
+    """Return a page in an order that no index has (hie.store.search.opened_order), or only the beginning of."""
     if store.reading is not None:
         store.reading.hold()
-    ordered = opened_order.Sorted(query, position, query.offset + query.count + 1)
-    ordered.take(_each_opened(store, asked))
-    size = query.count
-    if position is not None and position.is_end:
-        size = cursors.last_page_size(ordered.total, size)
-    left_out, found = ordered.found[: query.offset], ordered.found[query.offset :]
+    size, further, before = query.count, None, None
+    wanted = query.offset + size + 1
+    is_end = position is not None and position.is_end
+    if pages.is_met_in_part(query, asked):
+        found = tied_order.nearest(store, query, asked, position, wanted)
+        total = totals.of_page(store, query, asked, position, min(len(found), wanted - 1), len(found) == wanted)
+        size = cursors.last_page_size(totals.count(store, query, asked, None), size) if is_end else size
+    else:
+        ordered = opened_order.Sorted(query, position, wanted)
+        ordered.take(_each_opened(store, asked))
+        found, total = ordered.found, None if query.total == "none" else ordered.total
+        size = cursors.last_page_size(ordered.total, size) if is_end else size
+    left_out, found = found[: query.offset], found[query.offset :]
     page = [version for _, (_, version) in found[:size]]
-    further = before = None
     if len(found) > size:
         further = _place_in_order(found[size if position is not None and position.backward else size - 1])
     if left_out:
         before = _place_in_order(left_out[-1])
-    total = None if query.total == "none" else ordered.total
     return _page_of(store, query, position, page, total, further, before=before)
 
 

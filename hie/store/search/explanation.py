@@ -121,6 +121,10 @@ def _growth(asked: list[Question], query: SearchQuery) -> Iterator[str]:
     for one in asked:
         if one.verify:
             yield f"{one.name} only narrows: candidates are opened and tested until the page is full."
+    met = ", ".join(one.parameter.code for one in opened_order.led(query).sort)
+    if opened_order.is_needed(query) and met:
+        yield f"Rows are met in the order of {met}; those alike in that are opened and sorted by the rest."
+        return
     if opened_order.is_needed(query):
         yield f"No index has this order: every match is opened for each page, at most {opened_order.MOST}."
         return

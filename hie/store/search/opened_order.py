@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import total_ordering
+from itertools import takewhile
 from typing import Any
 
 from hie.errors import TooCostly
@@ -35,7 +37,13 @@ Match = tuple[int, StoredVersion]
 
 def is_needed(query: SearchQuery) -> bool:
     """Tell whether a key of the search is in no index's order."""
-    return any(not (is_ordered(one.parameter) and _is_of_one_index(query, one)) for one in query.sort)
+    return len(led(query).sort) < len(query.sort)
+
+
+def led(query: SearchQuery) -> SearchQuery:
+    """Return the search sorted only by those of its first keys that are in an index's order."""
+    known = takewhile(lambda one: is_ordered(one.parameter) and _is_of_one_index(query, one), query.sort)
+    return replace(query, sort=tuple(known))
 
 
 def _is_of_one_index(query: SearchQuery, key: SortKey) -> bool:
@@ -46,12 +54,17 @@ def _is_of_one_index(query: SearchQuery, key: SortKey) -> bool:
 
 
 class Sorted:
-    """The matches next to a position, the nearest first, and how many matches there are in all."""
+    """The matches next to a position, the nearest first, and how many matches there are in all.
 
-    def __init__(self, query: SearchQuery, position: Position | None, wanted: int) -> None:
+    `behind`: so many of the first keys say nothing, as the matches are alike in them.
+    """
+
+    def __init__(self, query: SearchQuery, position: Position | None, wanted: int, behind: int = 0) -> None:
         names = sorted(query.types) if query.types else [query.type or "Resource"]
         asked = Relevance.asked(query.criteria)
-        self._keys = [_Fit(one, asked) if one.parameter.is_special else _Key(one, names) for one in query.sort]
+        self._keys = [_Fit(one, asked) if one.parameter.is_special else _Key(one, names)
+                      for one in query.sort[behind:]]
+        self._alike = [one.parameter.code for one in query.sort[:behind]]
         self._backward = position is not None and position.backward
         no_row = position is None or position.phase is None
         self._edge = None if position is None or no_row else self._order(position.values, position.key)
@@ -79,9 +92,10 @@ class Sorted:
 
     def _too_many(self) -> TooCostly:
         names = ", ".join(one.code for one in self._keys)
+        alike = f", alike in {', '.join(self._alike)}" if self._alike else ""
         return TooCostly(
-            f"More than {MOST} resources match, and sorting by {names} opens each of them, as no index may tell such "
-            "an order; narrow the search, or sort by what has an index: _lastUpdated, _id, dates and numbers.",
+            f"More than {MOST} resources match{alike}, and sorting by {names} opens each of them, as no index may tell "
+            "such an order; narrow the search, or sort by what has an index: _lastUpdated, _id, dates and numbers.",
             expression="_sort",
         )
 

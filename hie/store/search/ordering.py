@@ -246,6 +246,11 @@ def _falls(keys: Sequence[Key], first_is_null: bool | None) -> bool:
     return bool(keys) and keys[0].descending and not first_is_null
 
 
+def falls(phase: Phase) -> bool:
+    """Tell whether the rows' own keys fall where they are alike in what a phase is sorted by."""
+    return _falls(phase.keys, phase.first_is_null)
+
+
 def read_from(
     keys: Sequence[Key], first_is_null: bool | None, *, backward: bool
 ) -> tuple[str, Literal["rising", "falling"]] | None:
@@ -262,10 +267,12 @@ def beyond(
     row: ColumnElement[int],
     nulls: tuple[bool, ...],
     way: Way,
+    *,
+    in_side_table: bool = False,
 ) -> ColumnElement[bool]:
     """Return the condition of the rows that a way from the cursor's row leads to.
 
-    `nulls` says which sort values of that row are missing.
+    `nulls` says which sort values of that row are missing, `in_side_table` that the first is in the order of its index.
     """
     backward = way != "after"
     key_bind: Any = bindparam("after_key", type_=BigInteger())
@@ -289,7 +296,7 @@ def beyond(
         alternatives.append(and_(*equal, further))
         equal.append(value == binds[i])
     rest = or_(and_(*equal, _past(row, key_bind, falls, way == "until")), *alternatives)
-    if start == 0 and keys and keys[0].place in ("id", "date", "updated"):
+    if start == 0 and keys and (keys[0].place in ("id", "date", "updated") or in_side_table):
         # Said once more of the first key alone, so that its index is read from there.
         return and_(_past(values[0], binds[0], keys[0].descending != backward, True), rest)
     return rest

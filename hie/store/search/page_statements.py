@@ -85,7 +85,8 @@ def page_statement(
         if first_is_null is not None:
             statement = statement.where(values[0].is_(None) if first_is_null else values[0].is_not(None))
         if nulls is not None:
-            statement = statement.where(ordering.beyond(keys.keys, values, first_is_null, sql.key, nulls, way))
+            statement = statement.where(ordering.beyond(
+                keys.keys, values, first_is_null, sql.key, nulls, way, in_side_table=side is not None))
         order = ordering.order_by(keys.keys, values, first_is_null, sql.key, backward=backward)
         return statement.order_by(*order).limit(most)
 

@@ -90,6 +90,11 @@ def is_sorted_opened(query: SearchQuery, asked: Asked) -> bool:
     return asked.arms[0].inside and any(one.parameter.code == "_id" for one in query.sort)  # their ids are hashed
 
 
+def is_met_in_part(query: SearchQuery, asked: Asked) -> bool:
+    """Tell whether an index has the order of the first of several keys (hie.store.search.tied_order)."""
+    return bool(opened_order.led(query).sort) and len(asked.arms) == 1 and not asked.arms[0].inside
+
+
 def sort_values(part: Part, row: Any) -> tuple[Any, ...]:
     """Return the values of a row by which its part is sorted."""
     start = contained.WIDTH if part.arm.inside else len(COLUMNS)
@@ -257,7 +262,12 @@ def first_pages(store: ResourceStore, query: SearchQuery) -> list[tuple[Phase, E
     """Return what a search asks for its first page, phase by phase; for explanations, nothing is executed."""
     asked = asked_by(store, query)
     limit = query.count + 1 if asked.is_decided else max(query.count + 1, BATCH)
-    parts = unordered(asked) if is_sorted_opened(query, asked) else parts_of(store, query, asked)
+    if not is_sorted_opened(query, asked):
+        parts = parts_of(store, query, asked)
+    elif is_met_in_part(query, asked):
+        parts = parts_of(store, opened_order.led(query), asked)
+    else:
+        parts = unordered(asked)
     each = [one for part in parts for one in _each(asked, part)]
     pages = [(part.phase, *_page(store, one, part, None, limit)) for one, part in each]
     return [(part, page.statement, bound) for part, page, bound in pages]

@@ -20,8 +20,8 @@ Condition = ColumnElement[bool]
 
 
 def has_order(keys: tuple[Key, ...]) -> bool:
-    """Tell whether an index of a side table has the order that is asked for."""
-    return len(keys) == 1 and keys[0].place in ("dates", "numbers") and keys[0].is_single
+    """Tell whether an index of a side table has the order that is asked for, or of its first key."""
+    return bool(keys) and keys[0].place in ("dates", "numbers") and keys[0].is_single
 
 
 def parts_of(keys: tuple[Key, ...], clause: Clause, *, in_order: bool) -> tuple[int, ...]:
