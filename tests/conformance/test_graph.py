@@ -1,5 +1,7 @@
 """[type]/[id]/$graph: https://hl7.org/fhir/R4/resource-operation-graph.html"""
 
+import time
+
 import pytest
 from sqlalchemy import event
 
@@ -389,6 +391,20 @@ def test_links_are_nested_and_counted_within_bounds(fhir, visit):
     fhir.create(definition(*[by_path("subject", "Patient")] * 101, name="Wide", url="urn:oid:1.2"))
     for name in ("Visit", "Wide"):
         fhir.get(f"{visit['visit']}/$graph?graph={name}").refused(422, "too-costly")
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_thousands_of_contained_resources_are_found_at_once(fhir):
+    names = [f"c{one}" for one in range(8_000)]
+    made = fhir.create({
+        "resourceType": "List", "status": "current", "mode": "working",
+        "contained": [{"resourceType": "Basic", "id": one, "code": {"text": "x"}} for one in names],
+        "entry": [{"item": {"reference": f"#{one}"}} for one in names]})
+    fhir.create(definition(by_path("entry.item", "Basic", min=8_000, max="8000"), start="List"))
+    begun = time.process_time()
+    answer = fhir.get(f"List/{made['id']}/$graph?graph={URL}")
+    assert (ids(answer), warnings(answer)) == ([f"List/{made['id']}"], [])
+    assert time.process_time() - begun < 2, "looking at all for each took 5 s"
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

@@ -24,6 +24,7 @@ class Frame:
 
     now: datetime | None = None
     descendants: Items | None = None
+    at_hand: dict[str, dict[str, Any]] | None = None
     index: int | None = None
     total: Items = []  # noqa: RUF012 - replaced, never changed
     conforms: Conforms | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import model, syntax
+from . import at_hand, model, syntax
 from .errors import FhirPathError, FhirPathUnsupported
 from .parts import EMPTY, FALSE, TRUE, Frame, Items, Part, boolean
 from .syntax import Expression
@@ -93,20 +93,14 @@ def target_test(base: Part, wanted: str) -> Part:
             raise FhirPathError(f"is takes one item, {len(items)} were found.")
         item = items[0].value if type(items[0]) is Element else items[0]
         reference = item if type(item) is dict else {"reference": item}
-        target = target_type(reference) or contained_type(reference, frame.root_resource)
+        target = target_type(reference) or _contained_type(reference, frame)
         return EMPTY if target is None else boolean(model.is_a(target, name))
 
     return Part(walk, "System.Boolean")
 
 
-def contained_type(reference: dict[str, Any], root: Any) -> str | None:
+def _contained_type(reference: dict[str, Any], frame: Frame) -> str | None:
     """Tell the type of the contained resource a reference points at; None if it is no such reference."""
     text = reference.get("reference")
-    if not isinstance(text, str) or not text.startswith("#") or not isinstance(root, dict):
-        return None
-    if text == "#":
-        return root.get("resourceType")
-    for resource in root.get("contained") or ():
-        if isinstance(resource, dict) and resource.get("id") == text[1:]:
-            return resource.get("resourceType")
-    return None
+    found = at_hand.found(text, frame) if isinstance(text, str) and text.startswith("#") else None
+    return None if found is None else found.get("resourceType")

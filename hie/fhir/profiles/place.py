@@ -44,11 +44,33 @@ class Entries:
         return by_url
 
 
+class Contained:
+    """What a resource contains by id, read when the first reference asks."""
+
+    __slots__ = ("_by_id", "_resource")
+
+    def __init__(self, resource: Any) -> None:
+        self._resource = resource
+        self._by_id: dict[str, tuple[int, dict[str, Any]]] | None = None
+
+    def find(self, id_: str) -> tuple[int, dict[str, Any]] | None:
+        """Find the first resource with an id, and its number."""
+        if self._by_id is None:
+            self._by_id = {}
+            rows = self._resource.get("contained") if isinstance(self._resource, dict) else None
+            for index, one in enumerate(rows if isinstance(rows, list) else ()):
+                if isinstance(one, dict) and isinstance(one.get("id"), str) and isinstance(
+                        one.get("resourceType"), str):
+                    self._by_id.setdefault(one["id"], (index, one))
+        return self._by_id.get(id_)
+
+
 class Around(NamedTuple):
     """What lies around a value: its resource, the one that contains that, the Bundle it lies in, the Bundle it is."""
 
     resource: Any
     root: Any
+    contained: Contained
     bundle: Entries | None = None
     own: Entries | None = None
 
@@ -67,7 +89,7 @@ class Around(NamedTuple):
 def around(resource: Any, bundle: Entries | None = None) -> Around:
     """Give the surroundings of a resource that stands on its own, or in a Bundle."""
     is_bundle = isinstance(resource, dict) and resource.get("resourceType") == "Bundle"
-    return Around(resource, resource, bundle, Entries(resource) if is_bundle else None)
+    return Around(resource, resource, Contained(resource), bundle, Entries(resource) if is_bundle else None)
 
 
 class Place(NamedTuple):

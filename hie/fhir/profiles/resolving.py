@@ -38,9 +38,9 @@ def _contained(text: str, inside: Around) -> Place | None:
         return None
     if text == "#":
         return of_resource(root, inside._replace(resource=root))
-    rows = root.get("contained")
-    for index, one in enumerate(rows if isinstance(rows, list) else ()):
-        if isinstance(one, dict) and one.get("id") == text[1:] and isinstance(one.get("resourceType"), str):
-            path = f"{root.get('resourceType')}.contained[{index}]"
-            return of_resource(one, inside._replace(resource=one), path)
-    return None
+    found = inside.contained.find(text[1:])
+    if found is None:
+        return None
+    index, resource = found
+    path = f"{root.get('resourceType')}.contained[{index}]"
+    return of_resource(resource, inside._replace(resource=resource), path)

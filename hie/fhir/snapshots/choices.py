@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/profiling.html#slicing
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hie.fhir import facts
@@ -14,17 +14,21 @@ from hie.fhir.snapshots.tree import Node
 Json = dict[str, Any]
 
 _CHOICE = "[x]"
+#: No name of R4 is longer.
+_LONGEST_STEM = 64
 
 
-def as_slice(change: Node, names: Iterable[str]) -> Node:
+def stems(names: Iterable[str]) -> dict[str, str]:
+    """Return the choices among some names, by what stands before the type."""
+    return {name.removesuffix(_CHOICE): name for name in names if name.endswith(_CHOICE)}
+
+
+def as_slice(change: Node, choices: Mapping[str, str]) -> Node:
     """Return what a differential says of valueQuantity as the slice of value[x] that it is; all else as it is."""
-    known = list(names)
-    if change.name in known:
-        return change
-    for name in known:
-        stem = name.removesuffix(_CHOICE)
-        if stem != name and change.name.startswith(stem) and change.name[len(stem):len(stem) + 1].isupper():
-            type_name = change.name[len(stem):]
+    for at in range(1, min(len(change.name), _LONGEST_STEM)):
+        name = choices.get(change.name[:at]) if change.name[at].isupper() else None
+        if name is not None:
+            type_name = change.name[at:]
             primitive = type_name[:1].lower() + type_name[1:]
             code = primitive if facts.type_kind(primitive) == "primitive-type" else type_name
             said = {"type": [{"code": code}]} | (change.element or {})

@@ -110,8 +110,9 @@ class Walk:
         for one in base:
             by_name.setdefault(one.name, []).append(one)
         changes: dict[str, list[Node]] = {}
+        stems = choices.stems(by_name)
         for one in change.children:
-            meant = choices.as_slice(one, by_name)
+            meant = one if one.name in by_name else choices.as_slice(one, stems)
             changes.setdefault(meant.name, []).append(meant)
         found = [made for name, same in by_name.items() for made in self._group(same, changes.pop(name, []), within)]
         for unknown in (one for rest in changes.values() for one in rest):

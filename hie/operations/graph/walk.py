@@ -35,6 +35,8 @@ class Walk:
     lacking: OutcomeIssue | None = None
     """The first link that is there less often than the definition says."""
     profiled: Profiled = field(init=False)
+    _inside: dict[int, dict[str, list[Node]]] = field(default_factory=dict)
+    """What is contained in a resource, which is read as long as the graph is: by its identity."""
     _named: dict[tuple[str, str, str | None], Place | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -135,9 +137,16 @@ class Walk:
         if to.kind == "relative" and to.type is not None and to.id is not None:
             yield to.type, to.id
         elif to.kind == "fragment":
+            yield from self._contained(node).get(str(to.id), ())
+
+    def _contained(self, node: Node) -> dict[str, list[Node]]:
+        """Return what a resource contains, or what is contained beside it, by id."""
+        key = id(node.root)
+        if key not in self._inside:
+            by_id = self._inside[key] = {}
             for one in node.root.get("contained", ()):
-                if one.get("id") == to.id:
-                    yield Node.contained(one, node.root)
+                by_id.setdefault(str(one.get("id")), []).append(Node.contained(one, node.root))
+        return self._inside[key]
 
     def _canonical(self, target: Target, named: Canonical) -> Place | None:
         """Return where the resource with a canonical URL is, of those that the token may search."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
+from hie.fhir.fhirpath import Element
 from hie.fhir.profiles import Library, Package, checking, conformance
+from hie.fhir.profiles.place import around
 from hie.fhir.profiles.terminology import asked_by
 from hie.fhir.validation.issue import Issue
 from tests.builders import patient
@@ -91,3 +94,29 @@ def test_what_a_definition_says_of_itself_is_not_said_at_any_length() -> None:
     told = [one.diagnostics for one in found if one.code == "invariant"]
     assert [len(one) for one in told] == [2_000] * len(NAMES)
     assert told[0].endswith("x…")
+
+
+def test_references_to_thousands_of_contained_resources_are_followed_at_once() -> None:
+    names = [f"c{one}" for one in range(5_000)]
+    group = {"resourceType": "Group", "contained": [{"resourceType": "Patient", "id": one} for one in names],
+             "member": [{"entity": {"reference": f"#{one}"}} for one in names]}  # fmt: skip
+    types = [{"code": "Reference", "targetProfile": ["http://hl7.org/fhir/StructureDefinition/Patient"]}]
+    definition = profile("many", "Group", element("Group.member"), element("Group.member.entity", type=types))
+    begun = time.process_time()
+    assert judged(group, definition) == []
+    assert time.process_time() - begun < 2, "looking at all for each took 5 s"
+
+
+def test_what_is_too_deep_to_be_compared_cannot_be_told() -> None:
+    names = ["/".join("a" * number) for number in range(1, 1_500)]
+    rules = slicing(("value", "system"))
+    deep = many(element("Patient.identifier", slicing=rules), *(
+        one for name in names for one in (
+            element(f"Patient.identifier:{name}", slicing=rules),
+            element(f"Patient.identifier:{name}.system", fixedUri="x"))))  # fmt: skip
+    resource = patient(identifier=[{"system": "x"}])
+    assert [(one.severity, one.code) for one in judged(resource, deep)] == [("error", "incomplete")]
+    library = Library([Package("example", "1.0.0", resources=(deep,), digest="x")])
+    check = checking.Check(library, asked_by(library))
+    assert check.conforms_to(Element(resource, "Patient"), BASE + "many", around(resource)) is None
+    assert check.is_cut

@@ -7,7 +7,7 @@ from typing import Any
 
 from hie.fhir import facts
 
-from .. import model
+from .. import at_hand, model
 from ..compiler import Compiler
 from ..errors import FhirPathUnsupported
 from ..parts import FALSE, TRUE, Frame, Items, Part, boolean, singleton
@@ -71,33 +71,12 @@ def _resolve(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) 
         for item in base.run(frame, focus):
             value = unboxed(item)
             text = value.get("reference") if type(value) is dict else value
-            resource = _resolved(text, frame) if isinstance(text, str) else None
+            resource = at_hand.found(text, frame) if isinstance(text, str) else None
             if resource is not None:
                 found.append(Element(resource, str(resource.get("resourceType"))))
         return found
 
     return Part(run, None)
-
-
-def _resolved(text: str, frame: Frame) -> dict[str, Any] | None:
-    root = frame.root_resource
-    if type(root) is not dict:
-        return None
-    if text == "#":
-        return root
-    if text.startswith("#"):
-        return next((one for one in _dicts(root.get("contained")) if one.get("id") == text[1:]), None)
-    for entry in _dicts(root.get("entry")):
-        resource = entry.get("resource")
-        if type(resource) is dict:
-            local = f"{resource.get('resourceType')}/{resource.get('id')}"
-            if entry.get("fullUrl") == text or (local == text and "/" in text):
-                return resource
-    return None
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if type(one) is dict] if isinstance(value, list) else []
 
 
 # ---- what the facts can decide ---------------------------------------------------------------------------------------
@@ -145,7 +124,7 @@ def _member_of(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]
         value = unboxed(item)
         if type(value) is not dict:
             return value in known
-        codings = _dicts(value.get("coding")) if "coding" in value else [value]
+        codings = at_hand.dicts(value.get("coding")) if "coding" in value else [value]
         return any((coding.get("system"), coding.get("code")) in codes for coding in codings)
 
     def apply(items: Items, _: str | None) -> Items:
@@ -163,7 +142,7 @@ def _in_shipped(url: str, items: Items, _: str | None) -> Items:
     value = unboxed(items[0])
     if type(value) is str:
         return boolean(in_value_set(url, None, value))
-    rows = _dicts(value.get("coding")) if type(value) is dict and "coding" in value else _dicts([value])
+    rows = at_hand.dicts(value.get("coding")) if type(value) is dict and "coding" in value else at_hand.dicts([value])
     answers = [in_value_set(url, row.get("system"), row["code"]) for row in rows if isinstance(row.get("code"), str)]
     return boolean(True if True in answers else None if None in answers or not answers else False)
 
