@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hie.context import Context
@@ -20,6 +21,7 @@ from hie.fhir.terminology.terminology import Terminology, split_canonical
 from hie.registry import Operation, standard_parameters
 from hie.store import closures
 from hie.store.closures import ClosureTable
+from hie.store.conflicts import Again
 from hie.store.resources import ResourceStore
 from hie.store.terminology import terminology
 
@@ -39,7 +41,7 @@ def closure(request: FhirRequest, ctx: Context) -> FhirResponse:
     if version is None and not asked:
         return ctx.store.transact(lambda store: _initialized(name, ctx.within(store)))
     if version is None:
-        return ctx.store.transact(lambda store: _added(name, asked, ctx.within(store)))
+        return _added(name, asked, ctx)
     if asked:
         raise InvalidRequest("$closure takes concept, or version to be told again, not both.", expression="version")
     return _told_again(name, version, ctx)
@@ -57,8 +59,33 @@ def _initialized(name: str, ctx: Context) -> FhirResponse:
     return _answer(ctx, f"Closure Table {name} Creation", 0, [])
 
 
+@dataclass(frozen=True, slots=True)
+class _Addition:
+    """What is to be added to a table as it was read, and the answer."""
+
+    table: ClosureTable
+    concepts: list[Concept]
+    entries: set[Entry]
+    answer: FhirResponse
+
+
 def _added(name: str, asked: Sequence[Concept], ctx: Context) -> FhirResponse:
-    table, service = _table(name, ctx.store, ctx, to_change=True), terminology(ctx.store)
+    """Add codes. What they bring is worked out before the transaction, in which on SQLite all other writers wait."""
+    addition = _addition(name, asked, ctx)
+
+    def unit(store: ResourceStore) -> FhirResponse:
+        nonlocal addition
+        if not closures.add(store, addition.table, addition.concepts, addition.entries):
+            addition = _addition(name, asked, ctx.within(store), to_change=True)
+            if not closures.add(store, addition.table, addition.concepts, addition.entries):
+                raise Again("The closure table was changed since it was read.")
+        return addition.answer
+
+    return ctx.store.transact(unit)
+
+
+def _addition(name: str, asked: Sequence[Concept], ctx: Context, *, to_change: bool = False) -> _Addition:
+    table, service = _table(name, ctx, to_change=to_change), terminology(ctx.store)
     systems = _systems(name, table.concepts, service)
     known = {one.key for one in table.concepts}
     new = list({one.key: one for one in reversed(asked) if one.key not in known}.values())[::-1]
@@ -72,12 +99,12 @@ def _added(name: str, asked: Sequence[Concept], ctx: Context) -> FhirResponse:
                         expression="concept")
     added = {one for one in found if not {(one.system, one.source), (one.system, one.target)} <= known}
     _see_that_all_holds(name, table, found - added)
-    version = closures.add(ctx.store, table, new, added)
-    return _answer(ctx, f"Updates for Closure Table {name}", version, groups(added, systems))
+    answer = _answer(ctx, f"Updates for Closure Table {name}", table.version + 1, groups(added, systems))
+    return _Addition(table, new, added, answer)
 
 
 def _told_again(name: str, version: str, ctx: Context) -> FhirResponse:
-    table, service = _table(name, ctx.store, ctx), terminology(ctx.store)
+    table, service = _table(name, ctx), terminology(ctx.store)
     if not _VERSION.fullmatch(version) or int(version) > table.version:
         raise InvalidRequest(f"version is {version[:80]!r}; the closure table has been given the versions 0 to "
                              f"{table.version}.", expression="version")
@@ -87,8 +114,8 @@ def _told_again(name: str, version: str, ctx: Context) -> FhirResponse:
     return _answer(ctx, f"Updates for Closure Table {name}", table.version, groups(missed, systems))
 
 
-def _table(name: str, store: ResourceStore, ctx: Context, *, to_change: bool = False) -> ClosureTable:
-    found = closures.find(store, ctx.principal.client_id, name, to_change=to_change)
+def _table(name: str, ctx: Context, *, to_change: bool = False) -> ClosureTable:
+    found = closures.find(ctx.store, ctx.principal.client_id, name, to_change=to_change)
     if found is None:
         raise NotFound(f"The closure table {name!r} was not initialized; send its name alone first.",
                        expression="name")

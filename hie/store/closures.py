@@ -2,8 +2,8 @@
 
 https://hl7.org/fhir/R4/terminology-service.html#closure
 
-A table belongs to the client that named it: no other learns of it. Who is about to change it waits for whoever does so
-before, and it is changed where it still is at the version that was read.
+A table belongs to the client that named it: no other learns of it. It is changed where it still is at the version that
+was read; who reads it to change it waits for whoever does so before.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from hie.errors import IntegrityFailure, TooCostly
 from hie.fhir.terminology.closure import Concept, Entry
-from hie.store.conflicts import Again
 from hie.store.crypto import SealBroken, associated_data, open_, seal
 from hie.store.models import closure_change, closure_table
 from hie.store.resources import ResourceStore
@@ -87,21 +86,21 @@ def initialize(store: ResourceStore, client: str, name: str) -> None:
         "tenant": tenant.id, "client": client, "name": _hash(tenant, client, name), "generation": 1, "version": 0})
 
 
-def add(store: ResourceStore, table: ClosureTable, concepts: Sequence[Concept], entries: Iterable[Entry]) -> int:
-    """Add what is new to a table, in the open transaction; return its next version."""
-    connection, version = _writing(store), table.version + 1
+def add(store: ResourceStore, table: ClosureTable, concepts: Sequence[Concept], entries: Iterable[Entry]) -> bool:
+    """Add what is new to a table, in the open transaction; False where it was changed since it was read."""
+    version = table.version + 1
+    content = orjson.dumps({"concepts": list(map(list, concepts)), "entries": list(map(list, sorted(entries)))})
+    sealed = seal(store.keys.job_cipher, content, _place(store.keys, table.number, table.generation, version))
+    connection = _writing(store)
     changed = connection.execute(update(closure_table).where(
         _TABLE.number == table.number, _TABLE.generation == table.generation, _TABLE.version == table.version,
     ).values(version=version))  # fmt: skip
     if changed.rowcount != 1:
-        raise Again("The closure table was changed since it was read.")
+        return False
     if concepts:
-        content = orjson.dumps({"concepts": list(map(list, concepts)), "entries": list(map(list, sorted(entries)))})
-        place = _place(store.keys, table.number, table.generation, version)
         connection.execute(insert(closure_change), {
-            "table": table.number, "generation": table.generation, "version": version,
-            "sealed": seal(store.keys.job_cipher, content, place)})
-    return version
+            "table": table.number, "generation": table.generation, "version": version, "sealed": sealed})
+    return True
 
 
 def _writing(store: ResourceStore) -> Connection:

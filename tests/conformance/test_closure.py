@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from hie.fhir.terminology.closure import Entry
 from hie.fhir.validation import validate
+from hie.operations import closure
+from tests.builders import patient
 from tests.conformance.conftest import Answer, Fhir
 
 ANIMALS, PARTS, FOLDED = (f"http://example.org/CodeSystem/{one}" for one in ("animals", "parts", "folded"))
@@ -194,3 +197,32 @@ def test_tables_are_kept_in_bundles_and_under_concurrency(stored: Fhir, client: 
     assert told(stored.post("$closure", call("pets", version="0"))) == ("6", [
         "cat subsumes animal", "dog subsumes animal", "dog subsumes pet", "lion subsumes animal", "lion subsumes cat",
         "pet subsumes animal"])  # fmt: skip
+
+
+def test_others_write_while_entries_are_worked_out(stored: Fhir, monkeypatch: pytest.MonkeyPatch) -> None:
+    told(stored.post("$closure", call("pets")))
+    real, done = closure.entries, []
+
+    def entries(*given: Any) -> set[Entry]:
+        writer = threading.Thread(target=lambda: done.append(stored.post("Patient", patient()).status))
+        writer.start()
+        writer.join(5)
+        return real(*given)
+
+    monkeypatch.setattr(closure, "entries", entries)
+    assert told(stored.post("$closure", call("pets", "dog", "pet"))) == ("1", ["dog subsumes pet"])
+    assert done == [201]
+
+
+def test_a_table_that_moved_meanwhile_is_looked_at_anew(stored: Fhir, monkeypatch: pytest.MonkeyPatch) -> None:
+    told(stored.post("$closure", call("pets")))
+    real, others = closure.entries, ["animal"]
+
+    def entries(*given: Any) -> set[Entry]:
+        if others:
+            assert told(stored.post("$closure", call("pets", others.pop()))) == ("1", [])
+        return real(*given)
+
+    monkeypatch.setattr(closure, "entries", entries)
+    assert told(stored.post("$closure", call("pets", "dog"))) == ("2", ["dog subsumes animal"])
+    assert told(stored.post("$closure", call("pets", version="0"))) == ("2", ["dog subsumes animal"])

@@ -41,10 +41,10 @@ class Entry(NamedTuple):
 
 def entries(concepts: Sequence[Concept], systems: Mapping[str, CodeSystem], service: Terminology) -> set[Entry]:
     """Return all entries between concepts, each of which is in its code system."""
-    found: set[Entry] = set()
-    for url in dict.fromkeys(one.system for one in concepts):
-        found.update(_of_one(url, [one.code for one in concepts if one.system == url], systems[url], service))
-    return found
+    codes: dict[str, list[str]] = {}
+    for one in concepts:
+        codes.setdefault(one.system, []).append(one.code)
+    return {entry for url, some in codes.items() for entry in _of_one(url, some, systems[url], service)}
 
 
 def _of_one(url: str, codes: list[str], system: CodeSystem, service: Terminology) -> Iterator[Entry]:
