@@ -52,9 +52,12 @@ def by_id(request: FhirRequest, ctx: Context) -> FhirRequest:
     if not owners:
         raise InvalidSearch("A functional list is that of a patient: ask for patient (or subject) too, or in the "
                             "patient's compartment.", expression="_list")
-    return replace(request, parameters=tuple(
-        (name, _ids(text, owners, ctx)) if name == "_list" and text.startswith("$") else (name, text)
-        for name, text in request.parameters))  # fmt: skip
+    found: dict[tuple[str, str], str] = {}  # each is looked up once, however often it is named
+    for name, text in request.parameters:
+        if name == "_list" and text.startswith("$") and (name, text) not in found:
+            found[name, text] = _ids(text, owners, ctx)
+    return replace(request, parameters=tuple((name, found.get((name, text), text))
+                                             for name, text in request.parameters))
 
 
 def _head(name: str) -> str:

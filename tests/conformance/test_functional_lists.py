@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from tests.builders import patient
 from tests.conformance.conftest import Answer, Fhir
@@ -91,6 +92,23 @@ def test_a_search_by_function_finds_what_is_on_the_list(lists: Fhir) -> None:
     assert ids(lists.get(f"{here}&patient=a&_asOf={then}")) == ["a1", "a2"]
     made = lists.get("AllergyIntolerance/a1").json["meta"]["lastUpdated"]
     lists.get(f"{here}&patient=a&_asOf={made}").refused(400, "not-found", "_list")
+
+
+def test_a_function_is_looked_up_once_however_often_it_is_named(lists: Fhir) -> None:
+    engine, seen = lists.app.extensions["hie"].store.database.engine, 0
+
+    def heard(*_: Any) -> None:
+        nonlocal seen
+        seen += 1
+
+    event.listen(engine, "before_cursor_execute", heard)
+    counts = []
+    for often in (1, 1, 50):
+        seen = 0
+        assert ids(lists.get("AllergyIntolerance?patient=a" + "&_list=$current-allergies" * often)) == ["a1", "a2"]
+        counts.append(seen)
+    event.remove(engine, "before_cursor_execute", heard)
+    assert counts[2] == counts[1], counts
 
 
 def test_no_list_is_made_up_and_none_is_told_that_the_token_may_not_see(
