@@ -12,6 +12,7 @@ from hie.web import error_handlers, exchange, health, logs, metrics, openapi, sm
 from hie.web.admin import blueprint as admin
 from hie.web.database import engine_of
 from hie.web.fhir_api import FhirApi
+from hie.web.rules import MatchedRule
 from hie.web.unread import Unread
 
 
@@ -19,6 +20,7 @@ def make(settings: Settings, *, registry: Registry | None, clock: Clock) -> Flas
     """Join the application with its web edge."""
     logs.configure(settings.log_level)
     app = Flask("hie", static_folder=None)
+    app.url_rule_class = MatchedRule
     # A doubled slash names nothing; Werkzeug would answer it by a redirect.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
