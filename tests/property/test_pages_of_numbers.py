@@ -1,4 +1,4 @@
-"""Pages in the order of a number or a further date, met by an index or found and sorted: the same, onwards and back."""
+"""Pages in the order of a number, a further date or of keys, met by an index or found and sorted: the same ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def condition(chance: random.Random) -> dict[str, Any]:
             **(dated if chance.random() < 0.8 else {})}  # fmt: skip
 
 
-def asked_by_chance(chance: random.Random) -> tuple[str, Asked]:
+def asked_by_chance(chance: random.Random) -> tuple[str | None, Asked]:
+    if chance.random() < 0.1:
+        return None, [("_tag", "x,y")]
     type_name = chance.choice(["Observation", "Observation", "Condition"])
     code = "value-quantity" if type_name == "Observation" else "recorded-date"
     asked: Asked = chance.choice([[], [("code", "a")], [("code", "a,b")], [("_tag", "x")], [("code:not", "b")]])[:]
@@ -53,11 +55,13 @@ def asked_by_chance(chance: random.Random) -> tuple[str, Asked]:
         if type_name == "Observation" and chance.random() < 0.2:
             value += "||mg"
         asked.append((code, prefix + value))
+    if chance.random() < 0.2:
+        return type_name, asked
     then = chance.choice(["", "", ",-_id", ",-code,_id", ",-_lastUpdated"])
     return type_name, [*asked, ("_sort", chance.choice(["", "-"]) + code + then)]
 
 
-def walked(store: ResourceStore, type_name: str, asked: Asked, change: Callable[[], None]) -> list[str]:
+def walked(store: ResourceStore, type_name: str | None, asked: Asked, change: Callable[[], None]) -> list[str]:
     """Return what all pages have, which from the last one back is the same, whatever changes after the first."""
     pages: list[list[str]] = [[], []]
     cursor = last = None

@@ -6,18 +6,21 @@ counted, and remembered for a minute for each value.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, literal_column, select
+from sqlalchemy import bindparam, exists, func, literal_column, or_, select
 from sqlalchemy.types import BigInteger
 
+from hie.store.models import token, token_past
 from hie.store.prepared import Prepared
 from hie.store.search import joins
 from hie.store.search.clauses import Clause, Either, Shaped
 from hie.store.search.range_clauses import Interval
 from hie.store.search.sql import Sql
+from hie.store.search.sqlite_sql import JsonList
 from hie.store.search.statements import prepared, run, sql_for
 
 if TYPE_CHECKING:
@@ -59,6 +62,18 @@ def _counting(dialect: str, shaped: Shaped, type_name: str) -> tuple[Prepared, t
     found = _rows(sql, shaped.clause, type_name).limit(bindparam("row_limit", type_=BigInteger())).subquery()
     statement = select(func.count()).select_from(select(literal_column("1")).select_from(found).subquery())
     return prepared(statement), tuple(bind.key for bind in sql.binds)
+
+
+def carried(store: ResourceStore, hashes: Sequence[int]) -> tuple[int, ...]:
+    """Return those of many tokens that a resource carries, or did (SQLite): of all types a tag is a token of each."""
+    return tuple(row.value for row in run(store.connection(), _carried(), {"hashes": [*hashes]}, is_selective=True))
+
+
+@lru_cache(maxsize=1)
+def _carried() -> Prepared:
+    each = func.json_each(bindparam("hashes", type_=JsonList())).table_valued("value")
+    known = (exists(select(literal_column("1")).where(table.c.hash == each.c.value)) for table in (token, token_past))
+    return prepared(select(each.c.value).where(or_(*known)))
 
 
 def _rows(sql: Sql, clause: Clause, type_name: str) -> Any:

@@ -16,10 +16,10 @@ from hie.fhir.scopes import BINARY
 from hie.fhir.search_parameters import extract
 from hie.store.opening import parsed
 from hie.store.prepared import Prepared
-from hie.store.search import contained, drivers, instant, opened_order, ordering, side_order
+from hie.store.search import contained, counting, drivers, instant, opened_order, ordering, side_order
 from hie.store.search.asked import Arm, Asked, asked_by, of_type
 from hie.store.search.chain import PerType
-from hie.store.search.clauses import CODE, REFERENCE, AnyToken, Both, Clause, Shaped, Token
+from hie.store.search.clauses import CODE, REFERENCE, AnyToken, Both, Clause, Shaped, Token, both
 from hie.store.search.criteria import Criterion
 from hie.store.search.ordering import Phase, Position, Way
 from hie.store.search.page_statements import Keys, page_statement
@@ -40,6 +40,8 @@ BATCH = 200
 MOST_ASKED = 8
 #: So many types are asked one by one at most, in such orders, and by such kinds of parameters.
 MOST_APART = 10
+#: And so many tokens, of which very many resources carry one; so many are looked up to see which of them are carried.
+MOST_TOKENS, MOST_LOOKED_UP = 16, 2_000
 APART = ((), ("date",), ("updated",), ("id",))
 RANGES = frozenset({"date", "number", "quantity"})
 
@@ -49,8 +51,8 @@ class Part(NamedTuple):
 
     arm: Arm
     phase: Phase
-    apart: tuple[tuple[str, Clause], ...] = ()
-    """Of several types what each is asked by itself; empty: they are asked together."""
+    apart: tuple[tuple[str | None, Clause], ...] = ()
+    """Of several types, or tokens, what each is asked by itself; empty: they are asked together."""
     number: int = 0
     """The arm's own."""
 
@@ -58,7 +60,8 @@ class Part(NamedTuple):
 def parts_of(store: ResourceStore, query: SearchQuery, asked: Asked, position: Position | None = None) -> list[Part]:
     """Return what is asked in the order that the search wants, or its first page had, part after part."""
     orders = dict(enumerate(() if position is None else position.orders))
-    return [Part(arm, phase, apart(store, query, arm, phase), number) for number, arm in enumerate(asked.arms)
+    return [Part(arm, phase, apart(store, query, arm, phase) or _by_token(store, asked, arm, phase), number)
+            for number, arm in enumerate(asked.arms)
             for phase in ordering.phases(query, arm.clause, store.blind, orders.get(number))]
 
 
@@ -184,10 +187,10 @@ def _fetch(
 ) -> Sequence[Any]:
     if not part.apart:
         return _fetched(store, asked, part, behind, limit, backward=backward)
-    found = [row for one, alone in _each(asked, part)
-             for row in _fetched(store, one, alone, behind, limit, backward=backward)]
+    found = {row.key: row for one, alone in _each(asked, part)
+             for row in _fetched(store, one, alone, behind, limit, backward=backward)}
     falls = (any(one.descending for one in part.phase.keys) and not part.phase.first_is_null) != backward
-    return sorted(found, key=lambda row: (*sort_values(part, row), row.key), reverse=falls)[:limit]
+    return sorted(found.values(), key=lambda row: (*sort_values(part, row), row.key), reverse=falls)[:limit]
 
 
 def _fetched(
@@ -203,7 +206,7 @@ def _fetched(
 
 
 def _each(asked: Asked, part: Part) -> list[tuple[Asked, Part]]:
-    """Return what is asked at once: a part, or each of several types by itself."""
+    """Return what is asked at once: a part, or each of several types or tokens by itself."""
     return [(asked._replace(type=type_name), part._replace(phase=replace(part.phase, clause=clause)))
             for type_name, clause in part.apart] or [(asked, part)]
 
@@ -223,6 +226,22 @@ def apart(store: ResourceStore, query: SearchQuery, arm: Arm, phase: Phase) -> t
         return ()
     each = ((one, of_type(store, query, one).clause) for one in sorted(names))
     return tuple((one, ordering.held_to(clause, phase)) for one, clause in each)
+
+
+def _by_token(
+    store: ResourceStore, asked: Asked, arm: Arm, phase: Phase
+) -> tuple[tuple[str | None, Clause], ...]:
+    """Return what is asked of each of a few frequent tokens by itself, which SQLite has in the order of keys."""
+    parts = phase.clause.parts if isinstance(phase.clause, Both) else (phase.clause,)
+    first = parts[0]
+    if store.database.dialect != "sqlite" or phase.keys or arm.inside or not isinstance(first, AnyToken):
+        return ()
+    if len(first.hashes) > MOST_LOOKED_UP or first.rank < CODE or not drivers.is_frequent(store, first):
+        return ()
+    known = first.hashes if len(first.hashes) <= MOST_TOKENS else counting.carried(store, first.hashes)
+    if len(known) > MOST_TOKENS:
+        return ()
+    return tuple((asked.type, both([Token(one, first.rank), *parts[1:]])) for one in known)
 
 
 def _is_led_apart(store: ResourceStore, query: SearchQuery, names: frozenset[str]) -> bool:

@@ -154,6 +154,9 @@ LONG = [("_type", "Observation,DiagnosticReport"), ("_tag", "common")]
         [("value-quantity", "gt20"), ("value-quantity", "le70"), ("_sort", "-value-quantity")],
         [("_sort", "-value-quantity,-date")], [("_sort", "value-quantity,_id,code")], [("_sort", "-date,code")],
         [("_sort", "-date,-value-quantity,status")])],
+    *[("Observation", [("code", "c,d"), *of]) for of in (
+        [], [("status", "final")], [("value-quantity", "lt600")], [("_tag:not", "rare")])],
+    (None, [("_tag", "common,other")]),
     ("Condition", [("recorded-date", "lt2010"), ("_sort", "-recorded-date")]),
     *[(None, [*LONG, *of]) for of in (
         [FROM, ("_sort", "date")], [("date", "ge2010"), ("date", "lt2017"), ("_sort", "date")],
