@@ -169,8 +169,8 @@ def _followed(concept_map: Json, question: Question, service: Terminology) -> tu
                 waiting.append(known.resource)
         seen.update(others)
         if not waiting:
-            break
-    return found, missing
+            return found, missing
+    raise TooCostly(f"More than {MOST_FORWARDED} maps name one another for one code.", expression="url")
 
 
 def _match(match: Match) -> Iterator[Json]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import Forbidden, TooCostly
+from hie.fhir import search_parameters
 from hie.fhir.profiles.terminology import InstalledTerminology
 from hie.fhir.terminology.terminology import Known, Terminology, Versions
 from hie.fhir.version_order import version_order
@@ -20,6 +21,7 @@ from hie.store.search import all_codes, criteria, engine, ordering, reference, u
 from hie.store.search.query import SearchQuery
 from hie.store.search.reading import Held
 from hie.store.search.string import StringValue
+from hie.store.search.token import TokenValue
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
@@ -99,7 +101,10 @@ class StoredTerminology:
 
     def find(self, type_name: str, url: str, version: str | None) -> Known | None:
         """Return the resource with this URL; without a version the one in use with the highest."""
-        found = [self._known(one) for one in self._search(type_name, {"url": url})]
+        asked = {"url": url}
+        if version is not None and "version" in search_parameters.for_type(type_name):
+            asked["version"] = version
+        found = [self._known(one) for one in self._search(type_name, asked)]
         if version is not None:
             found = [one for one in found if one.resource.get("version") == version]
         return max(found, key=_age, default=None)
@@ -130,22 +135,24 @@ class StoredTerminology:
         return [one for one in found if one.resource.get("content") == "supplement"]
 
     def concept_maps(self, criteria: Mapping[str, str]) -> list[Json]:
-        """Return the concept maps that match search criteria; TooCostly where some would be passed over."""
-        found = self._search("ConceptMap", criteria)
-        if len(found) >= MOST_FOUND:
-            raise TooCostly(f"{MOST_FOUND} concept maps or more would be read; name one by url, or targetsystem.",
-                            expression="url")
-        return [self._known(one).resource for one in found]
+        """Return the concept maps that match search criteria."""
+        return [self._known(one).resource for one in self._search("ConceptMap", criteria)]
 
     def _search(self, type_name: str, wanted: Mapping[str, str]) -> list[StoredVersion]:
         return self._found(
             type_name, tuple(_criterion(type_name, name, text, self._store.base_url) for name, text in wanted.items()))
 
     def _found(self, type_name: str, asked: tuple[criteria.Criterion, ...]) -> list[StoredVersion]:
+        """Return what is found; TooCostly where some would be passed over, of which one may be what is meant."""
         try:
-            return engine.search(self._store, SearchQuery(type_name, asked, count=MOST_FOUND, total="none")).matches
+            page = engine.search(self._store, SearchQuery(type_name, asked, count=MOST_FOUND, total="none"))
         except Forbidden:
             return []
+        if page.next_cursor is not None:
+            named = " and ".join(one.parameter.code for one in asked)
+            raise TooCostly(f"More than {MOST_FOUND} resources {type_name} have the same {named}; narrow it by what "
+                            "else is asked for, or remove those that are out of date.", expression="url")
+        return page.matches
 
     def _known(self, version: StoredVersion) -> Known:
         # The content's hash tells two databases apart that one process opens.
@@ -157,6 +164,8 @@ def _criterion(type_name: str, name: str, text: str, base_url: str) -> criteria.
     parameter = criteria.parameter_of(type_name, name)
     if parameter.type == "uri":
         return criteria.Criterion(parameter, "", (uri.UriValue(text),))
+    if parameter.type == "token":
+        return criteria.Criterion(parameter, "", (TokenValue(None, text),))
     targets = tuple(dict.fromkeys((reference.relative(text, base_url), text)))
     return criteria.Criterion(parameter, "", (reference.ReferenceValue(targets),))
 

@@ -491,6 +491,7 @@ def test_translate(stored: Fhir, subtests: Any) -> None:
 
 @sqlite
 def test_more_maps_than_are_read_are_refused_not_passed_over(stored: Fhir, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored.create(MAP | {"url": "http://example.org/another"})
     monkeypatch.setattr(stored_terminology, "MOST_FOUND", 1)
     stored.get(f"ConceptMap/$translate?system={COLOURS}&code=red").refused(422, "too-costly", "url")
     assert matches(stored.get("ConceptMap/$translate?url=http://example.org/map&code=red")) == [("equivalent", "f00")]
@@ -597,6 +598,17 @@ def test_unmapped_codes_go_on_to_another_map_even_in_a_circle(stored: Fhir) -> N
     assert "names http://example.org/none" in missing["message"]
 
 
+@sqlite
+def test_more_maps_in_a_row_than_are_followed_are_refused_not_passed_over(fhir: Fhir) -> None:
+    for number in range(6):
+        code = "red" if number == 5 else "x"
+        group = {"source": COLOURS, "element": [{"code": code, "target": [{"code": "y", "equivalence": "equal"}]}],
+                 "unmapped": {"mode": "other-map", "url": f"http://example.org/{number + 1}"}}  # fmt: skip
+        fhir.create(MAP | {"url": f"http://example.org/{number}", "group": [group]})
+    assert matches(fhir.get("ConceptMap/$translate?url=http://example.org/1&code=red")) == [("equal", "y")]
+    fhir.get("ConceptMap/$translate?url=http://example.org/0&code=red").refused(422, "too-costly", "url", "than 5 maps")
+
+
 # ---- versions and the grant ------------------------------------------------------------------------------------------
 
 
@@ -607,6 +619,14 @@ def test_without_a_version_the_highest_in_use_is_meant(fhir: Fhir) -> None:
     assert told(fhir.get(f"CodeSystem/$lookup?system={COLOURS}&code=v10"))["version"] == "10"
     assert told(fhir.get(f"CodeSystem/$lookup?system={COLOURS}&version=9&code=v9"))["version"] == "9"
     assert told(fhir.get(f"CodeSystem/$lookup?system={COLOURS}%7C11&code=v11"))["version"] == "11"
+
+
+def test_more_versions_than_are_read_are_refused_not_passed_over(fhir: Fhir, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in ("1", "2", "3"):
+        fhir.create(SYSTEM | {"version": version, "concept": [{"code": f"v{version}"}]})
+    monkeypatch.setattr(stored_terminology, "MOST_FOUND", 2)
+    fhir.get(f"CodeSystem/$lookup?system={COLOURS}&code=v3").refused(422, "too-costly", "url", "More than 2 resources")
+    assert told(fhir.get(f"CodeSystem/$lookup?system={COLOURS}&version=3&code=v3"))["version"] == "3"
 
 
 @sqlite

@@ -5,8 +5,6 @@ https://hl7.org/fhir/R4/terminology-service.html
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,6 +14,7 @@ from hie.errors import FhirError, NotFound, TooCostly, Unprocessable
 from hie.fhir.terminology import shipped
 from hie.fhir.terminology.code_system import CodeSystem
 from hie.fhir.terminology.grammars import GRAMMARS
+from hie.fhir.terminology.kept_systems import KEPT
 from hie.fhir.terminology.value_set import ValueSet, place_of
 
 Json = dict[str, Any]
@@ -25,6 +24,8 @@ Json = dict[str, Any]
 MOST_STEPS, OF_ALL_QUESTIONS = 3_000_000, 2
 #: What it costs to look up a resource, or to take over a value set that another one names.
 _OF_LOOKING_UP = 1000
+#: What it costs to see which code system a supplement is for.
+_OF_SUPPLEMENT = 10
 #: Value sets that lead to one another.
 MOST_DEEP = 20
 _SNOMED, _LOINC = "http://snomed.info/sct", "http://loinc.org"
@@ -81,6 +82,9 @@ class Terminology:
         self._found: dict[tuple[str, str, str | None], Known | None] = {}
         self._systems: dict[Hashable, CodeSystem] = {}
         self._value_sets: dict[str, ValueSet | None] = {}
+        self._imported: dict[tuple[int, int], ValueSet] = {}
+        self._all_codes: dict[tuple[str, str | None], Json | None] = {}
+        self._contained: dict[int, tuple[Json, dict[tuple[str, str], Json]]] = {}
 
     # ---- questions ---------------------------------------------------------------------------------------------------
 
@@ -120,6 +124,12 @@ class Terminology:
 
         https://hl7.org/fhir/R4/codesystem-definitions.html#CodeSystem.valueSet
         """
+        place = (url, version)
+        if place not in self._all_codes:
+            self._all_codes[place] = self._looked_up_of_all_codes(url, version)
+        return self._all_codes[place]
+
+    def _looked_up_of_all_codes(self, url: str, version: str | None) -> Json | None:
         named = url if version is None else f"{url}|{version}"
         given = (one for one in self._given.values() if one["resourceType"] == "CodeSystem")
         system = next((one for one in given if named in _names(one.get("valueSet"))), None)
@@ -189,7 +199,7 @@ class Terminology:
         """Return a value set that another one names; the error says what is missing, or that they go in a circle."""
         container = owner.container if canonical.startswith("#") else None
         if container is not None:
-            resource = _contained(container, canonical, "ValueSet")
+            resource = self._contained_in(container, canonical, "ValueSet")
         else:
             resource = self._named_by_another(canonical)
         if (place := place_of(resource, container)) in owner.within:
@@ -198,7 +208,14 @@ class Terminology:
         if len(owner.within) >= MOST_DEEP:
             raise TooCostly(f"Value sets include one another over more than {MOST_DEEP} steps.")
         self.spend(_OF_LOOKING_UP)
-        return ValueSet(resource, self, owner.within, container)
+        key = (id(resource), id(container))
+        if key not in self._imported:
+            made = ValueSet(resource, self, owner.within, container)
+            self.spend(made.size)
+            if made.has_imports:  # which may go in a circle from here, and from elsewhere not
+                return made
+            self._imported[key] = made
+        return self._imported[key]
 
     def _named_by_another(self, canonical: str) -> Json:
         """Return a value set that another one includes; that it is not here is no 404 of the one asked for."""
@@ -210,12 +227,24 @@ class Terminology:
     def code_system_of(self, resource: Json, url: str, version: str | None, supplements: list[str]) -> CodeSystem:
         """Return the code system that an include of a value set names."""
         if url.startswith("#"):
-            return self._contained_system(_contained(resource, url, "CodeSystem"))
+            return self._contained_system(self._contained_in(resource, url, "CodeSystem"))
         found = self._code_system(url, self._versions.of(url, version), False, tuple(supplements))
         wanted = self._versions.checked.get(url)
         if wanted is not None and found.version != wanted:
             raise Unprocessable(f"check-system-version asks for {url}|{wanted}; {found.version} would be used.",
                                 expression="check-system-version")
+        return found
+
+    def _contained_in(self, resource: Json, reference: str, type_name: str) -> Json:
+        """Return what a resource contains under an id, looking all of it through once."""
+        if id(resource) not in self._contained:
+            rows = reversed(resource.get("contained", []))
+            self._contained[id(resource)] = resource, {(one["resourceType"], one["id"]): one for one in rows
+                                                       if "id" in one}
+        found = self._contained[id(resource)][1].get((type_name, reference[1:]))
+        if found is None:
+            raise Unprocessable(f"{reference[:80]} names no contained {type_name}.",
+                                expression="ValueSet.compose.include")
         return found
 
     def _contained_system(self, resource: Json) -> CodeSystem:
@@ -247,12 +276,13 @@ class Terminology:
         if known is None:
             raise self.absent(url) if version is None else _Unknown(
                 self._unknown("CodeSystem", url, version), expression="version")
+        self.spend(_OF_SUPPLEMENT * len(supplements))
         added = [self._supplement(one, url) for one in supplements]
         if supplemented:
             added += self._supplements_of(url)
         key = (known.key, *(one.key for one in added))
         if key not in self._systems:
-            self._systems[key] = _KEPT.system(key, known.resource, [one.resource for one in added])
+            self._systems[key] = KEPT.system(key, known.resource, [one.resource for one in added])
         return self._systems[key]
 
     def _supplement(self, canonical: str, url: str) -> Known:
@@ -305,7 +335,8 @@ def in_value_set(url: str, system: str | None, code: str, terminology: Terminolo
     Without a system (elements of type code): whether any system of the value set has the code there. None where it
     cannot be told: the value set is not known, or the content of its code system is not here.
     """
-    return (terminology or _specification()).in_value_set(url, system, code)
+    service = terminology or (_specification() if _of_the_specification("ValueSet", *split_canonical(url)) else None)
+    return (service or Terminology()).in_value_set(url, system, code)
 
 
 @cache
@@ -343,40 +374,3 @@ def _implicit(url: str) -> Json | None:
         return None
     include = {"system": system} | ({"filter": filters} if filters else {})
     return {"resourceType": "ValueSet", "url": url, "status": "active", "compose": {"include": [include]}}
-
-
-def _contained(resource: Json, reference: str, type_name: str) -> Json:
-    for one in resource.get("contained", []):
-        if one.get("id") == reference[1:] and one.get("resourceType") == type_name:
-            return one
-    raise Unprocessable(f"{reference[:80]} names no contained {type_name}.", expression="ValueSet.compose.include")
-
-
-class _Kept:
-    """Code systems that were read, for the next request; the least used goes first."""
-
-    def __init__(self, most_concepts: int) -> None:
-        self._lock, self._most = threading.Lock(), most_concepts
-        self._kept: OrderedDict[Hashable, CodeSystem] = OrderedDict()
-        self._size = 0
-
-    def system(self, key: Hashable, resource: Json, supplements: list[Json]) -> CodeSystem:
-        """Return the code system of this key, reading it where it is not at hand."""
-        with self._lock:
-            found = self._kept.get(key)
-            if found is not None:
-                self._kept.move_to_end(key)
-                return found
-        made = CodeSystem(resource, supplements)
-        if isinstance(key, tuple) and any(isinstance(one, tuple) and one[0] == "given" for one in key):
-            return made
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key] = made
-                self._size += len(made.concepts) + 1
-            while self._size > self._most and len(self._kept) > 1:
-                self._size -= len(self._kept.popitem(last=False)[1].concepts) + 1
-        return made
-
-
-_KEPT = _Kept(50_000)

@@ -65,8 +65,9 @@ class ValueSet:
         compose = resource.get("compose")
         self._expansion = _complete_expansion(resource)
         self._with_inactive = compose is None or compose.get("inactive") is not False
-        supplements = [one["valueCanonical"] for one in resource.get("extension", [])
-                       if one.get("url", "").endswith("/valueset-supplement") and "valueCanonical" in one]
+        supplements = list(dict.fromkeys(
+            one["valueCanonical"] for one in resource.get("extension", [])
+            if one.get("url", "").endswith("/valueset-supplement") and "valueCanonical" in one))
         self._includes = [Part(one, self, terminology, supplements) for one in (compose or {}).get("include", [])]
         self._excludes = [Part(one, self, terminology, supplements) for one in (compose or {}).get("exclude", [])]
         self._listed_codes: dict[str, set[str]] = {}
@@ -76,6 +77,16 @@ class ValueSet:
                 self._others.append(part)
             else:
                 self._listed_codes.setdefault(part.url, set()).update(part.listed_codes)
+
+    @property
+    def size(self) -> int:
+        """Count the codes that it lists itself."""
+        return len(self._expansion or ()) + sum(one.size for one in (*self._includes, *self._excludes))
+
+    @property
+    def has_imports(self) -> bool:
+        """Tell whether it takes over what other value sets have."""
+        return any(one.has_imports for one in (*self._includes, *self._excludes))
 
     def has(self, system: str | None, code: str) -> bool | None:
         """Tell whether a code is in the value set; without a system, whether it is one of any system."""
@@ -172,6 +183,16 @@ class Part:
                 self._missing = error
 
     @property
+    def size(self) -> int:
+        """Count the codes that are listed."""
+        return len(self._listed or ())
+
+    @property
+    def has_imports(self) -> bool:
+        """Tell whether other value sets are named, be they here or not."""
+        return bool(self._imports) or self._missing is not None
+
+    @property
     def is_whole(self) -> bool:
         """Tell whether every code of the system is meant."""
         return bool(self.url) and not self._row.get("valueSet") and self._listed is None and not self._row.get("filter")
@@ -260,8 +281,7 @@ class Part:
         system = self._system
         if system is None or not system.has_content:
             return []
-        if rows:
-            self._terminology.spend(len(system.concepts) // 2)
+        self._terminology.spend(len(rows) * len(system.concepts) // 2)
         return [filters.compiled(one, system, self._terminology.spend) for one in rows]
 
     def _has_own(self, code: str) -> bool | None:

@@ -1,0 +1,74 @@
+"""What value sets name is read once, and what those list counts towards what one question may look at."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from hie.errors import TooCostly
+from hie.fhir.terminology import Terminology, in_value_set, terminology
+
+SYSTEM = "http://example.org/codes"
+Json = dict[str, Any]
+
+
+def value_set(*includes: Json, url: str = "http://example.org/vs", **more: Any) -> Json:
+    return {"resourceType": "ValueSet", "url": url, "status": "active", "compose": {"include": list(includes)}, **more}
+
+
+def code_system(url: str = SYSTEM, size: int = 2, **more: Any) -> Json:
+    return {"resourceType": "CodeSystem", "url": url, "status": "active", "content": "complete",
+            "hierarchyMeaning": "is-a", "concept": [{"code": str(one)} for one in range(size)], **more}  # fmt: skip
+
+
+def listed(size: int) -> Json:
+    return {"system": SYSTEM, "concept": [{"code": str(one)} for one in range(size)]}
+
+
+def test_what_several_includes_name_is_read_once() -> None:
+    inner = value_set(listed(2), url="http://example.org/inner")
+    around = value_set({"valueSet": [inner["url"]]}, url="http://example.org/around")
+    service = Terminology(given=[inner, around])
+    owner = service.value_set(around["url"])
+    assert service.imported(inner["url"], owner) is service.imported(inner["url"], owner)
+    assert set(owner.members()) == {(SYSTEM, "0"), (SYSTEM, "1")}
+
+
+@pytest.mark.parametrize("definition", [
+    pytest.param(value_set({"valueSet": ["#v"]}, contained=[value_set(listed(6_000), id="v")]), id="a list"),
+    pytest.param(value_set({"valueSet": ["#v"]}, contained=[{"resourceType": "ValueSet", "id": "v", "expansion": {
+        "contains": [{"system": SYSTEM, "code": str(one)} for one in range(6_000)]}}]), id="an expansion"),
+    pytest.param(value_set({"system": SYSTEM, "filter": [
+        {"property": "concept", "op": "is-a", "value": "0"}] * 6}), id="several filters"),
+    pytest.param(value_set(*[{"system": SYSTEM}] * 30, extension=[
+        {"url": "http://hl7.org/fhir/StructureDefinition/valueset-supplement",
+         "valueCanonical": f"http://example.org/s{one % 3}|{one}"} for one in range(3)] * 10), id="supplements"),
+])  # fmt: skip
+def test_what_is_read_counts(definition: Json) -> None:
+    given = [definition, code_system(size=2_000), *(
+        code_system(f"http://example.org/s{one}", version=str(one), content="supplement", supplements=SYSTEM)
+        for one in range(3))]  # fmt: skip
+    assert Terminology(given=given).value_set(definition["url"]).has(SYSTEM, "0") is True
+    with pytest.raises(TooCostly):
+        Terminology(given=given, most_steps=5_500).value_set(definition["url"]).has(SYSTEM, "0")
+
+
+def test_thousands_of_contained_definitions_are_found_at_once() -> None:
+    names = [f"c{one}" for one in range(9_000)]
+    definition = value_set(*({"system": f"#{one}"} for one in names), contained=[
+        code_system(f"http://example.org/{one}", 1, id=one) for one in names])
+    begun = time.process_time()
+    assert len(Terminology(given=[definition]).value_set(definition["url"]).members()) == len(names)
+    assert time.process_time() - begun < 2, "looking at all for each took 4 s"
+
+
+def test_a_value_set_that_nobody_knows_leaves_nothing_behind() -> None:
+    of_all = terminology._specification()
+    before = len(of_all._value_sets), len(of_all._found)
+    for url in ("http://example.org/nothing", "http://hl7.org/fhir/ValueSet/administrative-gender|9",
+                "http://snomed.info/sct?fhir_vs=isa/1"):  # fmt: skip
+        assert in_value_set(url, None, "x") is None
+    assert (len(of_all._value_sets), len(of_all._found)) == before
+    assert in_value_set("http://hl7.org/fhir/ValueSet/administrative-gender", None, "male") is True
