@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hie.fhir.bundle import Room
     from hie.fhir.fhirpath import Allowance
     from hie.fhir.http import FhirRequest, FhirResponse
     from hie.registry import Registry
@@ -36,6 +37,8 @@ class Context:
     profiles: Profiles
     allowance: Allowance | None = None
     """What the FHIRPath of one transaction may use altogether; None outside of one."""
+    room: Room | None = None
+    """What the entries of one Bundle may answer altogether; None outside of one."""
 
     def within(self, store: ResourceStore) -> Context:
         """Return the same context on another store: the one inside an open transaction."""
@@ -43,5 +46,5 @@ class Context:
             return self
         return Context(  # written out: once for each resource that is written, and `replace` takes four times as long
             store, self.principal, self.registry, self.settings, self.clock, self.new_id, self.base_url,
-            self.request_id, self.dispatch, self.models, self.profiles, self.allowance,
+            self.request_id, self.dispatch, self.models, self.profiles, self.allowance, self.room,
         )  # fmt: skip

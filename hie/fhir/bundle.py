@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from hie.errors import InvalidRequest, InvalidResource, OutcomeIssue, TooLarge
+from hie.errors import InvalidRequest, InvalidResource, OutcomeIssue, TooCostly, TooLarge
 from hie.fhir import facts, validation
 from hie.fhir.conditions import etag
 from hie.fhir.http import FhirResponse
@@ -73,6 +73,23 @@ def response_entry(
         row["outcome"] = outcome
     entry["response"] = row
     return entry
+
+
+class Room:
+    """How much the entries of one Bundle may answer together: a small one may ask often for what is large."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._left = most, most
+
+    def take(self, size: int) -> None:
+        """Count the bytes of an answer."""
+        self._left -= size
+
+    def refuse_more(self) -> None:
+        """Refuse a further entry where it is used up."""
+        if self._left < 0:
+            raise TooCostly(f"The entries that were done have answers of more than {self._most} bytes together; this "
+                            "one was not done. Send it in another Bundle.", expression="http.url")
 
 
 def response_status(status: int) -> str:

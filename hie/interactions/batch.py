@@ -23,6 +23,7 @@ log = logging.getLogger("hie.interactions")
 
 def batch(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Do what each entry asks, each in a transaction and with an audit record of its own; answer in their order."""
+    ctx = replace(ctx, room=bundle.Room(entries.MOST_ANSWERED))
     large = request.resource.get("entry")
     rows: list[Any]
     if isinstance(large, bundle_stream.Entries):  # its answers are kept as the bytes that will be sent

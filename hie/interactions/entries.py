@@ -22,6 +22,8 @@ from hie.fhir.routes import ANSWER_PARAMETERS, SEARCHES, escaped, parse, parse_q
 
 _NOT_INSIDE = frozenset({"transaction", "delete-history", "async-status", "async-cancel"})
 _WITH_RESOURCE = frozenset({"create", "update", "patch"})
+#: Bytes that the entries of one Bundle may answer together, while they are done: then no further one is.
+MOST_ANSWERED = 128_000_000
 #: Where the criteria of a conditional entry stand.
 _CRITERIA = {"create": "http.If-None-Exist", "update": "http.url", "patch": "http.url", "delete": "http.url"}
 _FORM = "application/x-www-form-urlencoded"
@@ -170,6 +172,8 @@ def _decoded(path: str) -> str:
 
 def dispatched(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Do what an entry asks; of a HEAD the resource stays away, of others what _summary or _elements leave out."""
+    if ctx.room is not None:
+        ctx.room.refuse_more()
     selection = summary.of_one(request) if request.parameters else None  # what means nothing is refused, not done
     answer = ctx.dispatch(request, ctx)
     if request.method == "HEAD":
@@ -185,6 +189,8 @@ def response(answer: FhirResponse, ctx: Context) -> dict[str, Any]:
     if answer.content is not None and answer.content_type != "application/fhir+json":  # in its own format
         carried = binary.wrapped(answer.content, answer.content_type, None, None)
         answer = replace(answer, content=json_format.dump(carried), entity=None)
+    if ctx.room is not None and answer.content is not None:
+        ctx.room.take(len(answer.content))
     full_url = None
     if answer.entity is not None and told is None and _is_of_its_entity(answer):
         full_url = f"{ctx.base_url}/{answer.entity[0]}/{answer.entity[1]}"

@@ -35,7 +35,8 @@ def transaction(request: FhirRequest, ctx: Context) -> FhirResponse:
     plan = steps.planned(request, ctx)
 
     def unit(store: ResourceStore) -> FhirResponse:
-        return _run(plan, replace(ctx, store=store, allowance=Allowance(MOST_SECONDS, MOST_LOOKED_AT)))
+        allowance, room = Allowance(MOST_SECONDS, MOST_LOOKED_AT), bundle.Room(entries.MOST_ANSWERED)
+        return _run(plan, replace(ctx, store=store, allowance=allowance, room=room))
 
     with integrity.named(lambda: _Sources(plan)):
         try:

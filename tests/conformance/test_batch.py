@@ -2,6 +2,7 @@
 
 import pytest
 
+from hie.interactions import entries
 from tests.builders import SYSTEM, bundle, entry, observation, patient, post, practitioner, put
 
 
@@ -136,3 +137,20 @@ def test_a_bundle_asks_what_the_server_can_as_any_other_request(client, fhir, no
         narrow.post("", wrong).refused(400, "invalid", "Bundle.entry[0].request.url")
     (row,) = fhir.post("", bundle(entry("POST", "metadata"), type_="batch")).entries()
     assert row["response"]["status"] == "405 Method Not Allowed"
+
+
+def test_what_the_entries_of_a_bundle_answer_together_is_bounded(fhir, monkeypatch):
+    """A small Bundle may ask again and again for what is large."""
+    one = fhir.create(patient("x" * 5_000))["id"]
+    monkeypatch.setattr(entries, "MOST_ANSWERED", 12_000)
+    asked = [*[entry("GET", f"Patient/{one}")] * 4, post(patient("Late"))]
+    rows = [row["response"] for row in fhir.post("", batch(*asked)).entries()]
+    assert [row["status"][:3] for row in rows] == ["200", "200", "200", "422", "422"]
+    assert rows[3]["outcome"]["issue"][0] == {
+        "severity": "error", "code": "too-costly", "expression": ["Bundle.entry[3].request.url"],
+        "diagnostics": "The entries that were done have answers of more than 12000 bytes together; this one was not "
+                       "done. Send it in another Bundle."}  # fmt: skip
+    assert fhir.total("Patient?family=Late") == 0
+    fhir.post("", bundle(*asked[:4], type_="transaction")).refused(422, "too-costly", "Bundle.entry[3].request.url")
+    for type_ in ("batch", "transaction"):
+        assert len(fhir.post("", bundle(*asked[:3], type_=type_)).resources()) == 3
