@@ -218,7 +218,7 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
     if request.interaction in routes.SEARCHES:
         return _with_form(here, request, content_type)
     if request.interaction == "patch" and (format_ := _patch_format(content_type)) is not None:
-        return replace(request, resource=patching.read(format_, _body(here)), content_type=format_)
+        return replace(request, resource=patching.read(format_, _in_turn(here)), content_type=format_)
     if request.interaction == "operation" and (name := _own_format(here, request, content_type)) is not None:
         return replace(request, body=_whole(here), content_type=name)
     in_json = negotiation.is_json(content_type)
@@ -226,8 +226,7 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
     in_xml = not in_json and negotiation.is_xml(content_type, is_binary=is_binary)
     if is_binary and not in_json and not in_xml:
         return _with_binary(here, request, content_type, _whole(here))
-    settings = here.application.settings
-    content = body.read(environ, settings.max_body_bytes, settings.threads)
+    content = _body(here)
     if is_binary and content and not binary.is_resource(content, xml=in_xml):
         return _with_binary(here, request, content_type, _counted(here, content))
     if not content and request.interaction == "operation":
@@ -263,6 +262,13 @@ def _body(here: Exchange) -> bytes:
     return body.read(here.environ, settings.max_body_bytes, settings.threads)
 
 
+def _in_turn(here: Exchange) -> bytes:
+    """Read a body, and wait for its turn where it is large."""
+    content = _body(here)
+    here.environ[_TURN] = turns.take(len(content))
+    return content
+
+
 def _with_form(here: Exchange, request: FhirRequest, content_type: str | None) -> FhirRequest:
     """Add the parameters of a form: https://hl7.org/fhir/R4/http.html#search"""
     content = _whole(here)
@@ -287,8 +293,7 @@ def _with_binary(here: Exchange, request: FhirRequest, content_type: str | None,
 
 def _whole(here: Exchange) -> bytes:
     """Read a body that has no end mark of its own, so that only its length tells whether all of it came."""
-    settings = here.application.settings
-    return _counted(here, body.read(here.environ, settings.max_body_bytes, settings.threads))
+    return _counted(here, _body(here))
 
 
 def _counted(here: Exchange, content: bytes) -> bytes:

@@ -6,6 +6,8 @@ from hie.errors import TooCostly
 from hie.fhir.fhirpath import Allowance, Watch
 
 MOST_OPERATIONS = 10_000
+#: Values that a patch in JSON may bring or copy: each "copy" could double the resource.
+MOST_VALUES = 200_000
 #: What its paths may look at, and what it may copy and move aside, together.
 MOST_LOOKED_AT = 500_000
 MOST_SECONDS = 3.0

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hie.errors import InvalidRequest
+from hie.errors import InvalidRequest, TooCostly
 from hie.fhir.fhirpath import Allowance
-from hie.fhir.patching.tree import tidied
+from hie.fhir.patching import bounds
+from hie.fhir.patching.tree import containers, tidied
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ def parse(document: Any) -> MergePatch:
     """Read the document; any other value than an object would replace the resource by no resource."""
     if not isinstance(document, dict):
         raise InvalidRequest("A merge patch of a resource is a JSON object (RFC 7396).")
+    found = 0
+    for one in containers(document):
+        found += len(one)
+        if found > bounds.MOST_VALUES:
+            raise TooCostly(f"The merge patch has more than {bounds.MOST_VALUES} values; send fewer at a time.")
     return MergePatch(document)
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from hie.fhir.json_format import DEFAULT_MAX_DEPTH
+
 Pointer = tuple[str, ...]
 
 _WRONG_ESCAPE = re.compile(r"~(?![01])")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
+#: Steps of a pointer, the last of which leads to something new.
+LONGEST = DEFAULT_MAX_DEPTH + 1
 END = "-"
 """The place behind the last element of an array."""
 
@@ -27,6 +31,8 @@ def parse(text: Any) -> Pointer:
         raise PointerError("is not a string")
     if text and text[0] != "/":
         raise PointerError(f"is {text[:80]!r}; a JSON Pointer is empty or begins with /")
+    if text.count("/") > LONGEST:
+        raise PointerError(f"has more than {LONGEST} steps; nothing is nested so deep")
     if _WRONG_ESCAPE.search(text):
         raise PointerError(f"is {text[:80]!r}; behind ~ stands 0 (for ~) or 1 (for /)")
     return tuple(part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:])

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 from hie.errors import Unprocessable
 from hie.fhir.json_format import DEFAULT_MAX_DEPTH
-from hie.fhir.patching.bounds import AT_ONCE
-
-#: Values that one patch may copy: each "copy" could double the resource.
-MOST_COPIED = 200_000
+from hie.fhir.patching import bounds
 
 
 class Copier:
     """Copies values for one patch, which may not copy without end."""
 
     def __init__(self) -> None:
-        self.left = MOST_COPIED
+        self.left = bounds.MOST_VALUES
 
     def copied(self, value: Any, depth: int = 0) -> Any:
         """Return an independent copy that will stand at `depth`; Unprocessable where it is too deep or too much."""
-        self.left -= 1 + (len(value) // AT_ONCE if isinstance(value, str) else 0)
+        self.left -= 1 + (len(value) // bounds.AT_ONCE if isinstance(value, str) else 0)
         if self.left < 0:
-            raise Unprocessable(f"The patch copies more than {MOST_COPIED} values.")
+            raise Unprocessable(f"The patch copies more than {bounds.MOST_VALUES} values.")
         if isinstance(value, dict):
             _check_depth(depth)
             return {name: self.copied(one, depth + 1) for name, one in value.items()}
@@ -36,6 +34,15 @@ class Copier:
 def _check_depth(depth: int) -> None:
     if depth >= DEFAULT_MAX_DEPTH:
         raise Unprocessable(f"The patched resource is nested deeper than {DEFAULT_MAX_DEPTH} levels.")
+
+
+def containers(value: dict[str, Any] | list[Any]) -> Iterator[dict[str, Any] | list[Any]]:
+    """Yield every object and array in a value, itself first."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        waiting += [part for part in (one.values() if isinstance(one, dict) else one) if isinstance(part, dict | list)]
 
 
 def is_equal(one: Any, other: Any) -> bool:

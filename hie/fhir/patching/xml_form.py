@@ -9,6 +9,7 @@ from xml.parsers import expat
 from hie.errors import TooCostly, Unprocessable
 from hie.fhir import xml_format
 from hie.fhir.fhirpath import Watch
+from hie.fhir.patching.tree import containers
 from hie.fhir.patching.xml_nodes import Comment, Element, Instruction, Node, Text, written
 from hie.fhir.xml_format import XmlError
 from hie.fhir.xml_format.tables import XHTML, Kind, resource_tags, table
@@ -62,17 +63,14 @@ class XmlForm:
 
 
 def _refuse_many(resource: dict[str, Any]) -> None:
-    found, waiting = 0, list[Any]([resource])
-    while waiting:
-        one = waiting.pop()
+    found = 0
+    for one in containers(resource):
         found += len(one)
         if isinstance(one, dict) and isinstance(div := one.get("div"), str):
             found += div.count("<")
         if found > MOST_VALUES:
             raise TooCostly(f"The resource has more than {MOST_VALUES} values and tags of narratives, too many for an "
                             "XML Patch. Send a JSON Patch.")
-        waiting += [value for value in (one.values() if isinstance(one, dict) else one)
-                    if isinstance(value, dict | list)]
 
 
 def _placeholder(hidden: str, key: str) -> str:

@@ -148,3 +148,20 @@ def test_a_merge_patch_merges(target, document, expected):
 def test_a_merge_patch_that_is_no_object_is_refused(document):
     with pytest.raises(InvalidRequest):
         patching.parse(patching.MERGE_PATCH, document)
+
+
+def test_a_merge_patch_of_too_many_values_is_refused_before_it_is_applied(monkeypatch):
+    monkeypatch.setattr(bounds, "MOST_VALUES", 10)
+    patching.parse(patching.MERGE_PATCH, {"name": [{"given": ["a", "b", "c"]}, {"given": ["a", "b"]}]})
+    with pytest.raises(TooCostly, match="more than 10 values"):
+        patching.parse(patching.MERGE_PATCH, {"name": [{"given": ["a", "b", "c"]}, {"given": ["a", "b", "c"]}]})
+    with pytest.raises(TooCostly, match="more than 10 values"):
+        patching.parse(patching.MERGE_PATCH, {"name": [{}] * 10})
+
+
+def test_a_pointer_goes_no_deeper_than_resources_are_nested():
+    deep = "/a" * 66
+    with pytest.raises(InvalidRequest, match="more than 65 steps"):
+        patching.parse(patching.JSON_PATCH, [op("remove", deep)])
+    with pytest.raises(Conflict):
+        patched('{"a":1}', op("remove", deep[2:]))
