@@ -6,11 +6,13 @@ The file's keys are described in data/README.md. Everything is read at first use
 from __future__ import annotations
 
 import gzip
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
+
+from hie.fhir.short_texts import remembered_if_short
 
 FACTS_PATH = Path(__file__).parent / "data" / "r4-facts.json.gz"
 #: What is remembered of names that a client may have made up is bounded: far more than R4 has.
@@ -94,14 +96,14 @@ def mandatory_elements(type_name: str) -> frozenset[str]:
     return frozenset(one.name for one in children(type_name) if one.min > 0)
 
 
-@lru_cache(maxsize=NAMES_KEPT)
+@remembered_if_short(NAMES_KEPT)
 def required_codes(value_set: str) -> dict[str, tuple[str, ...]] | None:
     """Give system -> codes of a required value set, or None where the specification's package cannot list them."""
     systems = load()["required"].get(value_set)
     return None if systems is None else {system: tuple(codes) for system, codes in systems.items()}
 
 
-@lru_cache(maxsize=NAMES_KEPT)
+@remembered_if_short(NAMES_KEPT)
 def type_kind(name: str) -> str | None:
     """Say "resource", "complex-type" or "primitive-type"; None for a name that R4 does not know."""
     row = load()["types"].get(name)

@@ -14,7 +14,7 @@ from hie.errors import FhirError, InvalidRequest, TooCostly, Unprocessable
 from hie.fhir import facts
 from hie.fhir.fhirpath import FhirPathError, compile_once, model
 from hie.fhir.fhirpath.errors import FhirPathLimit
-from hie.fhir.fhirpath.parser import parse as parse_path
+from hie.fhir.fhirpath.parser import read as read_path
 from hie.fhir.fhirpath.syntax import Call
 from hie.fhir.routes import parse_query
 
@@ -194,7 +194,7 @@ def _check_expression(text: str, place: str) -> Any:
                         expression=place)
     try:
         compile_once(text, "Resource")
-        return parse_path.__wrapped__(text)
+        return read_path(text)
     except FhirPathError as error:
         raise explained(error, place) from None
 

@@ -20,6 +20,8 @@ from functools import cache, lru_cache
 from importlib import resources
 from math import copysign, inf
 
+from hie.fhir.short_texts import remembered_if_short
+
 SYSTEM = "http://unitsofmeasure.org"
 LONGEST_CODE = 100
 _MOST_EXPONENT = 99
@@ -70,7 +72,7 @@ class _NoUnit(Exception):
 _Powers = Mapping[str, int]
 
 
-@lru_cache(maxsize=4096)
+@remembered_if_short(4096)
 def unit(code: str) -> Unit | None:
     """Return what a UCUM code is; None for one that is unknown or has no scale to convert by."""
     if code in _SCALES:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
+from hie.fhir import json_format
 from hie.fhir.profiles import judging
 from hie.fhir.profiles.library import STORED, Definition
 from hie.fhir.profiles.making import NotMade, made
@@ -25,8 +26,8 @@ Name = Hashable
 #: Tells what a canonical URL means to a token, and reads that.
 Bases = Callable[[str], tuple[Name, Callable[[], "Json | None"]]]
 
-#: Definitions, ways in which one was made, and elements of all of them.
-_MOST_KEPT, _MOST_WAYS, _MOST_ELEMENTS = 200, 4, 40_000
+#: Definitions, ways in which one was made, and bytes of all of them as JSON.
+_MOST_KEPT, _MOST_WAYS, _MOST_BYTES = 200, 4, 16_000_000
 
 
 class _Judged(NamedTuple):
@@ -34,10 +35,7 @@ class _Judged(NamedTuple):
 
     found: Definition | str
     made_of: dict[str, Name]
-
-    @property
-    def size(self) -> int:
-        return 1 if isinstance(self.found, str) else len(self.found.resource["snapshot"]["element"])
+    size: int
 
 
 class Judged:
@@ -67,8 +65,12 @@ class Judged:
             before = self._kept.pop(key, ())
             self._kept[key] = (judged, *before)[:_MOST_WAYS]
             self._size += _size(self._kept[key]) - _size(before)
-            while len(self._kept) > _MOST_KEPT or (self._size > _MOST_ELEMENTS and len(self._kept) > 1):
+            while len(self._kept) > _MOST_KEPT or (self._size > _MOST_BYTES and len(self._kept) > 1):
                 self._size -= _size(self._kept.popitem(last=False)[1])
+
+
+def _judged(found: Definition | str, made_of: dict[str, Name]) -> _Judged:
+    return _Judged(found, made_of, len(found if isinstance(found, str) else json_format.dump(found.resource)))
 
 
 def _size(ways: tuple[_Judged, ...]) -> int:
@@ -81,15 +83,15 @@ def _judge(resource: Json, bases: Bases, allowance: Allowance) -> tuple[_Judged,
     if judging.usable(resource):
         wrong = judging.problems(resource)
         found = f"{place} cannot be used: {'; '.join(wrong)}" if wrong else Definition(slim(resource), STORED)
-        return _Judged(found, {}), True
+        return _judged(found, {}), True
     if not judging.makeable(resource):
         told = f"{place} is no profile or extension with a snapshot or a differential: nothing can be judged by it."
-        return _Judged(told, {}), True
+        return _judged(told, {}), True
     seen = _Seen(bases)
     try:
-        return _Judged(Definition(made(slim_base(resource), seen, allowance), STORED), seen.names), True
+        return _judged(Definition(made(slim_base(resource), seen, allowance), STORED), seen.names), True
     except NotMade as error:
-        return _Judged(f"{place} cannot be used: {error}", seen.names), not error.is_costly
+        return _judged(f"{place} cannot be used: {error}", seen.names), not error.is_costly
 
 
 class _Seen:

@@ -174,7 +174,8 @@ class Profiles:
             return
         connection = self._database.connection()
         rows = packages(connection)
-        self._installed = tuple((row["name"], row["version"], row["digest"], row["installed"]) for row in rows)
+        # A collation may order names otherwise than `library` does.
+        self._installed = tuple(sorted((row["name"], row["version"], row["digest"], row["installed"]) for row in rows))
         self._supported = _supported([row["profiles"] for row in rows])
         self._modes = {row.tenant: row.mode for row in connection.execute(select(profile_validation))}
         self._read_at = now

@@ -5,17 +5,17 @@ compile("name.where(use = 'official').given.first()", "Patient").evaluate(patien
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, Final
 
 from hie.fhir import facts
+from hie.fhir.short_texts import remembered_if_short
 
 from . import model
 from .compiler import Compiler
 from .errors import FhirPathError, FhirPathSemanticError, FhirPathSyntaxError, FhirPathUnsupported
 from .functions import FUNCTIONS
 from .invariants import corrected
-from .parser import parse
+from .parser import LONGEST_KEPT, parse, read
 from .parts import Conforms, Frame, Part, truth
 from .syntax import Expression
 from .values import Amount, Element, Moment, type_of
@@ -136,7 +136,7 @@ class Compiled:
             raise FhirPathError("The input is nested too deeply.") from None
 
 
-@lru_cache(maxsize=16_384)
+@remembered_if_short(16_384, LONGEST_KEPT)
 def compile(expression: str, context_type: str, *, strict: bool = False, profiles: bool = False) -> Compiled:
     """Compile an expression for focuses of one type, named by its code or by the path of an element.
 
@@ -150,7 +150,7 @@ def compile(expression: str, context_type: str, *, strict: bool = False, profile
 
 def compile_once(expression: str, context_type: str, *, strict: bool = False, profiles: bool = False) -> Compiled:
     """Compile an expression that a client made up: it is not kept, so that it displaces none that is needed again."""
-    return Compiled(parse.__wrapped__(expression), context_type, strict=strict, profiles=profiles)
+    return Compiled(read(expression), context_type, strict=strict, profiles=profiles)
 
 
 def typed(items: list[Any], own: str | None) -> list[Element]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .errors import FhirPathSyntaxError
 
-MAX_LENGTH = 100_000
+MAX_LENGTH, MAX_NAME = 100_000, 256
 
 
 class Token(NamedTuple):
@@ -50,6 +50,8 @@ def tokenize(expression: str) -> list[Token]:
         if match is None:
             raise FhirPathSyntaxError(f"Unexpected {expression[position]!r}", expression, position)
         kind = str(match.lastgroup)
+        if kind in ("identifier", "delimited") and len(match.group()) > MAX_NAME:
+            raise FhirPathSyntaxError(f"Name longer than {MAX_NAME} characters", expression, position)
         if kind != "space":
             tokens.append(Token(kind, _text(kind, match.group(), expression, position), position))
         position = match.end()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from hie.fhir import facts
+from hie.fhir.short_texts import remembered_if_short
 
 SYSTEM_TYPES = frozenset({"Boolean", "String", "Integer", "Decimal", "Date", "DateTime", "Time", "Quantity"})
 TYPE_INFO = "System.TypeInfo"
@@ -42,7 +43,7 @@ def children(type_name: str) -> dict[str, Child]:
         return {}
 
 
-@lru_cache(maxsize=facts.NAMES_KEPT)
+@remembered_if_short(facts.NAMES_KEPT)
 def is_type(name: str) -> bool:
     """Tell whether R4 knows a type by this name, abstract ones included."""
     return facts.type_kind(name) is not None

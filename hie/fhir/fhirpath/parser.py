@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import lru_cache
+
+from hie.fhir.short_texts import remembered_if_short
 
 from . import syntax
 from .errors import FhirPathSyntaxError
@@ -46,13 +47,20 @@ _SPECIAL: dict[str, Expression] = {"$this": syntax.This(), "$index": syntax.Inde
 MAX_DEPTH = 100
 MAX_CHAIN = 250
 """How many steps or operators may follow each other: the compiler walks the tree by recursion."""
+LONGEST_KEPT = 4_000
+"""Longer expressions, which R4 has none of, are read each time."""
 MAX_DIGITS = 38
 """How long a whole number may be written; none of more bits is computed with (hie.fhir.fhirpath.operators)."""
 
 
-@lru_cache(maxsize=4096)
+@remembered_if_short(4096, LONGEST_KEPT)
 def parse(expression: str) -> Expression:
-    """Parse an expression; FhirPathSyntaxError names the place of what cannot be read."""
+    """Parse an expression, and remember it; FhirPathSyntaxError names the place of what cannot be read."""
+    return read(expression)
+
+
+def read(expression: str) -> Expression:
+    """Parse an expression that a client made up: it displaces none that is needed again."""
     return _Parser(expression).whole()
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from functools import lru_cache
+
+from hie.fhir.short_texts import remembered_if_short
 
 _CALENDAR = {
     "millisecond": "ms",
@@ -118,7 +119,7 @@ def quotient(above: str, below: str) -> str:
 _TERM = re.compile(r"([./]?)((?:[A-Za-z%*']|\[[^\]]*\]|\{[^}]*\})+|1)(-?[0-9])?")
 
 
-@lru_cache(maxsize=1024)
+@remembered_if_short(1024)
 def _multiple(unit: str) -> tuple[Decimal, Kind]:
     unit = _CALENDAR.get(unit, unit)
     if unit in _UNITS:

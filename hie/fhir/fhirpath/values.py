@@ -10,10 +10,10 @@ Values of the language itself are bool, int, Decimal, str, Moment and Amount.
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from hie.fhir.datatypes import DatatypeError, Precision, parse_date, parse_time
+from hie.fhir.short_texts import remembered_if_short
 
 from . import model, units
 from .errors import FhirPathError
@@ -64,7 +64,7 @@ def moment(text: Any, kind: str) -> Moment | None:
     return _moment(text, kind) if isinstance(text, str) else None
 
 
-@lru_cache(maxsize=1024)  # the resources of one visit share their dates
+@remembered_if_short(1024)  # the resources of one visit share their dates
 def _moment(text: str, kind: str) -> Moment | None:
     clock = text if kind == "Time" else text.partition("T")[2]
     is_hour = len(clock) == 2  # the language lets a time stop at the hour, FHIR's own types do not

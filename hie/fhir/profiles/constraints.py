@@ -28,17 +28,18 @@ def check(check: Check, node: Node, place: Place, owner: Definition) -> None:
     focus = place.value if type(place.value) is dict else place.item
     for row in rows:
         check.count()
-        holds = _holds(check, row, focus, place, watch)
+        holds = _holds(check, node, row, focus, place, watch)
         if holds is False:
             severity = "error" if row.get("severity") == "error" else "warning"
             text = f"{str(row.get('human', row['key'])).rstrip('.')} ({row['key']})."
             check.tell(severity, "invariant", text, place.path)  # type: ignore[arg-type]
 
 
-def _holds(check: Check, row: Json, focus: Any, place: Place, watch: fhirpath.Watch | None) -> bool | None:
+def _holds(
+    check: Check, node: Node, row: Json, focus: Any, place: Place, watch: fhirpath.Watch | None
+) -> bool | None:
     try:
-        compiled = fhirpath.compile(str(row["expression"]), place.type, profiles=True)
-        return compiled.holds(
+        return node.compiled(str(row["expression"]), place.type).holds(
             focus, resource=place.around.resource, root_resource=place.around.root, watch=watch,
             conforms=lambda item, canonical: check.conforms_to(item, canonical, place.around))
     except fhirpath.FhirPathError as error:

@@ -113,8 +113,7 @@ def _holds(check: Check, expression: str, place: Place, parent: Place, definitio
     """Ask the element that holds an extension, which is %extension there; None where that cannot be told."""
     focus = parent.value if type(parent.value) is dict else parent.item
     try:
-        compiled = fhirpath.compile(expression, parent.type, profiles=True)
-        return compiled.holds(
+        return definition.root.compiled(expression, parent.type).holds(
             focus, resource=place.around.resource, root_resource=place.around.root,
             variables={"extension": place.item}, watch=check.watch if definition.is_stored else None,
             conforms=lambda item, canonical: check.conforms_to(item, canonical, place.around))

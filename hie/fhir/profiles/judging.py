@@ -11,7 +11,7 @@ from typing import Any
 
 from hie.fhir import facts, fhirpath
 from hie.fhir.fhirpath import model
-from hie.fhir.fhirpath.parser import parse
+from hie.fhir.fhirpath.parser import read
 
 from . import limits
 
@@ -19,6 +19,8 @@ Json = dict[str, Any]
 
 #: More would not be read.
 MOST_PROBLEMS = 10
+#: Of an element and its slice.
+_LONGEST_NAME = 1_000
 _DISCRIMINATORS = frozenset({"value", "exists", "pattern", "type", "profile"})
 _RULES = frozenset({"closed", "open", "openAtEnd"})
 _STRENGTHS = frozenset({"required", "extensible", "preferred", "example"})
@@ -94,7 +96,7 @@ def _types(element: Json, known: dict[str, tuple[str, ...]]) -> tuple[str, ...] 
     """Return the types of R4 that an element's values may have, by its id; None where there is no such element."""
     above, _, last = element["id"].rpartition(".")
     parents = known.get(above)
-    if parents is None or not last:
+    if parents is None or not last or len(last) > _LONGEST_NAME:
         return None
     name, _, slice_name = last.partition(":")
     if ":" in last and not slice_name:
@@ -207,7 +209,7 @@ def _unreadable(expression: Any) -> str | None:
     if not isinstance(expression, str):
         return "it is no text."
     try:
-        parse(expression)
+        read(expression)
     except fhirpath.FhirPathSyntaxError as error:
         return str(error)
     except fhirpath.FhirPathError:
@@ -225,7 +227,7 @@ def _values(element: Json) -> Iterator[str]:
             yield f"{_shown(name)} names no type of R4."
     try:
         for one in limits.of(element):
-            parse(one.expression)
+            read(one.expression)
     except (ValueError, fhirpath.FhirPathSyntaxError) as error:
         yield f"minValue or maxValue is no limit: {error}"
 

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
+
+from hie.fhir.fhirpath import Compiled, FhirPathError, compile_once
 
 Json = dict[str, Any]
 
@@ -25,7 +27,7 @@ class Node:
         self.parent = parent
         self.children: dict[str, Node] = {}
         self.slices: dict[str, Node] = {}
-        self._prepared: dict[str, Any] = {}
+        self._prepared: dict[Hashable, Any] = {}
 
     @property
     def min(self) -> int:
@@ -49,6 +51,23 @@ class Node:
         if name not in self._prepared:
             self._prepared[name] = make(self)
         return self._prepared[name]
+
+    def compiled(self, expression: str, type_name: str) -> Compiled:
+        """Give an expression of the definition for values of a type, compiled once; FhirPathError.
+
+        It is kept as long as the definition is, of which a client may store many with long expressions.
+        """
+        key = (expression, type_name)
+        found = self._prepared.get(key)
+        if found is None:
+            try:
+                found = compile_once(expression, type_name, profiles=True)
+            except FhirPathError as error:
+                found = error
+            self._prepared[key] = found
+        if isinstance(found, FhirPathError):
+            raise found
+        return found
 
     def value_of(self, stem: str) -> Any:
         """Give `fixed[x]` or `pattern[x]`; None where there is none."""

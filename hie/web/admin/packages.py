@@ -22,7 +22,7 @@ def install_package(request: AdminRequest) -> AdminResponse:
     """Install a package from its tarball, for every tenant and process; the same file again changes nothing.
 
     Profiles that came without a snapshot, of which none can be made, are told with the reason.
-   """
+    """
     try:
         found = profiles.read(request.body)
     except profiles.PackageError as error:

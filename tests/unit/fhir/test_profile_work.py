@@ -120,3 +120,18 @@ def test_what_is_too_deep_to_be_compared_cannot_be_told() -> None:
     check = checking.Check(library, asked_by(library))
     assert check.conforms_to(Element(resource, "Patient"), BASE + "many", around(resource)) is None
     assert check.is_cut
+
+
+def test_expressions_are_compiled_once_and_kept_with_their_definition() -> None:
+    text = f"given.exists() or '{'x' * 5_000}' = family"
+    definition = on_names(constraint=[
+        {"key": "k-1", "severity": "error", "human": "x", "expression": text},
+        {"key": "k-2", "severity": "error", "human": "x", "expression": "nothing()"}])
+    library = Library([Package("example", "1.0.0", resources=(definition,), digest="x")])
+    for _ in range(2):
+        found = conformance(patient(name=NAMES), [BASE + "many"], library, asked_by(library), with_support=False)
+        assert {one.code for one in found} == {"invariant", "informational"}
+    kept = library.find(BASE + "many")
+    assert kept is not None
+    names = kept.root.children["name"]
+    assert names.compiled(text, "HumanName") is names.compiled(text, "HumanName")

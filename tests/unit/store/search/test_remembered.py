@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from hie.fhir import datatypes, references, search_parameters
+from hie.fhir import datatypes, facts, fhirpath, references, search_parameters, ucum
+from hie.fhir.fhirpath import FhirPathSyntaxError, model, units, values
 from hie.store.crypto import Blind
 from hie.store.search import index, type_hashes
 from hie.store.search.remembered import LONGEST, Remembered, remembering
@@ -80,3 +84,23 @@ def test_references_are_remembered_up_to_a_length() -> None:
     before = references._remembered.cache_info().currsize
     assert references.parse("http://example.org/" + "x" * 300).kind == "url"
     assert references._remembered.cache_info().currsize == before
+
+
+def test_what_clients_may_make_long_takes_no_room() -> None:
+    """Expressions, units, dates and names: how much each cache holds is told by its own, which the function wraps."""
+    long = "x" * 5_000
+    kept = [one for one in gc.get_objects() if isinstance(one, functools._lru_cache_wrapper)
+            and one.__module__.startswith("hie.fhir.")]  # fmt: skip
+    before = [one.cache_info().currsize for one in kept]
+    assert ucum.unit(long) is None
+    assert units.base(Decimal(1), long)[0] == 1
+    assert values.moment(f"2031-{long}", "DateTime") is None
+    assert (facts.type_kind(long), model.is_type(long), facts.required_codes(long)) == (None, False, None)
+    assert fhirpath.compile(f"'{long}'", "Patient").evaluate({"resourceType": "Patient"}) == [long]
+    assert [one.cache_info().currsize for one in kept] == before
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "`" + "x" * 300 + "`"], ids=["plain", "delimited"])
+def test_a_name_in_an_expression_has_a_length(name: str) -> None:
+    with pytest.raises(FhirPathSyntaxError, match="Name longer than 256 characters"):
+        fhirpath.compile_once(name, "Patient")
