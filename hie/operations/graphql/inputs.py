@@ -15,6 +15,8 @@ from hie.operations.graphql.checking import name_of, properties
 
 #: Characters of JSON for what stands around a value.
 _MARKS = 4
+#: Characters for which an object or a list counts, also an empty one: it takes twice as many bytes of memory.
+_BEGUN = 32
 
 
 @dataclass(slots=True)
@@ -66,12 +68,13 @@ class Inputs:
         if depth > DEFAULT_MAX_DEPTH:
             raise InvalidRequest(f"A resource that is given is nested deeper than {DEFAULT_MAX_DEPTH} levels.",
                                  expression="query")
-        self._spend(_MARKS)
+        self._spend(_BEGUN)
 
     def _spend(self, size: int) -> None:
         self._size += size
         if self._size > self.most:
-            raise TooLarge(f"The resources that are given have more than {self.most} characters together.",
+            raise TooLarge(f"The resources that are given have more than {self.most} characters together "
+                           f"(each object and list counts for {_BEGUN}).",
                            expression="query")
 
 
