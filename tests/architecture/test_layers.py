@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import NamedTuple
@@ -140,7 +141,14 @@ def _from(node: ast.ImportFrom, importer: str, at_load: bool) -> Iterator[Import
 
 MODULES = {name for name, _ in _sources()}
 PACKAGE_NAMES = {name for name, path in _sources() if path.name == "__init__.py"}
-IMPORTS = [found for name, path in _sources() for found in imports_of(name, path.read_text(encoding="utf-8"))]
+
+
+@cache
+def imports() -> tuple[Import, ...]:
+    """Return the imports of all modules, read where a test asks, not by every process that collects tests."""
+    return tuple(
+        found for name, path in _sources() for found in imports_of(name, path.read_text(encoding="utf-8"))
+    )
 
 
 def _is_below(module: str, prefix: str) -> bool:
@@ -161,12 +169,12 @@ def _points_down(found: Import) -> bool:
 
 
 def test_there_are_imports_to_judge() -> None:
-    assert len(IMPORTS) > 300
-    assert any(found.importer == "hie.app" and found.module == "hie.context" for found in IMPORTS)
+    assert len(imports()) > 300
+    assert any(found.importer == "hie.app" and found.module == "hie.context" for found in imports())
 
 
 def test_every_import_of_our_own_points_downwards() -> None:
-    ours = [found for found in IMPORTS if found.module.split(".")[0] in (*PACKAGES, "wsgi")]
+    ours = [found for found in imports() if found.module.split(".")[0] in (*PACKAGES, "wsgi")]
     assert [str(found) for found in ours if not _points_down(found)] == []
 
 
@@ -179,7 +187,7 @@ def test_an_arrow_that_points_up_would_be_found() -> None:
 def test_it_is_imported_in_its_layer_alone(module: str) -> None:
     strangers = [
         str(found)
-        for found in IMPORTS
+        for found in imports()
         if found.module.split(".")[0] == module
         and not any(_is_below(found.importer, place) for place in CONFINED[module])
         and not (module == "sqlalchemy" and _names_only(found))
@@ -194,7 +202,7 @@ def _names_only(found: Import) -> bool:
 
 
 def test_nothing_heavy_is_imported_when_a_module_is_loaded() -> None:
-    assert [str(found) for found in IMPORTS if found.at_load and found.module.split(".")[0] in HEAVY] == []
+    assert [str(found) for found in imports() if found.at_load and found.module.split(".")[0] in HEAVY] == []
 
 
 def test_every_third_party_package_is_declared() -> None:
@@ -202,7 +210,7 @@ def test_every_third_party_package_is_declared() -> None:
     standard = set(sys.stdlib_module_names) | set(PACKAGES) | {"wsgi", "__future__"}
     by_module = packages_distributions()
     undeclared = set()
-    for found in IMPORTS:
+    for found in imports():
         top = found.module.split(".")[0]
         if top in standard:
             continue
