@@ -14,6 +14,7 @@ from hie.store.crypto import SealBroken
 from hie.store.history_statements import Place, Shape, count_of, count_statement, page_of, page_statement
 from hie.store.listed import Listed, items
 from hie.store.models import FOREVER
+from hie.store.prepared import dialect_of
 from hie.store.search import grants, seen
 from hie.store.search.cursors import last_page_size
 from hie.store.search.reading import one_state, seen_by_page
@@ -168,7 +169,7 @@ def _found(store: ResourceStore, asked: _Asked, position: _Position | None, limi
     if asked.listed is not None:
         found: Sequence[Any] = store.connection().execute(page_of(*how, asked.listed), values).all()
     else:
-        found = page_statement(store.connection().dialect, *how).all(store.connection(), values)
+        found = page_statement(dialect_of(store.connection()), *how).all(store.connection(), values)
     if reading is not None and tells and found:
         reading.take(found[0].seen)
     return found
@@ -181,7 +182,7 @@ def _total(store: ResourceStore, asked: _Asked) -> int:
         row = store.connection().execute(count_of(asked.shape, tells, asked.listed), asked.values).one()
     else:
         connection = store.connection()
-        (row,) = count_statement(connection.dialect, asked.shape, tells).all(connection, asked.values)
+        (row,) = count_statement(dialect_of(connection), asked.shape, tells).all(connection, asked.values)
     if store.reading is not None:
         store.reading.take(row.seen)
     return int(row.total)

@@ -27,6 +27,14 @@ def driver_of(connection: Connection) -> Any:
     return connection.connection.driver_connection
 
 
+_DIALECTS: dict[str, Dialect] = {}
+
+
+def dialect_of(connection: Connection) -> Dialect:
+    """Return the dialect of a connection, the same for all engines of the process, by which statements are kept."""
+    return _DIALECTS.setdefault(connection.dialect.name, connection.dialect)
+
+
 def insert_or_ignore(connection: Connection, table: Table) -> Insert:
     """Return an INSERT that leaves rows alone which are there already."""
     if connection.dialect.name == "sqlite":

@@ -23,11 +23,12 @@ from sqlalchemy import (
     select,
 )
 
+from hie.settings import Settings
 from hie.store import direct, prepared
 from hie.store.away import is_unreachable
 from hie.store.connections import is_lost
 from hie.store.models import resource
-from hie.store.prepared import Prepared
+from hie.store.prepared import Prepared, dialect_of
 from hie.store.store import Store
 
 ON_POSTGRES = pytest.mark.parametrize("database_kind", ["postgresql"])
@@ -35,6 +36,13 @@ ON_POSTGRES = pytest.mark.parametrize("database_kind", ["postgresql"])
 
 def echo(type_: Any) -> Prepared:
     return Prepared(select(cast(bindparam("value", type_=type_), type_).label("value")), ["value"])
+
+
+def test_what_is_kept_by_dialect_is_kept_once_for_all_stores(store: Store, settings: Settings) -> None:
+    again = Store.open(settings)
+    assert again.database.connection().dialect is not store.database.connection().dialect
+    assert dialect_of(again.database.connection()) is dialect_of(store.database.connection())
+    again.close()
 
 
 @ON_POSTGRES
