@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from ml.result import DataUnreadable
 from ml.runtime import ModelRuntime
 from ml.training import run_in_child
 
-pytest.importorskip("tensorflow", reason="training needs TensorFlow, the extra [train]")
-# TensorFlow and its converter warn about their own parts.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    # Found, not imported: every process of a run would load TensorFlow to collect these tests.
+    pytest.mark.skipif(find_spec("tensorflow") is None, reason="training needs TensorFlow, the extra [train]"),
+    # TensorFlow and its converter warn about their own parts.
+    pytest.mark.filterwarnings("default"),
+]
 
 
 def weights_of(directory):
@@ -45,6 +49,21 @@ def trained(lasting_small_data, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained") / "network"
     run_in_child(train.fit, lasting_small_data, out, train.recipe("residual", 16, epochs=1), 1)
     return out
+
+
+@pytest.fixture(scope="module")
+def other(lasting_small_data, tmp_path_factory):
+    """The same with seed 2."""
+    out = tmp_path_factory.mktemp("other") / "network"
+    run_in_child(train.fit, lasting_small_data, out, train.recipe("residual", 16, epochs=1), 2)
+    return out
+
+
+@pytest.fixture(scope="module")
+def ran(lasting_small_data, tmp_path_factory):
+    """The same with seed 1 as the command does it, with what it tells."""
+    out = tmp_path_factory.mktemp("ran") / "out"
+    return out, train.run(lasting_small_data, out, seed=1, epochs=1, width=16, architecture="residual")
 
 
 @pytest.fixture(scope="module")
@@ -110,22 +129,20 @@ def test_a_width_that_tensorflow_cannot_train_is_refused(width):
         build("residual", width)
 
 
-def test_a_seed_repeats_a_training_and_another_seed_does_not(trained, small_data, tmp_path):
-    for name, seed in (("again", 1), ("other", 2)):
-        run_in_child(train.fit, small_data, tmp_path / name, train.recipe("residual", 16, epochs=1), seed)
-    first, again, other = (weights_of(directory) for directory in (trained, tmp_path / "again", tmp_path / "other"))
+def test_a_seed_repeats_a_training_and_another_seed_does_not(trained, ran, other):
+    first, again, different = (weights_of(directory) for directory in (trained, ran[0], other))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, different, strict=True))
 
 
-def test_a_run_leaves_a_model_that_can_be_served(small_data, tmp_path):
-    told = train.run(small_data, tmp_path / "out", seed=1, epochs=1, width=16, architecture="residual")
-    runtime = ModelRuntime(tmp_path / "out")
+def test_a_run_leaves_a_model_that_can_be_served(ran, small_data):
+    out, told = ran
+    runtime = ModelRuntime(out)
     assert json.loads(json.dumps(told)) == runtime.manifest
     assert runtime.manifest["training"][0]["seed"] == 1
     assert runtime.manifest["training"][0]["recipe"]["epochs"] == 1
     assert runtime.judge(np.zeros((2, 28, 28))).maps.shape == (2, 7, 7)
-    assert evaluate.run(tmp_path / "out", small_data) == runtime.manifest["metrics"]
+    assert evaluate.run(out, small_data) == runtime.manifest["metrics"]
 
 
 def test_a_baseline_learns_and_is_served_without_a_heat_map(small_data, arrays, tmp_path):
@@ -144,11 +161,12 @@ def test_training_on_broken_data_is_refused(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_release_holds_ensemble_single_model_and_comparison(trained, small_data, tmp_path, monkeypatch):
+def test_a_release_holds_ensemble_single_model_and_comparison(trained, other, small_data, tmp_path, monkeypatch):
     recipe = train.recipe
     monkeypatch.setattr(release, "SEEDS", (1, 2))
     monkeypatch.setattr(release, "recipe", lambda architecture: recipe(architecture, epochs=1))
-    shutil.copytree(trained, tmp_path / "work" / "residual-1")
+    for seed, network in ((1, trained), (2, other)):  # the baseline is missing
+        shutil.copytree(network, tmp_path / "work" / f"residual-{seed}")
     manifest = release.run(small_data, tmp_path / "work", tmp_path / "out", foreign=small_data)
     assert [member["seed"] for member in manifest["members"]] == [1, 2]
     assert manifest["baseline"]["architecture"] == "baseline"
