@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
-from hie.errors import InvalidRequest, MethodNotAllowed, NotFound, UnknownType
+from hie.errors import InvalidRequest, MethodNotAllowed, NotFound, TooLarge, UnknownType
 from hie.fhir import facts
 from hie.fhir.http import Conditions, FhirRequest, Preferences
 
@@ -69,6 +69,8 @@ SEARCHES = frozenset({"search-type", "search-system"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 #: Far above what a search needs; a longer list is an attack on the parser.
 MOST_PARAMETERS = 1_000
+#: Bytes of the form of a search, which may name some 30,000 values.
+MOST_OF_A_FORM = 4_000_000
 #: Parameters of a URL that say how to answer, whatever is asked: https://hl7.org/fhir/R4/http.html#parameters
 ANSWER_PARAMETERS = frozenset({"_format", "_pretty", "_summary", "_elements"})
 #: Writes whose URL names what they mean, and what else it may say.
@@ -223,6 +225,13 @@ def parse_query(query: str) -> tuple[tuple[str, str], ...]:
     if "%00" in query or "\x00" in query:
         raise InvalidRequest("A parameter holds the character NUL.", expression="http.url")
     return pairs
+
+
+def form(content: bytes) -> str:
+    """Write the form of a search as the query of a URL says it; TooLarge where no search is so long."""
+    if len(content) > MOST_OF_A_FORM:
+        raise TooLarge(f"The form is larger than {MOST_OF_A_FORM} bytes; ask for less at a time.")
+    return escaped(content.decode("latin-1"))
 
 
 def escaped(octets: str) -> str:

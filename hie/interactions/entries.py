@@ -18,7 +18,7 @@ from hie.fhir.conditions import refuse_unasked
 from hie.fhir.http import Conditions, FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
 from hie.fhir.resource import validated
-from hie.fhir.routes import ANSWER_PARAMETERS, SEARCHES, escaped, parse, parse_query
+from hie.fhir.routes import ANSWER_PARAMETERS, SEARCHES, form, parse, parse_query
 
 _NOT_INSIDE = frozenset({"transaction", "delete-history", "async-status", "async-cancel"})
 _WITH_RESOURCE = frozenset({"create", "update", "patch"})
@@ -82,7 +82,7 @@ def _with_form(request: FhirRequest) -> FhirRequest:
     if _format(content_type) != _FORM:
         raise InvalidRequest(f"contentType {content_type[:80]!r} is no form; {_FORM} is.",
                              expression="Binary.contentType")
-    parameters = parse_query(escaped(content.decode("latin-1")))
+    parameters = parse_query(form(content))
     return replace(request, resource=None, parameters=request.parameters + parameters)
 
 

@@ -274,7 +274,7 @@ def _with_form(here: Exchange, request: FhirRequest, content_type: str | None) -
     content = _whole(here)
     if content and not negotiation.is_form(content_type):
         raise negotiation.unsupported(content_type, negotiation.FORM)
-    text = routes.escaped(content.decode("latin-1"))
+    text = routes.form(content)
     parameters = routes.parse_query(text) if text else ()
     query = "&".join(part for part in (here.entry.query, text) if part)
     here.entry.query = query[: exchange.AUDITED_QUERY]

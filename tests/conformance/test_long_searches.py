@@ -1,6 +1,9 @@
 """Searches that no URL holds come by POST, and so do their further pages: https://hl7.org/fhir/R4/http.html#search"""
 
-from tests.builders import observation
+import base64
+
+from hie.fhir import routes
+from tests.builders import bundle, entry, observation
 
 FORM = "application/x-www-form-urlencoded"
 CODE = "http://loinc.org|8867-4"
@@ -35,3 +38,15 @@ def test_nothing_is_told_of_links_that_a_url_holds_nor_of_a_page_without_links(f
     assert (outcomes(short), short.link("next") is not None) == ([], True)
     whole = fhir("POST", "Observation/_search", f"_count=9&code={LONG}", Content_Type=FORM)
     assert (outcomes(whole), len(whole.entries())) == ([], 3)
+
+
+def test_a_form_that_is_longer_than_any_search_is_refused_before_it_is_read(fhir, monkeypatch):
+    fhir.create(observation(value=1))
+    monkeypatch.setattr(routes, "MOST_OF_A_FORM", 1_000)
+    short, long = (f"code={CODE},{'x' * count}" for count in (900, 1_000))
+    assert fhir("POST", "Observation/_search", short, Content_Type=FORM).json["total"] == 1
+    fhir("POST", "Observation/_search", long, Content_Type=FORM).refused(413, "too-long", text="1000 bytes")
+    carried = [{"resourceType": "Binary", "contentType": FORM, "data": base64.b64encode(one.encode()).decode()}
+               for one in (short, long)]
+    answer = fhir.post("", bundle(*[entry("POST", "Observation/_search", one) for one in carried], type_="batch"))
+    assert [row["response"]["status"][:3] for row in answer.entries()] == ["200", "413"]
