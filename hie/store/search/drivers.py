@@ -12,7 +12,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeGuard
 
-from hie.store.search.clauses import CODE, EVERYTHING, RANGE, REFERENCE, WIDE, Both, Clause, Either, Led, Token, both
+from hie.store.search.clauses import (
+    CODE,
+    EVERYTHING,
+    RANGE,
+    REFERENCE,
+    WIDE,
+    AnyToken,
+    Both,
+    Clause,
+    Either,
+    Led,
+    Token,
+    both,
+)
 from hie.store.search.counting import ANY_TYPE, counted
 from hie.store.search.ordering import OPEN_ENDED
 from hie.store.search.range_clauses import Interval, Number
@@ -47,7 +60,7 @@ def settled(store: ResourceStore, clause: Clause, type_name: str, pair: Clause |
         return _by_fewest(store, parts, type_name, FREQUENT, behind_code=False)
     if isinstance(first, Either) and any(_is_range(part) for part in first.parts):
         return both([_mixed(store, first, type_name), *parts[1:]])
-    if not isinstance(first, Token):
+    if not isinstance(first, Token | AnyToken):
         return clause
     if store.database.dialect != "sqlite":
         return _behind_token(store, first, parts, type_name)
@@ -57,13 +70,17 @@ def settled(store: ResourceStore, clause: Clause, type_name: str, pair: Clause |
     return _by_fewest(store, parts, type_name, most, behind_code=True) if most else clause
 
 
-def _behind_token(store: ResourceStore, first: Token, parts: Sequence[Clause], type_name: str) -> Clause:
+def _behind_token(store: ResourceStore, first: Token | AnyToken, parts: Sequence[Clause], type_name: str) -> Clause:
     """Return ranges of numbers and further dates so that PostgreSQL does not find all that match, for a patient even.
 
-    A code is not counted, as it would find all of it for that; one of the row's own dates is left to its statistics.
+    A code is not counted, as it would find all of it for that. One of the row's own dates is left to its statistics,
+    but since a day, which two indexes answer: of few these lead, as else all of a code is read.
     """
     if first.rank < CODE:
         return both([first, *map(_asked_of_each, parts[1:])])
+    since = next((part for part in parts if _is_since(part)), None)
+    if since is not None and first.rank < RANGE and counted(store, _way(since), type_name, FEW) < FEW:
+        return both([Led(_way(since)), *(_unled(part) for part in parts if part is not since)])
     ranges = [part for part in parts if _is_range(part) and not _has_order(part)]
     if ranges and first.rank < RANGE:
         return _by_fewest(store, parts, type_name, FEW, behind_code=True)
@@ -80,6 +97,11 @@ def _is_range(part: Clause) -> TypeGuard[Interval | Number | Either]:
 def _has_order(part: Clause) -> bool:
     """Tell whether rows are met in the order of the range itself, so that a page costs the same however many match."""
     return isinstance(part, Interval) and part.where != "index"
+
+
+def _is_since(part: Clause) -> TypeGuard[Interval]:
+    """Tell whether a date of the row is asked for with an open end: two indexes lead to it, of which rows tell none."""
+    return _is_range(part) and isinstance(part, Interval) and part.where == "date" and part.prefix in OPEN_ENDED
 
 
 def _mixed(store: ResourceStore, asked: Either, type_name: str) -> Clause:

@@ -12,7 +12,7 @@ import pytest
 from hie.store.resources import ResourceStore
 from hie.store.search import counting, drivers, engine, pages, query
 from hie.store.search.asked import asked_by
-from hie.store.search.clauses import Both, Clause, Either, Led, Shaped, Token
+from hie.store.search.clauses import AnyToken, Both, Clause, Either, Led, Shaped, Token
 from hie.store.search.range_clauses import Interval, Number
 from tests.builders import observation
 
@@ -290,6 +290,20 @@ def test_a_range_of_many_is_asked_of_each_row_behind_a_token(
     found = asked_of(filled, first, ("value-quantity", "ge1"))
     assert [type(part) for part in found.parts] == [Token, Number]
     assert not found.parts[1].leads
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+@pytest.mark.parametrize("code", [CODE, f"{CODE},1-1"])
+def test_few_since_a_day_go_before_codes(filled: ResourceStore, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No index of dates serves both ends of "since", so that the planner would read all of the codes."""
+    monkeypatch.setattr(drivers, "FEW", 10)
+    for since, first in (("ge2024-03-19", Led), ("ge2024-03-02", Token if code == CODE else AnyToken)):
+        found = asked_of(filled, ("code", code), ("date", since))
+        assert type(found.parts[0]) is first
+        ids = [one.id for one in engine.search(filled, asked(filled, ("code", code), ("date", since))).matches]
+        day = int(since[-2:]) - 1
+        assert ids == [f"o{number}" for number in range(40) if number % 20 >= day][: len(ids)]
+        assert len(ids) == min(20, 2 * (20 - day))
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
