@@ -16,7 +16,7 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import instant
 from hie.fhir.search_parameters import SearchParameter
 from hie.fhir.terminology.capability import terminology_capabilities
-from hie.registry import Registry
+from hie.registry import Operation, Registry
 
 
 def capabilities(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -58,11 +58,11 @@ Supported = tuple[tuple[str, tuple[str, ...]], ...]
 
 @lru_cache(maxsize=8)
 def _statement(
-    base_url: str, operations: tuple[object, ...], at: int, cors: bool, content_search: bool, _custom: object,
+    base_url: str, operations: tuple[Operation, ...], at: int, cors: bool, content_search: bool, _custom: object,
     profiles: Supported, enforced: bool,
 ) -> bytes:  # fmt: skip
     return json_format.dump(capability_statement(
-        base_url=base_url, version=__version__, at=at, operations=operations,  # type: ignore[arg-type]
+        base_url=base_url, version=__version__, at=at, operations=operations,
         parameters_of=partial(offered_parameters, content_search), cors=cors, profiles=dict(profiles),
         enforced=enforced,
     ))

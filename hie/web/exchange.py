@@ -94,13 +94,16 @@ class Exchange:
         try:
             self.application.store.database.record(self.entry)
         except FhirError as error:
-            return error_handlers.refusal(error, xml=self.wants_xml(), pretty=self.wants_lines())
+            return self.refused(error)
         except Exception:
             error_handlers.log.exception("an audit record could not be committed",
                                          extra={"request_id": self.request_id})
-            busy = Busy("The request could not be recorded, so it is not answered.")
-            return error_handlers.refusal(busy, xml=self.wants_xml())
+            return self.refused(Busy("The request could not be recorded, so it is not answered."))
         return None
+
+    def refused(self, error: FhirError) -> Reply:
+        """Answer a refusal in the form that was asked for."""
+        return error_handlers.refusal(error, xml=self.wants_xml(), pretty=self.wants_lines())
 
     def wants_xml(self) -> bool:
         """Tell whether a refusal is written as XML."""

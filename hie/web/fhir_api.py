@@ -83,7 +83,7 @@ def _replied(here: Exchange, path: str) -> Reply:
     try:
         return _answered(here, path)
     except FhirError as error:
-        return error_handlers.refusal(error, xml=here.wants_xml(), pretty=here.wants_lines())
+        return here.refused(error)
     except Exception as error:
         return error_handlers.unexpected(error, here.request_id, xml=here.wants_xml())
 

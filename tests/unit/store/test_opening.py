@@ -428,6 +428,16 @@ def lose_index(store: Store) -> None:
             connection.execute(text("UPDATE resource SET tokens = '{}'"))
 
 
+def opened_from(store: Store, revision: str, settings: Settings) -> Store:
+    """Open a store that an earlier version of the server left, with the index that it had."""
+    lose_index(store)
+    go_back(store, revision)
+    store.close()
+    upgraded = Store.open(settings)
+    assert check(upgraded).problems == []
+    return upgraded
+
+
 def test_documents_are_found_by_their_relationship_in_a_store_from_before(settings: Settings) -> None:
     """Up to schema 0012 DocumentReference?relationship had no values."""
     store = Store.open(settings)
@@ -436,11 +446,7 @@ def test_documents_are_found_by_their_relationship_in_a_store_from_before(settin
         content = {"resourceType": "DocumentReference", "id": id_, "status": "current",
                    "content": [{"attachment": {"title": "x"}}], **more}  # fmt: skip
         bound(store).transact(partial(ResourceStore.update, type="DocumentReference", id=id_, content=content))
-    lose_index(store)
-    go_back(store, "0012")
-    store.close()
-    upgraded = Store.open(settings)
-    assert check(upgraded).problems == []
+    upgraded = opened_from(store, "0012", settings)
     asked = query.parse("DocumentReference", [("relationship", "DocumentReference/1$appends")])
     assert [one.id for one in bound(upgraded).search(asked).matches] == ["2"]
     upgraded.close()
@@ -458,11 +464,7 @@ def test_named_value_sets_and_contained_patients_are_found_in_a_store_from_befor
     for id_, content in (("o", held), ("c", codes))[: 2 if has_both else 1]:
         type_name = str(content["resourceType"])
         bound(store).transact(partial(ResourceStore.update, type=type_name, id=id_, content=content))
-    lose_index(store)
-    go_back(store, "0013")
-    store.close()
-    upgraded = Store.open(settings)
-    assert check(upgraded).problems == []
+    upgraded = opened_from(store, "0013", settings)
     asked = query.parse("Observation", [("patient:missing", "false")])
     assert [one.id for one in bound(upgraded).search(asked).matches] == ["o"]
     if has_both:
@@ -578,11 +580,7 @@ def test_systems_alone_and_dates_inside_are_indexed_in_a_store_from_before(setti
                                                   "category": [{"coding": [{"system": "urn:s", "display": "S"}]}]}
     fill(store)
     bound(store).transact(partial(ResourceStore.update, type="Observation", id="o", content=content))
-    lose_index(store)
-    go_back(store, "0016")
-    store.close()
-    upgraded = Store.open(settings)
-    assert check(upgraded).problems == []
+    upgraded = opened_from(store, "0016", settings)
     for asked in ([("category", "urn:s|")], [("has-member.value-concept", "urn:s|"), ("date", "2024")]):
         assert [one.id for one in bound(upgraded).search(query.parse("Observation", asked)).matches] == ["o"]
     indexes = {one["name"] for one in inspect(upgraded.database.engine).get_indexes("contained")}
@@ -616,11 +614,7 @@ def test_contact_points_and_logical_references_are_found_by_their_system_in_a_st
     about = observation(id="o") | {"subject": {"type": "Patient", "identifier": {"system": "urn:mrn"}}}
     then = bound(store).transact(lambda inside: inside.create("Observation", about, id="o"))
     bound(store).transact(partial(ResourceStore.update, type="Observation", id="o", content=observation()))
-    lose_index(store)
-    go_back(store, "0018")
-    store.close()
-    upgraded = Store.open(settings)
-    assert check(upgraded).problems == []
+    upgraded = opened_from(store, "0018", settings)
     by_phone = query.parse("Patient", [("telecom", "phone|555")])
     assert [one.id for one in bound(upgraded).search(by_phone).matches] == ["p"]
     by_system = query.parse("Observation", [("patient:identifier", "urn:mrn|")])
