@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
+
+from hie.fhir import generate_facts
 
 Json = dict[str, Any]
 BASE = "http://example.org/StructureDefinition/"
@@ -51,3 +55,25 @@ def tarball(*resources: Json, package: Json | None = None, files: dict[str, byte
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
     return buffer.getvalue()
+
+
+class Generator(Protocol):
+    """What makes an archive of R4's package, and the page that tells what it was made of."""
+
+    PAGE_FILE: str
+
+    def generate(self, package: bytes) -> dict[str, bytes]:
+        """Return the files of the archive."""
+
+    def digest(self, members: dict[str, bytes]) -> str:
+        """Return the hash of all of them."""
+
+
+def generated_again(generator: Generator, archive: Path, shared_data: Path) -> dict[str, bytes]:
+    """Return an archive's files as they are generated again, which its page has to tell, and of the one committed."""
+    package = (shared_data / "definitions" / "hl7.fhir.r4.core-4.0.1.tgz").read_bytes()
+    page = (generate_facts.DATA / generator.PAGE_FILE).read_text(encoding="utf-8")
+    members = generator.generate(package)
+    assert generator.digest(members) in page
+    assert hashlib.sha256(archive.read_bytes()).hexdigest() in page
+    return members

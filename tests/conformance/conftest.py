@@ -12,10 +12,12 @@ from flask import Flask
 
 from hie.app import create_app
 from hie.fhir import xml_format
+from hie.fhir.profiles import read
 from hie.jobs.worker import Worker
 from hie.settings import Settings
-from hie.store import administration
+from hie.store import administration, packages
 from hie.store.check import check
+from hie.store.packages import REMEMBERED_MICROSECONDS
 
 TOKEN_HOURS = 10
 FHIR_JSON = "application/fhir+json; charset=utf-8"
@@ -165,6 +167,30 @@ def work(app: Flask, clock: Any) -> Callable[[], None]:
             pass
 
     return done
+
+
+@pytest.fixture
+def treat(app: Flask, clock: Any) -> Callable[[str], None]:
+    """Judge writes by the profiles that they declare from now on: off, warn or reject."""
+
+    def treat(mode: str) -> None:
+        store = app.extensions["hie"].store
+        store.database.write(lambda connection: packages.set_mode(connection, 1, mode))
+        clock.forward(REMEMBERED_MICROSECONDS / 1e6 + 1)
+
+    return treat
+
+
+@pytest.fixture
+def install(app: Flask, clock: Any) -> Callable[[bytes], None]:
+    """Install a package, and let the process see it."""
+
+    def install(content: bytes) -> None:
+        store = app.extensions["hie"].store
+        store.database.write(lambda connection: packages.add(connection, read(content), clock()))
+        clock.forward(REMEMBERED_MICROSECONDS / 1e6 + 1)
+
+    return install
 
 
 @pytest.fixture

@@ -27,18 +27,6 @@ def installed(app):
     store.database.write(lambda connection: packages.add(connection, read(tarball(*DEFINITIONS)), 0))
 
 
-@pytest.fixture
-def treat(app, clock):
-    """Set how declared profiles are treated, and let the process see it."""
-
-    def treat(mode):
-        store = app.extensions["hie"].store
-        store.database.write(lambda connection: packages.set_mode(connection, 1, mode))
-        clock.forward(REMEMBERED_MICROSECONDS / 1e6 + 1)
-
-    return treat
-
-
 def issues(answer, severity="error"):
     assert answer.status == 200, answer.content
     return [(one["code"], one["expression"][0]) for one in answer.json["issue"] if one["severity"] == severity]

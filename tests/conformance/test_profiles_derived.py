@@ -40,26 +40,6 @@ def told(answer: Any, code: str) -> str:
     return " ".join(one["diagnostics"] for one in answer.json["issue"] if one["code"] == code)
 
 
-@pytest.fixture
-def install(app: Any, clock: Any) -> Any:
-    def install(content: bytes) -> None:
-        store = app.extensions["hie"].store
-        store.database.write(lambda connection: packages.add(connection, read(content), clock()))
-        clock.forward(REMEMBERED_MICROSECONDS / 1e6 + 1)
-
-    return install
-
-
-@pytest.fixture
-def treat(app: Any, clock: Any) -> Any:
-    def treat(mode: str) -> None:
-        store = app.extensions["hie"].store
-        store.database.write(lambda connection: packages.set_mode(connection, 1, mode))
-        clock.forward(REMEMBERED_MICROSECONDS / 1e6 + 1)
-
-    return treat
-
-
 @pytest.mark.proves("operation:any/$validate")
 def test_a_profile_over_us_core_is_asked_with_all_that_it_and_its_base_say(
     fhir: Any, install: Any, treat: Any, shared_data: Path

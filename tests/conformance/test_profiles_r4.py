@@ -51,15 +51,11 @@ def test_extensions_of_r4_are_judged_and_others_told(fhir: Any) -> None:
         ("structure", "Patient.extension[0].value"), ("extension", "Patient.contact[0].extension[0]")}
 
 
-def test_what_declares_a_profile_of_r4_is_judged_on_write_where_a_tenant_wants_it(
-    app: Any, fhir: Any, clock: Any
-) -> None:
+def test_what_declares_a_profile_of_r4_is_judged_on_write_where_a_tenant_wants_it(fhir: Any, treat: Any) -> None:
     fhir.create(patient())
     declaring = weight("cm", meta={"profile": [WEIGHT]}) | {"subject": {"display": "x"}}
     assert fhir.post("Observation", declaring).status == 201
-    store = app.extensions["hie"].store
-    store.database.write(lambda connection: packages.set_mode(connection, 1, "reject"))
-    clock.forward(REMEMBERED_MICROSECONDS / 1e6 + 1)
+    treat("reject")
     fhir.post("Observation", declaring).refused(422, "code-invalid", "Observation.value.code")
 
 

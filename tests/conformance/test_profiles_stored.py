@@ -9,7 +9,6 @@ import pytest
 
 from hie.fhir.profiles import read
 from hie.store import packages
-from hie.store.packages import REMEMBERED_MICROSECONDS
 from tests.builders import bundle, entry, parameters, patient, post
 from tests.packages import BASE, element, profile, tarball
 
@@ -29,16 +28,6 @@ def stored(definition: Any, **more: Any) -> Any:
 
 
 PHONED = stored(profile("phoned", "Patient", element("Patient.telecom", min=1)))
-
-
-@pytest.fixture
-def treat(app: Any, clock: Any) -> Any:
-    def treat(mode: str) -> None:
-        store = app.extensions["hie"].store
-        store.database.write(lambda connection: packages.set_mode(connection, 1, mode))
-        clock.forward(REMEMBERED_MICROSECONDS / 1e6 + 1)
-
-    return treat
 
 
 def issues(answer: Any, severity: str = "error") -> list[tuple[str, str]]:

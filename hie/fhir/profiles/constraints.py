@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from hie.fhir import facts, fhirpath
+from hie.fhir.validation.issue import Severity
 
 from .library import Definition
 from .place import Place
@@ -30,9 +31,9 @@ def check(check: Check, node: Node, place: Place, owner: Definition) -> None:
         check.count()
         holds = _holds(check, node, row, focus, place, watch)
         if holds is False:
-            severity = "error" if row.get("severity") == "error" else "warning"
+            severity: Severity = "error" if row.get("severity") == "error" else "warning"
             text = f"{str(row.get('human', row['key'])).rstrip('.')} ({row['key']})."
-            check.tell(severity, "invariant", text, place.path)  # type: ignore[arg-type]
+            check.tell(severity, "invariant", text, place.path)
 
 
 def _holds(
