@@ -11,8 +11,10 @@ MOST_VALUES = 200_000
 #: What its paths may look at, and what it may copy and move aside, together.
 MOST_LOOKED_AT = 500_000
 MOST_SECONDS = 3.0
-#: Characters of a text, and elements of an array that move aside, that count as one that is looked at.
+#: Characters of a text that grows, and elements of an array that move aside, that count as one that is looked at.
 AT_ONCE = 1_000
+#: Characters of a text that is copied, which will be stored once more, that do so.
+CHARACTERS = 100
 
 
 def watched(allowance: Allowance | None) -> Watch:

@@ -119,9 +119,9 @@ class _Document:
 
     def copied(self, value: Any, path: Pointer) -> Any:
         """Return a copy of a value of the resource, which will stand at a place."""
-        left = self._copier.left
+        before = self._copier.done
         copy = self._copier.copied(value, len(path))
-        self.watch.spend(left - self._copier.left)
+        self.watch.spend(self._copier.done - before)
         return copy
 
     def put(self, path: Pointer, value: Any) -> None:

@@ -15,12 +15,14 @@ class Copier:
     """Copies values for one patch, which may not copy without end."""
 
     def __init__(self) -> None:
-        self.left = bounds.MOST_VALUES
+        self._left = bounds.MOST_VALUES
+        self.done = 0  # values, and lengths of texts
 
     def copied(self, value: Any, depth: int = 0) -> Any:
         """Return an independent copy that will stand at `depth`; Unprocessable where it is too deep or too much."""
-        self.left -= 1 + (len(value) // bounds.AT_ONCE if isinstance(value, str) else 0)
-        if self.left < 0:
+        self._left -= 1
+        self.done += 1 + (len(value) // bounds.CHARACTERS if isinstance(value, str) else 0)
+        if self._left < 0:
             raise Unprocessable(f"The patch copies more than {bounds.MOST_VALUES} values.")
         if isinstance(value, dict):
             _check_depth(depth)

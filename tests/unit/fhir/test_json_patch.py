@@ -119,7 +119,7 @@ def test_a_patch_that_grows_without_end_is_refused(operations):
     op("copy", "/b", from_="/c"),
 ], ids=["shift up", "shift down", "shift both ways", "copy", "copy a long text"])  # fmt: skip
 def test_work_is_bounded_of_all_patches_of_a_transaction_together(operation, monkeypatch):
-    document = f'{{"a":[{",".join("0" * 30_000)}],"c":"{"x" * 20_000}"}}'
+    document = f'{{"a":[{",".join("0" * 30_000)}],"c":"{"x" * 2_000}"}}'
     monkeypatch.setattr(bounds, "MOST_LOOKED_AT", 1_500)
     with pytest.raises(TooCostly, match=r"Operation \d+ .* more than 1500"):
         patched(document, *[operation] * 800)
@@ -127,6 +127,14 @@ def test_work_is_bounded_of_all_patches_of_a_transaction_together(operation, mon
     patched(document, *[operation] * 10, allowance=together)
     with pytest.raises(TooCostly, match="with what goes before in the transaction"):
         patched(document, *[operation] * 790, allowance=together)
+
+
+def test_a_long_text_may_be_brought_and_what_is_copied_of_it_is_counted_by_its_length():
+    text = "x" * 30_000_000
+    assert len(patched('{"a":1}', op("add", "/b", value=text))["b"]) == len(text)
+    copies = [op("copy", f"/c{number}", from_="/b") for number in range(2)]
+    with pytest.raises(TooCostly, match=r"Operation 2 \(copy /c1\)"):
+        patched('{"a":1}', op("add", "/b", value=text), *copies)
 
 
 #: the table of RFC 7396, appendix A, as far as target and patch are objects
