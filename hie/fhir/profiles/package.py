@@ -100,6 +100,8 @@ def _unpacked(content: bytes) -> bytes:
         raise PackageError(f"The archive unpacks to more than {MAX_FILES} files or {MAX_UNPACKED} bytes.")
     if not decompressor.eof:
         raise PackageError("The file is damaged: it ends too early.")
+    if decompressor.unused_data.strip(b"\0"):
+        raise PackageError("The file is damaged: something stands behind the end of what is compressed.")
     return unpacked
 
 

@@ -107,3 +107,11 @@ def test_changed_archives_are_read_or_refused() -> None:
             outcomes["refused"] += 1
     assert sum(outcomes.values()) == 300
     assert min(outcomes.values()) > 50
+
+
+@pytest.mark.parametrize("behind", [b"x", gzip.compress(b"x")], ids=["text", "another archive"])
+def test_what_stands_behind_an_archive_is_not_passed_over(behind: bytes) -> None:
+    whole = tarball(profile("named", "Patient"), package=manifest())
+    assert read(whole + bytes(1_024)).resources == read(whole).resources
+    with pytest.raises(PackageError, match="behind the end"):
+        read(whole + behind)
