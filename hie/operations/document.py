@@ -84,7 +84,8 @@ def _contents(
         found = [one for one in every if not of_others(json_format.parse(one.content or b"{}"))]
         is_cut = len(found) > surroundings.MOST
     if is_cut:
-        raise TooCostly(f"The Composition refers to more than {surroundings.MOST} resources.")
+        raise TooCostly(f"The Composition refers to more than {surroundings.MOST} resources, or to more than "
+                        f"{surroundings.MOST_BYTES} bytes of them.")
     there = {(one.type, one.id) for one in (stored, *found)}
     for path, to in named:
         if to not in there:
@@ -106,7 +107,8 @@ def _by_graph(
     if walk.lacking is not None:
         raise Unprocessable(walk.lacking.diagnostics, issues=[walk.lacking])
     rest = [to for to in named if to not in walk.found]
-    found = walk.found | ctx.store.read_many(rest)
+    walk.reading.read_all(rest)
+    found = walk.found | {to: walk.reading.read[to] for to in rest if to in walk.reading.read}
     del found[stored.type, stored.id]
     return list(found.values())
 

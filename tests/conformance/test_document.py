@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from hie.operations import surroundings
+from hie.operations.graph import reading
 from tests.builders import observation, parameters, patient, practitioner
 
 BASE = "http://localhost/fhir"
@@ -113,6 +115,18 @@ def graph(fhir, *links):
     return url
 
 
+def test_bytes_of_a_document_are_counted_while_they_are_read(fhir, note, monkeypatch):
+    url = f"Composition/{note['id']}/$document"
+    monkeypatch.setattr(surroundings, "AT_ONCE", 2)
+    assert len(fhir.get(url).entries()) == 6
+    monkeypatch.setattr(surroundings, "MOST_BYTES", 500)
+    fhir.get(url).refused(422, "too-costly", text="more than 500 bytes")
+    person = note["subject"]["reference"]
+    told = [one["issue"] for one in fhir.get(f"{person}/$everything").resources()
+            if one["resourceType"] == "OperationOutcome"]
+    assert [issue["code"] for (issue,) in told] == ["incomplete"]
+
+
 def test_a_graph_says_what_a_document_holds_beside_what_the_composition_names(fhir, note):
     url = f"Composition/{note['id']}/$document"
     performer = {"path": "performer", "target": [{"type": "PractitionerRole"}]}
@@ -129,6 +143,17 @@ def test_a_graph_says_what_a_document_holds_beside_what_the_composition_names(fh
     assert sorted(one["resourceType"] for one in held) == [
         "Composition", "Consent", "Observation", "Patient", "Practitioner"]
     fhir.get(f"{url}?graph=http://example.org/none").refused(404, "not-found", "graph")
+
+
+def test_what_a_composition_names_counts_with_what_its_graph_reads(fhir, note, monkeypatch):
+    entries = [{"reference": f"Observation/{fhir.create(observation(note['subject']['reference'], one))['id']}"}
+               for one in range(5)]
+    fhir.put(f"Composition/{note['id']}", {**note, "section": [{"title": "x", "entry": entries}]})
+    subject = {"path": "subject", "target": [{"type": "Patient"}]}
+    url = f"Composition/{note['id']}/$document?graph={graph(fhir, subject)}"
+    assert len(fhir.get(url).entries()) == 8
+    monkeypatch.setattr(reading, "MOST_RESOURCES", 6)
+    fhir.get(url).refused(422, "too-costly", "graph", "more than 6 resources")
 
 
 def test_a_document_that_lacks_what_its_graph_asks_for_is_not_made(fhir, client, note):

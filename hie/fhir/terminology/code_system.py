@@ -148,8 +148,8 @@ class CodeSystem:
             concept = self.concepts.get(row.get("code", ""))
             if concept is None:
                 continue
-            concept.designations = [*concept.designations, *told(row.get("designation", []), "value")]
-            concept.properties = [*concept.properties, *told(row.get("property", []), "code")]
+            concept.designations += told(row.get("designation", []), "value")
+            concept.properties += told(row.get("property", []), "code")
             if "display" in row and row["display"] != concept.display:
                 concept.designations.append({"value": row["display"]})
 
