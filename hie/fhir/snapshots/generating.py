@@ -16,6 +16,8 @@ Json = dict[str, Any]
 MOST_ELEMENTS, MOST_CHANGED, MOST_DEEP = 20_000, 2_000, 12
 #: Bytes of all elements together: each slice says again what its element does, however long that is.
 MOST_BYTES = 20_000_000
+#: Elements of all definitions that are read, of most of which a snapshot takes the first.
+MOST_READ = 100_000
 
 
 class Definitions(Protocol):
@@ -29,7 +31,7 @@ class Allowance:
     """What may be made: of one snapshot, or of all that one request makes."""
 
     def __init__(self) -> None:
-        self._count = self._bytes = 0
+        self._count = self._bytes = self._read = 0
 
     def count(self, element: Json) -> None:
         """Count an element; more than MOST_ELEMENTS, or than MOST_BYTES of them, are refused."""
@@ -37,6 +39,13 @@ class Allowance:
         self._bytes += len(json_format.dump(element))
         if self._count > MOST_ELEMENTS or self._bytes > MOST_BYTES:
             raise refused(f"The snapshot would be made of more than {MOST_ELEMENTS} elements, or {MOST_BYTES} bytes.",
+                          "StructureDefinition.differential", "too-costly")
+
+    def read(self, number: int) -> None:
+        """Count the elements of a definition that is read; more than MOST_READ are refused."""
+        self._read += number
+        if self._read > MOST_READ:
+            raise refused(f"The definitions that it is made of have more than {MOST_READ} elements.",
                           "StructureDefinition.differential", "too-costly")
 
 
@@ -83,6 +92,8 @@ class _Generator:
                     found = self.with_snapshot(found, above)
                 except SnapshotError as error:
                     raise error.below(url) from None
+            if found is not None:
+                self._allowance.read(len(found["snapshot"]["element"]))
             self._trees[canonical] = None if found is None else _inherited(found)
         return self._trees[canonical]
 

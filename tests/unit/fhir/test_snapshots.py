@@ -226,6 +226,17 @@ def test_what_a_list_has_already_is_not_added_however_long_it_is() -> None:
     assert made_of["snapshot"]["element"][0]["alias"][-20_000:] == [*known, *more]
 
 
+def test_elements_of_all_definitions_that_are_read_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    definition = profile("Patient", *(
+        a_slice("Patient.extension", name, type=[{"code": "Extension", "profile": [BASE + name]}])
+        for name in ("patient-birthPlace", "patient-birthTime", "patient-religion")))  # fmt: skip
+    assert len(generated(definition, Known())["snapshot"]["element"]) == 48
+    monkeypatch.setattr("hie.fhir.snapshots.generating.MOST_READ", 55)  # Patient's 45, and two of five
+    with pytest.raises(SnapshotError, match="have more than 55 elements") as raised:
+        generated(definition, Known())
+    assert raised.value.issues[0].code == "too-costly"
+
+
 # ---- what was published ----------------------------------------------------------------------------------------------
 
 
