@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from hie.app import Application
 from hie.fhir.scopes import FULL_GRANT, Grant, parse_grant
 from hie.settings import Settings
 from hie.store.audit import AuditEntry
@@ -127,7 +128,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
             if kind == "postgresql":
                 name = server().create()
                 settings = replace(settings, database_url=server().url(name))
-            Store.open(settings).close()
+            Application.open(settings, decides_index=True).close()
             made[kind] = Template(settings, name)
         return made[kind]
 
