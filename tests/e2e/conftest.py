@@ -125,10 +125,17 @@ def _content(answer: Any) -> Any:
 
 
 @pytest.fixture
-def exchange(settings: Settings, tmp_path: Path) -> Iterator[Exchange]:
+def stopped(settings: Settings, tmp_path: Path) -> Iterator[Exchange]:
+    """A server on a fresh database that is not started yet."""
+    made = Exchange(settings, tmp_path / "server.log")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def exchange(stopped: Exchange) -> Exchange:
     """A started server on a fresh database, with a token that may do everything."""
-    started = Exchange(settings, tmp_path / "server.log")
-    started.start()
-    started.token = token.create(settings, "test", ["system/*.cruds"], 30)  # what the command does, without its start
-    yield started
-    started.stop()
+    stopped.start()
+    # What the command does, without its start.
+    stopped.token = token.create(stopped.settings, "test", ["system/*.cruds"], 30)
+    return stopped

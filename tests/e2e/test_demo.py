@@ -24,7 +24,8 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-def test_it_tells_what_the_model_found_and_serve_opens_what_it_left(exchange: Any, tmp_path: Path) -> None:
+def test_it_tells_what_the_model_found_and_serve_opens_what_it_left(stopped: Any, tmp_path: Path) -> None:
+    exchange = stopped
     done = run("--data-dir", str(tmp_path / "demo"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -34,7 +35,6 @@ def test_it_tells_what_the_model_found_and_serve_opens_what_it_left(exchange: An
     ids = re.findall(r"Observation/(\S+), preliminary, labelled AIAST, by chest-xray \S+", text)
     assert len(ids) == 2
 
-    exchange.stop()
     exchange._environment["HIE_DATA_DIR"] = str(tmp_path / "demo")
     exchange.start()
     exchange.token = re.search(r"TOKEN=(\S+)", text)[1]  # type: ignore[index]

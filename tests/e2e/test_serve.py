@@ -144,9 +144,9 @@ os.register_at_fork(before=watch, after_in_child=lambda: time.sleep(1))
 """
 
 
-def test_web_processes_are_forked_while_the_other_threads_only_wait(exchange: Any, tmp_path: Path) -> None:
+def test_web_processes_are_forked_while_the_other_threads_only_wait(stopped: Any, tmp_path: Path) -> None:
     """A lock that a thread holds at a fork is held for ever in the new process; OpenSSL's were, from Python 3.12 on."""
-    exchange.stop()
+    exchange = stopped
     (tmp_path / "watching").mkdir()
     (tmp_path / "watching" / "sitecustomize.py").write_text(WATCH_FORKS)
     forks = tmp_path / "forks"
@@ -171,17 +171,16 @@ def test_metrics_add_up_the_web_processes(exchange: Any) -> None:
     assert float(line.split()[-1]) == 20
 
 
-def test_settings_that_cannot_be_read_end_the_start_with_one_clear_line(exchange: Any) -> None:
-    exchange._environment["HIE_THREADS"] = "many"
-    done = exchange.command("serve", "--port", "0", check=False)
+def test_settings_that_cannot_be_read_end_the_start_with_one_clear_line(stopped: Any) -> None:
+    stopped._environment["HIE_THREADS"] = "many"
+    done = stopped.command("serve", "--port", "0", check=False)
     assert done.returncode == 1
     assert done.stderr.strip() == "Error: Setting threads is 'many'; it must be a whole number."
 
 
-def test_data_without_its_key_end_the_start_with_what_to_do(exchange: Any) -> None:
-    exchange.stop()
-    exchange.settings.root_key_file.unlink()
-    done = exchange.command("serve", "--port", "0", check=False)
+def test_data_without_its_key_end_the_start_with_what_to_do(stopped: Any) -> None:
+    stopped.settings.root_key_file.unlink()
+    done = stopped.command("serve", "--port", "0", check=False)
     assert done.returncode == 1
     assert "its key file" in done.stderr
     assert "Traceback" not in done.stderr
