@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
@@ -74,6 +75,8 @@ def _child(
 ) -> None:
     os.environ.update(environment)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # TensorFlow removes the modules that it generates among temporary files, and not what they would be compiled to.
+    sys.dont_write_bytecode = True
     try:
         answer = (True, function(*args, **kwargs))
     except ModelError as error:

@@ -23,6 +23,10 @@ def test_the_answer_comes_back_from_another_process():
     assert run_in_child(os.getpid) != os.getpid()
 
 
+def test_what_is_generated_there_is_not_compiled_to_a_file():
+    assert run_in_child(eval, "__import__('sys').dont_write_bytecode") is True
+
+
 def test_a_model_error_comes_back_as_it_is():
     with pytest.raises(DataUnreadable, match=r"nowhere\.npz"):
         run_in_child(load, Path("nowhere.npz"))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -19,6 +20,12 @@ pytestmark = [
     # TensorFlow and its converter warn about their own parts.
     pytest.mark.filterwarnings("default"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(monkeypatch):
+    """Modules that TensorFlow generates are temporary files; what Python compiles them to would stay."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
 
 def weights_of(directory):
