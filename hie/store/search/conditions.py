@@ -29,7 +29,7 @@ def match(
     """Return the matches of a conditional interaction, `most` at most; http.html#ccreate"""
     query = _condition(store, type_name, parameters)
     asked = asked_by(store, query)
-    found, parts = pages.Found(), pages.unordered(asked)
+    found, parts = pages.Found(), pages.unordered(store, asked)
     for row, version in pages.rows_behind(store, asked, parts, None, most):
         found.add(row, version)
     return pages.open_found(store, parts, found, most)
@@ -40,7 +40,7 @@ def match_ids(
 ) -> list[str]:
     """Return the ids of what `match` returns; where the index decides, nothing is opened for them."""
     asked = asked_by(store, _condition(store, type_name, parameters))
-    found = pages.rows_behind(store, asked, pages.unordered(asked), None, most)
+    found = pages.rows_behind(store, asked, pages.unordered(store, asked), None, most)
     return [version.id if version is not None else row.id for (_, row), version in found]
 
 

@@ -27,8 +27,7 @@ from hie.store.search.clauses import (
     both,
 )
 from hie.store.search.counting import ANY_TYPE, counted
-from hie.store.search.ordering import OPEN_ENDED
-from hie.store.search.range_clauses import Interval, Number
+from hie.store.search.range_clauses import OPEN_ENDED, Interval, Number
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
@@ -56,7 +55,7 @@ def settled(store: ResourceStore, clause: Clause, type_name: str, pair: Clause |
         led = _led_by_pair(store, pair, parts, type_name)
         if led is not None:
             return led
-    if _is_range(first) and any(_is_range(part) and not _has_order(part) for part in parts):
+    if _is_range(first) and (not _has_order(first) or any(map(_is_range, parts[1:]))):
         return _by_fewest(store, parts, type_name, FREQUENT, behind_code=False)
     if isinstance(first, Either) and any(_is_range(part) for part in first.parts):
         return both([_mixed(store, first, type_name), *parts[1:]])
@@ -183,6 +182,24 @@ def _way(part: Clause) -> Clause:
         ends = (replace(part, part=end, drives=True, rank=REFERENCE) for end in ("near", "far"))
         return Either(tuple(ends), REFERENCE)
     return replace(part, drives=True, rank=REFERENCE)
+
+
+def sorted_otherwise(store: ResourceStore, clause: Clause, place: str, type_name: str) -> Clause:
+    """Return the clause so that a date of the row leads of which few match, where something else gives the order.
+
+    `place`: that of the first sort key. PostgreSQL sees by itself how many match, but for "since" (`_is_since`).
+    """
+    first, *rest = clause.parts if isinstance(clause, Both) else (clause,)
+    if not is_date_beside(first, place) or (store.database.dialect != "sqlite" and not _is_since(first)):
+        return clause
+    if counted(store, _way(first), type_name, FREQUENT) >= FREQUENT:
+        return clause
+    return both([Led(_way(first)), *rest])
+
+
+def is_date_beside(part: Clause, place: str) -> bool:
+    """Tell whether a part asks of one of the row's dates, by which the rows are not sorted."""
+    return _is_range(part) and isinstance(part, Interval) and _has_order(part) and not part.part and part.where != place
 
 
 def is_frequent(store: ResourceStore, asked: Clause) -> bool:

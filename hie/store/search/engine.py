@@ -183,7 +183,7 @@ def _place_in_order(found: tuple[opened_order.Values, opened_order.Match]) -> cu
 def _each_opened(store: ResourceStore, asked: Asked) -> Iterator[tuple[int, StoredVersion]]:
     """Yield every match, opened a batch at a time."""
     behind: Position | None = None
-    parts = pages.unordered(asked)
+    parts = pages.unordered(store, asked)
     while True:
         found = Found()
         for row, version in pages.rows_behind(store, asked, parts, behind, pages.BATCH):

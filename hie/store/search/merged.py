@@ -13,9 +13,8 @@ from typing import Any
 
 from hie.store.search.clauses import Clause
 from hie.store.search.criteria import Criterion
-from hie.store.search.ordering import OPEN_ENDED
 from hie.store.search.plan import is_single
-from hie.store.search.range_clauses import Interval, Number
+from hie.store.search.range_clauses import OPEN_ENDED, Interval, Number
 
 
 def merged(criteria: Sequence[Any], clauses: Sequence[Clause], type_name: str) -> list[Clause]:
@@ -23,10 +22,10 @@ def merged(criteria: Sequence[Any], clauses: Sequence[Clause], type_name: str) -
     found: list[Clause] = []
     groups: dict[tuple[int, ...], list[Interval | Number]] = {}
     for criterion, clause in zip(criteria, clauses, strict=True):
-        in_side_table = isinstance(clause, Number) or (isinstance(clause, Interval) and clause.where == "index")
+        of_row = isinstance(clause, Interval) and clause.where != "index"
         if (
-            in_side_table and isinstance(clause, Interval | Number) and clause.prefix != "ne"
-            and isinstance(criterion, Criterion) and is_single(type_name, criterion.parameter.code)
+            isinstance(clause, Interval | Number) and clause.prefix != "ne" and isinstance(criterion, Criterion)
+            and (of_row or is_single(type_name, criterion.parameter.code))
         ):  # fmt: skip
             groups.setdefault(_place(clause), []).append(clause)
         else:
@@ -35,9 +34,9 @@ def merged(criteria: Sequence[Any], clauses: Sequence[Clause], type_name: str) -
 
 
 def _place(clause: Interval | Number) -> tuple[int, ...]:
-    """Return what says which rows of an index are asked."""
+    """Return what says which rows of an index are asked, or which column."""
     if isinstance(clause, Interval):
-        return (clause.parameter,)
+        return clause.parameter, ("index", "date", "updated").index(clause.where)
     return clause.parameter, clause.ranges, ("", "unit", "code").index(clause.unit), clause.unit_hash
 
 

@@ -63,6 +63,8 @@ def page_statement(
     by_side = side_order.has_order(keys.keys)
 
     def arm(sql: Sql, side: int | None) -> Select[Any]:
+        if keys.keys and dialect == "sqlite" and not sql.tables.is_past and not inside:
+            sql.ordered_by = keys.keys[0].place if side is None else ""
         if nulls is not None and not is_far:
             sql.read_from = ordering.read_from(keys.keys, first_is_null, backward=backward)
         values = [ordering.expression(key, number, sql, is_far=is_far) for number, key in enumerate(keys.keys)]

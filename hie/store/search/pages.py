@@ -60,9 +60,18 @@ class Part(NamedTuple):
 def parts_of(store: ResourceStore, query: SearchQuery, asked: Asked, position: Position | None = None) -> list[Part]:
     """Return what is asked in the order that the search wants, or its first page had, part after part."""
     orders = dict(enumerate(() if position is None else position.orders))
-    return [Part(arm, phase, apart(store, query, arm, phase) or _by_token(store, asked, arm, phase), number)
+    return [Part(arm, _few_first(store, asked, arm, phase),
+                 apart(store, query, arm, phase) or _by_token(store, asked, arm, phase), number)
             for number, arm in enumerate(asked.arms)
             for phase in ordering.phases(query, arm.clause, store.blind, orders.get(number))]
+
+
+def _few_first(store: ResourceStore, asked: Asked, arm: Arm, phase: Phase) -> Phase:
+    """Return the phase so that few dates of rows lead, which are not sorted by them."""
+    if asked.type is None or arm.inside:
+        return phase
+    place = phase.keys[0].place if phase.keys else ""
+    return replace(phase, clause=drivers.sorted_otherwise(store, phase.clause, place, asked.type))
 
 
 def orders_of(query: SearchQuery, parts: Sequence[Part]) -> tuple[str, ...]:
@@ -81,9 +90,9 @@ def placed(position: Position | None, parts: Sequence[Part]) -> Position | None:
     return replace(position, phase=ours[phase])
 
 
-def unordered(asked: Asked) -> list[Part]:
+def unordered(store: ResourceStore, asked: Asked) -> list[Part]:
     """Return what is asked in the order of keys."""
-    return [Part(arm, Phase(arm.clause, ())) for arm in asked.arms]
+    return [Part(arm, _few_first(store, asked, arm, Phase(arm.clause, ()))) for arm in asked.arms]
 
 
 def is_sorted_opened(query: SearchQuery, asked: Asked) -> bool:
@@ -286,7 +295,7 @@ def first_pages(store: ResourceStore, query: SearchQuery) -> list[tuple[Phase, E
     elif is_met_in_part(query, asked):
         parts = parts_of(store, opened_order.led(query), asked)
     else:
-        parts = unordered(asked)
+        parts = unordered(store, asked)
     each = [one for part in parts for one in _each(asked, part)]
     pages = [(part.phase, *_page(store, one, part, None, limit)) for one, part in each]
     return [(part, page.statement, bound) for part, page, bound in pages]
@@ -305,8 +314,11 @@ def _is_in_order(store: ResourceStore, part: Part) -> bool:
         return False
     driver = phase.clause.parts[0] if isinstance(phase.clause, Both) else phase.clause
     # PostgreSQL's planner chooses between the indexes of a row, and cannot choose one of another table.
-    by_row = store.database.dialect == "sqlite" and phase.keys[0].place in ("date", "updated")
+    place = phase.keys[0].place
+    by_row = store.database.dialect == "sqlite" and place in ("date", "updated", "id")
     if not (by_row or side_order.has_order(phase.keys)) or driver.rank < CODE:
         return False
+    if drivers.is_date_beside(driver, place):
+        return True  # few would have been found first
     few = isinstance(driver, AnyToken) and len(driver.hashes) <= MOST_ASKED
     return (few or isinstance(driver, Token)) and drivers.is_frequent(store, driver)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hie.store.search.sql import Sql
 
 
+#: Prefixes of what may begin before it and still reach into it.
+OPEN_ENDED = frozenset({"gt", "ge", "ap"})
 #: Prefixes that compare a number with both ends of what is asked.
 TWO_ENDED = frozenset({"eq", "ne", "ap"})
 
@@ -41,6 +43,7 @@ class Interval(Clause):
     rank: int = RANGE
     also: tuple[Interval, ...] = ()
     """Under the same parameter, which has one value at most: that value stands to these too (hie.store.search.merged).
+    Of the row's own date these are asked by an index only beside a `part` that is not "far".
     """
 
     @property

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import BigInteger, BindParameter, ColumnElement, Double, FromClause, bindparam
 
 from hie.store.search.clauses import WIDE, Both, Clause
-from hie.store.search.ordering import OPEN_ENDED, Key
-from hie.store.search.range_clauses import TWO_ENDED, Interval, Number
+from hie.store.search.ordering import Key
+from hie.store.search.range_clauses import OPEN_ENDED, TWO_ENDED, Interval, Number
 from hie.store.search.sql import Sql, compared, starting
 
 Condition = ColumnElement[bool]

@@ -36,7 +36,7 @@ from hie.store.search import joins, security_context
 from hie.store.search.clauses import Both, Clause, Either, Led, Negation
 from hie.store.search.joined_clauses import Holds, InContext, InContextOf, Joined, JoinedThen, Linked
 from hie.store.search.leading import has_keys, is_range
-from hie.store.search.range_clauses import TWO_ENDED, Interval, Number
+from hie.store.search.range_clauses import OPEN_ENDED, TWO_ENDED, Interval, Number
 from hie.store.search.tables import CURRENT, INSIDE, How, Tables, inside_then, place
 
 Condition = ColumnElement[bool]
@@ -82,6 +82,9 @@ class Sql(ABC):
     #: The column whose index is read from a cursor on, and which way: the bound of the search that lies behind is
     #: hidden from the index, which would else be read from there.
     read_from: tuple[str, Reading] | None = None
+    #: The row's own column whose index gives the order (SQLite): ranges of others are hidden, that no index of theirs
+    #: is read instead and all of it sorted. "": of another table's column.
+    ordered_by: str | None = None
     #: Whether the rows of a whole type may have to be looked at: no part of the search leaves but a few.
     is_wide: bool = False
     #: How the past is asked; None: it is asked of the present.
@@ -217,16 +220,26 @@ class Sql(ABC):
         """Return whether a date stands to [low, high) as the prefix says."""
         if clause.where == "index":
             return self.side(self.tables.dates, self.date_condition(clause))
-        low, high = self.bind(BigInteger()), self.bind(BigInteger())
-        if clause.where == "updated":
-            return _moment(clause.prefix, self.row.c.updated, low, high, self._reading("updated"))
-        if clause.by_start:
-            start = self.row.c.date_low
-            return starting(clause.prefix, start, start, low, high)
-        return self.date_of_row(clause.prefix, low, high, clause.part)
+        bound = [(self.bind(BigInteger()), self.bind(BigInteger())) for _ in (clause, *clause.also)]
+        return self.date_of_row(clause, bound, by_start=clause.by_start)
 
-    def date_of_row(self, prefix: str, low: Any, high: Any, part: str) -> Condition:
-        """Return the condition on the row's own date."""
+    def date_of_row(self, clause: Interval, bound: Sequence[tuple[Any, Any]], *, by_start: bool = False) -> Condition:
+        """Return the condition on a date of the row, whose ends are bound; `by_start`: what an index knows of it."""
+        is_beside = self.ordered_by not in (None, clause.where) and self.row is self.tables.row
+        found = []
+        for one, (low, high) in zip((clause, *clause.also), bound, strict=True):
+            if one.where == "updated":
+                updated = self.row.c.updated + literal_column("0") if is_beside else self.row.c.updated
+                found.append(_moment(one.prefix, updated, low, high, self._reading("updated")))
+            elif by_start and (one is clause or one.prefix not in OPEN_ENDED):
+                start = self.row.c.date_low
+                found.append(starting(one.prefix, start, start, low, high))
+            else:
+                hidden = is_beside or (one is not clause and clause.part == "far")
+                found.append(self._own_date(one.prefix, low, high, "beside" if hidden else one.part))
+        return and_(*found)
+
+    def _own_date(self, prefix: str, low: Any, high: Any, part: str) -> Condition:
         start, end = self.row.c.date_low, self.row.c.date_high
         if part == "beside":
             return _interval(prefix, start + literal_column("0"), end, low, high, part)

@@ -154,11 +154,11 @@ class SqliteSql(Sql):
         led = self.row.alias()
         with joins.at(self, led, led.c.key):
             starting = first.starts.sql(self)
-        low, high = self.binds[-2:]
+        ends = self.binds[-2 * (1 + len(first.also)) :]
         self._ask(led)
         found, conditions = self._joined(led, rest)
         if first.where == "date":
-            conditions.append(self.date_of_row(first.prefix, low, high, first.part))
+            conditions.append(self.date_of_row(first, [*zip(ends[::2], ends[1::2], strict=True)]))
         joined = InOrder(found, self.row, self.row.c.key == led.c.key)
         within = (*place_of(led, typed=True), starting, *map(unindexed, place))
         return select(*columns).select_from(joined).where(*within, *conditions, *self.tables.live)

@@ -292,6 +292,18 @@ def test_a_range_of_many_is_asked_of_each_row_behind_a_token(
     assert not found.parts[1].leads
 
 
+@pytest.mark.parametrize("order", ["_id", "-_lastUpdated", "value-quantity", "combo-value-quantity"])
+@pytest.mark.parametrize(("dates", "are_few"), [
+    (["ge2024-03-18"], True), (["ge2024-03-05", "lt2024-03-07"], True), (["ge2024-03-01", "lt2024-03-28"], False),
+    (["gt2024-03-01"], False),
+])  # fmt: skip
+def test_few_dates_lead_whatever_sorts(filled: ResourceStore, order: str, dates: list[str], are_few: bool) -> None:
+    search = asked(filled, *(("date", one) for one in dates), ("_sort", order))
+    found = pages.parts_of(filled, search, asked_by(filled, search))[0].phase.clause
+    first = found.parts[0] if isinstance(found, Both) else found
+    assert isinstance(first, Led) is are_few
+
+
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 @pytest.mark.parametrize("code", [CODE, f"{CODE},1-1"])
 def test_few_since_a_day_go_before_codes(filled: ResourceStore, code: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,9 @@ LED: list[tuple[str | None, list[tuple[str, str]], tuple[str, ...]]] = [
     ("Observation", [("category", f"{S}|")], ()),
     ("Observation", [("code", "rare,c"), ("date", "ge2030")], ()),
     ("Observation", [("code", "rare,c"), ("date", "2030-05-05")], ()),
+    ("Observation", [("_lastUpdated", "gt2000"), ("date", "ge2030")], ()),
+    *[("Observation", [("date", "ge2030"), ("_sort", by)], ())
+      for by in ("-_lastUpdated", "_id", "value-quantity", "-date,_id", "code", "-_lastUpdated,code")],
     ("Observation", [("code", "rare,c"), ("value-quantity", "gt800"), ("_sort", "_id")], ()),
     ("Observation", [("_tag", "rare"), ("status", "final")], ()),
     (None, [], ()),
