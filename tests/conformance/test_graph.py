@@ -123,6 +123,7 @@ def test_what_is_asked_of_the_database_does_not_grow_with_the_resources(app, fhi
                        target={"profile": f"{BASE}valued"})  # fmt: skip
     fhir.create(definition(by_search("Encounter", "patient={ref}", values), start="Patient"))
     engine, url, numbers = app.extensions["hie"].store.database.engine, f"{visit['patient']}/$graph?graph={URL}", []
+    least: list[int] = []
 
     def heard(*_):
         numbers[-1] += 1
@@ -132,12 +133,15 @@ def test_what_is_asked_of_the_database_does_not_grow_with_the_resources(app, fhi
             other = fhir.create(encounter(visit["patient"]))["id"]
             fhir.create(observation(visit["patient"], number, encounter={"reference": f"Encounter/{other}"},
                                     performer=[{"reference": visit["doctor"]}]))  # fmt: skip
-        fhir.get(url)
-        numbers.append(0)
-        event.listen(engine, "before_cursor_execute", heard)
-        assert len(ids(fhir.get(url))) == 4 + more * 2 + bool(more)
-        event.remove(engine, "before_cursor_execute", heard)
-    assert numbers[1] <= numbers[0] + 1  # the Practitioners are read
+        each = []
+        for _ in range(3):  # a page is read again where something was committed meanwhile, an audit record even
+            numbers.append(0)
+            event.listen(engine, "before_cursor_execute", heard)
+            assert len(ids(fhir.get(url))) == 4 + more * 2 + bool(more)
+            event.remove(engine, "before_cursor_execute", heard)
+            each.append(numbers.pop())
+        least.append(min(each))
+    assert least[1] <= least[0] + 1  # the Practitioners are read
 
 
 def test_circles_end_and_what_is_reached_twice_comes_once(fhir, visit):

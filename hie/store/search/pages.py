@@ -320,5 +320,6 @@ def _is_in_order(store: ResourceStore, part: Part) -> bool:
         return False
     if drivers.is_date_beside(driver, place):
         return True  # few would have been found first
-    few = isinstance(driver, AnyToken) and len(driver.hashes) <= MOST_ASKED
-    return (few or isinstance(driver, Token)) and drivers.is_frequent(store, driver)
+    if isinstance(driver, AnyToken) and (driver.is_long or (by_row and len(driver.hashes) > MOST_ASKED)):
+        return False
+    return isinstance(driver, Token | AnyToken) and drivers.is_frequent(store, driver)

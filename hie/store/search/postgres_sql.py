@@ -18,8 +18,10 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    case,
     cast,
     exists,
+    false,
     func,
     literal_column,
     or_,
@@ -46,11 +48,15 @@ class PostgresSql(Sql):
 
     `is_led`: keys that were found before lead, and all else is asked of their rows. It cannot see how many these are,
     and would read all of a frequent code as well.
+
+    `is_in_order`: rows are met in an order. It takes tokens that it cannot see for so rare that it would sort all rows
+    with them; of a CASE it expects half.
     """
 
     tokens_in_rows = True
     is_planned_once: bool = False
     is_led: bool = False
+    is_in_order: bool = False
 
     def known(self, row: FromClause) -> Sql:
         inside = super(PostgresSql, self).known(row)
@@ -73,7 +79,7 @@ class PostgresSql(Sql):
         return self._contains([self.bind(BigInteger())])
 
     def any_token(self) -> Condition:
-        return self._carried().op("&&", is_comparison=True)(self._tokens(self.bind(ARRAY(BigInteger()))))
+        return self._met(self._carried().op("&&", is_comparison=True)(self._tokens(self.bind(ARRAY(BigInteger())))))
 
     def many_tokens(self) -> Condition:
         """Look the tokens up once. Rows compare their tokens with all of a list one by one, which took 0.03 ms each."""
@@ -119,7 +125,11 @@ class PostgresSql(Sql):
         return self._contains([self.bind(BigInteger()) for _ in range(count)])
 
     def _contains(self, hashes: list[BindParameter[Any]]) -> Condition:
-        return self._carried().op("@>", is_comparison=True)(self._tokens(cast(array(hashes), ARRAY(BigInteger))))
+        asked = self._tokens(cast(array(hashes), ARRAY(BigInteger)))
+        return self._met(self._carried().op("@>", is_comparison=True)(asked))
+
+    def _met(self, condition: Condition) -> Condition:
+        return case((condition, true()), else_=false()) if self.is_in_order else condition
 
     def _carried(self) -> ColumnElement[Any]:
         """Return a row's tokens, in a way that no index knows where keys lead."""
@@ -165,7 +175,7 @@ class PostgresSql(Sql):
     def in_order_of(
         self, table: FromClause, columns: Columns, clause: Clause, place: Sequence[Condition]
     ) -> Select[Any]:
-        self.is_led = True  # of each row its tokens are asked: their index would find all of a frequent one
+        self.is_led = self.is_in_order = True
         return Sql.in_order_of(self, table, columns, clause, place)
 
     def page(

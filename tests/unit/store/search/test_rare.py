@@ -62,10 +62,16 @@ def test_a_frequent_token_is_asked_of_rows_in_the_order_of_numbers(
 ) -> None:
     bind().transact(lambda inside: [inside.create("Observation", observation(), id=f"o{n}") for n in range(300)])
     store.database.connection().exec_driver_sql("ANALYZE resource")
-    asked = [("status", "final"), ("_sort", "-value-quantity")]
+    by_value = ("_sort", "-value-quantity")
+    asked = [("status", "final"), by_value]
+    for frequent, value in ((301, "max(number_index"), (300, "number_index_1.low AS sort0")):
+        monkeypatch.setattr(drivers, "FEW", frequent)
+        assert value in sql_of(bind(), *asked, type_name="Observation")
+        assert value in sql_of(bind(), ("status", "final,amended"), by_value, type_name="Observation")
+    since = [("date", "ge2024"), ("date", "lt2025"), by_value]
     for frequent, value in ((301, "max(number_index"), (300, "number_index_1.low AS sort0")):
         monkeypatch.setattr(drivers, "FREQUENT", frequent)
-        assert value in sql_of(bind(), *asked, type_name="Observation")
+        assert value in sql_of(bind(), *since, type_name="Observation")
 
 
 @pytest.mark.parametrize("first_is_led", [True, False])
