@@ -24,6 +24,7 @@ from hie.interactions import as_of
 from hie.operations import surroundings
 from hie.operations.server_context import require
 from hie.registry import Operation, Parameter, standard_parameters
+from hie.store.opening import MOST_BYTES, size_of
 from hie.store.search import criteria
 from hie.store.search.chain import Asked
 from hie.store.search.criteria import CareBetween, InCompartment, InSomeCompartment, Place, Reading
@@ -83,10 +84,11 @@ def _filled(query: SearchQuery, ctx: Context) -> Page:
     if cursor is not None and cursor.startswith(UNTIL):
         raise InvalidSearch("The pages of all records go forward alone; follow their next links.", expression=CURSOR)
     for _ in range(_MOST_SEARCHES):
-        found = ctx.store.search(replace(query, count=query.count - len(matches), cursor=cursor))
+        left = MOST_BYTES - size_of(matches)
+        found = ctx.store.search(replace(query, count=query.count - len(matches), cursor=cursor, most_bytes=left))
         matches += _of_visible_patients(found.matches, ctx)
         cursor = found.next_cursor
-        if cursor is None or len(matches) >= query.count:
+        if cursor is None or len(matches) >= query.count or size_of(matches) >= MOST_BYTES:
             break
     return matches, [("next", cursor)] if cursor is not None else [], None
 
@@ -127,7 +129,8 @@ def query_of(
         count = 0
     here = (("_everything", f"{request.type}/{request.id or ''}"),)
     tied = (*here, *(pair for pair in request.parameters if pair[0] != CURSOR))
-    return SearchQuery(None, tuple(asked), count=count, total=total, cursor=request.parameter(CURSOR), self_link=tied)
+    return SearchQuery(None, tuple(asked), count=count, total=total, cursor=request.parameter(CURSOR), self_link=tied,
+                       most_bytes=MOST_BYTES)  # fmt: skip
 
 
 def members_of(kind: str, types: frozenset[str] | None) -> frozenset[str]:

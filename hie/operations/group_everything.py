@@ -21,6 +21,7 @@ from hie.interactions import as_of
 from hie.operations.everything import PAGES, answer, members_of, owners_of, query_of, types_of
 from hie.registry import Operation, standard_parameters
 from hie.store.crypto import SealBroken
+from hie.store.opening import MOST_BYTES, size_of
 from hie.store.search.criteria import InCompartment
 from hie.store.search.query import SearchQuery
 from hie.store.search.reference import relative
@@ -80,9 +81,13 @@ def _page(
     """Read record after record until the page is full; return where the next page begins."""
     matches: list[StoredVersion] = []
     records, unseen = 0, 0
+
+    def is_full() -> bool:
+        return len(matches) >= count or size_of(matches) >= MOST_BYTES
+
     for patient, is_seen in _from(patients, place, ctx):
         cursor = place.cursor if patient == place.patient else None
-        if records == _MOST_RECORDS or unseen == _MOST_UNSEEN or len(matches) >= count:
+        if records == _MOST_RECORDS or unseen == _MOST_UNSEEN or is_full():
             return matches, Place(patient, cursor)
         unseen += not is_seen
         records += is_seen
@@ -92,7 +97,7 @@ def _page(
             cursor = found.next_cursor
             if cursor is None:
                 break
-            if len(matches) >= count:
+            if is_full():
                 return matches, Place(patient, cursor)
     return matches, None
 

@@ -14,6 +14,7 @@ from hie.store.crypto import SealBroken
 from hie.store.history_statements import Place, Shape, count_of, count_statement, page_of, page_statement
 from hie.store.listed import Listed, items
 from hie.store.models import FOREVER
+from hie.store.opening import MOST_BYTES, up_to
 from hie.store.prepared import dialect_of
 from hie.store.search import grants, seen
 from hie.store.search.cursors import last_page_size
@@ -138,8 +139,10 @@ def _read(
     found = _found(store, asked, position, count + 1) if count else []
     if total is None and (asked.counts or not count):
         total = _total(store, asked)
-    versions = store.open(found[:count])
-    more = len(found) > count
+    versions = up_to(store.each_opened(found[:count]), MOST_BYTES)
+    more = len(found) > len(versions)
+    if more:
+        count = len(versions)
     if not versions or (position is None and not more):
         return HistoryPage(versions, total, None)
     if position is None:

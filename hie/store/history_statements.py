@@ -31,7 +31,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from hie.store import history_led
+from hie.store import contents, history_led
 from hie.store.listed import Listed
 from hie.store.models import ERASED, resource, resource_history
 from hie.store.prepared import KeptText
@@ -144,7 +144,7 @@ def _arm(shape: Shape, table: Any, few: CTE | None) -> Select[Any]:
     if shape.is_of_one:
         where.append(table.c.id == bindparam("id", type_=Text()))
     where += _shown(shape, table)
-    return select(*(table.c[name] for name in _NAMES)).select_from(found).where(*where)
+    return select(*(table.c[name] for name in _NAMES[:-1]), contents.small(table)).select_from(found).where(*where)
 
 
 def _shown(shape: Shape, table: Any) -> list[ColumnElement[bool]]:

@@ -1,9 +1,13 @@
-"""Open stored rows: decrypt, and fail closed with an alarm when a row is not what was written at its place."""
+"""Open stored rows: decrypt, and fail closed with an alarm when a row is not what was written at its place.
+
+A page may be of a thousand resources, and each of many megabytes: large contents are read one by one as their rows are
+opened (hie.store.contents), and a page ends where its resources are too many bytes.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -11,12 +15,31 @@ from sqlalchemy import Connection
 
 from hie.errors import IntegrityFailure
 from hie.fhir import json_format
+from hie.store import contents
 from hie.store.crypto import SealBroken, open_, place_of_version
 from hie.store.keys import KeyProblem, MetKeys
 from hie.store.tenants import Tenant
 from hie.store.versions import StoredVersion
 
 alarm = logging.getLogger("hie.alarm")
+#: Bytes of the resources of one page, beyond which it ends: of one of the largest that are taken.
+MOST_BYTES = 32_000_000
+
+
+def size_of(versions: Iterable[StoredVersion]) -> int:
+    """Return the bytes of what versions contain."""
+    return sum(len(version.content or b"") for version in versions)
+
+
+def up_to(versions: Iterable[StoredVersion], most: int) -> list[StoredVersion]:
+    """Return versions in their order until they are too many bytes together; one at least."""
+    found: list[StoredVersion] = []
+    for version in versions:
+        most -= len(version.content or b"")
+        if most < 0 and found:
+            break
+        found.append(version)
+    return found
 
 
 def open_versions(
@@ -26,24 +49,34 @@ def open_versions(
 
     `met`: of the transaction that is open on the connection, if one is that writes.
     """
+    return [*each_opened(connection, tenant, rows, met)]
+
+
+def each_opened(
+    connection: Connection, tenant: Tenant, rows: Iterable[Any], met: MetKeys | None = None
+) -> Iterator[StoredVersion]:
+    """Yield the same, each opened as it is asked for."""
     found = list(rows)
+    of_content = {row.data_key for row in found if row.sealed is not None or contents.is_left_out(row)}
     try:
-        ciphers = tenant.data_keys.of_ids(connection, {row.data_key for row in found if row.sealed is not None}, met)
+        ciphers = tenant.data_keys.of_ids(connection, of_content, met)
     except KeyProblem as error:
         alarm.critical("a data key does not open", extra={"tenant": tenant.id})
         raise IntegrityFailure("A data key does not open; the operator has been alarmed.") from error
-    return [_open(tenant, row, ciphers) for row in found]
+    for row in found:
+        sealed = contents.read(connection, tenant.id, row) if contents.is_left_out(row) else row.sealed
+        yield _open(tenant, row, sealed, ciphers)
 
 
-def _open(tenant: Tenant, row: Any, ciphers: dict[int, AESGCM]) -> StoredVersion:
+def _open(tenant: Tenant, row: Any, sealed: bytes | None, ciphers: dict[int, AESGCM]) -> StoredVersion:
     content = None
-    if row.sealed is not None:
+    if sealed is not None:
         place = place_of_version(tenant.id, row.type, row.id, row.vid, row.data_key)
         cipher = ciphers.get(row.data_key)
         try:
             if cipher is None:
                 raise SealBroken("Its data key is missing.")
-            content = open_(cipher, bytes(row.sealed), place)
+            content = open_(cipher, bytes(sealed), place)
         except SealBroken as error:
             alarm.critical(
                 "a stored version does not open", extra={"type": row.type, "resource_id": row.id, "vid": row.vid}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
@@ -20,7 +20,7 @@ from hie.store.database import Database
 from hie.store.history import HistoryPage, history_page
 from hie.store.ids import new_id
 from hie.store.models import CREATED, ERASED, UPDATED, resource
-from hie.store.opening import open_versions
+from hie.store.opening import each_opened
 from hie.store.search import conditions, engine, grants, instant
 from hie.store.search.index import IndexRows, place
 from hie.store.search.reading import Reading
@@ -90,8 +90,18 @@ class ResourceStore:
 
     def open(self, found: Iterable[Any]) -> list[StoredVersion]:
         """Open rows that were selected with all columns of a version."""
-        connection = self.connection()
-        return open_versions(connection, self.keys, found, None if self.unit is None else self.unit.met_keys)
+        return [*self.each_opened(found)]
+
+    def each_opened(self, found: Iterable[Any]) -> Iterator[StoredVersion]:
+        """Open each row as it is asked for."""
+        return each_opened(self.connection(), self.keys, found, None if self.unit is None else self.unit.met_keys)
+
+    def whole(self, version: StoredVersion) -> StoredVersion:
+        """Return a version with the content that was let go meanwhile (hie.store.search.opened_order)."""
+        if version.content is not None:
+            return version
+        row = row_statements.any_of(self, version)
+        return version._replace(content=self.open([row])[0].content)
 
     def as_of(self, at: int, seen: Seen | None = None) -> ResourceStore:
         """Return the store as it was at an instant, or as the first page of a search saw it then, for reading."""
@@ -150,8 +160,12 @@ class ResourceStore:
 
     def read_many(self, targets: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredVersion]:
         """Return those of `targets` that exist and that the grant lets through; those of a type are read together."""
+        return {(version.type, version.id): version for version in self.each_opened(self.rows_of(targets))}
+
+    def rows_of(self, targets: Iterable[tuple[str, str]]) -> list[Any]:
+        """Return the rows of the same, to be opened."""
         if self.at is not None:
-            return {(one.type, one.id): one for one in self.open(instant.rows_of(self, targets))}
+            return instant.rows_of(self, targets)
         by_type: dict[str, list[str]] = {}
         for type_name, id_ in targets:
             by_type.setdefault(type_name, []).append(id_)
@@ -165,7 +179,7 @@ class ResourceStore:
                 if self.reading is not None:
                     self.reading.included(read)
                 found += read
-        return {(version.type, version.id): version for version in self.open(found)}
+        return found
 
     def history(
         self,

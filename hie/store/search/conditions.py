@@ -32,7 +32,7 @@ def match(
     found, parts = pages.Found(), pages.unordered(store, asked)
     for row, version in pages.rows_behind(store, asked, parts, None, most):
         found.add(row, version)
-    return pages.open_found(store, parts, found, most)
+    return [*pages.each_found(store, parts, found, most)]
 
 
 def match_ids(

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import InvalidSearch
+from hie.store.opening import up_to
 from hie.store.search import cursors, inclusion, opened_order, ordering, pages, relevance, tied_order, totals
 from hie.store.search.asked import Asked, asked_by
 from hie.store.search.chain import leads_on
@@ -77,11 +78,16 @@ def _search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     left_out, last = 0, None
     for (number, row), _ in islice(rows, query.offset):
         left_out, last = left_out + 1, (number, row)
-    found = Found()
+    found, room = Found(), query.most_bytes
     for row, version in rows:
         found.add(row, version)
-    more = len(found.rows) > size
-    page = pages.open_found(store, parts, found, size)
+        room -= 0 if version is None else len(version.content or b"")
+        if room < 0 and len(found.rows) > 1:  # this one stands on the next page
+            size = len(found.rows) - 1
+            break
+    page = up_to(pages.each_found(store, parts, found, size), query.most_bytes)
+    more = len(found.rows) > len(page)
+    size = len(page)
     if total is None:
         total = totals.of_page(store, query, asked, position, left_out + len(page), more)
     further = _place(parts, *_end(found, size, position)) if more else None
@@ -167,8 +173,9 @@ def _page_in_order(store: ResourceStore, query: SearchQuery, asked: Asked, posit
         found, total = ordered.found, None if query.total == "none" else ordered.total
         size = cursors.last_page_size(ordered.total, size) if is_end else size
     left_out, found = found[: query.offset], found[query.offset :]
-    page = [version for _, (_, version) in found[:size]]
-    if len(found) > size:
+    page = up_to((store.whole(version) for _, (_, version) in found[:size]), query.most_bytes)
+    if len(found) > len(page):
+        size = len(page)
         further = _place_in_order(found[size if position is not None and position.backward else size - 1])
     if left_out:
         before = _place_in_order(left_out[-1])
@@ -188,7 +195,7 @@ def _each_opened(store: ResourceStore, asked: Asked) -> Iterator[tuple[int, Stor
         found = Found()
         for row, version in pages.rows_behind(store, asked, parts, behind, pages.BATCH):
             found.add(row, version)
-        opened = pages.open_found(store, parts, found, pages.BATCH)
+        opened = pages.each_found(store, parts, found, pages.BATCH)
         for (number, row), version in zip(found.rows, opened, strict=True):
             yield row.key - (_BEFORE if parts[number].arm.inside else 0), version
         if len(found.rows) < pages.BATCH:

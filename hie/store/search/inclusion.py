@@ -19,6 +19,7 @@ from hie.errors import Forbidden, Gone, NotFound
 from hie.fhir import references
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import IndexValues, answering
+from hie.store.opening import MOST_BYTES, size_of, up_to
 from hie.store.prepared import Prepared
 from hie.store.rows import Current
 from hie.store.search import canonical_inclusion, chain, grants, instant, reference
@@ -79,7 +80,7 @@ class _Adding:
 
     def __init__(self, store: ResourceStore, known: set[Target]) -> None:
         self._store, self._known = store, known
-        self._versions_left = MOST_VERSIONS
+        self._versions_left, self._bytes_left = MOST_VERSIONS, MOST_BYTES
         self.result: list[StoredVersion] = []
         self.is_cut = False
 
@@ -91,7 +92,7 @@ class _Adding:
         for directive in includes:
             if directive.reverse and not self.is_cut:
                 room = MOST_INCLUDED + 1 - len(self.result) + len(self._known)
-                self._keep(_referring(self._store, directive, sources, room))
+                self._keep(self._opened(_referring(self._store, directive, sources, room)))
                 self._keep([*canonical_inclusion.naming(self._store, directive, sources, room)])
 
     def would_go_on(self, includes: Sequence[Include], sources: Sequence[StoredVersion]) -> bool:
@@ -111,9 +112,15 @@ class _Adding:
         wanted = [target for target in targets if target not in self._known]
         room = MOST_INCLUDED - len(self.result)
         self.is_cut = self.is_cut or len(wanted) > room
-        found = self._store.read_many(wanted[:room])
+        opened = self._opened(self._store.rows_of(wanted[:room]))
+        found = {(one.type, one.id): one for one in opened}
         return [one for target in wanted[:room] if target in found
                 for one in self._versions(found[target], targets[target])]
+
+    def _opened(self, rows: Sequence[Any]) -> list[StoredVersion]:
+        found = up_to(self._store.each_opened(rows), max(self._bytes_left, 0)) if rows else []
+        self.is_cut = self.is_cut or len(found) < len(rows)
+        return found
 
     def _versions(self, current: StoredVersion, vids: set[int | None]) -> Iterator[StoredVersion]:
         """Yield the versions that are referred to, the current one for references that name none: search.html#versions
@@ -140,6 +147,7 @@ class _Adding:
         fresh = {(one.type, one.id, one.vid): one for one in found if (one.type, one.id) not in self._known}
         self._known.update((one.type, one.id) for one in found)
         self.result += fresh.values()
+        self._bytes_left -= size_of(fresh.values())
         self.is_cut = self.is_cut or len(self.result) > MOST_INCLUDED
 
 
@@ -183,7 +191,7 @@ def _allowed(directive: Include) -> frozenset[str]:
 
 def _referring(
     store: ResourceStore, directive: Include, page: Sequence[StoredVersion], room: int
-) -> list[StoredVersion]:
+) -> list[Current]:
     typed = directive.source != "*"
     try:
         granted = grants.clause(store, directive.source, "s") if typed else grants.over_types(store, "s")
@@ -204,7 +212,7 @@ def _referring(
     rows = run(store.connection(), statement, bound, is_selective=False)
     if store.reading is not None:
         store.reading.included(rows)
-    return store.open([Current(*row[: len(COLUMNS)]) for row in rows])
+    return [Current(*row[: len(COLUMNS)]) for row in rows]
 
 
 def _pointing(store: ResourceStore, directive: Include, targets: Sequence[StoredVersion]) -> Clause:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import BigInteger, Select, Text, bindparam, literal_column, select, union_all
 
 from hie.errors import Forbidden, Gone, NotFound
-from hie.store.models import ERASED, resource, resource_history
+from hie.store.models import DELETED, ERASED, resource, resource_history
 from hie.store.prepared import Prepared
 from hie.store.search import grants
 from hie.store.search.tables import CURRENT, PAST, How, Tables, place, valid
@@ -81,7 +81,7 @@ def row_of(store: ResourceStore, type_name: str, id_: str) -> Any:
         raise NotFound(f"{type_name}/{id_} was not known here at that time.", expression=type_name)
     if row.method == ERASED:
         raise Gone(f"Version {row.vid} of {type_name}/{id_}, of that time, was erased for good.", expression=type_name)
-    if row.sealed is None:
+    if row.method == DELETED:
         raise Gone(f"{type_name}/{id_} was deleted at that time.", expression=type_name)
     return row
 

@@ -163,7 +163,7 @@ def _opened(
     store: ResourceStore, type_name: str | None, asked: Compiled
 ) -> Iterator[tuple[Current, StoredVersion, dict[str, Any]]]:
     for rows in _candidates(store, type_name, asked):
-        for row, version in zip(rows, store.open(rows), strict=True):
+        for row, version in zip(rows, store.each_opened(rows), strict=True):
             content = parsed(version)
             if asked.verify is None or asked.verify(extract(content)):
                 yield row, version, content

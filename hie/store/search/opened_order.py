@@ -18,6 +18,7 @@ from hie.errors import TooCostly
 from hie.fhir import search_parameters
 from hie.fhir.datatypes import normalize_string
 from hie.fhir.search_parameters import IndexValues, SearchParameter, extract
+from hie.store.contents import LARGE
 from hie.store.opening import parsed
 from hie.store.search.ordering import Position
 from hie.store.search.plan import indexed_by, plan_of
@@ -88,7 +89,7 @@ class Sorted:
             own = tuple(key.value(values, match[1]) for key in self._keys)
             order = self._order(own, match[0])
             if self._edge is None or (order <= self._edge if self._backward else order > self._edge):
-                yield order, own, match
+                yield order, own, (match[0], _light(match[1]))
 
     def _too_many(self) -> TooCostly:
         names = ", ".join(one.code for one in self._keys)
@@ -101,6 +102,12 @@ class Sorted:
 
     def _order(self, values: Sequence[Any], row: int) -> tuple[Any, ...]:
         return (*(key.place(value) for key, value in zip(self._keys, values, strict=True)), row)
+
+
+def _light(version: StoredVersion) -> StoredVersion:
+    """Let a large content go, which is read again if it comes to stand on the page (ResourceStore.whole)."""
+    is_large = version.fragment is None and len(version.content or b"") > LARGE
+    return version._replace(content=None) if is_large else version
 
 
 class _Key:

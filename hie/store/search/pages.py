@@ -5,7 +5,7 @@ SQL narrows by the index; where that cannot decide, opened resources are verifie
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -113,8 +113,8 @@ def sort_values(part: Part, row: Any) -> tuple[Any, ...]:
     return tuple(row[start : start + len(part.phase.keys)])
 
 
-def _open_rows(store: ResourceStore, arm: Arm, rows: Sequence[Any]) -> list[StoredVersion]:
-    return contained.opened(store, rows) if arm.inside else store.open(rows)
+def _open_rows(store: ResourceStore, arm: Arm, rows: Sequence[Any]) -> Iterable[StoredVersion]:
+    return contained.opened(store, rows) if arm.inside else store.each_opened(rows)
 
 
 class Found:
@@ -130,17 +130,14 @@ class Found:
         self.versions.append(version)
 
 
-def open_found(store: ResourceStore, parts: Sequence[Part], found: Found, count: int) -> list[StoredVersion]:
-    """Return the first `count` of what was found, opened."""
-    if all(version is None for version in found.versions) and not parts[-1].arm.inside:
-        return store.open([row for _, row in found.rows[:count]])
+def each_found(store: ResourceStore, parts: Sequence[Part], found: Found, count: int) -> Iterator[StoredVersion]:
+    """Yield the first `count` of what was found, each opened as it is asked for."""
     rows, versions = found.rows[:count], found.versions[:count]
     closed = [(parts[number].arm, row) for (number, row), one in zip(rows, versions, strict=True) if one is None]
-    opened: list[StoredVersion] = []
-    for arm, some in groupby(closed, key=lambda one: one[0]):
-        opened += _open_rows(store, arm, [row for _, row in some])
-    following = iter(opened)
-    return [next(following) if one is None else one for one in versions]
+    opened = (version for arm, some in groupby(closed, key=lambda one: one[0])
+              for version in _open_rows(store, arm, [row for _, row in some]))
+    for one in versions:
+        yield next(opened) if one is None else one
 
 
 def rows_behind(

@@ -32,6 +32,7 @@ T = TypeVar("T")
 #: What every container has, whatever its type.
 _OF_CONTAINERS = frozenset({"_id", "_lastUpdated"})
 _ORDERED = frozenset({"date", "number", "quantity"})
+UNBOUNDED = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ class SearchQuery:
     contained: Containment | None = None
     """None: contained resources are not asked."""
     offset: int = 0
+    most_bytes: int = UNBOUNDED
+    """Bytes of the matches of a page, beyond which it ends before it is full."""
     """So many matches the first page leaves out."""
 
 

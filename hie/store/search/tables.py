@@ -27,6 +27,7 @@ from sqlalchemy import (
     or_,
 )
 
+from hie.store import contents
 from hie.store.models import (
     DELETED,
     FOREVER,
@@ -70,13 +71,13 @@ _NAMES = ("key", "type", "id", "vid", "method", "updated")
 
 CURRENT = Tables(
     resource, token, date_index, number_index,
-    (*(resource.c[name] for name in _NAMES), resource.c.data_key, resource.c.sealed),
+    (*(resource.c[name] for name in _NAMES), resource.c.data_key, contents.small(resource)),
     (resource.c.method != literal_column(str(DELETED)),),
     False,
 )  # fmt: skip
 PAST = Tables(
     past_version, token_past, date_past, number_past,
-    (*(past_version.c[name] for name in _NAMES), resource_history.c.data_key, resource_history.c.sealed),
+    (*(past_version.c[name] for name in _NAMES), resource_history.c.data_key, contents.small(resource_history)),
     (and_(*(past_version.c[name] == resource_history.c[name] for name in ("tenant", "type", "id", "vid"))),),
     True,
 )  # fmt: skip
@@ -89,7 +90,7 @@ _PLACE = (contained.c.part, contained.c.container)
 def _within(table: Table, container: Tables, *live: Condition) -> Tables:
     """Return the tables of contained resources beside the row (of `table`) that opens their container."""
     opening = (resource.c.type, resource.c.id, contained.c.vid, table.c.method, table.c.updated)
-    columns = (contained.c.key, *opening, table.c.data_key, table.c.sealed, *_PLACE)
+    columns = (contained.c.key, *opening, table.c.data_key, contents.small(table), *_PLACE)
     return Tables(contained, contained_token, contained_date, contained_number, columns, live, False, container)
 
 

@@ -144,7 +144,7 @@ def _referring(
     walk = reference_walk(type_name, code)
     for rows in _batches(store, type_name, asked, of, opens=True):
         current = [Current(*row) for row in rows]
-        for row, version in zip(current, store.open(current), strict=True):
+        for row, version in zip(current, store.each_opened(current), strict=True):
             content = parsed(version)
             values = IndexValues(content)
             walk(content, values)

@@ -69,8 +69,7 @@ def _opened(
             found.add(row, version)
             if len(found.rows) == at_once:
                 break
-        opened = pages.open_found(store, parts, found, at_once)
-        for (number, row), version in zip(found.rows, opened, strict=True):
+        for (number, row), version in zip(found.rows, pages.each_found(store, parts, found, at_once), strict=True):
             yield pages.sort_values(parts[number], row), (row.key, version)
         if len(found.rows) < at_once:
             return
