@@ -63,7 +63,7 @@ def page_statement(
     by_side = side_order.has_order(keys.keys)
 
     def arm(sql: Sql, side: int | None) -> Select[Any]:
-        if keys.keys and dialect == "sqlite" and not sql.tables.is_past and not inside:
+        if keys.keys and typed and dialect == "sqlite" and not sql.tables.is_past and not inside:
             sql.ordered_by = keys.keys[0].place if side is None else ""
         if nulls is not None and not is_far:
             sql.read_from = ordering.read_from(keys.keys, first_is_null, backward=backward)

@@ -70,8 +70,11 @@ def _few_first(store: ResourceStore, asked: Asked, arm: Arm, phase: Phase) -> Ph
     """Return the phase so that few dates of rows lead, which are not sorted by them."""
     if asked.type is None or arm.inside:
         return phase
-    place = phase.keys[0].place if phase.keys else ""
-    return replace(phase, clause=drivers.sorted_otherwise(store, phase.clause, place, asked.type))
+    return replace(phase, clause=drivers.sorted_otherwise(store, phase.clause, _place_of(phase), asked.type))
+
+
+def _place_of(phase: Phase) -> str:
+    return phase.keys[0].place if phase.keys else ""
 
 
 def orders_of(query: SearchQuery, parts: Sequence[Part]) -> tuple[str, ...]:
@@ -231,7 +234,9 @@ def apart(store: ResourceStore, query: SearchQuery, arm: Arm, phase: Phase) -> t
     if not phase.keys and store.database.dialect != "sqlite" and not _is_led_apart(store, query, names):
         return ()
     each = ((one, of_type(store, query, one).clause) for one in sorted(names))
-    return tuple((one, ordering.held_to(clause, phase)) for one, clause in each)
+    place = _place_of(phase)
+    return tuple(
+        (one, drivers.sorted_otherwise(store, ordering.held_to(clause, phase), place, one)) for one, clause in each)
 
 
 def _by_token(
@@ -266,7 +271,7 @@ def _page(
     way: Way = behind.way if behind else "before" if backward else "after"
     statement, names = page_statement(
         store.database.dialect, Shaped(phase.clause), asked.type is not None, tuple(k.shape for k in phase.keys),
-        phase.first_is_null, behind.nulls if behind else None, way, Keys(phase.keys), _is_in_order(store, part),
+        phase.first_is_null, behind.nulls if behind else None, way, Keys(phase.keys), _is_in_order(store, asked, part),
         _is_found_first(phase.clause), instant.how(store), part.arm.inside, tells,
         side_order.bounding(phase.keys, phase.clause),
     )  # fmt: skip
@@ -304,7 +309,7 @@ def _is_found_first(clause: Clause) -> bool:
     return clause.rank <= REFERENCE or (isinstance(driver, Number | Interval) and driver.leads)
 
 
-def _is_in_order(store: ResourceStore, part: Part) -> bool:
+def _is_in_order(store: ResourceStore, asked: Asked, part: Part) -> bool:
     """Tell whether to go through the index of the sort key, looking at each row, rather than sort all matches."""
     phase = part.phase
     if part.arm.inside or phase.first_is_null or not phase.keys:
@@ -316,7 +321,7 @@ def _is_in_order(store: ResourceStore, part: Part) -> bool:
     if not (by_row or side_order.has_order(phase.keys)) or driver.rank < CODE:
         return False
     if drivers.is_date_beside(driver, place):
-        return True  # few would have been found first
+        return asked.type is not None  # few of a type would have been found first
     if isinstance(driver, AnyToken) and (driver.is_long or (by_row and len(driver.hashes) > MOST_ASKED)):
         return False
     return isinstance(driver, Token | AnyToken) and drivers.is_frequent(store, driver)

@@ -84,6 +84,8 @@ LED: list[tuple[str | None, list[tuple[str, str]], tuple[str, ...]]] = [
     (None, [TWO, ("code", "c")], ()),
     (None, [TWO, ("subject:Patient.family", "rare"), ("_count", "5")], ()),
     (None, [("_type", "Observation,DiagnosticReport"), ("date", "ge2030")], ()),
+    *[(None, [("_type", "Observation,DiagnosticReport"), ("date", "ge2030"), ("_sort", by)], ())
+      for by in ("_lastUpdated", "_id", "-date")],
     (None, [("_tag:not", "rare")], ()),
     ("Observation", [("_contained", "true"), ("date", "2030-05-05")], ()),
     ("Observation", [("_contained", "true"), ("date", "ge2030")], ()),
