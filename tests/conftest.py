@@ -41,6 +41,11 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the few tests that take long, of started servers and trainings: no core waits for them in the end."""
+    items.sort(key=lambda item: not {"e2e", "ml"}.intersection(item.path.parts))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real records; tests that need it skip where it is absent."""

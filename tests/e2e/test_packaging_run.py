@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Every core runs tests.
-PYTEST = "python -m pytest --numprocesses auto --maxprocesses 8 --dist loadscope"
+PYTEST = "python -m pytest --numprocesses auto --maxprocesses 8 --dist loadscope --no-loadscope-reorder"
 
 #: Plays the interpreter of the system and that of the virtual environment.
 PYTHON = """#!/bin/sh
