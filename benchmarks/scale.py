@@ -139,7 +139,7 @@ def columns(database: str, sizes: list[int], repeats: int, processes: int) -> li
     The stores take turns, so that a machine that slows down or is busy does so for all of them.
     """
     with ExitStack() as stack:
-        filled = [stack.enter_context(_filled(database, size, processes)) for size in sizes]
+        filled = [stack.enter_context(filled(database, size, processes)) for size in sizes]
         for one in filled:
             one.choose(sizes[0] // population.PER_PATIENT)
         for _ in range(repeats):
@@ -152,7 +152,7 @@ def columns(database: str, sizes: list[int], repeats: int, processes: int) -> li
 
 
 @contextmanager
-def _filled(database: str, size: int, processes: int) -> Iterator[Filled]:
+def filled(database: str, size: int, processes: int) -> Iterator[Filled]:
     with tempfile.TemporaryDirectory(prefix="hie-scale-") as directory, _database_url(database, SHARED_BUFFERS) as url:
         settings = replace(Settings(), data_dir=Path(directory), database_url=url)
         store = Store.open(settings, decides_index=True)
