@@ -27,6 +27,7 @@ def connection(store: Store) -> Connection:
     (1, 48, "1 workers of 48 threads may need 105 connections to PostgreSQL, which grants 100: raise its "),
 ])  # fmt: skip
 def test_a_start_tells_of_more_connections_than_postgresql_grants(settings, caplog, workers, threads, told) -> None:
+    caplog.set_level("WARNING", "hie")  # whatever a server before had set in this process
     serve._prepare(replace(settings, workers=workers, threads=threads))
     assert [record.message[: len(told)] for record in caplog.records] == ([told] if told else [])
 
