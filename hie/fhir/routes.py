@@ -69,7 +69,7 @@ SEARCHES = frozenset({"search-type", "search-system"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 #: Far above what a search needs; a longer list is an attack on the parser.
 MOST_PARAMETERS = 1_000
-#: Bytes of the form of a search, which may name some 30,000 values.
+#: Bytes of the form of a search or an operation, which may name some 30,000 values.
 MOST_OF_A_FORM = 4_000_000
 #: Parameters of a URL that say how to answer, whatever is asked: https://hl7.org/fhir/R4/http.html#parameters
 ANSWER_PARAMETERS = frozenset({"_format", "_pretty", "_summary", "_elements"})
@@ -228,7 +228,7 @@ def parse_query(query: str) -> tuple[tuple[str, str], ...]:
 
 
 def form(content: bytes) -> str:
-    """Write the form of a search as the query of a URL says it; TooLarge where no search is so long."""
+    """Write a form as the query of a URL says it; TooLarge where nobody asks so much."""
     if len(content) > MOST_OF_A_FORM:
         raise TooLarge(f"The form is larger than {MOST_OF_A_FORM} bytes; ask for less at a time.")
     return escaped(content.decode("latin-1"))

@@ -70,9 +70,11 @@ def _with_parameters(request: FhirRequest, found: Operation) -> FhirRequest:
     values = [(name, value) for name, value in request.parameters if name in known or name not in ANSWER_PARAMETERS]
     _refuse_unknown([name for name, _ in values], known, found)
     for name, _ in values:
-        if _kind(known[name]) != "plain":
+        if (kind := _kind(known[name])) != "plain":
+            is_one = kind == "open" or [one.type for one in found.parameters].count(known[name].type) == 1
+            alone = ", or as the body itself" if kind in ("open", "resource") and is_one else ""
             raise InvalidRequest(f"{name} of ${found.code} is a {known[name].type or 'parameter with parts'}: send it "
-                                 "by POST in a Parameters resource.", expression=name)
+                                 f"by POST in a Parameters resource{alone}.", expression=name)
     resource = request.resource
     arguments: list[tuple[str, Any]] = []
     if isinstance(resource, dict) and resource.get("resourceType") == "Parameters":
@@ -91,6 +93,11 @@ def _refuse_unknown(names: list[str], known: dict[str, Parameter], found: Operat
             there = ", ".join(sorted(known)) or "none"
             raise InvalidRequest(f"${found.code} has no parameter {name[:80]!r}; it has: {there}.",
                                  expression=name[:80])
+
+
+def takes_form(found: Operation) -> bool:
+    """Tell whether a form may say all that an operation needs: no parameter that it must have is more than a text."""
+    return all(_kind(one) == "plain" for one in found.parameters if one.min > 0)
 
 
 def _kind(parameter: Parameter) -> str:

@@ -101,7 +101,7 @@ def _answered(here: Exchange, path: str) -> Reply:
         request = replace(request, provenance=environ["HTTP_X_PROVENANCE"])
     if request.method in ("POST", "PUT", "PATCH"):
         request = _with_body(here, request)
-        if request.interaction in routes.SEARCHES:  # the form may say _format, too
+        if request.interaction in routes.SEARCHES or request.interaction == "operation":  # a form may say _format, too
             accepted = negotiation.wants_fhir(accept, request.once("_format"))
     elif request.interaction == "delete" and "HTTP_X_CASCADE" in environ:
         request = replace(request, parameters=(*request.parameters, ("_cascade", environ["HTTP_X_CASCADE"].strip())))
@@ -221,6 +221,8 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
         return replace(request, resource=patching.read(format_, _in_turn(here)), content_type=format_)
     if request.interaction == "operation" and (name := _own_format(here, request, content_type)) is not None:
         return replace(request, body=_whole(here), content_type=name)
+    if request.interaction == "operation" and negotiation.is_form(content_type):
+        return _with_form(here, request, content_type)
     in_json = negotiation.is_json(content_type)
     is_binary = request.type == "Binary" and request.interaction in ("create", "update")
     in_xml = not in_json and negotiation.is_xml(content_type, is_binary=is_binary)
@@ -270,7 +272,7 @@ def _in_turn(here: Exchange) -> bytes:
 
 
 def _with_form(here: Exchange, request: FhirRequest, content_type: str | None) -> FhirRequest:
-    """Add the parameters of a form: https://hl7.org/fhir/R4/http.html#search"""
+    """Add the parameters of a form: https://hl7.org/fhir/R4/http.html#search, operations.html#executing"""
     content = _whole(here)
     if content and not negotiation.is_form(content_type):
         raise negotiation.unsupported(content_type, negotiation.FORM)

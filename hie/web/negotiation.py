@@ -170,7 +170,7 @@ def is_patch(content_type: str | None, format_: str) -> bool:
 
 
 def is_form(content_type: str | None) -> bool:
-    """Tell whether a body is the form of a search; UnsupportedMediaType for one in another character set."""
+    """Tell whether a body is a form; UnsupportedMediaType for one in another character set."""
     return _is(content_type, frozenset({FORM}), "a form")
 
 

@@ -17,13 +17,14 @@ from hie.app import Application
 from hie.fhir import facts, patching
 from hie.fhir.routes import ROUTES as FHIR_ROUTES
 from hie.fhir.routes import Route
+from hie.interactions.operation import takes_form
 from hie.registry import Operation, Registry
 from hie.web import exchange, openapi_parameters
 from hie.web.admin.blueprint import JSON, PREFIX
 from hie.web.admin.routes import ROUTES as ADMIN_ROUTES
 from hie.web.admin.routes import Parameter as AdminParameter
 from hie.web.admin.schemas import SCHEMAS, Schema, reference
-from hie.web.negotiation import FHIR_JSON, FHIR_XML
+from hie.web.negotiation import FHIR_JSON, FHIR_XML, FORM
 
 #: What each interaction answers, apart from 401, which all but the public ones give, and failures of the server.
 STATUSES: dict[str, tuple[int, ...]] = {
@@ -81,7 +82,7 @@ _SUMMARIES = {
     "read": "Read", "vread": "Read one version",
 }  # fmt: skip
 _TAKES_RESOURCE = frozenset({"transaction", "create", "update", "conditional-update"})
-_FORM = "application/x-www-form-urlencoded"
+_FORM_CONTENT = {FORM: {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}}
 #: XML says what the JSON of the schema says (https://hl7.org/fhir/R4/xml.html).
 _XML: dict[str, Any] = {FHIR_XML: {"schema": {"type": "string"}}}
 _RESOURCE_CONTENT = {FHIR_JSON: {"schema": reference("Resource")}, **_XML}
@@ -156,7 +157,7 @@ def _fhir(registry: Registry) -> Iterator[_Entry]:
         path = _path(route.path)
         takes = None
         if route.path.endswith("_search"):
-            takes = {_FORM: {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}}
+            takes = _FORM_CONTENT
         elif key in _TAKES_RESOURCE:
             takes = _RESOURCE_CONTENT
         elif route.interaction == "patch":
@@ -192,6 +193,8 @@ def _fhir_operation(operation: Operation) -> Iterator[_Entry]:
     for path in operation_paths(operation):
         for method in methods:
             takes = {**_RESOURCE_CONTENT, **_own_bodies(operation)} if method == "POST" else None
+            if takes is not None and takes_form(operation):
+                takes |= _FORM_CONTENT
             described = _operation(
                 path, f"${operation.code}", f"${operation.code}: {operation.definition}",
                 {200: _answers_of(operation), 202: _RESOURCE_CONTENT}, refusals, takes,
