@@ -66,7 +66,7 @@ def existing(
 def all_existing(
     type_name: str, parameters: Sequence[tuple[str, str]], most: int, ctx: Context
 ) -> list[StoredVersion]:
-    """Return the matches, `most` at most; a single one is looked for as above."""
+    """Return the matches, `most` at most, without their contents; a single one is looked for as above."""
     ahead = ctx.store.ahead(type_name, parameters)
     found = conditions.match(ahead, type_name, parameters, most) if ahead is not None else None
     if found is None or len(found) > 1:
@@ -74,7 +74,7 @@ def all_existing(
         found = conditions.match(ctx.store, type_name, parameters, most)
     for one in found:
         ctx.store.rely_on(one)
-    return found
+    return [one._replace(content=None) for one in found]
 
 
 def match_among(

@@ -82,8 +82,9 @@ def lists(name: str, owners: Parameters, ctx: Context, expression: str) -> list[
         "List", [("status", "current"), ("code", ",".join(codes)), *owners, ("_sort", "_id"), ("_total", "none")],
         default_count=MOST_LISTS + 1, max_count=MOST_LISTS + 1, base_url=ctx.base_url, now=ctx.clock(),
     )  # fmt: skip
-    found = ctx.store.search(asked).matches
-    if len(found) > MOST_LISTS:
+    page = ctx.store.search(asked)
+    found = page.matches
+    if len(found) > MOST_LISTS or page.next_cursor is not None:  # the largest of Lists end a page before
         raise _TooMany(f"More than {MOST_LISTS} Lists may be meant by {name}; ask for fewer patients.",
                        expression=expression)
     return [one for one in found if _content(one).get("mode") == "working"]

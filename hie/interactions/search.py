@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -15,7 +14,6 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.paging import CURSOR, OFFSET
 from hie.fhir.summary import Selection
 from hie.interactions import as_of, functional_lists
-from hie.store.opening import MOST_BYTES
 from hie.store.search import query as search_query
 from hie.store.search.query import SearchQuery
 from hie.store.terminology import OfPages
@@ -51,7 +49,7 @@ def search(request: FhirRequest, ctx: Context) -> FhirResponse:
             offset=True,
         )
         selection = summary.asked(request, query.type if query.contained is None else None)
-        page = terminology.store.search(replace(query, most_bytes=MOST_BYTES))
+        page = terminology.store.search(query)
     links = _links(query, page, ctx.base_url)
     rows = list(_entries(page, query, selection, ctx.base_url, links))
     content = bundle.listing("searchset", ctx.new_id(), ctx.clock(), links, rows, page.total)

@@ -24,7 +24,8 @@ from hie.interactions import as_of
 from hie.operations import surroundings
 from hie.operations.server_context import require
 from hie.registry import Operation, Parameter, standard_parameters
-from hie.store.opening import MOST_BYTES, size_of
+from hie.store.contents import MOST_BYTES
+from hie.store.opening import size_of
 from hie.store.search import criteria
 from hie.store.search.chain import Asked
 from hie.store.search.criteria import CareBetween, InCompartment, InSomeCompartment, Place, Reading
@@ -101,7 +102,7 @@ def owners_of(resource: dict[str, Any], ctx: Context) -> list[str]:
 def _of_visible_patients(matches: list[StoredVersion], ctx: Context) -> list[StoredVersion]:
     owners = [owners_of(orjson.loads(one.content or b"{}"), ctx) for one in matches]
     asked = dict.fromkeys(("Patient", id_) for found in owners for id_ in found)
-    visible = {id_ for _, id_ in ctx.store.read_many(asked)}
+    visible = {row.id for row in ctx.store.rows_of(asked)}
     return [one for one, found in zip(matches, owners, strict=True) if not visible.isdisjoint(found)]
 
 
@@ -129,8 +130,7 @@ def query_of(
         count = 0
     here = (("_everything", f"{request.type}/{request.id or ''}"),)
     tied = (*here, *(pair for pair in request.parameters if pair[0] != CURSOR))
-    return SearchQuery(None, tuple(asked), count=count, total=total, cursor=request.parameter(CURSOR), self_link=tied,
-                       most_bytes=MOST_BYTES)  # fmt: skip
+    return SearchQuery(None, tuple(asked), count=count, total=total, cursor=request.parameter(CURSOR), self_link=tied)
 
 
 def members_of(kind: str, types: frozenset[str] | None) -> frozenset[str]:

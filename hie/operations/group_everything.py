@@ -20,8 +20,9 @@ from hie.fhir.paging import CURSOR
 from hie.interactions import as_of
 from hie.operations.everything import PAGES, answer, members_of, owners_of, query_of, types_of
 from hie.registry import Operation, standard_parameters
+from hie.store.contents import MOST_BYTES
 from hie.store.crypto import SealBroken
-from hie.store.opening import MOST_BYTES, size_of
+from hie.store.opening import size_of
 from hie.store.search.criteria import InCompartment
 from hie.store.search.query import SearchQuery
 from hie.store.search.reference import relative
@@ -118,7 +119,7 @@ def _from(patients: Sequence[str], place: Place, ctx: Context) -> Iterator[tuple
         at -= 1
     for start in range(at, len(patients), _AT_ONCE):
         some = patients[start : start + _AT_ONCE]
-        seen = {id_ for _, id_ in ctx.store.read_many([("Patient", one) for one in some])}
+        seen = {row.id for row in ctx.store.rows_of([("Patient", one) for one in some])}
         yield from ((one, one in seen) for one in some)
 
 
@@ -131,7 +132,7 @@ def _first_shown_here(
         return list(found)
     earlier = [members.intersection(owners_of(json_format.parse(one.content or b"{}"), ctx)) for one in found]
     asked = dict.fromkeys(("Patient", id_) for ids in earlier for id_ in ids)
-    seen = {id_ for _, id_ in ctx.store.read_many(asked)} if asked else set()
+    seen = {row.id for row in ctx.store.rows_of(asked)} if asked else set()
     return [one for one, ids in zip(found, earlier, strict=True) if seen.isdisjoint(ids)]
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from hie.context import Context
-from hie.errors import Forbidden, InvalidRequest, NotFound, Unprocessable
+from hie.errors import Forbidden, InvalidRequest, NotFound, TooCostly, Unprocessable
 from hie.fhir import json_format, naming
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.parameters import parameters, value
@@ -87,10 +87,13 @@ def _searched(ctx: Context, type_name: str, name: str, text: str) -> list[Json]:
     """Search as the token may; where it may not search the type at all, nothing is there for it."""
     asked = chain.parse(type_name, name, text, Reading(ctx.base_url))
     try:
-        found = ctx.store.search(SearchQuery(type_name, (asked,), count=_MOST, total="none")).matches
+        page = ctx.store.search(SearchQuery(type_name, (asked,), count=_MOST, total="none"))
     except Forbidden:
         return []
-    return [json_format.parse(one.content or b"{}") for one in found]
+    if page.next_cursor is not None:  # one that is passed over may be what is meant
+        raise TooCostly(f"More than {len(page.matches)} resources {type_name} may be meant; remove those that are out "
+                        "of date.", expression="id")
+    return [json_format.parse(one.content or b"{}") for one in page.matches]
 
 
 def _escaped(text: str) -> str:

@@ -21,9 +21,8 @@ from hie.store.versions import StoredVersion
 Target = tuple[str, str]
 Belongs = Callable[[dict[str, Any]], bool]
 
-#: One answer includes at most so many resources, and so many bytes of them; they are read by as many at once, so that
-#: bytes are counted before there are too many.
-MOST, MOST_BYTES, AT_ONCE = 1_000, 50_000_000, 50
+#: One answer includes at most so many resources, and so many bytes of them.
+MOST, MOST_BYTES = 1_000, 50_000_000
 #: Stored JSON is compact, and a quote inside a string is escaped: these find references and attachments, nothing else.
 _REFERENCE = re.compile(rb'"reference":"([^"\\]{3,500})"')
 _ATTACHMENT = re.compile(rb'"url":"([^"\\]{0,400}Binary/[^"\\]{1,100})"')
@@ -41,14 +40,13 @@ def around(matches: Iterable[StoredVersion], skipped: Belongs, ctx: Context) -> 
         wanted = [target for target in dict.fromkeys(_targets(front, ctx.store.base_url)) if target not in seen]
         seen.update(wanted)
         front = []
-        for start in range(0, min(len(wanted), MOST + 1), AT_ONCE):
-            read = ctx.store.read_many(wanted[start : start + AT_ONCE]).values()
-            left -= sum(len(one.content or b"") for one in read)
+        for one in ctx.store.each_read(wanted[: MOST + 1]):
+            left -= len(one.content or b"")
             if left < 0:
                 return found, True
-            some = [one for one in read if not skipped(orjson.loads(one.content or b"{}"))]
-            front += some
-            found += some
+            if not skipped(orjson.loads(one.content or b"{}")):
+                front.append(one)
+                found.append(one)
         if len(found) > MOST or len(wanted) > MOST:
             return found[:MOST], True
     return found, False

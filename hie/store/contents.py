@@ -17,16 +17,20 @@ from sqlalchemy import (
     select,
 )
 
+from hie.errors import Gone
 from hie.store.models import DELETED, ERASED, resource, resource_history
 from hie.store.prepared import Prepared
 
 #: Sealed bytes of a content that is read by itself.
 LARGE = 64_000
+#: Bytes of the resources of one page, beyond which it ends: of one of the largest that are taken.
+MOST_BYTES = 32_000_000
+_NAMES = ("type", "id", "vid", "method", "updated", "data_key", "sealed")
 _READ = [
-    Prepared(select(table.c.sealed).where(
+    Prepared(select(*(table.c[name] for name in _NAMES)).where(
         table.c.tenant == bindparam("tenant", type_=BigInteger()), table.c.type == bindparam("type", type_=Text()),
         table.c.id == bindparam("id", type_=Text()), table.c.vid == bindparam("vid", type_=BigInteger()),
-    ), ["sealed"])
+    ), _NAMES)
     for table in (resource, resource_history)
 ]  # fmt: skip
 
@@ -41,8 +45,15 @@ def is_left_out(row: Any) -> bool:
     return row.sealed is None and row.method not in (DELETED, ERASED)
 
 
-def read(connection: Connection, tenant: int, row: Any) -> bytes | None:
-    """Return the content of a row that was found without; None where there is none any more."""
-    place = {"tenant": tenant, "type": row.type, "id": row.id, "vid": row.vid}
+def read(connection: Connection, tenant: int, of: Any) -> Any:
+    """Return a row with its content, current or superseded meanwhile: of one that was found without, or of a version.
+
+    Gone where it was erased since.
+    """
+    place = {"tenant": tenant, "type": of.type, "id": of.id, "vid": of.vid}
     found = (statement.first(connection, place) for statement in _READ)
-    return next((one.sealed for one in found if one is not None), None)
+    row = next((row for row in found if row is not None), None)
+    if row is None or row.method == ERASED:
+        raise Gone(f"Version {of.vid} of {of.type}/{of.id} was erased for good while this was read; ask again.",
+                   expression=of.type)
+    return row

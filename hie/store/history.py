@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from hie.errors import Expired, Forbidden, InvalidSearch
 from hie.fhir.paging import LINK_HOURS, UNTIL
 from hie.store import history_led
+from hie.store.contents import MOST_BYTES
 from hie.store.crypto import SealBroken
 from hie.store.history_statements import Place, Shape, count_of, count_statement, page_of, page_statement
 from hie.store.listed import Listed, items
 from hie.store.models import FOREVER
-from hie.store.opening import MOST_BYTES, up_to
+from hie.store.opening import up_to
 from hie.store.prepared import dialect_of
 from hie.store.search import grants, seen
 from hie.store.search.cursors import last_page_size
@@ -139,10 +140,8 @@ def _read(
     found = _found(store, asked, position, count + 1) if count else []
     if total is None and (asked.counts or not count):
         total = _total(store, asked)
-    versions = up_to(store.each_opened(found[:count]), MOST_BYTES)
-    more = len(found) > len(versions)
-    if more:
-        count = len(versions)
+    versions, _ = up_to(store.each_opened(found[:count]), MOST_BYTES)
+    more, count = len(found) > len(versions), len(versions)
     if not versions or (position is None and not more):
         return HistoryPage(versions, total, None)
     if position is None:

@@ -22,8 +22,6 @@ from hie.store.tenants import Tenant
 from hie.store.versions import StoredVersion
 
 alarm = logging.getLogger("hie.alarm")
-#: Bytes of the resources of one page, beyond which it ends: of one of the largest that are taken.
-MOST_BYTES = 32_000_000
 
 
 def size_of(versions: Iterable[StoredVersion]) -> int:
@@ -31,15 +29,15 @@ def size_of(versions: Iterable[StoredVersion]) -> int:
     return sum(len(version.content or b"") for version in versions)
 
 
-def up_to(versions: Iterable[StoredVersion], most: int) -> list[StoredVersion]:
-    """Return versions in their order until they are too many bytes together; one at least."""
+def up_to(versions: Iterable[StoredVersion], most: int) -> tuple[list[StoredVersion], bool]:
+    """Return versions in their order until they are too many bytes together, one at least; and whether any is left."""
     found: list[StoredVersion] = []
     for version in versions:
         most -= len(version.content or b"")
         if most < 0 and found:
-            break
+            return found, True
         found.append(version)
-    return found
+    return found, False
 
 
 def open_versions(
@@ -64,8 +62,25 @@ def each_opened(
         alarm.critical("a data key does not open", extra={"tenant": tenant.id})
         raise IntegrityFailure("A data key does not open; the operator has been alarmed.") from error
     for row in found:
-        sealed = contents.read(connection, tenant.id, row) if contents.is_left_out(row) else row.sealed
-        yield _open(tenant, row, sealed, ciphers)
+        yield _open(tenant, row, _sealed(connection, tenant, row), ciphers)
+
+
+def _sealed(connection: Connection, tenant: Tenant, row: Any) -> bytes | None:
+    """Return the content of a row, None of a deletion; Gone where it was erased since the row was found."""
+    if not contents.is_left_out(row):
+        sealed: bytes | None = row.sealed
+        return sealed
+    found = contents.read(connection, tenant.id, row)
+    if found.sealed is None:
+        raise _broken(row)
+    return bytes(found.sealed)
+
+
+def _broken(row: Any) -> IntegrityFailure:
+    alarm.critical("a stored version does not open", extra={"type": row.type, "resource_id": row.id, "vid": row.vid})
+    return IntegrityFailure(
+        f"{row.type}/{row.id} version {row.vid} does not open under its own key and place: it was damaged or "
+        "tampered with. Nothing of it is shown; the operator has been alarmed.")
 
 
 def _open(tenant: Tenant, row: Any, sealed: bytes | None, ciphers: dict[int, AESGCM]) -> StoredVersion:
@@ -78,13 +93,7 @@ def _open(tenant: Tenant, row: Any, sealed: bytes | None, ciphers: dict[int, AES
                 raise SealBroken("Its data key is missing.")
             content = open_(cipher, bytes(sealed), place)
         except SealBroken as error:
-            alarm.critical(
-                "a stored version does not open", extra={"type": row.type, "resource_id": row.id, "vid": row.vid}
-            )
-            raise IntegrityFailure(
-                f"{row.type}/{row.id} version {row.vid} does not open under its own key and place: it was damaged or "
-                "tampered with. Nothing of it is shown; the operator has been alarmed."
-            ) from error
+            raise _broken(row) from error
     return StoredVersion(row.type, row.id, row.vid, row.method, row.updated, content)
 
 

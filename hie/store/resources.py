@@ -14,14 +14,14 @@ from hie.fhir.conditions import IfMatch
 from hie.fhir.http import FhirResponse
 from hie.fhir.scopes import Grant
 from hie.fhir.search_parameters import extract
-from hie.store import index_runs, jobs, looking, row_statements, rows, transacting, writes
+from hie.store import contents, index_runs, jobs, looking, row_statements, rows, transacting, writes
 from hie.store.audit import AuditEntry
 from hie.store.database import Database
 from hie.store.history import HistoryPage, history_page
 from hie.store.ids import new_id
 from hie.store.models import CREATED, ERASED, UPDATED, resource
 from hie.store.opening import each_opened
-from hie.store.search import conditions, engine, grants, instant
+from hie.store.search import conditions, contained, engine, grants, instant
 from hie.store.search.index import IndexRows, place
 from hie.store.search.reading import Reading
 from hie.store.search.seen import Seen
@@ -97,11 +97,11 @@ class ResourceStore:
         return each_opened(self.connection(), self.keys, found, None if self.unit is None else self.unit.met_keys)
 
     def whole(self, version: StoredVersion) -> StoredVersion:
-        """Return a version with the content that was let go meanwhile (hie.store.search.opened_order)."""
+        """Return a version with the content that was let go meanwhile (hie.store.search.opened_order). Gone."""
         if version.content is not None:
             return version
-        row = row_statements.any_of(self, version)
-        return version._replace(content=self.open([row])[0].content)
+        (opened,) = self.open([contents.read(self.connection(), self.tenant, version)])
+        return opened if version.fragment is None else contained.part_of(opened, version.fragment)
 
     def as_of(self, at: int, seen: Seen | None = None) -> ResourceStore:
         """Return the store as it was at an instant, or as the first page of a search saw it then, for reading."""
@@ -160,10 +160,14 @@ class ResourceStore:
 
     def read_many(self, targets: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredVersion]:
         """Return those of `targets` that exist and that the grant lets through; those of a type are read together."""
-        return {(version.type, version.id): version for version in self.each_opened(self.rows_of(targets))}
+        return {(version.type, version.id): version for version in self.each_read(targets)}
+
+    def each_read(self, targets: Iterable[tuple[str, str]]) -> Iterator[StoredVersion]:
+        """Yield the same, each opened as it is asked for."""
+        return self.each_opened(self.rows_of(targets))
 
     def rows_of(self, targets: Iterable[tuple[str, str]]) -> list[Any]:
-        """Return the rows of the same, to be opened."""
+        """Return the rows of the same, to be opened; they tell what is there."""
         if self.at is not None:
             return instant.rows_of(self, targets)
         by_type: dict[str, list[str]] = {}

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, BindParameter, Connection, Text, bindparam, select
 
-from hie.errors import NotFound
 from hie.store import contents
 from hie.store.models import resource, resource_history
 from hie.store.prepared import Listed, Prepared
@@ -18,7 +17,6 @@ from hie.store.search.grants import Stated
 from hie.store.search.seen import TOLD
 from hie.store.search.statements import sql_for
 from hie.store.search.tables import place
-from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
@@ -86,19 +84,3 @@ def _old(dialect: str, stated: Stated | None) -> Prepared:
         c.vid == bindparam("vid", type_=BigInteger()),
     )  # fmt: skip
     return Prepared(found if stated is None else found.where(stated.then(dialect, _GRANT)), _NAMES)
-
-
-def any_of(store: ResourceStore, version: StoredVersion) -> Any:
-    """Read a version that was read before. NotFound, where it was removed since."""
-    values = {"tenant": store.tenant, "type": version.type, "id": version.id, "vid": version.vid}
-    found = (statement.first(store.connection(), values) for statement in _ANY)
-    row = next((one for one in found if one is not None), None)
-    if row is None:
-        raise NotFound(f"{version.type}/{version.id} has no version {version.vid} any more.", expression=version.type)
-    return row
-
-
-_ANY = [Prepared(select(*(table.c[name] for name in _NAMES)).where(
-    *place(table, typed=True), table.c.id == bindparam("id", type_=Text()),
-    table.c.vid == bindparam("vid", type_=BigInteger()),
-), _NAMES) for table in (resource, resource_history)]  # fmt: skip

@@ -31,7 +31,7 @@ Json = dict[str, Any]
 _Key = tuple[int, str, str, int, int]
 
 #: Versions of one canonical URL, supplements of one code system, maps between two.
-MOST_FOUND = 100
+MOST_FOUND, MOST_BYTES = 100, 128_000_000
 
 
 def terminology(store: ResourceStore, versions: Versions | None = None, given: Iterable[Json] = ()) -> Terminology:
@@ -145,13 +145,15 @@ class StoredTerminology:
     def _found(self, type_name: str, asked: tuple[criteria.Criterion, ...]) -> list[StoredVersion]:
         """Return what is found; TooCostly where some would be passed over, of which one may be what is meant."""
         try:
-            page = engine.search(self._store, SearchQuery(type_name, asked, count=MOST_FOUND, total="none"))
+            page = engine.search(self._store, SearchQuery(
+                type_name, asked, count=MOST_FOUND, total="none", most_bytes=MOST_BYTES))
         except Forbidden:
             return []
         if page.next_cursor is not None:
             named = " and ".join(one.parameter.code for one in asked)
-            raise TooCostly(f"More than {MOST_FOUND} resources {type_name} have the same {named}; narrow it by what "
-                            "else is asked for, or remove those that are out of date.", expression="url")
+            raise TooCostly(f"More than {MOST_FOUND} resources {type_name}, or than {MOST_BYTES} bytes of them, have "
+                            f"the same {named}; narrow it by what else is asked for, or remove those that are out of "
+                            "date.", expression="url")
         return page.matches
 
     def _known(self, version: StoredVersion) -> Known:

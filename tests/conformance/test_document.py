@@ -117,7 +117,6 @@ def graph(fhir, *links):
 
 def test_bytes_of_a_document_are_counted_while_they_are_read(fhir, note, monkeypatch):
     url = f"Composition/{note['id']}/$document"
-    monkeypatch.setattr(surroundings, "AT_ONCE", 2)
     assert len(fhir.get(url).entries()) == 6
     monkeypatch.setattr(surroundings, "MOST_BYTES", 500)
     fhir.get(url).refused(422, "too-costly", text="more than 500 bytes")

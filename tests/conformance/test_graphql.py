@@ -6,7 +6,7 @@ import pytest
 from graphql import build_client_schema, get_introspection_query, parse, validate
 from sqlalchemy import event
 
-from hie.operations.graphql import execution
+from hie.operations.graphql import budget, execution
 from tests.builders import bundle, entry, observation, patient, post, practitioner
 
 
@@ -382,9 +382,7 @@ def test_fields_of_one_key_are_one_where_their_arguments_are_written_alike(fhir)
 
 
 def test_bounds_hold(fhir, monkeypatch):
-    from hie.operations.graphql import execution
-
-    monkeypatch.setattr(execution, "MOST_FETCHES", 2)
+    monkeypatch.setattr(budget, "MOST_FETCHES", 2)
     many = "{ a: PatientList { id } b: PatientList { id } c: PatientList { id } }"
     fhir.get(f"$graphql?query={quote(many)}").refused(422, "too-costly", text="reads and searches")
     fhir.get("$graphql?query=%7B%20x%20%7D").refused(400, "invalid", "query")
@@ -403,6 +401,22 @@ def test_a_long_value_that_is_asked_for_again_and_again_ends_the_query(fhir):
     asked = fhir.post(f"Patient/{id_}/$graphql", {"query": many}, Content_Type="application/json")
     asked.refused(422, "too-costly", "query", "ask for less")
     assert len(fhir.get(f"Patient/{id_}/$graphql?query={quote(few)}").content) > 540_000
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_resources_of_too_many_bytes_end_the_query(fhir, monkeypatch):
+    """However they are found; fewer than a page was to have are not passed off as all."""
+    patients = [fhir.create({"resourceType": "Patient", "address": [{"text": f"{n}" * 900}]})["id"] for n in range(3)]
+    for one in (*patients, patients[0], patients[0]):
+        fhir.create(observation(f"Patient/{one}", note=[{"text": "y" * 900}]))
+    monkeypatch.setattr(budget, "MOST_BYTES", 2_000)
+    read = " ".join(f'p{n}: Patient(id: "{one}") {{ id }}' for n, one in enumerate(patients))
+    refers = f'{{ Patient(id: "{patients[0]}") {{ ObservationList(_reference: subject, _count: 2) {{ id }} }} }}'
+    for asked in (f"{{ {read} }}", "{ PatientList { id } }", "{ PatientList(_count: 3) { id } }", refers,
+                  "{ ObservationList(_count: 1) { subject { resource { id } } code { text } } PatientList(_count: 1) "
+                  "{ id } }"):  # fmt: skip
+        fhir.get(f"$graphql?query={quote(asked)}").refused(422, "too-costly", "query", "bytes of resources")
+    assert fhir.get(f"$graphql?query={quote('{ PatientList(_count: 1) { id } }')}").status == 200
 
 
 def test_paths_that_handle_too_much_end_the_query(fhir, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from graphql import build_client_schema, get_introspection_query, parse, validate
 
 from hie.interactions import dispatch
-from hie.operations.graphql import execution, mutations
+from hie.operations.graphql import budget, mutations
 from hie.store import audit
 from tests.builders import bundle, entry, observation, patient, practitioner
 
@@ -337,7 +337,7 @@ def test_what_fails_after_it_was_done_is_said_so(fhir, monkeypatch):
     assert (found["data"], len(found["errors"])) == ({"a": None, "b": {"resource": {"id": "b"}}}, 1)
     assert found["errors"][0]["message"].startswith("It was done, but")
     assert fhir.get("Patient/a").vid == "1"
-    monkeypatch.setattr(execution, "MOST_FETCHES", 1)
+    monkeypatch.setattr(budget, "MOST_FETCHES", 1)
     both = ('mutation { c: PatientUpdate(id: "c", resource: {}) { resource { id } } '
             'd: PatientUpdate(id: "d", resource: {}) { resource { id } } }')
     assert {key: row[:2] for key, row in failed(fhir, both).items()} == {"d": (422, "too-costly")}

@@ -23,7 +23,7 @@ MOST_BYTES = 50_000_000
 MOST_SECONDS = 10.0
 #: Items that its FHIRPaths handle, together.
 MOST_HANDLED = 500_000
-#: What is read at once, so that bytes are counted before there are too many.
+#: What is looked up at once.
 AT_ONCE = 500
 MOST_WARNINGS = 20
 
@@ -106,9 +106,8 @@ class Reading:
         for start in range(0, len(wanted), AT_ONCE):
             some = wanted[start : start + AT_ONCE]
             self.fetch("graph")
-            found = self.ctx.store.read_many(some)
-            self._absent.update(to for to in some if to not in found)
-            self.take(found.values())
+            self.take(self.ctx.store.each_read(some))
+            self._absent.update(to for to in some if to not in self.read)
 
     def take(self, versions: Iterable[StoredVersion]) -> None:
         """Keep what was read or found, and count it."""
@@ -116,6 +115,9 @@ class Reading:
             if (one.type, one.id) not in self.read:
                 self.read[one.type, one.id] = one
                 self._bytes += len(one.content or b"")
+            self._refuse_more()
+
+    def _refuse_more(self) -> None:
         if len(self.read) > MOST_RESOURCES or self._bytes > MOST_BYTES:
             raise TooCostly(f"The graph reads more than {MOST_RESOURCES} resources, or {MOST_BYTES} bytes of them; "
                             "fewer links, or narrower searches, lead to less.", expression="graph")

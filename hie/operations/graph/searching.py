@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/graphdefinition-definitions.html#GraphDefinition.link.ta
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import orjson
 
@@ -63,10 +64,11 @@ def _named_by(node: Node, code: str, reading: Reading) -> set[str]:
 
 
 def _matches(target: Target, ref: str, reading: Reading) -> Iterator[Node]:
-    """Yield all that a search finds, page by page; where its params say _count, its first page."""
+    """Yield all that a search finds, page by page; where its params say _count, so many."""
     params: Parameters = tuple((name, value.replace(REF, ref)) for name, value in target.params)
     is_counted = any(name == "_count" for name, _ in params)
     cursor: str | None = None
+    left: int | None = None
     while True:
         reading.fetch(f"{target.place}.params")
         page_params = params if cursor is None else (*params, (CURSOR, cursor))
@@ -79,9 +81,11 @@ def _matches(target: Target, ref: str, reading: Reading) -> Iterator[Node]:
             if query.includes or query.result or query.count == 0:
                 raise NotSupported("A link's search takes criteria, _sort and _count; what else is wanted, further "
                                    "links say.")
-            page = terminology.store.search(query)
+            left = query.count if left is None or not is_counted else left
+            page = terminology.store.search(replace(query, count=left))
+        left -= len(page.matches)
         reading.take(page.matches)
         yield from (reading.node((one.type, one.id)) for one in page.matches)
         cursor = page.next_cursor
-        if cursor is None or is_counted:
+        if cursor is None or (is_counted and left == 0):
             return

@@ -5,20 +5,20 @@ https://hl7.org/fhir/R4/graphql.html. Everything is fetched by ctx.store, so tha
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hie.context import Context
 from hie.errors import FhirError, Forbidden, Gone, NotFound, TooCostly
-from hie.fhir import facts, json_format, references
+from hie.fhir import facts, references
 from hie.fhir.fhirpath import Compiled, FhirPathError, Watch, compile_once
 from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.fhir.paging import CURSOR
 from hie.fhir.routes import checked_id
 from hie.fhir.search_parameters import IndexValues
 from hie.operations.graphql.answer import Cell, Row, lift, place
+from hie.operations.graphql.budget import MOST_HANDLED, MOST_SECONDS, Budget
 from hie.operations.graphql.checking import (
     check,
     check_found,
@@ -39,14 +39,6 @@ from hie.store.search.query import SearchQuery
 from hie.store.search.reference import relative, target
 from hie.store.terminology import Later, OfPages
 
-MOST_FETCHES = 100
-MOST_RESOURCES = 5_000
-MOST_VALUES = 200_000
-#: Characters; each such part of a long text counts as one more value: aliases may ask for it again and again.
-VALUE_LENGTH = 250
-MOST_SECONDS = 10.0
-#: Items that its FHIRPaths handle, together.
-MOST_HANDLED = 500_000
 #: Parents whose referring resources one search asks for, and the most that it may find.
 PARENTS, REFERRING = 200, 1_000
 
@@ -75,10 +67,7 @@ class Execution:
 
     ctx: Context
     errors: Errors = field(default_factory=list)
-    _fetches: int = 0
-    _resources: int = 0
-    _values: int = 0
-    _started: float = field(default_factory=time.monotonic)
+    _budget: Budget = field(default_factory=Budget)
     _watch: Watch = field(init=False)
     _paths: dict[tuple[str, str], Compiled] = field(default_factory=dict)
     _read: dict[Target, Any] = field(default_factory=dict)
@@ -88,8 +77,8 @@ class Execution:
 
     def begin(self) -> None:
         """Begin with one mutation of several: what was read before it may be another now."""
-        self._fetch(1)
-        self._spend(1)
+        self._budget.fetch(1)
+        self._budget.spend(1)
         self._read.clear()
 
     # -- the roots -------------------------------------------------------------------------------------------------
@@ -129,8 +118,8 @@ class Execution:
         if set(one.arguments) != {"id"} or not isinstance(id_, str):
             raise invalid(f"{one.name} takes one argument, id; {one.name}List searches.")
         checked_id(id_, one.name)
-        self._fetch(1)
-        return [resource_node(json_format.parse(self.ctx.store.read(one.name, id_).content or b"{}"))]
+        self._budget.fetch(1)
+        return [resource_node(self._budget.opened(self.ctx.store.read(one.name, id_)))]
 
     def _missing(self, error: FhirError, *path: str) -> None:
         self.errors.append({"message": error.diagnostics, "path": list(path)})
@@ -150,7 +139,7 @@ class Execution:
         return rows
 
     def _fill(self, type_name: str, nodes: list[Node], rows: list[Row], one: Field) -> None:
-        self._spend(len(nodes))
+        self._budget.spend(len(nodes))
         referring, kind = searched(one.name)
         if one.name == "__typename":
             for row in rows:
@@ -167,10 +156,10 @@ class Execution:
         found = [self._items(node, one, form, is_list=is_list) for node in nodes]
         below = [Node(_type_of(item, form), item, node.root) for node, items in zip(nodes, found, strict=True)
                  for item in items]
-        self._spend(len(below))
+        self._budget.spend(len(below))
         shown: list[Any] = [one_.value for one_ in below] if plain else list(self._select(below, one.selections))
         if plain:
-            self._spend(sum(len(value) for value in shown if isinstance(value, str)) // VALUE_LENGTH)
+            self._budget.spend_texts(value for value in shown if isinstance(value, str))
         start = 0
         for row, items in zip(rows, found, strict=True):
             self._put(row, one, items, shown[start : start + len(items)], form, is_list=is_list)
@@ -228,7 +217,7 @@ class Execution:
         return True
 
     def _is_true(self, path: str, form: str, item: Any, one: Field) -> bool:
-        self._spend(50)
+        self._budget.spend(50)
         try:
             return self._path(path, form).holds(item, watch=self._watch) is True
         except FhirPathLimit as error:
@@ -243,7 +232,7 @@ class Execution:
         return self._paths[(text, form)]
 
     def _first_text(self, path: str, form: str, item: Any) -> str:
-        self._spend(50)
+        self._budget.spend(50)
         try:
             found = self._path(path, form).evaluate(item, watch=self._watch)
         except FhirPathLimit as error:
@@ -299,11 +288,10 @@ class Execution:
         wanted = [to for to in dict.fromkeys(targets) if to not in self._read]
         if not wanted:
             return
-        self._fetch(len(wanted))
-        found = self.ctx.store.read_many(wanted)
-        for to in wanted:
-            version = found.get(to)
-            self._read[to] = None if version is None else json_format.parse(version.content or b"{}")
+        self._budget.fetch(len(wanted))
+        self._read.update(dict.fromkeys(wanted))
+        for version in self.ctx.store.each_read(wanted):
+            self._read[version.type, version.id] = self._budget.opened(version)
 
     def _reverse(self, nodes: list[Node], rows: list[Row], one: Field, type_name: str, kind: str) -> None:
         """Find what refers to the resources of a level, with one search for many of them."""
@@ -338,11 +326,10 @@ class Execution:
         # Of one alone no more is read than is asked for; of several, how many each has is known when all are read.
         are_first = path is None and len(set(places)) == 1 and each < REFERRING
         page = self.ctx.store.search(replace(query, count=each if are_first else REFERRING, total="none"))
-        if page.next_cursor is not None and not are_first:
+        if page.next_cursor is not None and not are_first and len(page.matches) == REFERRING:
             raise TooCostly(f"{one.name}: more than {REFERRING} resources refer to what was found; ask of "
                                 "fewer, or with more criteria.", expression="query")
-        self._fetch(len(page.matches))
-        resources = [json_format.parse(version.content or b"{}") for version in page.matches]
+        resources = self._budget.found(page, each if are_first else REFERRING)
         chosen: list[list[int]] = [[] for _ in places]
         for number, resource in enumerate(resources):
             if path is not None and not self._is_true(str(path), type_name, resource, one):
@@ -393,11 +380,11 @@ class Execution:
             query = self._query(one, type_name, more, terminology)
             size = self.ctx.settings.max_page_size if is_whole else query.count
             page = terminology.store.search(replace(query, count=size, total="accurate" if wants_count else "none"))
-        self._fetch(len(page.matches))
+        resources = self._budget.found(page, size if kind == "List" else len(page.matches))
         if is_whole and page.next_cursor is not None:
             raise TooCostly(f"{one.name}: more than {size} resources match; narrow the search, say how many by "
                             f"_count, or page through them by {type_name}Connection.", expression="query")
-        found = [resource_node(json_format.parse(version.content or b"{}")) for version in page.matches]
+        found = [resource_node(resource) for resource in resources]
         fits = [row.get("score") for row in page.told] or [None] * len(found)
         told = [(node, score) for node, score in zip(found, fits, strict=True)
                 if path is None or self._is_true(str(path), type_name, node.value, one)]
@@ -460,19 +447,6 @@ class Execution:
             place(row, each.key, Cell([] if known is None else [known]))
 
     # -- bounds ----------------------------------------------------------------------------------------------------
-
-    def _fetch(self, resources: int) -> None:
-        self._fetches += 1
-        self._resources += resources
-        if self._fetches > MOST_FETCHES or self._resources > MOST_RESOURCES:
-            raise TooCostly(f"The query needs more than {MOST_FETCHES} reads and searches, or more than "
-                                f"{MOST_RESOURCES} resources; ask for less at a time.", expression="query")
-
-    def _spend(self, values: int) -> None:
-        self._values += values
-        if self._values > MOST_VALUES or time.monotonic() - self._started > MOST_SECONDS:
-            raise TooCostly(f"The query gives more than {MOST_VALUES} values, or takes more than "
-                                f"{MOST_SECONDS:.0f} seconds; ask for less at a time.", expression="query")
 
 
 def _check_root(one: Field) -> None:

@@ -7,6 +7,7 @@ docs/adr/0020-contained-resources.md
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import Forbidden, NotSupported
@@ -98,12 +99,18 @@ def _is_lasting(store: ResourceStore, asked: Any) -> bool:
 # ---- opening ---------------------------------------------------------------------------------------------------------
 
 
-def opened(store: ResourceStore, rows: Sequence[Any]) -> list[StoredVersion]:
-    """Open the rows of contained resources: each is a part of its container, which is opened once."""
-    known = {row.container: Current(*row[: WIDTH - 2]) for row in rows}
-    versions = dict(zip(known, store.open(known.values()), strict=True))
-    contents = {key: parsed(version)["contained"] for key, version in versions.items()}
-    return [_alone(versions[row.container], contents[row.container][row.part]) for row in rows]
+def opened(store: ResourceStore, rows: Sequence[Any]) -> Iterator[StoredVersion]:
+    """Open the rows of contained resources: each is a part of its container, opened once for neighbours."""
+    each = [list(some) for _, some in groupby(rows, key=lambda row: row.container)]
+    containers = store.each_opened([Current(*some[0][: WIDTH - 2]) for some in each])
+    for some, version in zip(each, containers, strict=True):
+        parts = parsed(version)["contained"]
+        yield from (_alone(version, parts[row.part]) for row in some)
+
+
+def part_of(container: StoredVersion, fragment: str) -> StoredVersion:
+    """Return a contained resource by its id."""
+    return next(_alone(container, one) for one in parsed(container)["contained"] if one.get("id") == fragment)
 
 
 def _alone(container: StoredVersion, part: dict[str, Any]) -> StoredVersion:

@@ -85,7 +85,7 @@ def _search(store: ResourceStore, query: SearchQuery) -> SearchPage:
         if room < 0 and len(found.rows) > 1:  # this one stands on the next page
             size = len(found.rows) - 1
             break
-    page = up_to(pages.each_found(store, parts, found, size), query.most_bytes)
+    page, _ = up_to(pages.each_found(store, parts, found, size), query.most_bytes)
     more = len(found.rows) > len(page)
     size = len(page)
     if total is None:
@@ -173,7 +173,7 @@ def _page_in_order(store: ResourceStore, query: SearchQuery, asked: Asked, posit
         found, total = ordered.found, None if query.total == "none" else ordered.total
         size = cursors.last_page_size(ordered.total, size) if is_end else size
     left_out, found = found[: query.offset], found[query.offset :]
-    page = up_to((store.whole(version) for _, (_, version) in found[:size]), query.most_bytes)
+    page, _ = up_to((store.whole(version) for _, (_, version) in found[:size]), query.most_bytes)
     if len(found) > len(page):
         size = len(page)
         further = _place_in_order(found[size if position is not None and position.backward else size - 1])

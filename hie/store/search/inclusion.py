@@ -7,7 +7,7 @@ never one for each match.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ from hie.errors import Forbidden, Gone, NotFound
 from hie.fhir import references
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import IndexValues, answering
-from hie.store.opening import MOST_BYTES, size_of, up_to
+from hie.store.contents import MOST_BYTES
+from hie.store.opening import size_of, up_to
 from hie.store.prepared import Prepared
 from hie.store.rows import Current
 from hie.store.search import canonical_inclusion, chain, grants, instant, reference
@@ -92,8 +93,8 @@ class _Adding:
         for directive in includes:
             if directive.reverse and not self.is_cut:
                 room = MOST_INCLUDED + 1 - len(self.result) + len(self._known)
-                self._keep(self._opened(_referring(self._store, directive, sources, room)))
-                self._keep([*canonical_inclusion.naming(self._store, directive, sources, room)])
+                self._keep(self._within(self._store.each_opened(_referring(self._store, directive, sources, room))))
+                self._keep(self._within(canonical_inclusion.naming(self._store, directive, sources, room)))
 
     def would_go_on(self, includes: Sequence[Include], sources: Sequence[StoredVersion]) -> bool:
         """Tell whether a further round would find something."""
@@ -112,14 +113,13 @@ class _Adding:
         wanted = [target for target in targets if target not in self._known]
         room = MOST_INCLUDED - len(self.result)
         self.is_cut = self.is_cut or len(wanted) > room
-        opened = self._opened(self._store.rows_of(wanted[:room]))
-        found = {(one.type, one.id): one for one in opened}
+        found = {(one.type, one.id): one for one in self._within(self._store.each_read(wanted[:room]))}
         return [one for target in wanted[:room] if target in found
                 for one in self._versions(found[target], targets[target])]
 
-    def _opened(self, rows: Sequence[Any]) -> list[StoredVersion]:
-        found = up_to(self._store.each_opened(rows), max(self._bytes_left, 0)) if rows else []
-        self.is_cut = self.is_cut or len(found) < len(rows)
+    def _within(self, versions: Iterable[StoredVersion]) -> list[StoredVersion]:
+        found, is_cut = up_to(versions, self._bytes_left)
+        self.is_cut = self.is_cut or is_cut
         return found
 
     def _versions(self, current: StoredVersion, vids: set[int | None]) -> Iterator[StoredVersion]:

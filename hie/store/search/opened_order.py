@@ -106,7 +106,7 @@ class Sorted:
 
 def _light(version: StoredVersion) -> StoredVersion:
     """Let a large content go, which is read again if it comes to stand on the page (ResourceStore.whole)."""
-    is_large = version.fragment is None and len(version.content or b"") > LARGE
+    is_large = version.fragment != "" and len(version.content or b"") > LARGE
     return version._replace(content=None) if is_large else version
 
 

@@ -11,6 +11,7 @@ from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.paging import AS_OF, CURSOR, MOST_OFFSET, OFFSET, TOTALS
 from hie.fhir.search_parameters import SearchParameter
+from hie.store.contents import MOST_BYTES
 from hie.store.search import chain, criteria, date, filter, near, relevance
 from hie.store.search.chain import Asked
 from hie.store.search.criteria import InCompartment, Reading
@@ -32,7 +33,6 @@ T = TypeVar("T")
 #: What every container has, whatever its type.
 _OF_CONTAINERS = frozenset({"_id", "_lastUpdated"})
 _ORDERED = frozenset({"date", "number", "quantity"})
-UNBOUNDED = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +100,9 @@ class SearchQuery:
     contained: Containment | None = None
     """None: contained resources are not asked."""
     offset: int = 0
-    most_bytes: int = UNBOUNDED
-    """Bytes of the matches of a page, beyond which it ends before it is full."""
     """So many matches the first page leaves out."""
+    most_bytes: int = MOST_BYTES
+    """Bytes of the matches of a page, beyond which it ends before it is full: whoever needs all follows `next`."""
 
 
 def parse(

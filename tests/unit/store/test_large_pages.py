@@ -9,10 +9,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from hie.errors import Gone, IntegrityFailure
 from hie.store import contents, history
+from hie.store.models import resource
 from hie.store.resources import ResourceStore
 from hie.store.search import inclusion, opened_order, query
+from hie.store.store import Store
 from tests.builders import observation, patient
 
 Bind = Callable[..., ResourceStore]
@@ -118,3 +122,69 @@ def test_large_contents_are_read_one_by_one(bind: Bind) -> None:
     assert all(text in (version.content or b"").decode() for version in everything)
     bind().transact(lambda inside: inside.delete("Observation", "o"))
     assert bind().history("Observation", "o").versions[0].content is None
+
+
+def test_a_content_that_vanished_is_told_and_one_that_was_taken_away_alarms(
+    bind: Bind, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Erased, or removed, between the row and its content; or set to NULL by somebody in the file."""
+    big = observation(note=[{"text": incompressible(1, 2 * contents.LARGE)}])
+    bind().transact(lambda inside: inside.create("Observation", big, id="o"))
+    bind().transact(lambda inside: inside.update("Observation", "o", big | {"status": "amended"}))
+    old = bind().history("Observation", "o").versions[1]
+    row = contents.read(bind().connection(), bind().tenant, old)
+    found = row._replace(sealed=None)
+    assert bind().open([found])[0] == old
+    bind().transact(lambda inside: inside.erase_history("Observation", "o", 1))
+    for vid in (1, 9):
+        with pytest.raises(Gone, match="erased for good while this was read"):
+            bind().open([found._replace(vid=vid)])
+        with pytest.raises(Gone, match="erased for good while this was read"):
+            bind().whole(old._replace(content=None, vid=vid))
+    store.database.write(lambda connection: connection.execute(update(resource).values(sealed=None)))
+    for ask in (lambda: bind().read("Observation", "o"), lambda: bind().search(query.parse("Observation", []))):
+        with pytest.raises(IntegrityFailure, match="does not open"):
+            ask()
+    assert "a stored version does not open" in caplog.text
+
+
+def test_large_contained_resources_are_sorted_and_shown(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opened_order, "LARGE", 500)
+
+    def unit(inside: ResourceStore) -> None:
+        for number in range(6):
+            parts = [observation(id=f"{part}", code=f"{9 - number}", note=[{"text": incompressible(number, 1_000)}])
+                     for part in "ab"]
+            inside.create("DiagnosticReport", {
+                "resourceType": "DiagnosticReport", "status": "final", "code": {"text": "x"}, "contained": parts,
+                "result": [{"reference": "#a"}, {"reference": "#b"}]}, id=f"r{number}")  # fmt: skip
+
+    bind().transact(unit)
+    found, cursor = [], None
+    while not found or cursor:
+        asked = [("_contained", "true"), ("_containedType", "contained"), ("_sort", "code"), ("_count", "5"),
+                 *([("_cursor", cursor)] if cursor else [])]  # fmt: skip
+        page = bind().search(replace(query.parse("Observation", asked, contained=True), most_bytes=3_000))
+        assert sizes(page.matches) <= 3_000
+        found += page.matches
+        cursor = page.next_cursor
+    assert [(one.id, one.fragment) for one in found] == [(f"r{n}", part) for n in (5, 4, 3, 2, 1, 0) for part in "ab"]
+    assert all(f'"id":"{one.fragment}"' in (one.content or b"").decode() for one in found)
+
+
+def test_what_is_included_by_its_url_ends_alike(bind: Bind, bounds: None) -> None:
+    """Responses that name a questionnaire, as those that refer to something."""
+    url = "http://example.org/q"
+
+    def unit(inside: ResourceStore) -> None:
+        inside.create("Questionnaire", {"resourceType": "Questionnaire", "status": "active", "url": url}, id="q")
+        for number in range(9):
+            inside.create("QuestionnaireResponse", {
+                "resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": url,
+                "item": [{"linkId": incompressible(number, 1_000)}]}, id=f"a{number}")  # fmt: skip
+
+    bind().transact(unit)
+    page = bind().search(query.parse("Questionnaire", [("_revinclude", "QuestionnaireResponse:questionnaire")]))
+    assert page.is_cut
+    assert 0 < len(page.included) < 9
+    assert sizes(page.included) <= 3_000
