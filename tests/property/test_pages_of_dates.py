@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hie.store.resources import ResourceStore
-from hie.store.search import counting, drivers, rare
+from hie.store.search import counting, drivers, pages, rare
 from tests.builders import observation
 from tests.walking import walked
 
@@ -55,6 +55,7 @@ def test_whichever_index_is_read(
         for frequent, many in ((10, 10), (10_000, 1_000)):
             monkeypatch.setattr(drivers, "FREQUENT", frequent)
             monkeypatch.setattr(rare, "MANY", many)
+            monkeypatch.setattr(pages, "MANY", many)
             found.append(walked(store, "Observation", [*asked, order]))
         assert found[0] == found[1], (asked, order)
         assert set(walked(store, "Observation", asked)) == set(found[0]), asked

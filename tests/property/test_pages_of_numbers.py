@@ -12,7 +12,7 @@ import pytest
 
 from hie.store import statistics
 from hie.store.resources import ResourceStore
-from hie.store.search import counting, drivers, page_statements, rare, side_order
+from hie.store.search import counting, drivers, page_statements, pages, rare, side_order
 from tests.builders import observation
 from tests.walking import walked
 
@@ -88,7 +88,7 @@ def test_by_an_index_or_sorted(
         found = []
         for by_index in (True, False):
             monkeypatch.setattr(side_order, "has_order", ordered if by_index else lambda _keys: False)
-            for where, name in ((drivers, "FREQUENT"), (drivers, "FEW"), (rare, "MANY")):
+            for where, name in ((drivers, "FREQUENT"), (drivers, "FEW"), (rare, "MANY"), (pages, "MANY")):
                 monkeypatch.setattr(where, name, 10 if by_index else 10_000)
             page_statements.page_statement.cache_clear()
             found.append(walked(store, type_name, asked, partial(change, turn) if not by_index else lambda: None))

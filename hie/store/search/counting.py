@@ -18,6 +18,7 @@ from hie.store.models import token, token_past
 from hie.store.prepared import Prepared
 from hie.store.search import joins
 from hie.store.search.clauses import Clause, Either, Shaped
+from hie.store.search.page_statements import count_statement
 from hie.store.search.range_clauses import Interval
 from hie.store.search.sql import Sql
 from hie.store.search.sqlite_sql import JsonList
@@ -54,6 +55,23 @@ def _counted(database: Database, tenant: int, clause: Clause, type_name: str, mo
     bound: dict[str, Any] = dict(zip(names, clause.values(), strict=True))
     bound |= {"tenant": tenant, "type": type_name, "row_limit": most}
     return int(run(database.connection(), statement, bound, is_selective=True)[0][0])
+
+
+def matching(store: ResourceStore, clause: Clause, type_name: str, most: int) -> int:
+    """Count what matches a whole clause, up to `most`, as a page finds it; remembered for a minute as well."""
+    minute = store.clock() // MICROSECONDS_A_MINUTE
+    return _matching(store.database, store.tenant, clause, type_name, most, minute)
+
+
+@lru_cache(maxsize=512)
+def _matching(database: Database, tenant: int, clause: Clause, type_name: str, most: int, _minute: int) -> int:
+    statement, names = count_statement(
+        database.dialect, Shaped(clause), typed=True, is_limited=True, as_of=None, inside=False, is_selective=False,
+        tells=False,
+    )  # fmt: skip
+    bound: dict[str, Any] = dict(zip(names, clause.values(), strict=True))
+    bound |= {"tenant": tenant, "type": type_name, "row_limit": most}
+    return int(run(database.connection(), statement, bound, is_selective=False)[0][0])
 
 
 @lru_cache(maxsize=512)

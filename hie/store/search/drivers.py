@@ -200,6 +200,14 @@ def sorted_otherwise(store: ResourceStore, clause: Clause, place: str, type_name
     return both([Led(_way(first)), *rest])
 
 
+def ends(clause: Clause) -> list[Clause]:
+    """Return what a clause of "since" asks of either index that leads to it, or the clause alone."""
+    parts = clause.parts if isinstance(clause, Both) else (clause,)
+    if not any(map(_is_since, parts)):
+        return [clause]
+    return [both([replace(part, part=end) if _is_since(part) else part for part in parts]) for end in ("near", "far")]
+
+
 def is_date_beside(part: Clause, place: str) -> bool:
     """Tell whether a part asks of one of the row's dates, by which the rows are not sorted."""
     return _is_range(part) and isinstance(part, Interval) and _has_order(part) and not part.part and part.where != place

@@ -16,6 +16,9 @@ from hie.store.search.criteria import Criterion
 from hie.store.search.plan import is_single
 from hie.store.search.range_clauses import OPEN_ENDED, Interval, Number
 
+#: Prefixes of what has a beginning.
+_FROM = OPEN_ENDED | {"eq", "sa"}
+
 
 def merged(criteria: Sequence[Any], clauses: Sequence[Clause], type_name: str) -> list[Clause]:
     """Return what is asked for each criterion, those of one value together."""
@@ -41,8 +44,8 @@ def _place(clause: Interval | Number) -> tuple[int, ...]:
 
 
 def _one(parts: Sequence[Interval | Number]) -> Clause:
-    """Let the index be read from an open lower bound on; the others say where it ends."""
-    first = next((part for part in parts if part.prefix in OPEN_ENDED), parts[0])
+    """Let the index be read from the last lower bound on; the others say where it ends."""
+    first = max((part for part in parts if part.prefix in _FROM), key=lambda part: part.low, default=parts[0])
     if isinstance(first, Number):
         return replace(first, also=tuple(part for part in parts if part is not first and isinstance(part, Number)))
     return replace(first, also=tuple(part for part in parts if part is not first and isinstance(part, Interval)))

@@ -40,6 +40,8 @@ BATCH = 200
 MOST_ASKED = 8
 #: So many types are asked one by one at most, in such orders, and by such kinds of parameters.
 MOST_APART = 10
+#: So many matches in all are sorted rather than looked for in the order asked for.
+MANY = 1_000
 #: And so many tokens, of which very many resources carry one; so many are looked up to see which of them are carried.
 MOST_TOKENS, MOST_LOOKED_UP = 16, 2_000
 APART = ((), ("date",), ("updated",), ("id",))
@@ -321,7 +323,18 @@ def _is_in_order(store: ResourceStore, asked: Asked, part: Part) -> bool:
     if not (by_row or side_order.has_order(phase.keys)) or driver.rank < CODE:
         return False
     if drivers.is_date_beside(driver, place):
-        return asked.type is not None  # few of a type would have been found first
+        return asked.type is not None and _are_many(store, asked, phase)  # few of it would have been found first
     if isinstance(driver, AnyToken) and (driver.is_long or (by_row and len(driver.hashes) > MOST_ASKED)):
         return False
-    return isinstance(driver, Token | AnyToken) and drivers.is_frequent(store, driver)
+    return (isinstance(driver, Token | AnyToken) and drivers.is_frequent(store, driver)
+            and _are_many(store, asked, phase))  # fmt: skip
+
+
+def _are_many(store: ResourceStore, asked: Asked, phase: Phase) -> bool:
+    """Tell whether what is asked together has many matches: all rows would be looked at for a page of a few."""
+    if asked.type is None or not isinstance(phase.clause, Both):
+        return True
+    found = 0
+    for one in drivers.ends(phase.clause):
+        found += counting.matching(store, one, asked.type, MANY - found) if found < MANY else 0
+    return found >= MANY

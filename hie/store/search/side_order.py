@@ -14,7 +14,8 @@ from sqlalchemy import BigInteger, BindParameter, ColumnElement, Double, FromCla
 from hie.store.search.clauses import WIDE, Both, Clause
 from hie.store.search.ordering import Key
 from hie.store.search.range_clauses import OPEN_ENDED, TWO_ENDED, Interval, Number
-from hie.store.search.sql import Sql, compared, starting
+from hie.store.search.range_sql import compared, starting
+from hie.store.search.sql import Sql
 
 Condition = ColumnElement[bool]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     BigInteger,
@@ -30,18 +30,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from hie.fhir.datatypes import MICROSECONDS_PER_DAY
 from hie.store.models import DELETED, FOREVER, contained, reference_index
 from hie.store.search import joins, security_context
 from hie.store.search.clauses import Both, Clause, Either, Led, Negation
 from hie.store.search.joined_clauses import Holds, InContext, InContextOf, Joined, JoinedThen, Linked
 from hie.store.search.leading import has_keys, is_range
 from hie.store.search.range_clauses import OPEN_ENDED, TWO_ENDED, Interval, Number
+from hie.store.search.range_sql import DAY, Reading, compared, interval_of, moment, starting
 from hie.store.search.tables import CURRENT, INSIDE, How, Tables, inside_then, place
 
 Condition = ColumnElement[bool]
 Columns = Sequence[ColumnElement[Any]]
-Reading = Literal["rising", "falling"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,6 @@ class AccessPath:
 
 
 ANY_PATH = AccessPath()
-_DAY: ColumnElement[int] = literal_column(str(MICROSECONDS_PER_DAY))
 
 
 @dataclass(slots=True)
@@ -230,24 +228,25 @@ class Sql(ABC):
         for one, (low, high) in zip((clause, *clause.also), bound, strict=True):
             if one.where == "updated":
                 updated = self.row.c.updated + literal_column("0") if is_beside else self.row.c.updated
-                found.append(_moment(one.prefix, updated, low, high, self._reading("updated")))
+                found.append(moment(one.prefix, updated, low, high, self._reading("updated")))
             elif by_start and (one is clause or one.prefix not in OPEN_ENDED):
                 start = self.row.c.date_low
                 found.append(starting(one.prefix, start, start, low, high))
             else:
-                hidden = is_beside or (one is not clause and clause.part == "far")
+                # Of two lower bounds the index is read from the first part's on, which is the later one.
+                hidden = is_beside or (one is not clause and (clause.part == "far" or one.prefix in ("ge", "gt", "sa")))
                 found.append(self._own_date(one.prefix, low, high, "beside" if hidden else one.part))
         return and_(*found)
 
     def _own_date(self, prefix: str, low: Any, high: Any, part: str) -> Condition:
         start, end = self.row.c.date_low, self.row.c.date_high
         if part == "beside":
-            return _interval(prefix, start + literal_column("0"), end, low, high, part)
+            return interval_of(prefix, start + literal_column("0"), end, low, high, part)
         if part != "far":
-            return _interval(prefix, start, end, low, high, part, self._reading("date"))
+            return interval_of(prefix, start, end, low, high, part, self._reading("date"))
         # An expression, so that it does not choose the index: of long periods that would be the one of all dates, read
         # from its beginning, rather than the partial index of the long ones.
-        return and_(end - start > _DAY, _interval(prefix, start + literal_column("0"), end, low, high, part))
+        return and_(end - start > DAY, interval_of(prefix, start + literal_column("0"), end, low, high, part))
 
     def _reading(self, column: str) -> Reading | None:
         """Return which way the index of the row's own column is read from a cursor on; None: it is not."""
@@ -294,10 +293,10 @@ class Sql(ABC):
         """Return conditions of which one must hold, each answered by an index of its own."""
         c = self.tables.dates.c
         parameter, low, high = (self.bind(BigInteger()) for _ in range(3))
-        also = [_interval(one.prefix, c.low, c.high, self.bind(BigInteger()), self.bind(BigInteger()), "")
+        also = [interval_of(one.prefix, c.low, c.high, self.bind(BigInteger()), self.bind(BigInteger()), "")
                 for one in clause.also]  # fmt: skip
         parts = ("near", "far") if clause.prefix in ("gt", "ge", "ap") else ("",)
-        found = (_interval(clause.prefix, c.low, c.high, low, high, part) for part in parts)
+        found = (interval_of(clause.prefix, c.low, c.high, low, high, part) for part in parts)
         return tuple(and_(c.parameter == parameter, one, *also) for one in found)
 
     def side(self, table: Any, condition: Condition) -> Condition:
@@ -459,103 +458,3 @@ def _asks_row_date(clause: Clause) -> bool:
     if isinstance(clause, Negation):
         return _asks_row_date(clause.part)
     return isinstance(clause, Interval) and clause.where == "date"
-
-
-# ---- intervals and numbers -------------------------------------------------------------------------------------------
-
-
-def _interval(
-    prefix: str, start: Any, end: Any, low: Any, high: Any, part: str, reading: Reading | None = None
-) -> Condition:
-    """Say in SQL what hie.store.search.intervals says in Python.
-
-    An index knows where intervals start. `near` are those that start in the range or up to a day before it, nearly all;
-    `far` are longer ones that start earlier, from a partial index. Without a part: all of them, not by an index.
-    """
-    if prefix == "ne":
-        return and_(start.is_not(None), or_(start < low, end > high))
-    above, below = _bounds(start, reading)
-    begun = starting(prefix, above, below, low, high)
-    match prefix:
-        case "eq":
-            return and_(begun, end <= high)
-        case "lt" | "sa":
-            return begun
-        case "le":
-            return and_(begun, or_(start < low, end <= high))
-        case "eb":
-            return and_(begun, end <= low)
-    after = high if prefix == "gt" else low
-    all_of_it = {
-        "gt": end > high,
-        "ge": or_(start >= low, end > high),
-        "ap": and_(below < high, end > low),
-    }[prefix]
-    if part == "near":
-        return and_(begun, all_of_it)
-    if part == "far":
-        return and_(end - start > _DAY, end > after, start < after - _DAY, all_of_it)
-    return and_(start.is_not(None), all_of_it)
-
-
-def starting(prefix: str, above: Any, below: Any, low: Any, high: Any) -> Any:
-    """Return what is asked of where an interval starts; of those that are `near`, if the range is open.
-
-    `above` is compared with lower bounds, `below` with upper ones.
-    """
-    match prefix:
-        case "eq":
-            return and_(above >= low, below < high)
-        case "lt" | "eb":
-            return below < low
-        case "le":
-            return below < high
-        case "sa":
-            return above >= high
-        case "ap":
-            return and_(above >= low - _DAY, below < high)
-    return above >= (high if prefix == "gt" else low) - _DAY
-
-
-def _bounds(column: Any, reading: Reading | None) -> tuple[Any, Any]:
-    """Return the column as it is compared with lower and with upper bounds; an expression is hidden from indexes."""
-    hidden = column + literal_column("0")
-    return hidden if reading == "rising" else column, hidden if reading == "falling" else column
-
-
-def _moment(prefix: str, column: Any, low: Any, high: Any, reading: Reading | None) -> Condition:
-    above, below = _bounds(column, reading)
-    match prefix:
-        case "eq" | "ap":
-            return and_(above >= low, below < high)
-        case "ne":
-            return or_(column < low, column >= high)
-        case "gt" | "sa":
-            return above >= high
-        case "lt" | "eb":
-            return below < low
-        case "ge":
-            return above >= low
-    return below < high
-
-
-def compared(prefix: str, start: Any, end: Any, low: Any, high: Any) -> tuple[Condition, Condition]:
-    """Return the condition of a plain number, by its `start` alone, and that of a range."""
-    match prefix:
-        case "eq":
-            return and_(start >= low, start < high), and_(start >= low, end < high)
-        case "ne":
-            return or_(start < low, start >= high), or_(start < low, end >= high)
-        case "gt":
-            return start > low, end > low
-        case "lt":
-            return start < low, start < low
-        case "ge":
-            return start >= low, end >= low
-        case "le":
-            return start <= low, start <= low
-        case "sa":
-            return start > low, start > low
-        case "eb":
-            return start < low, end < low
-    return and_(start >= low, start < high), and_(start < high, end >= low)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hie.store.resources import ResourceStore
-from hie.store.search import counting, drivers, query, rare
+from hie.store.search import counting, drivers, pages, query, rare
 from hie.store.store import Store
 from tests.builders import observation, patient
 from tests.machine_steps import bound, steps, stores_of
@@ -174,8 +174,9 @@ def test_an_index_in_the_order_asked_for_is_read_from_what_is_asked_on(
     stores: list[Store], type_name: str | None, asked: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not from the first of all dates or numbers: of what very many carry, from a day or a value on, in its order."""
-    for where, name in ((drivers, "FREQUENT"), (drivers, "FEW"), (rare, "MANY")):
-        monkeypatch.setattr(where, name, 100)
+    for where, name, number in ((drivers, "FREQUENT", 100), (drivers, "FEW", 100), (rare, "MANY", 100),
+                                (pages, "MANY", 20)):  # fmt: skip
+        monkeypatch.setattr(where, name, number)
     monkeypatch.setattr(counting, "_counted", counting._counted.__wrapped__)
     parsed = query.parse(type_name, [("_count", "5"), ("_total", "none"), *asked])
     counted = []
@@ -185,3 +186,19 @@ def test_an_index_in_the_order_asked_for_is_read_from_what_is_asked_on(
         assert len(page.matches) == 5
         counted.append(steps(store, partial(store.search, parsed)))
     assert counted[1] < 1.5 * counted[0] + 20, counted
+
+
+@pytest.mark.parametrize("order", ["-date", "_id", "-value-quantity"])
+def test_what_excludes_itself_is_not_looked_for_among_all_rows(
+    stores: list[Store], order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing carries a code and lacks it: only those that carry it are looked at."""
+    monkeypatch.setattr(drivers, "FREQUENT", 5)
+    monkeypatch.setattr(counting, "_counted", counting._counted.__wrapped__)
+    asked = [("code", "rare"), ("code:not", "rare"), ("_sort", order), ("_total", "none")]
+    store, parsed, counted = bound(stores[1]), query.parse("Observation", asked), []
+    for many in (5, 0):
+        monkeypatch.setattr(pages, "MANY", many)
+        assert not store.search(parsed).matches
+        counted.append(steps(store, partial(store.search, parsed)))
+    assert 10 * counted[0] < counted[1], counted
