@@ -1,7 +1,8 @@
 """The official FHIRPath suite of FHIR/fhir-test-cases, read and judged: https://github.com/FHIR/fhir-test-cases
 
-A folder holds tests-fhir-r4.xml and the example resources it names, as they are published. XML resources are turned
-into JSON by what the compiler knows of R4's elements. Numbers compare by value, everything else as text with its type.
+A folder, r4/ of the cases, holds fhirpath/tests-fhir-r4.xml and the example resources it names. XML resources are
+turned into JSON by what the compiler knows of R4's elements. Numbers compare by value, everything else as text with its
+type.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Case:
 
 def read_cases(folder: Path) -> list[Case]:
     """Read every test of the suite."""
-    root = ElementTree.parse(folder / "tests-fhir-r4.xml").getroot()  # noqa: S314 - HL7's own file
+    root = ElementTree.parse(folder / "fhirpath" / "tests-fhir-r4.xml").getroot()  # noqa: S314 - HL7's own file
     return [_case(group.get("name", ""), test) for group in root.iter("group") for test in group.iter("test")]
 
 

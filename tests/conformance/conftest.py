@@ -18,6 +18,7 @@ from hie.settings import Settings
 from hie.store import administration, packages
 from hie.store.check import check
 from hie.store.packages import REMEMBERED_MICROSECONDS
+from tests import terminologies
 
 TOKEN_HOURS = 10
 FHIR_JSON = "application/fhir+json; charset=utf-8"
@@ -197,3 +198,11 @@ def install(app: Flask, clock: Any) -> Callable[[bytes], None]:
 def clean(app: Flask) -> Callable[[], bool]:
     """Tell whether the index is what the resources say."""
     return lambda: check(app.extensions["hie"].store).problems == []
+
+
+@pytest.fixture
+def shades(fhir: Fhir) -> Fhir:
+    """A code system of colours, a value set of its shades and a map of them are stored, each with the id `mine`."""
+    for resource in (terminologies.SYSTEM, terminologies.SET, terminologies.MAP):
+        assert fhir.put(f"{resource['resourceType']}/mine", resource | {"id": "mine"}).status == 201
+    return fhir

@@ -1,7 +1,4 @@
-"""The official FHIRPath suite, where it is at hand: FHIRPATH_SUITE, or fhirpath/ in the shared data, names its folder.
-
-The folder holds tests-fhir-r4.xml of FHIR/fhir-test-cases and the example resources it names, beside it.
-"""
+"""The official FHIRPath suite, where HL7's test cases are at hand (docs/fhirpath.md tells how to get them)."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import pytest
 from tests.fhirpath_suite import failure, read_cases
 
 SHARED = Path(os.environ.get("HIE_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
-FOLDER = Path(os.environ.get("FHIRPATH_SUITE", SHARED / "fhirpath"))
+FOLDER = Path(os.environ.get("FHIR_TEST_CASES", SHARED / "fhir-test-cases")) / "r4"
 
 # Each with its reason in docs/fhirpath.md.
 DIFFERENT = {
@@ -30,8 +27,8 @@ DIFFERENT = {
 
 
 def test_the_official_suite_is_passed_but_for_what_the_documentation_names() -> None:
-    if not (FOLDER / "tests-fhir-r4.xml").exists():
-        pytest.skip("needs tests-fhir-r4.xml and its examples (FHIRPATH_SUITE, or fhirpath/ in HIE_TEST_DATA)")
+    if not (FOLDER / "fhirpath").exists():
+        pytest.skip("needs FHIR/fhir-test-cases (FHIR_TEST_CASES, or fhir-test-cases/ in HIE_TEST_DATA)")
     cases = read_cases(FOLDER)
     failed = {case.name: why for case in cases if (why := failure(case, FOLDER)) is not None}
     assert {name: why for name, why in failed.items() if name not in DIFFERENT} == {}
