@@ -22,6 +22,7 @@ Json = dict[str, Any]
 
 #: Properties that every code system can be asked for; of those it declares itself all are given.
 _ALWAYS = ("parent", "child", "inactive", "definition")
+_EVERY = "*"
 
 
 def lookup(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -36,9 +37,14 @@ def lookup(request: FhirRequest, ctx: Context) -> FhirResponse:
     if concept is None:
         told = "" if system.is_complete else f", of which only a part is here ({system.content})"
         raise NotFound(f"The code {asked.code[:200]} is not in the code system {url}{told}.", expression="code")
-    wanted = {name for text in inputs.all_of(request, "property") for name in text.split(",")}
     return FhirResponse(200, json_format.dump(parameters(list(
-        _rows(system, concept, wanted, inputs.language(request))))))
+        _rows(system, concept, _wanted(request), inputs.language(request))))))
+
+
+def _wanted(request: FhirRequest) -> set[str]:
+    """Name the properties that are asked for; none for all, which `*` means as well."""
+    wanted = {name for text in inputs.all_of(request, "property") for name in text.split(",")}
+    return set() if _EVERY in wanted else wanted
 
 
 def _rows(system: CodeSystem, concept: Concept, wanted: set[str], language: str | None) -> Iterator[Json]:

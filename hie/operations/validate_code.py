@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hie.context import Context
@@ -14,21 +14,26 @@ from hie.fhir.parameters import parameters, value
 from hie.fhir.terminology.code_system import CodeSystem
 from hie.fhir.terminology.expansion import display_in
 from hie.fhir.terminology.grammars import GRAMMARS
+from hie.fhir.terminology.inferring import inferred
 from hie.fhir.terminology.terminology import Terminology, Versions, split_canonical
 from hie.fhir.terminology.value_set import Member, ValueSet
 from hie.operations import terminology_inputs as inputs
 from hie.operations.terminology_inputs import Coding
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, Parameter, standard_parameters
 from hie.store.terminology import terminology
+
+#: So many code systems that have one code are named.
+_SHOWN_SYSTEMS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a code is valid, and if not why; `display` is how it should be shown."""
+    """Whether a code is valid, and if not why; `display` is how it should be shown, `system` what was inferred."""
 
     is_valid: bool
     message: str | None = None
     display: str | None = None
+    system: str | None = None
 
 
 def in_value_set(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -37,8 +42,45 @@ def in_value_set(request: FhirRequest, ctx: Context) -> FhirResponse:
     asked = inputs.codings(request, version="systemVersion")
     stated = {one.system: one.version for one in asked if one.system and one.version}
     service = terminology(ctx.store, Versions(default=stated))
+    is_inferred = _is_inferred(request)
     value_set = ValueSet(inputs.value_set_of(request, ctx, service), service)
+    if is_inferred:
+        return _told(_inferred(value_set, asked[0], service, request))
     return _answer(request, asked, lambda one: _of_value_set(value_set, one, service, request))
+
+
+def _is_inferred(request: FhirRequest) -> bool:
+    """Tell whether the system of the code is to be found out; one that is given stands."""
+    if inputs.boolean(request, "inferSystem") is not True:
+        return False
+    if request.parameter("code") is None:
+        raise InvalidRequest("inferSystem is for a code; a coding says its system itself.", expression="inferSystem")
+    if request.parameter("system") is not None:
+        return False
+    if request.parameter("systemVersion") is not None:
+        raise InvalidRequest("systemVersion needs the parameter system: of a system that is inferred it is the version "
+                             "that the value set means.", expression="systemVersion")
+    return True
+
+
+def _inferred(value_set: ValueSet, coding: Coding, service: Terminology, request: FhirRequest) -> Verdict:
+    """Judge a code as of the one code system that has it in the value set; of several none is taken."""
+    found, undecided = inferred(value_set, coding.code)
+    if len(found) > 1:
+        shown = [url[:200] for url in found[:_SHOWN_SYSTEMS]] + ["others"] * (len(found) > _SHOWN_SYSTEMS)
+        which = " and ".join(shown)
+        return Verdict(False, f"The code {coding.code[:200]} is in the value set {_name(value_set)} as one of {which}: "
+                       "which is meant has to be said by system.")
+    if undecided:
+        raise _undecided(replace(coding, system=undecided[0]), service)
+    if found:
+        coding = replace(coding, system=found[0])
+        verdict = _judged(value_set.member(coding.system, coding.code), coding, service, request)
+        return replace(verdict, system=coding.system)
+    if value_set.has(None, coding.code) is None:
+        raise _undecided(coding, service)
+    return Verdict(False, f"The code {coding.code[:200]} is not in the value set {_name(value_set)}: none of its code "
+                   "systems has it there.")
 
 
 def _of_value_set(value_set: ValueSet, coding: Coding, service: Terminology, request: FhirRequest) -> Verdict:
@@ -46,9 +88,12 @@ def _of_value_set(value_set: ValueSet, coding: Coding, service: Terminology, req
     if found is None:
         raise _undecided(coding, service)
     if not found:
-        name = value_set.resource.get("url") or f"ValueSet/{value_set.resource.get('id', '')}"
-        return Verdict(False, f"The code {coding} is not in the value set {name}{_known(coding, service)}.")
+        return Verdict(False, f"The code {coding} is not in the value set {_name(value_set)}{_known(coding, service)}.")
     return _judged(value_set.member(coding.system, coding.code), coding, service, request)
+
+
+def _name(value_set: ValueSet) -> str:
+    return str(value_set.resource.get("url") or f"ValueSet/{value_set.resource.get('id', '')}")
 
 
 def _known(coding: Coding, service: Terminology) -> str:
@@ -195,6 +240,8 @@ def _told(verdict: Verdict) -> FhirResponse:
         rows.append(value("message", "String", verdict.message))
     if verdict.display is not None:
         rows.append(value("display", "String", verdict.display))
+    if verdict.system is not None:
+        rows.append(value("system", "Uri", verdict.system))
     return FhirResponse(200, json_format.dump(parameters(rows)))
 
 
@@ -204,7 +251,7 @@ VALUE_SET = Operation(
     types=frozenset({"ValueSet"}),
     function=in_value_set,
     definition="http://hl7.org/fhir/OperationDefinition/ValueSet-validate-code",
-    parameters=standard_parameters("validate-code@ValueSet"),
+    parameters=(*standard_parameters("validate-code@ValueSet"), Parameter("inferSystem", "boolean")),
 )
 CODE_SYSTEM = Operation(
     code="validate-code",

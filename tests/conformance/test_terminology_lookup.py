@@ -45,6 +45,21 @@ def test_lookup_gives_the_properties_that_are_asked_for(shades: Fhir) -> None:
 
 
 @sqlite
+@pytest.mark.parametrize("asked", ["property=*", "property=warm,*", "property=parent&property=*"])
+def test_lookup_gives_all_properties_for_a_star(shades: Fhir, asked: str) -> None:
+    """As the servers of the tx ecosystem have it: designations, parents and children are among them."""
+    for code in ("red", "pink", "all"):
+        url = f"CodeSystem/$lookup?system={COLOURS}&code={code}"
+        assert shades.get(f"{url}&{asked}").json == shades.get(url).json
+    found = shades.get(f"CodeSystem/$lookup?system={COLOURS}&code=red&{asked}").json["parameter"]
+    names = [row["part"][0]["valueCode"] for row in found if row["name"] == "property"]
+    assert names == ["child", "child", "inactive", "definition", "warm"]
+    assert "designation" in [row["name"] for row in found]
+    sent = body({"name": "coding", "valueCoding": coding("red")}, {"name": "property", "valueCode": "*"})
+    assert shades.post("CodeSystem/$lookup", sent).json["parameter"] == found
+
+
+@sqlite
 def test_lookup_knows_what_supplements_add(shades: Fhir, client: Callable[..., Fhir]) -> None:
     shades.create({"resourceType": "CodeSystem", "url": "http://example.org/fr", "status": "active",
                    "content": "supplement", "supplements": COLOURS,

@@ -126,6 +126,12 @@ class ValueSet:
         for one in (*self._includes, *self._excludes):
             yield from one.systems()
 
+    def named_systems(self) -> Iterator[str]:
+        """Yield the URL of every code system that it may have codes of, be the system here or not."""
+        for one in self._includes:
+            yield from one.named_systems()
+        yield from (system for system, _ in self._expansion or ())
+
     def whole_systems(self) -> list[str] | None:
         """Name the code systems that make up the value set where it is all codes of each; None for any other."""
         parts = self._includes
@@ -209,6 +215,14 @@ class Part:
             yield self._system
         for one in self._imports:
             yield from one.systems()
+
+    def named_systems(self) -> Iterator[str]:
+        """Yield the URL of its code system, or of those that the first value set has which it names."""
+        self._terminology.spend(1)
+        if self.url:
+            yield self.url
+        elif self._imports:
+            yield from self._imports[0].named_systems()
 
     def has(self, system: str | None, code: str) -> bool | None:
         """Tell whether the part takes a code."""
