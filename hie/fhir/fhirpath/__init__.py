@@ -16,7 +16,7 @@ from .errors import FhirPathError, FhirPathSemanticError, FhirPathSyntaxError, F
 from .functions import FUNCTIONS
 from .invariants import corrected
 from .parser import LONGEST_KEPT, parse, read
-from .parts import Conforms, Frame, Part, truth
+from .parts import Conforms, Frame, Members, Part, truth
 from .syntax import Expression
 from .values import Amount, Element, Moment, type_of
 from .watch import Allowance, Watch
@@ -110,9 +110,10 @@ class Compiled:
         variables: dict[str, Any] | None = None,
         watch: Watch | None = None,
         conforms: Conforms | None = None,
+        members: Members | None = None,
     ) -> bool | None:
         """Evaluate a condition; None if it cannot be decided, such as a comparison of dates too imprecise."""
-        return truth(self._run(focus, resource, root_resource, variables, watch, conforms))
+        return truth(self._run(focus, resource, root_resource, variables, watch, conforms, members))
 
     def _run(
         self,
@@ -122,6 +123,7 @@ class Compiled:
         variables: dict[str, Any] | None,
         watch: Watch | None = None,
         conforms: Conforms | None = None,
+        members: Members | None = None,
     ) -> list[Any]:
         if resource is None and type(focus) is dict and "resourceType" in focus:
             resource = focus
@@ -130,6 +132,7 @@ class Compiled:
         frame = Frame(items, resource, root, variables, watch)
         if conforms is not None:
             frame.conforms = conforms
+        frame.members = members
         try:
             return self._evaluate(frame, items)
         except RecursionError:

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/references.html#literal
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from .parts import Frame
@@ -12,11 +13,15 @@ from .parts import Frame
 Json = dict[str, Any]
 
 
-def found(text: str, frame: Frame) -> Json | None:
-    """Return the resource that a reference means; None where it is not at hand."""
+def found(text: str, frame: Frame, reference: Json | None = None) -> Json | None:
+    """Return the resource that a reference means, of which the text is known alone or the whole; None where it is not
+    at hand.
+    """
     root = frame.root_resource
     if type(root) is not dict:
         return None
+    if text.startswith("#") and "entry" in root and "contained" not in root:
+        return _inside_an_entry(text, root, frame, reference)
     if text == "#":
         return root
     if frame.at_hand is None:
@@ -24,6 +29,34 @@ def found(text: str, frame: Frame) -> Json | None:
         if frame.watch is not None:
             frame.watch.spend(len(frame.at_hand))
     return frame.at_hand.get(text)
+
+
+def _inside_an_entry(text: str, root: Json, frame: Frame, reference: Json | None) -> Json | None:
+    """Return what `#id` means in the entry that has this very reference; of a text alone, in the first that has it."""
+    if frame.holders is None:
+        rows = [one for entry in dicts(root.get("entry")) if type(one := entry.get("resource")) is dict]
+        frame.holders = {id(held): one for one in rows for held in _references(one)}
+        frame.entries = rows
+        if frame.watch is not None:
+            frame.watch.spend(len(frame.holders) + len(rows))
+    holder = frame.holders.get(id(reference))
+    for one in frame.entries if holder is None else (holder,):
+        meant = one if text == "#" else _by_reference({"contained": one.get("contained")}).get(text)
+        if meant is not None:
+            return meant
+    return None
+
+
+def _references(value: Any) -> Iterator[Json]:
+    """Give every object with a local reference."""
+    if type(value) is dict:
+        if type(text := value.get("reference")) is str and text.startswith("#"):
+            yield value
+        for one in value.values():
+            yield from _references(one)
+    elif type(value) is list:
+        for one in value:
+            yield from _references(one)
 
 
 def _by_reference(root: Json) -> dict[str, Json]:

@@ -17,6 +17,8 @@ from .watch import Watch
 Items = list[Any]
 #: Tells whether an item conforms to a profile; None where there is no such profile, or it cannot be told.
 Conforms = Callable[[Element, str], bool | None]
+#: Tells whether a value set, named first, has a code of a system; None where that is not known here.
+Members = Callable[[str, str | None, str], bool | None]
 
 
 class Frame:
@@ -28,6 +30,9 @@ class Frame:
     index: int | None = None
     total: Items = []  # noqa: RUF012 - replaced, never changed
     conforms: Conforms | None = None
+    members: Members | None = None
+    holders: dict[int, dict[str, Any]] | None = None
+    entries: Items = []  # noqa: RUF012 - replaced, never changed
 
     def __init__(
         self,

@@ -102,5 +102,5 @@ def target_test(base: Part, wanted: str) -> Part:
 def _contained_type(reference: dict[str, Any], frame: Frame) -> str | None:
     """Tell the type of the contained resource a reference points at; None if it is no such reference."""
     text = reference.get("reference")
-    found = at_hand.found(text, frame) if isinstance(text, str) and text.startswith("#") else None
+    found = at_hand.found(text, frame, reference) if isinstance(text, str) and text.startswith("#") else None
     return None if found is None else found.get("resourceType")

@@ -286,10 +286,23 @@ class Check:
             return
         sliced_as = self._sliced(node, places, path, owner) if node.slices else [None] * len(places)
         for place, slice_ in zip(places, sliced_as, strict=True):
-            # What a slice says is the element's own definition and more.
             self.element(slice_ or node, place, owner)
+            if slice_ is not None:
+                self._as_sliced(node, slice_, place, owner)
             if self.is_quiet:
                 return
+
+    def _as_sliced(self, node: Node, slice_: Node, place: Place, owner: Definition) -> None:
+        """Check what is said of the element that is sliced: it holds for all; snapshots of its slices may lack it.
+
+        https://hl7.org/fhir/R4/profiling.html#slicing
+        """
+        self._value(node, place)
+        constraints.check(self, node, place, owner, but=slice_)
+        for child in node.children.values():
+            if self.is_quiet:
+                return
+            self.children(child, place, owner)
 
     def _number(self, node: Node, count: int, path: str, owner: Definition) -> None:
         name = f" (slice {node.slice_name})" if node.slice_name else ""

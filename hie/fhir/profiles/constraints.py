@@ -20,29 +20,31 @@ Json = dict[str, Any]
 _R4 = "http://hl7.org/fhir/StructureDefinition/"
 
 
-def check(check: Check, node: Node, place: Place, owner: Definition) -> None:
-    """Evaluate the invariants of an element; those of R4 itself have been asked already."""
+def check(check: Check, node: Node, place: Place, owner: Definition, but: Node | None = None) -> None:
+    """Evaluate the invariants of an element, `but` for those of another one; R4's own have been asked already."""
     rows: list[Json] = node.kept("constraints", _of)
+    if but is not None:
+        known: list[Json] = but.kept("constraints", _of)
+        rows = [one for one in rows if one not in known]
     if not rows or (place.value is None and not place.item.extra):
         return
-    watch = check.watch if owner.is_stored else None
     focus = place.value if type(place.value) is dict else place.item
     for row in rows:
         check.count()
-        holds = _holds(check, node, row, focus, place, watch)
+        holds = _holds(check, node, row, focus, place, owner)
         if holds is False:
             severity: Severity = "error" if row.get("severity") == "error" else "warning"
             text = f"{str(row.get('human', row['key'])).rstrip('.')} ({row['key']})."
             check.tell(severity, "invariant", text, place.path)
 
 
-def _holds(
-    check: Check, node: Node, row: Json, focus: Any, place: Place, watch: fhirpath.Watch | None
-) -> bool | None:
+def _holds(check: Check, node: Node, row: Json, focus: Any, place: Place, owner: Definition) -> bool | None:
+    watch = check.watch if owner.is_stored else None
     try:
         return node.compiled(str(row["expression"]), place.type).holds(
             focus, resource=place.around.resource, root_resource=place.around.root, watch=watch,
-            conforms=lambda item, canonical: check.conforms_to(item, canonical, place.around))
+            conforms=lambda item, canonical: check.conforms_to(item, canonical, place.around),
+            members=lambda url, system, code: check.in_value_set(url, system, code, owner))
     except fhirpath.FhirPathError as error:
         check.tell("information", "informational", f"{row['key']} could not be evaluated: {error}", place.path)
         return None

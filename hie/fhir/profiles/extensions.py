@@ -139,7 +139,7 @@ def _allows(check: Check, row: dict[str, Any], parent: Place, definition: Defini
     expression = str(row.get("expression", "")).removesuffix("[x]")
     kind = row.get("type")
     if kind == "extension":
-        return isinstance(parent.value, dict) and parent.value.get("url") == expression
+        return _is_in(parent, expression)
     if kind == "fhirpath":
         return _is_selected(check, str(row.get("expression", "")), parent, definition)
     if kind != "element" or ":" in expression:
@@ -148,7 +148,20 @@ def _allows(check: Check, row: dict[str, Any], parent: Place, definition: Defini
         return True
     if expression == "CanonicalResource":  # R5's word in definitions made for several versions
         return model.children(parent.type).get("url") is not None
-    return model.is_a(parent.type, expression) or _path(parent) == expression
+    return model.is_a(parent.type, expression) or _is_at(parent, expression)
+
+
+def _is_in(parent: Place, expression: str) -> bool:
+    """Tell whether an element is an extension, or the value of one; `url#part` means a part of a complex one."""
+    url, _, part = expression.partition("#")
+    outer = parent.parent if parent.name == "value" and parent.type != "Extension" else parent
+    if part and outer is not None:
+        return _is_extension(outer, part) and outer.parent is not None and _is_extension(outer.parent, url)
+    return outer is not None and _is_extension(outer, url)
+
+
+def _is_extension(place: Place, url: str) -> bool:
+    return place.type == "Extension" and isinstance(place.value, dict) and place.value.get("url") == url
 
 
 def _is_selected(check: Check, expression: str, parent: Place, definition: Definition) -> bool:
@@ -164,6 +177,14 @@ def _is_selected(check: Check, expression: str, parent: Place, definition: Defin
     return parent.value is None or any(one.value == parent.value and one.type == parent.type for one in found)
 
 
-def _path(place: Place) -> str:
-    """Name the element that a value is of: `Patient.name`."""
-    return f"{place.parent.type}.{place.name}" if place.parent is not None else place.type
+def _is_at(place: Place, path: str) -> bool:
+    """Tell whether a value is of an element, as `Patient.name` or, of all resources, `DomainResource.text`."""
+    at: Place | None = place
+    while at is not None and at.parent is not None:
+        path, _, name = path.rpartition(".")
+        if name != at.name:
+            return False
+        at = at.parent
+        if model.is_a(at.type, path):
+            return True
+    return False

@@ -60,7 +60,8 @@ def _of_value(path: str, slice_: Node, place: Place, check: Check, owner: Defini
 
 
 def _along(steps: list[str], start: Node, given: list[Place], check: Check, owner: Definition) -> bool | None:
-    """The first element on the way that has a fixed value, a pattern or a required binding decides."""
+    """The first element on the way that has a fixed value, a pattern or a required binding, or is forbidden, decides.
+    """
     node: Node | None = start
     places: list[Place] | None = given
     definition = owner
@@ -74,6 +75,8 @@ def _along(steps: list[str], start: Node, given: list[Place], check: Check, owne
                 return any(one.value == url for found in places for one in found.children("url"))
             node, definition = _down(node, step, check, definition)
             places = _values(places, step)
+        if node is not None and places is not None and node.max == 0:
+            return not places
         if node is not None and places is not None and _is_decisive(node):
             return _any(_fits(node, one, check, definition) for one in places)
     return None if places is None or node is None else _by_contents(node, places, check, definition)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html.entities
 import re
-from typing import NoReturn
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, NoReturn
 from xml.parsers import expat
 
 XHTML = "http://www.w3.org/1999/xhtml"
@@ -64,6 +66,32 @@ def is_xhtml(div: str) -> bool:
     except (_Refused, expat.ExpatError, ValueError):
         return False
     return True
+
+
+def local_links(resource: Any) -> set[str]:
+    """Give every `#…` that a link or an image in the narratives of a valid resource leads to."""
+    found: set[str] = set()
+
+    def start(_: str, attributes: dict[str, str]) -> None:
+        found.update(value for name in ("href", "src") if (value := attributes.get(name, "")).startswith("#"))
+
+    for div in _divs(resource):
+        parser = expat.ParserCreate()
+        parser.StartElementHandler = start
+        with suppress(expat.ExpatError, ValueError):  # what is wrong with it, `problem` tells
+            parser.Parse(_ENTITY.sub(_entity, div), True)
+    return found
+
+
+def _divs(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(div := value.get("div"), str):
+            yield div
+        for one in value.values():
+            yield from _divs(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _divs(one)
 
 
 def numbered(text: str) -> str:

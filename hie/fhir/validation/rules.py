@@ -13,7 +13,7 @@ from typing import Any
 
 from hie.fhir import facts, fhirpath
 from hie.fhir.primitives import shown
-from hie.fhir.validation import shortcuts
+from hie.fhir.validation import narrative, shortcuts
 from hie.fhir.validation.issue import Problem, Severity, below, error
 from hie.fhir.validation.linear import LINEAR, Holds
 from hie.fhir.validation.scope import Scope
@@ -170,6 +170,7 @@ def _referred_to(invariant: Invariant) -> Rule:
     def rule(value: dict[str, Any], scope: Scope) -> list[Problem] | None:
         problems: list[Problem] = []
         seen: set[Any] = set()
+        shown_in_text: set[str] | None = None
         for index, one in enumerate(value.get("contained", ())):
             identifier = one.get("id")
             if identifier in seen and identifier is not None:
@@ -179,7 +180,12 @@ def _referred_to(invariant: Invariant) -> Rule:
             seen.add(identifier)
             if identifier is None:
                 problems += error("invariant", "A contained resource has an id (dom-3).", f".contained[{index}]")
-            elif "#" + identifier not in scope.local:
+                continue
+            if "#" + identifier in scope.local:
+                continue
+            if shown_in_text is None:  # the expression does not look there, the rule's text does: from elsewhere
+                shown_in_text = narrative.local_links(value)
+            if "#" + identifier not in shown_in_text:
                 text = f"Nothing refers to the contained resource {shown(identifier)}, nor it to '#' (dom-3)."
                 problems += error("invariant", text, f".contained[{index}]")
         return problems

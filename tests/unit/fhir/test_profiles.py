@@ -383,6 +383,48 @@ def test_what_installed_profiles_were_not_asked_of_whole_is_an_error(monkeypatch
     assert ("error", "incomplete", "Observation") in told(observation(note=[{"text": "x"}]), definition)
 
 
+@pytest.mark.parametrize(
+    ("telecom", "expected"),
+    [
+        ({"system": "email", "value": "a"}, []),
+        ({"system": "email", "value": "a", "use": "home"}, [("error", "structure", "Patient.telecom[0]")]),
+        ({"system": "phone", "value": "1", "use": "home"}, []),
+        ({"system": "phone", "value": "1"}, [("error", "structure", "Patient.telecom[0]")]),
+    ],
+)  # fmt: skip
+def test_a_slice_that_forbids_what_tells_slices_apart_is_of_values_without_it(
+    telecom: Json, expected: list[tuple[str, str, str]]
+) -> None:
+    apart = slicing(("value", "system"), ("value", "use"), rules="closed")
+    definition = profile(
+        "p", "Patient",
+        element("Patient.telecom", slicing=apart),
+        element("Patient.telecom:phone", sliceName="phone"),
+        element("Patient.telecom:phone.system", fixedCode="phone"),
+        element("Patient.telecom:phone.use", fixedCode="home"),
+        element("Patient.telecom:email", sliceName="email"),
+        element("Patient.telecom:email.system", fixedCode="email"),
+        element("Patient.telecom:email.use", max="0"),
+    )  # fmt: skip
+    assert told(patient(telecom=[telecom]), definition) == expected
+
+
+def test_what_is_said_of_a_sliced_element_holds_in_its_slices_too() -> None:
+    rule = {"key": "one-word", "severity": "error", "human": "One word", "expression": "code.text.contains(' ').not()"}
+    definition = on_component(
+        element("Observation.component.interpretation", max="0"), slicing=BY_CODE, constraint=[rule],
+    )  # fmt: skip
+    wrong = {**SYSTOLIC, "code": {**SYSTOLIC["code"], "text": "a b"}, "interpretation": [{"text": "high"}]}
+    assert told(observation(component=[wrong]), definition) == [
+        ("error", "invariant", "Observation.component[0]"),
+        ("error", "structure", "Observation.component[0].interpretation")]
+    assert told(observation(component=[SYSTOLIC]), definition) == []
+    also = copy.deepcopy(definition)
+    also["snapshot"]["element"][2]["constraint"] = [rule]
+    assert told(observation(component=[wrong]), also)[0][1:] == ("invariant", "Observation.component[0]")
+    assert len(told(observation(component=[wrong]), also)) == 2, "nothing is told twice"
+
+
 def test_slices_by_profile_look_at_what_entries_hold() -> None:
     anna, nameless = patient(id="a"), {"resourceType": "Patient", "id": "b"}
     definitions = (DOCUMENT, NAMED, ABOUT)

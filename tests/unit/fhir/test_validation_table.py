@@ -199,6 +199,10 @@ INVALID: dict[str, tuple[Any, str, str]] = {
             extension(valueReference={"reference": "#"})])])), "invariant",
         "Patient.contained[0].contained"),
     "contained not referred to (dom-3)": (patient(contained=[organization()]), "invariant", "Patient.contained[0]"),
+    "contained, only named in the narrative (dom-3)": (
+        patient(contained=[organization()], text={
+            "status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml" title="#a">src="#a"</div>'}),
+        "invariant", "Patient.contained[0]"),
     "contained without id (dom-3)": (patient(contained=[{"resourceType": "Organization", "name": "A"}]), "invariant",
                                      "Patient.contained[0]"),
     "two contained of one id": (patient(contained=[organization(), organization()],
@@ -316,6 +320,14 @@ VALID: dict[str, dict[str, Any]] = {
     "a decimal of many digits": observation(valueQuantity={"value": decimal("12345678901234567890.123"), "unit": "a"}),
     "a decimal with an exponent": observation(valueQuantity={"value": decimal("-1e-3")}),
     "a string with white space around": patient(name=[{"text": " a\r\n\tb "}]),
+    "contained, shown by the narrative (dom-3)": {
+        "resourceType": "Composition", "status": "final", "type": {"text": "a"}, "date": "2024", "author": [{"display": "b"}],
+        "title": "c", "contained": [{"resourceType": "Binary", "id": "picture", "contentType": "image/png", "data": "aGVs"}],
+        "section": [{"text": {"status": "additional", "div":
+            '<div xmlns="http://www.w3.org/1999/xhtml"><p><img alt="d" src="#picture"/></p></div>'}}]},
+    "contained, linked by the narrative (dom-3)": patient(
+        contained=[organization()],
+        text={"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml"><a href="#a">A</a></div>'}),
     "a no-break space": patient(name=[{"text": " a b"}]),
     "a string of exactly 1 MB": patient(name=[{"text": "a" * 1024 * 1024}]),
     "base64 in lines": patient(photo=[{"contentType": "image/png", "data": "aGVs\r\nbG8="}]),

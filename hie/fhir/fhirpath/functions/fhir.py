@@ -71,7 +71,8 @@ def _resolve(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) 
         for item in base.run(frame, focus):
             value = unboxed(item)
             text = value.get("reference") if type(value) is dict else value
-            resource = at_hand.found(text, frame) if isinstance(text, str) else None
+            whole = value if type(value) is dict else None
+            resource = at_hand.found(text, frame, whole) if isinstance(text, str) else None
             if resource is not None:
                 found.append(Element(resource, str(resource.get("resourceType"))))
         return found
@@ -116,7 +117,7 @@ def _member_of(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]
         case _:
             raise FhirPathUnsupported("memberOf() takes the address of a value set, written as a literal.")
     if systems is None:
-        return on_items("memberOf", partial(_in_shipped, url), "System.Boolean").compile(compiler, base, ())
+        return Part(partial(_asks_value_set, base, url), "System.Boolean")
     codes = {(system, code) for system, members in systems.items() for code in members}
     known = {code for _, code in codes}
 
@@ -133,10 +134,12 @@ def _member_of(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]
     return on_items("memberOf", apply, "System.Boolean").compile(compiler, base, ())
 
 
-def _in_shipped(url: str, items: Items, _: str | None) -> Items:
-    """Ask the terminology that ships with R4; empty where it cannot tell."""
-    from hie.fhir.terminology import in_value_set  # reads the archive of R4's terminology
+def _asks_value_set(base: Part, url: str, frame: Frame, focus: Items) -> Items:
+    """Ask who evaluates, else the terminology that ships with R4; empty where it cannot tell."""
+    from hie.fhir.terminology import in_value_set as shipped  # reads the archive of R4's terminology
 
+    items = base.run(frame, focus)
+    in_value_set = frame.members or shipped
     if len(items) != 1:
         return []
     value = unboxed(items[0])
