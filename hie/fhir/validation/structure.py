@@ -14,7 +14,7 @@ from typing import Any
 from hie.fhir import facts
 from hie.fhir.facts import Element
 from hie.fhir.primitives import json_kind, primitive, shown
-from hie.fhir.validation import bindings, narrative, recurring, rules
+from hie.fhir.validation import bindings, full_urls, narrative, recurring, rules
 from hie.fhir.validation.issue import Check, Problem, below, error, has_errors, too_many
 from hie.fhir.validation.scope import Scope
 from hie.fhir.validation.targets import reference_check
@@ -35,7 +35,7 @@ def object_check(path: str) -> Check:
         tests["resourceType"] = frozenset((path,)).__contains__
     missing = _mandatory(properties)
     choice = _choice_check(properties)
-    invariants = rules.of_path(path)
+    invariants = rules.of_path(path) + ((full_urls.problems,) if path == "Bundle.entry" else ())
     find_test = tests.get
 
     def check(value: Any, parent: Any, scope: Scope) -> list[Problem] | None:
