@@ -28,7 +28,8 @@ from hie.store.contents import MOST_BYTES
 from hie.store.opening import size_of
 from hie.store.search import criteria
 from hie.store.search.chain import Asked
-from hie.store.search.criteria import CareBetween, InCompartment, InSomeCompartment, Place, Reading
+from hie.store.search.criteria import BelongsTo, CareBetween, InCompartment, InSomeCompartment, Place, Reading
+from hie.store.search.index import refers_beside
 from hie.store.search.query import SearchQuery
 from hie.store.versions import StoredVersion
 
@@ -45,26 +46,33 @@ def patient(request: FhirRequest, ctx: Context) -> FhirResponse:
     if request.id is None:
         return _all_patients(request, ctx)
     ctx.store.read("Patient", request.id)
-    return _record(request, ctx, lambda resource: bool(owners_of(resource, ctx)))
+    place = InCompartment(f"Patient/{request.id}", members_of("Patient", types_of(request)))
+    return _record(request, ctx, place, lambda resource: bool(owners_of(resource, ctx)))
 
 
 def encounter(request: FhirRequest, ctx: Context) -> FhirResponse:
-    """Return a page of what belongs to an encounter."""
+    """Return a page of what belongs to an encounter: its compartment, and what refers to it by an element that decides
+    of no compartment, as R4's extension encounter-associatedEncounter.
+    """
     ctx = as_of.context(request, ctx)
     met = orjson.loads(ctx.store.read("Encounter", request.id or "").content or b"{}")
-    own, patients = ("Encounter", request.id), set(owners_of(met, ctx))
+    own, patients = ("Encounter", request.id or ""), set(owners_of(met, ctx))
 
     def skipped(resource: dict[str, Any]) -> bool:
         places = compartments.compartment_values(resource, ctx.store.base_url)
         owners = {id_ for kind, id_ in places if kind == "Patient"}
-        return own in places or (bool(owners) and owners.isdisjoint(patients))
+        return own in places or (bool(owners) and owners.isdisjoint(patients)) or refers_beside(
+            resource, own, ctx.store.blind, ctx.store.base_url)
 
-    return _record(request, ctx, skipped)
+    types = types_of(request)
+    wanted = types if types is not None and _all_shown("Encounter", types) else facts.RESOURCE_TYPES
+    return _record(request, ctx, BelongsTo(f"Encounter/{request.id}", wanted), skipped)
 
 
-def _record(request: FhirRequest, ctx: Context, skipped: Callable[[dict[str, Any]], bool]) -> FhirResponse:
+def _record(
+    request: FhirRequest, ctx: Context, place: Place, skipped: Callable[[dict[str, Any]], bool]
+) -> FhirResponse:
     kind, types = request.type or "", types_of(request)
-    place = InCompartment(f"{kind}/{request.id}", members_of(kind, types))
     found = ctx.store.search(query_of(request, ctx, place, "accurate" if _all_shown(kind, types) else "none"))
     page = (found.matches, list(found.cursors), found.total)
     return answer(request, ctx, types, page, skipped, (kind, request.id or ""))

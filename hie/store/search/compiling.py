@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from hie.fhir import compartments, search_parameters
+from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import SearchParameter, answering
 from hie.store.crypto import Blind
 from hie.store.search import (
@@ -39,12 +40,14 @@ from hie.store.search.clauses import (
     Negation,
     Present,
     Token,
+    Types,
     both,
     either,
     negation,
 )
-from hie.store.search.criteria import CareBetween, Compiled, Criterion, InCompartment, Place
+from hie.store.search.criteria import BelongsTo, CareBetween, Compiled, Criterion, InCompartment, Place
 from hie.store.search.index import CUSTOM_PRESENCE
+from hie.store.search.index import place as referring_token
 from hie.store.search.plan import indexed_by, plan_of
 from hie.store.search.range_clauses import CareDate, Interval
 from hie.store.search.type_hashes import compartment_token
@@ -91,6 +94,8 @@ def _compiled(criterion: Criterion, blind: Blind, type_name: str) -> Compiled:
 def _place_clause(place: Place, blind: Blind, type_name: str) -> Clause:
     if isinstance(place, CareBetween):
         return CareDate(place.low, place.high)
+    if isinstance(place, BelongsTo):
+        return belonging(place, blind, [type_name])
     if type_name not in place.types:
         return NOTHING
     if isinstance(place, InCompartment):
@@ -103,6 +108,18 @@ def _place_clause(place: Place, blind: Blind, type_name: str) -> Clause:
     for code in codes:
         bit |= bits[code]
     return Present(bit) if bit else NOTHING
+
+
+def belonging(place: BelongsTo, blind: Blind, type_names: Sequence[str]) -> Clause:
+    """Return what belongs to the owner of a compartment, of some types; the token of what refers to it tells none."""
+    kind, _, id_ = place.compartment.partition("/")
+    wanted = [name for name in type_names if name in place.types]
+    members = {kind, *compartments.members(kind)}
+    tokens = [compartment_token(name, place.compartment, blind) for name in wanted if name in members]
+    found = either([Token(one, REFERENCE) for one in (*tokens, referring_token(kind, id_, blind))])
+    if not wanted or len(wanted) == len(RESOURCE_TYPES):
+        return found if wanted else NOTHING
+    return both([found, Types(tuple(wanted))])
 
 
 def present(parameter: SearchParameter, blind: Blind, type_name: str) -> Clause:

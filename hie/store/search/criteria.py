@@ -98,6 +98,18 @@ class InCompartment:
 
 
 @dataclass(frozen=True, slots=True)
+class BelongsTo:
+    """Membership of a compartment, or a reference to its owner by an element that no search parameter of R4 reads.
+
+    Such are extensions, and AllergyIntolerance.encounter.
+    """
+
+    compartment: str
+    types: frozenset[str]
+    """The types that are wanted, members of the compartment or not."""
+
+
+@dataclass(frozen=True, slots=True)
 class InSomeCompartment:
     """Membership of the compartment of anybody, as far as presence tells: a parameter that decides it has a value."""
 
@@ -114,7 +126,7 @@ class CareBetween:
     high: int
 
 
-Place = InCompartment | InSomeCompartment | CareBetween
+Place = InCompartment | BelongsTo | InSomeCompartment | CareBetween
 """What a search asks beside its parameters."""
 
 

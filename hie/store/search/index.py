@@ -145,6 +145,16 @@ def place(type_name: str, id_: str, blind: Blind) -> int:
     return blind.hash(REFERS, f"{type_name}/{id_}")
 
 
+def refers_beside(resource: dict[str, Any], target: tuple[str, str], blind: Blind, base_url: str) -> bool:
+    """Tell whether a resource refers to another one by an element that no search parameter of R4 reads."""
+    bound = bound_to(blind, resource["resourceType"])
+    refers = literal_references(resource, b"", None, base_url)
+    if place(*target, blind) not in map(bound.refers_hash, refers):
+        return False
+    _, linked = _add_references(search_parameters.extract(resource), bound, base_url, set())
+    return place(*target, blind) in _unlinked(refers, linked, bound)
+
+
 def reference_walk(type_name: str, code: str | None) -> Walk:
     """Return the way to the references of one parameter alone (None: of all), shorter than extracting everything."""
     return _reference_walk(type_name, code, search_parameters.installed().of(type_name))
