@@ -66,3 +66,23 @@ def narrowed(whole: Node, only: Node, *, is_extension: bool) -> Node | None:
     slicing = (by_type(whole) or {}) | {"rules": "closed"}
     least = {"min": said["min"]} if said.get("min", 0) > before.get("min", 0) else {}
     return Node(whole.name, None, {"slicing": slicing, "type": kept or said.get("type", [])} | least, [], only.at)
+
+
+def decided(whole: Json, rows: Iterable[Node]) -> Json:
+    """Return a sliced element: a choice of one value is of the type of the slice that has to be there, or of the one
+    type that is left, and closed to others. `rows`: the element and its slices.
+    """
+    if not str(whole.get("path")).endswith(_CHOICE) or whole.get("max") != "1":
+        return whole
+    types, closed = whole.get("type", []), whole["slicing"] | {"rules": "closed"}
+    for one in rows:
+        said = one.element or {}
+        codes = {row.get("code") for row in said.get("type", [])}
+        if one.slice is not None and said.get("min", 0) > 0 and len(codes) == 1:
+            kept = [row for row in types if row.get("code") in codes]
+            return whole | {"min": 1, "type": kept or said["type"], "slicing": closed}
+    return whole | {"slicing": closed} if len(types) == 1 and _is_by_type(closed) else whole
+
+
+def _is_by_type(slicing: Json) -> bool:
+    return [(one.get("type"), one.get("path")) for one in slicing.get("discriminator", [])] == [("type", "$this")]

@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from hie.fhir.snapshots.narrowing import number
+
 Json = dict[str, Any]
 
 #: Texts that a differential may continue: one that begins with these dots is put behind the base's.
@@ -84,12 +86,19 @@ def _sourced(rows: list[Json], source: str) -> list[Json]:
     return [one if "source" in one else one | {"source": source} for one in rows]
 
 
-def told_by_profile(element: Json, root: Json) -> Json:
-    """Return an element with what the root of its type's profile says of itself."""
+def told_by_profile(element: Json, root: Json, *, is_extension: bool) -> Json:
+    """Return an element with what the root of its type's profile says of itself, as how often an extension may be."""
     kept = {name: value for name, value in element.items() if name not in ("alias", "mapping")}
     rules = element.get("constraint", [])
     rules = [*rules, *_new(rules, root.get("constraint", []))]
+    if is_extension and "max" in root and _most(root) < _most(kept):
+        kept["max"] = root["max"]
     return kept | ({"constraint": rules} if rules else {}) | {name: root[name] for name in _OF_PROFILES if name in root}
+
+
+def _most(element: Json) -> float:
+    found = number(str(element.get("max", "*")))
+    return 0 if found is None else found
 
 
 def inherited(element: Json, source: str) -> Json:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hie.errors import OutcomeIssue
-from hie.fhir.snapshots import choices, merging
+from hie.fhir.snapshots import choices, merging, narrowing
 from hie.fhir.snapshots.problems import place
 from hie.fhir.snapshots.slices import Slices
 from hie.fhir.snapshots.tree import Node
@@ -15,7 +15,6 @@ Json = dict[str, Any]
 
 _TYPES = "http://hl7.org/fhir/StructureDefinition/"
 _FHIRPATH = "http://hl7.org/fhirpath/"
-_ANY = frozenset({"Element", "Resource", "DomainResource", "*"})
 _BY_URL = {"discriminator": [{"type": "value", "path": "url"}], "ordered": False, "rules": "open"}
 #: More would not be read.
 MOST_ISSUES = 50
@@ -53,10 +52,12 @@ class Walk:
         before, said = base.element or {}, change.element
         if said is None:
             return before
-        self._see_that_it_narrows(before, said, change)
+        for told in narrowing.misfits(before, said, is_slice=change.slice is not None):
+            self._wrong(change, told)
         profile = self._profile(said)
         if profile is not None:
-            before = merging.told_by_profile(before, profile)
+            is_extension = said["type"][0].get("code") == "Extension"
+            before = merging.told_by_profile(before, profile, is_extension=is_extension)
         found = merging.merged(before, said, source=self._above[-1], base_url=self._base_url)
         if change.slice is not None and base.slice is None and "slicing" not in said:
             found.pop("slicing", None)
@@ -72,31 +73,6 @@ class Walk:
             return None
         found = self._tree_of(url, self._above)
         return None if found is None else found.element
-
-    def _see_that_it_narrows(self, before: Json, said: Json, change: Node) -> None:
-        most = _number(said["max"]) if "max" in said else 0
-        if most is None:
-            self._wrong(change, f"max is {said['max']!r:.80}; it has to be a number or *.")
-        elif most > (_number(before.get("max", "*")) or 0):
-            self._wrong(change, f"max is {said['max']}, more than the base's {before.get('max')}.")
-        if change.slice is None and said.get("min", before.get("min", 0)) < before.get("min", 0):
-            self._wrong(change, f"min is {said['min']}, less than the base's {before.get('min')}.")
-        self._see_that_keys_are_free(before, said, change)
-        allowed = {str(one.get("code")) for one in before.get("type", [])}
-        if not allowed or allowed & _ANY or any(one.startswith(_FHIRPATH) for one in allowed):
-            return  # R4's own profiles write the type of Extension.url, a string of FHIRPath, as uri
-        for one in said.get("type", []):
-            if one.get("code") not in allowed:
-                self._wrong(change, f"the type {one.get('code')} is none of the base's.")
-
-    def _see_that_keys_are_free(self, before: Json, said: Json, change: Node) -> None:
-        """Refuse an invariant under the key of another one of the base, which alone would be there."""
-        known = {one.get("key"): one for one in before.get("constraint", [])}
-        for one in said.get("constraint", []):
-            other = known.get(one.get("key"))
-            if other is not None and all(one.get(name) != other.get(name) for name in ("expression", "human")):
-                self._wrong(change, f"the constraint {str(one.get('key'))[:64]} is the base's, of which it says: "
-                            f"{str(other.get('human'))[:200]} Another one needs a key of its own.")
 
     def _wrong(self, change: Node, told: str) -> None:
         if len(self.issues) < MOST_ISSUES:
@@ -135,16 +111,20 @@ class Walk:
         return self._sliced(base, self.merged(whole, main, within), slices)
 
     def _sliced(self, base: list[Node], first: Node, slices: dict[str, Node]) -> list[Node]:
-        if "slicing" not in (first.element or {}):
-            usual = _BY_URL if first.name in ("extension", "modifierExtension") else choices.by_type(first)
+        element, usual = first.element or {}, choices.by_type(first)
+        if "slicing" not in element:
+            usual = _BY_URL if first.name in ("extension", "modifierExtension") else usual
             if usual is None:
                 self._wrong(next(iter(slices.values())), "it is a slice, and nothing says how slices are told apart.")
-            first.element = (first.element or {}) | {"slicing": usual}
+            element = element | {"slicing": usual or {}}
+        elif usual is not None and not element["slicing"].get("discriminator"):
+            element = element | {"slicing": usual | element["slicing"]}
         found = Slices([first, *(self.merged(one, slices.pop(one.slice or "", None), True) for one in base[1:])])
         for name, change in slices.items():
             above = name.rpartition("/")[0]  # a/b is a slice of the slice a
             whole = found.named(above) if above else None
             found.add(self._new_slice(base[0] if whole is None else whole, change))
+        first.element = choices.decided(element, found)
         return list(found)
 
     def _new_slice(self, whole: Node, change: Node) -> Node:
@@ -183,10 +163,3 @@ def _at(root: Node, path: str) -> Node | None:
             return None
         node = found
     return node
-
-
-def _number(most: str) -> float | None:
-    """Read a max; None where it is none."""
-    if most == "*":
-        return float("inf")
-    return int(most) if most.isascii() and most.isdecimal() and len(most) < 10 else None

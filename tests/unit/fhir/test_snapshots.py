@@ -266,7 +266,9 @@ def _same(mine: Json, theirs: Json) -> bool:
 
 
 def test_the_snapshots_of_the_specification_are_made_again() -> None:
-    """Others: 12 leave a type open that R4's publisher closed where a value may be absent, as later ones do not."""
+    """Others: 12 leave a type open that R4's publisher closed where a value may be absent, as later ones do not; one
+    has an extension as often as its definition allows.
+    """
     count = Counter[str]()
     for url in structures.index():
         theirs = structures.find(url)
@@ -276,7 +278,7 @@ def test_the_snapshots_of_the_specification_are_made_again() -> None:
                 count["same" if _same(generated(theirs, Known()), theirs) else "other"] += 1
             except SnapshotError:
                 count["refused"] += 1
-    assert count == {"same": 423, "other": 15, "refused": 1}
+    assert count == {"same": 422, "other": 16, "refused": 1}
 
 
 PUBLISHED = {"us.core-3.1.1": (24, 6, 0), "us.core-6.1.0": (58, 0, 1), "us.core-7.0.0": (62, 0, 1),
