@@ -14,9 +14,13 @@ from hie.context import Context
 from hie.errors import OutcomeIssue, Unprocessable
 from hie.fhir.fhirpath import Conforms, Element
 from hie.fhir.resource import validated
+from hie.interactions.answering import answer_issues
 
 if TYPE_CHECKING:
     from hie.fhir.profiles.checking import Check
+
+#: Whatever they declare: entries declare profiles, and answers name their questionnaire.
+_JUDGED = frozenset({"Bundle", "QuestionnaireResponse"})
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +29,7 @@ def accepted(resource: Any, type_name: str, ctx: Context) -> list[OutcomeIssue]:
     """Return the warnings of a resource that may be stored; InvalidResource or Unprocessable with all issues."""
     issues = validated(resource, type_name)
     mode = ctx.profiles.mode(ctx.store.tenant)
-    if mode == "off" or ("meta" not in resource and "contained" not in resource and type_name != "Bundle"):
+    if mode == "off" or ("meta" not in resource and "contained" not in resource and type_name not in _JUDGED):
         return issues
     found = profile_issues(resource, (), ctx, with_support=False)
     wrong = [one for one in found if one.severity == "error"]
@@ -39,7 +43,7 @@ def accepted(resource: Any, type_name: str, ctx: Context) -> list[OutcomeIssue]:
 def profile_issues(
     resource: dict[str, Any], profiles: Iterable[str], ctx: Context, *, with_support: bool
 ) -> list[OutcomeIssue]:
-    """Return what is not as the profiles say, those named and those declared.
+    """Return what is not as the profiles say, those named and those declared, and of answers as their questionnaire.
 
     Beside what is installed they are, as their terminology is, what is stored and the token may see.
     """
@@ -50,11 +54,10 @@ def profile_issues(
 
     library = ctx.profiles.library()
     asked = asked_by(library, StoredTerminology(ctx.store))
-    return [
-        OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity)
-        for one in conformance(
-            resource, profiles, library, asked, with_support=with_support, stored=StoredProfiles(ctx.store, library))
-    ]
+    found = conformance(
+        resource, profiles, library, asked, with_support=with_support, stored=StoredProfiles(ctx.store, library))
+    return [OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity)
+            for one in (*found, *answer_issues(resource, ctx.store))]
 
 
 def conforming(resource: dict[str, Any] | None, ctx: Context) -> Conforms:

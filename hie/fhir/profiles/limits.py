@@ -49,6 +49,17 @@ def check(check: Check, node: Node, place: Place) -> None:
             check.tell("error", "value", f"{_shown(place.value)} is found; {limit.told} is allowed.", place.path)
 
 
+def broken(element: Json, place: Place) -> Iterator[str]:
+    """Give, in words, the limits of an ElementDefinition that a value is beyond; what cannot be read is none."""
+    try:
+        limits = list(of(element))
+    except ValueError:
+        return
+    for limit in limits:
+        if _is_of(place.type, limit.types) and _holds(limit, place) is False:
+            yield limit.told
+
+
 def of(element: Json) -> Iterator[Limit]:
     """Read the limits of an ElementDefinition; ValueError where one is none."""
     for name, value in element.items():

@@ -1,0 +1,139 @@
+"""A QuestionnaireResponse beside its Questionnaire, item by item: https://hl7.org/fhir/R4/questionnaireresponse.html
+
+Both are valid by the base rules. What has to be there is asked of a response that is completed or amended: one that is
+in progress may lack it. What cannot be told, such as a condition on what is not comparable, is never wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hie.fhir.primitives import shown
+from hie.fhir.validation.issue import Issue, Severity
+
+from . import answers as of_answers
+from .answers import InValueSet
+from .enabling import Answers, Chain, is_enabled
+from .values import extensions, is_marked, read
+
+Json = dict[str, Any]
+
+MOST_ISSUES = 500
+#: Codes that are looked for in value sets; the further ones are not judged.
+MOST_ASKED = 5_000
+_DONE = frozenset({"completed", "amended"})
+
+
+def problems(response: Json, questionnaire: Json, in_value_set: InValueSet, path: str) -> list[Issue]:
+    """Give what is wrong with a response at a path, at most MOST_ISSUES."""
+    walk = _Walk(response, questionnaire, in_value_set)
+    try:
+        walk.items(questionnaire.get("item", ()), response.get("item", ()), path, ())
+    except _Enough:
+        walk.issues.append(Issue("information", "too-long", f"Only the first {MOST_ISSUES} issues are listed.", path))
+    return walk.issues
+
+
+class _Enough(Exception):
+    """As many issues are found as are told."""
+
+
+class _Walk:
+    def __init__(self, response: Json, questionnaire: Json, in_value_set: InValueSet) -> None:
+        self.issues: list[Issue] = []
+        self._is_done = response.get("status") in _DONE
+        self._links = {str(one.get("linkId")) for one in _all_items(questionnaire)}
+        self._answers = Answers(response)
+        self._in_value_set, self._asked = in_value_set, 0
+
+    def _tell(self, code: str, text: str, path: str, severity: Severity = "error") -> None:
+        if len(self.issues) >= MOST_ISSUES:
+            raise _Enough
+        self.issues.append(Issue(severity, code, text, path))
+
+    def items(self, asked: Any, given: Any, path: str, chain: Chain) -> None:
+        """Check the items of one level, by the items that the questionnaire has there."""
+        known = {str(one.get("linkId")) for one in asked}
+        found: dict[str, list[tuple[Json, str]]] = {}
+        for index, item in enumerate(given):
+            where, link = f"{path}.item[{index}]", str(item.get("linkId"))
+            if link in known:
+                found.setdefault(link, []).append((item, where))
+            elif link in self._links:
+                self._tell("structure", f"The questionnaire has the item {shown(link)} in another place.", where)
+            else:
+                self._tell("not-found", f"The questionnaire has no item {shown(link)}.", f"{where}.linkId")
+        for one in asked:
+            self._item(one, found.get(str(one.get("linkId")), []), path, chain)
+
+    def _item(self, asked: Json, found: list[tuple[Json, str]], path: str, chain: Chain) -> None:
+        enabled = is_enabled(asked, chain, self._answers)
+        is_group = asked.get("type") == "group"
+        if enabled is False:
+            for item, where in found:
+                if not _is_empty(item):
+                    text = f"The item {shown(asked.get('linkId'))} has answers, and is not enabled."
+                    self._tell("business-rule", text, where, "error" if self._is_done else "warning")
+            return
+        if len(found) > 1 and not (is_group and asked.get("repeats")):
+            text = "A group that does not repeat is there once." if is_group else (
+                "All answers to a question stand in one item.")
+            self._tell("structure", f"{text} Found {len(found)} items {shown(asked.get('linkId'))}.", found[1][1])
+        self._number(asked, found, path, is_certain=enabled is True)
+        for item, where in found:
+            inside = (*chain, id(item))
+            if is_group or "item" in item:
+                self.items(asked.get("item", ()), item.get("item", ()), where, inside)
+            self._answered(asked, item, where, inside)
+
+    def _number(self, asked: Json, found: list[tuple[Json, str]], path: str, *, is_certain: bool) -> None:
+        """Check how often a group is there, or a question answered."""
+        is_group = asked.get("type") == "group"
+        count = sum(not _is_empty(item) for item, _ in found) if is_group else sum(
+            len(item.get("answer", ())) for item, _ in found)
+        where, what = found[0][1] if found else path, "groups" if is_group else "answers"
+        named = f"of {shown(asked.get('linkId'))}"
+        if not is_group and count > 1 and not asked.get("repeats"):
+            self._tell("structure", f"One answer {named} is allowed; found {count}.", where)
+        for most in extensions(asked, "questionnaire-maxOccurs"):
+            if isinstance(most.value, int) and count > most.value:
+                self._tell("structure", f"At most {most.value} {what} {named} are allowed; found {count}.", where)
+        if asked.get("type") == "display" or is_marked(asked, "questionnaire-hidden"):
+            return
+        if not self._is_done or not is_certain:
+            return
+        least = max([int(asked.get("required") is True), *(
+            one.value for one in extensions(asked, "questionnaire-minOccurs") if isinstance(one.value, int))])
+        if count < least:
+            self._tell("required", f"At least {least} {what} {named} must be there; found {count}.", where)
+
+    def _answered(self, asked: Json, item: Json, where: str, chain: Chain) -> None:
+        rows = item.get("answer", ())
+        if rows and asked.get("type") in of_answers.WITHOUT_ANSWERS:
+            text = f"An item of type {asked['type']} has no answers; what is in it stands in item."
+            self._tell("structure", text, f"{where}.answer")
+            return
+        for index, row in enumerate(rows):
+            at, value = f"{where}.answer[{index}]", read(row, "value")
+            if value is not None:
+                for code, text in of_answers.wrong(asked, value, self._is_in):
+                    self._tell(code, text, f"{at}.value")
+                if len(rows) > 1 and of_answers.is_exclusive(asked, value):
+                    text = f"{of_answers.told(value)} allows no other answer beside it."
+                    self._tell("business-rule", text, f"{at}.value")
+            self.items(asked.get("item", ()), row.get("item", ()), at, (*chain, id(row)))
+
+    def _is_in(self, url: str, system: str | None, code: str) -> bool | None:
+        self._asked += 1
+        return None if self._asked > MOST_ASKED else self._in_value_set(url, system, code)
+
+
+def _all_items(holder: Json) -> Iterator[Json]:
+    for one in holder.get("item", ()):
+        yield one
+        yield from _all_items(one)
+
+
+def _is_empty(item: Json) -> bool:
+    return "answer" not in item and all(_is_empty(one) for one in item.get("item", ()))

@@ -1,0 +1,229 @@
+"""Answers beside their questionnaire: https://hl7.org/fhir/R4/questionnaireresponse.html"""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from hie.fhir.questionnaires import problems
+from hie.fhir.terminology import in_value_set
+from hie.fhir.validation import validate
+
+Json = dict[str, Any]
+R4 = "http://hl7.org/fhir/StructureDefinition/"
+ICE = {"system": "http://example.org/ice", "code": "vanilla"}
+
+
+def question(link: str, kind: str, *items: Json, **more: Any) -> Json:
+    return {"linkId": link, "type": kind, **({"item": list(items)} if items else {}), **more}
+
+
+def extended(name: str, **value: Any) -> Json:
+    return {"url": R4 + name, **value}
+
+
+def answered(link: str, *answers: Json, items: list[Json] | None = None) -> Json:
+    return {"linkId": link, **({"answer": list(answers)} if answers else {}), **({"item": items} if items else {})}
+
+
+def told(questions: list[Json], items: list[Json], status: str = "completed") -> list[tuple[str, str, str]]:
+    """Judge answers; give severity, code and place, without the response's name."""
+    questionnaire = {"resourceType": "Questionnaire", "status": "active", "item": questions}
+    response = {"resourceType": "QuestionnaireResponse", "status": status} | ({"item": items} if items else {})
+    for one in (questionnaire, response):
+        assert [issue for issue in validate(one) if issue.severity == "error"] == []
+    found = problems(response, questionnaire, in_value_set, "R")
+    return [(one.severity, one.code, one.expression.removeprefix("R").removeprefix(".")) for one in found]
+
+
+RIGHT: dict[str, Json] = {
+    "boolean": {"valueBoolean": False}, "decimal": {"valueDecimal": Decimal("1.5")}, "integer": {"valueInteger": 1},
+    "date": {"valueDate": "2024"}, "dateTime": {"valueDateTime": "2024"}, "time": {"valueTime": "10:00:00"},
+    "string": {"valueString": "a"}, "text": {"valueString": "a"}, "url": {"valueUri": "http://a"},
+    "attachment": {"valueAttachment": {"title": "a"}}, "reference": {"valueReference": {"display": "a"}},
+    "quantity": {"valueQuantity": {"value": 1}}, "choice": {"valueCoding": ICE}, "open-choice": {"valueCoding": ICE},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", RIGHT)
+def test_a_question_takes_answers_of_its_own_type_alone(kind: str) -> None:
+    for answer in RIGHT.values():
+        (name,) = answer
+        is_right = name in RIGHT[kind] or (kind == "open-choice" and name == "valueString")
+        assert told([question("q", kind)], [answered("q", answer)]) == (
+            [] if is_right else [("error", "structure", "item[0].answer[0].value")])
+
+
+@pytest.mark.parametrize("kind", ["group", "display", "question"])
+def test_what_is_no_question_has_no_answers(kind: str) -> None:
+    inside = [question("a", "string")] if kind == "group" else []
+    assert told([question("q", kind, *inside)], [answered("q", {"valueString": "a"})]) == [
+        ("error", "structure", "item[0].answer")]
+
+
+GROUP = question("g", "group", question("a", "string", required=True),
+                 question("b", "string", question("c", "integer")))
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ([answered("g", items=[answered("a", {"valueString": "x"})])], []),
+        ([answered("g", items=[answered("a", {"valueString": "x"}),
+                               answered("b", {"valueString": "y", "item": [answered("c", {"valueInteger": 1})]})])],
+         []),
+        ([answered("g", items=[answered("b", {"valueString": "y"})])], [("error", "required", "item[0]")]),
+        ([], []),
+        ([answered("z")], [("error", "not-found", "item[0].linkId")]),
+        ([answered("a", {"valueString": "x"})], [("error", "structure", "item[0]")]),
+        ([answered("g", items=[answered("a", {"valueString": "x"}), answered("c", {"valueInteger": 1})])],
+         [("error", "structure", "item[0].item[1]")]),
+        ([answered("g", items=[answered("a", {"valueString": "x"}, {"valueString": "y"})])],
+         [("error", "structure", "item[0].item[0]")]),
+        ([answered("g", items=[answered("a", {"valueString": "x"}), answered("a", {"valueString": "y"})])],
+         [("error", "structure", "item[0].item[1]"), ("error", "structure", "item[0].item[0]")]),
+        ([answered("g", items=[answered("a", {"valueString": "x"})])] * 2, [("error", "structure", "item[1]")]),
+    ],
+)  # fmt: skip
+def test_items_stand_where_the_questionnaire_has_them(items: list[Json], expected: list[tuple[str, str, str]]) -> None:
+    assert told([GROUP], items) == expected
+
+
+@pytest.mark.parametrize(("status", "is_done"), [("completed", True), ("amended", True), ("in-progress", False),
+                                                 ("stopped", False), ("entered-in-error", False)])
+def test_what_is_required_has_to_be_there_when_all_is_done(status: str, is_done: bool) -> None:
+    needed = [("error", "required", "")] if is_done else []
+    assert told([question("q", "string", required=True)], [], status) == needed
+    assert told([question("g", "group", question("q", "string"), required=True)], [], status) == needed
+    hidden = question("q", "string", required=True, extension=[extended("questionnaire-hidden", valueBoolean=True)])
+    assert told([hidden], [], status) == []
+
+
+def condition(operator: str, **answer: Any) -> Json:
+    return {"question": "q", "operator": operator, **answer}
+
+
+ENABLED: list[tuple[Json, Json, bool | None]] = [
+    ({"valueInteger": 5}, condition(">", answerInteger=4), True),
+    ({"valueInteger": 5}, condition("<=", answerInteger=4), False),
+    ({"valueInteger": 5}, condition("=", answerDecimal=Decimal("5.0")), True),
+    ({"valueInteger": 5}, condition("!=", answerInteger=5), False),
+    ({"valueString": "a"}, condition("=", answerString="a"), True),
+    ({"valueString": "a"}, condition("=", answerString="b"), False),
+    ({"valueBoolean": True}, condition("=", answerBoolean=True), True),
+    ({"valueBoolean": True}, condition("exists", answerBoolean=True), True),
+    ({"valueBoolean": True}, condition("exists", answerBoolean=False), False),
+    ({"valueDate": "2024-05"}, condition(">=", answerDate="2023"), True),
+    ({"valueDate": "2024-05"}, condition(">", answerDate="2024"), None),
+    ({"valueTime": "10:00:00"}, condition("<", answerTime="09:00:00"), False),
+    ({"valueCoding": ICE}, condition("=", answerCoding=ICE), True),
+    ({"valueCoding": ICE}, condition("=", answerCoding={"code": "vanilla"}), None),
+    ({"valueCoding": ICE}, condition("!=", answerCoding={**ICE, "code": "mint"}), True),
+    ({"valueQuantity": {"value": 2, "unit": "kg"}}, condition(">", answerQuantity={"value": 1, "unit": "kg"}), True),
+    ({"valueQuantity": {"value": 2, "unit": "kg"}}, condition(">", answerQuantity={"value": 1, "unit": "g"}), None),
+    ({"valueReference": {"reference": "Patient/1"}}, condition("=", answerReference={"reference": "Patient/2"}), False),
+]  # fmt: skip
+KIND = {
+    "valueInteger": "integer", "valueString": "string", "valueBoolean": "boolean", "valueDate": "date",
+    "valueTime": "time", "valueCoding": "choice", "valueQuantity": "quantity", "valueReference": "reference",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "row", "is_enabled"), ENABLED)
+def test_an_item_is_enabled_by_answers(given: Json, row: Json, is_enabled: bool | None) -> None:
+    (name,) = given
+    questions = [question("q", KIND[name]), question("then", "string", required=True, enableWhen=[row])]
+    with_it = told(questions, [answered("q", given), answered("then", {"valueString": "x"})])
+    assert with_it == ([("error", "business-rule", "item[1]")] if is_enabled is False else [])
+    assert told(questions, [answered("q", given)]) == ([("error", "required", "")] if is_enabled else [])
+    early = told(questions, [answered("q", given), answered("then", {"valueString": "x"})], "in-progress")
+    assert early == ([("warning", "business-rule", "item[1]")] if is_enabled is False else [])
+
+
+@pytest.mark.parametrize(("behavior", "is_enabled"), [("all", False), ("any", True)])
+def test_several_conditions_hold_together_or_one_of_them(behavior: str, is_enabled: bool) -> None:
+    rows = [condition("=", answerInteger=1), condition("=", answerInteger=2)]
+    questions = [question("q", "integer"),
+                 question("then", "string", required=True, enableWhen=rows, enableBehavior=behavior)]
+    assert bool(told(questions, [answered("q", {"valueInteger": 1})])) == is_enabled
+    unanswered = told(questions, [answered("then", {"valueString": "x"})])
+    assert unanswered == [("error", "business-rule", "item[0]")]
+
+
+def test_in_a_group_that_repeats_the_answer_beside_it_counts() -> None:
+    inside = question("g", "group", question("q", "boolean"), question("then", "string", enableWhen=[
+        condition("=", answerBoolean=True)]), repeats=True)  # fmt: skip
+    rows = [answered("g", items=[answered("q", {"valueBoolean": one}), answered("then", {"valueString": "x"})])
+            for one in (True, False)]
+    assert told([inside], rows) == [("error", "business-rule", "item[1].item[1]")]
+
+
+OPTIONS = [{"valueCoding": ICE}, {"valueCoding": {**ICE, "code": "mint"}, "extension": [
+    extended("questionnaire-optionExclusive", valueBoolean=True)]}]
+GENDERS = "http://hl7.org/fhir/ValueSet/administrative-gender"
+GENDER = "http://hl7.org/fhir/administrative-gender"
+BOUND: list[tuple[Json, list[Json], str | None]] = [
+    ({"type": "choice", "answerOption": OPTIONS}, [{"valueCoding": ICE}], None),
+    ({"type": "choice", "answerOption": OPTIONS}, [{"valueCoding": {**ICE, "code": "lemon"}}], "code-invalid"),
+    ({"type": "choice", "answerOption": OPTIONS}, [{"valueCoding": {"code": "mint"}}], None),
+    ({"type": "choice", "answerOption": OPTIONS}, [{"valueString": "lemon"}], "structure"),
+    ({"type": "open-choice", "answerOption": OPTIONS}, [{"valueString": "lemon"}], None),
+    ({"type": "choice", "answerOption": [{"valueInteger": 1}, {"valueInteger": 2}]}, [{"valueInteger": 3}],
+     "code-invalid"),
+    ({"type": "choice", "repeats": True, "answerOption": OPTIONS},
+     [{"valueCoding": ICE}, {"valueCoding": {**ICE, "code": "mint"}}], "business-rule"),
+    ({"type": "choice", "answerValueSet": GENDERS}, [{"valueCoding": {"system": GENDER, "code": "male"}}], None),
+    ({"type": "choice", "answerValueSet": GENDERS}, [{"valueCoding": {"system": GENDER, "code": "m"}}], "code-invalid"),
+    ({"type": "choice", "answerValueSet": "http://example.org/none"}, [{"valueCoding": ICE}], None),
+    ({"type": "string", "maxLength": 3}, [{"valueString": "abcd"}], "too-long"),
+    ({"type": "string", "extension": [extended("minLength", valueInteger=3)]}, [{"valueString": "ab"}], "value"),
+    ({"type": "integer", "extension": [extended("minValue", valueInteger=3)]}, [{"valueInteger": 2}], "value"),
+    ({"type": "integer", "extension": [extended("maxValue", valueInteger=3)]}, [{"valueInteger": 3}], None),
+    ({"type": "date", "extension": [extended("maxValue", valueDate="2024")]}, [{"valueDate": "2025-01-01"}], "value"),
+    ({"type": "decimal", "extension": [extended("maxDecimalPlaces", valueInteger=1)]},
+     [{"valueDecimal": Decimal("1.25")}], "value"),
+    ({"type": "attachment", "extension": [extended("mimeType", valueCode="image/png")]},
+     [{"valueAttachment": {"contentType": "image/gif", "title": "a"}}], "value"),
+    ({"type": "attachment", "extension": [extended("maxSize", valueDecimal=Decimal("0.000001"))]},
+     [{"valueAttachment": {"contentType": "image/gif", "data": "aGVsbG8="}}], "too-long"),
+    ({"type": "reference", "extension": [extended("questionnaire-referenceResource", valueCode="Patient")]},
+     [{"valueReference": {"reference": "Group/1"}}], "value"),
+    ({"type": "quantity", "extension": [extended(
+        "questionnaire-unitOption", valueCoding={"system": "http://unitsofmeasure.org", "code": "kg"})]},
+     [{"valueQuantity": {"value": 1, "system": "http://unitsofmeasure.org", "code": "g"}}], "value"),
+    ({"type": "string", "repeats": True, "extension": [extended("questionnaire-maxOccurs", valueInteger=1)]},
+     [{"valueString": "a"}, {"valueString": "b"}], "structure"),
+    ({"type": "string", "repeats": True, "extension": [extended("questionnaire-minOccurs", valueInteger=2)]},
+     [{"valueString": "a"}], "required"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "given", "code"), BOUND)
+def test_an_answer_is_one_that_the_question_allows(asked: Json, given: list[Json], code: str | None) -> None:
+    found = told([{"linkId": "q", **asked}], [answered("q", *given)])
+    assert [one for _, one, _ in found] == ([] if code is None else [code])
+
+
+def test_many_repetitions_that_ask_for_one_another_are_not_looked_at_all() -> None:
+    inside = question("g", "group", question("q", "boolean"), question("then", "string", enableWhen=[
+        condition("=", answerBoolean=True)]), repeats=True)  # fmt: skip
+    rows = [answered("g", items=[answered("q", {"valueBoolean": True}), answered("then", {"valueString": "x"})])
+            for _ in range(3_000)]
+    started = time.monotonic()
+    assert told([inside], rows) == []
+    assert time.monotonic() - started < 10
+    assert len(told([inside], [answered("z")] * 3_000)) == 501
+
+
+def test_elements_that_extensions_stand_for_are_no_harm() -> None:
+    unknown = {"extension": [{"url": "http://example.org/why", "valueCode": "unknown"}]}
+    asked = {"_linkId": unknown, "_type": unknown, "enableWhen": [
+        {"_question": unknown, "_operator": unknown, "answerBoolean": True}]}
+    given = {"_linkId": unknown, "answer": [{"_valueString": unknown}]}
+    questionnaire = {"resourceType": "Questionnaire", "status": "active", "item": [asked]}
+    response = {"resourceType": "QuestionnaireResponse", "status": "completed", "item": [given]}
+    assert [one for one in validate(questionnaire) + validate(response) if one.severity == "error"] == []
+    assert isinstance(problems(response, questionnaire, in_value_set, "R"), list)
