@@ -1,6 +1,7 @@
 """FHIRPath Patch: https://hl7.org/fhir/R4/fhirpatch.html
 
-The first table has the cases that HL7's own tests name (FHIR/fhir-test-cases, r4/patch), written anew in JSON.
+The first table has the cases that HL7's own tests name (FHIR/fhir-test-cases, r4/patch), written anew in JSON; the
+originals are run by test_patch_official.py.
 """
 
 from copy import deepcopy
