@@ -18,6 +18,7 @@ from hie.fhir import datatypes, json_format, references
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.paging import CURSOR
 from hie.interactions import as_of
+from hie.operations import scanning
 from hie.operations.everything import PAGES, answer, members_of, owners_of, query_of, types_of
 from hie.registry import Operation, standard_parameters
 from hie.store.contents import MOST_BYTES
@@ -93,7 +94,8 @@ def _page(
         unseen += not is_seen
         records += is_seen
         while is_seen:
-            found = ctx.store.search(ask(patient, cursor, count - len(matches)))
+            query = ask(patient, cursor, count - len(matches))
+            found = ctx.store.search(replace(query, most_bytes=MOST_BYTES - size_of(matches)))
             matches += _first_shown_here(found.matches, patient, patients, ctx)
             cursor = found.next_cursor
             if cursor is None:
@@ -145,17 +147,25 @@ def _patients(resource: dict[str, Any], ctx: Context) -> list[str]:
         raise Unprocessable("The Group names no members: it is defined by characteristics, which are not evaluated.",
                             expression="Group.actual")
     patients: set[str] = set()
-    seen, waiting = {str(resource.get("id"))}, [resource]
-    while waiting:
+    kept = scanning.Kept("ask for the groups in it one by one.", "Group.member")
+    seen, waiting = {str(resource.get("id"))}, iter([resource])
+    while True:
         named = {place for one in waiting for place in _members(one, ctx)}
         patients.update(id_ for type_name, id_ in named if type_name == "Patient")
         inner = {id_ for type_name, id_ in named if type_name == "Group"} - seen
         seen |= inner
         if len(seen) > _MOST_GROUPS:
             raise TooCostly(f"The Group has more than {_MOST_GROUPS} groups in it.", expression="Group.member")
-        read = ctx.store.read_many([("Group", one) for one in sorted(inner)]) if inner else {}
-        waiting = [json_format.parse(one.content or b"{}") for one in read.values()]
-    return sorted(patients)
+        if not inner:
+            return sorted(patients)
+        waiting = _opened(sorted(inner), kept, ctx)
+
+
+def _opened(ids: list[str], kept: scanning.Kept, ctx: Context) -> Iterator[dict[str, Any]]:
+    """Yield groups that the token may read, one in memory at a time; what they have together is counted."""
+    for one in ctx.store.each_read(("Group", id_) for id_ in ids):
+        kept.take(len(one.content or b""))
+        yield json_format.parse(one.content or b"{}")
 
 
 def _members(resource: dict[str, Any], ctx: Context) -> Iterator[tuple[str, str]]:

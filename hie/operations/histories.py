@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from hie.context import Context
 from hie.fhir import json_format, references
+from hie.operations import scanning
 from hie.store.search.query import parse
 from hie.store.search.reference import relative
+from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
     from ml.recommender.history import History
@@ -22,7 +24,8 @@ def history(patient_id: str, ctx: Context) -> History:
     from fhir_adapters.histories import history_of
 
     patient = json_format.parse(ctx.store.read("Patient", patient_id).content or b"{}")
-    return history_of(_records(patient, ctx), patient_id)
+    kept = scanning.Kept("a history of so much cannot be read at once.", "Patient")
+    return history_of(_records(patient, ctx, kept), patient_id)
 
 
 def histories(ctx: Context) -> Iterator[History]:
@@ -40,7 +43,8 @@ def hidden_types(ctx: Context) -> list[str]:
     return [name for name in READINGS if ctx.store.grant.queries(name, "s") == ()]
 
 
-def _records(patient: dict[str, Any], ctx: Context) -> list[dict[str, Any]]:
+def _records(patient: dict[str, Any], ctx: Context, kept: scanning.Kept | None = None) -> list[dict[str, Any]]:
+    """What a history is made of, what was said in narratives apart; `kept`: it is counted."""
     from fhir_adapters.histories import READINGS
 
     hidden = hidden_types(ctx)
@@ -48,8 +52,9 @@ def _records(patient: dict[str, Any], ctx: Context) -> list[dict[str, Any]]:
     records = [patient]
     for type_name in READINGS:
         if type_name not in hidden:
-            records += (_with_places(one, ctx.store.base_url) for one in _search(type_name, of_patient, ctx))
-    return records + _medications(records, ctx)
+            found = _search(type_name, of_patient, ctx, kept)
+            records += (_with_places(one, ctx.store.base_url) for one in found)
+    return records + _medications(records, ctx, kept)
 
 
 #: Elements that say whose a record is, and which medication it is about.
@@ -66,12 +71,23 @@ def _with_places(record: dict[str, Any], base_url: str) -> dict[str, Any]:
     return record | found if found else record
 
 
-def _medications(records: list[dict[str, Any]], ctx: Context) -> list[dict[str, Any]]:
+def _medications(
+    records: list[dict[str, Any]], ctx: Context, kept: scanning.Kept | None
+) -> list[dict[str, Any]]:
     """The Medications of this server that requests and others refer to, as they stand, whatever version is named."""
     named = [references.parse(one.get("medicationReference", {}).get("reference", "")) for one in records]
     ids = dict.fromkeys(one.id for one in named if one.kind == "relative" and one.type == "Medication" and one.id)
-    found = ctx.store.read_many([("Medication", id_) for id_ in ids])
-    return [json_format.parse(stored.content or b"{}") for stored in found.values()]
+    return [_opened(one, kept) for one in ctx.store.each_read(("Medication", id_) for id_ in ids)]
+
+
+def _opened(stored: StoredVersion, kept: scanning.Kept | None) -> dict[str, Any]:
+    """The resource without its narrative, which no history reads."""
+    content = stored.content or b"{}"
+    if kept is not None:
+        kept.take(len(content))
+    resource: dict[str, Any] = json_format.parse(content)
+    resource.pop("text", None)
+    return resource
 
 
 def without_medication(found: History) -> list[str]:
@@ -81,7 +97,9 @@ def without_medication(found: History) -> list[str]:
     return [one.source for one in found.left_out if one.reason == NO_MEDICATION]
 
 
-def _search(type_name: str, criteria: tuple[tuple[str, str], ...], ctx: Context) -> Iterator[dict[str, Any]]:
+def _search(
+    type_name: str, criteria: tuple[tuple[str, str], ...], ctx: Context, kept: scanning.Kept | None = None
+) -> Iterator[dict[str, Any]]:
     """Every match, page by page."""
     query = parse(
         type_name, (*criteria, ("_count", str(PAGE)), ("_total", "none")),
@@ -90,7 +108,7 @@ def _search(type_name: str, criteria: tuple[tuple[str, str], ...], ctx: Context)
     while True:
         page = ctx.store.search(query)
         for stored in page.matches:
-            yield json_format.parse(stored.content or b"{}")
+            yield _opened(stored, kept)
         if page.next_cursor is None:
             return
         query = replace(query, cursor=page.next_cursor)

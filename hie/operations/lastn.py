@@ -14,9 +14,11 @@ from hie.context import Context
 from hie.errors import InvalidRequest, InvalidSearch, TooCostly
 from hie.fhir import bundle, json_format, search_parameters, summary
 from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.summary import Selection
 from hie.interactions import search
 from hie.operations import scanning
 from hie.registry import Operation
+from hie.store.opening import size_of
 from hie.store.search import inclusion
 from hie.store.search import query as search_query
 from hie.store.search.query import SearchQuery, SortKey
@@ -36,18 +38,21 @@ Code = tuple[str, str]
 def lastn(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return the most recent Observations that match, `max` of each group of codes, and what ties with the last."""
     query = _query(request, ctx)
-    groups = Groups(_max(request))
+    selection = summary.asked(request, "Observation")
+    counts_only = selection is not None and selection.counts_only
+    is_cut_before = counts_only or not query.includes  # what they include is read from all that they refer to
+    groups = Groups(_max(request), selection if is_cut_before else None)
     for page in scanning.pages(query, ctx, "name a category, a code or a date."):
         for stored in page:
             groups.add(stored)
     matches = list(groups.members())
-    selection = summary.asked(request, "Observation")
-    shown_matches = [] if selection is not None and selection.counts_only else matches
+    shown_matches = [] if counts_only else matches
     included, is_cut = inclusion.included(ctx.store, query.includes, shown_matches) if query.includes else ([], False)
     rows = list(search.outcomes(query, len(included), "a smaller max or a narrower search leads to less" if is_cut
                                 else None))  # fmt: skip
     of_included = selection and selection.of_included()
-    for mode, versions, part in (("match", shown_matches, selection), ("include", included, of_included)):
+    of_matches = None if is_cut_before else selection
+    for mode, versions, part in (("match", shown_matches, of_matches), ("include", included, of_included)):
         for one in versions:
             content = one.content or b"{}"
             shown = content if part is None else part.of(json_format.parse(content))
@@ -101,11 +106,15 @@ class _Group:
 
 
 class Groups:
-    """Observations by code: codes of one concept are equal, and equality is transitive."""
+    """Observations by code: codes of one concept are equal, and equality is transitive.
 
-    def __init__(self, most: int) -> None:
-        self._most, self._of_code = most, dict[Code, _Group]()
+    `shown`: the part of each that is kept; None: all of it.
+    """
+
+    def __init__(self, most: int, shown: Selection | None = None) -> None:
+        self._most, self._of_code, self._shown = most, dict[Code, _Group](), shown
         self._kept = 0
+        self._room = scanning.Kept("ask for a smaller max, a category, a code or a date, or for some elements.", "max")
 
     def add(self, stored: StoredVersion) -> None:
         """Take the next Observation, not more recent than the one before."""
@@ -114,11 +123,19 @@ class Groups:
         group = self._group(_codes(resource.get("code")))
         before = len(group.kept)
         if before < self._most or (when is not None and group.kept[-1][0] == when):
-            group.kept.append((when, stored))
+            kept = self._as_shown(stored, resource)
+            group.kept.append((when, kept))
             self._kept += 1
+            self._room.take(len(kept.content or b""))
         if self._kept > MOST:
             raise TooCostly(f"More than {MOST} Observations would be answered; ask for a smaller max, a category, "
                                 "a code or a date.", expression="max")
+
+    def _as_shown(self, stored: StoredVersion, resource: dict[str, Any]) -> StoredVersion:
+        """Return what is kept of an Observation: the part that will be shown."""
+        if self._shown is None:
+            return stored
+        return stored._replace(content=None if self._shown.counts_only else json_format.dump(self._shown.of(resource)))
 
     def members(self) -> Iterator[StoredVersion]:
         """Yield what was kept, group after group, the group with the most recent one first."""
@@ -137,6 +154,7 @@ class Groups:
             self._kept -= len(together)
             group.kept = _last(together, self._most)
             self._kept += len(group.kept)
+            self._room.take(-size_of(version for _, version in together[len(group.kept) :]))
         self._of_code.update(dict.fromkeys(codes, group))
         return group
 

@@ -16,6 +16,7 @@ import orjson
 from hie.context import Context
 from hie.errors import TooCostly, Unprocessable
 from hie.fhir import references, search_parameters, ucum
+from hie.operations import scanning
 from hie.store.search.reference import relative
 from hie.store.versions import StoredVersion
 
@@ -70,6 +71,7 @@ class Measurements:
         self._series: dict[Code, Series] = {}
         self._taken: set[tuple[str, int, Code]] = set()
         self._panels: set[Code] = set()
+        self._looked_up = 0
 
     def add(self, page: Iterable[StoredVersion]) -> Iterator[StoredVersion]:
         """Take the measurements of a page of matches, and yield the Observations that they came from."""
@@ -79,13 +81,21 @@ class Measurements:
                 yield stored
         seen = set(members)
         while members:
-            found = self._ctx.store.read_many([("Observation", id_) for id_ in members])
             panels, members = members, {}
-            for stored in found.values():
+            for stored in self._read(list(panels)):
                 if self._take(stored, members, None, panels[stored.id]):
                     yield stored
             members = {id_: when for id_, when in members.items() if id_ not in seen}
             seen.update(members)
+
+    def _read(self, ids: list[str]) -> Iterator[StoredVersion]:
+        """Yield Observations one by one, some being looked up at a time."""
+        self._looked_up += len(ids)
+        if self._looked_up > scanning.MOST:
+            raise TooCostly(f"The panels have more than {scanning.MOST} members; ask for a shorter period.",
+                            expression="period")
+        for start in range(0, len(ids), scanning.PAGE):
+            yield from self._ctx.store.each_read(("Observation", id_) for id_ in ids[start : start + scanning.PAGE])
 
     def series(self) -> list[Series]:
         """Return what was found: of each code that was asked for, then of panels' parts."""

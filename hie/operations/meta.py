@@ -16,6 +16,7 @@ from hie.fhir.parameters import parameters, value
 from hie.fhir.profiles import declared
 from hie.fhir.resource import validated
 from hie.interactions.accepting import accepted
+from hie.operations import scanning
 from hie.registry import Operation, standard_parameters
 from hie.store.opening import parsed
 from hie.store.resources import ResourceStore
@@ -44,6 +45,7 @@ def _answer(found: Json) -> FhirResponse:
 
 def _used(request: FhirRequest, ctx: Context) -> Iterator[Json]:
     left = MOST_OPENED
+    kept = scanning.Kept("ask for one type, or search by _profile, _tag or _security.", "http.url")
     for name in ("_profile", "_security", "_tag"):
         asked = ((f"{name}:missing", "false"), ("_count", str(_PAGE)), ("_total", "none"))
         query = parse(request.type, asked, max_count=_PAGE, base_url=ctx.base_url, now=ctx.clock())
@@ -53,7 +55,10 @@ def _used(request: FhirRequest, ctx: Context) -> Iterator[Json]:
             if left < 0:
                 raise TooCostly(f"More than {MOST_OPENED} resources would have to be opened; ask for one type, or "
                                 "search by _profile, _tag or _security.", expression="http.url")
-            yield from (parsed(one).get("meta", {}) for one in page.matches)
+            for one in page.matches:
+                found = united([parsed(one).get("meta", {})])
+                kept.take(len(json_format.dump(found)))
+                yield found
             if page.next_cursor is None:
                 break
             query = replace(query, cursor=page.next_cursor)

@@ -1,9 +1,9 @@
-"""Every match of a search, page after page, with bounded memory: what operations compute over."""
+"""Every match of a search, page after page, with bounded memory: what operations compute over, and what they keep."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from hie.context import Context
 from hie.errors import TooCostly
@@ -13,6 +13,8 @@ from hie.store.versions import StoredVersion
 PAGE = 500
 #: An operation looks at so many matches at most: it answers within one request.
 MOST = 100_000
+#: And keeps so many bytes of them at most.
+MOST_BYTES = 50_000_000
 
 
 def pages(query: SearchQuery, ctx: Context, hint: str) -> Iterator[list[StoredVersion]]:
@@ -28,3 +30,19 @@ def pages(query: SearchQuery, ctx: Context, hint: str) -> Iterator[list[StoredVe
         if page.next_cursor is None:
             return
         query = replace(query, cursor=page.next_cursor)
+
+
+@dataclass(slots=True)
+class Kept:
+    """How many bytes of resources an operation keeps; `hint` says how to ask for less, `expression` by what."""
+
+    hint: str
+    expression: str
+    size: int = 0
+
+    def take(self, size: int) -> None:
+        """Count what is kept, or let go; TooCostly."""
+        self.size += size
+        if self.size > MOST_BYTES:
+            raise TooCostly(f"More than {MOST_BYTES} bytes of resources would be kept for one answer; {self.hint}",
+                            expression=self.expression)

@@ -43,10 +43,12 @@ def stats(request: FhirRequest, ctx: Context) -> FhirResponse:
     asked = _asked(request, ctx)
     found = Measurements(asked.codings, asked.subject, _bounds(asked.period), ctx)
     sources: list[StoredVersion] = []
+    kept = scanning.Kept("ask for fewer sources by limit, or for a shorter period.", "limit")
     for page in scanning.pages(_query(asked, ctx), ctx, "ask for a shorter period."):
         for stored in found.add(page):
             if len(sources) < asked.sources:
                 sources.append(stored)
+                kept.take(len(stored.content or b""))
     rows: list[dict[str, Any]] = [
         {"name": "statistics", "resource": _observation(one, asked)} for one in found.series()
     ]
