@@ -268,7 +268,10 @@ class Check:
             if is_simple and isinstance(place.value, dict) and "comparator" in place.value:
                 text = "A SimpleQuantity has no comparator (sqty-1)."
                 self.tell("error", "structure", text, f"{place.path}.comparator")
-            definition = None if is_base(profiles[0]) else self.find(profiles[0], owner)
+            base = base_type(profiles[0])
+            if base is not None and not model.is_a(place.type, base):
+                self.tell("error", "structure", f"{place.type} is found; {profiles[0]} is meant.", place.path)
+            definition = self.find(profiles[0], owner) if base is None else None
             if definition is not None:
                 self.against(place, definition)
             return

@@ -33,11 +33,12 @@ def problems(entry: dict[str, Any], scope: Scope) -> list[Problem] | None:
     if not _ABSOLUTE.match(url):
         return _told(".fullUrl", f"{shown(url)} is no fullUrl: an absolute URL, or urn:uuid:… is expected.")
     named, id_ = _REST_URL.fullmatch(url), resource.get("id")
-    if named is None or named[1] not in facts.RESOURCE_TYPES or id_ is None:
+    if named is None or named[1] not in facts.RESOURCE_TYPES:
         return None
-    here = f"{resource.get('resourceType')}/{id_}"
-    if here == f"{named[1]}/{named[2]}":
+    type_name = resource.get("resourceType")
+    if type_name == named[1] and id_ in (None, named[2]):
         return None
+    here = str(type_name) if id_ is None else f"{type_name}/{id_}"
     return _told(".fullUrl", f"The fullUrl {shown(url)} names another resource than the entry has, {here[:140]}.")
 
 

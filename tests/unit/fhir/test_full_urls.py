@@ -42,6 +42,7 @@ def test_a_full_url_that_is_not_absolute_is_told(url: str) -> None:
     [
         (URL, patient(id="1"), True), (URL, patient(id="2"), False), (URL, patient(), True),
         ("http://example.org/fhir/Group/1", patient(id="1"), False),
+        ("http://example.org/fhir/Group/1", patient(), False),
         (UUID, patient(id="1"), True),
         ("http://example.org/people/7", patient(id="1"), True),
     ],

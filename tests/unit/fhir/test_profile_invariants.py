@@ -78,6 +78,16 @@ def test_a_bundle_finds_what_its_entries_contain_each_its_own(expression: str, e
     assert fhirpath.compile(expression, "Bundle").evaluate(entries(here, there)) == expected
 
 
+@pytest.mark.parametrize(("wanted", "is_right"), [("Patient", True), ("DomainResource", True), ("Group", False)])
+def test_a_profile_may_name_a_resource_type_for_what_an_entry_holds(wanted: str, is_right: bool) -> None:
+    of_type = {"code": "Resource", "profile": [f"http://hl7.org/fhir/StructureDefinition/{wanted}"]}
+    definition = profile("held", "Bundle", element("Bundle.entry"), element("Bundle.entry.resource", type=[of_type]))
+    library = Library([Package("example", "1.0.0", resources=(definition,), digest=wanted)])
+    found = conformance(entries(patient()), [definition["url"]], library, asked_by(library))
+    assert [(one.code, one.expression) for one in found if one.severity == "error"] == (
+        [] if is_right else [("structure", "Bundle.entry[0].resource")])
+
+
 def test_an_invariant_of_a_bundle_reaches_into_its_entries() -> None:
     expression = "%resource.entry.resource.ofType(Observation).all(subject.resolve() is Patient)"
     assert broken(entries(HERE, THERE), expression) == []
