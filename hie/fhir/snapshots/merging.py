@@ -21,8 +21,8 @@ _OWN = ("-standards-status", "-normative-version", "-fmm", "-wg", "-ballot-statu
 #: R4's own texts link to pages beside them.
 _R4, _PAGES = "http://hl7.org/fhir/StructureDefinition/", "http://hl7.org/fhir/R4/"
 _LINK = re.compile(r"\]\((?=[a-z0-9-]+\.html)")
-#: What is told of an element by the profile of its one type: https://hl7.org/fhir/R4/profiling.html#extensions
-_OF_PROFILES = ("short", "definition", "comment", "requirements", "alias", "mapping")
+#: What is told of an extension by its definition: https://hl7.org/fhir/R4/profiling.html#extensions
+_OF_EXTENSIONS = ("short", "definition", "comment", "requirements", "alias", "mapping")
 
 
 def merged(base: Json, change: Json, *, source: str, base_url: str) -> Json:
@@ -87,13 +87,18 @@ def _sourced(rows: list[Json], source: str) -> list[Json]:
 
 
 def told_by_profile(element: Json, root: Json, *, is_extension: bool) -> Json:
-    """Return an element with what the root of its type's profile says of itself, as how often an extension may be."""
-    kept = {name: value for name, value in element.items() if name not in ("alias", "mapping")}
+    """Return an element with what the root of its type's profile says: constraints, and of an extension what it is and
+    how often it may be. What an element of another type means is its own to tell.
+    """
     rules = element.get("constraint", [])
     rules = [*rules, *_new(rules, root.get("constraint", []))]
-    if is_extension and "max" in root and _most(root) < _most(kept):
-        kept["max"] = root["max"]
-    return kept | ({"constraint": rules} if rules else {}) | {name: root[name] for name in _OF_PROFILES if name in root}
+    found = element | ({"constraint": rules} if rules else {})
+    if not is_extension:
+        return found
+    if "max" in root and _most(root) < _most(found):
+        found["max"] = root["max"]
+    kept = {name: value for name, value in found.items() if name not in ("alias", "mapping")}
+    return kept | {name: root[name] for name in _OF_EXTENSIONS if name in root}
 
 
 def _most(element: Json) -> float:

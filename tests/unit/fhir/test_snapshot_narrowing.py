@@ -30,6 +30,17 @@ def test_an_extension_is_there_as_often_as_its_definition_allows() -> None:
                     "Patient.name.extension:order": "1"}
 
 
+def test_an_element_keeps_its_words_whatever_profile_its_data_type_has() -> None:
+    rule = {"key": "n-1", "severity": "error", "human": "a family", "expression": "family.exists()"}
+    named = profile("HumanName", of("HumanName", short="Own words", comment="Own comment", constraint=[rule]),
+                    url="http://x.org/named")
+    typed = of("Patient.name", type=[{"code": "HumanName", "profile": ["http://x.org/named"]}])
+    found, before = (made(one, others=[named])["Patient.name"] for one in (typed, of("Patient.name")))
+    rules = [one.pop("constraint") for one in (found, before)]
+    assert found == before | {"type": typed["type"]}
+    assert rules[0] == [*rules[1], rule | {"source": "http://x.org/named"}]
+
+
 CHOICES: list[tuple[str, list[Json], str, int, list[str]]] = [
     ("nothing tells them apart", [of(VALUE, slicing={"rules": "open", "description": "by type"}),
                                   a_slice(VALUE, "a", type=QUANTITY)], "open", 0, []),
