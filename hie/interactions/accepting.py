@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Whatever they declare: entries declare profiles, and answers name their questionnaire.
 _JUDGED = frozenset({"Bundle", "QuestionnaireResponse"})
 
+#: What stored definitions are that others are judged by.
+JUDGED_BY = frozenset({"CodeSystem", "Questionnaire", "StructureDefinition", "ValueSet"})
+
 logger = logging.getLogger(__name__)
 
 

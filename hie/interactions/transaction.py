@@ -18,6 +18,7 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
 from hie.fhir.routes import SEARCHES
 from hie.interactions import answers, delete, entries, integrity, resolving, staged, steps
+from hie.interactions.accepting import JUDGED_BY
 from hie.interactions.resolving import Found, Links
 from hie.interactions.steps import Plan, Step, in_request
 from hie.store.resources import ResourceStore
@@ -62,16 +63,29 @@ def _run(plan: Plan, ctx: Context) -> FhirResponse:
     links = resolving.links(plan, meanings, ctx)
     looking = resolving.looking(plan, meanings)
     watched = ctx.store.watch({step.request.type or "" for step, _ in looking}) if looking else {}
-    rest = (step for step in sorted(plan.steps, key=_order) if rows[step.entry.index] is None)
-    for group in staged.groups(rest, lambda step: _is_new(step, meanings)):
-        for step, row in zip(group, _written(group, meanings, links, ctx), strict=True):
-            rows[step.entry.index] = _row(step, row)
+    rest = [step for step in sorted(plan.steps, key=_order) if rows[step.entry.index] is None]
+    for some in _defining_first(rest, ctx):
+        for group in staged.groups(some, lambda step: _is_new(step, meanings)):
+            for step, row in zip(group, _written(group, meanings, links, ctx), strict=True):
+                rows[step.entry.index] = _row(step, row)
     resolving.refuse_doubles(plan, looking, watched, ctx)
     return FhirResponse(200, bundle.listing("transaction-response", ctx.new_id(), ctx.clock(), (), rows))
 
 
 def _order(step: Step) -> int:
     return _SEARCH if step.request.interaction in SEARCHES else _ORDER[step.request.method]
+
+
+def _defining_first(rest: list[Step], ctx: Context) -> list[list[Step]]:
+    """Return the steps with the definitions apart that the others are judged by, where the tenant asks for that.
+
+    They are stored before, so that a declared profile is known that comes along; nobody else can see which came first.
+    """
+    if ctx.profiles.mode(ctx.store.tenant) == "off":
+        return [rest]
+    defining = [step for step in rest if step.request.type in JUDGED_BY and step.request.interaction in steps.KEEPS]
+    first = {step.entry.index for step in defining}
+    return [defining, [step for step in rest if step.entry.index not in first]]
 
 
 def _row(step: Step, row: dict[str, Any]) -> Any:
