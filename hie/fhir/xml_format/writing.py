@@ -20,6 +20,9 @@ _NONCHARACTERS = re.compile("[\ufffe\uffff]")
 _XML_DECLARATION = re.compile(r"\ufeff?\s*<\?xml[^>]*\?>\s*")
 _CDATA_OR_COMMENT = re.compile(r"(<!\[CDATA\[.*?\]\]>|<!--.*?-->)", re.DOTALL)
 
+#: So many parts of one resource inside of another are put together, as each takes four times as much room as its text.
+_MANY = 1_000
+
 
 def dump(resource: dict[str, Any], *, pretty: bool = False) -> bytes:
     """Write a resource; an XmlError where it holds what XML cannot, or what FHIR does not define."""
@@ -106,9 +109,12 @@ class _Writer:
                 attributes += f' url="{_text(value["url"])}"'
             self._with_content(name, attributes, value, slot.path, line)
         elif slot.kind is Kind.RESOURCE:
+            start = len(self.parts)
             self.parts.append(f"{line}<{name}>")
             self.resource(value, line + self.step)
             self.parts.append(f"{line}</{name}>")
+            if len(self.parts) - start > _MANY:
+                self.parts[start:] = ["".join(self.parts[start:])]
         else:
             self.parts.append(line + div(value))
 

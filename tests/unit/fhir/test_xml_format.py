@@ -84,6 +84,21 @@ def test_elements_are_written_in_the_order_of_their_definitions() -> None:
     assert b'<active id="x" value="true"/>' in text
 
 
+@pytest.mark.parametrize("pretty", [False, True])
+def test_a_long_resource_in_a_bundle_is_written_as_by_itself(pretty: bool) -> None:
+    """Its parts are put together once it is written; nested ones again with what they stand in."""
+    long: dict[str, Any] = {"resourceType": "Basic", "extension": [
+        {"url": f"urn:{number}", "valueString": "x"} for number in range(1_500)]}
+    inner = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": long}, {"resource": long}]}
+    whole = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": inner}, {"resource": long}]}
+    written = dump(whole, pretty=pretty)
+    assert parse(written) == whole
+    plain = dump(long, pretty=pretty).decode().partition("<Basic")[2].partition(">")[2].rpartition("</Basic>")[0]
+    lines = [one.strip() for one in plain.split("\n")]
+    assert [one.strip() for one in written.decode().split("\n")].count('<extension url="urn:7">') == 3 * pretty
+    assert pretty or written.decode().count("".join(lines)) == 3
+
+
 def test_comments_processing_instructions_and_hints_of_schemas_are_ignored() -> None:
     hint = b' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="http://hl7.org/fhir x.xsd"'
     assert of_patient(b'<!-- a --><?b c?>\n<id value="a"><!-- d --></id>', hint) == {"id": "a"}
