@@ -22,10 +22,11 @@ _NEEDED = frozenset({"document", "message"})
 def problems(entry: dict[str, Any], scope: Scope) -> list[Problem] | None:
     """Give what is not as it should be about an entry's fullUrl."""
     url, resource = entry.get("fullUrl"), entry.get("resource")
-    if not isinstance(resource, dict):
+    if not isinstance(resource, dict) or not isinstance(url, str | None):
         return None
     if url is None:
-        if scope.resource.get("type") not in _NEEDED or "_fullUrl" in entry:
+        kind = scope.resource.get("type")
+        if not isinstance(kind, str) or kind not in _NEEDED or "_fullUrl" in entry:
             return None
         return _told("", "A resource of a document or a message has a fullUrl, which others refer to it by.")
     if url.startswith("urn:"):

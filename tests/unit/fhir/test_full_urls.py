@@ -59,3 +59,13 @@ def test_a_full_url_that_names_another_resource_is_told(url: str, resource: dict
 def test_in_a_document_and_a_message_every_resource_has_a_full_url(kind: str, is_right: bool) -> None:
     at = 1 if kind in ("document", "message") else 0
     assert told({"resource": patient(id="1")}, kind=kind) == ([] if is_right else [("warning", f"Bundle.entry[{at}]")])
+
+
+@pytest.mark.parametrize("other", [[], {}, 5, None, True, [[]]], ids=str)
+@pytest.mark.parametrize("where", ["type", "fullUrl", "resource"])
+def test_what_is_no_bundle_is_told_as_such(where: str, other: Any) -> None:
+    """A list in the place of the type was looked up among the types, and answered 500."""
+    entry: dict[str, Any] = {"fullUrl": URL, "resource": patient(id="1")}
+    bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "document", "entry": [entry, {"resource": patient()}]}
+    (bundle if where == "type" else entry)[where] = other
+    assert [one for one in validate(bundle) if one.severity == "error"]
