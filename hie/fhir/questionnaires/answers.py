@@ -28,14 +28,54 @@ _CHOICES = frozenset({"choice", "open-choice"})
 WITHOUT_ANSWERS = frozenset({"group", "display", "question"})
 
 
-def wrong(question: Json, value: Value, in_value_set: InValueSet) -> Iterator[Wrong]:
+class Options:
+    """What a question takes for an answer, read once of it."""
+
+    def __init__(self, question: Json) -> None:
+        rows = [(one, option) for one in question.get("answerOption", ())
+                if (option := read(one, "value")) is not None]
+        self.values = [option for _, option in rows]
+        self.exclusive = [option for one, option in rows if is_marked(one, "questionnaire-optionExclusive")]
+        self._exact = {key for option in self.values if (key := _key(option)) is not None}
+        name = question.get("type")
+        if name in _CHOICES:
+            kinds = {option.kind for option in self.values} or {"Coding"}
+            self.kinds = kinds | ({"String"} if name == "open-choice" else set())
+        else:
+            self.kinds = {_KINDS[name]} if name in _KINDS else set()
+        #: Each answer is compared with all of the extensions that bound it, and with each exclusive option.
+        self.bounds = len(question.get("extension", ())) + len(self.exclusive)
+
+    def cost(self, value: Value) -> int:
+        """Tell how much an answer is compared with."""
+        return 1 + self.bounds + (0 if _key(value) in self._exact else len(self.values))
+
+    def lack(self, value: Value) -> bool:
+        """Tell whether there are options, and a value is certainly none of them."""
+        return bool(self.values) and _key(value) not in self._exact and all(
+            same(value, one) is False for one in self.values)
+
+    def is_exclusive(self, value: Value) -> bool:
+        """Tell whether an option is chosen that allows no other beside it."""
+        return any(same(value, one) is True for one in self.exclusive)
+
+
+def _key(value: Value) -> tuple[Any, ...] | None:
+    """Write down a value that is the same as another where both are written alike; None for any other."""
+    if isinstance(value.value, str):
+        return value
+    if value.kind == "Coding" and "code" in value.value:
+        return value.kind, value.value.get("system"), value.value["code"]
+    return None
+
+
+def wrong(question: Json, options: Options, value: Value, in_value_set: InValueSet) -> Iterator[Wrong]:
     """Give what is wrong with the value of an answer."""
-    kinds = _kinds(question)
-    if kinds and value.kind not in kinds:
-        names = " or ".join(f"value{one}" for one in sorted(kinds))
+    if options.kinds and value.kind not in options.kinds:
+        names = " or ".join(f"value{one}" for one in sorted(options.kinds))
         yield "structure", f"The answer is a value{value.kind}; a question of type {question['type']} takes {names}."
         return
-    yield from _of_a_list(question, value, in_value_set)
+    yield from _of_a_list(question, options, value, in_value_set)
     yield from _within_bounds(question, value)
     if isinstance(value.value, str):
         yield from _of_length(question, value.value)
@@ -49,20 +89,10 @@ def wrong(question: Json, value: Value, in_value_set: InValueSet) -> Iterator[Wr
         yield from _of_unit(question, value.value)
 
 
-def _kinds(question: Json) -> set[str]:
-    """Name the types that an answer may have; none where any may be."""
-    name = question.get("type")
-    if name not in _CHOICES:
-        return {_KINDS[name]} if name in _KINDS else set()
-    options = {option.kind for one in question.get("answerOption", ()) if (option := read(one, "value")) is not None}
-    return (options or {"Coding"}) | ({"String"} if name == "open-choice" else set())
-
-
-def _of_a_list(question: Json, value: Value, in_value_set: InValueSet) -> Iterator[Wrong]:
+def _of_a_list(question: Json, options: Options, value: Value, in_value_set: InValueSet) -> Iterator[Wrong]:
     is_free = question.get("type") == "open-choice" and value.kind == "String"
-    options = [option for one in question.get("answerOption", ()) if (option := read(one, "value")) is not None]
-    if options and not is_free and all(same(value, one) is False for one in options):
-        yield "code-invalid", f"{told(value)} is none of the {len(options)} options of the question."
+    if not is_free and options.lack(value):
+        yield "code-invalid", f"{told(value)} is none of the {len(options.values)} options of the question."
     url = question.get("answerValueSet")
     if url is None or value.kind != "Coding" or "code" not in value.value or url.startswith("#"):
         return
@@ -127,13 +157,6 @@ def _of_unit(question: Json, value: Json) -> Iterator[Wrong]:
     if units and "code" in value and all(same(Value("Coding", value), one) is False for one in units):
         names = ", ".join(str(one.value.get("code")) for one in units)
         yield "value", f"The unit is {shown(value['code'])}; the question takes {names[:300]}."
-
-
-def is_exclusive(question: Json, value: Value) -> bool:
-    """Tell whether an option is chosen that allows no other beside it."""
-    options = ((one, read(one, "value")) for one in question.get("answerOption", ()))
-    return any(option is not None and same(value, option) is True and is_marked(one, "questionnaire-optionExclusive")
-               for one, option in options)
 
 
 def told(value: Value) -> str:

@@ -22,6 +22,8 @@ Json = dict[str, Any]
 MOST_ISSUES = 500
 #: Codes that are looked for in value sets; the further ones are not judged.
 MOST_ASKED = 5_000
+#: Items, answers, options and bounds that are looked at: a group may be there, and have questions, thousands of times.
+MOST_COMPARED = 300_000
 _DONE = frozenset({"completed", "amended"})
 
 
@@ -30,13 +32,17 @@ def problems(response: Json, questionnaire: Json, in_value_set: InValueSet, path
     walk = _Walk(response, questionnaire, in_value_set)
     try:
         walk.items(questionnaire.get("item", ()), response.get("item", ()), path, ())
-    except _Enough:
-        walk.issues.append(Issue("information", "too-long", f"Only the first {MOST_ISSUES} issues are listed.", path))
+    except _Enough as reason:
+        walk.issues.append(Issue("information", reason.code, reason.text, path))
     return walk.issues
 
 
 class _Enough(Exception):
-    """As many issues are found as are told."""
+    """As many issues are found as are told, or as much is compared as may be: an issue's code and text."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code, self.text = code, text
 
 
 class _Walk:
@@ -46,14 +52,23 @@ class _Walk:
         self._links = {str(one.get("linkId")) for one in _all_items(questionnaire)}
         self._answers = Answers(response)
         self._in_value_set, self._asked = in_value_set, 0
+        self._options: dict[int, of_answers.Options] = {}
+        self._left = MOST_COMPARED
 
     def _tell(self, code: str, text: str, path: str, severity: Severity = "error") -> None:
         if len(self.issues) >= MOST_ISSUES:
-            raise _Enough
+            raise _Enough("too-long", f"Only the first {MOST_ISSUES} issues are listed.")
         self.issues.append(Issue(severity, code, text, path))
+
+    def _spend(self, cost: int) -> None:
+        self._left -= cost
+        if self._left < 0:
+            text = f"The further answers are not checked: {MOST_COMPARED} items, answers and options were compared."
+            raise _Enough("incomplete", text)
 
     def items(self, asked: Any, given: Any, path: str, chain: Chain) -> None:
         """Check the items of one level, by the items that the questionnaire has there."""
+        self._spend(len(asked) + len(given))
         known = {str(one.get("linkId")) for one in asked}
         found: dict[str, list[tuple[Json, str]]] = {}
         for index, item in enumerate(given):
@@ -68,6 +83,7 @@ class _Walk:
             self._item(one, found.get(str(one.get("linkId")), []), path, chain)
 
     def _item(self, asked: Json, found: list[tuple[Json, str]], path: str, chain: Chain) -> None:
+        self._spend(len(asked.get("enableWhen", ())) + len(asked.get("extension", ())))
         enabled = is_enabled(asked, chain, self._answers)
         is_group = asked.get("type") == "group"
         if enabled is False:
@@ -114,12 +130,16 @@ class _Walk:
             text = f"An item of type {asked['type']} has no answers; what is in it stands in item."
             self._tell("structure", text, f"{where}.answer")
             return
+        if rows and id(asked) not in self._options:
+            self._options[id(asked)] = of_answers.Options(asked)
         for index, row in enumerate(rows):
             at, value = f"{where}.answer[{index}]", read(row, "value")
             if value is not None:
-                for code, text in of_answers.wrong(asked, value, self._is_in):
+                options = self._options[id(asked)]
+                self._spend(options.cost(value))
+                for code, text in of_answers.wrong(asked, options, value, self._is_in):
                     self._tell(code, text, f"{at}.value")
-                if len(rows) > 1 and of_answers.is_exclusive(asked, value):
+                if len(rows) > 1 and options.is_exclusive(value):
                     text = f"{of_answers.told(value)} allows no other answer beside it."
                     self._tell("business-rule", text, f"{at}.value")
             self.items(asked.get("item", ()), row.get("item", ()), at, (*chain, id(row)))

@@ -227,3 +227,22 @@ def test_elements_that_extensions_stand_for_are_no_harm() -> None:
     response = {"resourceType": "QuestionnaireResponse", "status": "completed", "item": [given]}
     assert [one for one in validate(questionnaire) + validate(response) if one.severity == "error"] == []
     assert isinstance(problems(response, questionnaire, in_value_set, "R"), list)
+
+
+MANY = 2_000
+
+
+@pytest.mark.parametrize(("asked", "given", "is_all"), [
+    # Each of many groups lacks each of many questions, which may not be answered: 4 million looks.
+    ([question("g", "group", *[question(f"q{n}", "string") for n in range(MANY)], repeats=True)],
+     [answered("g", items=[answered("q0", {"valueString": "a"})])] * MANY, False),
+    # A number is compared with all options, and a code is found at once among them.
+    ([question("q", "choice", repeats=True, answerOption=[{"valueInteger": n} for n in range(MANY)])],
+     [answered("q", *[{"valueInteger": n} for n in range(MANY)])], False),
+    ([question("q", "choice", repeats=True,
+               answerOption=[{"valueCoding": {"system": "urn:s", "code": f"c{n}"}} for n in range(MANY)])],
+     [answered("q", *[{"valueCoding": {"system": "urn:s", "code": f"c{n}"}} for n in reversed(range(MANY))])], True),
+])  # fmt: skip
+def test_what_is_compared_is_bounded(asked: list[Json], given: list[Json], is_all: bool) -> None:
+    """1,000 answers to a question of 1,000 options took six seconds."""
+    assert told(asked, given) == ([] if is_all else [("information", "incomplete", "")])
