@@ -398,6 +398,7 @@ def test_links_are_nested_and_counted_within_bounds(fhir, visit):
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.usefixtures("uncollected")
 def test_thousands_of_contained_resources_are_found_at_once(fhir):
     names = [f"c{one}" for one in range(8_000)]
     made = fhir.create({
@@ -405,10 +406,10 @@ def test_thousands_of_contained_resources_are_found_at_once(fhir):
         "contained": [{"resourceType": "Basic", "id": one, "code": {"text": "x"}} for one in names],
         "entry": [{"item": {"reference": f"#{one}"}} for one in names]})
     fhir.create(definition(by_path("entry.item", "Basic", min=8_000, max="8000"), start="List"))
-    begun = time.process_time()
+    begun = time.thread_time()
     answer = fhir.get(f"List/{made['id']}/$graph?graph={URL}")
     assert (ids(answer), warnings(answer)) == ([f"List/{made['id']}"], [])
-    assert time.process_time() - begun < 2, "looking at all for each took 5 s"
+    assert time.thread_time() - begun < 2, "looking at all for each took 5 s"
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

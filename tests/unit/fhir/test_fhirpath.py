@@ -359,16 +359,17 @@ def test_a_resource_of_the_wrong_structure_breaks_nothing(broken: dict[str, Any]
     assert isinstance(fhirpath.compile(expression, "Patient").evaluate({"resourceType": "Patient", **broken}), list)
 
 
+@pytest.mark.usefixtures("uncollected")
 def test_thousands_of_references_are_resolved_at_once() -> None:
     rows: list[dict[str, Any]] = [{"resourceType": "Basic", "id": f"i{one}"} for one in range(10_000)]
     contained = {"contained": rows, "entry": [{"item": {"reference": f"#{one['id']}"}} for one in rows]}
     entries = [{"fullUrl": f"urn:x:{one['id']}", "resource": one} for one in rows]
     names = [name for one in rows[::2] for name in (f"urn:x:{one['id']}", f"Basic/{one['id']}")]
     carried = {"entry": [*({"item": {"reference": one}} for one in names), *entries]}
-    begun = time.process_time()
+    begun = time.thread_time()
     for around in (contained, carried):
         found = fhirpath.compile("entry.item.resolve().count()", "List").evaluate({"resourceType": "List", **around})
         assert found == [10_000]
     tested = fhirpath.compile("entry.item.where(resolve() is Basic).count()", "List")
     assert tested.evaluate({"resourceType": "List", **contained}) == [10_000]
-    assert time.process_time() - begun < 2, "looking at all for each took a minute"
+    assert time.thread_time() - begun < 2, "looking at all for each took a minute"

@@ -82,11 +82,12 @@ def test_what_no_archive_says_is_damage(content: bytes) -> None:
     ],
     ids=["pax", "longname", "longlink", "digits", "global", "sparse", "map", "major", "size"],
 )  # fmt: skip
+@pytest.mark.usefixtures("uncollected")
 def test_headers_that_say_much_take_no_time(content: bytes) -> None:
-    packed, begun = gzip.compress(content), time.process_time()
+    packed, begun = gzip.compress(content), time.thread_time()
     with pytest.raises(PackageError):
         read(packed)
-    assert time.process_time() - begun < 3
+    assert time.thread_time() - begun < 3
 
 
 def test_changed_archives_are_read_or_refused() -> None:

@@ -60,13 +60,14 @@ def _sliced(*names: str, **more: Any) -> list[Json]:
     return [{"id": f"Patient.name:{one}", "path": "Patient.name", "sliceName": one, **more} for one in names]
 
 
+@pytest.mark.usefixtures("uncollected")
 def test_thousands_of_slices_of_one_slice_are_put_in_place_at_once() -> None:
     whole = {"id": "Patient.name", "path": "Patient.name", "slicing": {"rules": "open"}, "max": "*"}
     base = _profile(snapshot={"element": [ROOT, whole, *_sliced(*(f"a/{one}" for one in range(17_000)), max="*")]})
-    begun = time.process_time()
+    begun = time.thread_time()
     made = generated(_profile(differential={"element": _sliced(*(f"a/x{one}" for one in range(1_900)))}), Only(base))
     assert made["snapshot"]["element"][-1]["sliceName"] == "a/x1899"
-    assert time.process_time() - begun < 5, "looking at all for each took 15 s"
+    assert time.thread_time() - begun < 5, "looking at all for each took 15 s"
 
 
 def test_a_slice_of_slices_has_not_more_parts_than_a_path() -> None:
@@ -76,11 +77,12 @@ def test_a_slice_of_slices_has_not_more_parts_than_a_path() -> None:
     assert raised.value.issues[0].expression == "StructureDefinition.differential.element[0]"
 
 
+@pytest.mark.usefixtures("uncollected")
 def test_thousands_of_types_named_by_themselves_are_found_among_thousands_of_choices_at_once() -> None:
     names = [f"n{one}[x]" for one in range(18_000)]
     whole = [{"id": f"Patient.{one}", "path": f"Patient.{one}", "type": [{"code": "string"}]} for one in names]
     said = [{"path": f"Patient.n{17_999 - one}String", "min": 0} for one in range(1_900)]
-    base, begun = _profile(snapshot={"element": [ROOT, *whole]}), time.process_time()
+    base, begun = _profile(snapshot={"element": [ROOT, *whole]}), time.thread_time()
     made = generated(_profile(differential={"element": said}), Only(base))["snapshot"]["element"]
     assert made[-1]["id"] == "Patient.n17999[x]:n17999String"
-    assert time.process_time() - begun < 4, "asking each choice of each took 7 s"
+    assert time.thread_time() - begun < 4, "asking each choice of each took 7 s"

@@ -56,13 +56,14 @@ def test_what_is_read_counts(definition: Json) -> None:
         Terminology(given=given, most_steps=5_500).value_set(definition["url"]).has(SYSTEM, "0")
 
 
+@pytest.mark.usefixtures("uncollected")
 def test_thousands_of_contained_definitions_are_found_at_once() -> None:
     names = [f"c{one}" for one in range(9_000)]
     definition = value_set(*({"system": f"#{one}"} for one in names), contained=[
         code_system(f"http://example.org/{one}", 1, id=one) for one in names])
-    begun = time.process_time()
+    begun = time.thread_time()
     assert len(Terminology(given=[definition]).value_set(definition["url"]).members()) == len(names)
-    assert time.process_time() - begun < 2, "looking at all for each took 4 s"
+    assert time.thread_time() - begun < 2, "looking at all for each took 4 s"
 
 
 def test_a_value_set_that_nobody_knows_leaves_nothing_behind() -> None:
@@ -75,10 +76,11 @@ def test_a_value_set_that_nobody_knows_leaves_nothing_behind() -> None:
     assert in_value_set("http://hl7.org/fhir/ValueSet/administrative-gender", None, "male") is True
 
 
+@pytest.mark.usefixtures("uncollected")
 def test_a_supplement_that_names_one_code_often_takes_no_time() -> None:
     supplement = code_system(content="supplement", concept=[
         {"code": "0", "designation": [{"value": str(one)}]} for one in range(40_000)])
-    begun = time.process_time()
+    begun = time.thread_time()
     concept = CodeSystem(code_system(), [supplement]).concepts["0"]
     assert [one["value"] for one in concept.designations] == [str(one) for one in range(40_000)]
-    assert time.process_time() - begun < 2, "copying all for each took 6 s"
+    assert time.thread_time() - begun < 2, "copying all for each took 6 s"
