@@ -13,7 +13,7 @@ R4 = "http://hl7.org/fhir/ValueSet/"
 THO = "http://terminology.hl7.org/CodeSystem/"
 COLOURS, SHADES = "http://example.org/CodeSystem/colours", "http://example.org/ValueSet/shades"
 
-SYSTEM = {
+SYSTEM: dict[str, Any] = {
     "resourceType": "CodeSystem", "url": COLOURS, "version": "1", "name": "Colours", "status": "active",
     "content": "complete", "hierarchyMeaning": "is-a", "language": "en",
     "property": [{"code": "warm", "type": "boolean", "description": "Whether it is a warm colour"}],

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from hie.errors import FhirError
+from hie.errors import TooCostly
+from hie.fhir import json_format
 from hie.fhir.validation.issue import Issue
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ Json = dict[str, Any]
 
 #: Questionnaires that one resource asks for: a Bundle may have thousands of responses.
 MOST_LOOKED_UP = 100
+#: Bytes of these, beyond which no further one is read.
+MOST_BYTES = 50_000_000
 
 
 def answer_issues(resource: Json, store: ResourceStore) -> list[Issue]:
@@ -30,20 +33,18 @@ def answer_issues(resource: Json, store: ResourceStore) -> list[Issue]:
     from hie.store.terminology import terminology
 
     issues: list[Issue] = []
-    found: dict[str, Json | None] = {}
+    stored = _Stored(store)
     service = terminology(store)
     for response, holder, path in rows:
         canonical = response.get("questionnaire")
         if not isinstance(canonical, str):
             continue
         if canonical.startswith("#"):
-            questionnaire = _contained(holder, canonical[1:])
+            questionnaire, why = _contained(holder, canonical[1:]), "it is not contained."
         else:
-            if canonical not in found and len(found) < MOST_LOOKED_UP:
-                found[canonical] = _stored(store, canonical)
-            questionnaire = found.get(canonical)
+            questionnaire, why = stored.find(canonical)
         if questionnaire is None:
-            text = f"The answers are not checked: no questionnaire {canonical[:300]} is stored here."
+            text = f"The answers are not checked by the questionnaire {canonical[:300]}: {why}"
             issues.append(Issue("information", "informational", text, f"{path}.questionnaire"))
             continue
         issues += problems(response, questionnaire, service.in_value_set, path)
@@ -73,13 +74,32 @@ def _contained(holder: Json, id_: str) -> Json | None:
                  if one.get("id") == id_ and one.get("resourceType") == "Questionnaire"), None)
 
 
-def _stored(store: ResourceStore, canonical: str) -> Json | None:
-    """Find the questionnaire of the version named, or else that in use with the highest."""
-    from hie.store.terminology import StoredTerminology
+class _Stored:
+    """The questionnaires that one resource names, of which so many, and so large ones, are kept."""
 
-    url, _, version = canonical.partition("|")
-    try:
-        known = StoredTerminology(store).find("Questionnaire", url, version or None)
-    except FhirError:  # too many of one URL: none of them is known to be meant
-        return None
-    return None if known is None else known.resource
+    def __init__(self, store: ResourceStore) -> None:
+        self._store, self._bytes = store, 0
+        self._found: dict[str, tuple[Json | None, str]] = {}
+
+    def find(self, canonical: str) -> tuple[Json | None, str]:
+        """Find that of the version named, or else that in use with the highest; None, and why."""
+        if canonical not in self._found:
+            if len(self._found) >= MOST_LOOKED_UP:
+                return None, f"{MOST_LOOKED_UP} others are named."
+            if self._bytes >= MOST_BYTES:
+                return None, f"the others that are named have more than {MOST_BYTES} bytes."
+            self._found[canonical] = self._asked(canonical)
+        return self._found[canonical]
+
+    def _asked(self, canonical: str) -> tuple[Json | None, str]:
+        from hie.store.terminology import StoredTerminology
+
+        url, _, version = canonical.partition("|")
+        try:
+            known = StoredTerminology(self._store).find("Questionnaire", url, version or None)
+        except TooCostly as error:  # of so many with one URL it is not known which is meant
+            return None, str(error)
+        if known is None:
+            return None, "it is not stored here."
+        self._bytes += len(json_format.dump(known.resource))
+        return known.resource, ""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hie.interactions import answering
 from tests.builders import bundle, post
 
 URL = "http://example.org/fhir/Questionnaire/ice"
@@ -84,3 +85,22 @@ def test_a_questionnaire_that_the_token_may_not_see_is_none_for_it(fhir: Any, cl
         assert told.content == other.content.replace(b"Questionnaire/tea", b"Questionnaire/ice")
     seeing = client("system/QuestionnaireResponse.cruds", "system/Questionnaire.rs?status=active")
     seeing.post("QuestionnaireResponse", BAD).refused(422, "structure", WHERE)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize(("bound", "number", "text"), [
+    ("MOST_LOOKED_UP", 1, "1 others are named"), ("MOST_BYTES", 1, "more than 1 bytes")])
+def test_of_many_or_large_questionnaires_some_are_not_looked_up_and_that_is_told(
+    fhir: Any, monkeypatch: pytest.MonkeyPatch, bound: str, number: int, text: str
+) -> None:
+    """A hundred were kept whatever their size, and of one beyond it was said that it is not stored."""
+    for name in (URL, URL + "/tea"):
+        fhir.create({**ICE, "url": name})
+    monkeypatch.setattr(answering, bound, number)
+    rows = [{"resource": {**BAD, "questionnaire": name}} for name in (URL, URL + "/tea", URL)]
+    answer = fhir.post("Bundle/$validate", {"resourceType": "Bundle", "type": "collection", "entry": rows})
+    assert errors(answer) == [
+        ("structure", WHERE.replace("QuestionnaireResponse", f"Bundle.entry[{index}].resource")) for index in (0, 2)]
+    skipped = [one for one in answer.json["issue"] if one["severity"] == "information"]
+    assert [one["expression"] for one in skipped] == [["Bundle.entry[1].resource.questionnaire"]]
+    assert text in skipped[0]["diagnostics"]

@@ -452,13 +452,13 @@ def test_that_the_database_was_upgraded_is_told_once_a_minute(
         parameters.expire()
 
     turns = Turns(4, upgrade)
-    Worker(application, "test").run(turns)  # type: ignore[arg-type]
+    Worker(application, "test").run(turns)
     assert turns.waited == [5.0] * 4
     for _ in range(3):
         assert app.test_client().get("/health").status_code == 503
     (record,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert record.exc_info is None
-    assert record.reason == f"schema 9999 was found, this process knows {HEAD}"  # type: ignore[attr-defined]
+    assert record.reason == f"schema 9999 was found, this process knows {HEAD}"
     later = time.monotonic() + 61
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert app.test_client().get("/health").status_code == 503
