@@ -36,15 +36,20 @@ def _inside_an_entry(text: str, root: Json, frame: Frame, reference: Json | None
     if frame.holders is None:
         rows = [one for entry in dicts(root.get("entry")) if type(one := entry.get("resource")) is dict]
         frame.holders = {id(held): one for one in rows for held in _references(one)}
-        frame.entries = rows
+        frame.entries, frame.inside = rows, {}
         if frame.watch is not None:
             frame.watch.spend(len(frame.holders) + len(rows))
     holder = frame.holders.get(id(reference))
-    for one in frame.entries if holder is None else (holder,):
-        meant = one if text == "#" else _by_reference({"contained": one.get("contained")}).get(text)
-        if meant is not None:
-            return meant
-    return None
+    if text == "#":
+        return holder if holder is not None else next(iter(frame.entries), None)
+    key = id(holder)  # of None for all of them: what is named first stands
+    if key not in frame.inside:
+        held = frame.entries if holder is None else (holder,)
+        contained = [one for each in held for one in dicts(each.get("contained"))]
+        frame.inside[key] = _by_reference({"contained": contained})
+        if frame.watch is not None:
+            frame.watch.spend(len(contained))
+    return frame.inside[key].get(text)
 
 
 def _references(value: Any) -> Iterator[Json]:

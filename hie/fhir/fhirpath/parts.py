@@ -33,6 +33,7 @@ class Frame:
     members: Members | None = None
     holders: dict[int, dict[str, Any]] | None = None
     entries: Items = []  # noqa: RUF012 - replaced, never changed
+    inside: dict[int, dict[str, dict[str, Any]]] = {}  # noqa: RUF012 - replaced before it is changed
 
     def __init__(
         self,
