@@ -115,7 +115,8 @@ def finds_an_error(case: Case) -> bool:
     if not any(one.severity in ("error", "fatal") for one in issues):
         defined = tuple(one for file in files for one in _definitions(file))
         library = Library([Package("cases", "1", resources=defined, digest=repr(sorted(files)))])
-        issues = [*conformance(resource, wanted, library, asked_by(library)), *_answers(resource, files, library)]
+        found = conformance(resource, wanted, library, asked_by(library), of_vital_signs="error")
+        issues = [*found, *_answers(resource, files, library)]
     return any(one.severity in ("error", "fatal") for one in issues)
 
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from hie.context import Context
 from hie.errors import OutcomeIssue, Unprocessable
+from hie.fhir import vital_signs
 from hie.fhir.fhirpath import Conforms, Element
 from hie.fhir.resource import validated
+from hie.fhir.validation.issue import Severity
 from hie.interactions.answering import answer_issues
 
 if TYPE_CHECKING:
@@ -32,9 +34,10 @@ def accepted(resource: Any, type_name: str, ctx: Context) -> list[OutcomeIssue]:
     """Return the warnings of a resource that may be stored; InvalidResource or Unprocessable with all issues."""
     issues = validated(resource, type_name)
     mode = ctx.profiles.mode(ctx.store.tenant)
-    if mode == "off" or ("meta" not in resource and "contained" not in resource and type_name not in _JUDGED):
+    if mode == "off" or not _is_judged(resource, type_name):
         return issues
-    found = profile_issues(resource, (), ctx, with_support=False)
+    # A vital sign that declares nothing was always stored: it is told, and never refused.
+    found = profile_issues(resource, (), ctx, with_support=False, of_vital_signs="warning")
     wrong = [one for one in found if one.severity == "error"]
     if wrong and mode == "reject":
         raise Unprocessable(wrong[0].diagnostics, issues=[*found, *issues])
@@ -43,10 +46,16 @@ def accepted(resource: Any, type_name: str, ctx: Context) -> list[OutcomeIssue]:
     return [*(replace(one, severity="warning") if one.severity == "error" else one for one in found), *issues]
 
 
+def _is_judged(resource: dict[str, Any], type_name: str) -> bool:
+    """Tell whether there is anything beyond R4's base rules that a resource may be judged by."""
+    return "meta" in resource or "contained" in resource or type_name in _JUDGED or bool(vital_signs.of(resource))
+
+
 def profile_issues(
-    resource: dict[str, Any], profiles: Iterable[str], ctx: Context, *, with_support: bool
+    resource: dict[str, Any], profiles: Iterable[str], ctx: Context, *, with_support: bool, of_vital_signs: Severity
 ) -> list[OutcomeIssue]:
-    """Return what is not as the profiles say, those named and those declared, and of answers as their questionnaire.
+    """Return what is not as the profiles say, those named and those declared, and of answers as their questionnaire;
+    and as R4 says of vital signs, no worse than `of_vital_signs`.
 
     Beside what is installed they are, as their terminology is, what is stored and the token may see.
     """
@@ -58,7 +67,8 @@ def profile_issues(
     library = ctx.profiles.library()
     asked = asked_by(library, StoredTerminology(ctx.store))
     found = conformance(
-        resource, profiles, library, asked, with_support=with_support, stored=StoredProfiles(ctx.store, library))
+        resource, profiles, library, asked, with_support=with_support, stored=StoredProfiles(ctx.store, library),
+        of_vital_signs=of_vital_signs)
     return [OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity)
             for one in (*found, *answer_issues(resource, ctx.store))]
 

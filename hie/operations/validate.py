@@ -75,7 +75,7 @@ def _issues(
     except FhirError as error:
         return list(error.issues)
     wanted = () if profile is None else (profile,)
-    found = profile_issues(subject, wanted, ctx, with_support=True)
+    found = profile_issues(subject, wanted, ctx, with_support=True, of_vital_signs="error")
     if mode in ("create", "update"):
         found += [one for one in _rehearsed(mode, request, subject, ctx) if one not in (*found, *issues)]
     return [*found, *issues]

@@ -4,6 +4,12 @@ import pytest
 
 from tests.builders import bundle, entry, observation, parameters, patient
 
+VITAL = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs"}]}
+
+
+def pulse(subject):
+    return observation(subject, category=[VITAL])
+
 
 def issues(answer):
     assert answer.status == 200, answer.content
@@ -60,10 +66,10 @@ def test_a_deletion_is_validated(fhir):
 @pytest.mark.proves("operation:any/$validate")
 def test_a_mode_says_what_the_interaction_itself_would_say_and_does_nothing(fhir, client, clean, subtests):
     kept = fhir.create(patient())["id"]
-    other = fhir.create(observation(f"Patient/{kept}"))["id"]
+    other = fhir.create(pulse(f"Patient/{kept}"))["id"]
     subset = patient(id=kept, meta={"tag": [{"code": "SUBSETTED", "system":
                      "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"}]})
-    to_nobody = observation("Patient/nobody")
+    to_nobody = pulse("Patient/nobody")
     reader, deleter = client("system/*.rs"), client("system/Patient.rd")
     hidden = client("system/Patient.rs?_tag=never", "system/Observation.cruds")
     cases = [
@@ -76,7 +82,7 @@ def test_a_mode_says_what_the_interaction_itself_would_say_and_does_nothing(fhir
         (fhir, f"Patient/{kept}/$validate?mode=delete", None, "conflict", "Patient"),
         (reader, "Patient/$validate?mode=create", patient(), "forbidden", None),
         (reader, f"Patient/{kept}/$validate?mode=delete", None, "forbidden", None),
-        (hidden, "Observation/$validate?mode=create", observation(f"Patient/{kept}"),
+        (hidden, "Observation/$validate?mode=create", pulse(f"Patient/{kept}"),
          "not-found", "Observation.subject.reference"),
     ]
     for who, url, body, code, expression in cases:
@@ -85,7 +91,7 @@ def test_a_mode_says_what_the_interaction_itself_would_say_and_does_nothing(fhir
             assert [(one["code"], one.get("expression", [None])[0]) for one in found] == [(code, expression)]
     assert f"Observation/{other}" in errors(fhir.get(f"Patient/{kept}/$validate?mode=delete"))[0]["diagnostics"]
     assert other not in str(errors(deleter.get(f"Patient/{kept}/$validate?mode=delete")))
-    good = observation(f"Patient/{kept}")
+    good = pulse(f"Patient/{kept}")
     for url, body in (("Observation/$validate?mode=create", good), (f"Observation/{other}/$validate?mode=delete", None),
                       (f"Observation/{other}/$validate?mode=update", good | {"id": other}),
                       ("Media/$validate?mode=create", {"resourceType": "Media", "status": "completed", "content": {

@@ -5,10 +5,13 @@ The resource is valid by the base rules of R4; these are not repeated.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from hie.fhir.validation.issue import Issue
+from hie.fhir import vital_signs
+from hie.fhir.validation.issue import Issue, Severity
 
 from . import extensions
 from .base_types import is_base
@@ -29,8 +32,10 @@ def conformance(
     with_declared: bool = True,
     with_support: bool = True,
     stored: Stored | None = None,
+    of_vital_signs: Severity | None = None,
 ) -> list[Issue]:
-    """Give everything that is not as the profiles say: those named, and those that the resource declares.
+    """Give everything that is not as the profiles say: those named, those that the resource declares, and, told as
+    `of_vital_signs` at worst, those that R4 has for vital signs; None does not ask them.
 
     A profile that is named and not known is an error; one that is declared and not known is told as a warning. What is
     installed is judged by itself: a definition that a client stored can neither change nor exhaust that.
@@ -38,16 +43,19 @@ def conformance(
     whole = of_resource(resource)
     wanted = _wanted(whole, list(dict.fromkeys(profiles)), with_declared)
     check = Check(library, terminology)
+    vital = Check(library, terminology)
+    if of_vital_signs is not None:
+        _judge_vital_signs(vital, whole, wanted, of_vital_signs)
     if stored is None:
         _judge(check, whole, wanted, with_support)
-        return _told([check], whole)
+        return _told([check, vital], whole)
     behind = Check(WithStored(library, stored), terminology, stored)
     later = [row for row in wanted if _is_stored(row.canonical, library, stored)]
     check.elsewhere = stored
     _judge(check, whole, [row for row in wanted if row not in later], with_support)
     check.unknown = {one for one in check.unknown if stored.find(one) is None}
     _judge(behind, whole, later, with_support)
-    return _told([check, behind], whole)
+    return _told([check, vital, behind], whole)
 
 
 class _Wanted(NamedTuple):
@@ -76,6 +84,40 @@ def _judge(check: Check, whole: Place, wanted: list[_Wanted], with_support: bool
         extensions.check_all(check, whole)
     except (TooMuch, RecursionError):
         check.is_cut = True
+
+
+def _judge_vital_signs(check: Check, whole: Place, wanted: list[_Wanted], worst: Severity) -> None:
+    """Judge what has the code of a vital sign by the profile of it: https://hl7.org/fhir/R4/observation-vitalsigns.html"""
+    declared_too = {(id(row.place.value), row.canonical.partition("|")[0]) for row in wanted}
+    try:
+        for place in _resources(whole):
+            for code, canonical in vital_signs.of(place.value):
+                if (id(place.value), canonical.partition("|")[0]) not in declared_too:
+                    _vital_sign(check, place, code, canonical)
+    except (TooMuch, RecursionError):
+        check.is_cut = True
+    check.issues = [replace(one, severity="warning" if _is_of_a_component(one) else worst)
+                    if one.severity == "error" else one for one in check.issues]
+
+
+def _is_of_a_component(issue: Issue) -> bool:
+    """Tell whether the units of vital signs are asked for in a component: R4 binds what goes along with a vital sign,
+    as the flow of oxygen in L/min does, to them too. HL7's own guides and validator do not hold anybody to that.
+    """
+    is_of_units = issue.code == "code-invalid" and _UNITS in issue.diagnostics
+    return is_of_units and _COMPONENT.search(issue.expression) is not None
+
+
+_COMPONENT = re.compile(r"\.component\[\d+\]\.value$")
+_UNITS = "http://hl7.org/fhir/ValueSet/ucum-vitals-common"
+
+
+def _vital_sign(check: Check, place: Place, code: str, canonical: str) -> None:
+    before = len(check.issues)
+    _against(check, place, canonical, False, is_asked=False)
+    if any(one.severity == "error" for one in check.issues[before:]):
+        text = f"Its code {code} of LOINC makes it a vital sign, which has to conform to {canonical}."
+        check.tell("information", "informational", text, f"{place.path}.code")
 
 
 def _told(checks: list[Check], whole: Place) -> list[Issue]:
