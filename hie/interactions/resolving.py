@@ -14,7 +14,8 @@ from hie.context import Context
 from hie.errors import FhirError, InvalidRequest, PreconditionFailed
 from hie.fhir import bundle_links
 from hie.fhir.resource import validated
-from hie.interactions import conditional, entries, patch, update
+from hie.interactions import conditional, criteria_links, entries, patch, update
+from hie.interactions.criteria_links import Named
 from hie.interactions.steps import KEEPS, Criteria, Plan, Step, at, in_request
 from hie.store.search import conditions
 from hie.store.search.conditions import Unstored
@@ -34,34 +35,40 @@ class Found:
 # ---- entries ---------------------------------------------------------------------------------------------------------
 
 
-def found(steps: list[Step], ctx: Context) -> dict[int, Found]:
+def found(plan: Plan, ctx: Context) -> dict[int, Found]:
     """Search for what conditional creates, updates and patches mean, before the first new resource is stored."""
     meanings: dict[int, Found] = {}
     made: dict[tuple[str | None, Criteria], Found] = {}
     updated: dict[tuple[str | None, Criteria], Step] = {}
-    for step in steps:
-        if step.criteria:
-            with in_request(step):
-                key = (step.request.type, step.criteria)
+    named = Named(plan.steps)
+    full_urls, plan.criteria = named.known({}), {}
+    for step in named.in_order(plan.steps):
+        with in_request(step):
+            asked = step.criteria or conditional.checked(step.request.parameters, "http.url")
+            key = (step.request.type, criteria_links.meant(step.request.type, asked, full_urls))
+            plan.criteria[step.entry.index] = key[1]
+            if step.criteria:
                 if key not in made:
-                    made[key] = _create_or_find(step, ctx)
-                meanings[step.entry.index] = made[key]
-        elif step.request.id is None and step.request.interaction == "update":
-            with in_request(step):
-                _refuse_same_criteria(step, updated)
-                meanings[step.entry.index] = Found(_updated_id(step, ctx), None)
-        elif step.request.id is None and step.request.interaction == "patch":
-            with in_request(step):
-                criteria = conditional.checked(step.request.parameters, "http.url")
-                meanings[step.entry.index] = Found(patch.meant_id(step.request.type or "", criteria, ctx), None)
+                    made[key] = _create_or_find(step, key[1], ctx)
+                meaning = made[key]
+            elif step.request.interaction == "update":
+                _refuse_same_criteria(step, key, updated)
+                meaning = Found(_updated_id(step, key[1], ctx), None)
+            else:
+                meaning = Found(patch.meant_id(step.request.type or "", key[1], ctx), None)
+        meanings[step.entry.index] = meaning
+        if step.entry.full_url is not None:
+            full_urls[step.entry.full_url] = f"{step.request.type}/{meaning.id}"
     for key in made.keys() & updated.keys():
         raise _same_criteria(updated[key], "a conditional create")
     return meanings
 
 
-def _refuse_same_criteria(step: Step, updated: dict[tuple[str | None, Criteria], Step]) -> None:
+def _refuse_same_criteria(
+    step: Step, key: tuple[str | None, Criteria], updated: dict[tuple[str | None, Criteria], Step]
+) -> None:
     """Refuse two conditional updates with the same criteria: each would make a resource where nothing matches."""
-    first = updated.setdefault((step.request.type, step.request.parameters), step)
+    first = updated.setdefault(key, step)
     if first is not step:
         raise _same_criteria(step, first.expression)
 
@@ -71,13 +78,12 @@ def _same_criteria(step: Step, other: str) -> InvalidRequest:
                           expression=f"{step.expression}.request.url")
 
 
-def _create_or_find(step: Step, ctx: Context) -> Found:
-    stored = conditional.existing(step.request.type or "", step.criteria, ctx, "http.If-None-Exist")
+def _create_or_find(step: Step, criteria: Criteria, ctx: Context) -> Found:
+    stored = conditional.existing(step.request.type or "", criteria, ctx, "http.If-None-Exist")
     return Found(step.new_id or "", None) if stored is None else Found(stored.id, stored)
 
 
-def _updated_id(step: Step, ctx: Context) -> str:
-    criteria = conditional.checked(step.request.parameters, "http.url")
+def _updated_id(step: Step, criteria: Criteria, ctx: Context) -> str:
     id_ = update.meant_id(step.request.type or "", step.loaded()[0].get("id"), criteria, ctx)
     if id_ is None:
         step.new_id = step.new_id or ctx.new_id()  # the same one if the transaction must run again
@@ -103,7 +109,7 @@ def looking(plan: Plan, meanings: dict[int, Found]) -> list[tuple[Step, Criteria
     for index, meaning in meanings.items():
         step = plan.steps[index]
         if meaning.stored is None and step.request.interaction != "patch" and len(ids[step.request.type or ""]) > 1:
-            found.append((step, step.criteria or conditional.checked(step.request.parameters, "http.url")))
+            found.append((step, plan.criteria[index]))
     return found
 
 
@@ -193,6 +199,7 @@ def _references(
         if type_name not in brought:
             brought[type_name] = list(_brought(plan, type_name, meanings, Links(full_urls, {}), ctx))
         with at("", lambda text=text: plan.steps[plan.mentions[text]].place(text)):
+            criteria = criteria_links.meant(type_name, criteria, full_urls)
             id_ = conditional.match_among(type_name, criteria, brought[type_name], ctx)
             if id_ is None:
                 raise PreconditionFailed(f"No {type_name} matches the reference {text[:200]}, neither one that is "

@@ -48,6 +48,16 @@ class Step:
         """FHIRPath of the entry."""
         return self.entry.expression
 
+    @property
+    def asked(self) -> Criteria:
+        """The search criteria by which it names a resource, or the parameters of its URL."""
+        return self.criteria or self.request.parameters
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether a search tells which resource it makes or changes."""
+        return bool(self.criteria) or (self.request.id is None and self.request.interaction in ("update", "patch"))
+
     def loaded(self) -> tuple[Any, list[Link]]:
         """Return the resource, and the places in it that may point at other entries."""
         if self.entry.stretch is None:
@@ -72,6 +82,7 @@ class Plan:
     searches: dict[str, tuple[str, Criteria]]  # conditional references: text -> type and criteria
     mentions: dict[str, int]  # texts that name no resource by its id -> the first entry that says it
     targets: dict[int, str] = field(default_factory=dict)  # entry -> Type/id, once the transaction knows it
+    criteria: dict[int, Criteria] = field(default_factory=dict)  # of conditional entries, with Type/id for fullUrls
     deletes: dict[tuple[str, str], Step] = field(default_factory=dict)  # type and id -> what deletes it, likewise
 
 

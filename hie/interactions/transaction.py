@@ -17,8 +17,9 @@ from hie.fhir.fhirpath import Allowance
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
 from hie.fhir.routes import SEARCHES
-from hie.interactions import answers, delete, entries, integrity, resolving, staged, steps
+from hie.interactions import answers, criteria_links, delete, entries, integrity, resolving, staged, steps
 from hie.interactions.accepting import JUDGED_BY
+from hie.interactions.criteria_links import Named
 from hie.interactions.resolving import Found, Links
 from hie.interactions.steps import Plan, Step, in_request
 from hie.store.resources import ResourceStore
@@ -53,7 +54,7 @@ def _run(plan: Plan, ctx: Context) -> FhirResponse:
                        if step.request.interaction in steps.CHANGES and step.request.id is not None], len(plan.steps))
     ctx.store.expect(step.new_id for step in plan.steps if step.new_id is not None)
     deleted = _delete(plan, rows, ctx)
-    meanings = resolving.found(plan.steps, ctx)
+    meanings = resolving.found(plan, ctx)
     targets = list(resolving.targets(plan.steps, meanings))
     steps.refuse_same_targets(targets)
     _refuse_deleted(targets, deleted)
@@ -101,14 +102,17 @@ def _delete(plan: Plan, rows: list[Any], ctx: Context) -> frozenset[tuple[str, s
     deleting = [step for step in plan.steps if step.request.interaction == "delete"]
     if not deleting:
         return frozenset()
-    meant = []
+    named, meant = Named(plan.steps), []
+    requests: dict[int, FhirRequest] = {}
     for step in deleting:
         with in_request(step):
-            meant += [(step, id_) for id_ in delete.meant_ids(step.request, ctx)]
+            criteria = criteria_links.meant(step.request.type, step.asked, named.before_all(step))
+            request = requests[step.entry.index] = replace(step.request, parameters=criteria)
+            meant += [(step, id_) for id_ in delete.meant_ids(request, ctx)]
     steps.refuse_same_targets(meant)
     plan.deletes = {(step.request.type or "", id_): step for step, id_ in meant}
     for step in deleting:
-        rows[step.entry.index] = _answered(step, step.request, ctx)
+        rows[step.entry.index] = _answered(step, requests[step.entry.index], ctx)
     return ctx.store.touched()
 
 
@@ -148,6 +152,8 @@ def _done(step: Step, meaning: Found | None, links: Links, ctx: Context) -> dict
             meaning.stored is not None or meaning.id != step.new_id):
         stored = meaning.stored or ctx.store.read(request.type or "", meaning.id)
         return entries.response(answers.written(request, stored, 200), ctx)
+    if request.interaction in SEARCHES:
+        request = replace(request, parameters=criteria_links.meant(request.type, request.parameters, links.full_urls))
     resource = links.set_in(step)
     if resource is not request.resource:
         request = replace(request, resource=resource)
