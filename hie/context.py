@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from hie.fhir.bundle import Room
     from hie.fhir.fhirpath import Allowance
     from hie.fhir.http import FhirRequest, FhirResponse
+    from hie.interactions.judging import Judging
     from hie.registry import Registry
     from hie.security.authentication import Principal
     from hie.settings import Settings
@@ -39,6 +40,8 @@ class Context:
     """What the FHIRPath of one transaction may use altogether; None outside of one."""
     room: Room | None = None
     """What the entries of one Bundle may answer altogether; None outside of one."""
+    judging: Judging | None = None
+    """What the resources of one Bundle are judged by, and for how long; None outside of one."""
 
     def within(self, store: ResourceStore) -> Context:
         """Return the same context on another store: the one inside an open transaction."""
@@ -47,4 +50,5 @@ class Context:
         return Context(  # written out: once for each resource that is written, and `replace` takes four times as long
             store, self.principal, self.registry, self.settings, self.clock, self.new_id, self.base_url,
             self.request_id, self.dispatch, self.models, self.profiles, self.allowance, self.room,
+            self.judging,
         )  # fmt: skip

@@ -18,7 +18,7 @@ from hie.fhir import resource as resources
 from hie.fhir.profiles import Library, conformance, read
 from hie.fhir.profiles.package import Package, PackageError
 from hie.fhir.profiles.terminology import PackagedTerminology, asked_by
-from hie.fhir.questionnaires import problems
+from hie.fhir.questionnaires import Form, problems
 from hie.fhir.terminology.terminology import Terminology
 from hie.fhir.validation import validate
 from tests.packages import tarball
@@ -160,4 +160,4 @@ def _answers(resource: Json, files: tuple[Path, ...], library: Library) -> list[
     if asked is None or any(one.severity in ("error", "fatal") for one in validate(asked)):
         return []
     terminology = Terminology(PackagedTerminology(library, "cases#1", None))
-    return problems(resource, asked, terminology.in_value_set, "QuestionnaireResponse")
+    return problems(resource, Form(asked), terminology.in_value_set, "QuestionnaireResponse")

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import TooCostly
-from hie.fhir import json_format
 from hie.fhir.validation.issue import Issue
 
 if TYPE_CHECKING:
+    from hie.fhir.questionnaires import Form
+    from hie.interactions.judging import Judging
     from hie.store.resources import ResourceStore
 
 Json = dict[str, Any]
@@ -24,7 +25,7 @@ MOST_LOOKED_UP = 100
 MOST_BYTES = 50_000_000
 
 
-def answer_issues(resource: Json, store: ResourceStore) -> list[Issue]:
+def answer_issues(resource: Json, store: ResourceStore, judging: Judging) -> list[Issue]:
     """Give what is wrong with each QuestionnaireResponse that a valid resource is, contains or carries."""
     rows = list(_responses(resource))
     if not rows:
@@ -33,21 +34,21 @@ def answer_issues(resource: Json, store: ResourceStore) -> list[Issue]:
     from hie.store.terminology import terminology
 
     issues: list[Issue] = []
-    stored = _Stored(store)
+    forms = _Forms(_Stored(store, judging))
     service = terminology(store)
     for response, holder, path in rows:
         canonical = response.get("questionnaire")
         if not isinstance(canonical, str):
             continue
-        if canonical.startswith("#"):
-            questionnaire, why = _contained(holder, canonical[1:]), "it is not contained."
-        else:
-            questionnaire, why = stored.find(canonical)
-        if questionnaire is None:
+        form, why = None, judging.time.told
+        if judging.time.may_begin():
+            with judging.time:
+                form, why = forms.find(canonical, holder)
+                if form is not None:
+                    issues += problems(response, form, service.in_value_set, path)
+        if form is None:
             text = f"The answers are not checked by the questionnaire {canonical[:300]}: {why}"
             issues.append(Issue("information", "informational", text, f"{path}.questionnaire"))
-            continue
-        issues += problems(response, questionnaire, service.in_value_set, path)
     return issues
 
 
@@ -69,19 +70,36 @@ def _of_one(resource: Json, path: str) -> Iterator[tuple[Json, Json, str]]:
             yield one, resource, f"{path}.contained[{index}]"
 
 
-def _contained(holder: Json, id_: str) -> Json | None:
-    return next((one for one in holder.get("contained", ())
-                 if one.get("id") == id_ and one.get("resourceType") == "Questionnaire"), None)
+class _Forms:
+    """The questionnaires that are contained where the answers are, and those that are stored."""
+
+    def __init__(self, stored: _Stored) -> None:
+        self._stored = stored
+        self._holder: Json | None = None
+        self._contained: dict[str, Form] = {}
+
+    def find(self, canonical: str, holder: Json) -> tuple[Form | None, str]:
+        """Find what is meant; None, and why."""
+        if not canonical.startswith("#"):
+            return self._stored.find(canonical)
+        if holder is not self._holder:
+            from hie.fhir.questionnaires import Form
+
+            self._holder = holder
+            self._contained = {str(one.get("id")): Form(one) for one in holder.get("contained", ())
+                               if one.get("resourceType") == "Questionnaire"}
+        return self._contained.get(canonical[1:]), "it is not contained."
 
 
 class _Stored:
     """The questionnaires that one resource names, of which so many, and so large ones, are kept."""
 
-    def __init__(self, store: ResourceStore) -> None:
-        self._store, self._bytes = store, 0
-        self._found: dict[str, tuple[Json | None, str]] = {}
+    def __init__(self, store: ResourceStore, judging: Judging) -> None:
+        self._source, self._judging = judging.source(store), judging
+        self._bytes = 0
+        self._found: dict[str, tuple[Form | None, str]] = {}
 
-    def find(self, canonical: str) -> tuple[Json | None, str]:
+    def find(self, canonical: str) -> tuple[Form | None, str]:
         """Find that of the version named, or else that in use with the highest; None, and why."""
         if canonical not in self._found:
             if len(self._found) >= MOST_LOOKED_UP:
@@ -91,15 +109,14 @@ class _Stored:
             self._found[canonical] = self._asked(canonical)
         return self._found[canonical]
 
-    def _asked(self, canonical: str) -> tuple[Json | None, str]:
-        from hie.store.terminology import StoredTerminology
-
+    def _asked(self, canonical: str) -> tuple[Form | None, str]:
         url, _, version = canonical.partition("|")
         try:
-            known = StoredTerminology(self._store).find("Questionnaire", url, version or None)
+            known = self._source.find("Questionnaire", url, version or None)
         except TooCostly as error:  # of so many with one URL it is not known which is meant
             return None, str(error)
         if known is None:
             return None, "it is not stored here."
-        self._bytes += len(json_format.dump(known.resource))
-        return known.resource, ""
+        form = self._judging.form(known)
+        self._bytes += form.size
+        return form, ""

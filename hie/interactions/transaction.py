@@ -18,7 +18,7 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
 from hie.fhir.routes import SEARCHES
 from hie.interactions import answers, criteria_links, delete, entries, integrity, resolving, staged, steps
-from hie.interactions.accepting import JUDGED_BY
+from hie.interactions.accepting import JUDGED_BY, of_bundle
 from hie.interactions.criteria_links import Named
 from hie.interactions.resolving import Found, Links
 from hie.interactions.steps import Plan, Step, in_request
@@ -38,7 +38,7 @@ def transaction(request: FhirRequest, ctx: Context) -> FhirResponse:
 
     def unit(store: ResourceStore) -> FhirResponse:
         allowance, room = Allowance(MOST_SECONDS, MOST_LOOKED_AT), bundle.Room(entries.MOST_ANSWERED)
-        return _run(plan, replace(ctx, store=store, allowance=allowance, room=room))
+        return _run(plan, replace(ctx, store=store, allowance=allowance, room=room, judging=of_bundle(ctx)))
 
     with integrity.named(lambda: _Sources(plan)):
         try:
@@ -65,7 +65,9 @@ def _run(plan: Plan, ctx: Context) -> FhirResponse:
     looking = resolving.looking(plan, meanings)
     watched = ctx.store.watch({step.request.type or "" for step, _ in looking}) if looking else {}
     rest = [step for step in sorted(plan.steps, key=_order) if rows[step.entry.index] is None]
-    for some in _defining_first(rest, ctx):
+    for some, is_last in _defining_first(rest, ctx):
+        if is_last and ctx.judging is not None:
+            ctx.judging.definitions_stay()
         for group in staged.groups(some, lambda step: _is_new(step, meanings)):
             for step, row in zip(group, _written(group, meanings, links, ctx), strict=True):
                 rows[step.entry.index] = _row(step, row)
@@ -77,16 +79,17 @@ def _order(step: Step) -> int:
     return _SEARCH if step.request.interaction in SEARCHES else _ORDER[step.request.method]
 
 
-def _defining_first(rest: list[Step], ctx: Context) -> list[list[Step]]:
+def _defining_first(rest: list[Step], ctx: Context) -> list[tuple[list[Step], bool]]:
     """Return the steps with the definitions apart that the others are judged by, where the tenant asks for that.
 
     They are stored before, so that a declared profile is known that comes along; nobody else can see which came first.
+    Behind the last of them none changes any more.
     """
     if ctx.profiles.mode(ctx.store.tenant) == "off":
-        return [rest]
+        return [(rest, False)]
     defining = [step for step in rest if step.request.type in JUDGED_BY and step.request.interaction in steps.KEEPS]
     first = {step.entry.index for step in defining}
-    return [defining, [step for step in rest if step.entry.index not in first]]
+    return [(defining, False), ([step for step in rest if step.entry.index not in first], True)]
 
 
 def _row(step: Step, row: dict[str, Any]) -> Any:

@@ -13,7 +13,8 @@ from hie.fhir.profiles.library import STORED, Bases, Definition, Library
 from hie.fhir.profiles.slimming import is_of_r4, slim_base
 from hie.fhir.snapshots import Allowance
 from hie.fhir.snapshots.problems import refused
-from hie.fhir.terminology.terminology import Known
+from hie.fhir.terminology.terminology import Known, Source
+from hie.fhir.working_time import WorkingTime
 from hie.store.judged_profiles import JUDGED, Name
 from hie.store.search import engine
 from hie.store.search.query import SearchQuery
@@ -32,8 +33,13 @@ MOST_LOOKED_UP = 100
 class StoredProfiles:
     """The profiles and extensions of one tenant that a token may see, for one validation."""
 
-    def __init__(self, store: ResourceStore, installed: Library) -> None:
+    def __init__(
+        self, store: ResourceStore, installed: Library, source: Source | None = None, time: WorkingTime | None = None
+    ) -> None:
         self._store, self._installed = store, installed
+        self._source = source or StoredTerminology(store)
+        self.time = time
+        """What bounds the judging by them, where others are judged in the same request."""
         self._bases = Bases(installed, STORED)
         self._known: dict[str, Known | None] = {}
         self._found: dict[str, Definition | str | None] = {}
@@ -69,11 +75,21 @@ class StoredProfiles:
 
     def _look(self, canonical: str) -> Definition | str | None:
         if canonical not in self._found:
-            known = self._stored(canonical)
-            if known is None:
+            if self._has_none():
                 return None
-            self._found[canonical] = JUDGED.of(known, self.base, self._allowance)
+            if self.time is None:
+                return self._made(canonical)
+            if not self.time.may_begin():
+                return self.time.told
+            with self.time:
+                return self._made(canonical)
         return self._found[canonical]
+
+    def _made(self, canonical: str) -> Definition | str | None:
+        known = self._stored(canonical)
+        if known is not None:
+            self._found[canonical] = JUDGED.of(known, self.base, self._allowance)
+        return self._found.get(canonical)
 
     def _stored(self, canonical: str) -> Known | None:
         """Look a definition up; None where it is not there, or where too many have been looked up."""
@@ -81,7 +97,7 @@ class StoredProfiles:
             if len(self._known) >= MOST_LOOKED_UP or self._has_none():
                 return None
             url, _, version = canonical.partition("|")
-            self._known[canonical] = StoredTerminology(self._store).find(_TYPE, url, version or None)
+            self._known[canonical] = self._source.find(_TYPE, url, version or None)
         return self._known[canonical]
 
     def _has_none(self) -> bool:

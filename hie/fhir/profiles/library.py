@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from hie.fhir.version_order import version_order
+from hie.fhir.working_time import WorkingTime
 
 from . import making, specification
 from .package import Package
@@ -189,6 +190,9 @@ def pinned(resource: Json, definition: Definition, library: Library) -> Json:
 
 class Stored(Protocol):
     """The definitions that are stored as resources, as far as who asks may see them."""
+
+    time: WorkingTime | None
+    """What bounds the judging by them, if anything does."""
 
     def find(self, canonical: str) -> Definition | None:
         """Find a definition that can be used."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from hie.fhir.terminology.terminology import Known, Source, Terminology, split_canonical
+from hie.fhir.working_time import WorkingTime
 
 from .checking import InValueSet
 from .library import STORED, Definition, Library
@@ -75,16 +76,34 @@ class PackagedTerminology:
         return [] if self._stored is None else self._stored.concept_maps(criteria)
 
 
-def asked_by(library: Library, stored: Source | None = None) -> Callable[[Definition], InValueSet]:
-    """Give what answers the bindings of a profile: one terminology for each package, kept for one validation."""
-    kept: dict[str, Terminology] = {}
+def asked_by(
+    library: Library, stored: Source | None = None, time: WorkingTime | None = None
+) -> Callable[[Definition], InValueSet]:
+    """Give what answers the bindings of a profile: one terminology for each package, kept for one validation.
+
+    Where there is no time left it is not told whether a code is in a value set.
+    """
+    kept: dict[str, InValueSet] = {}
 
     def of(definition: Definition) -> InValueSet:
         if definition.package not in kept:
-            kept[definition.package] = Terminology(PackagedTerminology(library, definition.package, stored))
-        return kept[definition.package].in_value_set
+            of_package = Terminology(PackagedTerminology(library, definition.package, stored)).in_value_set
+            kept[definition.package] = of_package if time is None else within(time, of_package)
+        return kept[definition.package]
 
     return of
+
+
+def within(time: WorkingTime, asked: InValueSet) -> InValueSet:
+    """Ask while there is time."""
+
+    def in_value_set(url: str, system: str | None, code: str) -> bool | None:
+        if not time.may_begin():
+            return None
+        with time:
+            return asked(url, system, code)
+
+    return in_value_set
 
 
 def _installed(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -54,7 +55,8 @@ def conformance(
     check.elsewhere = stored
     _judge(check, whole, [row for row in wanted if row not in later], with_support)
     check.unknown = {one for one in check.unknown if stored.find(one) is None}
-    _judge(behind, whole, later, with_support)
+    with stored.time or nullcontext():
+        _judge(behind, whole, later, with_support)
     return _told([check, vital, behind], whole)
 
 

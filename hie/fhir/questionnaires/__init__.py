@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/questionnaireresponse.html
 """
 
+from .form import Form
 from .response import InValueSet, problems
 
-__all__ = ["InValueSet", "problems"]
+__all__ = ["Form", "InValueSet", "problems"]

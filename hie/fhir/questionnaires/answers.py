@@ -131,8 +131,9 @@ def _of_attachment(question: Json, value: Json) -> Iterator[Wrong]:
     types = [one.value for one in extensions(question, "mimeType")]
     if types and value.get("contentType") not in (None, *types):
         yield "value", f"The content is {shown(value['contentType'])}; allowed are {', '.join(map(str, types))[:300]}."
-    for most in extensions(question, "maxSize"):  # in MB: https://hl7.org/fhir/R4/extension-maxsize.html
-        size = _size(value)
+    most_bytes = extensions(question, "maxSize")  # in MB: https://hl7.org/fhir/R4/extension-maxsize.html
+    size = _size(value) if most_bytes else None
+    for most in most_bytes:
         if size is not None and isinstance(most.value, int | Decimal) and size > most.value * 1024 * 1024:
             yield "too-long", f"The content has {size} bytes; at most {most.value} MB are allowed."
 

@@ -6,7 +6,6 @@ in progress may lack it. What cannot be told, such as a condition on what is not
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from hie.fhir.primitives import shown
@@ -15,7 +14,8 @@ from hie.fhir.validation.issue import Issue, Severity
 from . import answers as of_answers
 from .answers import InValueSet
 from .enabling import Answers, Chain, is_enabled
-from .values import extensions, is_marked, read
+from .form import Form, least
+from .values import extensions, read
 
 Json = dict[str, Any]
 
@@ -27,11 +27,11 @@ MOST_COMPARED = 300_000
 _DONE = frozenset({"completed", "amended"})
 
 
-def problems(response: Json, questionnaire: Json, in_value_set: InValueSet, path: str) -> list[Issue]:
+def problems(response: Json, form: Form, in_value_set: InValueSet, path: str) -> list[Issue]:
     """Give what is wrong with a response at a path, at most MOST_ISSUES."""
-    walk = _Walk(response, questionnaire, in_value_set)
+    walk = _Walk(response, form, in_value_set)
     try:
-        walk.items(questionnaire.get("item", ()), response.get("item", ()), path, ())
+        walk.items(form.questionnaire, response.get("item", ()), path, ())
     except _Enough as reason:
         walk.issues.append(Issue("information", reason.code, reason.text, path))
     return walk.issues
@@ -46,13 +46,11 @@ class _Enough(Exception):
 
 
 class _Walk:
-    def __init__(self, response: Json, questionnaire: Json, in_value_set: InValueSet) -> None:
+    def __init__(self, response: Json, form: Form, in_value_set: InValueSet) -> None:
         self.issues: list[Issue] = []
         self._is_done = response.get("status") in _DONE
-        self._links = {str(one.get("linkId")) for one in _all_items(questionnaire)}
-        self._answers = Answers(response)
+        self._form, self._answers = form, Answers(response)
         self._in_value_set, self._asked = in_value_set, 0
-        self._options: dict[int, of_answers.Options] = {}
         self._left = MOST_COMPARED
 
     def _tell(self, code: str, text: str, path: str, severity: Severity = "error") -> None:
@@ -66,21 +64,23 @@ class _Walk:
             text = f"The further answers are not checked: {MOST_COMPARED} items, answers and options were compared."
             raise _Enough("incomplete", text)
 
-    def items(self, asked: Any, given: Any, path: str, chain: Chain) -> None:
-        """Check the items of one level, by the items that the questionnaire has there."""
-        self._spend(len(asked) + len(given))
-        known = {str(one.get("linkId")) for one in asked}
+    def items(self, holder: Json, given: Any, path: str, chain: Chain) -> None:
+        """Check the items of one level, by the items that the questionnaire, or one of its items, has there."""
+        level = self._form.level(holder)
+        known = level.by_link
         found: dict[str, list[tuple[Json, str]]] = {}
         for index, item in enumerate(given):
             where, link = f"{path}.item[{index}]", str(item.get("linkId"))
             if link in known:
                 found.setdefault(link, []).append((item, where))
-            elif link in self._links:
+            elif link in self._form.links:
                 self._tell("structure", f"The questionnaire has the item {shown(link)} in another place.", where)
             else:
                 self._tell("not-found", f"The questionnaire has no item {shown(link)}.", f"{where}.linkId")
-        for one in asked:
-            self._item(one, found.get(str(one.get("linkId")), []), path, chain)
+        wanted = [link for link in level.wanted if link not in found] if self._is_done else []
+        self._spend(len(given) + len(found) + (len(level.wanted) if self._is_done else 0))
+        for link in (*found, *wanted):
+            self._item(known[link], found.get(link, []), path, chain)
 
     def _item(self, asked: Json, found: list[tuple[Json, str]], path: str, chain: Chain) -> None:
         self._spend(len(asked.get("enableWhen", ())) + len(asked.get("extension", ())))
@@ -100,7 +100,7 @@ class _Walk:
         for item, where in found:
             inside = (*chain, id(item))
             if is_group or "item" in item:
-                self.items(asked.get("item", ()), item.get("item", ()), where, inside)
+                self.items(asked, item.get("item", ()), where, inside)
             self._answered(asked, item, where, inside)
 
     def _number(self, asked: Json, found: list[tuple[Json, str]], path: str, *, is_certain: bool) -> None:
@@ -115,14 +115,8 @@ class _Walk:
         for most in extensions(asked, "questionnaire-maxOccurs"):
             if isinstance(most.value, int) and count > most.value:
                 self._tell("structure", f"At most {most.value} {what} {named} are allowed; found {count}.", where)
-        if asked.get("type") == "display" or is_marked(asked, "questionnaire-hidden"):
-            return
-        if not self._is_done or not is_certain:
-            return
-        least = max([int(asked.get("required") is True), *(
-            one.value for one in extensions(asked, "questionnaire-minOccurs") if isinstance(one.value, int))])
-        if count < least:
-            self._tell("required", f"At least {least} {what} {named} must be there; found {count}.", where)
+        if self._is_done and is_certain and count < (wanted := least(asked)):
+            self._tell("required", f"At least {wanted} {what} {named} must be there; found {count}.", where)
 
     def _answered(self, asked: Json, item: Json, where: str, chain: Chain) -> None:
         rows = item.get("answer", ())
@@ -130,29 +124,21 @@ class _Walk:
             text = f"An item of type {asked['type']} has no answers; what is in it stands in item."
             self._tell("structure", text, f"{where}.answer")
             return
-        if rows and id(asked) not in self._options:
-            self._options[id(asked)] = of_answers.Options(asked)
         for index, row in enumerate(rows):
             at, value = f"{where}.answer[{index}]", read(row, "value")
             if value is not None:
-                options = self._options[id(asked)]
+                options = self._form.options(asked)
                 self._spend(options.cost(value))
                 for code, text in of_answers.wrong(asked, options, value, self._is_in):
                     self._tell(code, text, f"{at}.value")
                 if len(rows) > 1 and options.is_exclusive(value):
                     text = f"{of_answers.told(value)} allows no other answer beside it."
                     self._tell("business-rule", text, f"{at}.value")
-            self.items(asked.get("item", ()), row.get("item", ()), at, (*chain, id(row)))
+            self.items(asked, row.get("item", ()), at, (*chain, id(row)))
 
     def _is_in(self, url: str, system: str | None, code: str) -> bool | None:
         self._asked += 1
         return None if self._asked > MOST_ASKED else self._in_value_set(url, system, code)
-
-
-def _all_items(holder: Json) -> Iterator[Json]:
-    for one in holder.get("item", ()):
-        yield one
-        yield from _all_items(one)
 
 
 def _is_empty(item: Json) -> bool:

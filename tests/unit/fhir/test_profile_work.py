@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from hie.fhir.profiles.place import around
 from hie.fhir.profiles.terminology import asked_by
 from hie.fhir.validation.issue import Issue
 from tests.builders import patient
+from tests.calls import counted
 from tests.packages import BASE, Json, element, profile, slicing
 
 MANY = range(60)
@@ -28,18 +27,8 @@ def judged(resource: Json, *definitions: Json) -> list[Issue]:
 
 
 def calls(work: Callable[[], Any]) -> int:
-    """Count the calls of functions, Python's own as well, while no issue is found."""
-    count = 0
-
-    def seen(_frame: FrameType, event: str, _what: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(seen)
-    try:
-        found = work()
-    finally:
-        sys.setprofile(None)
+    """Count the calls of functions while no issue is found."""
+    count, found = counted(work)
     assert found == []
     return count
 
@@ -120,13 +109,13 @@ def test_references_to_thousands_of_contained_resources_are_followed_at_once() -
     """Looking at all for each took 5 s; counted are the calls that are made."""
     types = [{"code": "Reference", "targetProfile": ["http://hl7.org/fhir/StructureDefinition/Patient"]}]
     definition = profile("many", "Group", element("Group.member"), element("Group.member.entity", type=types))
-    counted = []
+    numbers = []
     for number in (500, 500, 2_000):  # the first reads definitions
         names = [f"c{one}" for one in range(number)]
         group = {"resourceType": "Group", "contained": [{"resourceType": "Patient", "id": one} for one in names],
                  "member": [{"entity": {"reference": f"#{one}"}} for one in names]}  # fmt: skip
-        counted.append(calls(partial(judged, group, definition)))
-    assert counted[2] < 5 * counted[1], counted
+        numbers.append(calls(partial(judged, group, definition)))
+    assert numbers[2] < 5 * numbers[1], numbers
 
 
 def test_what_is_too_deep_to_be_compared_cannot_be_told() -> None:

@@ -1,0 +1,119 @@
+"""How much is done to judge all that one Bundle brings by what is stored: https://hl7.org/fhir/R4/profiling.html"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hie.fhir.questionnaires import Form
+from hie.interactions import judging
+from hie.store.terminology import StoredTerminology
+from tests.builders import bundle, post
+from tests.conformance.test_profiles_stored import BAD, GOOD, PHONED, stored
+from tests.conformance.test_validate_answers import ICE, response
+from tests.packages import element, profile
+
+ANSWERED = response({"valueInteger": 2})
+BOUND = stored(profile("bound", "Patient", element(
+    "Patient.maritalStatus", binding={"strength": "required", "valueSet": "urn:shades"})))  # fmt: skip
+SHADES = {"resourceType": "ValueSet", "url": "urn:shades", "status": "active", "compose": {"include": [
+    {"system": "urn:s", "concept": [{"code": "red"}]}]}}  # fmt: skip
+RED = {"resourceType": "Patient", "meta": {"profile": [BOUND["url"]]},
+       "maritalStatus": {"coding": [{"system": "urn:s", "code": "red"}]}}  # fmt: skip
+
+
+@pytest.fixture
+def used_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give no time to any judging by what is stored."""
+    monkeypatch.setattr(judging, "OF_ONE", 0.0)
+    monkeypatch.setattr(judging, "OF_A_BUNDLE", 0.0)
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+@pytest.mark.parametrize("resource", [GOOD, ANSWERED], ids=["profile", "questionnaire"])
+@pytest.mark.usefixtures("used_up")
+def test_what_a_bundle_has_no_time_to_judge_is_refused_or_told(
+    fhir: Any, treat: Any, kind: str, resource: dict[str, Any]
+) -> None:
+    """Each entry could take seconds: 200 answers beside 20,000 questions took 20 s, while other writers waited."""
+    fhir.create(PHONED)
+    fhir.create(ICE)
+    treat("reject")
+    answer = fhir.post("", bundle(post(resource), type_=kind))
+    if kind == "batch":
+        (row,) = answer.json["entry"]
+        assert row["response"]["status"].startswith("422"), row
+        (issue,) = row["response"]["outcome"]["issue"]
+        assert issue["code"] == "too-costly"
+    else:
+        answer.refused(422, "too-costly")
+    treat("warn")
+    answer = fhir.post("", bundle(post(resource), type_=kind), Prefer="return=OperationOutcome")
+    (row,) = answer.json["entry"]
+    assert row["response"]["status"].startswith("201")
+    assert "in this request, the most that it may" in str(row["response"]["outcome"])
+
+
+@pytest.mark.usefixtures("used_up")
+def test_what_there_is_no_time_for_in_validate_is_told(fhir: Any) -> None:
+    for one in (PHONED, ICE):
+        fhir.create(one)
+    for one in (BAD, response({"valueString": "two"})):
+        answer = fhir.post(f"{one['resourceType']}/$validate", one)
+        assert answer.status == 200
+        assert "in this request, the most that it may" in str(answer.json)
+        assert not [issue for issue in answer.json["issue"] if issue["severity"] == "error"]
+
+
+@pytest.mark.usefixtures("used_up")
+def test_what_is_judged_by_nothing_stored_needs_no_time(fhir: Any, treat: Any) -> None:
+    treat("reject")
+    assert fhir.post("", bundle(post({"resourceType": "Patient"}), post(GOOD))).status == 200
+    fhir.create(PHONED)
+    assert fhir.post("", bundle(*[post({"resourceType": "Patient"})] * 2)).status == 200
+
+
+@pytest.mark.parametrize(("definitions", "resource", "found"), [
+    ([PHONED], GOOD, ("StructureDefinition", PHONED["url"])), ([ICE], ANSWERED, ("Questionnaire", ICE["url"])),
+    ([BOUND, SHADES], RED, ("ValueSet", "urn:shades"))],
+    ids=["profile", "questionnaire", "value set"])  # fmt: skip
+def test_the_entries_of_a_transaction_look_definitions_up_once(
+    fhir: Any, treat: Any, monkeypatch: pytest.MonkeyPatch, definitions: list[Any], resource: Any, found: Any
+) -> None:
+    treat("reject")
+    asked, forms = [], []
+    find, make = StoredTerminology.find, Form.__init__
+
+    def heard(self: Any, type_name: str, url: str, version: str | None) -> Any:
+        asked.append((type_name, url))
+        return find(self, type_name, url, version)
+
+    def made(self: Any, questionnaire: Any) -> None:
+        forms.append(questionnaire)
+        make(self, questionnaire)
+
+    monkeypatch.setattr(StoredTerminology, "find", heard)
+    monkeypatch.setattr(Form, "__init__", made)
+    answer = fhir.post("", bundle(*[post(resource)] * 20, *map(post, definitions)))
+    assert answer.status == 200, answer.content
+    assert asked.count(found) == 1
+    assert len(forms) == (found[0] == "Questionnaire")
+
+
+def test_a_questionnaire_that_many_contained_answers_share_is_read_once(
+    fhir: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms, make = [], Form.__init__
+
+    def made(self: Any, questionnaire: Any) -> None:
+        forms.append(questionnaire)
+        make(self, questionnaire)
+
+    monkeypatch.setattr(Form, "__init__", made)
+    form = {name: value for name, value in ICE.items() if name not in ("url", "version")} | {"id": "ice"}
+    answers = [{**response({"valueString": "two"}), "id": f"a{n}", "questionnaire": "#ice"} for n in range(20)]
+    pointing = [{"url": "http://example.org/a", "valueReference": {"reference": f"#a{n}"}} for n in range(20)]
+    held = {"resourceType": "Basic", "code": {"text": "x"}, "contained": [form, *answers], "extension": pointing}
+    told = [one for one in fhir.post("Basic/$validate", held).json["issue"] if one["code"] == "structure"]
+    assert (len(told), len(forms)) == (20, 1)
