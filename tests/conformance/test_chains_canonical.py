@@ -214,6 +214,29 @@ def test_a_definition_under_this_servers_own_address_is_meant_by_its_url(fhir: A
     fhir.get("ActivityDefinition?composed-of:Device.status=active").refused(400, "invalid", text="refers to")
 
 
+def test_a_canonical_that_says_where_a_definition_stands_leads_there(fhir: Any, client: Any) -> None:
+    nameless = questionnaire("bare", FEVER, "Bare", "3")
+    del nameless["url"]
+    for row in (nameless, response("at", "Questionnaire/bare"), response("at3", "Questionnaire/bare|3"),
+                response("at9", "Questionnaire/bare|9"), response("own", f"{BASE}/Questionnaire/bare"),
+                response("else", "Questionnaire/other"), response("far", "http://example.org/fhir/Questionnaire/bare"),
+                questionnaire("other", PAIN, "Other", status="draft"), response("url", PAIN)):  # fmt: skip
+        assert fhir.put(f"{row['resourceType']}/{row['id']}", row).status == 201
+    forward = "QuestionnaireResponse?questionnaire."
+    back = "Questionnaire?_has:QuestionnaireResponse:questionnaire:_id="
+    assert ids(fhir.get(f"{forward}title=bare")) == ["at", "at3", "own"]
+    assert ids(fhir.get(f"{forward}title:contains=bar")) == ["at", "at3", "own"]
+    assert ids(fhir.get(f"{forward}_id=other")) == ["else", "url"]
+    assert {one: ids(fhir.get(back + one)) for one in ("at", "at3", "at9", "own", "else", "far", "url")} == {
+        "at": ["bare"], "at3": ["bare"], "at9": [], "own": ["bare"], "else": ["other"], "far": [], "url": ["other"]}
+    include = "QuestionnaireResponse?_include=QuestionnaireResponse:questionnaire&_id="
+    assert {one: included(fhir.get(include + one)) for one in ("at", "at3", "at9", "own", "far")} == {
+        "at": ["bare"], "at3": ["bare"], "at9": [], "own": ["bare"], "far": []}
+    narrow = client("system/QuestionnaireResponse.rs", "system/Questionnaire.rs?status=draft")
+    assert ids(narrow.get(f"{forward}title=bare")) == ids(narrow.get(back + "at")) == []
+    assert (ids(narrow.get(f"{forward}_id=other")), included(narrow.get(include + "at"))) == (["else", "url"], [])
+
+
 INCLUDED = {
     "QuestionnaireResponse?_id=one&_include=QuestionnaireResponse:questionnaire": ["f1"],
     "QuestionnaireResponse?_id=any,two&_include=QuestionnaireResponse:questionnaire": ["f1", "f2"],

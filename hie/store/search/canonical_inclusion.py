@@ -46,7 +46,7 @@ class Named:
             canonicals = frozenset(named)
             having = Compiled(narrowed.by_url(store, type_name, canonicals))
             for version, content in _within_grant(store, type_name, having):
-                if narrowed.is_meant(content, canonicals):
+                if narrowed.is_meant(store, version, content, canonicals):
                     yield type_name, version.id
 
 

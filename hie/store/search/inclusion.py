@@ -173,7 +173,8 @@ def _referred(
     reference_walk(version.type, code)(resource_, values)
     for value in values.references:
         to = references.parse(reference.target(value, base_url) or "")
-        if to.kind == "relative" and to.type in allowed and to.id is not None:
+        is_of_version = value[3] is not None and value[5] is not None  # a canonical's, which its URL leads to
+        if to.kind == "relative" and to.type in allowed and to.id is not None and not is_of_version:
             vid = value[5]
             yield to.type, to.id, int(vid) if vid is not None and _VID.fullmatch(vid) else None
         if value[3] is not None:

@@ -21,7 +21,7 @@ from hie.store.prepared import Prepared
 from hie.store.rows import Current
 from hie.store.search import instant, reference
 from hie.store.search.blinding import hash_of
-from hie.store.search.clauses import CODE, NOTHING, REFERENCE, AnyToken, Clause, Ids, Shaped
+from hie.store.search.clauses import CODE, NOTHING, REFERENCE, AnyToken, Clause, Ids, Shaped, either
 from hie.store.search.criteria import Compiled
 from hie.store.search.index import reference_walk
 from hie.store.search.plan import plan_of
@@ -77,18 +77,31 @@ def referred(store: ResourceStore, source: str, code: str, type_name: str, asked
 
 
 #: URL and version: of a resource, which may have none, or as a canonical reference names them, which may mean any.
+#: What a canonical names may also be a place on this server, `Type/id`, as R4's own examples write it.
 Canonical = tuple[str, str | None]
 
 
 def canonicals(store: ResourceStore, type_name: str, asked: Compiled) -> frozenset[Canonical]:
-    """Return the URLs and versions of the resources of a type that match."""
-    found = (_canonical(content) for _, content in matches(store, type_name, asked))
-    return frozenset(one for one in found if one is not None)
+    """Return by what canonical references can name the resources of a type that match: URL or place, and version."""
+    found = matches(store, type_name, asked)
+    return frozenset(one for version, content in found for one in _named_by(version, content))
+
+
+def _named_by(version: StoredVersion, content: dict[str, Any]) -> Iterator[Canonical]:
+    own = _canonical(content)
+    if own is not None:
+        yield own
+    yield f"{version.type}/{version.id}", _version(content)
 
 
 def _canonical(content: dict[str, Any]) -> Canonical | None:
-    url, version = content.get("url"), content.get("version")
-    return (url, version if isinstance(version, str) else None) if isinstance(url, str) else None
+    url = content.get("url")
+    return (url, _version(content)) if isinstance(url, str) else None
+
+
+def _version(content: dict[str, Any]) -> str | None:
+    version = content.get("version")
+    return version if isinstance(version, str) else None
 
 
 def canonical_of(version: StoredVersion) -> Canonical | None:
@@ -96,10 +109,16 @@ def canonical_of(version: StoredVersion) -> Canonical | None:
     return _canonical(parsed(version))
 
 
-def is_meant(content: dict[str, Any], found: frozenset[Canonical]) -> bool:
+def is_meant(
+    store: ResourceStore, version: StoredVersion, content: dict[str, Any], found: frozenset[Canonical]
+) -> bool:
     """Tell whether canonical references mean a resource: by a version it alone, by none each."""
-    own = _canonical(content)
-    return own is not None and (own in found or (own[0], None) in found)
+    places = frozenset((reference.relative(url, store.base_url), named) for url, named in found)
+    return any(
+        one in places or (one[0], None) in places
+        for own in _named_by(version, content)
+        for one in [(reference.relative(own[0], store.base_url), own[1])]
+    )
 
 
 def naming(store: ResourceStore, type_name: str, code: str, found: frozenset[Canonical]) -> Compiled:
@@ -111,15 +130,17 @@ def naming(store: ResourceStore, type_name: str, code: str, found: frozenset[Can
         return Compiled(NOTHING)
     codes = frozenset(answering(plan_of(type_name).parameters, code))
     hashed = [hash_of(store.blind, type_name, one) for one in codes]
-    urls = sorted({url for url, _ in found})
-    places = [reference.relative(url, store.base_url) for url in urls]
-    clause = AnyToken(tuple(hash_("to", one) for hash_ in hashed for one in places), REFERENCE)
-    known = frozenset(urls)
+    meant_ = frozenset((reference.relative(url, store.base_url), version) for url, version in found)
+    known = frozenset(place for place, _ in meant_)
+    clause = AnyToken(tuple(hash_("to", one) for hash_ in hashed for one in sorted(known)), REFERENCE)
+
+    def is_named(url: str, version: str | None) -> bool:
+        place = reference.relative(url, store.base_url)
+        return place in known if version is None else (place, version) in meant_
 
     def verify(values: IndexValues) -> bool:
         return any(
-            value[0] in codes and ((value[3], value[5]) in found if value[5] is not None else value[3] in known)
-            for value in values.references
+            value[0] in codes and value[3] is not None and is_named(value[3], value[5]) for value in values.references
         )
 
     return Compiled(clause, verify)
@@ -137,16 +158,22 @@ def named(store: ResourceStore, source: str, code: str, asked: Compiled) -> froz
 
 
 def by_url(store: ResourceStore, type_name: str, found: frozenset[Canonical]) -> Clause:
-    """Return the resources of a type that have one of the URLs, in whatever version."""
+    """Return the resources of a type that have one of the URLs, or stand at one, in whatever version."""
+    if not found:
+        return NOTHING
     hash_ = hash_of(store.blind, type_name, "url")
-    return AnyToken(tuple(hash_("uri", url) for url in sorted({url for url, _ in found})), CODE) if found else NOTHING
+    urls = sorted({url for url, _ in found})
+    at = (references.parse(reference.relative(url, store.base_url)) for url in urls)
+    standing = {one.id for one in at if one.kind == "relative" and one.type == type_name and one.id is not None}
+    having = AnyToken(tuple(hash_("uri", url) for url in urls), CODE)
+    return either([having, Ids(tuple(sorted(standing)))]) if standing else having
 
 
 def meant(store: ResourceStore, type_name: str, asked: Compiled, found: frozenset[Canonical]) -> Clause:
     """Return those of the asked resources that canonical references mean: by a version it alone, by none each."""
     known = set()
     for version, content in matches(store, type_name, asked):
-        if is_meant(content, found):
+        if is_meant(store, version, content, found):
             known.add(version.id)
     return Ids(tuple(sorted(known))) if known else NOTHING
 
