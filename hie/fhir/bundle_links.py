@@ -18,8 +18,9 @@ from hie.fhir.patching.xml_operations import XmlOperations
 
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)", re.DOTALL)
 _ROOT = re.compile(r"(https?://.+/)[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}", re.ASCII)
-_NARRATIVE_LINK = re.compile(r"""(\b(?:href|src)\s*=\s*)(["'])(urn:[^"']+)\2""")
-_URI_TYPES = frozenset({"uri", "url", "oid", "uuid"})  # a canonical is not rewritten
+_NARRATIVE_LINK = re.compile(r"""(\b(?:href|src)\s*=\s*)(["'])([^"']+)\2""")
+#: A canonical is not rewritten; an oid or a uuid would be none any more, and the resource refused for it.
+_URI_TYPES = frozenset({"uri", "url"})
 
 
 @dataclass(slots=True)
@@ -29,7 +30,7 @@ class Link:
     holder: Any
     key: Any
     text: str
-    kind: str  # "reference", "uri" or "narrative"
+    kind: str  # "reference", "uri", "address" (of an Attachment) or "narrative"
 
 
 def find(resource: Any) -> list[Link]:
@@ -42,7 +43,7 @@ def find(resource: Any) -> list[Link]:
     if isinstance(resource, dict):
         if resource.get("resourceType") == "Bundle":
             resource = {name: value for name, value in resource.items() if name != "entry"}
-        _find(resource, links, _uri_names())
+        _find(resource, links, _uri_names(), _attached())
     elif isinstance(resource, XmlOperations):
         _find_in_xml(resource, links)
     elif isinstance(resource, list):
@@ -59,10 +60,10 @@ def _find_in_patch(operations: list[Any], links: list[Link]) -> None:
         if isinstance(row["value"], str) and name != "-":
             value = {name: row["value"]}
             found: list[Link] = []
-            _find(value, found, _uri_names())
+            _find(value, found, _uri_names(), _attached())
             links += [Link(row, "value", one.text, one.kind) for one in found]
         else:
-            _find({name: row["value"]}, links, _uri_names())
+            _find({name: row["value"]}, links, _uri_names(), _attached())
 
 
 def _find_in_xml(operations: XmlOperations, links: list[Link]) -> None:
@@ -76,7 +77,7 @@ def _find_in_xml(operations: XmlOperations, links: list[Link]) -> None:
             links.append(Link(holder, key, text, "uri"))
 
 
-def _find(node: dict[str, Any], links: list[Link], uri_names: frozenset[str]) -> None:
+def _find(node: dict[str, Any], links: list[Link], uri_names: frozenset[str], attached: frozenset[str]) -> None:
     # Every value of every resource of a transaction comes by here: the commonest kinds are asked for first.
     for key, value in node.items():
         kind = type(value)
@@ -84,41 +85,49 @@ def _find(node: dict[str, Any], links: list[Link], uri_names: frozenset[str]) ->
             if key == "reference":
                 if value[:1] != "#":
                     links.append(Link(node, key, value, "reference"))
-            elif "urn:" in value:
-                _keep_text(node, key, value, links, uri_names)
+            elif key == "div":
+                if "href" in value or "src" in value:
+                    links.append(Link(node, key, value, "narrative"))
+            elif "urn:" in value and value[:4] == "urn:" and key in uri_names:  # the first is asked in no time
+                links.append(Link(node, key, value, "uri"))
         elif kind is dict:
-            _find(value, links, uri_names)
+            if key in attached:
+                _find_address(value, links)
+            _find(value, links, uri_names, attached)
         elif kind is list:
             for index, item in enumerate(value):
                 if type(item) is dict:
-                    _find(item, links, uri_names)
+                    if key in attached:
+                        _find_address(item, links)
+                    _find(item, links, uri_names, attached)
                 elif type(item) is str and item[:4] == "urn:" and key in uri_names:
                     links.append(Link(value, index, item, "uri"))
 
 
-def _keep_text(
-    node: dict[str, Any], key: str, value: str, links: list[Link], uri_names: frozenset[str]
-) -> None:
-    if key == "div":
-        links.append(Link(node, key, value, "narrative"))
-    elif value.startswith("urn:") and key in uri_names:
-        links.append(Link(node, key, value, "uri"))
+def _find_address(attachment: dict[str, Any], links: list[Link]) -> None:
+    """Keep where an Attachment says its content is; one that begins with urn: is kept as every uri is."""
+    address = attachment.get("url")
+    if isinstance(address, str) and address[:4] != "urn:":
+        links.append(Link(attachment, "url", address, "address"))
 
 
 def rewrite(link: Link, full_urls: dict[str, str], root: str | None, conditional: dict[str, str]) -> None:
     """Set a place to what its text means: `full_urls` maps fullUrl to Type/id, `conditional` a search to Type/id."""
-    if link.kind == "reference":
-        link.holder[link.key] = (
-            full_urls.get(link.text)
-            or (full_urls.get(root + link.text) if root is not None else None)
-            or conditional.get(link.text)
-            or link.text
-        )
-    elif link.kind == "uri":
-        link.holder[link.key] = full_urls.get(link.text, link.text)
-    else:
-        link.holder[link.key] = _NARRATIVE_LINK.sub(
-            lambda match: f"{match[1]}{match[2]}{full_urls.get(match[3], match[3])}{match[2]}", link.text)
+    match link.kind:
+        case "reference":
+            link.holder[link.key] = _meant(link.text, full_urls, root) or conditional.get(link.text) or link.text
+        case "uri":
+            link.holder[link.key] = full_urls.get(link.text, link.text)
+        case "address":
+            link.holder[link.key] = _meant(link.text, full_urls, root) or link.text
+        case _:
+            link.holder[link.key] = _NARRATIVE_LINK.sub(
+                lambda match: f"{match[1]}{match[2]}{_meant(match[3], full_urls, root) or match[3]}{match[2]}",
+                link.text)
+
+
+def _meant(text: str, full_urls: dict[str, str], root: str | None) -> str | None:
+    return full_urls.get(text) or (full_urls.get(root + text) if root is not None else None)
 
 
 def root_of(full_url: str | None) -> str | None:
@@ -166,6 +175,19 @@ def _paths(node: Any, path: str, wanted: Callable[[Any, Any], bool]) -> Iterator
             if wanted(node, index):
                 yield f"{path}[{index}]"
             yield from _paths(value, f"{path}[{index}]", wanted)
+
+
+@cache
+def _attached() -> frozenset[str]:
+    """Names of elements that are Attachments somewhere in R4."""
+    names: set[str] = set()
+    for type_name in (*facts.RESOURCE_TYPES, *facts.DATA_TYPES):
+        for element in facts.elements(type_name):
+            if element.is_choice and ("Attachment" in element.types or element.types == ("*",)):
+                names.add(f"{element.name.removesuffix('[x]')}Attachment")
+            elif "Attachment" in element.types:
+                names.add(element.name)
+    return frozenset(names)
 
 
 @cache

@@ -147,12 +147,13 @@ class Links:
 
     full_urls: dict[str, str]
     conditional: dict[str, str]
+    root: str  # what relative references are read against where the entry has no fullUrl that says it
 
     def set_in(self, step: Step) -> Any:
         """Return the step's resource with its links set."""
         resource, links = step.loaded()
         if links:
-            root = bundle_links.root_of(step.entry.full_url)
+            root = bundle_links.root_of(step.entry.full_url) or self.root
             for link in links:
                 bundle_links.rewrite(link, self.full_urls, root, self.conditional)
         return resource
@@ -167,8 +168,8 @@ class Links:
 
 def links(plan: Plan, meanings: dict[int, Found], ctx: Context) -> Links:
     """Find out what every link of the Bundle means."""
-    full_urls = _full_urls(plan)
-    return Links(full_urls, _references(plan, meanings, full_urls, ctx))
+    known = Links(_full_urls(plan), {}, f"{ctx.base_url}/")
+    return replace(known, conditional=_references(plan, meanings, known, ctx))
 
 
 def _full_urls(plan: Plan) -> dict[str, str]:
@@ -190,16 +191,16 @@ def _full_urls(plan: Plan) -> dict[str, str]:
 
 
 def _references(
-    plan: Plan, meanings: dict[int, Found], full_urls: dict[str, str], ctx: Context
+    plan: Plan, meanings: dict[int, Found], known: Links, ctx: Context
 ) -> dict[str, str]:
     """Search once for each distinct conditional reference; exactly one resource must match."""
     resolved: dict[str, str] = {}
     brought: dict[str, list[Unstored]] = {}
     for text, (type_name, criteria) in plan.searches.items():
         if type_name not in brought:
-            brought[type_name] = list(_brought(plan, type_name, meanings, Links(full_urls, {}), ctx))
+            brought[type_name] = list(_brought(plan, type_name, meanings, known, ctx))
         with at("", lambda text=text: plan.steps[plan.mentions[text]].place(text)):
-            criteria = criteria_links.meant(type_name, criteria, full_urls)
+            criteria = criteria_links.meant(type_name, criteria, known.full_urls)
             id_ = conditional.match_among(type_name, criteria, brought[type_name], ctx)
             if id_ is None:
                 raise PreconditionFailed(f"No {type_name} matches the reference {text[:200]}, neither one that is "

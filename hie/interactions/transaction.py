@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import FhirError, Referenced
+from hie.errors import BrokenReference, FhirError, Referenced
 from hie.fhir import bundle, json_format
 from hie.fhir.fhirpath import Allowance
 from hie.fhir.http import FhirRequest, FhirResponse
@@ -46,6 +46,8 @@ def transaction(request: FhirRequest, ctx: Context) -> FhirResponse:
         except Referenced as error:
             step = plan.deletes.get(error.place)
             raise error if step is None else entries.refused(error, step.entry, step.request) from error
+        except BrokenReference as error:
+            raise _saying_how(error, plan) from error
 
 
 def _run(plan: Plan, ctx: Context) -> FhirResponse:
@@ -172,6 +174,19 @@ def _answered(step: Step, request: FhirRequest, ctx: Context) -> dict[str, Any]:
         return entries.response(entries.dispatched(request, ctx), ctx)
     except FhirError as error:
         raise entries.refused(error, step.entry, request) from error
+
+
+def _saying_how(error: BrokenReference, plan: Plan) -> BrokenReference:
+    """Return the error with what would be right where the id is meant that a created resource has in the Bundle."""
+    created: dict[str, Step] = {}
+    for step in plan.steps:
+        resource = step.loaded()[0] if step.request.interaction == "create" else None
+        if isinstance(resource, dict) and isinstance(resource.get("id"), str):
+            created.setdefault(f"{step.request.type}/{resource['id']}", step)
+    return type(error)(error.diagnostics, issues=[
+        replace(one, diagnostics=f"{one.diagnostics.partition(';')[0]}; {created[one.target].expression} creates one "
+                "of that id, which a create does not keep: give the entry a fullUrl to refer to, or send it by PUT.")
+        if one.target in created else one for one in error.issues])
 
 
 class _Sources:

@@ -481,6 +481,46 @@ def test_criteria_that_match_several_are_told_where_they_stand(fhir, row, place,
     assert (issue["code"], issue["expression"]) == ("multiple-matches", [f"Bundle.entry[0].request.{place}"])
 
 
+def test_an_attachment_by_an_absolute_full_url_leads_to_the_binary(fhir):
+    """http.html#trules: all matching links, in narratives and urls too."""
+    far = "http://other.example/fhir/Binary/5"
+    note = {"resourceType": "DocumentReference", "status": "current",
+            "text": {"status": "additional",
+                     "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><a href="{far}">a</a></div>'},
+            "content": [{"attachment": {"url": far}}, {"attachment": {"url": "Binary/5"}}]}
+    content = {"resourceType": "Binary", "contentType": "text/plain", "data": "YQ=="}
+    answer = fhir.post("", bundle(post(content, far), post(note, "http://other.example/fhir/DocumentReference/6")),
+                       Prefer="return=representation")
+    binary, stored = answer.resources()
+    assert [one["attachment"]["url"] for one in stored["content"]] == [f"Binary/{binary['id']}"] * 2
+    assert f'href="Binary/{binary["id"]}"' in stored["text"]["div"]
+
+
+def test_a_uuid_in_a_resource_is_no_link(fhir):
+    told = {"resourceType": "Basic", "code": {"text": "x"}, "extension": [
+        {"url": "http://example.org/x", "valueUuid": P}, {"url": "http://example.org/x", "valueUri": P}]}
+    answer = fhir.post("", bundle(post(patient(), P), post(told)), Prefer="return=representation")
+    person, basic = answer.resources()
+    assert basic["extension"][0]["valueUuid"] == P
+    assert basic["extension"][1]["valueUri"] == f"Patient/{person['id']}"
+
+
+@pytest.mark.parametrize("reference", ["Patient/tmp", "http://localhost/fhir/Patient/tmp"])
+def test_a_full_url_of_this_server_is_meant_by_a_relative_reference_too(fhir, reference):
+    new = post(patient(id="tmp"), "http://localhost/fhir/Patient/tmp")
+    answer = fhir.post("", bundle(new, post(observation(reference))), Prefer="return=representation")
+    person, pulse = answer.resources()
+    assert person["id"] != "tmp"
+    assert pulse["subject"]["reference"] == f"Patient/{person['id']}"
+
+
+def test_a_reference_to_the_id_of_what_is_created_says_how_to_name_it(fhir):
+    """The id of a create is not kept: it names nothing, unless it is part of a fullUrl."""
+    answer = fhir.post("", bundle(post(patient(id="tmp")), post(observation("Patient/tmp"))))
+    answer.refused(400, "not-found", "Bundle.entry[1].resource.subject.reference", "Bundle.entry[0]")
+    assert "fullUrl" in answer.json["issue"][0]["diagnostics"]
+
+
 def test_a_bundle_inside_stays_as_it_came(fhir):
     """What its entries say of each other is theirs: bundle.html#references; a document may be signed."""
     urls = [f"urn:uuid:aaaaaaaa-0000-4000-8000-00000000000{number}" for number in range(4)]

@@ -40,6 +40,34 @@ def test_a_relative_reference_is_read_against_the_entrys_own_base():
     assert root_of(URN) is None
 
 
+def test_an_attachment_and_a_narrative_may_point_by_an_absolute_full_url():
+    root, url = "http://other.example/fhir/", "http://other.example/fhir/Binary/5"
+    div = ('<div xmlns="http://www.w3.org/1999/xhtml"><a href="{0}">x</a><img src=\'{1}\'/> {0} '
+           '<a href="http://other.example/fhir/Binary/6">y</a><a href="#x">z</a></div>')
+    resource = {
+        "resourceType": "DocumentReference", "url": url, "text": {"div": div.format(url, "Binary/5")},
+        "extension": [{"url": url, "valueUri": url}, {"url": "x", "valueAttachment": {"url": url}}],
+        "content": [{"attachment": {"url": "Binary/5"}}, {"attachment": {"url": "http://other.example/fhir/Binary/6"}}],
+        "contained": [{"resourceType": "Media", "content": {"url": url}}, {"resourceType": "Patient", "photo": [
+            {"url": url}]}],
+    }  # fmt: skip
+    found = rewritten(resource, {url: "Binary/new"}, root)
+    assert found["text"]["div"] == div.format(url, "Binary/new").replace(f'"{url}"', '"Binary/new"')
+    assert found["extension"] == [{"url": url, "valueUri": url}, {"url": "x", "valueAttachment": {"url": "Binary/new"}}]
+    assert found["url"] == url, "what a definition is known by is no address"
+    assert [one["attachment"]["url"] for one in found["content"]] == ["Binary/new", "http://other.example/fhir/Binary/6"]
+    media, person = found["contained"]
+    assert media["content"]["url"] == person["photo"][0]["url"] == "Binary/new"
+
+
+def test_a_uuid_or_an_oid_that_is_one_stays_one():
+    """What a fullUrl stands for is none, so that a resource with such a value could not be stored."""
+    oid = "urn:oid:1.2.3"
+    found = rewritten({"extension": [{"url": "x", "valueUuid": URN}, {"url": "x", "valueOid": oid}]},
+                      {URN: "Patient/1", oid: "Patient/2"})
+    assert [one.get("valueUuid") or one.get("valueOid") for one in found["extension"]] == [URN, oid]
+
+
 def test_a_second_attempt_starts_from_what_the_client_sent():
     resource = {"subject": {"reference": URN}}
     links = find(resource)
