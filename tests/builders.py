@@ -21,6 +21,11 @@ def patient(family: str = "Smith", given: str = "Anna", **more: Any) -> Resource
     }
 
 
+VITAL_SIGN: Resource = {"coding": [
+    {"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs"}]}
+"""The category that R4 demands of vital signs, as a heart rate is."""
+
+
 def observation(subject: str | None = None, value: float = 80, code: str = "8867-4", **more: Any) -> Resource:
     """Return an Observation of a heart rate."""
     resource: Resource = {

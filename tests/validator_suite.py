@@ -15,6 +15,7 @@ from typing import Any
 
 from hie.errors import FhirError
 from hie.fhir import resource as resources
+from hie.fhir import stated
 from hie.fhir.profiles import Library, conformance, read
 from hie.fhir.profiles.package import Package, PackageError
 from hie.fhir.profiles.terminology import PackagedTerminology, asked_by
@@ -116,7 +117,7 @@ def finds_an_error(case: Case) -> bool:
         defined = tuple(one for file in files for one in _definitions(file))
         library = Library([Package("cases", "1", resources=defined, digest=repr(sorted(files)))])
         found = conformance(resource, wanted, library, asked_by(library), of_vital_signs="error")
-        issues = [*found, *_answers(resource, files, library)]
+        issues = [*found, *_answers(resource, files, library), *stated.problems(resource, _terminology(library))]
     return any(one.severity in ("error", "fatal") for one in issues)
 
 
@@ -159,5 +160,8 @@ def _answers(resource: Json, files: tuple[Path, ...], library: Library) -> list[
     asked = known.get(name)
     if asked is None or any(one.severity in ("error", "fatal") for one in validate(asked)):
         return []
-    terminology = Terminology(PackagedTerminology(library, "cases#1", None))
-    return problems(resource, Form(asked), terminology.in_value_set, "QuestionnaireResponse")
+    return problems(resource, Form(asked), _terminology(library).in_value_set, "QuestionnaireResponse")
+
+
+def _terminology(library: Library) -> Terminology:
+    return Terminology(PackagedTerminology(library, "cases#1", None))

@@ -10,7 +10,7 @@ from typing import Any
 
 from hie.context import Context
 from hie.errors import FhirError, InvalidRequest, NotSupported, OutcomeIssue
-from hie.fhir import json_format, outcome, resource
+from hie.fhir import json_format, outcome, resource, stated
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.outcome import information
 from hie.fhir.profiles import Library
@@ -19,6 +19,7 @@ from hie.interactions import integrity
 from hie.interactions.accepting import profile_issues
 from hie.registry import Operation, standard_parameters
 from hie.store.stored_profiles import StoredProfiles
+from hie.store.terminology import terminology
 
 _MODES = ("create", "update", "delete", "profile")
 _METHODS = {"create": "POST", "update": "PUT", "delete": "DELETE"}
@@ -67,7 +68,7 @@ def _subject(request: FhirRequest, ctx: Context) -> Any:
 def _issues(
     subject: Any, request: FhirRequest, mode: str | None, profile: str | None, ctx: Context
 ) -> list[OutcomeIssue]:
-    """Judge by R4, and where that finds no error by the profile named and those declared."""
+    """Judge by R4, and where that finds no error by the profile named, those declared, and what R4's text states."""
     try:
         issues = resource.validated(subject, request.type or "")
         if request.id is not None or mode == "update":
@@ -76,6 +77,11 @@ def _issues(
         return list(error.issues)
     wanted = () if profile is None else (profile,)
     found = profile_issues(subject, wanted, ctx, with_support=True, of_vital_signs="error")
+    stated_too = [OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity)
+                  for one in stated.problems(subject, terminology(ctx.store))]
+    # What writes warn of, an entry's fullUrl, may be one of the errors here.
+    known = {(one.diagnostics, one.expression) for one in stated_too}
+    issues = [*stated_too, *(one for one in issues if (one.diagnostics, one.expression) not in known)]
     if mode in ("create", "update"):
         found += [one for one in _rehearsed(mode, request, subject, ctx) if one not in (*found, *issues)]
     return [*found, *issues]

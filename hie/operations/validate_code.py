@@ -12,6 +12,7 @@ from hie.fhir import json_format
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.parameters import parameters, value
 from hie.fhir.terminology.code_system import CodeSystem
+from hie.fhir.terminology.displays import is_display
 from hie.fhir.terminology.expansion import display_in
 from hie.fhir.terminology.grammars import GRAMMARS
 from hie.fhir.terminology.inferring import inferred
@@ -188,19 +189,12 @@ def _judged(member: Member | None, coding: Coding, service: Terminology, request
     display = display_in(inputs.language(request), member)
     if inputs.boolean(request, "abstract") is False and member.is_abstract:
         return Verdict(False, f"The code {coding} is abstract: it groups others and is not to be selected.", display)
-    if coding.display is not None and display is not None and not _is_shown_so(coding.display, member):
+    if coding.display is not None and display is not None and not is_display(
+        coding.display, member.display, member.designations
+    ):
         return Verdict(False, f"The code {coding} is there, but not with the display {coding.display[:200]!r}; it is "
                        f"{display!r}.", display)
     return Verdict(True, None, display)
-
-
-def _is_shown_so(display: str, member: Member) -> bool:
-    known = [member.display or "", *(str(one.get("value", "")) for one in member.designations)]
-    return _folded(display) in map(_folded, known)
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
 
 
 def _undecided(coding: Coding, service: Terminology) -> FhirError:

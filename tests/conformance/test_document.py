@@ -6,7 +6,7 @@ import pytest
 
 from hie.operations import surroundings
 from hie.operations.graph import reading
-from tests.builders import observation, parameters, patient, practitioner
+from tests.builders import VITAL_SIGN, observation, parameters, patient, practitioner
 
 BASE = "http://localhost/fhir"
 
@@ -25,7 +25,8 @@ def note(fhir):
     firm = f"Organization/{fhir.create({'resourceType': 'Organization', 'name': 'Firm'})['id']}"
     performer = fhir.create({"resourceType": "PractitionerRole", "practitioner": {"reference": author},
                              "organization": {"reference": firm}})["id"]
-    value = fhir.create(observation(person, 1, performer=[{"reference": f"PractitionerRole/{performer}"}]))["id"]
+    value = fhir.create(observation(person, 1, category=[VITAL_SIGN], performer=[
+        {"reference": f"PractitionerRole/{performer}"}]))["id"]
     return fhir.create({
         "resourceType": "Composition", "status": "final", "type": {"text": "Note"}, "date": "2024-03-01",
         "title": "Note", "subject": {"reference": person}, "author": [{"reference": author}],

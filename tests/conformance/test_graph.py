@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event
 
 from hie.operations.graph import reading, searching
-from tests.builders import encounter, observation, parameters, patient, practitioner
+from tests.builders import VITAL_SIGN, encounter, observation, parameters, patient, practitioner
 from tests.conformance.test_audit import records
 from tests.conformance.test_profiles_stored import stored
 from tests.packages import BASE, element, slicing
@@ -54,9 +54,10 @@ def visit(fhir):
     for name, resource in (
         ("patient", lambda: patient()), ("other", lambda: patient("Other")), ("doctor", lambda: practitioner("1")),
         ("visit", lambda: encounter(made["patient"], participant=[{"individual": {"reference": made["doctor"]}}])),
-        ("first", lambda: observation(made["patient"], 1, encounter={"reference": made["visit"]})),
+        ("first", lambda: observation(made["patient"], 1, encounter={"reference": made["visit"]},
+                                      category=[VITAL_SIGN])),
         ("second", lambda: observation(made["patient"], 2, encounter={"reference": made["visit"]},
-                                       hasMember=[{"reference": made["first"]}])),
+                                       category=[VITAL_SIGN], hasMember=[{"reference": made["first"]}])),
         ("apart", lambda: observation(made["other"], 3)),
     ):  # fmt: skip
         stored = fhir.create(resource())

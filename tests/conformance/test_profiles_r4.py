@@ -9,12 +9,11 @@ import pytest
 from hie.fhir.profiles import read
 from hie.store import packages
 from hie.store.packages import REMEMBERED_MICROSECONDS
-from tests.builders import observation, patient
+from tests.builders import VITAL_SIGN, observation, patient
 from tests.packages import element, manifest, profile, tarball
 
 R4 = "http://hl7.org/fhir/StructureDefinition/"
 WEIGHT = R4 + "bodyweight"
-VITAL = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs"}]}
 
 
 def errors(answer: Any) -> set[tuple[str, str]]:
@@ -23,7 +22,7 @@ def errors(answer: Any) -> set[tuple[str, str]]:
 
 
 def weight(unit: str = "kg", **more: Any) -> Any:
-    return observation("Patient/1", code="29463-7", category=[VITAL], valueQuantity={
+    return observation("Patient/1", code="29463-7", category=[VITAL_SIGN], valueQuantity={
         "value": 70, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit}) | more  # fmt: skip
 
 

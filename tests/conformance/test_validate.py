@@ -2,13 +2,11 @@
 
 import pytest
 
-from tests.builders import bundle, entry, observation, parameters, patient
-
-VITAL = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs"}]}
+from tests.builders import VITAL_SIGN, bundle, entry, observation, parameters, patient
 
 
 def pulse(subject):
-    return observation(subject, category=[VITAL])
+    return observation(subject, category=[VITAL_SIGN])
 
 
 def issues(answer):

@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import bundle, observation, patient, post
-
-VITAL = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs"}]}
+from tests.builders import VITAL_SIGN, bundle, observation, patient, post
 
 
 def told(answer: Any, severity: str) -> set[tuple[str, str]]:
@@ -21,7 +19,7 @@ def test_validate_tells_what_a_vital_sign_lacks(fhir: Any) -> None:
     answer = fhir.post("Observation/$validate", observation(subject))
     assert answer.status == 200
     assert told(answer, "error") == {("required", "Observation.category")}
-    assert told(fhir.post("Observation/$validate", observation(subject, category=[VITAL])), "error") == set()
+    assert told(fhir.post("Observation/$validate", observation(subject, category=[VITAL_SIGN])), "error") == set()
     stored = fhir.create(observation(subject))["id"]
     assert told(fhir.get(f"Observation/{stored}/$validate"), "error") == {("required", "Observation.category")}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html.entities
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, NoReturn
 from xml.parsers import expat
@@ -76,11 +76,16 @@ def local_links(resource: Any) -> set[str]:
         found.update(value for name in ("href", "src") if (value := attributes.get(name, "")).startswith("#"))
 
     for div in _divs(resource):
-        parser = expat.ParserCreate()
-        parser.StartElementHandler = start
-        with suppress(expat.ExpatError, ValueError):  # what is wrong with it, `problem` tells
-            parser.Parse(_ENTITY.sub(_entity, div), True)
+        read(div, start)
     return found
+
+
+def read(div: str, start: Callable[[str, dict[str, str]], None], end: Callable[[str], None] | None = None) -> None:
+    """Tell each element of a narrative, with its attributes, as it starts and ends."""
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    with suppress(expat.ExpatError, ValueError):  # what is wrong with it, `problem` tells
+        parser.Parse(_ENTITY.sub(_entity, div), True)
 
 
 def _divs(value: Any) -> Iterator[str]:

@@ -17,66 +17,53 @@ DIFFERENT: dict[str, str] = {
         "cw-pattern-broader; cw-slice-closed-valid; cw-slice-extra-in-closed; cw-slice-loosen-card; "
         "cw-slice-missing-required; cw-slice-open-vs-closed; group-choice-good; group-choice-good-json; "
         "group-minimal; group-minimal-json; group-minimal-tiny; list-contained-json; obs-decimal; "
-        "patient-value-alternative-bad by patient-profile-value-alternative.xml; "
-        "patient-value-present-bad by patient-profile-value-present.xml; primitive-good; profile-patient-op1; "
-        "profile-patient-op2; profile-patient-op3; profile-version-reference-test-instance; "
-        "toplevel-maxvalueduration-pass by toplevel-maxvalueduration-profile.json; "
-        "toplevel-minvalueduration-pass by toplevel-minvalueduration-profile.json"),
-    "displays of codes, which are not judged": (
-        "bundle-duplicate-ids-not; bundle-id-3; bundle-id-4; bundle-id-5; bundle-india; "
-        "bundle-with-contained; choice-async-qr; choice-gender-coding-async-qr; demo-example-2; "
-        "mni-patientOverview-bundle-example1; mni-patientOverview-bundle-example1b; observation-cholesterol-good; "
-        "observation-triglyceride-good; observation-triglyceride-good2; open-choice-gender-coding-async-qr; "
-        "patient-translated-codes; sdoh-type-slice; sdoh-type-slice by sdoh-type-slice-profile.json"),
+        "patient-value-alternative-bad by patient-profile-value-alternative.xml; patient-value-present-bad by "
+        "patient-profile-value-present.xml; primitive-good; profile-patient-op1; profile-patient-op2; "
+        "profile-patient-op3; profile-version-reference-test-instance; toplevel-maxvalueduration-pass by "
+        "toplevel-maxvalueduration-profile.json; toplevel-minvalueduration-pass by "
+        "toplevel-minvalueduration-profile.json"),
+    "displays of codes: warnings, of LOINC and others that are not here not judged": (
+        "bundle-id-3; bundle-id-4; bundle-id-5; choice-async-qr; choice-gender-coding-async-qr; demo-example-2; "
+        "observation-cholesterol-good; observation-triglyceride-good; observation-triglyceride-good2; "
+        "open-choice-gender-coding-async-qr; patient-translated-codes; sdoh-type-slice; sdoh-type-slice by "
+        "sdoh-type-slice-profile.json"),
     "codes of SNOMED CT, which is not here": (
         "uk-msg; uuid-extension"),
     "extensions that nobody defines here, and example URLs: told as information": (
         "dr-example-org; nested-questionnaire-nested-valueset; pat-dob-ext; pat-example-extensions; q-bp; "
         "target-ref-profile-empty"),
-    "a fullUrl, or ids in a Bundle, that do not agree: told as warnings": (
-        "azatadha/example-params-1; azatadha/example-params-1 by azatadha/param-profile.xml; "
-        "bad-bundle-reference-type-4; bundle-duplicate-id; bundle-ihe-good; "
-        "bundle-ihe-good by bundle-ihe-profile.xml; bundle-with-extensions; entry-resource-bad1; "
-        "relative_reference_to_fullUrl.id_in_Composition"),
-    "what the resources of a document must reach": (
-        "bundle-document-versioned-references-bad; document-css; relative_reference_to_TYPE_ID.all_fullUrl_UUID; "
-        "relative_reference_to_fullUrl.id_in_target_resource; relative_reference_to_fullUrl.no_ids.PROBLEM"),
-    "narratives beyond txt-1 and txt-2: where links lead, how elements nest, languages": (
-        "ab-list-slicing; bundle-enrl; list-xhtml-nested; message; patient-url-bad; "
-        "xhtml-ctrl-no-lang-bad by xhtml-ctrl-yes-lang-profile.xml; "
-        "xhtml-ctrl-source1 by xhtml-ctrl-source-profile.xml; "
-        "xhtml-ctrl-two-lang-bad by xhtml-ctrl-no-lang-profile.xml; "
-        "xhtml-ctrl-twob-lang-bad by xhtml-ctrl-no-lang-profile.xml; "
-        "xhtml-ctrl-twob-lang-good2 by xhtml-ctrl-rl-lang-profile.xml; xml-bad-entities-json"),
+    "a relative reference in an entry that is of no server": (
+        "bad-bundle-reference-type-4"),
+    "where links of narratives lead is a warning, and their languages are R5's": (
+        "ab-list-slicing; bundle-enrl; message; patient-url-bad; xhtml-ctrl-no-lang-bad by "
+        "xhtml-ctrl-yes-lang-profile.xml; xhtml-ctrl-source1 by xhtml-ctrl-source-profile.xml; "
+        "xhtml-ctrl-two-lang-bad by xhtml-ctrl-no-lang-profile.xml; xhtml-ctrl-twob-lang-bad by "
+        "xhtml-ctrl-no-lang-profile.xml; xhtml-ctrl-twob-lang-good2 by xhtml-ctrl-rl-lang-profile.xml"),
     "what would have to be fetched: targets outside of the resource, profiles of a guide, signatures": (
-        "parameters-reference-bad; patient-auto-profile; "
-        "patient-circle1-bad-linked1 by patient-circle1-profile.xml; "
-        "patient-circle1-bad-source1 by patient-circle1-profile.xml; "
-        "patient-circle2-bad-linked by patient-circle2-profile1.xml; "
-        "patient-circle2-bad-source1 by patient-circle2-profile1.xml; patient-ig-bad; qr-bad-ref2; reference-bad; "
-        "res-inv-example-good by res-inv-profile-bundle.json; sig-bundle.json"),
+        "parameters-reference-bad; patient-auto-profile; patient-circle1-bad-linked1 by "
+        "patient-circle1-profile.xml; patient-circle1-bad-source1 by patient-circle1-profile.xml; "
+        "patient-circle2-bad-linked by patient-circle2-profile1.xml; patient-circle2-bad-source1 by "
+        "patient-circle2-profile1.xml; patient-ig-bad; qr-bad-ref2; reference-bad; res-inv-example-good by "
+        "res-inv-profile-bundle.json; sig-bundle.json"),
     "a vital sign by a code of SNOMED CT, of which R4 does not speak": (
         "obs-temp-bad"),
     "an invariant that cannot be decided (docs/validation.md): periods within one another, ctm-1 out of reach": (
         "encounter-period; fhirpath-bad; fhirpath-null"),
     "profiles that are wrong beyond R4's invariants: told where they are used, or by $snapshot": (
-        "StructureDefinition-Slice23; ext-derived; obs-mz; observation-bad-profile; "
-        "patient-contained-org by patient-contained-org-profile.xml; profile-illegal-elements; "
-        "questionnaire-enableWhen-test-invalid"),
+        "StructureDefinition-Slice23; ext-derived; obs-mz; observation-bad-profile; patient-contained-org by "
+        "patient-contained-org-profile.xml; profile-illegal-elements; questionnaire-enableWhen-test-invalid"),
     "the profile of the case is no valid R4, and is not used": (
         "document-good by document-structure.xml; extension-slicing-instance by extension-slicing.xml; "
-        "obs-max-decimal by obs-max-decimal-profile.json; patient-au-5 by profile-patient-au.xml; "
-        "profile-choice-2 by patient-address-choice-profile.xml; "
-        "profile-choice-3 by patient-address-choice-profile.xml; "
+        "obs-max-decimal by obs-max-decimal-profile.json; patient-au-5 by profile-patient-au.xml; profile-choice-2 "
+        "by patient-address-choice-profile.xml; profile-choice-3 by patient-address-choice-profile.xml; "
         "slice-profile-and-local-patient by slice-profile-and-local-profile.xml"),
     "limits of answers that are not R4's (SDC, quantities), or of which R4 says another unit; regular expressions": (
         "attachment-max-size-qr; quantity-min-max-compat-units-qr; quantity-min-max-incompat-units-qr; "
         "quantity-min-max-qr; quantity-qr; quantity-units-not-in-value-set-qr; "
         "questionnaireResponse-enableWhenEx-test-fail; string-regex-qr; string-with-coding-async-qr"),
-    "no invariant of R4: sizes beside data, what is there twice, systems, UUIDs, URLs elsewhere": (
-        "attachment-inconsistent-size-qr; attachment-with-wrong-size; bundle-conditional-reference-bad; "
-        "bundle-id-2; duplicate-security-tags; mr-covid-bnd1; patient-dupl-id-1; "
-        "reference-invalid-resource-type-qr; url-value-qr"),
+    "no rule of R4: links that are there twice, UUIDs, URLs elsewhere, queries; relative systems are a warning": (
+        "bundle-conditional-reference-bad; bundle-id-2; mr-covid-bnd1; reference-invalid-resource-type-qr; "
+        "url-value-qr"),
     "strings of white space alone, or with control characters: R4 advises against them, XML cannot carry them": (
         "params-ws; primitive-good-ws; primitive-good-ws-json; unicode-control-chars-json"),
     "a rule of R4 that HL7's validator does not apply, or warns of": (
@@ -92,4 +79,4 @@ def test_where_hl7s_validator_finds_an_error_we_do_but_for_named_reasons() -> No
     named = {name for names in DIFFERENT.values() for name in names.split("; ")}
     assert different - named == set()
     assert len(found) >= 700
-    assert len(different) <= 0.21 * len(found)
+    assert len(different) <= 0.165 * len(found)

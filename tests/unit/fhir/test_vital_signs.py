@@ -10,16 +10,14 @@ from hie.fhir import structures, vital_signs
 from hie.fhir.profiles import Library, checking, conformance
 from hie.fhir.profiles.terminology import asked_by
 from hie.fhir.validation.issue import Issue, Severity
-from tests.builders import bundle, observation
+from tests.builders import VITAL_SIGN, bundle, observation
 
 Json = dict[str, Any]
 R4 = "http://hl7.org/fhir/StructureDefinition/"
-CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
-VITAL = [{"coding": [{"system": CATEGORY, "code": "vital-signs"}]}]
 
 
 def vital(code: str = "8867-4", **more: Any) -> Json:
-    return observation("Patient/1", code=code, category=VITAL, **more)
+    return observation("Patient/1", code=code, category=[VITAL_SIGN], **more)
 
 
 def judged(resource: Json, *declared: str, worst: Severity | None = "error") -> list[Issue]:

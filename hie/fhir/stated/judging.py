@@ -1,0 +1,48 @@
+"""Ask all that R4's text states of one resource, in one walk: https://hl7.org/fhir/R4/validation.html"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from hie.fhir.terminology.terminology import Terminology
+from hie.fhir.validation.issue import Issue, Problem, below, issues
+
+from . import bundles, values
+from .displays import Displays
+from .ids import Ids
+from .narratives import Narratives
+from .walk import objects
+
+#: Problems of one severity that are kept; of all the first hundred are told, errors before warnings.
+MOST = 1_000
+
+
+def problems(resource: dict[str, Any], terminology: Terminology | None = None) -> list[Issue]:
+    """Give what is not as R4's text says; a terminology tells what displays there are."""
+    name = str(resource["resourceType"])
+    kept: list[Problem] = []
+    counts: Counter[str] = Counter()
+    for path, severity, code, text in _found(resource, terminology):
+        counts[severity] += 1
+        if counts[severity] <= MOST:
+            kept.append((path.removeprefix(name), severity, code, text))
+        elif severity == "error":
+            break
+    return issues(name, kept)
+
+
+def _found(resource: dict[str, Any], terminology: Terminology | None) -> Iterator[Problem]:
+    ids, displays = Ids(), Displays()
+    narratives = Narratives(ids)
+    for one in objects(resource):
+        if one.type == "Bundle":
+            yield from below(one.path, bundles.of(one.value))
+        elif one.type == "Coding":
+            displays.note(one)
+        for problem in (*values.of(one), *ids.of(one), *narratives.of(one)):
+            yield from below(one.path, (problem,))
+    yield from narratives.left()
+    if terminology is not None:
+        yield from displays.wrong(terminology)

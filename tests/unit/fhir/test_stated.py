@@ -1,0 +1,157 @@
+"""What R4's text states beyond structures and invariants: values, ids, narratives, displays; $validate asks it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from typing import Any
+
+import pytest
+
+from hie.fhir import stated
+from hie.fhir.stated import displays, narratives
+from hie.fhir.terminology.terminology import Terminology
+from hie.fhir.validation import validate
+from tests.builders import observation, patient
+
+Json = dict[str, Any]
+DATA = b"seen in both lungs"
+
+
+def told(resource: Json, severity: str = "error") -> list[tuple[str, str]]:
+    assert not any(one.severity in ("error", "fatal") for one in validate(resource))
+    found = stated.problems(resource, Terminology())
+    return [(one.code, one.expression) for one in found if one.severity == severity]
+
+
+def media(**attachment: Any) -> Json:
+    return {"resourceType": "Media", "status": "completed", "content": {
+        "contentType": "text/plain", "data": base64.b64encode(DATA).decode(), **attachment}}  # fmt: skip
+
+
+def with_text(inner: str, **more: Any) -> Json:
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml">{inner}</div>'
+    return patient(text={"status": "generated", "div": div}, **more)
+
+
+SHA1 = base64.b64encode(hashlib.sha1(DATA, usedforsecurity=False).digest()).decode()
+OTHER = base64.b64encode(hashlib.sha1(b"x", usedforsecurity=False).digest()).decode()
+LABEL, OTHERS = {"system": "urn:x", "code": "a"}, {"system": "urn:x", "code": "b"}
+CASES: list[tuple[str, Json, list[tuple[str, str]]]] = [
+    ("size and hash are those of the data", media(size=len(DATA), hash=SHA1), []),
+    ("another size", media(size=5), [("value", "Media.content.size")]),
+    ("another hash", media(hash=OTHER), [("value", "Media.content.hash")]),
+    ("of what lies elsewhere nothing is known", {"resourceType": "Media", "status": "completed", "content": {
+        "url": "http://example.org/x", "size": 5, "hash": OTHER}}, []),
+    ("labels are a set", patient(meta={"security": [LABEL, OTHERS, {**LABEL, "display": "A"}]}),
+     [("duplicate", "Patient.meta.security[2]")]),
+    ("tags are a set", patient(meta={"tag": [LABEL, LABEL]}), [("duplicate", "Patient.meta.tag[1]")]),
+    ("profiles are a set", patient(meta={"profile": ["http://x/a", "http://x/b", "http://x/a"]}),
+     [("duplicate", "Patient.meta.profile[2]")]),
+    ("two elements have one id", patient(name=[{"id": "a", "family": "x"}, {"id": "a", "family": "y"}]),
+     [("duplicate", "Patient.name[1].id")]),
+    ("one of them a primitive", patient(name=[{"id": "a", "family": "x"}], _active={"id": "a"}, active=True),
+     [("duplicate", "Patient.active.id")]),
+    ("one of them contained", patient(
+        name=[{"id": "a", "family": "x"}], managingOrganization={"reference": "#o"},
+        contained=[{"resourceType": "Organization", "id": "o", "name": "x", "_name": {"id": "a"}}]),
+     [("duplicate", "Patient.contained[0].name.id")]),
+    ("one of them in the narrative", with_text('<p id="a">x</p>', name=[{"id": "a", "family": "x"}]),
+     [("duplicate", "Patient.text.div")]),
+    ("an id of a resource is none of an element", patient(id="a", name=[{"id": "a", "family": "x"}]), []),
+    ("a snapshot repeats the ids of its differential", {
+        "resourceType": "StructureDefinition", "url": "http://example.org/p", "name": "P", "status": "draft",
+        "kind": "resource", "abstract": False, "type": "Patient", "derivation": "constraint",
+        "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+        "snapshot": {"element": [{"id": "Patient", "path": "Patient", "definition": "x", "min": 0, "max": "*",
+                                  "base": {"path": "Patient", "min": 0, "max": "*"}}]},
+        "differential": {"element": [{"id": "Patient", "path": "Patient"}]}}, []),
+    ("a paragraph in a paragraph", with_text("<p>x<p>y</p></p>"), [("invariant", "Patient.text.div")]),
+    ("a table in a heading", with_text("<h1><b><table><tr><td>x</td></tr></table></b></h1>"),
+     [("invariant", "Patient.text.div")]),
+    ("paragraphs in a list beside one", with_text("<ul><li><p>x</p></li></ul><p>y <b>z</b></p>"), []),
+    ("an entity of HTML", with_text("37&nbsp;°C"), [("invariant", "Patient.text.div")]),
+    ("entities of XML", with_text("&lt;5 &amp; &#160;&gt;3"), []),
+]
+
+
+@pytest.mark.parametrize(("resource", "expected"), [row[1:] for row in CASES], ids=[row[0] for row in CASES])
+def test_what_r4_states_is_an_error(resource: Json, expected: list[tuple[str, str]]) -> None:
+    assert told(resource) == expected
+
+
+V2 = "http://terminology.hl7.org/CodeSystem/v2-0131"
+BINARY = {"resourceType": "Binary", "id": "pic", "contentType": "image/png", "data": "iVBORw0KGgo="}
+
+
+def related(**coding: Any) -> Json:
+    return patient(contact=[{"name": {"text": "x"}, "relationship": [{"coding": [coding]}]}])
+
+
+WHERE = "Patient.contact[0].relationship[0].coding[0]"
+WARNINGS: list[tuple[str, Json, list[tuple[str, str]]]] = [
+    ("a display", related(system=V2, code="C", display="Emergency contact"), []),
+    ("another one", related(system=V2, code="C", display="Next-of-Kin"), [("code-invalid", f"{WHERE}.display")]),
+    ("no code of a code system that is here whole", related(system=V2, code="ZZ"), [("code-invalid", f"{WHERE}.code")]),
+    ("a code system that is not here", related(system="http://snomed.info/sct", code="1", display="x"), []),
+    ("a version that is not here", related(system=V2, version="1", code="C", display="x"), []),
+    ("a relative system", related(system="codes", code="x"), [("value", f"{WHERE}.system")]),
+    ("a value set for a system", related(system="http://hl7.org/fhir/ValueSet/x", code="x"),
+     [("value", f"{WHERE}.system")]),
+    ("an image that is contained", with_text('<img src="#pic" alt="x"/>', contained=[BINARY]), []),
+    ("an image that is here", with_text('<img src="data:image/png;base64,iVBORw0KGgo=" alt="x"/>'), []),
+    ("an image from elsewhere", with_text('<img src="http://example.org/x.png" alt="x"/><img src="y.png" alt="y"/>'),
+     [("business-rule", "Patient.text.div")]),
+    ("a style from elsewhere", with_text('<p style="background: url(\'http://example.org/x.png\')">x</p>'),
+     [("business-rule", "Patient.text.div")]),
+    ("a link to nowhere", with_text('<a href="#b">x</a>'), [("not-found", "Patient.text.div")]),
+    ("links to an element, an anchor, and a text", with_text(
+        '<a href="#n">x</a><a href="#m">x</a><a href="#t">x</a><a name="m">y</a><p id="t">z</p>',
+        name=[{"id": "n", "family": "x"}]), []),
+    ("links elsewhere", with_text('<a href="http://example.org">x</a><a href="mailto:a@example.org">y</a>'), []),
+]
+
+
+@pytest.mark.parametrize(("resource", "expected"), [row[1:] for row in WARNINGS], ids=[row[0] for row in WARNINGS])
+def test_what_may_be_right_elsewhere_is_a_warning(resource: Json, expected: list[tuple[str, str]]) -> None:
+    assert told(resource, "warning") == expected
+    assert told(resource) == []
+
+
+def test_places_are_told_inside_of_bundles_and_parameters() -> None:
+    inside = {"resourceType": "Parameters", "parameter": [{"name": "x", "part": [{"name": "y", "resource": media(
+        size=1)}]}, {"name": "z", "valueAttachment": media(size=2)["content"]}]}  # fmt: skip
+    assert told(inside) == [("value", "Parameters.parameter[0].part[0].resource.content.size"),
+                            ("value", "Parameters.parameter[1].value.size")]  # fmt: skip
+
+
+def test_ids_of_two_entries_have_nothing_to_do_with_one_another() -> None:
+    one = patient(name=[{"id": "a", "family": "x"}])
+    assert told({"resourceType": "Bundle", "type": "collection", "entry": [
+        {"fullUrl": f"urn:uuid:00000000-0000-4000-8000-00000000000{n}", "resource": one} for n in (1, 2)]}) == []
+
+
+def test_errors_are_not_crowded_out_by_warnings() -> None:
+    codings = [{"system": f"codes{n}", "code": "x"} for n in range(1_500)]
+    crowded = patient(maritalStatus={"coding": codings}, photo=[media(size=1)["content"]])
+    assert told(crowded) == [("value", "Patient.photo[0].size")]
+
+
+def test_only_so_many_codes_and_links_are_looked_at_and_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(displays, "MOST_CODINGS", 2)
+    monkeypatch.setattr(narratives, "MOST", 2)
+    codings = [{"system": V2, "code": code, "display": "?"} for code in "CNOE"]
+    many = with_text('<a href="#a">x</a><a href="#b">x</a><a href="#c">x</a>', maritalStatus={"coding": codings})
+    assert told(many, "information") == [("incomplete", "Patient")] * 2
+    assert len(told(many, "warning")) == 2
+
+
+def test_a_large_resource_is_looked_at_in_a_time_that_grows_with_its_size() -> None:
+    rows = [{"id": f"n{n}", "code": {"coding": [{"system": V2, "code": "C", "display": f"{n}"}]},
+             "valueString": "x"} for n in range(20_000)]  # fmt: skip
+    text = "".join(f'<p id="p{n}"><a href="#n{n}">x</a></p>' for n in range(20_000))
+    large = observation(component=rows) | with_text(text) | {"resourceType": "Observation"}
+    before = time.thread_time()
+    stated.problems(large, Terminology())
+    assert time.thread_time() - before < 5
