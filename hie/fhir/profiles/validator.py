@@ -51,9 +51,10 @@ def conformance(
         _judge(check, whole, wanted, with_support)
         return _told([check, vital], whole)
     behind = Check(WithStored(library, stored), terminology, stored)
-    later = [row for row in wanted if _is_stored(row.canonical, library, stored)]
+    behind_names = {one for one in dict.fromkeys(row.canonical for row in wanted) if _is_stored(one, library, stored)}
+    later = [row for row in wanted if row.canonical in behind_names]
     check.elsewhere = stored
-    _judge(check, whole, [row for row in wanted if row not in later], with_support)
+    _judge(check, whole, [row for row in wanted if row.canonical not in behind_names], with_support)
     check.unknown = {one for one in check.unknown if stored.find(one) is None}
     with stored.time or nullcontext():
         _judge(behind, whole, later, with_support)
