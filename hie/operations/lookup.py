@@ -60,9 +60,10 @@ def _rows(system: CodeSystem, concept: Concept, wanted: set[str], language: str 
     for name in _ALWAYS:
         if not wanted or name in wanted:
             yield from _standard(system, concept, name)
+    described = {one.get("code"): one.get("description") for one in reversed(system.resource.get("property", []))}
     for one in concept.properties:
         if one["code"] not in _ALWAYS and (not wanted or one["code"] in wanted):
-            yield parts("property", list(_property(system, one)))
+            yield parts("property", list(_property(one, described.get(one["code"]))))
 
 
 def _designation(row: Json) -> Iterator[Json]:
@@ -89,15 +90,13 @@ def _standard(system: CodeSystem, concept: Concept, name: str) -> Iterator[Json]
         yield parts("property", rows)
 
 
-def _property(system: CodeSystem, row: Json) -> Iterator[Json]:
+def _property(row: Json, description: str | None) -> Iterator[Json]:
     yield value("code", "Code", row["code"])
     for name, found in row.items():
         if name.startswith("value"):
             yield {"name": "value", name: found}
-    declared = system.resource.get("property", [])
-    told = next((one.get("description") for one in declared if one.get("code") == row["code"]), None)
-    if told is not None:
-        yield value("description", "String", told)
+    if description is not None:
+        yield value("description", "String", description)
 
 
 OPERATION = Operation(
