@@ -17,9 +17,11 @@ from hie.errors import FhirError
 from hie.fhir import resource as resources
 from hie.fhir import stated
 from hie.fhir.profiles import Library, conformance, read
+from hie.fhir.profiles.library import Bases
 from hie.fhir.profiles.package import Package, PackageError
 from hie.fhir.profiles.terminology import PackagedTerminology, asked_by
 from hie.fhir.questionnaires import Form, problems
+from hie.fhir.snapshots import judging
 from hie.fhir.terminology.terminology import Terminology
 from hie.fhir.validation import validate
 from tests.packages import tarball
@@ -118,6 +120,8 @@ def finds_an_error(case: Case) -> bool:
         library = Library([Package("cases", "1", resources=defined, digest=repr(sorted(files)))])
         found = conformance(resource, wanted, library, asked_by(library), of_vital_signs="error")
         issues = [*found, *_answers(resource, files, library), *stated.problems(resource, _terminology(library))]
+        if resource["resourceType"] == "StructureDefinition":
+            issues += judging.problems(resource, Bases(library, "cases#1"))
     return any(one.severity in ("error", "fatal") for one in issues)
 
 

@@ -15,8 +15,11 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.outcome import information
 from hie.fhir.profiles import Library
 from hie.fhir.profiles.base_types import is_base
+from hie.fhir.snapshots import judging
+from hie.fhir.validation.issue import Issue
 from hie.interactions import integrity
 from hie.interactions.accepting import profile_issues
+from hie.operations.snapshot import Published
 from hie.registry import Operation, standard_parameters
 from hie.store.stored_profiles import StoredProfiles
 from hie.store.terminology import terminology
@@ -78,13 +81,20 @@ def _issues(
     wanted = () if profile is None else (profile,)
     found = profile_issues(subject, wanted, ctx, with_support=True, of_vital_signs="error")
     stated_too = [OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity)
-                  for one in stated.problems(subject, terminology(ctx.store))]
+                  for one in (*_of_a_profile(subject, ctx), *stated.problems(subject, terminology(ctx.store)))]
     # What writes warn of, an entry's fullUrl, may be one of the errors here.
     known = {(one.diagnostics, one.expression) for one in stated_too}
     issues = [*stated_too, *(one for one in issues if (one.diagnostics, one.expression) not in known)]
     if mode in ("create", "update"):
         found += [one for one in _rehearsed(mode, request, subject, ctx) if one not in (*found, *issues)]
     return [*found, *issues]
+
+
+def _of_a_profile(subject: dict[str, Any], ctx: Context) -> list[Issue]:
+    """Tell why nobody could use a profile."""
+    if subject["resourceType"] != "StructureDefinition":
+        return []
+    return judging.problems(subject, Published(ctx.store, ctx.profiles))
 
 
 def _check_update(subject: dict[str, Any], request: FhirRequest) -> None:

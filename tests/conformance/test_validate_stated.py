@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.builders import observation, patient
+from tests.unit.fhir.test_snapshots import of, profile
 
 UUID = "urn:uuid:00000000-0000-4000-8000-00000000000"
 DIV = '<div xmlns="http://www.w3.org/1999/xhtml">{}</div>'
@@ -50,6 +51,30 @@ def test_validate_tells_it_once_and_it_is_stored(name: str, fhir: Any, treat: An
         treat(mode)
         id_ = fhir.create(resource)["id"]
     assert expected in told(fhir.get(f"{type_name}/{id_}/$validate"), "error")
+
+
+def test_why_no_snapshot_can_be_made_of_a_profile_is_told(fhir: Any) -> None:
+    right = profile("Patient", of("Patient.name", min=1), url="http://example.org/right")
+    assert told(fhir.post("StructureDefinition/$validate", right), "error") == []
+    wrong = profile("Patient", of("Patient.name", min=1), of("Patient.nme", min=1), url="http://example.org/wrong")
+    place = ("processing", "StructureDefinition.differential.element[1]")
+    assert told(fhir.post("StructureDefinition/$validate", wrong), "error") == [place]
+    id_ = fhir.create(wrong)["id"]  # one by one, definitions are stored in whatever order and state
+    assert told(fhir.get(f"StructureDefinition/{id_}/$validate"), "error") == [place]
+    whole = {**wrong, "snapshot": fhir.post("StructureDefinition/$snapshot", right).json["snapshot"]}
+    answer = fhir.post("StructureDefinition/$validate", whole)
+    assert told(answer, "error") == []
+    assert place in told(answer, "warning")
+
+
+def test_a_base_that_is_not_here_or_not_to_be_seen_is_a_warning(fhir: Any, client: Any) -> None:
+    below = profile("Patient", of("Patient.photo", max="0"), base="http://example.org/base")
+    place = ("not-found", "StructureDefinition.baseDefinition")
+    assert place in told(fhir.post("StructureDefinition/$validate", below), "warning")
+    fhir.create(profile("Patient", of("Patient.name", min=1), url="http://example.org/base"))
+    assert place not in told(fhir.post("StructureDefinition/$validate", below), "warning")
+    blind = client("system/StructureDefinition.rs?status=draft", "system/StructureDefinition.c")
+    assert place in told(blind.post("StructureDefinition/$validate", below), "warning")
 
 
 def test_displays_are_those_of_code_systems_that_are_stored_under_the_grant(fhir: Any, client: Any) -> None:

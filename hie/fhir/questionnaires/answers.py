@@ -86,7 +86,7 @@ def wrong(question: Json, options: Options, value: Value, in_value_set: InValueS
     if value.kind == "Reference":
         yield from _of_target(question, value.value)
     if value.kind == "Quantity":
-        yield from _of_unit(question, value.value)
+        yield from _of_unit(question, value.value, in_value_set)
 
 
 def _of_a_list(question: Json, options: Options, value: Value, in_value_set: InValueSet) -> Iterator[Wrong]:
@@ -153,11 +153,18 @@ def _of_target(question: Json, value: Json) -> Iterator[Wrong]:
         yield "value", f"It points at {pointed}; the question takes {', '.join(types)[:300]}."
 
 
-def _of_unit(question: Json, value: Json) -> Iterator[Wrong]:
+def _of_unit(question: Json, value: Json, in_value_set: InValueSet) -> Iterator[Wrong]:
+    """A unit is one of the options, or of a value set: https://hl7.org/fhir/R4/extension-questionnaire-unitvalueset.html"""
+    if not isinstance(code := value.get("code"), str):
+        return
     units = [one for one in extensions(question, "questionnaire-unitOption") if one.kind == "Coding"]
-    if units and "code" in value and all(same(Value("Coding", value), one) is False for one in units):
-        names = ", ".join(str(one.value.get("code")) for one in units)
-        yield "value", f"The unit is {shown(value['code'])}; the question takes {names[:300]}."
+    sets = [one.value for one in extensions(question, "questionnaire-unitValueSet") if one.kind == "Canonical"]
+    answers = (same(Value("Coding", value), one) for one in units)
+    within = (in_value_set(url, value.get("system"), code) for url in sets if not url.startswith("#"))
+    found = [*answers, *within]
+    if found and all(one is False for one in found):
+        names = ", ".join([*(str(one.value.get("code")) for one in units), *sets])
+        yield "value", f"The unit is {shown(code)}; the question takes {names[:300]}."
 
 
 def told(value: Value) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from hie.fhir.terminology.terminology import Terminology
 from hie.fhir.validation.issue import Issue, Problem, below, issues
 
-from . import bundles, values
+from . import bundles, definitions, questionnaires, values
 from .displays import Displays
 from .ids import Ids
 from .narratives import Narratives
@@ -17,6 +17,13 @@ from .walk import objects
 
 #: Problems of one severity that are kept; of all the first hundred are told, errors before warnings.
 MOST = 1_000
+
+
+_OF_RESOURCES: dict[str, Callable[[dict[str, Any]], Iterator[Problem]]] = {
+    "Bundle": bundles.of,
+    "Questionnaire": questionnaires.of,
+    "StructureDefinition": definitions.of,
+}
 
 
 def problems(resource: dict[str, Any], terminology: Terminology | None = None) -> list[Issue]:
@@ -37,8 +44,8 @@ def _found(resource: dict[str, Any], terminology: Terminology | None) -> Iterato
     ids, displays = Ids(), Displays()
     narratives = Narratives(ids)
     for one in objects(resource):
-        if one.type == "Bundle":
-            yield from below(one.path, bundles.of(one.value))
+        if one.type in _OF_RESOURCES:
+            yield from below(one.path, _OF_RESOURCES[one.type](one.value))
         elif one.type == "Coding":
             displays.note(one)
         for problem in (*values.of(one), *ids.of(one), *narratives.of(one)):

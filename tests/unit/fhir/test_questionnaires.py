@@ -166,6 +166,15 @@ OPTIONS = [{"valueCoding": ICE}, {"valueCoding": {**ICE, "code": "mint"}, "exten
     extended("questionnaire-optionExclusive", valueBoolean=True)]}]
 GENDERS = "http://hl7.org/fhir/ValueSet/administrative-gender"
 GENDER = "http://hl7.org/fhir/administrative-gender"
+UCUM, SEX = "http://unitsofmeasure.org", "http://hl7.org/fhir/administrative-gender"
+KILOGRAMS = extended("questionnaire-unitOption", valueCoding={"system": UCUM, "code": "kg"})
+OF_A_SET = extended("questionnaire-unitValueSet", valueCanonical="http://hl7.org/fhir/ValueSet/administrative-gender")
+
+
+def of_unit(code: str, system: str = UCUM) -> Json:
+    return {"value": 1, "system": system, "code": code}
+
+
 BOUND: list[tuple[Json, list[Json], str | None]] = [
     ({"type": "choice", "answerOption": OPTIONS}, [{"valueCoding": ICE}], None),
     ({"type": "choice", "answerOption": OPTIONS}, [{"valueCoding": {**ICE, "code": "lemon"}}], "code-invalid"),
@@ -195,6 +204,13 @@ BOUND: list[tuple[Json, list[Json], str | None]] = [
     ({"type": "quantity", "extension": [extended(
         "questionnaire-unitOption", valueCoding={"system": "http://unitsofmeasure.org", "code": "kg"})]},
      [{"valueQuantity": {"value": 1, "system": "http://unitsofmeasure.org", "code": "g"}}], "value"),
+    ({"type": "quantity", "extension": [KILOGRAMS, OF_A_SET]}, [{"valueQuantity": of_unit("g")}], "value"),
+    ({"type": "quantity", "extension": [KILOGRAMS, OF_A_SET]}, [{"valueQuantity": of_unit("kg")}], None),
+    ({"type": "quantity", "extension": [KILOGRAMS, OF_A_SET]}, [{"valueQuantity": of_unit("male", SEX)}], None),
+    ({"type": "quantity", "extension": [OF_A_SET]}, [{"valueQuantity": of_unit("g")}], "value"),
+    ({"type": "quantity", "extension": [OF_A_SET]}, [{"valueQuantity": {"value": 1, "unit": "g"}}], None),
+    ({"type": "quantity", "extension": [extended("questionnaire-unitValueSet", valueCanonical="http://x/none")]},
+     [{"valueQuantity": of_unit("g")}], None),
     ({"type": "string", "repeats": True, "extension": [extended("questionnaire-maxOccurs", valueInteger=1)]},
      [{"valueString": "a"}, {"valueString": "b"}], "structure"),
     ({"type": "string", "repeats": True, "extension": [extended("questionnaire-minOccurs", valueInteger=2)]},

@@ -76,6 +76,38 @@ CASES: list[tuple[str, Json, list[tuple[str, str]]]] = [
 ]
 
 
+def asking(*item: Json) -> Json:
+    return {"resourceType": "Questionnaire", "status": "draft", "item": list(item)}
+
+
+def question(link: str, after: str | None = None, *item: Json) -> Json:
+    condition = {"question": after, "operator": "exists", "answerBoolean": True}
+    return {"linkId": link, "type": "group" if item else "string", **({"item": list(item)} if item else {}),
+            **({} if after is None else {"enableWhen": [condition]})}  # fmt: skip
+
+
+def on_patients(**element: Any) -> Json:
+    return {"resourceType": "StructureDefinition", "url": "http://example.org/p", "name": "P", "status": "draft",
+            "kind": "resource", "abstract": False, "type": "Patient", "derivation": "constraint",
+            "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+            "differential": {"element": [{"id": "Patient.name", "path": "Patient.name", **element}]}}  # fmt: skip
+
+
+CASES += [
+    ("a question before, one after, one in a group beside", asking(
+        question("a", "d"), question("b", "a"), question("c", None, question("d", "a")), question("e", "d")), []),
+    ("a question around", asking(question("a", None, question("b", "c"), question("c", None, question("d", "c")))), []),
+    ("itself", asking(question("a", "a")), [("business-rule", "Questionnaire.item[0].enableWhen[0].question")]),
+    ("a question inside", asking(question("z"), question("a", "c", question("b", None, question("c")))),
+     [("business-rule", "Questionnaire.item[1].enableWhen[0].question")]),
+    ("a question that is not there", asking(question("a", None, question("b", "y"))),
+     [("not-found", "Questionnaire.item[0].item[0].enableWhen[0].question")]),
+    ("a profile", on_patients(min=1), []),
+    ("what an element means when it is missing, said by a profile", on_patients(meaningWhenMissing="x"),
+     [("business-rule", "StructureDefinition.differential.element[0].meaningWhenMissing")]),
+]
+
+
 @pytest.mark.parametrize(("resource", "expected"), [row[1:] for row in CASES], ids=[row[0] for row in CASES])
 def test_what_r4_states_is_an_error(resource: Json, expected: list[tuple[str, str]]) -> None:
     assert told(resource) == expected
