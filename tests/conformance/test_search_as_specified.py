@@ -30,6 +30,8 @@ RECORDS = [
     held("plain", "text/xml"), held("utf", "Text/XML; charset=UTF-8"), held("html", "text/html"),
     patient(id="a", active=True, meta={"profile": [OWN, "http://x/sd|1.2", "http://x/other|10"]}, telecom=[
         {"system": "email", "value": "me@example.org"}]),
+    patient(id="s1", meta={"source": "http://x/app#r1"}), patient(id="s2", meta={"source": "http://x/app"}),
+    patient(id="s3", meta={"source": "http://x/app2#r1"}),
     canonical("ValueSet", "v1", "http://x/v", "1.0"), canonical("ValueSet", "v2", "http://x/v", "2.0"),
     answered("q1", "http://x/q|1"), answered("q10", "http://x/q|1.0"), answered("q2", "http://x/q|10"),
     answered("q", "http://x/q"),
@@ -56,6 +58,9 @@ FOUND = {
     "Patient?_profile=StructureDefinition/you": [],
     "Patient?_profile:below=http://x/sd|1": ["a"],
     "Patient?_profile:below=http://x/other|1": [],
+    "Patient?_source=http://x/app": ["s2"],
+    "Patient?_source:below=http://x/app": ["s1", "s2"],
+    "Patient?_source:below=http://x": ["s1", "s2", "s3"],
     "Patient?active=http://terminology.hl7.org/CodeSystem/special-values|true": ["a"],
     "Patient?active=http://hl7.org/fhir/special-values|false": [],
     "Patient?active=|true": ["a"],

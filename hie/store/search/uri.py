@@ -19,6 +19,8 @@ from hie.store.search.syntax import unescape
 #: else be five tokens for each profile.
 LEVELS, LEVELS_OF_COMMON = 12, 1
 _COMMON = frozenset({"_profile", "_source"})
+#: What stands behind `#` in it is one message or request of the system that the URL names, as HAPI writes it.
+_SOURCE = "_source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,9 @@ def matches(value: UriValue, stored: Stored) -> bool:
     if value.modifier == "below" and value.version is not None:
         return url == value.uri and is_below(version, value.version)
     if value.modifier == "below":
-        return any(one == value.uri or one.startswith(value.uri + "/") for one in (uri, url))
+        marks = ("/", "#") if stored[0] == _SOURCE else ("/",)
+        under = tuple(value.uri + mark for mark in marks)
+        return any(one == value.uri or one.startswith(under) for one in (uri, url))
     if value.modifier == "above":
         return not {uri, url}.isdisjoint(_above(value.uri))
     return value.uri in (uri, url)
