@@ -11,6 +11,7 @@ from hie.fhir import facts
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.resource import type_of, validated
 from hie.fhir.routes import ANSWER_PARAMETERS
+from hie.interactions.operation_values import check, plain
 from hie.registry import Operation, Parameter, Registry
 
 #: Methods for an operation that changes what is stored, and for one that does not.
@@ -43,7 +44,7 @@ def _with_search(request: FhirRequest) -> FhirRequest:
         raise InvalidRequest(f"${request.operation} takes search parameters, in the URL or in a Parameters resource.",
                              expression="resourceType")
     validated(resource, "Parameters")
-    more = tuple((row["name"], _simple(row, f"Parameters.parameter[{index}].value[x]"))
+    more = tuple((row["name"], plain(row, f"Parameters.parameter[{index}].value[x]"))
                  for index, row in enumerate(resource.get("parameter", [])))
     return replace(request, parameters=(*request.parameters, *more), resource=None)
 
@@ -83,6 +84,8 @@ def _with_parameters(request: FhirRequest, found: Operation) -> FhirRequest:
         values += more
     elif resource is not None:
         resource, arguments = _body(resource, found)
+    for name, text in values:
+        check(name, text, known[name], found)
     _check_cardinality([name for name, _ in (*values, *arguments)], resource, found)
     return replace(request, parameters=tuple(values), resource=resource, arguments=tuple(arguments))
 
@@ -158,7 +161,7 @@ def _taken_apart(
                                          expression=f"{expression}.resource")
                 inner = row["resource"]
             case "plain":
-                values.append((name, _simple(row, f"{expression}.value[x]")))
+                values.append((name, plain(row, f"{expression}.value[x]", known[name])))
             case kind:
                 arguments.append((name, _argument(row, known[name], kind, expression)))
     return inner, values, arguments
@@ -183,15 +186,6 @@ def _argument(row: dict[str, Any], parameter: Parameter, kind: str, expression: 
             return value
     raise InvalidRequest(f"Parameter {parameter.name} is written as value{wanted}.",
                          expression=f"{expression}.value{wanted}")
-
-
-def _simple(row: dict[str, Any], expression: str) -> str:
-    value = next((value for key, value in row.items() if key.startswith("value")), None)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None or isinstance(value, dict | list):
-        raise InvalidRequest(f"Parameter {row['name']} has no simple value.", expression=expression)
-    return str(value)
 
 
 def _check_cardinality(names: list[str], resource: Any, found: Operation) -> None:

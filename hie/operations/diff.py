@@ -25,12 +25,10 @@ Place = tuple[str, str, int | None]
 def diff(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return the patch from one version or resource to another."""
     include = request.parameter("includeMeta")
-    if include not in (None, "true", "false"):
-        raise InvalidRequest(f"includeMeta is {str(include)[:80]!r}; it must be true or false.",
-                             expression="includeMeta")
     if request.id is not None:
         before, after = _versions(request, ctx)
     else:
+        _refuse_versions(request)
         before, after = (_read(_place(request, name, ctx), ctx) for name in ("from", "to"))
     if before["resourceType"] != after["resourceType"]:
         raise InvalidRequest(f"from is a {before['resourceType']} and to a {after['resourceType']}; only resources of "
@@ -38,6 +36,13 @@ def diff(request: FhirRequest, ctx: Context) -> FhirResponse:
     hidden = ("id",) if include == "true" else ("id", "meta")
     entity = request.instance if request.id is not None else None
     return FhirResponse(200, json_format.dump(difference(before, after, hidden=hidden)), entity=entity)
+
+
+def _refuse_versions(request: FhirRequest) -> None:
+    for name in ("fromVersion", "toVersion"):
+        if request.parameter(name) is not None:
+            raise InvalidRequest(f"{name} is for $diff of one resource; from and to name versions themselves, as in "
+                                 "Patient/1/_history/2.", expression=name)
 
 
 def _versions(request: FhirRequest, ctx: Context) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hie.context import Context
+from hie.errors import InvalidRequest
 from hie.fhir import json_format
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.terminology.expansion import Wishes, expanded
@@ -46,7 +47,9 @@ def _wishes(request: FhirRequest) -> Wishes:
 
 
 def _told(request: FhirRequest) -> Iterator[dict[str, Any]]:
-    inputs.boolean(request, "excludePostCoordinated")  # nothing here is post-coordinated
+    if request.parameter("contextDirection") not in (None, "incoming", "outgoing"):
+        raise InvalidRequest(f"contextDirection is {request.parameter('contextDirection')!r:.80}; it must be incoming "
+                             "or outgoing.", expression="contextDirection")
     types = {one.name: one.type for one in _PARAMETERS}
     for name, text in request.parameters:
         match types[name]:

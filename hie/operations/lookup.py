@@ -28,7 +28,7 @@ _EVERY = "*"
 def lookup(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return what is known of a code."""
     inputs.refuse_date(request)
-    asked = inputs.codings(request)[0]
+    asked = inputs.codings(request, ways=("code", "coding"))[0]
     if asked.system is None:
         raise InvalidRequest("$lookup needs the system of the code.", expression="system")
     url, stated = split_canonical(asked.system)  # of a coding

@@ -70,9 +70,8 @@ def _asked(request: FhirRequest, ctx: Context) -> _Asked:
     if subject and "/" not in subject and ":" not in subject:  # an id alone may be a Patient's, a Device's or a Group's
         raise InvalidRequest(f"subject is {subject[:80]!r}; it is a reference such as Patient/1.", expression="subject")
     include = request.parameter("include")
-    if include not in (None, "true", "false"):
-        raise InvalidRequest(f"include is {include[:80]!r}; it must be true or false.", expression="include")
-    sources = _limit(request, ctx) if include == "true" else 0
+    limit = _limit(request, ctx)
+    sources = limit if include == "true" else 0
     return _Asked(subject, _coded(request), _period(request, ctx), _statistics(request), sources)
 
 

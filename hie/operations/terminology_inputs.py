@@ -34,7 +34,10 @@ class Coding:
         return f"{self.system or ''}|{self.code}"[:300]
 
 
-def codings(request: FhirRequest, system: str = "system", version: str = "version") -> list[Coding]:
+def codings(
+    request: FhirRequest, system: str = "system", version: str = "version",
+    ways: tuple[str, ...] = ("code", "coding", "codeableConcept"),
+) -> list[Coding]:  # fmt: skip
     """Return the codes that are asked about: of code and system, coding or codeableConcept, one of which is given.
 
     What the parameters `system` (url|version, too) and `version` say holds for a coding that does not say it.
@@ -43,7 +46,7 @@ def codings(request: FhirRequest, system: str = "system", version: str = "versio
     given = [name for name, value in (("code", code), ("coding", coding), ("codeableConcept", concept))
              if value is not None]
     if len(given) != 1:
-        raise InvalidRequest(f"${request.operation} needs one of code, coding and codeableConcept; found "
+        raise InvalidRequest(f"${request.operation} needs one of {', '.join(ways[:-1])} and {ways[-1]}; found "
                              f"{' and '.join(given) or 'none'}.", expression="code")
     url, stated = named_system(request, system)
     in_version = one_version(version, request.parameter(version), stated)
@@ -147,15 +150,18 @@ def value_set_of(request: FhirRequest, ctx: Context, terminology: Terminology) -
     """Return the value set that the URL, the parameter valueSet, url or context names; one of them is given."""
     given = request.argument("valueSet")
     if request.id is not None:
-        return stored(request, ctx, [name for name in ("url", "context") if request.parameter(name) is not None]
-                      + (["valueSet"] if given is not None else []))
+        also = [name for name in ("url", "context", "valueSetVersion") if request.parameter(name) is not None]
+        return stored(request, ctx, also + (["valueSet"] if given is not None else []))
     url, context = request.parameter("url"), request.parameter("context")
     if [given, url, context].count(None) != 2:
         raise InvalidRequest(f"${request.operation} needs one of url, valueSet and context.", expression="url")
+    version = request.parameter("valueSetVersion")
     if given is not None:
+        if version is not None:
+            raise InvalidRequest("valueSetVersion says which version is meant of the value set that url names; here "
+                                 "valueSet is the value set itself.", expression="valueSetVersion")
         return dict(given)
     canonical, stated = split_canonical(url if url is not None else _bound_to(context or ""))
-    version = request.parameter("valueSetVersion")
     if version is not None and url is not None and stated not in (None, version):
         raise InvalidRequest(f"url asks for version {stated[:80]}, valueSetVersion for {version[:80]}.",
                              expression="valueSetVersion")

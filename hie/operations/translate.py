@@ -98,13 +98,19 @@ def _given(request: FhirRequest, ctx: Context, service: Terminology) -> Json | N
     """Return the map that the URL or a parameter names or gives; None where none does."""
     url, given = request.parameter("url"), request.argument("conceptMap")
     if request.id is not None:
-        also = [name for name, found in (("url", url), ("conceptMap", given)) if found is not None]
+        version = request.parameter("conceptMapVersion")
+        also = [name for name, found in (("url", url), ("conceptMap", given), ("conceptMapVersion", version))
+                if found is not None]
         return inputs.stored(request, ctx, also)
     if given is not None and url is not None:
         raise InvalidRequest("$translate takes url or conceptMap, not both.", expression="url")
     if given is not None:
         return dict(given)
-    return None if url is None else _named(url, request.parameter("conceptMapVersion"), service)
+    version = request.parameter("conceptMapVersion")
+    if url is None and version is not None:
+        raise InvalidRequest("conceptMapVersion says which version is meant of the map that url names; there is no url "
+                             "here.", expression="conceptMapVersion")
+    return None if url is None else _named(url, version, service)
 
 
 def _named(canonical: str, version: str | None, service: Terminology) -> Json:
