@@ -195,14 +195,6 @@ def settings(
     server().drop(name)
 
 
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """Collect no garbage: what all tests before have left would count as the work of one that measures itself."""
-    gc.disable()
-    yield
-    gc.enable()
-
-
 # -- time and store ------------------------------------------------------------------------------------------------
 
 

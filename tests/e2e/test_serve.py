@@ -156,7 +156,7 @@ def test_web_processes_are_forked_while_the_other_threads_only_wait(stopped: Any
     assert eventually(lambda: forks.read_text().count("\n") == 2)
     asked = time.monotonic()
     exchange.stop()
-    assert time.monotonic() - asked < 10, "a process that is told to end just after its fork does so"
+    assert time.monotonic() - asked < 25, "a process told to end just after its fork does so, or is killed after 30 s"
     waiting = {"JobWorker._watch", "_announce_when_ready.<locals>.wait"}
     assert [set(line.split()) for line in forks.read_text().splitlines()] == [waiting, waiting]
 

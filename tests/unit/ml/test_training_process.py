@@ -69,4 +69,4 @@ def test_a_training_that_takes_too_long_is_ended():
     started = time.monotonic()
     with pytest.raises(TrainingFailed, match="longer than 1 s"):
         run_in_child(time.sleep, 120, timeout=1)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 100, "it was not ended, but ended by itself after 120 s"
