@@ -39,7 +39,8 @@ class Answers:
     def nearest(self, link_id: str, chain: Chain) -> list[Value] | None:
         """Give the answers to a question that stand nearest; None where there is too much to look at."""
         rows = self._by_link.get(link_id, ())
-        self._left -= len(rows) + sum(len(values) for _, values in rows)
+        if self._left >= 0:  # what all others have would be counted anew for each
+            self._left -= len(rows) + sum(len(values) for _, values in rows)
         if self._left < 0:
             return None
         shared = [_shared(chain, of) for of, _ in rows]
