@@ -74,6 +74,19 @@ def ran(lasting_small_data, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def released(trained, other, lasting_small_data, tmp_path_factory):
+    """A release of both and of the baseline, which it trains: its directory of work, what it wrote, the manifest."""
+    work, out = (tmp_path_factory.mktemp("released") / name for name in ("work", "out"))
+    recipe = train.recipe
+    for seed, network in ((1, trained), (2, other)):  # the baseline is missing
+        shutil.copytree(network, work / f"residual-{seed}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(release, "SEEDS", (1, 2))
+        patch.setattr(release, "recipe", lambda architecture: recipe(architecture, epochs=1))
+        return work, out, release.run(lasting_small_data, work, out, foreign=lasting_small_data)
+
+
+@pytest.fixture(scope="module")
 def pixels():
     return np.random.default_rng(0).integers(0, 256, (40, 28, 28)).astype(np.float32)
 
@@ -103,10 +116,10 @@ def test_onnx_runtime_agrees_with_keras_on_all_outputs(count, pixels, tmp_path):
     assert found["activation_map"].mean(axis=(1, 2)) == pytest.approx(found["logit"].ravel(), abs=1e-5, rel=1e-5)
 
 
-def test_the_same_networks_give_the_same_file(trained, tmp_path):
-    for name in ("first.onnx", "again.onnx"):
-        run_in_child(export.convert, [trained, trained], tmp_path / name)
-    assert (tmp_path / "first.onnx").read_bytes() == (tmp_path / "again.onnx").read_bytes()
+def test_the_same_networks_give_the_same_file(released, tmp_path):
+    work, out, _ = released
+    run_in_child(export.convert, [work / "residual-1", work / "residual-2"], tmp_path / "again.onnx")
+    assert (tmp_path / "again.onnx").read_bytes() == (out / "chest-xray" / export.MODEL_FILE).read_bytes()
 
 
 def test_several_networks_are_averaged(pixels, tmp_path):
@@ -168,17 +181,12 @@ def test_training_on_broken_data_is_refused(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_release_holds_ensemble_single_model_and_comparison(trained, other, small_data, tmp_path, monkeypatch):
-    recipe = train.recipe
-    monkeypatch.setattr(release, "SEEDS", (1, 2))
-    monkeypatch.setattr(release, "recipe", lambda architecture: recipe(architecture, epochs=1))
-    for seed, network in ((1, trained), (2, other)):  # the baseline is missing
-        shutil.copytree(network, tmp_path / "work" / f"residual-{seed}")
-    manifest = release.run(small_data, tmp_path / "work", tmp_path / "out", foreign=small_data)
+def test_a_release_holds_ensemble_single_model_and_comparison(released):
+    work, out, manifest = released
     assert [member["seed"] for member in manifest["members"]] == [1, 2]
     assert manifest["baseline"]["architecture"] == "baseline"
-    ensemble, single = (ModelRuntime(tmp_path / "out" / name) for name in ("chest-xray", "chest-xray-single"))
+    ensemble, single = (ModelRuntime(out / name) for name in ("chest-xray", "chest-xray-single"))
     image = np.zeros((1, 28, 28))
-    alone = [ModelRuntime(tmp_path / "work" / f"served-residual-{seed}").judge(image).logits[0] for seed in (1, 2)]
+    alone = [ModelRuntime(work / f"served-residual-{seed}").judge(image).logits[0] for seed in (1, 2)]
     assert ensemble.judge(image).logits[0] == pytest.approx(np.mean(alone), abs=1e-5)
     assert single.judge(image).logits[0] in alone
