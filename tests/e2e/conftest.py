@@ -31,6 +31,7 @@ class Exchange:
     settings: Settings
     log: Path
     workers: int = 2
+    has_job_worker: bool = True
     port: int = 0
     token: str = ""
     _process: subprocess.Popen[bytes] | None = None
@@ -58,6 +59,8 @@ class Exchange:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "hie.cli", "serve", "--port", str(self.port), "--workers", str(self.workers)]
+        if not self.has_job_worker:
+            command.append("--no-job-worker")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, env=self._environment, stdout=log, stderr=log, start_new_session=True
@@ -125,9 +128,10 @@ def _content(answer: Any) -> Any:
 
 
 @pytest.fixture
-def stopped(settings: Settings, tmp_path: Path) -> Iterator[Exchange]:
-    """A server on a fresh database that is not started yet."""
-    made = Exchange(settings, tmp_path / "server.log")
+def stopped(settings: Settings, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Exchange]:
+    """A server on a fresh database that is not started yet; tests marked `without_jobs` save the start of a worker."""
+    has_job_worker = request.node.get_closest_marker("without_jobs") is None
+    made = Exchange(settings, tmp_path / "server.log", has_job_worker=has_job_worker)
     yield made
     made.stop()
 

@@ -100,6 +100,7 @@ def test_harvests_pass_over_what_is_not_of_the_type() -> None:
     assert harvested.ids == {"Patient": ["1"]}
 
 
+@pytest.mark.without_jobs
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_another_server_is_measured_by_one_command(exchange: Any, capsys: pytest.CaptureFixture[str]) -> None:
     url = f"http://127.0.0.1:{exchange.port}/fhir"

@@ -10,6 +10,8 @@ import zipfile
 import zlib
 from typing import Any
 
+import pytest
+
 from tests import pictures
 from tests.builders import bundle, encounter, observation, patient, post
 
@@ -69,6 +71,7 @@ TABLE: tuple[tuple[str, str, str | None, Any, int, str, str | None], ...] = (
 )
 
 
+@pytest.mark.without_jobs
 def test_each_is_refused_by_its_place_and_nothing_is_written(exchange: Any) -> None:
     assert exchange.request("PUT", "/fhir/Patient/known", patient(id="known"))[0] == 201
     different = {}

@@ -12,7 +12,7 @@ import pytest
 
 from hie.commands import load as loading
 
-pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])
+pytestmark = [pytest.mark.parametrize("database_kind", ["sqlite"]), pytest.mark.without_jobs]
 
 
 def hospital(number: int) -> dict[str, Any]:

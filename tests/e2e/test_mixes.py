@@ -18,6 +18,7 @@ def once(script: Script, requests: int) -> Script:
         answer = yield next(script) if answer is None else script.send(answer)
 
 
+@pytest.mark.without_jobs
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_an_iteration_of_each_mix_is_answered_as_expected(exchange: Any) -> None:
     server = Server("127.0.0.1", exchange.port, "/fhir", exchange.token)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])
+pytestmark = [pytest.mark.parametrize("database_kind", ["sqlite"]), pytest.mark.without_jobs]
 
 SCRIPTS = Path(__file__).parent / "node"
 VARIABLE = "HIE_TEST_NODE_CLIENTS"

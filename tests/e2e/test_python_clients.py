@@ -20,7 +20,7 @@ from fhirpy.base.exceptions import AuthorizationError, MultipleResourcesFound, O
 from hie.fhir import xml_format
 from tests.builders import bundle, observation, patient, post
 
-pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])
+pytestmark = [pytest.mark.parametrize("database_kind", ["sqlite"]), pytest.mark.without_jobs]
 
 MEMBER = "urn:uuid:6b1a4a2c-6a3f-4d0e-8c9c-0f3b6f0f7f11"
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import patient
 
-pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])
+pytestmark = [pytest.mark.parametrize("database_kind", ["sqlite"]), pytest.mark.without_jobs]
 
 BODY = b'{"resourceType":"Patient"}'
 

@@ -10,6 +10,8 @@ import threading
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from tests.builders import observation
 
 RESOURCES, WRITERS, WALKS = 60, 3, 16
@@ -17,6 +19,7 @@ SEARCHES = ("Observation?_count=7", "Observation?_count=7&_sort=-_lastUpdated",
             "Observation?_count=7&_sort=value-quantity")
 
 
+@pytest.mark.without_jobs
 def test_walks_beside_writers_lose_nothing_and_repeat_nothing(exchange: Any) -> None:
     """Two server processes; every resource is changed again and again, so that it moves in two of the three orders."""
     ids = [f"o{number}" for number in range(RESOURCES)]
