@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 Json = dict[str, Any]
@@ -108,8 +109,12 @@ class CodeSystem:
         """Tell whether a filter can ask for a property."""
         if name in ("code", "concept", "display", "definition", *_STANDARD):
             return True
-        return any(one.get("code") == name for one in [*self.resource.get("property", []),
-                                                       *self.resource.get("filter", [])])
+        return name in self._declared
+
+    @cached_property
+    def _declared(self) -> frozenset[Any]:
+        rows = (*self.resource.get("property", []), *self.resource.get("filter", []))
+        return frozenset(one.get("code") for one in rows)
 
     def _reached(self, code: str, following: Callable[[Concept], Iterable[str]]) -> list[str]:
         found = {code: None}
