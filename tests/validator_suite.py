@@ -164,7 +164,9 @@ def _answers(resource: Json, files: tuple[Path, ...], library: Library) -> list[
     asked = known.get(name)
     if asked is None or any(one.severity in ("error", "fatal") for one in validate(asked)):
         return []
-    return problems(resource, Form(asked), _terminology(library).in_value_set, "QuestionnaireResponse")
+    service, container = _terminology(library), resource if name.startswith("#") else None
+    form = Form(asked, container)
+    return problems(resource, form, service.in_value_set, "QuestionnaireResponse", service.in_contained)
 
 
 def _terminology(library: Library) -> Terminology:

@@ -45,7 +45,7 @@ def answer_issues(resource: Json, store: ResourceStore, judging: Judging) -> lis
             with judging.time:
                 form, why = forms.find(canonical, holder)
                 if form is not None:
-                    issues += problems(response, form, service.in_value_set, path)
+                    issues += problems(response, form, service.in_value_set, path, service.in_contained)
         if form is None:
             text = f"The answers are not checked by the questionnaire {canonical[:300]}: {why}"
             issues.append(Issue("information", "informational", text, f"{path}.questionnaire"))
@@ -86,7 +86,7 @@ class _Forms:
             from hie.fhir.questionnaires import Form
 
             self._holder = holder
-            self._contained = {str(one.get("id")): Form(one) for one in holder.get("contained", ())
+            self._contained = {str(one.get("id")): Form(one, holder) for one in holder.get("contained", ())
                                if one.get("resourceType") == "Questionnaire"}
         return self._contained.get(canonical[1:]), "it is not contained."
 

@@ -89,9 +89,9 @@ def test_the_entries_of_a_transaction_look_definitions_up_once(
         asked.append((type_name, url))
         return find(self, type_name, url, version)
 
-    def made(self: Any, questionnaire: Any) -> None:
+    def made(self: Any, questionnaire: Any, *container: Any) -> None:
         forms.append(questionnaire)
-        make(self, questionnaire)
+        make(self, questionnaire, *container)
 
     monkeypatch.setattr(StoredTerminology, "find", heard)
     monkeypatch.setattr(Form, "__init__", made)
@@ -106,9 +106,9 @@ def test_a_questionnaire_that_many_contained_answers_share_is_read_once(
 ) -> None:
     forms, make = [], Form.__init__
 
-    def made(self: Any, questionnaire: Any) -> None:
+    def made(self: Any, questionnaire: Any, *container: Any) -> None:
         forms.append(questionnaire)
-        make(self, questionnaire)
+        make(self, questionnaire, *container)
 
     monkeypatch.setattr(Form, "__init__", made)
     form = {name: value for name, value in ICE.items() if name not in ("url", "version")} | {"id": "ice"}

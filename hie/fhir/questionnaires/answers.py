@@ -94,7 +94,7 @@ def _of_a_list(question: Json, options: Options, value: Value, in_value_set: InV
     if not is_free and options.lack(value):
         yield "code-invalid", f"{told(value)} is none of the {len(options.values)} options of the question."
     url = question.get("answerValueSet")
-    if url is None or value.kind != "Coding" or "code" not in value.value or url.startswith("#"):
+    if url is None or value.kind != "Coding" or "code" not in value.value:
         return
     if in_value_set(url, value.value.get("system"), value.value["code"]) is False:
         yield "code-invalid", f"{told(value)} is not in {url[:300]}, of which the question takes codes."
@@ -160,7 +160,7 @@ def _of_unit(question: Json, value: Json, in_value_set: InValueSet) -> Iterator[
     units = [one for one in extensions(question, "questionnaire-unitOption") if one.kind == "Coding"]
     sets = [one.value for one in extensions(question, "questionnaire-unitValueSet") if one.kind == "Canonical"]
     answers = (same(Value("Coding", value), one) for one in units)
-    within = (in_value_set(url, value.get("system"), code) for url in sets if not url.startswith("#"))
+    within = (in_value_set(url, value.get("system"), code) for url in sets)
     found = [*answers, *within]
     if found and all(one is False for one in found):
         names = ", ".join([*(str(one.value.get("code")) for one in units), *sets])

@@ -38,16 +38,26 @@ _NONE = Level(())
 class Form:
     """What one questionnaire asks for, read as far as answers make it necessary."""
 
-    def __init__(self, questionnaire: Json) -> None:
+    def __init__(self, questionnaire: Json, container: Json | None = None) -> None:
         self.questionnaire = questionnaire
+        self.container = questionnaire if container is None else container
+        """The resource that contains what `#id` names."""
         self.links = frozenset(str(one.get("linkId")) for one in _all_items(questionnaire))
         self._levels: dict[int, Level] = {}
         self._options: dict[int, Options] = {}
+        self._value_sets: dict[str, Json] | None = None
 
     @cached_property
     def size(self) -> int:
         """Bytes of the questionnaire."""
         return len(json_format.dump(self.questionnaire))
+
+    def value_set(self, reference: str) -> Json | None:
+        """Give a value set that is contained."""
+        if self._value_sets is None:
+            self._value_sets = {f"#{one.get('id')}": one for one in self.container.get("contained", ())
+                                if one.get("resourceType") == "ValueSet"}  # fmt: skip
+        return self._value_sets.get(reference)
 
     def level(self, holder: Json) -> Level:
         """Give the items of the questionnaire, or of one of its items."""

@@ -6,6 +6,7 @@ in progress may lack it. What cannot be told, such as a condition on what is not
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hie.fhir.primitives import shown
@@ -24,12 +25,16 @@ MOST_ISSUES = 500
 MOST_ASKED = 5_000
 #: Items, answers, options and bounds that are looked at: a group may be there, and have questions, thousands of times.
 MOST_COMPARED = 300_000
+InContained = Callable[[Json, Json, "str | None", str], "bool | None"]
+"""Asks of a value set that is contained: it, the resource around it, system, code."""
 _DONE = frozenset({"completed", "amended"})
 
 
-def problems(response: Json, form: Form, in_value_set: InValueSet, path: str) -> list[Issue]:
+def problems(
+    response: Json, form: Form, in_value_set: InValueSet, path: str, in_contained: InContained | None = None
+) -> list[Issue]:
     """Give what is wrong with a response at a path, at most MOST_ISSUES."""
-    walk = _Walk(response, form, in_value_set)
+    walk = _Walk(response, form, in_value_set, in_contained)
     try:
         walk.items(form.questionnaire, response.get("item", ()), path, ())
     except _Enough as reason:
@@ -46,11 +51,13 @@ class _Enough(Exception):
 
 
 class _Walk:
-    def __init__(self, response: Json, form: Form, in_value_set: InValueSet) -> None:
+    def __init__(
+        self, response: Json, form: Form, in_value_set: InValueSet, in_contained: InContained | None
+    ) -> None:
         self.issues: list[Issue] = []
         self._is_done = response.get("status") in _DONE
         self._form, self._answers = form, Answers(response)
-        self._in_value_set, self._asked = in_value_set, 0
+        self._in_value_set, self._in_contained, self._asked = in_value_set, in_contained, 0
         self._left = MOST_COMPARED
 
     def _tell(self, code: str, text: str, path: str, severity: Severity = "error") -> None:
@@ -138,7 +145,14 @@ class _Walk:
 
     def _is_in(self, url: str, system: str | None, code: str) -> bool | None:
         self._asked += 1
-        return None if self._asked > MOST_ASKED else self._in_value_set(url, system, code)
+        if self._asked > MOST_ASKED:
+            return None
+        if not url.startswith("#"):
+            return self._in_value_set(url, system, code)
+        contained = self._form.value_set(url)
+        if contained is None or self._in_contained is None:
+            return None
+        return self._in_contained(contained, self._form.container, system, code)
 
 
 def _is_empty(item: Json) -> bool:

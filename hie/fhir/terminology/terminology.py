@@ -82,6 +82,7 @@ class Terminology:
         self._found: dict[tuple[str, str, str | None], Known | None] = {}
         self._systems: dict[Hashable, CodeSystem] = {}
         self._value_sets: dict[str, ValueSet | None] = {}
+        self._of_containers: dict[int, tuple[Json, ValueSet | None]] = {}
         self._imported: dict[tuple[int, int], ValueSet] = {}
         self._all_codes: dict[tuple[str, str | None], Json | None] = {}
         self._contained: dict[int, tuple[Json, dict[tuple[str, str], Json]]] = {}
@@ -97,6 +98,17 @@ class Terminology:
             except FhirError:
                 self._value_sets[url] = None
         found = self._value_sets[url]
+        return None if found is None else found.has(system, code)
+
+    def in_contained(self, value_set: Json, container: Json, system: str | None, code: str) -> bool | None:
+        """Tell the same of a value set that another resource contains."""
+        self._left = self._most
+        if id(value_set) not in self._of_containers:
+            try:
+                self._of_containers[id(value_set)] = value_set, ValueSet(value_set, self, (), container)
+            except FhirError:
+                self._of_containers[id(value_set)] = value_set, None
+        found = self._of_containers[id(value_set)][1]
         return None if found is None else found.has(system, code)
 
     def value_set(self, canonical: str) -> ValueSet:

@@ -10,6 +10,7 @@ import pytest
 
 from hie.fhir.questionnaires import Form, answers, enabling, problems
 from hie.fhir.terminology import in_value_set
+from hie.fhir.terminology.terminology import Terminology
 from hie.fhir.validation import validate
 from tests.calls import counted
 from tests.growth import Work, growth
@@ -228,6 +229,41 @@ BOUND: list[tuple[Json, list[Json], str | None]] = [
 def test_an_answer_is_one_that_the_question_allows(asked: Json, given: list[Json], code: str | None) -> None:
     found = told([{"linkId": "q", **asked}], [answered("q", *given)])
     assert [one for _, one, _ in found] == ([] if code is None else [code])
+
+
+COLOURS = {"resourceType": "ValueSet", "id": "colours", "status": "active", "compose": {"include": [
+    {"system": "http://example.org/colours", "concept": [{"code": "red"}]}, {"valueSet": ["#shades"]}]}}
+SHADES = {"resourceType": "ValueSet", "id": "shades", "status": "active", "compose": {"include": [
+    {"system": "http://example.org/shades", "concept": [{"code": "dark"}]}]}}
+
+
+@pytest.mark.parametrize(("coding", "code"), [
+    ({"system": "http://example.org/colours", "code": "red"}, None),
+    ({"system": "http://example.org/shades", "code": "dark"}, None),
+    ({"system": "http://example.org/colours", "code": "blue"}, "code-invalid"),
+    ({"display": "blue"}, None),
+])
+def test_a_value_set_that_the_questionnaire_contains_is_asked(coding: Json, code: str | None) -> None:
+    asked = {"resourceType": "Questionnaire", "status": "active", "contained": [COLOURS, SHADES], "item": [
+        {"linkId": "q", "type": "choice", "answerValueSet": "#colours"}]}
+    response = {"resourceType": "QuestionnaireResponse", "status": "completed", "item": [
+        answered("q", {"valueCoding": coding})]}
+    service = Terminology()
+    found = problems(response, Form(asked), service.in_value_set, "R", service.in_contained)
+    assert [one.code for one in found] == ([] if code is None else [code])
+    held = {**response, "contained": [{**asked, "id": "q", "contained": []}, COLOURS, SHADES]}
+    inside = problems(held, Form(held["contained"][0], held), service.in_value_set, "R", service.in_contained)
+    assert [one.code for one in inside] == ([] if code is None else [code])
+
+
+@pytest.mark.parametrize(
+    "contained", [[], [{**COLOURS, "compose": {"include": [{"valueSet": ["#colours"]}]}}], [SHADES]])
+def test_a_contained_value_set_that_cannot_be_read_decides_nothing(contained: list[Json]) -> None:
+    asked = {"resourceType": "Questionnaire", "status": "active", "contained": contained, "item": [
+        {"linkId": "q", "type": "choice", "answerValueSet": "#colours"}]}
+    service = Terminology()
+    response = {"status": "completed", "item": [answered("q", {"valueCoding": {"system": "urn:x", "code": "x"}})]}
+    assert problems(response, Form(asked), service.in_value_set, "R", service.in_contained) == []
 
 
 def test_many_repetitions_that_ask_for_one_another_are_not_looked_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
