@@ -15,6 +15,7 @@ _MEDIA_TYPE = re.compile(
     r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}(?:\s*;\s*[A-Za-z0-9!#$&^_.+-]+=(?:[^\s;\"]+|\"[^\"\r\n]*\"))*",
     re.ASCII,
 )
+_HEADER = re.compile(r"[!-~]{1,2000}", re.ASCII)
 _DOCTYPE = re.compile(rb"<!DOCTYPE[^\[>]*(?:\[[^\]]*\]\s*)?>")
 _XML_ROOT = re.compile(rb"<(?:[\w.\-]+:)?Binary[\s/>]")
 _JSON_TYPE = re.compile(rb'"resourceType"\s*:\s*"Binary"')
@@ -86,6 +87,13 @@ def security_context(resource: dict[str, Any], base_url: str) -> str | None:
     text = str(named.get("reference", ""))
     found = references.parse(text.removeprefix(f"{base_url}/") if base_url else text)
     return f"{found.type}/{found.id}" if found.kind == "relative" and "#" not in text else ""
+
+
+def told_context(resource: dict[str, Any]) -> str | None:
+    """Return what the header X-Security-Context says beside the content; None where no header can say it."""
+    named = resource.get("securityContext")
+    text = named.get("reference") if isinstance(named, dict) else None
+    return text if isinstance(text, str) and _HEADER.fullmatch(text) else None
 
 
 def opened(resource: dict[str, Any]) -> tuple[bytes, str]:

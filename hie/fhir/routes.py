@@ -119,7 +119,7 @@ def parse(
     methods = _BY_PATH[template]
     route = methods.get(method)
     if route is None:
-        raise _wrong_method(method, path, methods)
+        raise wrong_method(method, path, _allowed(methods))
     if route.conditional and not query:
         raise InvalidRequest(
             f"{method} {path} needs search criteria in the URL, or an id: {method} {path}/[id].", expression="http.url"
@@ -371,11 +371,12 @@ def _refuse_tricks(path: str, parts: list[str]) -> None:
                              expression="http.url")
 
 
-def _wrong_method(method: str, path: str, methods: dict[str, Route]) -> MethodNotAllowed:
-    allowed = ", ".join(_allowed(methods))
-    error = MethodNotAllowed(f"{_shown(method)} is not allowed on {_shown(path) or 'the base'}. "
-                             f"Allowed: {allowed}.", expression="http.method")
-    error.headers["Allow"] = allowed
+def wrong_method(method: str, path: str, allowed: tuple[str, ...]) -> MethodNotAllowed:
+    """Build the refusal of a method that an address does not know."""
+    told = ", ".join(allowed)
+    error = MethodNotAllowed(f"{_shown(method)} is not allowed on {_shown(path) or 'the base'}. Allowed: {told}.",
+                             expression="http.method")
+    error.headers["Allow"] = told
     return error
 
 

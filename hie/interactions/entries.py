@@ -19,6 +19,7 @@ from hie.fhir.http import Conditions, FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
 from hie.fhir.resource import validated
 from hie.fhir.routes import ANSWER_PARAMETERS, SEARCHES, form, parse, parse_query
+from hie.interactions import operation
 
 _NOT_INSIDE = frozenset({"transaction", "delete-history", "async-status", "async-cancel"})
 _WITH_RESOURCE = frozenset({"create", "update", "patch"})
@@ -52,7 +53,10 @@ def as_request(
     method = row["method"]
     path, _, query = str(row["url"]).removeprefix(f"{ctx.base_url}/").partition("?")
     path = _decoded(path.removeprefix("/"))
-    request = parse(method, path, query, resource=entry.resource, preferences=outer.preferences, new_id=new_id)
+    try:
+        request = parse(method, path, query, resource=entry.resource, preferences=outer.preferences, new_id=new_id)
+    except FhirError as error:
+        raise operation.of_method(error, method, path, ctx.registry) from None
     if len(row) > 2:
         request = replace(request, conditions=_conditions(row, request, new_id is None))
     if request.interaction in _NOT_INSIDE:

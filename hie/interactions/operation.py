@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import InvalidRequest, MethodNotAllowed, NotFound
+from hie.errors import FhirError, InvalidRequest, MethodNotAllowed, NotFound
 from hie.fhir import facts
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.resource import type_of, validated
-from hie.fhir.routes import ANSWER_PARAMETERS
+from hie.fhir.routes import ANSWER_PARAMETERS, parse, wrong_method
 from hie.interactions.operation_values import check, plain
 from hie.registry import Operation, Parameter, Registry
 
@@ -52,6 +52,16 @@ def _with_search(request: FhirRequest) -> FhirRequest:
 def allowed(request: FhirRequest, registry: Registry) -> tuple[str, ...]:
     """Return the methods by which an operation may be called; NotFound where there is none of this name."""
     return _CHANGING if _found(request, registry).affects_state else _ASKING
+
+
+def of_method(error: FhirError, method: str, path: str, registry: Registry) -> FhirError:
+    """Return the refusal of an address, for that of an operation by what this one is, which the routes do not know."""
+    if not isinstance(error, MethodNotAllowed) or "$" not in path:
+        return error
+    try:
+        return wrong_method(method, path, allowed(parse("POST", path), registry))
+    except FhirError as other:
+        return other
 
 
 def _found(request: FhirRequest, registry: Registry) -> Operation:

@@ -19,7 +19,7 @@ _TAKEN = (
 #: What a page may read besides the body.
 EXPOSED = (
     "Accept-Patch, Allow, Content-Disposition, Content-Location, Date, ETag, Expires, Last-Modified, Location, "
-    "Preference-Applied, Retry-After, WWW-Authenticate, X-Correlation-Id, X-Progress, X-Request-Id"
+    "Preference-Applied, Retry-After, WWW-Authenticate, X-Correlation-Id, X-Progress, X-Request-Id, X-Security-Context"
 )
 #: How long a browser remembers what a preflight said.
 _MAX_AGE = "3600"

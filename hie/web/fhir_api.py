@@ -145,9 +145,9 @@ def _parsed(here: Exchange, path: str) -> FhirRequest:
             conditions=conditions,
             preferences=negotiation.preferences(environ.get("HTTP_PREFER"), "representation" if path else "minimal"),
         )
-    except FhirError:
+    except FhirError as error:
         here.authenticate()
-        raise
+        raise operation.of_method(error, environ["REQUEST_METHOD"], path, here.application.registry) from None
     _note(here, request)
     if request.interaction not in PUBLIC:
         here.authenticate()

@@ -104,7 +104,11 @@ def _wants_resource(request: FhirRequest, answer: FhirResponse, accepted: Accept
 
 def _raw_binary(answer: FhirResponse, headers: Headers) -> Reply:
     """Answer with the content of a Binary in its own format; a browser must neither run nor guess it."""
-    content, content_type = binary.opened(json_format.parse(answer.content or b"{}"))
+    held = json_format.parse(answer.content or b"{}")
+    content, content_type = binary.opened(held)
+    context = binary.told_context(held)
+    if context is not None:
+        headers.append(("X-Security-Context", context))
     headers += [("Content-Type", content_type), ("Content-Disposition", "attachment"),
                 ("Content-Security-Policy", "sandbox; default-src 'none'")]
     return Reply(answer.status, headers, content)

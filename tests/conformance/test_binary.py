@@ -26,6 +26,24 @@ def test_who_does_not_ask_for_fhir_gets_the_content(fhir):
         assert answer.headers["ETag"] == 'W/"1"'
 
 
+@pytest.mark.parametrize("version", ["", "/_history/1"])
+def test_content_tells_in_a_header_what_it_is_seen_by(fhir, version):
+    """As who sends it says it; the resource says it itself."""
+    patient = fhir.create({"resourceType": "Patient"})["id"]
+    seen = fhir.post("Binary", b"x", Content_Type="text/plain", X_Security_Context=f"Patient/{patient}").id
+    for method in ("GET", "HEAD"):
+        answer = fhir(method, f"Binary/{seen}{version}", Accept="text/plain")
+        assert answer.headers["X-Security-Context"] == f"Patient/{patient}"
+    assert "X-Security-Context" not in fhir.get(f"Binary/{seen}{version}", Accept="application/fhir+json").headers
+    free = fhir.post("Binary", b"x", Content_Type="text/plain").id
+    logical = fhir.create({"resourceType": "Binary", "contentType": "text/plain", "data": "eA==",
+                           "securityContext": {"identifier": {"value": "1"}}})["id"]
+    far = fhir.create({"resourceType": "Binary", "contentType": "text/plain", "data": "eA==",
+                       "securityContext": {"reference": "http://example.org/fhir/Patient/\u00fc?a"}})
+    for id_ in (free, logical, far["id"]):
+        assert "X-Security-Context" not in fhir.get(f"Binary/{id_}", Accept="text/plain").headers
+
+
 def test_who_asks_for_fhir_gets_the_resource(fhir):
     id_ = fhir.post("Binary", CONTENT, Content_Type="image/png").id
     for answer in (fhir.get(f"Binary/{id_}", Accept="application/fhir+json"), fhir.get(f"Binary/{id_}?_format=json")):

@@ -74,12 +74,19 @@ def test_head_answers_what_get_does_without_the_body(fhir):
 def test_options_tells_the_methods_of_an_address_and_a_wrong_one_is_told_the_same(nobody, fhir, path, allowed):
     answer = nobody("OPTIONS", path)
     assert (answer.status, answer.headers["Allow"], answer.content) == (200, allowed, b"")
-    # What an operation does is known only once it is found: of another method the route table alone speaks.
-    tried = {"GET"} if "diagnose" in path else {"GET", "POST", "PUT", "PATCH", "DELETE", "PURGE"}
-    for method in tried - set(allowed.split(", ")):
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "PURGE"} - set(allowed.split(", ")):
         refused = fhir(method, path)
         refused.refused(405, "not-supported", "http.method")
         assert refused.headers["Allow"] == allowed, method
+
+
+def test_an_operation_that_there_is_not_is_not_found_by_any_method(nobody, fhir):
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        fhir(method, "Patient/1/$nothing").refused(404, "not-found", "http.url", "There is no operation $nothing")
+        nobody(method, "Patient/1/$nothing").refused(401, "login")
+        fhir("POST", "", bundle(entry(method, "Patient/1/$nothing"), type_="transaction")).refused(404, "not-found")
+    refused = fhir("POST", "", bundle(entry("PUT", "Patient/1/$meta-add")))
+    refused.refused(405, "not-supported", "Bundle.entry[0].request.method", "Allowed: OPTIONS, POST")
 
 
 def test_addresses_with_a_slash_at_the_end_are_answered_at_once_under_the_same_grant(fhir, client, nobody, app):
