@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.growth import growth, growth_of_time
+from tests.growth import Text, growth, growth_of_time
 
 OF_ALL: dict[str, Callable[[range, int], Any]] = {
     "a generator": lambda rows, one: any(other == -1 for other in rows),
@@ -34,3 +34,11 @@ def test_what_an_instruction_does_inside_is_seen_by_its_time() -> None:
 
     assert growth(added, 2_000) < 5
     assert growth_of_time(added, 2_000) > 8
+
+
+def test_a_text_that_is_looked_for_in_a_list_is_seen() -> None:
+    def found(number: int) -> Callable[[], Any]:
+        rows = [Text(one) for one in range(number)]
+        return lambda: [str(one) in rows for one in range(number)]
+
+    assert 12 < growth(found, 100) < 17

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from hie.fhir.profiles.place import around
 from hie.fhir.profiles.terminology import asked_by
 from hie.fhir.validation.issue import Issue
 from tests.builders import patient
-from tests.growth import Work, growth
+from tests.growth import Work, growth, growth_of_time
 from tests.packages import BASE, Json, element, profile, slicing
 
 MANY = range(60)
@@ -164,10 +163,17 @@ class Known:
 
 
 def test_thousands_of_entries_that_declare_stored_profiles_are_judged_one_after_the_other() -> None:
-    entries = [{"resource": patient(meta={"profile": [BASE + "many"]})} for _ in range(16_000)]
-    library, stored = Library([]), Known(many(element("Patient.photo", min=1)))
-    begun = time.thread_time()
-    found = conformance({"resourceType": "Bundle", "type": "collection", "entry": entries}, (), library,
-                        asked_by(library), stored=stored)
-    assert len([one for one in found if one.code == "required"]) == 500
-    assert time.thread_time() - begun < 5, "comparing each with all took 12 s"
+    """Comparing each with all took 12 s for 16,000, in few instructions of Python."""
+    library, known = Library([]), Known(many(element("Patient.photo", min=1)))
+
+    def each_judged(number: int) -> Work:
+        entries = [{"resource": patient(meta={"profile": [BASE + "many"]})} for _ in range(number)]
+        bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+
+        def work() -> None:
+            found = conformance(bundle, (), library, asked_by(library), stored=known)
+            assert len([one for one in found if one.code == "required"]) == min(number, 500)
+
+        return work
+
+    assert growth_of_time(each_judged, 2_000) < 7
