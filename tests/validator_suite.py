@@ -24,6 +24,7 @@ from hie.fhir.questionnaires import Form, problems
 from hie.fhir.snapshots import judging
 from hie.fhir.terminology.terminology import Terminology
 from hie.fhir.validation import validate
+from hie.fhir.working_time import WorkingTime
 from tests.packages import tarball
 
 Json = dict[str, Any]
@@ -121,7 +122,7 @@ def finds_an_error(case: Case) -> bool:
         found = conformance(resource, wanted, library, asked_by(library), of_vital_signs="error")
         issues = [*found, *_answers(resource, files, library), *stated.problems(resource, _terminology(library))]
         if resource["resourceType"] == "StructureDefinition":
-            issues += judging.problems(resource, Bases(library, "cases#1"))
+            issues += judging.problems(resource, Bases(library, "cases#1"), WorkingTime(60))
     return any(one.severity in ("error", "fatal") for one in issues)
 
 

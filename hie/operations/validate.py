@@ -6,6 +6,7 @@ interaction itself would say, with the references, the token's scopes and what o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
@@ -15,9 +16,9 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.outcome import information
 from hie.fhir.profiles import Library
 from hie.fhir.profiles.base_types import is_base
-from hie.fhir.snapshots import judging
+from hie.fhir.snapshots import judging as snapshots
 from hie.fhir.validation.issue import Issue
-from hie.interactions import integrity
+from hie.interactions import integrity, judging
 from hie.interactions.accepting import profile_issues
 from hie.operations.snapshot import Published
 from hie.registry import Operation, standard_parameters
@@ -79,9 +80,11 @@ def _issues(
     except FhirError as error:
         return list(error.issues)
     wanted = () if profile is None else (profile,)
-    found = profile_issues(subject, wanted, ctx, with_support=True, of_vital_signs="error")
-    stated_too = [OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity)
-                  for one in (*_of_a_profile(subject, ctx), *stated.problems(subject, terminology(ctx.store)))]
+    judged_by = ctx.judging or judging.Judging(judging.OF_ONE)
+    within = replace(ctx, judging=judged_by)
+    found = profile_issues(subject, wanted, within, with_support=True, of_vital_signs="error")
+    told = [*_of_a_profile(subject, ctx, judged_by), *stated.problems(subject, terminology(ctx.store), judged_by.time)]
+    stated_too = [OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity) for one in told]
     # What writes warn of, an entry's fullUrl, may be one of the errors here.
     known = {(one.diagnostics, one.expression) for one in stated_too}
     issues = [*stated_too, *(one for one in issues if (one.diagnostics, one.expression) not in known)]
@@ -90,11 +93,11 @@ def _issues(
     return [*found, *issues]
 
 
-def _of_a_profile(subject: dict[str, Any], ctx: Context) -> list[Issue]:
+def _of_a_profile(subject: dict[str, Any], ctx: Context, judged_by: judging.Judging) -> list[Issue]:
     """Tell why nobody could use a profile."""
     if subject["resourceType"] != "StructureDefinition":
         return []
-    return judging.problems(subject, Published(ctx.store, ctx.profiles))
+    return snapshots.problems(subject, Published(ctx.store, ctx.profiles), judged_by.time)
 
 
 def _check_update(subject: dict[str, Any], request: FhirRequest) -> None:

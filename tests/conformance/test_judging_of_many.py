@@ -13,6 +13,7 @@ from tests.builders import bundle, post
 from tests.conformance.test_profiles_stored import BAD, GOOD, PHONED, stored
 from tests.conformance.test_validate_answers import ICE, response
 from tests.packages import element, profile
+from tests.unit.fhir import test_snapshots
 
 ANSWERED = response({"valueInteger": 2})
 BOUND = stored(profile("bound", "Patient", element(
@@ -64,6 +65,17 @@ def test_what_there_is_no_time_for_in_validate_is_told(fhir: Any) -> None:
         assert answer.status == 200
         assert "in this request, the most that it may" in str(answer.json)
         assert not [issue for issue in answer.json["issue"] if issue["severity"] == "error"]
+
+
+@pytest.mark.usefixtures("used_up")
+def test_what_there_is_no_time_for_of_code_systems_and_snapshots_is_told(fhir: Any) -> None:
+    coded = {"resourceType": "Patient", "maritalStatus": {"coding": [{"system": "urn:s", "code": "red"}]}}
+    for one in (coded, test_snapshots.profile("Patient", test_snapshots.of("Patient.name", min=1))):
+        answer = fhir.post(f"{one['resourceType']}/$validate", one)
+        assert answer.status == 200
+        (issue,) = [issue for issue in answer.json["issue"] if issue["code"] == "incomplete"]
+        assert issue["severity"] == "information"
+        assert "in this request, the most that it may" in issue["diagnostics"]
 
 
 @pytest.mark.usefixtures("used_up")

@@ -8,19 +8,23 @@ from hie.errors import TooCostly
 from hie.fhir.snapshots.generating import Definitions, generated
 from hie.fhir.snapshots.problems import SnapshotError
 from hie.fhir.validation.issue import Issue, Severity
+from hie.fhir.working_time import WorkingTime
 
 #: A base that is not here may be right elsewhere; what would be too much has not been looked at.
 _TOLD: dict[str, Severity] = {"not-found": "warning", "too-costly": "information"}
 
 
-def problems(definition: dict[str, Any], definitions: Definitions) -> list[Issue]:
+def problems(definition: dict[str, Any], definitions: Definitions, time: WorkingTime) -> list[Issue]:
     """Give the reasons why no snapshot can be made of a profile's differential: errors, unless it has a snapshot, by
     which it can be used nevertheless.
     """
     if definition.get("derivation") != "constraint" or not definition.get("differential", {}).get("element"):
         return []
+    if not time.may_begin():
+        return [Issue("information", "incomplete", f"No snapshot was made of it: {time.told}", "StructureDefinition")]
     try:
-        generated(definition, definitions)
+        with time:
+            generated(definition, definitions)
     except SnapshotError as error:
         worst: Severity = "warning" if definition.get("snapshot", {}).get("element") else "error"
         return [Issue(_TOLD.get(one.code, worst), one.code, one.diagnostics, one.expression or "StructureDefinition")

@@ -16,6 +16,7 @@ from hie.fhir.terminology.code_system import CodeSystem
 from hie.fhir.terminology.displays import is_display
 from hie.fhir.terminology.terminology import Terminology
 from hie.fhir.validation.issue import Problem
+from hie.fhir.working_time import WorkingTime
 
 from .walk import Found
 
@@ -44,21 +45,32 @@ class Displays:
         if self._count <= MOST_CODINGS:
             of_system[code, display] = one.path
 
-    def wrong(self, terminology: Terminology) -> Iterator[Problem]:
+    def wrong(self, terminology: Terminology, time: WorkingTime) -> Iterator[Problem]:
         """Give, at paths of their own, what is not as the code systems say that are here."""
-        try:
-            for (url, version), codings in list(self._codings.items())[:MOST_SYSTEMS]:
-                system = _system(terminology, url, version)
-                if system is None:
-                    continue
-                for (code, display), path in codings.items():
-                    yield from _of(system, code, display, path, terminology)
-        except TooCostly:
-            self._count = MOST_CODINGS + 1
+        for (url, version), codings in list(self._codings.items())[:MOST_SYSTEMS]:
+            if not time.may_begin():
+                yield "", "information", "incomplete", f"Not all codes and displays were looked at: {time.told}"
+                return
+            try:
+                with time:
+                    found = _of_system(terminology, url, version, codings)
+            except TooCostly:
+                self._count = MOST_CODINGS + 1
+                break
+            yield from found
         if self._count > MOST_CODINGS or len(self._codings) > MOST_SYSTEMS:
             text = f"Of codes and their displays only the first were looked at: {MOST_CODINGS} different ones of " \
                    f"{MOST_SYSTEMS} code systems at most."  # fmt: skip
             yield "", "information", "incomplete", text
+
+
+def _of_system(
+    terminology: Terminology, url: str, version: str | None, codings: dict[tuple[str, str | None], str]
+) -> list[Problem]:
+    system = _system(terminology, url, version)
+    if system is None:
+        return []
+    return [one for (code, display), path in codings.items() for one in _of(system, code, display, path, terminology)]
 
 
 def _system(terminology: Terminology, url: str, version: str | None) -> CodeSystem | None:

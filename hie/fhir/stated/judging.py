@@ -8,6 +8,7 @@ from typing import Any
 
 from hie.fhir.terminology.terminology import Terminology
 from hie.fhir.validation.issue import Issue, Problem, below, issues
+from hie.fhir.working_time import WorkingTime
 
 from . import bundles, definitions, questionnaires, values
 from .displays import Displays
@@ -17,6 +18,8 @@ from .walk import objects
 
 #: Problems of one severity that are kept; of all the first hundred are told, errors before warnings.
 MOST = 1_000
+#: For code systems, where nobody says how much time there is.
+SECONDS = 5.0
 
 
 _OF_RESOURCES: dict[str, Callable[[dict[str, Any]], Iterator[Problem]]] = {
@@ -26,12 +29,14 @@ _OF_RESOURCES: dict[str, Callable[[dict[str, Any]], Iterator[Problem]]] = {
 }
 
 
-def problems(resource: dict[str, Any], terminology: Terminology | None = None) -> list[Issue]:
-    """Give what is not as R4's text says; a terminology tells what displays there are."""
+def problems(
+    resource: dict[str, Any], terminology: Terminology | None = None, time: WorkingTime | None = None
+) -> list[Issue]:
+    """Give what is not as R4's text says; a terminology tells what displays there are, as long as there is time."""
     name = str(resource["resourceType"])
     kept: list[Problem] = []
     counts: Counter[str] = Counter()
-    for path, severity, code, text in _found(resource, terminology):
+    for path, severity, code, text in _found(resource, terminology, time or WorkingTime(SECONDS)):
         counts[severity] += 1
         if counts[severity] <= MOST:
             kept.append((path.removeprefix(name), severity, code, text))
@@ -40,7 +45,7 @@ def problems(resource: dict[str, Any], terminology: Terminology | None = None) -
     return issues(name, kept)
 
 
-def _found(resource: dict[str, Any], terminology: Terminology | None) -> Iterator[Problem]:
+def _found(resource: dict[str, Any], terminology: Terminology | None, time: WorkingTime) -> Iterator[Problem]:
     ids, displays = Ids(), Displays()
     narratives = Narratives(ids)
     for one in objects(resource):
@@ -52,4 +57,4 @@ def _found(resource: dict[str, Any], terminology: Terminology | None) -> Iterato
             yield from below(one.path, (problem,))
     yield from narratives.left()
     if terminology is not None:
-        yield from displays.wrong(terminology)
+        yield from displays.wrong(terminology, time)
