@@ -75,7 +75,7 @@ def profile_issues(
 
     library, judging = ctx.profiles.library(), ctx.judging or Judging(OF_ONE)
     source = judging.source(ctx.store)
-    asked = asked_by(library, source, judging.time)
+    asked = asked_by(library, source, judging.time, judging.service)
     stored = StoredProfiles(ctx.store, library, source, judging.time)
     found = conformance(resource, profiles, library, asked, with_support=with_support, stored=stored,
                         of_vital_signs=of_vital_signs)

@@ -21,6 +21,8 @@ Json = dict[str, Any]
 
 #: Questionnaires that one resource asks for: a Bundle may have thousands of responses.
 MOST_LOOKED_UP = 100
+#: Names the terminology of answers; a package's name has a "#".
+_ANSWERS = "answers"
 #: Bytes of these, beyond which no further one is read.
 MOST_BYTES = 50_000_000
 
@@ -35,7 +37,7 @@ def answer_issues(resource: Json, store: ResourceStore, judging: Judging) -> lis
 
     issues: list[Issue] = []
     forms = _Forms(_Stored(store, judging))
-    service = terminology(store)
+    service = judging.service(_ANSWERS, lambda: terminology(store))
     for response, holder, path in rows:
         canonical = response.get("questionnaire")
         if not isinstance(canonical, str):

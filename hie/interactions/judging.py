@@ -5,12 +5,12 @@ Each resource has bounds of its own; of the thousands in a Bundle these would be
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hie.fhir import json_format
 from hie.fhir.questionnaires import Form
-from hie.fhir.terminology.terminology import Known, Source
+from hie.fhir.terminology.terminology import Known, Source, Terminology
 from hie.fhir.working_time import WorkingTime
 from hie.store.terminology import StoredTerminology
 
@@ -31,6 +31,7 @@ class Judging:
     def __init__(self, seconds: float, *, refuses: bool = False) -> None:
         self.time = WorkingTime(seconds, refuses=refuses)
         self._kept: _Kept | None = None
+        self._services: dict[str, Terminology] = {}
         self._forms: dict[Hashable, Form] = {}
         self._bytes = 0
 
@@ -42,6 +43,16 @@ class Judging:
         """Return the stored definitions that a token may see."""
         stored = StoredTerminology(store)
         return stored if self._kept is None else _Keeping(stored, self._kept)
+
+    def service(self, name: str, make: Callable[[], Terminology]) -> Terminology:
+        """Return the terminology of a name for a further resource; what one has found is kept where definitions stay.
+        """
+        if self._kept is None:
+            return make()
+        found = self._services.get(name)
+        if found is None or not found.begins_anew():
+            found = self._services[name] = make()
+        return found
 
     def form(self, known: Known) -> Form:
         """Make this version of a questionnaire ready to judge answers by, once while there is room."""

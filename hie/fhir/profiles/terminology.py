@@ -76,18 +76,28 @@ class PackagedTerminology:
         return [] if self._stored is None else self._stored.concept_maps(criteria)
 
 
+Service = Callable[[str, Callable[[], Terminology]], Terminology]
+"""Gives the terminology of a name, made by what follows."""
+
+
+def made_anew(_name: str, make: Callable[[], Terminology]) -> Terminology:
+    """Make a terminology each time."""
+    return make()
+
+
 def asked_by(
-    library: Library, stored: Source | None = None, time: WorkingTime | None = None
+    library: Library, stored: Source | None = None, time: WorkingTime | None = None, service: Service = made_anew
 ) -> Callable[[Definition], InValueSet]:
     """Give what answers the bindings of a profile: one terminology for each package, kept for one validation.
 
-    Where there is no time left it is not told whether a code is in a value set.
+    Where there is no time left it is not told whether a code is in a value set. `service` may have one made before.
     """
     kept: dict[str, InValueSet] = {}
 
     def of(definition: Definition) -> InValueSet:
         if definition.package not in kept:
-            of_package = Terminology(PackagedTerminology(library, definition.package, stored)).in_value_set
+            source = PackagedTerminology(library, definition.package, stored)
+            of_package = service(definition.package, lambda: Terminology(source)).in_value_set
             kept[definition.package] = of_package if time is None else within(time, of_package)
         return kept[definition.package]
 

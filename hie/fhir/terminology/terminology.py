@@ -78,6 +78,7 @@ class Terminology:
         self._source, self._versions = source, versions or Versions()
         self._most = self._left = most_steps
         self._left_in_all = 0 if most_steps is None else OF_ALL_QUESTIONS * most_steps
+        self._spent_before = 0
         self._given = {(one["resourceType"], one.get("url")): one for one in given}
         self._found: dict[tuple[str, str, str | None], Known | None] = {}
         self._systems: dict[Hashable, CodeSystem] = {}
@@ -86,6 +87,19 @@ class Terminology:
         self._imported: dict[tuple[int, int], ValueSet] = {}
         self._all_codes: dict[tuple[str, str | None], Json | None] = {}
         self._contained: dict[int, tuple[Json, dict[tuple[str, str], Json]]] = {}
+
+    def begins_anew(self) -> bool:
+        """Let the questions of a further resource look at as much as those of one may.
+
+        False where too little was left for those before, or so much has been found that it is better let go.
+        """
+        if self._most is None:
+            return True
+        whole = OF_ALL_QUESTIONS * self._most
+        is_short = self._left_in_all < 0
+        self._spent_before += whole - self._left_in_all
+        self._left_in_all = whole
+        return not is_short and self._spent_before <= whole
 
     # ---- questions ---------------------------------------------------------------------------------------------------
 

@@ -88,6 +88,19 @@ def test_what_filters_ask_for_is_found_at_once_among_what_a_code_system_declares
     assert growth(asked, 200) < 5
 
 
+def test_each_resource_of_several_may_look_at_as_much() -> None:
+    sets = [value_set({"valueSet": ["#v"]}, contained=[value_set(listed(1_500), id="v")], url=f"urn:{one}")
+            for one in range(3)]  # fmt: skip
+    service = Terminology(given=sets, most_steps=5_000)  # one costs 3,500 to 4,500
+    assert [service.in_value_set(f"urn:{one}", SYSTEM, "1") for one in range(2)] == [True, True]
+    assert service.begins_anew()
+    assert [service.in_value_set(f"urn:{one}", SYSTEM, "1") for one in range(3)] == [True, True, True]
+    assert not service.begins_anew(), "that much is better let go"
+    short = Terminology(given=sets, most_steps=5_000)
+    assert [short.in_value_set(f"urn:{one}", SYSTEM, "1") for one in range(3)] == [True, True, None]
+    assert not short.begins_anew(), "for what comes next there may be enough"
+
+
 def test_a_value_set_that_nobody_knows_leaves_nothing_behind() -> None:
     of_all = terminology._specification()
     before = len(of_all._value_sets), len(of_all._found)
