@@ -6,8 +6,12 @@ from sqlalchemy import inspect, text
 
 from hie.settings import Settings
 from hie.store.check import check
+from hie.store.resources import ResourceStore
 from hie.store.schema import HEAD
+from hie.store.search import query
 from hie.store.store import Store
+from tests.builders import observation, patient
+from tests.machine_steps import bound
 
 #: The tables that each revision added: a store from before it has none of them.
 ADDED = {
@@ -64,11 +68,44 @@ def lose_index(store: Store) -> None:
             connection.execute(text("UPDATE resource SET tokens = '{}'"))
 
 
-def opened_from(store: Store, revision: str, settings: Settings) -> Store:
-    """Open a store that an earlier version of the server left, with the index that it had."""
+def opened_without_index(store: Store, revision: str, settings: Settings) -> Store:
+    """Open a store that an earlier version of the server left, which found nothing by the index that is there now."""
     lose_index(store)
+    return opened_from(store, revision, settings)
+
+
+def opened_from(store: Store, revision: str, settings: Settings) -> Store:
+    """Close a store and open it as one that an earlier version of the server left."""
     go_back(store, revision)
     store.close()
     upgraded = Store.open(settings)
     assert check(upgraded).problems == []
     return upgraded
+
+
+# ---- what they hold --------------------------------------------------------------------------------------------------
+
+
+def filled(settings: Settings) -> Store:
+    """Open a store that holds a patient and two observations, and once held a third."""
+    store = Store.open(settings)
+    fill(store)
+    return store
+
+
+def fill(store: Store) -> None:
+    """Put them into an open store."""
+
+    def unit(inside: ResourceStore) -> None:
+        inside.create("Patient", patient("Smith", id="p"), id="p")
+        for id_ in ("o1", "o2", "o3"):
+            inside.create("Observation", observation("Patient/p", id=id_), id=id_)
+
+    bound(store).transact(unit)
+    bound(store).transact(lambda inside: inside.delete("Observation", "o3"))
+
+
+def found_by_chain(store: Store) -> list[str]:
+    """Find the observations by their patient's name."""
+    page = bound(store).search(query.parse("Observation", [("patient.family", "smith")]))
+    return [one.id for one in page.matches]
