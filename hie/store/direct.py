@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -57,8 +58,8 @@ class Direct:
         adapted = self._transformer.dump_sequence(values, statement.formats)
         try:
             result = self._executed(statement, adapted)
-        except InvalidSqlStatementName:  # psycopg deallocates all after a rollback
-            self._prepared.clear()
+        except InvalidSqlStatementName:  # psycopg deallocates all after a rollback; others may have been prepared since
+            self._prepared.pop(statement.name, None)
             result = self._executed(statement, adapted)
         self._transformer.set_pgresult(result)
         return self._transformer.load_rows(0, result.ntuples, make_row)
@@ -72,7 +73,8 @@ class Direct:
     def _prepare(self, statement: Statement) -> None:
         if len(self._prepared) >= KEPT:
             oldest, _ = self._prepared.popitem(last=False)
-            self._expected(self._connection.exec_(b"DEALLOCATE " + oldest), ExecStatus.COMMAND_OK)
+            with suppress(InvalidSqlStatementName):  # gone already, with all others
+                self._expected(self._connection.exec_(b"DEALLOCATE " + oldest), ExecStatus.COMMAND_OK)
         self._expected(self._connection.prepare(statement.name, statement.text), ExecStatus.COMMAND_OK)
         self._prepared[statement.name] = None
 

@@ -105,6 +105,24 @@ def test_what_was_deallocated_is_prepared_anew_and_within_a_transaction_nothing_
 
 
 @ON_POSTGRES
+@pytest.mark.parametrize("kept", [direct.KEPT, 3, 1])
+def test_what_is_prepared_after_all_was_deallocated_stays_known(
+    store: Store, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    """psycopg deallocates all after a rollback; what comes by another statement first is prepared, and is not again."""
+    monkeypatch.setattr(prepared, "SELDOM", 0)
+    monkeypatch.setattr(direct, "KEPT", kept)
+    connection, statements = store.database.connection(), [echo(Integer()) for _ in range(5)]
+    for number in (0, 1, 2):
+        assert statements[number].first(connection, {"value": number}).value == number
+    connection.exec_driver_sql("DEALLOCATE ALL")
+    for number in (3, 0, 3, 4, 1, 4, 2, 3, 0):
+        assert statements[number].first(connection, {"value": number}).value == number
+    held = connection.exec_driver_sql("SELECT name FROM pg_prepared_statements WHERE name LIKE 'hie%%'").fetchall()
+    assert len(held) <= kept
+
+
+@ON_POSTGRES
 def test_a_lost_connection_is_told_and_the_next_prepares_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepared, "SELDOM", 0)
     database, statement = store.database, echo(Integer())
