@@ -26,17 +26,17 @@ def of(bundle: Json) -> Iterator[Problem]:
     """Give what is not as it should be about the entries of a valid Bundle."""
     rows = bundle.get("entry", [])
     for index, row in enumerate(rows):
-        yield from below(f".entry[{index}]", _full_url(row, str(bundle.get("type"))))
+        yield from below(f".entry[{index}]", _full_url(row, bundle))
     composition = rows[0].get("resource") if bundle.get("type") == "document" and rows else None
     if isinstance(composition, dict) and composition.get("resourceType") == "Composition":
         yield from _document(bundle, composition, Entries(rows))
 
 
-def _full_url(row: Json, kind: str) -> Iterator[Problem]:
-    for path, _, code, text in full_urls.of_entry(row, kind) or ():
+def _full_url(row: Json, bundle: Json) -> Iterator[Problem]:
+    for path, _, code, text in full_urls.of_entry(row, bundle) or ():
         yield path, "error", code, text
     url, resource = row.get("fullUrl"), row.get("resource")
-    if kind in _SENT or not isinstance(url, str) or not isinstance(resource, dict) or "id" in resource:
+    if bundle.get("type") in _SENT or not isinstance(url, str) or not isinstance(resource, dict) or "id" in resource:
         return
     if references.parse(url).kind == "absolute":
         text = f"The fullUrl {shown(url)} is of a resource on a server; it has an id, as all but new ones have."

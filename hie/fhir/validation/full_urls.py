@@ -21,15 +21,16 @@ _NEEDED = frozenset({"document", "message"})
 
 def problems(entry: dict[str, Any], scope: Scope) -> list[Problem] | None:
     """Give what is not as it should be about an entry's fullUrl."""
-    return of_entry(entry, scope.resource.get("type"))
+    return of_entry(entry, scope.resource)
 
 
-def of_entry(entry: dict[str, Any], kind: Any) -> list[Problem] | None:
-    """Give the same, of an entry of a Bundle of this type."""
+def of_entry(entry: dict[str, Any], bundle: dict[str, Any]) -> list[Problem] | None:
+    """Give the same, of an entry of this Bundle."""
     url, resource = entry.get("fullUrl"), entry.get("resource")
     if not isinstance(resource, dict) or not isinstance(url, str | None):
         return None
     if url is None:
+        kind = bundle.get("type")
         if not isinstance(kind, str) or kind not in _NEEDED or "_fullUrl" in entry:
             return None
         return _told("", "A resource of a document or a message has a fullUrl, which others refer to it by.")
