@@ -1,4 +1,4 @@
-"""What R4 says of a Bundle's entries: their fullUrl, and what a document holds.
+"""What R4 says of a Bundle's entries: their fullUrl, and what a document or a message holds.
 
 https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.fullUrl, https://hl7.org/fhir/R4/documents.html
 """
@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.fullUrl, https://hl
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from hie.fhir import references
 from hie.fhir.primitives import shown
@@ -18,6 +18,22 @@ from .entries import Entries
 
 Json = dict[str, Any]
 
+
+class _Whole(NamedTuple):
+    """A Bundle that is one thing: what it starts with, and of which elements of that it has the targets."""
+
+    name: str
+    first: str
+    held: frozenset[str]
+
+
+#: What a Composition replaces (relatesTo) is another document; https://hl7.org/fhir/R4/messageheader-definitions.html#MessageHeader.focus
+_WHOLES = {
+    "document": _Whole("document", "Composition", frozenset(
+        {"subject", "encounter", "author", "attester", "custodian", "event", "section"})),
+    "message": _Whole("message", "MessageHeader", frozenset({"focus"})),
+}  # fmt: skip
+
 #: In these a resource need not be on a server yet, or is told of by the request.
 _SENT = frozenset({"batch", "transaction", "batch-response", "transaction-response"})
 
@@ -27,9 +43,14 @@ def of(bundle: Json) -> Iterator[Problem]:
     rows = bundle.get("entry", [])
     for index, row in enumerate(rows):
         yield from below(f".entry[{index}]", _full_url(row, bundle))
-    composition = rows[0].get("resource") if bundle.get("type") == "document" and rows else None
-    if isinstance(composition, dict) and composition.get("resourceType") == "Composition":
-        yield from _document(bundle, composition, Entries(rows))
+    first = rows[0].get("resource") if rows else None
+    whole = _WHOLES.get(str(bundle.get("type")))
+    if whole is None or not isinstance(first, dict) or first.get("resourceType") != whole.first:
+        return
+    entries_ = Entries(rows)
+    yield from _held(first, whole, entries_)
+    if whole.name == "document":
+        yield from _apart(bundle, entries_)
 
 
 def _full_url(row: Json, bundle: Json) -> Iterator[Problem]:
@@ -43,16 +64,20 @@ def _full_url(row: Json, bundle: Json) -> Iterator[Problem]:
         yield ".resource", "error", "value", text
 
 
-def _document(bundle: Json, composition: Json, entries_: Entries) -> Iterator[Problem]:
-    """A document holds what its Composition refers to, and nothing that has no part in it."""
-    for path, text in _named(composition, "Composition"):
+def _held(first: Json, whole: _Whole, entries_: Entries) -> Iterator[Problem]:
+    """What the first entry refers to itself is there as well."""
+    for path, text in _named(first, whole):
         found = entries_.find(text, 0)
-        where = f".entry[0].resource{path.removeprefix('Composition')}.reference"
+        where = f".entry[0].resource{path.removeprefix(whole.first)}.reference"
         if not found:
-            yield where, "error", "not-found", _absent(text, entries_)
+            yield where, "error", "not-found", _absent(text, whole, entries_)
         elif len(found) > 1:
-            text = f"{shown(text)} names {len(found)} versions in this document; which is meant has to be said."
+            text = f"{shown(text)} names {len(found)} versions in this {whole.name}; which is meant has to be said."
             yield where, "warning", "value", text
+
+
+def _apart(bundle: Json, entries_: Entries) -> Iterator[Problem]:
+    """A document holds nothing that has no part in it."""
     reached = entries.belonging(bundle, entries_)
     for index, row in enumerate(bundle["entry"]):
         if index not in reached and isinstance(row.get("resource"), dict):
@@ -61,23 +86,17 @@ def _document(bundle: Json, composition: Json, entries_: Entries) -> Iterator[Pr
             yield f".entry[{index}]", "warning", "structure", text
 
 
-def _named(composition: Json, path: str) -> Iterator[tuple[str, str]]:
-    """Give the literal references that the Composition itself makes: its header's and its sections'.
-
-    What it replaces (relatesTo) is another document.
-    """
-    for where, reference in references.iterate(composition):
+def _named(first: Json, whole: _Whole) -> Iterator[tuple[str, str]]:
+    """Give the literal references of those elements of which the targets have to be there."""
+    for where, reference in references.iterate(first):
         text = reference.get("reference")
-        name = where.removeprefix(path + ".").partition(".")[0].partition("[")[0]
-        if isinstance(text, str) and not text.startswith("#") and name in _HELD:
+        name = where.removeprefix(whole.first + ".").partition(".")[0].partition("[")[0]
+        if isinstance(text, str) and not text.startswith("#") and name in whole.held and ".extension[" not in where:
             yield where, text
 
 
-_HELD = frozenset({"subject", "encounter", "author", "attester", "custodian", "event", "section"})
-
-
-def _absent(text: str, entries_: Entries) -> str:
+def _absent(text: str, whole: _Whole, entries_: Entries) -> str:
     if entries_.alike(text) is not None:
-        return (f"{shown(text)} is not in this document: an entry has this type and id, but a relative reference means "
-                "what the fullUrl of the entry it stands in begins with. Use the fullUrl of that entry.")
-    return f"{shown(text)} is not in this document, which has to hold all that its Composition refers to."
+        return (f"{shown(text)} is not in this {whole.name}: an entry has this type and id, but a relative reference "
+                "means what the fullUrl of the entry it stands in begins with. Use the fullUrl of that entry.")
+    return f"{shown(text)} is not in this {whole.name}, which has to hold what its {whole.first} refers to."

@@ -46,6 +46,12 @@ def told(resource: Json) -> list[tuple[str, str, str]]:
     return [(one.severity, one.code, one.expression) for one in stated.problems(resource)]
 
 
+def message(focus: str, *entries: Json, **more: Any) -> Json:
+    header = {"resourceType": "MessageHeader", "id": "m", "eventUri": "http://example.org/admitted", "source": {
+        "endpoint": "http://example.org/sender"}, "focus": [{"reference": focus}], **more}  # fmt: skip
+    return {"resourceType": "Bundle", "type": "message", "entry": [entry(header), *entries]}
+
+
 def pulse(**more: Any) -> Json:
     return observation("Patient/1", **({"id": "o"} | more))
 
@@ -93,6 +99,14 @@ CASES: list[tuple[str, Json, list[tuple[str, str, str]]]] = [
     ("a stylesheet", document(entry(composition()), *WHO, entry({
         "resourceType": "Binary", "id": "css", "contentType": "text/css"}),
         link=[{"relation": "stylesheet", "url": "Binary/css"}]), []),
+    ("a reference in an extension", document(entry(composition(subject={
+        "display": "x", "extension": [{"url": "http://example.org/x", "valueReference": {"reference": "Patient/9"}}]})),
+        entry(PERSON)), []),
+    ("a message with its focus", message("Patient/1", entry(patient(id="1"))), []),
+    ("a message without it", message("Patient/1", entry(patient(id="2"))),
+     [("error", "not-found", "Bundle.entry[0].resource.focus[0].reference")]),
+    ("a message of which the sender is elsewhere", message("Patient/1", entry(patient(id="1")), sender={
+        "reference": "Organization/9"}), []),
     ("a fullUrl that is relative", collection(entry(patient(id="1"), "Patient/1")),
      [("error", "value", "Bundle.entry[0].fullUrl")]),
     ("one of another resource", collection(entry(patient(id="1"), BASE + "Patient/2")),
