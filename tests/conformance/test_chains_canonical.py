@@ -232,6 +232,18 @@ def test_a_canonical_that_says_where_a_definition_stands_leads_there(fhir: Any, 
     include = "QuestionnaireResponse?_include=QuestionnaireResponse:questionnaire&_id="
     assert {one: included(fhir.get(include + one)) for one in ("at", "at3", "at9", "own", "far")} == {
         "at": ["bare"], "at3": ["bare"], "at9": [], "own": ["bare"], "far": []}
+    for what in ("QuestionnaireResponse:questionnaire", "QuestionnaireResponse:*", "*"):
+        assert included(fhir.get(f"Questionnaire?_id=bare&_revinclude={what}")) == ["at", "at3", "own"], what
+    search = "QuestionnaireResponse?questionnaire="
+    for place in ("Questionnaire/bare", f"{BASE}/Questionnaire/bare"):
+        found = {version: ids(fhir.get(search + place + version)) for version in ("", "|3", "|9", "|4")}
+        assert found == {"": ["at", "at3", "at9", "own"], "|3": ["at3"], "|9": ["at9"], "|4": []}
+    assert fhir.put("QuestionnaireResponse/lib", response("lib", "http://example.org/Library/q|1")).status == 201
+    for url in ("http://example.org/Library/q", "http://example.org/Library/q|1"):  # a URL says nothing of a type
+        assert ids(fhir.get(search + url)) == ["lib"]
+    for wrong in ("Questionnaire/bare|", "bare|3", "Patient/bare|3"):
+        fhir.get(search + wrong).refused(400, "invalid")
+    fhir.get("QuestionnaireResponse?subject=Patient/bare|3").refused(400, "invalid")
     narrow = client("system/QuestionnaireResponse.rs", "system/Questionnaire.rs?status=draft")
     assert ids(narrow.get(f"{forward}title=bare")) == ids(narrow.get(back + "at")) == []
     assert (ids(narrow.get(f"{forward}_id=other")), included(narrow.get(include + "at"))) == (["else", "url"], [])

@@ -106,9 +106,7 @@ def _known_by_url() -> frozenset[str]:
 
 def _canonicals(versions: Iterable[StoredVersion]) -> Iterator[Canonical]:
     for one in versions:
-        own = narrowed.canonical_of(one)
-        if own is not None:
-            yield own
+        yield from narrowed.canonicals_of(one)
 
 
 def _within_grant(

@@ -261,6 +261,8 @@ def _value(parameter: SearchParameter, modifier: str, name: str, text: str, read
     if parameter.type == "uri" and parameter.code == "url" and not modifier and _has_version(parameter):
         return uri.of_version(text, name)
     types = frozenset({modifier}) if modifier in RESOURCE_TYPES else _targets(parameter)
+    if parameter.type == "reference" and "canonical" in parameter.element_types:
+        return reference.parse(text, modifier, types, name, reading.base_url, is_canonical=True)
     return _meant(_plain(parameter.type, modifier, types, name, text, reading), parameter.element_types, name)
 
 

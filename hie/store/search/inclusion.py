@@ -198,9 +198,10 @@ def _referring(
         granted = grants.clause(store, directive.source, "s") if typed else grants.over_types(store, "s")
     except Forbidden:
         return []
+    by_url = directive.parameter is not None and chain.is_canonical(directive.parameter)
     allowed = _allowed(directive)
     targets = [one for one in page if one.type in allowed]
-    if not targets or room <= 0:
+    if not targets or room <= 0 or by_url:  # hie.store.search.canonical_inclusion
         return []
     asked = _pointing(store, directive, targets)
     if granted is not None:

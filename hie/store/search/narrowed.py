@@ -88,25 +88,16 @@ def canonicals(store: ResourceStore, type_name: str, asked: Compiled) -> frozens
 
 
 def _named_by(version: StoredVersion, content: dict[str, Any]) -> Iterator[Canonical]:
-    own = _canonical(content)
-    if own is not None:
-        yield own
-    yield f"{version.type}/{version.id}", _version(content)
+    own = content.get("version")
+    of_version = own if isinstance(own, str) else None
+    if isinstance(content.get("url"), str):
+        yield content["url"], of_version
+    yield f"{version.type}/{version.id}", of_version
 
 
-def _canonical(content: dict[str, Any]) -> Canonical | None:
-    url = content.get("url")
-    return (url, _version(content)) if isinstance(url, str) else None
-
-
-def _version(content: dict[str, Any]) -> str | None:
-    version = content.get("version")
-    return version if isinstance(version, str) else None
-
-
-def canonical_of(version: StoredVersion) -> Canonical | None:
-    """Return URL and version of a resource; None where it has no URL."""
-    return _canonical(parsed(version))
+def canonicals_of(version: StoredVersion) -> tuple[Canonical, ...]:
+    """Return by what canonical references can name a resource."""
+    return tuple(_named_by(version, parsed(version)))
 
 
 def is_meant(

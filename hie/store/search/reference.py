@@ -70,8 +70,13 @@ def is_of(value: Stored, type_name: str) -> bool:
     return value[1] == type_name or value[1] is None
 
 
-def parse(text: str, modifier: str, types: Iterable[str], name: str, base_url: str) -> ReferenceValue:
-    """Read one alternative; `types` are those that the parameter, or `:[type]`, allows."""
+def parse(
+    text: str, modifier: str, types: Iterable[str], name: str, base_url: str, *, is_canonical: bool = False
+) -> ReferenceValue:
+    """Read one alternative; `types` are those that the parameter, or `:[type]`, allows.
+
+    Behind a place on this server a canonical may name a version, as behind a URL.
+    """
     if modifier == "identifier":
         return ReferenceValue(identifier=token.parse(text, name))
     given = unescape(text).strip()
@@ -83,11 +88,13 @@ def parse(text: str, modifier: str, types: Iterable[str], name: str, base_url: s
     allowed = sorted(types)
     if ID.fullmatch(value):
         return ReferenceValue(tuple(f"{type_name}/{value}" for type_name in allowed))
-    parsed = references.parse(value)
+    place, bar, version = value.partition("|") if is_canonical else (value, "", "")
+    parsed = references.parse(place if version or not bar else value)
     if parsed.version:
         without = parsed.url or f"{parsed.type}/{parsed.id}"
         raise InvalidSearch(f"{name}={text[:200]}: references are searched without a version; use {without[:200]}.")
-    if parsed.type is not None and parsed.type not in allowed:
+    is_opaque = is_canonical and parsed.kind == "absolute"  # what stands in a canonical URL says nothing of a type
+    if parsed.type is not None and parsed.type not in allowed and not is_opaque:
         raise InvalidSearch(f"{name} cannot refer to a {parsed.type}, only to {_listed(allowed)}.")
     if parsed.kind in ("relative", "absolute", "urn", "url"):
         return ReferenceValue(tuple(dict.fromkeys((value, given))))  # somebody may have stored our own URL whole
