@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,11 @@ class FhirError(Exception):
             tuple(issues) if issues else (OutcomeIssue(self.code, diagnostics, expression),)
         )
         self.headers: dict[str, str] = {}
+
+    def without_frames(self) -> Self:
+        """Return it to be kept and raised later, without the calls that it came through and all that these knew."""
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+        return self
 
     def within(self, prefix: str) -> FhirError:
         """Return the same error with every expression placed below `prefix`, for example Bundle.entry[3]."""

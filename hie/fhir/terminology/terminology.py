@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
+from weakref import proxy
 
 from hie.errors import FhirError, NotFound, TooCostly, Unprocessable
 from hie.fhir.terminology import shipped
@@ -101,6 +102,13 @@ class Terminology:
         self._left_in_all = whole
         return not is_short and self._spent_before <= whole
 
+    @property
+    def _kept_within(self) -> Terminology:
+        """This one, for the value sets that it keeps: were each to keep the other, both would stay until somebody
+        searches for such circles.
+        """
+        return cast(Terminology, proxy(self))
+
     # ---- questions ---------------------------------------------------------------------------------------------------
 
     def in_value_set(self, url: str, system: str | None, code: str) -> bool | None:
@@ -108,7 +116,7 @@ class Terminology:
         self._left = self._most
         if url not in self._value_sets:
             try:
-                self._value_sets[url] = self.value_set(url)
+                self._value_sets[url] = ValueSet(self.value_set_resource(url), self._kept_within)
             except FhirError:
                 self._value_sets[url] = None
         found = self._value_sets[url]
@@ -119,7 +127,7 @@ class Terminology:
         self._left = self._most
         if id(value_set) not in self._of_containers:
             try:
-                self._of_containers[id(value_set)] = value_set, ValueSet(value_set, self, (), container)
+                self._of_containers[id(value_set)] = value_set, ValueSet(value_set, self._kept_within, (), container)
             except FhirError:
                 self._of_containers[id(value_set)] = value_set, None
         found = self._of_containers[id(value_set)][1]
@@ -236,7 +244,7 @@ class Terminology:
         self.spend(_OF_LOOKING_UP)
         key = (id(resource), id(container))
         if key not in self._imported:
-            made = ValueSet(resource, self, owner.within, container)
+            made = ValueSet(resource, self._kept_within, owner.within, container)
             self.spend(made.size)
             if made.has_imports:  # which may go in a circle from here, and from elsewhere not
                 return made

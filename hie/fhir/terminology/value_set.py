@@ -5,7 +5,7 @@ Membership has three answers: yes, no, and None where the content of a code syst
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -186,7 +186,7 @@ class Part:
             try:
                 self._imports.append(terminology.imported(one, owner))
             except NotFound as error:
-                self._missing = error
+                self._missing = error.without_frames()
 
     @property
     def size(self) -> int:
@@ -283,7 +283,7 @@ class Part:
         try:
             found = self._terminology.code_system_of(resource, self.url, version, supplements)
         except FhirError as error:
-            self._problem = error
+            self._problem = error.without_frames()
             return
         if self.url.startswith("#"):  # its codes are of the code system, wherever that is written down
             self.url = found.url or self.url
@@ -296,7 +296,7 @@ class Part:
         if system is None or not system.has_content:
             return []
         self._terminology.spend(len(rows) * len(system.concepts) // 2)
-        return [filters.compiled(one, system, self._terminology.spend) for one in rows]
+        return [filters.compiled(one, system, _counted_by(self._terminology)) for one in rows]
 
     def _has_own(self, code: str) -> bool | None:
         system = self._system
@@ -366,6 +366,11 @@ def _complete_expansion(resource: Json) -> dict[tuple[str, str], Member] | None:
             found.setdefault(member.key, member)
         waiting += reversed(row.get("contains", []))
     return None if expansion.get("offset", 0) or expansion.get("total", 0) > len(found) else found
+
+
+def _counted_by(terminology: Terminology) -> Callable[[int], None]:
+    """Give what counts steps of a terminology, and does not keep what only refers to it."""
+    return lambda steps: terminology.spend(steps)
 
 
 def _any(answers: Iterable[bool | None]) -> bool | None:

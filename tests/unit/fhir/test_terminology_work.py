@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from hie.errors import TooCostly
+from hie.errors import FhirError, TooCostly
 from hie.fhir.terminology import Terminology, in_value_set, terminology
 from hie.fhir.terminology.code_system import CodeSystem
 from tests.growth import Work, growth, growth_of_time
@@ -126,3 +129,36 @@ def test_a_supplement_that_names_one_code_often_takes_as_long_as_it_is() -> None
         return work
 
     assert growth_of_time(read, 10_000) < 8
+
+
+@pytest.mark.parametrize("include", [
+    pytest.param(listed(2), id="a list"),
+    pytest.param({"system": SYSTEM, "filter": [{"property": "code", "op": "regex", "value": "[0-9]"}]}, id="a filter"),
+    pytest.param({"system": SYSTEM, "filter": [
+        {"property": "concept", "op": "is-a", "value": "0"}]}, id="what is below"),
+    pytest.param({"system": "http://example.org/absent"}, id="a code system that is not here"),
+    pytest.param({"system": "http://snomed.info/sct", "filter": [
+        {"property": "concept", "op": "is-a", "value": "1"}]}, id="SNOMED CT"),
+    pytest.param({"valueSet": ["http://example.org/inner"]}, id="another value set"),
+    pytest.param({"valueSet": ["http://example.org/outer"]}, id="one that names another"),
+    pytest.param({"valueSet": ["http://example.org/absent"]}, id="a value set that is not here"),
+    pytest.param({"valueSet": ["#v"]}, id="what is contained"),
+])  # fmt: skip
+def test_what_has_been_asked_is_let_go_without_a_search_for_garbage(include: Json) -> None:
+    """That is done at intervals: each question of a list of 300,000 codes left 100 MB until then."""
+    inner = value_set(listed(2), url="http://example.org/inner")
+    given = [value_set(include, contained=[value_set(listed(2), id="v")]), code_system(), inner,
+             value_set({"valueSet": [inner["url"]]}, url="http://example.org/outer")]
+    gc.collect()
+    gc.disable()
+    try:
+        service = Terminology(given=given)
+        with suppress(FhirError):
+            service.in_value_set("http://example.org/vs", SYSTEM, "1")
+        with suppress(FhirError):
+            service.in_contained(given[0], given[0], SYSTEM, "1")
+        seen = weakref.ref(service)
+        del service
+        assert seen() is None
+    finally:
+        gc.enable()
