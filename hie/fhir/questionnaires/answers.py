@@ -12,6 +12,7 @@ from hie.fhir.primitives import shown
 from hie.fhir.profiles import limits
 from hie.fhir.profiles.place import Place, around
 
+from .regular import Expressions
 from .values import Value, extensions, is_marked, read, same
 
 Json = dict[str, Any]
@@ -69,7 +70,9 @@ def _key(value: Value) -> tuple[Any, ...] | None:
     return None
 
 
-def wrong(question: Json, options: Options, value: Value, in_value_set: InValueSet) -> Iterator[Wrong]:
+def wrong(
+    question: Json, options: Options, value: Value, in_value_set: InValueSet, expressions: Expressions
+) -> Iterator[Wrong]:
     """Give what is wrong with the value of an answer."""
     if options.kinds and value.kind not in options.kinds:
         names = " or ".join(f"value{one}" for one in sorted(options.kinds))
@@ -79,6 +82,7 @@ def wrong(question: Json, options: Options, value: Value, in_value_set: InValueS
     yield from _within_bounds(question, value)
     if isinstance(value.value, str):
         yield from _of_length(question, value.value)
+        yield from _of_form(question, value.value, expressions)
     if value.kind in ("Decimal", "Quantity"):
         yield from _of_precision(question, value)
     if value.kind == "Attachment":
@@ -116,6 +120,12 @@ def _of_length(question: Json, text: str) -> Iterator[Wrong]:
     for least in extensions(question, "minLength"):
         if isinstance(least.value, int) and len(text) < least.value:
             yield "value", f"{len(text)} characters are found; at least {least.value} are wanted."
+
+
+def _of_form(question: Json, text: str, expressions: Expressions) -> Iterator[Wrong]:
+    for one in extensions(question, "regex"):
+        if isinstance(one.value, str) and expressions.fits(one.value, text) is False:
+            yield "value", f"{shown(text)} is not of the form {one.value[:300]}."
 
 
 def _of_precision(question: Json, value: Value) -> Iterator[Wrong]:

@@ -16,6 +16,7 @@ from . import answers as of_answers
 from .answers import InValueSet
 from .enabling import Answers, Chain, is_enabled
 from .form import Form, least
+from .regular import SECONDS, Expressions
 from .values import extensions, read
 
 Json = dict[str, Any]
@@ -39,6 +40,9 @@ def problems(
         walk.items(form.questionnaire, response.get("item", ()), path, ())
     except _Enough as reason:
         walk.issues.append(Issue("information", reason.code, reason.text, path))
+    if walk.expressions.is_over:
+        text = f"Not all answers were compared with regular expressions, which may take {SECONDS:g} s altogether."
+        walk.issues.append(Issue("information", "incomplete", text, path))
     return walk.issues
 
 
@@ -59,6 +63,7 @@ class _Walk:
         self._form, self._answers = form, Answers(response)
         self._in_value_set, self._in_contained, self._asked = in_value_set, in_contained, 0
         self._left = MOST_COMPARED
+        self.expressions = Expressions()
 
     def _tell(self, code: str, text: str, path: str, severity: Severity = "error") -> None:
         if len(self.issues) >= MOST_ISSUES:
@@ -136,7 +141,7 @@ class _Walk:
             if value is not None:
                 options = self._form.options(asked)
                 self._spend(options.cost(value))
-                for code, text in of_answers.wrong(asked, options, value, self._is_in):
+                for code, text in of_answers.wrong(asked, options, value, self._is_in, self.expressions):
                     self._tell(code, text, f"{at}.value")
                 if len(rows) > 1 and options.is_exclusive(value):
                     text = f"{of_answers.told(value)} allows no other answer beside it."

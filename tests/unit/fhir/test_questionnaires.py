@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hie.fhir.questionnaires import Form, answers, enabling, problems
+from hie.fhir.questionnaires import Form, answers, enabling, problems, regular
 from hie.fhir.terminology import in_value_set
 from hie.fhir.terminology.terminology import Terminology
 from hie.fhir.validation import validate
@@ -228,6 +228,33 @@ BOUND: list[tuple[Json, list[Json], str | None]] = [
 def test_an_answer_is_one_that_the_question_allows(asked: Json, given: list[Json], code: str | None) -> None:
     found = told([{"linkId": "q", **asked}], [answered("q", *given)])
     assert [one for _, one, _ in found] == ([] if code is None else [code])
+
+
+def formed(expression: str, *answers: str) -> list[tuple[str, str]]:
+    asked = {"linkId": "q", "type": "string", "repeats": True, "extension": [extended("regex", valueString=expression)]}
+    questionnaire, response = beside([asked], [answered("q", *({"valueString": one} for one in answers))])
+    found = problems(response, Form(questionnaire), in_value_set, "R")
+    return [(one.severity, one.code) for one in found]
+
+
+@pytest.mark.parametrize(("expression", "answer", "fits"), [
+    (r"^[^@\s]+@[^@\s]+\.[^@\s]+$", "a@example.org", True),
+    (r"^[^@\s]+@[^@\s]+\.[^@\s]+$", "a@@example.org", False),
+    (r"[0-9]{5}", "12345", True),
+    (r"[0-9]{5}", "123456", False),
+    ("[", "x", True),
+    ("a" * 2_000, "x", True),
+    ("(?:abc){e<=1}", "xyz", True),
+    ("a", "a" * 2_000, True),
+])
+def test_an_answer_is_of_the_form_that_a_regular_expression_says(expression: str, answer: str, fits: bool) -> None:
+    assert formed(expression, answer) == ([] if fits else [("error", "value")])
+
+
+def test_a_regular_expression_that_runs_away_is_stopped_and_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(regular, "SECONDS", 0.05)
+    expression = "((((a{1,1000}){1,1000}){1,1000}){1,1000})b"
+    assert formed(expression, *["a" * 200] * 500) == [("information", "incomplete")]
 
 
 COLOURS = {"resourceType": "ValueSet", "id": "colours", "status": "active", "compose": {"include": [

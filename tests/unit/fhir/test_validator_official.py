@@ -57,9 +57,9 @@ DIFFERENT: dict[str, str] = {
         "obs-max-decimal by obs-max-decimal-profile.json; patient-au-5 by profile-patient-au.xml; profile-choice-2 "
         "by patient-address-choice-profile.xml; profile-choice-3 by patient-address-choice-profile.xml; "
         "slice-profile-and-local-patient by slice-profile-and-local-profile.xml"),
-    "limits of answers that are not R4's (SDC, quantities), or of which R4 says another unit; regular expressions": (
+    "limits of answers that are not R4's (SDC, quantities), or of which R4 says another unit": (
         "attachment-max-size-qr; quantity-min-max-compat-units-qr; quantity-min-max-incompat-units-qr; "
-        "quantity-min-max-qr; quantity-qr; questionnaireResponse-enableWhenEx-test-fail; string-regex-qr; "
+        "quantity-min-max-qr; quantity-qr; questionnaireResponse-enableWhenEx-test-fail; "
         "string-with-coding-async-qr"),
     "no rule of R4: links that are there twice, UUIDs, URLs elsewhere, queries; relative systems are a warning": (
         "bundle-conditional-reference-bad; bundle-id-2; mr-covid-bnd1; reference-invalid-resource-type-qr; "
@@ -80,4 +80,4 @@ def test_where_hl7s_validator_finds_an_error_we_do_but_for_named_reasons() -> No
     named = {name for names in DIFFERENT.values() for name in names.split("; ")}
     assert different - named == set()
     assert len(found) >= 700
-    assert len(different) <= 0.165 * len(found)
+    assert len(different) <= 0.16 * len(found)
