@@ -1,4 +1,4 @@
-"""A small code system, its value set and map, and what the terminology operations tell of them."""
+"""Code systems and value sets, a small one of each with its map, and what the terminology operations tell of them."""
 
 from __future__ import annotations
 
@@ -9,28 +9,50 @@ from hie.fhir.validation import validate
 if TYPE_CHECKING:
     from tests.conformance.conftest import Answer
 
+Json = dict[str, Any]
 R4 = "http://hl7.org/fhir/ValueSet/"
 THO = "http://terminology.hl7.org/CodeSystem/"
 COLOURS, SHADES = "http://example.org/CodeSystem/colours", "http://example.org/ValueSet/shades"
 
-SYSTEM: dict[str, Any] = {
-    "resourceType": "CodeSystem", "url": COLOURS, "version": "1", "name": "Colours", "status": "active",
-    "content": "complete", "hierarchyMeaning": "is-a", "language": "en",
-    "property": [{"code": "warm", "type": "boolean", "description": "Whether it is a warm colour"}],
-    "concept": [
-        {"code": "red", "display": "Red", "definition": "As of roses",
-         "property": [{"code": "warm", "valueBoolean": True}],
-         "designation": [{"language": "de", "value": "Rot", "use": {"system": "urn:x", "code": "name"}}],
-         "concept": [{"code": "crimson", "display": "Crimson"}, {"code": "pink", "display": "Pink"}]},
-        {"code": "blue", "display": "Blue", "concept": [{"code": "navy", "display": "Navy blue"}]},
-        {"code": "all", "display": "All", "property": [{"code": "notSelectable", "valueBoolean": True}]},
-    ],
-}  # fmt: skip
-SET = {
-    "resourceType": "ValueSet", "url": SHADES, "version": "1", "name": "Shades", "status": "active",
-    "compose": {"include": [{"system": COLOURS, "filter": [{"property": "concept", "op": "is-a", "value": "red"}]},
-                            {"system": COLOURS, "concept": [{"code": "navy"}, {"code": "all"}]}]},
-}  # fmt: skip
+
+def code_system(url: str, *concepts: str | Json, **more: Any) -> Json:
+    """Return a code system that is all here, of concepts or of their codes alone."""
+    rows = [{"code": one} if isinstance(one, str) else one for one in concepts]
+    return {"resourceType": "CodeSystem", "url": url, "status": "active", "content": "complete",
+            **({"concept": rows} if rows else {}), **more}  # fmt: skip
+
+
+def value_set(*includes: str | Json, url: str | None = "http://example.org/vs", **more: Any) -> Json:
+    """Return a value set of all codes of some systems, and of what else it includes; None is one without a URL."""
+    rows = [{"system": one} if isinstance(one, str) else one for one in includes]
+    said = {name: more.pop(name) for name in ("exclude", "inactive") if name in more}
+    return {"resourceType": "ValueSet", **({"url": url} if url else {}), "status": "active",
+            "compose": {"include": rows, **said}, **more}  # fmt: skip
+
+
+def filtered(system: str, property_: str, op: str, value: str) -> Json:
+    """Return what a value set includes of a code system: what has a property."""
+    return {"system": system, "filter": [{"property": property_, "op": op, "value": value}]}
+
+
+def listed(system: str, *codes_: str) -> Json:
+    """Return what a value set includes of a code system: some codes."""
+    return {"system": system, "concept": [{"code": one} for one in codes_]}
+
+
+SYSTEM = code_system(
+    COLOURS,
+    {"code": "red", "display": "Red", "definition": "As of roses",
+     "property": [{"code": "warm", "valueBoolean": True}],
+     "designation": [{"language": "de", "value": "Rot", "use": {"system": "urn:x", "code": "name"}}],
+     "concept": [{"code": "crimson", "display": "Crimson"}, {"code": "pink", "display": "Pink"}]},
+    {"code": "blue", "display": "Blue", "concept": [{"code": "navy", "display": "Navy blue"}]},
+    {"code": "all", "display": "All", "property": [{"code": "notSelectable", "valueBoolean": True}]},
+    version="1", name="Colours", hierarchyMeaning="is-a", language="en",
+    property=[{"code": "warm", "type": "boolean", "description": "Whether it is a warm colour"}],
+)  # fmt: skip
+SET = value_set(filtered(COLOURS, "concept", "is-a", "red"), listed(COLOURS, "navy", "all"), url=SHADES, version="1",
+                name="Shades")  # fmt: skip
 MAP = {
     "resourceType": "ConceptMap", "url": "http://example.org/map", "status": "active", "sourceCanonical": SHADES,
     "targetCanonical": R4 + "x", "group": [{
@@ -51,7 +73,7 @@ def coding(code: str, system: str = COLOURS, **more: str) -> dict[str, str]:
     return {"system": system, "code": code, **more}
 
 
-def body(*rows: dict[str, Any]) -> dict[str, Any]:
+def body(*rows: Json) -> Json:
     return {"resourceType": "Parameters", "parameter": list(rows)}
 
 
@@ -61,7 +83,7 @@ def codes(answer: Answer) -> list[str]:
     return [one["code"] for one in answer.json["expansion"].get("contains", [])]
 
 
-def told(answer: Answer) -> dict[str, Any]:
+def told(answer: Answer) -> Json:
     """Return what a Parameters answers, a value or the parts of each name; the last of several."""
     assert answer.status == 200, answer.content
     assert [one for one in validate(answer.json, "Parameters") if one.severity != "warning"] == []

@@ -14,22 +14,20 @@ from hie.fhir.validation import validate
 from hie.operations import closure
 from tests.builders import patient
 from tests.conformance.conftest import Answer, Fhir
+from tests.terminologies import code_system
 
 ANIMALS, PARTS, FOLDED = (f"http://example.org/CodeSystem/{one}" for one in ("animals", "parts", "folded"))
-SYSTEM = {
-    "resourceType": "CodeSystem", "id": "animals", "url": ANIMALS, "version": "1", "status": "active",
-    "content": "complete", "hierarchyMeaning": "is-a", "concept": [
-        {"code": "animal", "concept": [
-            {"code": "cat", "concept": [{"code": "lion"}]}, {"code": "dog"},
-            {"code": "pet", "property": [{"code": "child", "valueCode": "dog"}]}]},
-        {"code": "plant"}],
-}  # fmt: skip
-OTHERS = (
-    {"resourceType": "CodeSystem", "id": "parts", "url": PARTS, "status": "active", "content": "complete",
-     "hierarchyMeaning": "part-of", "concept": [{"code": "hand"}]},
-    {"resourceType": "CodeSystem", "id": "folded", "url": FOLDED, "status": "active", "content": "complete",
-     "caseSensitive": False, "concept": [{"code": "A", "concept": [{"code": "B"}]}]},
+SYSTEM = code_system(
+    ANIMALS,
+    {"code": "animal", "concept": [
+        {"code": "cat", "concept": [{"code": "lion"}]}, {"code": "dog"},
+        {"code": "pet", "property": [{"code": "child", "valueCode": "dog"}]}]},
+    "plant", id="animals", version="1", hierarchyMeaning="is-a",
 )  # fmt: skip
+OTHERS = (
+    code_system(PARTS, "hand", id="parts", hierarchyMeaning="part-of"),
+    code_system(FOLDED, {"code": "A", "concept": [{"code": "B"}]}, id="folded", caseSensitive=False),
+)
 
 
 def call(name: str, *concepts: str, version: str | None = None, system: str = ANIMALS, **more: str) -> dict[str, Any]:

@@ -10,26 +10,21 @@ import pytest
 
 from tests.builders import bundle, observation, patient, post
 from tests.conformance.conftest import Answer, Fhir
+from tests.terminologies import COLOURS, R4, SHADES, code_system, filtered, listed, value_set
 
-COLOURS, SHADES = "http://example.org/CodeSystem/colours", "http://example.org/ValueSet/shades"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
-R4 = "http://hl7.org/fhir/ValueSet/"
 sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
 
-SYSTEM = {
-    "resourceType": "CodeSystem", "id": "c", "url": COLOURS, "version": "1", "status": "active", "content": "complete",
-    "concept": [{"code": "red", "concept": [{"code": "crimson"}, {"code": "pink", "concept": [{"code": "rose"}]}]},
-                {"code": "blue"}],
-}  # fmt: skip
-SET = {"resourceType": "ValueSet", "id": "s", "url": SHADES, "version": "1", "status": "active", "compose": {
-    "include": [{"system": COLOURS, "filter": [{"property": "concept", "op": "is-a", "value": "pink"}]},
-                {"system": "http://loinc.org", "concept": [{"code": "8867-4"}]}]}}
-EMPTY = {"resourceType": "ValueSet", "id": "e", "url": "http://example.org/empty", "status": "active", "compose": {
-    "include": [{"system": COLOURS, "filter": [{"property": "concept", "op": "is-a", "value": "none"}]}]}}
-LOINC = {"resourceType": "ValueSet", "id": "l", "url": "http://example.org/loinc", "status": "active", "compose": {
-    "include": [{"system": "http://loinc.org"}]}}
-MISSING = {"resourceType": "ValueSet", "id": "m", "url": "http://example.org/missing", "status": "active", "compose": {
-    "include": [{"system": "http://loinc.org", "filter": [{"property": "parent", "op": "=", "value": "LP1"}]}]}}
+SYSTEM = code_system(
+    COLOURS,
+    {"code": "red", "concept": [{"code": "crimson"}, {"code": "pink", "concept": [{"code": "rose"}]}]},
+    "blue", id="c", version="1",
+)  # fmt: skip
+SET = value_set(filtered(COLOURS, "concept", "is-a", "pink"), listed("http://loinc.org", "8867-4"), id="s", url=SHADES,
+                version="1")  # fmt: skip
+EMPTY = value_set(filtered(COLOURS, "concept", "is-a", "none"), id="e", url="http://example.org/empty")
+LOINC = value_set("http://loinc.org", id="l", url="http://example.org/loinc")
+MISSING = value_set(filtered("http://loinc.org", "parent", "=", "LP1"), id="m", url="http://example.org/missing")
 
 
 def coloured(code: str, system: str | None = COLOURS) -> dict[str, Any]:
@@ -127,10 +122,8 @@ def test_what_cannot_be_searched_for_says_why(stored: Fhir, subtests: Any) -> No
 
 def test_many_codes_are_found_and_too_many_refused(fhir: Fhir) -> None:
     for size in (10_000, 10_001):
-        concepts = [{"code": f"c{number}"} for number in range(size)]
-        definition = {"resourceType": "ValueSet", "id": f"v{size}", "status": "active",
-                      "compose": {"include": [{"system": "http://example.org/many", "concept": concepts}]}}
-        assert fhir.put(f"ValueSet/v{size}", definition).status == 201
+        many = listed("http://example.org/many", *(f"c{number}" for number in range(size)))
+        assert fhir.put(f"ValueSet/v{size}", value_set(many, id=f"v{size}", url=None)).status == 201
     fhir.create(coloured("c9999", "http://example.org/many"))
     fhir.create(coloured("other", "http://example.org/many"))
     assert found(fhir.get("Observation?code:in=ValueSet/v10000")) == {"c9999"}
@@ -194,8 +187,7 @@ def test_the_value_set_that_a_code_system_names_is_that_of_all_its_codes(client:
     assert found(stored.get(f"Observation?code:not-in={WHOLE}&_count=50")) == ALL - colours
     asked = f"ValueSet/$validate-code?url={WHOLE}&system={COLOURS}&code="
     assert [stored.get(asked + code).json["parameter"][0]["valueBoolean"] for code in ("rose", "x")] == [True, False]
-    stored.put("ValueSet/i", {"resourceType": "ValueSet", "id": "i", "url": "http://example.org/importing",
-                              "status": "active", "compose": {"include": [{"valueSet": [WHOLE]}]}})
+    stored.put("ValueSet/i", value_set({"valueSet": [WHOLE]}, id="i", url="http://example.org/importing"))
     assert len(stored.get("ValueSet/$expand?url=http://example.org/importing").json["expansion"]["contains"]) == 5
     versioned = stored.get(f"{expand}&valueSetVersion=1")
     assert versioned.status == (200 if "|" in named else 404)
@@ -203,9 +195,7 @@ def test_the_value_set_that_a_code_system_names_is_that_of_all_its_codes(client:
     blind = client("system/Observation.rs", "system/ValueSet.rs", "system/CodeSystem.rs?status=draft")
     blind.get(f"Observation?code:in={WHOLE}").refused(400, "not-found")
     blind.get(expand).refused(404, "not-found")
-    own = {"resourceType": "ValueSet", "id": "w", "url": WHOLE, "status": "active", "compose": {
-        "include": [{"system": COLOURS, "concept": [{"code": "blue"}]}]}}
-    stored.put("ValueSet/w", own)
+    stored.put("ValueSet/w", value_set(listed(COLOURS, "blue"), id="w", url=WHOLE))
     assert found(stored.get(f"Observation?code:in={WHOLE}")) == {"blue"}, "what is stored under the URL goes before"
     stored.delete("ValueSet/w")
     stored.put("CodeSystem/c", SYSTEM)

@@ -10,7 +10,21 @@ import pytest
 from hie.fhir.validation import validate
 from hie.store import terminology as stored_terminology
 from tests.conformance.conftest import Fhir
-from tests.terminologies import COLOURS, MAP, R4, SET, SHADES, SYSTEM, body, codes, coding, matches, told
+from tests.terminologies import (
+    COLOURS,
+    MAP,
+    R4,
+    SET,
+    SHADES,
+    SYSTEM,
+    body,
+    code_system,
+    codes,
+    coding,
+    matches,
+    told,
+    value_set,
+)
 
 sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
 
@@ -58,10 +72,8 @@ def test_a_version_may_be_any_text(fhir: Fhir, version: str, meant: str) -> None
 def test_of_a_grammar_some_codes_may_be_stored(fhir: Fhir) -> None:
     """Common units with their names, loaded as a fragment, took away what the grammar tells of all others."""
     ucum, mine = "http://unitsofmeasure.org", "http://example.org/units"
-    fhir.create({"resourceType": "CodeSystem", "url": ucum, "status": "active", "content": "fragment",
-                 "concept": [{"code": "mg", "display": "milligram"}]})
-    fhir.create({"resourceType": "ValueSet", "url": mine, "status": "active",
-                 "compose": {"include": [{"system": ucum}]}})
+    fhir.create(code_system(ucum, {"code": "mg", "display": "milligram"}, content="fragment"))
+    fhir.create(value_set(ucum, url=mine))
     for name, place in (("ValueSet", f"url={mine}&system={ucum}"), ("CodeSystem", f"url={ucum}")):
         asked = f"{name}/$validate-code?{place}"
         assert told(fhir.get(f"{asked}&code=mg")) == {"result": True, "display": "milligram"}
@@ -74,8 +86,7 @@ def test_of_a_grammar_some_codes_may_be_stored(fhir: Fhir) -> None:
     listed = fhir.get(f"ValueSet/$expand?url={mine}")
     assert codes(listed) == ["mg"]
     assert [row["name"] for row in listed.json["expansion"]["parameter"]] == ["url", "warning-fragment"]
-    fhir.create({"resourceType": "CodeSystem", "url": "urn:ietf:bcp:47", "status": "active", "content": "complete",
-                 "concept": [{"code": "de"}]})
+    fhir.create(code_system("urn:ietf:bcp:47", "de"))
     for code, expected in (("de", True), ("en", False)):
         assert told(fhir.get(f"CodeSystem/$validate-code?url=urn:ietf:bcp:47&code={code}"))["result"] is expected
 
@@ -83,8 +94,7 @@ def test_of_a_grammar_some_codes_may_be_stored(fhir: Fhir) -> None:
 @sqlite
 def test_what_is_stored_goes_before_what_ships_and_a_change_is_seen_at_once(fhir: Fhir) -> None:
     url = "http://hl7.org/fhir/administrative-gender"
-    own = {"resourceType": "CodeSystem", "id": "g", "url": url, "version": "4.0.2", "status": "active",
-           "content": "complete", "concept": [{"code": "own"}]}
+    own = code_system(url, "own", id="g", version="4.0.2")
     assert fhir.put("CodeSystem/g", own).status == 201
     assert told(fhir.get(f"CodeSystem/$validate-code?url={url}&code=own"))["result"] is True
     assert told(fhir.get(f"CodeSystem/$validate-code?url={url}&version=4.0.1&code=own"))["result"] is False

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.conftest import Fhir
-from tests.terminologies import COLOURS, R4, SET, SHADES, SYSTEM, body, codes
+from tests.terminologies import COLOURS, R4, SET, SHADES, SYSTEM, body, code_system, codes, value_set
 
 sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
 
@@ -125,12 +125,9 @@ def test_expand_refuses_clearly(shades: Fhir, subtests: Any) -> None:
 
 @sqlite
 def test_a_large_value_set_is_given_in_pages(fhir: Fhir) -> None:
-    concepts = [{"code": f"c{number:05}"} for number in range(10_001)]
-    large = {"resourceType": "CodeSystem", "id": "large", "url": "http://example.org/large", "status": "active",
-             "content": "complete", "concept": concepts}
+    large = code_system("http://example.org/large", *(f"c{number:05}" for number in range(10_001)), id="large")
     assert fhir.put("CodeSystem/large", large).status == 201
-    whole = {"resourceType": "ValueSet", "status": "active",
-             "compose": {"include": [{"system": "http://example.org/large"}]}}
+    whole = value_set(large["url"], url=None)
     fhir.post("ValueSet/$expand", whole).refused(422, "too-costly", "count", "10001 codes")
     page = fhir.post("ValueSet/$expand?offset=9999&count=10", whole)
     assert codes(page) == ["c09999", "c10000"]
@@ -143,6 +140,6 @@ def test_a_posted_value_set_has_to_be_valid(fhir: Fhir) -> None:
     fhir.post("ValueSet/$expand", body({"name": "valueSet", "resource": SYSTEM})).refused(
         400, "invalid", "Parameters.parameter[0].resource")
     fhir.post("ValueSet/$expand", {"resourceType": "Patient"}).refused(400, "invalid", "resourceType")
-    importing = {"resourceType": "ValueSet", "status": "active", "compose": {"include": [{"valueSet": ["urn:none"]}]}}
+    importing = value_set({"valueSet": ["urn:none"]}, url=None)
     fhir.post("ValueSet/$expand", importing).refused(422, "not-found", "ValueSet.compose.include.valueSet",
                                                      "ValueSet urn:none is not known here.")

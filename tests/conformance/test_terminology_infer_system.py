@@ -8,15 +8,25 @@ from typing import Any
 import pytest
 
 from tests.conformance.conftest import Fhir
-from tests.terminologies import COLOURS, SET, SHADES, SYSTEM, body, coding, told
+from tests.terminologies import (
+    COLOURS,
+    SET,
+    SHADES,
+    SYSTEM,
+    body,
+    code_system,
+    coding,
+    filtered,
+    listed,
+    told,
+    value_set,
+)
 
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])  # the same questions on any database
 FRUITS, ALL = "http://example.org/CodeSystem/fruits", "http://example.org/ValueSet/all"
-FRUIT = {"resourceType": "CodeSystem", "id": "fruits", "url": FRUITS, "version": "2", "status": "active",
-         "content": "complete", "concept": [{"code": "pink", "display": "Pink Lady"},
-                                           {"code": "fig", "display": "Fig"}]}  # fmt: skip
-BOTH = {"resourceType": "ValueSet", "id": "both", "url": ALL, "status": "active", "compose": {"include": [
-    {"valueSet": [SHADES]}, {"system": FRUITS}]}}  # fmt: skip
+FRUIT = code_system(FRUITS, {"code": "pink", "display": "Pink Lady"}, {"code": "fig", "display": "Fig"}, id="fruits",
+                    version="2")  # fmt: skip
+BOTH = value_set({"valueSet": [SHADES]}, FRUITS, id="both", url=ALL)
 
 
 @pytest.fixture
@@ -62,10 +72,7 @@ def test_what_is_said_of_the_code_is_judged_as_with_a_system(stored: Fhir) -> No
 
 
 def test_excluded_and_expanded_codes_count(stored: Fhir) -> None:
-    compose = {"include": [{"system": COLOURS}, {"system": FRUITS}],
-               "exclude": [{"system": FRUITS, "concept": [{"code": "pink"}]}]}
-    without = {"resourceType": "ValueSet", "id": "w", "url": "urn:w", "status": "active", "compose": compose}
-    stored.put("ValueSet/w", without)
+    stored.put("ValueSet/w", value_set(COLOURS, FRUITS, id="w", url="urn:w", exclude=[listed(FRUITS, "pink")]))
     assert asked(stored, "pink", "w")["system"] == COLOURS
     contains = [{"system": "urn:e", "code": "x", "display": "X", "contains": [{"system": "urn:f", "code": "y"}]},
                 {"system": "urn:f", "code": "x"}]
@@ -77,15 +84,11 @@ def test_excluded_and_expanded_codes_count(stored: Fhir) -> None:
 
 
 def test_a_system_whose_codes_are_not_here_leaves_it_open(stored: Fhir) -> None:
-    snomed = {"resourceType": "ValueSet", "id": "s", "url": "urn:s", "status": "active",
-              "compose": {"include": [{"system": COLOURS}, {"system": "http://snomed.info/sct"}]}}
-    stored.put("ValueSet/s", snomed)
+    stored.put("ValueSet/s", value_set(COLOURS, "http://snomed.info/sct", id="s", url="urn:s"))
     for code in ("pink", "ochre"):
         stored.get(f"ValueSet/s/$validate-code?code={code}&inferSystem=true").refused(
             422, "not-supported", "system", "http://snomed.info/sct is known here without its content")
-    listed = snomed | {"id": "t", "url": "urn:t", "compose": {"include": [
-        {"system": COLOURS}, {"system": "http://snomed.info/sct", "concept": [{"code": "22298006"}]}]}}
-    stored.put("ValueSet/t", listed)
+    stored.put("ValueSet/t", value_set(COLOURS, listed("http://snomed.info/sct", "22298006"), id="t", url="urn:t"))
     assert asked(stored, "22298006", "t") == {"result": True, "system": "http://snomed.info/sct"}
     assert asked(stored, "pink", "t")["system"] == COLOURS
 
@@ -113,9 +116,8 @@ def test_a_system_that_the_token_may_not_see_is_not_named(stored: Fhir, client: 
 
 def test_many_systems_are_not_asked_one_by_one_for_ever(stored: Fhir) -> None:
     """Each of n systems is asked of n filters: the steps of a question bound it."""
-    include = [{"system": f"urn:system:{number}", "filter": [{"property": "concept", "op": "is-a", "value": "x"}]}
-               for number in range(3_000)]
-    wide = {"resourceType": "ValueSet", "url": "urn:wide", "status": "active", "compose": {"include": include}}
+    wide = value_set(*(filtered(f"urn:system:{number}", "concept", "is-a", "x") for number in range(3_000)),
+                     url="urn:wide")  # fmt: skip
     sent = body({"name": "code", "valueCode": "x"}, {"name": "inferSystem", "valueBoolean": True},
                 {"name": "valueSet", "resource": wide})
     stored.post("ValueSet/$validate-code", sent).refused(422, "too-costly")

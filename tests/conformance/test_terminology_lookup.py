@@ -9,7 +9,7 @@ import pytest
 
 from tests.conformance.conftest import Fhir
 from tests.growth import Work, growth
-from tests.terminologies import COLOURS, SET, SHADES, body, coding, told
+from tests.terminologies import COLOURS, SET, SHADES, body, code_system, coding, told
 
 sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
 
@@ -62,9 +62,8 @@ def test_lookup_gives_all_properties_for_a_star(shades: Fhir, asked: str) -> Non
 
 @sqlite
 def test_lookup_knows_what_supplements_add(shades: Fhir, client: Callable[..., Fhir]) -> None:
-    shades.create({"resourceType": "CodeSystem", "url": "http://example.org/fr", "status": "active",
-                   "content": "supplement", "supplements": COLOURS,
-                   "concept": [{"code": "red", "designation": [{"language": "fr", "value": "Rouge"}]}]})
+    rouge = {"code": "red", "designation": [{"language": "fr", "value": "Rouge"}]}
+    shades.create(code_system("http://example.org/fr", rouge, content="supplement", supplements=COLOURS))
     assert told(shades.get(f"CodeSystem/$lookup?system={COLOURS}&code=red&displayLanguage=fr"))["display"] == "Rouge"
     narrow = client("system/CodeSystem.rs?url=" + COLOURS)
     assert told(narrow.get(f"CodeSystem/$lookup?system={COLOURS}&code=red&displayLanguage=fr"))["display"] == "Red"
@@ -156,11 +155,9 @@ def test_thousands_of_properties_are_described_at_once(fhir: Fhir) -> None:
 
     def described(number: int) -> Work:
         codes, url = [f"p{one}" for one in range(number)], f"urn:many:{number}"
-        fhir.create({
-            "resourceType": "CodeSystem", "url": url, "status": "active", "content": "complete",
-            "property": [{"code": one, "type": "code", "description": f"About {one}"} for one in codes],
-            "concept": [{"code": "a", "property": [{"code": one, "valueCode": "x"} for one in codes]}],
-        })  # fmt: skip
+        concept = {"code": "a", "property": [{"code": one, "valueCode": "x"} for one in codes]}
+        fhir.create(code_system(url, concept, property=[
+            {"code": one, "type": "code", "description": f"About {one}"} for one in codes]))
 
         def work() -> None:
             answer = fhir.get(f"CodeSystem/$lookup?system={url}&code=a")

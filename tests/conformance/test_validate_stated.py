@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.builders import observation, patient
+from tests.terminologies import code_system
 from tests.unit.fhir.test_snapshots import of, profile
 
 UUID = "urn:uuid:00000000-0000-4000-8000-00000000000"
@@ -78,9 +79,8 @@ def test_a_base_that_is_not_here_or_not_to_be_seen_is_a_warning(fhir: Any, clien
 
 
 def test_displays_are_those_of_code_systems_that_are_stored_under_the_grant(fhir: Any, client: Any) -> None:
-    fhir.create({"resourceType": "CodeSystem", "url": "http://example.org/colours", "status": "active",
-                 "content": "complete", "concept": [{"code": "r", "display": "Red", "designation": [
-                     {"language": "de", "value": "Rot"}]}]})  # fmt: skip
+    fhir.create(code_system("http://example.org/colours", {"code": "r", "display": "Red", "designation": [
+        {"language": "de", "value": "Rot"}]}))  # fmt: skip
 
     def asked(who: Any, code: str, display: str) -> list[tuple[str, str]]:
         coding = {"system": "http://example.org/colours", "code": code, "display": display}

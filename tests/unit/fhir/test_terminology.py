@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from hie.fhir.terminology.expansion import MOST_NESTED, Wishes, expanded
 from hie.fhir.terminology.grammars import GRAMMARS
 from hie.fhir.terminology.patterns import pattern
 from hie.fhir.terminology.terminology import Known
+from tests import terminologies
 from tests.packages import generated_again
+from tests.terminologies import R4, THO, code_system, listed, value_set
 
-R4 = "http://hl7.org/fhir/ValueSet/"
-THO = "http://terminology.hl7.org/CodeSystem/"
 SYSTEM = "http://example.org/CodeSystem/animals"
 
 
@@ -33,28 +34,21 @@ def legs(number: int) -> dict[str, Any]:
     return {"code": "legs", "valueInteger": number}
 
 
-ANIMALS = {
-    "resourceType": "CodeSystem", "url": SYSTEM, "version": "2", "status": "active", "content": "complete",
-    "hierarchyMeaning": "is-a", "property": [{"code": "legs", "type": "integer"}],
-    "concept": [
-        concept("animal",
-            concept("mammal", concept("dog", property=[legs(4)]), concept("cat", property=[legs(4)]),
-                    concept("whale", property=[legs(0)])),
-            concept("pet", property=[{"code": "child", "valueCode": "dog"}, {"code": "child", "valueCode": "cat"}]),
-            concept("dodo", property=[legs(2), {"code": "status", "valueCode": "retired"}]),
-            property=[{"code": "notSelectable", "valueBoolean": True}]),
-        concept("robot", designation=[{"language": "de", "value": "Roboter"}]),
-    ],
-}  # fmt: skip
+ANIMALS = code_system(
+    SYSTEM,
+    concept("animal",
+        concept("mammal", concept("dog", property=[legs(4)]), concept("cat", property=[legs(4)]),
+                concept("whale", property=[legs(0)])),
+        concept("pet", property=[{"code": "child", "valueCode": "dog"}, {"code": "child", "valueCode": "cat"}]),
+        concept("dodo", property=[legs(2), {"code": "status", "valueCode": "retired"}]),
+        property=[{"code": "notSelectable", "valueBoolean": True}]),
+    concept("robot", designation=[{"language": "de", "value": "Roboter"}]),
+    version="2", hierarchyMeaning="is-a", property=[{"code": "legs", "type": "integer"}],
+)  # fmt: skip
 
 
-def value_set(*includes: dict[str, Any], url: str = "http://example.org/vs", **compose: Any) -> dict[str, Any]:
-    return {"resourceType": "ValueSet", "url": url, "status": "active",
-            "compose": {"include": list(includes), **compose}}
-
-
-def filtered(property_: str, op: str, value: str) -> dict[str, Any]:
-    return {"system": SYSTEM, "filter": [{"property": property_, "op": op, "value": value}]}
+#: Of the animals.
+filtered = partial(terminologies.filtered, SYSTEM)
 
 
 def codes(definition: dict[str, Any], *others: dict[str, Any]) -> list[str]:
@@ -165,7 +159,7 @@ def test_official_examples_list_the_codes_of_their_own_expansion(shared_data: Pa
     (filtered("child", "=", "whale"), "mammal"),
     (filtered("inactive", "=", "true"), "dodo"),
     (filtered("notSelectable", "=", "true"), "animal"),
-    ({"system": SYSTEM, "concept": [{"code": "robot"}, {"code": "cat"}]}, "robot cat"),
+    (listed(SYSTEM, "robot", "cat"), "robot cat"),
     ({"system": SYSTEM, "filter": [*filtered("legs", "=", "4")["filter"], *filtered("code", "regex", "c..")["filter"]]},
      "cat"),
 ], ids=lambda one: json.dumps(one.get("filter", one))[:60] if isinstance(one, dict) else "")  # fmt: skip
@@ -175,13 +169,13 @@ def test_includes(include: dict[str, Any], expected: str) -> None:
 
 def test_includes_are_a_union_and_excludes_take_away() -> None:
     both = value_set(filtered("legs", "=", "4"), filtered("legs", "=", "0"),
-                     exclude=[{"system": SYSTEM, "concept": [{"code": "cat"}]}])
+                     exclude=[listed(SYSTEM, "cat")])
     assert codes(both) == ["dog", "whale"]
 
 
 def test_value_sets_of_one_include_are_an_intersection() -> None:
     pets = value_set(filtered("concept", "descendent-of", "pet"), url="http://example.org/pets")
-    barking = value_set({"system": SYSTEM, "concept": [{"code": "dog"}, {"code": "robot"}]}, url="http://example.org/b")
+    barking = value_set(listed(SYSTEM, "dog", "robot"), url="http://example.org/b")
     assert codes(value_set({"valueSet": [pets["url"], barking["url"]]}), pets, barking) == ["dog"]
     assert codes(value_set({"system": SYSTEM, "valueSet": [pets["url"]]}), pets) == ["dog", "cat"]
     assert codes(value_set({"valueSet": [pets["url"]]}, {"valueSet": [barking["url"]]}), pets, barking) == [
@@ -189,13 +183,13 @@ def test_value_sets_of_one_include_are_an_intersection() -> None:
 
 
 def test_inactive_codes_are_left_out_where_the_compose_says_so() -> None:
-    assert "dodo" not in codes(value_set({"system": SYSTEM}, inactive=False))
-    assert "dodo" in codes(value_set({"system": SYSTEM}, inactive=True))
+    assert "dodo" not in codes(value_set(SYSTEM, inactive=False))
+    assert "dodo" in codes(value_set(SYSTEM, inactive=True))
 
 
 def test_a_contained_code_system_is_meant_by_its_id() -> None:
     inside = {key: value for key, value in ANIMALS.items() if key != "url"} | {"id": "mine"}
-    definition = value_set({"system": "#mine"}) | {"contained": [inside]}
+    definition = value_set("#mine") | {"contained": [inside]}
     assert len(Terminology(given=[definition]).value_set(definition["url"]).members()) == 8
 
 
@@ -205,14 +199,14 @@ def test_a_contained_code_system_is_meant_by_its_id() -> None:
      (value_set({"valueSet": ["http://example.org/vs"]}, url="http://example.org/2"),), Unprocessable,
      "include one another: "),
     (value_set({"valueSet": ["http://example.org/none"]}), (), Unprocessable, "http://example.org/none is not known"),
-    (value_set({"system": "http://snomed.info/sct"}), (), Unprocessable, "known here without its content"),
-    (value_set({"system": "http://www.whocc.no/atc"}), (), Unprocessable, "http://www.whocc.no/atc is not known"),
+    (value_set("http://snomed.info/sct"), (), Unprocessable, "known here without its content"),
+    (value_set("http://www.whocc.no/atc"), (), Unprocessable, "http://www.whocc.no/atc is not known"),
     (value_set({"system": SYSTEM, "version": "7"}), (), Unprocessable, "in version 7. Known is 2"),
-    (value_set({"system": "urn:ietf:bcp:47"}), (), TooCostly, "a grammar without end"),
+    (value_set("urn:ietf:bcp:47"), (), TooCostly, "a grammar without end"),
     (value_set(filtered("wings", "=", "2")), (), NotSupported, "no property 'wings'"),
     (value_set(filtered("code", "regex", "(a+)+b")), (), NotSupported, "may be too costly"),
     (value_set(filtered("code", "regex", "[")), (), NotSupported, "is no regular expression"),
-    (value_set({"system": "#none"}), (), Unprocessable, "names no contained CodeSystem"),
+    (value_set("#none"), (), Unprocessable, "names no contained CodeSystem"),
     ({"resourceType": "ValueSet", "url": "http://example.org/vs", "status": "active"}, (), Unprocessable, "neither"),
 ], ids=lambda one: one if isinstance(one, str) else "")  # fmt: skip
 def test_what_cannot_be_listed_says_why(
@@ -225,19 +219,18 @@ def test_what_cannot_be_listed_says_why(
 def test_value_sets_that_multiply_are_refused() -> None:
     doubling = [value_set(*[{"valueSet": [f"http://example.org/{n + 1}"]} for _ in range(30)], url=f"http://example.org/{n}")
                 for n in range(12)]
-    last = value_set({"system": SYSTEM}, url="http://example.org/12")
+    last = value_set(SYSTEM, url="http://example.org/12")
     with pytest.raises(TooCostly):
         Terminology(given=[ANIMALS, *doubling, last]).value_set("http://example.org/0").members()
 
 
-INSIDE = {"resourceType": "CodeSystem", "id": "cs", "url": "http://example.org/inside", "status": "active",
-          "content": "complete", "concept": [concept("in", concept("side"))]}  # fmt: skip
+INSIDE = code_system("http://example.org/inside", concept("in", concept("side")), id="cs")
 
 
 def test_what_is_contained_refers_to_its_neighbours() -> None:
     inner = {"resourceType": "ValueSet", "status": "active", "compose": {"include": [{"system": "#cs"}]}}
     outer = {"resourceType": "ValueSet", "status": "active", "compose": {"include": [
-        {"valueSet": ["#inner"]}, {"system": SYSTEM, "concept": [{"code": "dog"}]}]}}
+        {"valueSet": ["#inner"]}, listed(SYSTEM, "dog")]}}
     definition = value_set({"valueSet": ["#outer"]}) | {
         "contained": [INSIDE, inner | {"id": "inner"}, outer | {"id": "outer"}]}
     terminology = Terminology(given=[ANIMALS, definition])
@@ -251,8 +244,8 @@ def test_what_is_contained_refers_to_its_neighbours() -> None:
 
 
 def test_another_version_of_a_value_set_is_no_circle() -> None:
-    newer = value_set({"system": SYSTEM, "concept": [{"code": "dog"}]}, {"valueSet": ["http://example.org/vs|1"]})
-    older = value_set({"system": SYSTEM, "concept": [{"code": "cat"}]})
+    newer = value_set(listed(SYSTEM, "dog"), {"valueSet": ["http://example.org/vs|1"]})
+    older = value_set(listed(SYSTEM, "cat"))
     assert codes_of(newer | {"version": "2"}, older | {"version": "1"}) == ["dog", "cat"]
     older["compose"]["include"].append({"valueSet": ["http://example.org/vs"]})
     with pytest.raises(Unprocessable, match=r"vs\|2 > http://example.org/vs\|1 > http://example.org/vs\|2"):
@@ -287,8 +280,7 @@ def test_writings_of_a_code_whose_case_does_not_count_are_one() -> None:
 
 
 def numbered(number: int, **more: Any) -> dict[str, Any]:
-    return {"resourceType": "CodeSystem", "id": "many", "url": "http://example.org/many", "status": "active",
-            "content": "complete", "concept": [{"code": f"c{one}", **more} for one in range(number)]}
+    return code_system("http://example.org/many", *({"code": f"c{one}", **more} for one in range(number)), id="many")
 
 
 def test_what_the_properties_of_concepts_cost_is_counted() -> None:
@@ -303,7 +295,7 @@ def test_what_the_properties_of_concepts_cost_is_counted() -> None:
 
 
 def test_what_is_contained_is_read_once_and_counted() -> None:
-    often = value_set(*[{"system": "#many", "concept": [{"code": f"c{one}"}]} for one in range(100)])
+    often = value_set(*[listed("#many", f"c{one}") for one in range(100)])
     terminology = Terminology(given=[often | {"contained": [numbered(5_000)]}], most_steps=20_000)
     assert len(terminology.value_set(often["url"]).members()) == 100
     with pytest.raises(TooCostly):
@@ -321,7 +313,7 @@ def test_not_every_code_system_that_a_value_set_names_is_looked_up() -> None:
             self.asked += 1
 
     source = Stored()
-    includes = [{"system": f"http://example.org/{one}", "concept": [{"code": "a"}]} for one in range(5_000)]
+    includes = [listed(f"http://example.org/{one}", "a") for one in range(5_000)]
     definition = value_set(*includes)
     made = Terminology(source, given=[definition]).value_set(definition["url"])  # type: ignore[arg-type]
     with pytest.raises(TooCostly):
@@ -340,8 +332,8 @@ def test_all_questions_together_are_bounded_too() -> None:
 
 
 def test_what_is_listed_in_many_includes_is_found_at_once() -> None:
-    includes = [{"system": SYSTEM, "concept": [{"code": f"c{one}"}]} for one in range(2_000)]
-    definition = value_set(*includes, exclude=[{"system": SYSTEM, "concept": [{"code": "c7"}]}])
+    includes = [listed(SYSTEM, f"c{one}") for one in range(2_000)]
+    definition = value_set(*includes, exclude=[listed(SYSTEM, "c7")])
     made = Terminology(given=[definition], most_steps=20_000).value_set(definition["url"])
     for code, expected in (("c0", True), ("c1999", True), ("c7", False), ("x", False)):
         for _ in range(20):
@@ -383,9 +375,8 @@ def test_case_counts_unless_the_code_system_says_otherwise() -> None:
 
 
 def test_a_supplement_adds_designations_and_properties() -> None:
-    more = {"resourceType": "CodeSystem", "url": "http://example.org/fr", "content": "supplement",
-            "supplements": SYSTEM, "status": "active",
-            "concept": [concept("dog", designation=[{"language": "fr", "value": "chien"}])]}
+    more = code_system("http://example.org/fr", concept("dog", designation=[{"language": "fr", "value": "chien"}]),
+                       content="supplement", supplements=SYSTEM)  # fmt: skip
     dog = CodeSystem(ANIMALS, [more]).concepts["dog"]
     assert dog.designations == [{"language": "fr", "value": "chien"}]
     with pytest.raises(Unprocessable, match="is a supplement of"):
@@ -424,8 +415,7 @@ def test_a_pattern_that_ends_soon_is_taken(text: str) -> None:
 
 
 def test_what_a_pattern_costs_is_counted_wherever_it_is_asked() -> None:
-    many = {"resourceType": "CodeSystem", "url": "http://example.org/many", "status": "active", "content": "complete",
-            "concept": [{"code": f"{number:040}"} for number in range(2_000)]}
+    many = code_system("http://example.org/many", *(f"{number:040}" for number in range(2_000)))
     by_words = value_set({"system": many["url"], "filter": [{"property": "code", "op": "regex", "value": ".*.*a?[b]"}]},
                          url="http://example.org/fits")
     asked = {"system": many["url"], "valueSet": [by_words["url"]]}
@@ -462,9 +452,8 @@ def test_an_extension_in_the_place_of_a_code_is_passed_over() -> None:
 def test_a_long_chain_and_a_circle_can_be_nested() -> None:
     chain = [{"code": f"c{n}", "property": [{"code": "parent", "valueCode": f"c{n - 1}"}]} for n in range(3_000)]
     circle = [{"code": f"r{n}", "property": [{"code": "parent", "valueCode": f"r{(n + 1) % 3}"}]} for n in range(3)]
-    system = {"resourceType": "CodeSystem", "url": SYSTEM, "status": "active", "content": "complete",
-              "concept": chain + circle}
-    definition = value_set({"system": SYSTEM})
+    system = code_system(SYSTEM, *chain, *circle)
+    definition = value_set(SYSTEM)
     found = expanded(Terminology(given=[system, definition]).value_set(definition["url"]), Wishes(nested=True), "x", 0)
 
     def count(rows: list[dict[str, Any]], depth: int) -> int:

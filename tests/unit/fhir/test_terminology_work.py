@@ -12,23 +12,20 @@ import pytest
 from hie.errors import FhirError, TooCostly
 from hie.fhir.terminology import Terminology, in_value_set, terminology
 from hie.fhir.terminology.code_system import CodeSystem
+from tests import terminologies
 from tests.growth import Work, growth, growth_of_time
+from tests.terminologies import value_set
 
 SYSTEM = "http://example.org/codes"
 Json = dict[str, Any]
 
 
-def value_set(*includes: Json, url: str = "http://example.org/vs", **more: Any) -> Json:
-    return {"resourceType": "ValueSet", "url": url, "status": "active", "compose": {"include": list(includes)}, **more}
-
-
 def code_system(url: str = SYSTEM, size: int = 2, **more: Any) -> Json:
-    return {"resourceType": "CodeSystem", "url": url, "status": "active", "content": "complete",
-            "hierarchyMeaning": "is-a", "concept": [{"code": str(one)} for one in range(size)], **more}  # fmt: skip
+    return terminologies.code_system(url, *map(str, range(size)), hierarchyMeaning="is-a", **more)
 
 
 def listed(size: int) -> Json:
-    return {"system": SYSTEM, "concept": [{"code": str(one)} for one in range(size)]}
+    return terminologies.listed(SYSTEM, *map(str, range(size)))
 
 
 def test_what_several_includes_name_is_read_once() -> None:

@@ -31,6 +31,7 @@ from tests.older_stores import (
     opened_from,
     opened_without_index,
 )
+from tests.terminologies import code_system
 
 
 def test_a_store_from_before_the_index_of_references_is_indexed_when_it_is_opened(settings: Settings) -> None:
@@ -194,8 +195,7 @@ def test_named_value_sets_and_contained_patients_are_found_in_a_store_from_befor
 ) -> None:
     """Up to schema 0013 CodeSystem.valueSet was not indexed, and patient:missing passed over what is contained."""
     store = Store.open(settings)
-    codes = {"resourceType": "CodeSystem", "id": "c", "status": "active", "content": "complete", "url": "http://x/c",
-             "valueSet": "http://x/v", "concept": [{"code": "a"}]}
+    codes = code_system("http://x/c", "a", id="c", valueSet="http://x/v")
     held = observation("#p", id="o") | {"contained": [{"resourceType": "Patient", "id": "p"}]}
     for content in (held, codes)[: 2 if has_both else 1]:
         put(store, content)
