@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from hie.errors import InvalidJson, InvalidRequest, InvalidResource, InvalidXml, NotAcceptable, OutcomeIssue
 from hie.fhir import facts, json_format, validation
 
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _REFUSING = frozenset({"fatal", "error"})
 
 
@@ -81,6 +83,19 @@ def validated(resource: Any, type_name: str, *, is_whole: bool = True) -> list[O
     if refusing:
         raise InvalidResource(refusing[0].diagnostics, issues=shown)
     return shown
+
+
+def to_create(resource: Any) -> Any:
+    """Return what is created without an id that could be none, such as urn:uuid:…; whatever it says is ignored.
+
+    https://hl7.org/fhir/R4/http.html#create
+    """
+    if not isinstance(resource, dict):
+        return resource
+    id_ = resource.get("id")
+    if not isinstance(id_, str) or _ID.fullmatch(id_) is not None:
+        return resource
+    return {name: value for name, value in resource.items() if name != "id"}
 
 
 def check_id(resource: dict[str, Any], id_: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hie.context import Context
 from hie.errors import OutcomeIssue
 from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.resource import to_create
 from hie.interactions import answers, conditional, integrity
 from hie.interactions.accepting import accepted
 from hie.store.resources import ResourceStore
@@ -20,6 +22,8 @@ def create(request: FhirRequest, ctx: Context) -> FhirResponse:
     before it stores the first.
     """
     type_name = request.type or ""
+    if (resource := to_create(request.resource)) is not request.resource:
+        request = replace(request, resource=resource)
     issues = accepted(request.resource, type_name, ctx)
     if_none_exist = request.conditions.if_none_exist
     criteria = (

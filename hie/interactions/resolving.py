@@ -13,7 +13,7 @@ from typing import Any
 from hie.context import Context
 from hie.errors import FhirError, InvalidRequest, PreconditionFailed
 from hie.fhir import bundle_links
-from hie.fhir.resource import validated
+from hie.fhir.resource import to_create, validated
 from hie.interactions import conditional, criteria_links, entries, patch, update
 from hie.interactions.criteria_links import Named
 from hie.interactions.steps import KEEPS, Criteria, Plan, Step, at, in_request
@@ -224,7 +224,7 @@ def _brought(
             if step.request.interaction == "patch":
                 resource = patch.outcome(replace(step.request, id=id_, resource=resource), ctx)
             else:
-                validated(resource, type_name)
+                validated(to_create(resource) if step.request.interaction == "create" else resource, type_name)
         except FhirError as error:
             raise entries.refused(error, step.entry, step.request) from error
         yield ctx.store.unstored(id_, resource)

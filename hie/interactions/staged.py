@@ -14,6 +14,7 @@ from typing import Any
 from hie.context import Context
 from hie.errors import FhirError, OutcomeIssue
 from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.resource import to_create
 from hie.interactions import create, entries, integrity
 from hie.interactions.accepting import accepted
 from hie.interactions.resolving import Links
@@ -57,7 +58,7 @@ def groups(steps: Iterable[Step], is_new: Callable[[Step], bool]) -> Iterator[li
 
 def made(steps: list[Step], links: Links, ctx: Context) -> Iterator[FhirResponse]:
     """Store what unconditional creates bring, and yield their answers in the same order."""
-    news = [_New(step, _with(step.request, links.set_in(step)), links.said_in(step)) for step in steps]
+    news = [_New(step, _with(step.request, to_create(links.set_in(step))), links.said_in(step)) for step in steps]
     _stage(news, lambda new: _accept(new, ctx))
     _stage(news, lambda new: _draft(new, ctx))
     for new in news:

@@ -73,6 +73,8 @@ def _issues(
     subject: Any, request: FhirRequest, mode: str | None, profile: str | None, ctx: Context
 ) -> list[OutcomeIssue]:
     """Judge by R4, and where that finds no error by the profile named, those declared, and what R4's text states."""
+    if mode == "create":
+        subject = resource.to_create(subject)
     try:
         issues = resource.validated(subject, request.type or "")
         if request.id is not None or mode == "update":

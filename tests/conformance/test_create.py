@@ -19,6 +19,25 @@ def test_create_answers_the_new_resource_and_where_it_is(fhir):
     assert fhir.get(f"Patient/{id_}").json == answer.json
 
 
+@pytest.mark.parametrize("id_", ["urn:uuid:11111111-1111-1111-1111-111111111111", "not an id", "x" * 65, ""])
+@pytest.mark.parametrize("as_", ["request", "xml", "batch", "transaction"])
+def test_an_id_that_could_be_none_is_ignored_as_any_other(fhir, as_, id_):
+    """http.html#create: "the server SHALL ignore it"; clients name what is new by a urn:uuid: there, too."""
+    if as_ == "request":
+        assert fhir.create(patient(id=id_))["id"] != id_
+    elif as_ == "xml":
+        body = f'<Patient xmlns="http://hl7.org/fhir"><id value="{id_ or "a b"}"/><active value="true"/></Patient>'
+        assert fhir.post("Patient", body, Content_Type="application/fhir+xml").status == 201
+    else:
+        answer = fhir.post("", bundle(entry("POST", "Patient", patient(id=id_)), type_=as_))
+        assert answer.entries()[0]["response"]["status"] == "201 Created"
+    assert fhir.total("Patient") == 1
+    assert fhir.post("Patient/$validate?mode=create", patient(id=id_)).json["issue"][0]["severity"] != "error"
+    assert fhir.post("Patient/$validate", patient(id=id_)).json["issue"][0]["expression"] == ["Patient.id"]
+    assert fhir.put("Patient/a", patient(id=id_)).status == 400
+    fhir.post("Patient", patient(id=5)).refused(400, "structure", "Patient.id")
+
+
 def test_the_clients_own_meta_is_kept_but_for_version_and_time(fhir):
     meta = {"versionId": "9", "lastUpdated": "1999-01-01T00:00:00Z", "source": "http://example.org",
             "tag": [{"system": "http://example.org", "code": "a"}]}
