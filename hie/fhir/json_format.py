@@ -227,7 +227,7 @@ class _Level:
 def _refuse(text: str, max_depth: int, error: BaseException | None = None) -> NoReturn:
     """Raise the JsonError for the first thing wrong in the text."""
     end = len(text)
-    message = _NOT_UTF8 if "\0" in text[:4] else "The text is not JSON."
+    message = _NOT_UTF8 if "\0" in text[:4] else _NOT_JSON
     if message == _NOT_UTF8:
         end = 0
     elif isinstance(error, json.JSONDecodeError):
@@ -240,7 +240,10 @@ def _refuse(text: str, max_depth: int, error: BaseException | None = None) -> No
         message = "The text is not JSON: a comma stands before this end."
     levels: list[_Level] = []
     for start, found in _problems(text, end, max_depth, levels):
-        end, message = start, found
+        if found is not None:
+            end, message = start, found
+        elif message == _NOT_JSON:
+            end, message = start, _SOMEWHERE
         break
     raise _json_error(text, end, message, levels)
 
@@ -250,17 +253,29 @@ def _is_after_comma(text: str, end: int) -> bool:
     return text[end : end + 1] in ("}", "]") and text[:end].rstrip(" \t\r\n").endswith(",")
 
 
-def _problems(text: str, end: int, max_depth: int, levels: list[_Level]) -> Iterator[tuple[int, str]]:
-    """Walk the tokens before `end`, keeping `levels` the path, and give what strict FHIR JSON forbids."""
-    position, is_value = 0, False
+#: So many values, names and marks are walked through to name the place of an error.
+MOST_TOKENS = 2_000_000
+
+
+def _problems(text: str, end: int, max_depth: int, levels: list[_Level]) -> Iterator[tuple[int, str | None]]:
+    """Walk the tokens before `end`, keeping `levels` the path, and give what strict FHIR JSON forbids; None and no path
+    where they are too many.
+    """
+    position, is_value, left = 0, False, MOST_TOKENS
     while position <= end and (token := _TOKEN.match(text, position)):
-        start, position = token.start(token.lastgroup or 0), token.end()
-        if start > end or (start == end and token.lastgroup != "word"):
+        left -= 1
+        if left < 0:
+            levels.clear()
+            yield position, None
             return
-        part = token[token.lastgroup or 0]
+        kind = token.lastgroup or ""
+        start, position = token.span(kind)
+        if start > end or (start == end and kind != "word"):
+            return
+        part = token[kind]
         level = levels[-1] if levels else None
-        if token.lastgroup == "string":
-            if _has_lone_surrogate(part):
+        if kind == "string":
+            if "\\" in part and _has_lone_surrogate(part):
                 yield start, "Half of a surrogate pair is not a character."
             if level is not None and level.keys is not None and not is_value:
                 key = _unescaped(part)
@@ -268,9 +283,9 @@ def _problems(text: str, end: int, max_depth: int, levels: list[_Level]) -> Iter
                 if key in level.keys:
                     yield start, f"Property {key!r} is given twice."
                 level.keys.add(key)
-        elif token.lastgroup == "number" and _is_absurd_token(part):
+        elif kind == "number" and _is_absurd_token(part):
             yield start, f"Number {part[:20]}… is too long or its exponent is beyond {MAX_EXPONENT}."
-        elif token.lastgroup == "word" and part not in ("true", "false", "null"):
+        elif kind == "word" and part not in ("true", "false", "null"):
             yield start, f"{part} is no JSON value."
         elif part in ("{", "["):
             if len(levels) >= max_depth:
@@ -291,6 +306,8 @@ def _is_absurd_token(number: str) -> bool:
 
 
 def _unescaped(string: str) -> str:
+    if "\\" not in string:
+        return string[1:-1]
     try:
         return str(json.loads(string))
     except ValueError:
@@ -309,6 +326,9 @@ def _json_error(text: str, position: int, message: str, levels: list[_Level]) ->
     return JsonError(message, before.count("\n") + 1, position - before.rfind("\n"), path or None)
 
 
+_NOT_JSON = "The text is not JSON."
+_SOMEWHERE = ("The text is not strict JSON: behind this place stands a property twice, a number beyond reason, NaN, "
+              "half of a surrogate pair, or what is nested too deeply. It is too long to say where.")
 _NOT_UTF8 = "The text is not UTF-8 but looks like UTF-16 or UTF-32; FHIR JSON is UTF-8."
 
 

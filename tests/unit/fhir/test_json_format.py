@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from hie.fhir import json_format
 from hie.fhir.json_format import Fragment, JsonDecimal, JsonError, dump, parse
 
 KEPT = [
@@ -118,6 +119,20 @@ def test_nesting_up_to_the_limit_is_read(depth: int) -> None:
 def test_deeper_nesting_is_refused_before_it_can_hurt(text: bytes) -> None:
     with pytest.raises(JsonError, match="deeper than 64"):
         parse(text)
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    (b'{"resourceType":"Group","a":[1,1,1,1],}', "a comma stands before this end. Line 1, column 39 (Group)."),
+    (b'{"resourceType":"Group","a":[1,1,1,1],"b":1,"b":1}', "too long to say where. Line 1, column 32 (Group)."),
+    (b'{"resourceType":"Group","a":[1,1,1,1],"b":NaN}', "too long to say where. Line 1, column 32 (Group)."),
+    (b'{"b":NaN,"resourceType":"Group","a":[1,1,1,1]}', "NaN is no JSON value. Line 1, column 6 (Group.b)."),
+])  # fmt: skip
+def test_the_place_of_an_error_is_looked_for_so_far(monkeypatch: pytest.MonkeyPatch, text: bytes, told: str) -> None:
+    """30 MB with an error at the end kept a process busy for 30 s."""
+    monkeypatch.setattr(json_format, "MOST_TOKENS", 10)
+    with pytest.raises(JsonError) as refusal:
+        parse(text)
+    assert str(refusal.value).endswith(told)
 
 
 def test_many_brackets_side_by_side_are_not_deep() -> None:
