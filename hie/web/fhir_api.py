@@ -239,6 +239,8 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
     is_large = request.interaction == "transaction" and in_json and len(content) >= bundle_stream.LARGE
     if is_large and not request.preferences.respond_async:  # a job is given the whole resource
         parsed = bundle_stream.begin(content) or resource.parse(content)
+    elif request.interaction == "patch" and in_json:
+        parsed = patching.read_resource(content)
     else:
         parsed = resource.parse_xml(content) if in_xml else resource.parse(content)
     if request.interaction == "transaction" and parsed.get("type") == "batch":

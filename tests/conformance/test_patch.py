@@ -448,3 +448,17 @@ def test_the_expressions_of_a_transaction_share_what_they_may_look_at(fhir, monk
     monkeypatch.setattr(transaction, "MOST_SECONDS", 0.0)
     fhir.post("", whole).refused(422, "too-costly", "Bundle.entry[0].resource.parameter[0]")
     assert fhir.total("Patient?name=New") == 2  # of the first transaction and the batch
+
+
+@ONE
+@pytest.mark.parametrize("format_", ["application/json", "application/fhir+json"])
+@pytest.mark.parametrize(("body", "meant"), [
+    ([{"op": "add", "path": "/active", "value": True}], JSON_PATCH), ([], JSON_PATCH),
+    ({"active": True}, MERGE_PATCH), ({}, MERGE_PATCH), ({"resourceType": "Patient", "active": True}, MERGE_PATCH),
+], ids=["operations", "none", "part", "empty", "resource"])  # fmt: skip
+def test_a_patch_that_is_sent_as_plain_json_is_told_its_media_type(fhir, body, meant, format_):
+    id_ = fhir.create(patient())["id"]
+    answer = fhir("PATCH", f"Patient/{id_}", json.dumps(body), Content_Type=format_)
+    assert answer.status == 400
+    assert meant in answer.json["issue"][0]["diagnostics"]
+    assert answer.json["issue"][0]["expression"]

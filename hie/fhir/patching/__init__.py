@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from hie.errors import InvalidRequest, UnsupportedMediaType
+from hie.fhir import resource
 from hie.fhir.fhirpath import Allowance
 from hie.fhir.patching import fhirpath_patch, json_patch, merge_patch
-from hie.fhir.resource import parse_json
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -25,8 +25,10 @@ FORMATS = (JSON_PATCH, MERGE_PATCH, XML_PATCH, FHIR_JSON, FHIR_XML)
 #: Those that are no resources: in a Bundle a Binary carries them.
 DOCUMENTS = FORMATS[:3]
 
+_PLAIN = "a Parameters resource (FHIRPath Patch) is what any other JSON holds."
+
 __all__ = ["DOCUMENTS", "FHIR_JSON", "FORMATS", "JSON_PATCH", "MERGE_PATCH", "XML_PATCH", "Patch", "parse", "read",
-           "unsupported"]  # fmt: skip
+           "read_resource", "unsupported"]  # fmt: skip
 
 
 class Patch(Protocol):
@@ -44,10 +46,25 @@ def read(format_: str, content: bytes) -> Any:
     if not content:
         raise InvalidRequest("The request has no body; a patch is expected.")
     if format_ != XML_PATCH:
-        return parse_json(content)
+        return resource.parse_json(content)
     from hie.fhir.patching import xml_document  # loaded by the first client that sends one
 
     return xml_document.read(content)
+
+
+def read_resource(content: bytes) -> Any:
+    """Read the resource of a FHIRPath Patch; another patch is told the media type that it is sent as."""
+    document = resource.parse_json(content) if content else None
+    if isinstance(document, list):
+        raise InvalidRequest(f"An array of operations is a JSON Patch, which is sent as {JSON_PATCH}; {_PLAIN}",
+                             expression="http.Content-Type")
+    if not isinstance(document, dict):
+        return resource.parse(content)  # which refuses it
+    if "resourceType" not in document:
+        raise InvalidRequest(f"Part of a resource is a merge patch, which is sent as {MERGE_PATCH}; {_PLAIN}",
+                             expression="http.Content-Type")
+    resource.type_of(document)
+    return document
 
 
 def parse(format_: str, document: Any) -> Patch:

@@ -68,7 +68,8 @@ class FhirPathPatch:
 def parse(document: Any) -> FhirPathPatch:
     """Read the operations; InvalidRequest says what is wrong with one."""
     if not isinstance(document, dict) or document.get("resourceType") != "Parameters":
-        raise InvalidRequest("A FHIRPath Patch is a Parameters resource with a parameter `operation` for each change.",
+        raise InvalidRequest("A FHIRPath Patch is a Parameters resource with a parameter `operation` for each change; "
+                             "a resource to be merged is sent as application/merge-patch+json.",
                              expression="resourceType")
     rows = document.get("parameter", [])
     if isinstance(rows, list) and len(rows) > bounds.MOST_OPERATIONS:
