@@ -47,7 +47,19 @@ def contradictory(draw: st.DrawFn, here: joins.World, type_name: str) -> list[As
                           lambda record, get=get, wanted=wanted: (not get(record)) is wanted))
     if type_name == "Observation" and draw(st.booleans()):
         found.append(draw(plain.composite_criterion()))
-    return found
+    ranges = sorted(name for name in plain.GET[type_name] if plain.KINDS.get(name) in ("date", "quantity"))
+    if ranges and draw(st.booleans()):
+        found = [*found[:1], *draw(bounds(type_name, draw(st.sampled_from(ranges))))]
+    return draw(st.permutations(found))
+
+
+@st.composite
+def bounds(draw: st.DrawFn, type_name: str, name: str) -> list[Asked]:
+    """Several bounds of one date or quantity, which may leave nothing between them."""
+    get = plain.GET[type_name][name]
+    values = plain.date_value() if plain.KINDS[name] == "date" else plain.quantity_value()
+    drawn = [draw(values) for _ in range(draw(st.sampled_from([2, 2, 3])))]
+    return [(name, text, lambda record, holds=holds: any(map(holds, get(record)))) for text, holds in drawn]
 
 
 @pytest.mark.parametrize("many", [1, 4])
