@@ -157,7 +157,7 @@ def _done(step: Step, meaning: Found | None, links: Links, ctx: Context) -> dict
             meaning.stored is not None or meaning.id != step.new_id):
         stored = meaning.stored or ctx.store.read(request.type or "", meaning.id)
         return entries.response(answers.written(request, stored, 200), ctx)
-    if request.interaction in SEARCHES:
+    if request.interaction in SEARCHES or _takes_search(request, ctx):
         request = replace(request, parameters=criteria_links.meant(request.type, request.parameters, links.full_urls))
     resource = links.set_in(step)
     if resource is not request.resource:
@@ -167,6 +167,11 @@ def _done(step: Step, meaning: Found | None, links: Links, ctx: Context) -> dict
         if request.interaction == "update":
             request = replace(request, resource={**resource, "id": meaning.id})
     return _answered(step, request, ctx)
+
+
+def _takes_search(request: FhirRequest, ctx: Context) -> bool:
+    found = ctx.registry.operation(request.operation, request.type) if request.operation is not None else None
+    return found is not None and found.takes_search
 
 
 def _answered(step: Step, request: FhirRequest, ctx: Context) -> dict[str, Any]:

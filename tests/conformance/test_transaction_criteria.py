@@ -66,8 +66,9 @@ def test_searches_chains_and_reverse_chains_too(fhir):
     answer = fhir.post("", bundle(
         post(patient(), P), post(encounter(P), E), post(observation(P, encounter={"reference": E})),
         entry("GET", f"Observation?subject={P}"), entry("GET", f"Observation?encounter.subject={P}"),
-        entry("GET", f"Patient?_has:Observation:subject:encounter={E}"), entry("GET", f"Observation?subject:not={P}")))
-    assert [row["resource"]["total"] for row in answer.entries()[3:6]] == [1, 1, 1]
+        entry("GET", f"Patient?_has:Observation:subject:encounter={E}"),
+        entry("GET", f"Observation/$lastn?patient={P}"), entry("GET", f"Observation?subject:not={P}")))
+    assert [row["resource"]["total"] for row in answer.entries()[3:8]] == [1, 1, 1, 1, 0]
     assert fhir.total("Observation") == 1
 
 
