@@ -33,6 +33,7 @@ ADDED = {
     "0017": (),
     "0018": ("closure_table", "closure_change"),
     "0019": (),
+    "0020": (),
 }
 #: The indexes that each revision added to tables that stay.
 ADDED_INDEXES = {"0015": ("ix_past_version_ended",), "0017": ("ix_contained_date", "ix_contained_date_far")}

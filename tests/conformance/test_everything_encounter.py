@@ -54,6 +54,25 @@ def test_so_does_what_says_it_by_an_element_that_no_search_parameter_reads(stay)
     assert found(stay) == ["goal", "met", "nuts", "value"]
 
 
+@pytest.mark.parametrize("to", ["Encounter/met", "Encounter/met/_history/1"])
+def test_an_encounter_that_is_part_of_it_as_well_belongs_to_it_once(stay, client, to):
+    """partOf is a search parameter's and makes no compartment; what the extension says holds beside it."""
+    whole = {"partOf": {"reference": "Encounter/met"}}
+    stay.put("Encounter/part", encounter("Patient/p", id="part", **whole, **associated(to)))
+    stay.put("Encounter/only-part", encounter("Patient/p", id="only-part", **whole))
+    assert found(stay) == ["goal", "met", "part", "value"]
+    assert stay.get("Encounter/met/$everything").json["total"] == 4
+    assert found(stay, mode="include") == ["p"]
+    assert found(stay, "?_type=Encounter") == ["met", "part"]
+    stay.put("Observation/value", observation(
+        "Patient/p", id="value", encounter={"reference": "Encounter/met"}, focus=[{"reference": "Encounter/part"}]))
+    assert found(stay, mode="include") == ["p"]
+    assert found(client("system/*.rs"), "?_count=10") == ["goal", "met", "part", "value"]
+    assert found(client("system/Encounter.rs?_id=met,only-part", "system/Goal.rs")) == ["goal", "met"]
+    stay.put("Encounter/part", encounter("Patient/p", id="part", **whole))
+    assert found(stay) == ["goal", "met", "value"]
+
+
 def test_a_list_that_names_the_encounter_is_no_part_of_it(stay):
     """A worklist names the encounters of many patients; its items are what a search parameter reads."""
     names = {"resourceType": "List", "id": "work", "status": "current", "mode": "working",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from hie.fhir import facts, search_parameters, texts
+from hie.fhir import facts, references, search_parameters, texts
 from hie.fhir.compartments import single_patient_of
 from hie.fhir.fhirpath.paths import routes
 from hie.fhir.scopes import BINARY
@@ -16,7 +16,18 @@ from hie.fhir.search_values import CompositeValue, QuantityValue, emitter, entry
 from hie.fhir.search_walk import Node, Walk
 from hie.store.crypto import Blind
 from hie.store.models import ITSELF
-from hie.store.search import all_codes, composite, date, fragments, near, security_context, string, token, uri
+from hie.store.search import (
+    all_codes,
+    associated,
+    composite,
+    date,
+    fragments,
+    near,
+    security_context,
+    string,
+    token,
+    uri,
+)
 from hie.store.search.blinding import REFERS, Form, word_hash
 from hie.store.search.literal_references import SELF_CONTAINED, literal_references
 from hie.store.search.plan import plan_of
@@ -85,6 +96,7 @@ def index_rows(
     refers = literal_references(resource, dumped, said, base_url)
     tokens.update(_places(resource, bound))
     tokens.update(_unlinked(refers, linked, bound))
+    tokens.update(_associated(resource, refers, bound, base_url, tokens))
     tokens.update(_words(resource, bound, content_words))
     dates: set[_DateRow] = set()
     numbers: set[_NumberRow] = set()
@@ -146,13 +158,18 @@ def place(type_name: str, id_: str, blind: Blind) -> int:
 
 
 def refers_beside(resource: dict[str, Any], target: tuple[str, str], blind: Blind, base_url: str) -> bool:
-    """Tell whether a resource refers to another one by an element that no search parameter of R4 reads."""
-    bound = bound_to(blind, resource["resourceType"])
+    """Tell whether a resource refers to another one by an element that no search parameter of R4 reads.
+
+    An encounter that it is associated with is such a one, whatever search parameter reads that as well.
+    """
+    bound, tokens = bound_to(blind, resource["resourceType"]), set[int]()
     refers = literal_references(resource, b"", None, base_url)
-    if place(*target, blind) not in map(bound.refers_hash, refers):
+    wanted = place(*target, blind)
+    if wanted not in map(bound.refers_hash, refers):
         return False
-    _, linked = _add_references(search_parameters.extract(resource), bound, base_url, set())
-    return place(*target, blind) in _unlinked(refers, linked, bound)
+    _, linked = _add_references(search_parameters.extract(resource), bound, base_url, tokens)
+    return (wanted in _unlinked(refers, linked, bound)
+            or wanted in _associated(resource, refers, bound, base_url, tokens))
 
 
 def reference_walk(type_name: str, code: str | None) -> Walk:
@@ -272,6 +289,23 @@ def _unlinked(refers: frozenset[str], linked: set[str], bound: Bound) -> set[int
     """
     found = {hash_ for text in refers - linked if (hash_ := bound.refers_hash(text)) is not None}
     return found.difference(map(bound.place, linked)) if found else found  # linked in another version, perhaps
+
+
+def _associated(
+    resource: dict[str, Any], refers: frozenset[str], bound: Bound, base_url: str, tokens: set[int]
+) -> set[int]:
+    """Return the tokens of the encounters it is associated with, but in whose compartment it is not.
+
+    An Encounter may be part of the same one, which is a search parameter's and makes no compartment.
+    """
+    found = set()
+    for text in associated.encounters(resource, base_url) & refers:
+        target = bound.refers_hash(text)
+        own = references.parse(text)
+        inside = compartment_token(bound.type, f"{own.type}/{own.id}", bound.blind)
+        if target is not None and inside not in tokens:
+            found.add(target)
+    return found
 
 
 def _add_dates(

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from hie.errors import NotFound, NotSupported
+from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.scopes import parse_grant
 from hie.settings import Settings
 from hie.store import closures, packages
@@ -17,11 +18,14 @@ from hie.store.models import CREATED, DELETED, REVIVED, UPDATED
 from hie.store.resources import ResourceStore
 from hie.store.schema import HEAD
 from hie.store.search import query
+from hie.store.search.associated import ASSOCIATED_ENCOUNTER
+from hie.store.search.criteria import BelongsTo
+from hie.store.search.query import SearchQuery
 from hie.store.search.security_context import parameter
 from hie.store.store import Store
 from hie.store.terminology import terminology
 from hie.store.versions import StoredVersion
-from tests.builders import observation, patient
+from tests.builders import encounter, observation, patient
 from tests.machine_steps import bound
 from tests.older_stores import (
     ADDED_COLUMNS,
@@ -335,6 +339,26 @@ def test_contact_points_and_logical_references_are_found_by_their_system_in_a_st
     by_system = query.parse("Observation", [("patient:identifier", "urn:mrn|")])
     assert bound(upgraded).search(by_system).matches == []
     assert [one.id for one in bound(upgraded).as_of(then.updated).search(by_system).matches] == ["o"]
+    upgraded.close()
+
+
+def test_what_is_part_of_an_encounter_and_associated_with_it_belongs_to_it_in_a_store_from_before(
+    settings: Settings,
+) -> None:
+    """Schema 0019 had of the two references that of the search parameter alone."""
+    store = Store.open(settings)
+    beside = [{"url": ASSOCIATED_ENCOUNTER, "valueReference": {"reference": "Encounter/whole"}}]
+    part = encounter("Patient/p", partOf={"reference": "Encounter/whole"}, extension=beside)
+
+    def unit(inside: ResourceStore) -> None:
+        inside.create("Patient", patient("Smith", id="p"), id="p")
+        inside.create("Encounter", encounter("Patient/p"), id="whole")
+        inside.create("Encounter", part, id="part")
+
+    bound(store).transact(unit)
+    upgraded = opened_without_index(store, "0019", settings)
+    page = bound(upgraded).search(SearchQuery(None, (BelongsTo("Encounter/whole", RESOURCE_TYPES),), count=10))
+    assert sorted(one.id for one in page.matches) == ["part", "whole"]
     upgraded.close()
 
 

@@ -63,13 +63,14 @@ def test_it_does_not_grow_with_the_store(
 
 
 def test_a_resource_itself_tells_what_the_index_does(stores: list[Store]) -> None:
-    """What refers to it by a parameter as well is no reference beside them."""
+    """What is in the compartment as well is no reference beside it; an Encounter that is part of it is in none."""
     store = bound(stores[0])
     to = {"reference": "Encounter/e1"}
     beside = {"extension": [{"url": EXTENSION, "valueReference": to}]}
     for resource, expected in (
         ({"resourceType": "Basic"} | beside, True), (observation(encounter=to) | beside, False),
-        (encounter("Patient/p", partOf=to) | beside, False), (observation(encounter=to), False),
+        (encounter("Patient/p", partOf=to) | beside, True), (encounter("Patient/p", partOf=to), False),
+        (observation(encounter=to), False),
         ({"resourceType": "Basic"}, False),
         ({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": {"resourceType": "Basic"} | beside}]},
          False),
