@@ -27,7 +27,9 @@ _NUMBER = re.compile(r"-?[0-9]+", re.ASCII)
 def check(name: str, text: str, parameter: Parameter, found: Operation) -> None:
     """Refuse what says nothing, and what is no value of its type, whether the operation looks at it or not."""
     if not text.strip() and name not in _MAY_BE_EMPTY:
-        raise InvalidRequest(f"{name} of ${found.code} is empty; give it a value, or leave it out.", expression=name)
+        article = "an" if parameter.type.startswith(("i", "o", "un")) else "a"
+        raise InvalidRequest(f"{name} of ${found.code} is empty; it is {article} {parameter.type}: give it a value, or "
+                             "leave it out.", expression=name)
     if parameter.type == "boolean" and text not in ("true", "false"):
         raise InvalidRequest(f"{name} is {text[:80]!r}; it must be true or false.", expression=name)
     if parameter.type in _WHOLE and _NUMBER.fullmatch(text) is None:
