@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from hie.fhir.fhirpath.values import Amount, compare, moment
+
 Json = dict[str, Any]
 
 
@@ -43,7 +45,7 @@ def compared(one: Value, other: Value) -> int | None:
     if one.kind == "Quantity" == other.kind:
         return _quantities(left, right)
     if one.kind in _MOMENTS and other.kind in _MOMENTS:
-        return _moments(left, right)
+        return _moments(one, other)
     return None
 
 
@@ -67,6 +69,7 @@ def same(one: Value, other: Value) -> bool | None:
 
 
 _MOMENTS = frozenset({"Date", "DateTime", "Time"})
+_UCUM = "http://unitsofmeasure.org"
 
 
 def _is_number(value: Any) -> bool:
@@ -83,19 +86,21 @@ def _codings(left: Json, right: Json) -> bool | None:
 
 
 def _quantities(left: Json, right: Json) -> int | None:
+    first, second = left.get("value"), right.get("value")
+    if first is None or second is None or "comparator" in left or "comparator" in right:
+        return None
     units = [tuple(one.get(name) for name in ("system", "code")) if "code" in one else one.get("unit")
              for one in (left, right)]
-    first, second = left.get("value"), right.get("value")
-    if first is None or second is None or units[0] != units[1] or "comparator" in left or "comparator" in right:
-        return None
-    return bool(first > second) - bool(first < second)
+    if units[0] == units[1]:
+        return bool(first > second) - bool(first < second)
+    if left.get("system") == right.get("system") == _UCUM and "code" in left and "code" in right:
+        return compare(Amount(Decimal(first), left["code"]), Amount(Decimal(second), right["code"]))
+    return None
 
 
-def _moments(left: str, right: str) -> int | None:
-    """Compare as far as both are precise; None where one is within the other, or the time zones differ."""
-    zones = [one[19:].lstrip("0123456789.") if "T" in one else "" for one in (left, right)]
-    if left == right:
-        return 0
-    if zones[0] != zones[1] or left.startswith(right) or right.startswith(left):
+def _moments(one: Value, other: Value) -> int | None:
+    """Compare as far as both are precise; None where one is within the other, or only one has a time zone."""
+    if (one.kind == "Time") != (other.kind == "Time"):
         return None
-    return 1 if left > right else -1
+    left, right = moment(one.value, one.kind), moment(other.value, other.kind)
+    return None if left is None or right is None else compare(left, right)

@@ -16,6 +16,7 @@ from tests.growth import Work, growth
 
 Json = dict[str, Any]
 R4 = "http://hl7.org/fhir/StructureDefinition/"
+UCUM = "http://unitsofmeasure.org"
 ICE = {"system": "http://example.org/ice", "code": "vanilla"}
 
 
@@ -113,6 +114,10 @@ def condition(operator: str, **answer: Any) -> Json:
     return {"question": "q", "operator": operator, **answer}
 
 
+def grams(number: int) -> Json:
+    return {"valueQuantity": {"value": number, "system": UCUM, "code": "g"}}
+
+
 ENABLED: list[tuple[Json, Json, bool | None]] = [
     ({"valueInteger": 5}, condition(">", answerInteger=4), True),
     ({"valueInteger": 5}, condition("<=", answerInteger=4), False),
@@ -126,16 +131,26 @@ ENABLED: list[tuple[Json, Json, bool | None]] = [
     ({"valueDate": "2024-05"}, condition(">=", answerDate="2023"), True),
     ({"valueDate": "2024-05"}, condition(">", answerDate="2024"), None),
     ({"valueTime": "10:00:00"}, condition("<", answerTime="09:00:00"), False),
+    ({"valueTime": "10:00:00"}, condition("<", answerTime="10:00:00.5"), True),
+    ({"valueDateTime": "2024-05-01T10:00:00Z"}, condition(">", answerDateTime="2024-05-01T10:00:00.5Z"), False),
+    ({"valueDateTime": "2024-05-01T10:00:00.0Z"}, condition("=", answerDateTime="2024-05-01T10:00:00Z"), True),
+    ({"valueDateTime": "2024-05-01T10:00:00Z"}, condition("=", answerDateTime="2024-05-01T12:00:00+02:00"), True),
+    ({"valueDateTime": "2024-05-01T10:00:00Z"}, condition("<", answerDateTime="2024-05-01T10:00:00+02:00"), False),
+    ({"valueDateTime": "2024-05-01T10:00:00Z"}, condition(">", answerDateTime="2024-05-01"), None),
     ({"valueCoding": ICE}, condition("=", answerCoding=ICE), True),
     ({"valueCoding": ICE}, condition("=", answerCoding={"code": "vanilla"}), None),
     ({"valueCoding": ICE}, condition("!=", answerCoding={**ICE, "code": "mint"}), True),
     ({"valueQuantity": {"value": 2, "unit": "kg"}}, condition(">", answerQuantity={"value": 1, "unit": "kg"}), True),
     ({"valueQuantity": {"value": 2, "unit": "kg"}}, condition(">", answerQuantity={"value": 1, "unit": "g"}), None),
+    (grams(5), condition("<", answerQuantity={"value": 1, "system": UCUM, "code": "kg"}), True),
+    (grams(1000), condition("=", answerQuantity={"value": 1, "system": UCUM, "code": "kg"}), True),
+    (grams(5), condition("<", answerQuantity={"value": 1, "system": UCUM, "code": "m"}), None),
     ({"valueReference": {"reference": "Patient/1"}}, condition("=", answerReference={"reference": "Patient/2"}), False),
 ]  # fmt: skip
 KIND = {
     "valueInteger": "integer", "valueString": "string", "valueBoolean": "boolean", "valueDate": "date",
-    "valueTime": "time", "valueCoding": "choice", "valueQuantity": "quantity", "valueReference": "reference",
+    "valueDateTime": "dateTime", "valueTime": "time", "valueCoding": "choice", "valueQuantity": "quantity",
+    "valueReference": "reference",
 }  # fmt: skip
 
 
