@@ -11,6 +11,8 @@ import time
 from functools import lru_cache
 from typing import Any
 
+from hie.fhir.regular_expressions import compiled
+
 #: What all expressions of one response may take, and how long one of them and a text may be.
 SECONDS, LONGEST, LONGEST_TEXT = 1.0, 200, 1_000
 #: Approximate matching, which no other engine has: `(?:x){e<=3}`.
@@ -34,8 +36,8 @@ class Expressions:
             return None
         begun = time.monotonic()
         try:
-            compiled = _compiled(expression)
-            return None if compiled is None else compiled.fullmatch(text, timeout=self._left) is not None
+            found = _compiled(expression)
+            return None if found is None else found.fullmatch(text, timeout=self._left) is not None
         except TimeoutError:
             self.is_over = True
             return None
@@ -45,9 +47,7 @@ class Expressions:
 
 @lru_cache(maxsize=256)
 def _compiled(expression: str) -> Any:
-    import regex  # costs 15 ms, and few questions need it
-
     try:
-        return regex.compile(expression, regex.DOTALL)
-    except (regex.error, RecursionError, OverflowError):
+        return compiled(expression)
+    except ValueError:
         return None

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
+from hie.fhir.regular_expressions import compiled
+
 from ..compiler import Compiler
 from ..errors import FhirPathError, FhirPathLimit, FhirPathUnsupported
 from ..lexer import joined
@@ -123,12 +125,10 @@ class _Timed:
     """A pattern that somebody else chose: it is matched by an engine that stops when its time is over."""
 
     def __init__(self, text: str, seconds: float) -> None:
-        import regex  # costs 15 ms, and only what is bounded needs it
-
         try:
-            self._pattern = regex.compile(text, regex.DOTALL)
-        except (regex.error, RecursionError, OverflowError) as error:
-            raise FhirPathError(f"{text!r:.80} is no regular expression: {error}.") from None
+            self._pattern = compiled(text)
+        except ValueError as error:
+            raise FhirPathError(f"{text!r:.80} is no regular expression that can be used: {error}") from None
         self._seconds = min(seconds, MAX_SECONDS)
 
         self.pattern = text
