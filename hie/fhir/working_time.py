@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 
-from hie.errors import TooCostly
+#: Of what is left out, so much is named.
+MOST_NAMED, MOST_CHARACTERS = 20, 300
 
 
 class WorkingTime:
-    """Seconds of a thread's own work, counted while somebody is inside of it (`with`), whoever that is within."""
+    """Seconds of a thread's own work, counted while somebody is inside of it (`with`), whoever that is within.
 
-    def __init__(self, seconds: float, *, refuses: bool = False) -> None:
+    It keeps what there was no time for: what is not judged is not right either, and has to be told.
+    """
+
+    def __init__(self, seconds: float, advice: str = "Send a smaller resource.") -> None:
         self._seconds, self._spent = seconds, 0.0
-        self._refuses = refuses
+        self._advice = advice
         self._depth, self._since = 0, 0.0
+        self._left_out: dict[str, dict[str, None]] = {}  # why -> what
 
     def __enter__(self) -> None:
         if self._depth == 0:
@@ -25,17 +30,37 @@ class WorkingTime:
         if self._depth == 0:
             self._spent += time.thread_time() - self._since
 
-    def may_begin(self) -> bool:
-        """Tell whether there is time for more; TooCostly where what is left is refused."""
+    @property
+    def is_left(self) -> bool:
+        """Tell whether there is time for more."""
         running = time.thread_time() - self._since if self._depth else 0.0
-        if self._spent + running < self._seconds:
+        return self._spent + running < self._seconds
+
+    def may_begin(self, what: str) -> bool:
+        """Tell whether there is time to judge by one thing more; where there is none, it is left out."""
+        if self.is_left:
             return True
-        if self._refuses:
-            raise TooCostly(f"{self.told} Send fewer resources at once.")
+        self.leave_out(what, self.told)
         return False
+
+    def leave_out(self, what: str, why: str) -> None:
+        """Note what nothing is judged by, and why."""
+        named = self._left_out.setdefault(why, {})
+        if len(named) <= MOST_NAMED:
+            named[what[:MOST_CHARACTERS]] = None
+
+    def take_left_out(self) -> list[str]:
+        """Tell, once, what was left out, why, and what would be right."""
+        told = [f"Not judged by {_listed(list(named))}: {why}" for why, named in self._left_out.items()]
+        self._left_out.clear()
+        return told
 
     @property
     def told(self) -> str:
         """Say that it is used up."""
         return (f"Judging by stored profiles, value sets and questionnaires has taken {self._seconds:g} s in this "
-                "request, the most that it may.")
+                f"request, the most that it may. {self._advice}")
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:MOST_NAMED]) + (" and others" if len(names) > MOST_NAMED else "")

@@ -20,7 +20,6 @@ from hie.interactions.answering import answer_issues
 
 if TYPE_CHECKING:
     from hie.fhir.profiles.checking import Check
-    from hie.interactions.judging import Judging
 
 #: Whatever they declare: entries declare profiles, and answers name their questionnaire.
 _JUDGED = frozenset({"Bundle", "QuestionnaireResponse"})
@@ -52,14 +51,6 @@ def _is_judged(resource: dict[str, Any], type_name: str) -> bool:
     return "meta" in resource or "contained" in resource or type_name in _JUDGED or bool(vital_signs.of(resource))
 
 
-def of_bundle(ctx: Context) -> Judging:
-    """Return what bounds the judging of all entries of a Bundle; where it would be a refusal, what is left is refused.
-    """
-    from hie.interactions.judging import OF_A_BUNDLE, Judging
-
-    return Judging(OF_A_BUNDLE, refuses=ctx.profiles.mode(ctx.store.tenant) == "reject")
-
-
 def profile_issues(
     resource: dict[str, Any], profiles: Iterable[str], ctx: Context, *, with_support: bool, of_vital_signs: Severity
 ) -> list[OutcomeIssue]:
@@ -70,17 +61,19 @@ def profile_issues(
     """
     from hie.fhir.profiles import conformance
     from hie.fhir.profiles.terminology import asked_by
-    from hie.interactions.judging import OF_ONE, Judging
+    from hie.interactions.judging import of_one
     from hie.store.stored_profiles import StoredProfiles
 
-    library, judging = ctx.profiles.library(), ctx.judging or Judging(OF_ONE)
+    library, judging = ctx.profiles.library(), ctx.judging or of_one()
     source = judging.source(ctx.store)
     asked = asked_by(library, source, judging.time, judging.service)
     stored = StoredProfiles(ctx.store, library, source, judging.time)
     found = conformance(resource, profiles, library, asked, with_support=with_support, stored=stored,
                         of_vital_signs=of_vital_signs)
-    return [OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity)
-            for one in (*found, *answer_issues(resource, ctx.store, judging))]
+    found += answer_issues(resource, ctx.store, judging)
+    # What was not judged could be wrong: an error, in front, so that a long list does not hide it.
+    left_out = [OutcomeIssue("too-costly", told, resource["resourceType"]) for told in judging.time.take_left_out()]
+    return [*left_out, *(OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity) for one in found)]
 
 
 def conforming(resource: dict[str, Any] | None, ctx: Context) -> Conforms:

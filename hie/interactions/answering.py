@@ -7,7 +7,7 @@ there.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hie.errors import TooCostly
 from hie.fhir.validation.issue import Issue
@@ -25,6 +25,7 @@ MOST_LOOKED_UP = 100
 _ANSWERS = "answers"
 #: Bytes of these, beyond which no further one is read.
 MOST_BYTES = 50_000_000
+_FEWER = "Send fewer responses at once."
 
 
 def answer_issues(resource: Json, store: ResourceStore, judging: Judging) -> list[Issue]:
@@ -42,15 +43,17 @@ def answer_issues(resource: Json, store: ResourceStore, judging: Judging) -> lis
         canonical = response.get("questionnaire")
         if not isinstance(canonical, str):
             continue
-        form, why = None, judging.time.told
-        if judging.time.may_begin():
-            with judging.time:
-                form, why = forms.find(canonical, holder)
-                if form is not None:
-                    issues += problems(response, form, service.in_value_set, path, service.in_contained)
-        if form is None:
-            text = f"The answers are not checked by the questionnaire {canonical[:300]}: {why}"
-            issues.append(Issue("information", "informational", text, f"{path}.questionnaire"))
+        if not judging.time.may_begin(f"the questionnaire {canonical}"):
+            continue
+        with judging.time:
+            looked = forms.find(canonical, holder)
+            if looked.form is not None:
+                issues += problems(response, looked.form, service.in_value_set, path, service.in_contained)
+                continue
+        text = f"The answers are not checked by the questionnaire {canonical[:300]}: {looked.why}"
+        at = f"{path}.questionnaire"
+        issues.append(Issue("error", "too-costly", text, at) if looked.is_costly
+                      else Issue("information", "informational", text, at))
     return issues
 
 
@@ -72,6 +75,14 @@ def _of_one(resource: Json, path: str) -> Iterator[tuple[Json, Json, str]]:
             yield one, resource, f"{path}.contained[{index}]"
 
 
+class _Looked(NamedTuple):
+    """A questionnaire, or why there is none to judge by; `is_costly`: it may be there, and was not looked for."""
+
+    form: Form | None
+    why: str = ""
+    is_costly: bool = False
+
+
 class _Forms:
     """The questionnaires that are contained where the answers are, and those that are stored."""
 
@@ -80,8 +91,8 @@ class _Forms:
         self._holder: Json | None = None
         self._contained: dict[str, Form] = {}
 
-    def find(self, canonical: str, holder: Json) -> tuple[Form | None, str]:
-        """Find what is meant; None, and why."""
+    def find(self, canonical: str, holder: Json) -> _Looked:
+        """Find what is meant."""
         if not canonical.startswith("#"):
             return self._stored.find(canonical)
         if holder is not self._holder:
@@ -90,7 +101,7 @@ class _Forms:
             self._holder = holder
             self._contained = {str(one.get("id")): Form(one, holder) for one in holder.get("contained", ())
                                if one.get("resourceType") == "Questionnaire"}
-        return self._contained.get(canonical[1:]), "it is not contained."
+        return _Looked(self._contained.get(canonical[1:]), "it is not contained.")
 
 
 class _Stored:
@@ -99,26 +110,27 @@ class _Stored:
     def __init__(self, store: ResourceStore, judging: Judging) -> None:
         self._source, self._judging = judging.source(store), judging
         self._bytes = 0
-        self._found: dict[str, tuple[Form | None, str]] = {}
+        self._found: dict[str, _Looked] = {}
 
-    def find(self, canonical: str) -> tuple[Form | None, str]:
-        """Find that of the version named, or else that in use with the highest; None, and why."""
+    def find(self, canonical: str) -> _Looked:
+        """Find that of the version named, or else that in use with the highest."""
         if canonical not in self._found:
             if len(self._found) >= MOST_LOOKED_UP:
-                return None, f"{MOST_LOOKED_UP} others are named."
+                return _Looked(None, f"{MOST_LOOKED_UP} others are named. {_FEWER}", is_costly=True)
             if self._bytes >= MOST_BYTES:
-                return None, f"the others that are named have more than {MOST_BYTES} bytes."
+                why = f"the others that are named have more than {MOST_BYTES} bytes. {_FEWER}"
+                return _Looked(None, why, is_costly=True)
             self._found[canonical] = self._asked(canonical)
         return self._found[canonical]
 
-    def _asked(self, canonical: str) -> tuple[Form | None, str]:
+    def _asked(self, canonical: str) -> _Looked:
         url, _, version = canonical.partition("|")
         try:
             known = self._source.find("Questionnaire", url, version or None)
         except TooCostly as error:  # of so many with one URL it is not known which is meant
-            return None, str(error)
+            return _Looked(None, str(error), is_costly=True)
         if known is None:
-            return None, "it is not stored here."
+            return _Looked(None, "it is not stored here.")
         form = self._judging.form(known)
         self._bytes += form.size
-        return form, ""
+        return _Looked(form)

@@ -15,7 +15,7 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
 from hie.fhir.resource import parse
 from hie.interactions import entries
-from hie.interactions.accepting import of_bundle
+from hie.interactions.judging import of_bundle
 from hie.store import away
 from hie.store.audit import AuditEntry
 
@@ -24,7 +24,7 @@ log = logging.getLogger("hie.interactions")
 
 def batch(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Do what each entry asks, each in a transaction and with an audit record of its own; answer in their order."""
-    ctx = replace(ctx, room=bundle.Room(entries.MOST_ANSWERED), judging=of_bundle(ctx))
+    ctx = replace(ctx, room=bundle.Room(entries.MOST_ANSWERED), judging=of_bundle())
     large = request.resource.get("entry")
     rows: list[Any]
     if isinstance(large, bundle_stream.Entries):  # its answers are kept as the bytes that will be sent

@@ -25,11 +25,21 @@ OF_ONE, OF_A_BUNDLE = 5.0, 10.0
 MOST_KEPT, MOST_BYTES = 1_000, 50_000_000
 
 
+def of_one() -> Judging:
+    """Return what one resource is judged by."""
+    return Judging(OF_ONE, "Send a smaller resource, or let what it is judged by be less.")
+
+
+def of_bundle() -> Judging:
+    """Return what all entries of a Bundle are judged by."""
+    return Judging(OF_A_BUNDLE, "Send fewer resources at once.")
+
+
 class Judging:
     """The time that is left, and what has been looked up."""
 
-    def __init__(self, seconds: float, *, refuses: bool = False) -> None:
-        self.time = WorkingTime(seconds, refuses=refuses)
+    def __init__(self, seconds: float, advice: str) -> None:
+        self.time = WorkingTime(seconds, advice)
         self._kept: _Kept | None = None
         self._services: dict[str, Terminology] = {}
         self._forms: dict[Hashable, Form] = {}

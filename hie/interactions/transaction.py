@@ -18,8 +18,9 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
 from hie.fhir.routes import SEARCHES
 from hie.interactions import answers, criteria_links, delete, entries, integrity, resolving, staged, steps
-from hie.interactions.accepting import JUDGED_BY, of_bundle
+from hie.interactions.accepting import JUDGED_BY
 from hie.interactions.criteria_links import Named
+from hie.interactions.judging import of_bundle
 from hie.interactions.resolving import Found, Links
 from hie.interactions.steps import Plan, Step, in_request
 from hie.store.resources import ResourceStore
@@ -38,7 +39,7 @@ def transaction(request: FhirRequest, ctx: Context) -> FhirResponse:
 
     def unit(store: ResourceStore) -> FhirResponse:
         allowance, room = Allowance(MOST_SECONDS, MOST_LOOKED_AT), bundle.Room(entries.MOST_ANSWERED)
-        return _run(plan, replace(ctx, store=store, allowance=allowance, room=room, judging=of_bundle(ctx)))
+        return _run(plan, replace(ctx, store=store, allowance=allowance, room=room, judging=of_bundle()))
 
     with integrity.named(lambda: _Sources(plan)):
         try:

@@ -82,7 +82,7 @@ def _issues(
     except FhirError as error:
         return list(error.issues)
     wanted = () if profile is None else (profile,)
-    judged_by = ctx.judging or judging.Judging(judging.OF_ONE)
+    judged_by = ctx.judging or judging.of_one()
     within = replace(ctx, judging=judged_by)
     found = profile_issues(subject, wanted, within, with_support=True, of_vital_signs="error")
     told = [*_of_a_profile(subject, ctx, judged_by), *stated.problems(subject, terminology(ctx.store), judged_by.time)]

@@ -43,6 +43,7 @@ class StoredProfiles:
         self._bases = Bases(installed, STORED)
         self._known: dict[str, Known | None] = {}
         self._found: dict[str, Definition | str | None] = {}
+        self._left_out: set[str] = set()
         self._allowance = Allowance()
         self._is_empty: bool | None = None
 
@@ -55,6 +56,10 @@ class StoredProfiles:
         """Tell why a definition that is stored cannot be used; None where there is none."""
         found = self._look(canonical)
         return found if isinstance(found, str) else None
+
+    def is_left_out(self, canonical: str) -> bool:
+        """Tell whether there was no time or room to look for a definition."""
+        return canonical in self._left_out
 
     def base(self, canonical: str) -> tuple[Name, Callable[[], Json | None]]:
         """Name the version of what profiles of this tenant are made of, and give what reads it as validation needs it:
@@ -79,8 +84,9 @@ class StoredProfiles:
                 return None
             if self.time is None:
                 return self._made(canonical)
-            if not self.time.may_begin():
-                return self.time.told
+            if not self.time.may_begin(f"the definition {canonical}"):
+                self._left_out.add(canonical)
+                return None
             with self.time:
                 return self._made(canonical)
         return self._found[canonical]
@@ -89,6 +95,10 @@ class StoredProfiles:
         known = self._stored(canonical)
         if known is not None:
             self._found[canonical] = JUDGED.of(known, self.base, self._allowance)
+        elif self.time is not None and canonical not in self._known:
+            self._left_out.add(canonical)
+            self.time.leave_out(f"the definition {canonical}", f"{MOST_LOOKED_UP} others that are not installed are "
+                                "named, and no more are looked for. Name fewer in one resource.")
         return self._found.get(canonical)
 
     def _stored(self, canonical: str) -> Known | None:

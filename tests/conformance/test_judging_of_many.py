@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 
+from hie.fhir.profiles import checking
 from hie.fhir.questionnaires import Form
 from hie.fhir.terminology.value_set import ValueSet
 from hie.interactions import judging
 from hie.store.terminology import StoredTerminology
-from tests.builders import bundle, post
+from tests.builders import bundle, entry, post
 from tests.conformance.test_profiles_stored import BAD, GOOD, PHONED, stored
-from tests.conformance.test_validate_answers import ICE, response
+from tests.conformance.test_validate_answers import ICE, errors, response
 from tests.packages import element, profile
 from tests.unit.fhir import test_snapshots
+from tests.unit.fhir.test_vital_signs import vital
 
 ANSWERED = response({"valueInteger": 2})
 BOUND = stored(profile("bound", "Patient", element(
@@ -46,7 +48,7 @@ def test_what_a_bundle_has_no_time_to_judge_is_refused_or_told(
     if kind == "batch":
         (row,) = answer.json["entry"]
         assert row["response"]["status"].startswith("422"), row
-        (issue,) = row["response"]["outcome"]["issue"]
+        (issue,) = [one for one in row["response"]["outcome"]["issue"] if one["severity"] == "error"]
         assert issue["code"] == "too-costly"
     else:
         answer.refused(422, "too-costly")
@@ -57,26 +59,75 @@ def test_what_a_bundle_has_no_time_to_judge_is_refused_or_told(
     assert "in this request, the most that it may" in str(row["response"]["outcome"])
 
 
+@pytest.mark.parametrize(("resource", "what"), [
+    (GOOD, f"the definition {PHONED['url']}"), (ANSWERED, f"the questionnaire {ICE['url']}"),
+    (RED, f"the definition {BOUND['url']}")], ids=["profile", "questionnaire", "value set"])  # fmt: skip
 @pytest.mark.usefixtures("used_up")
-def test_what_there_is_no_time_for_in_validate_is_told(fhir: Any) -> None:
+def test_what_one_write_has_no_time_to_judge_is_refused_or_told(
+    fhir: Any, treat: Any, resource: dict[str, Any], what: str
+) -> None:
+    """It was stored with a warning, where the tenant refuses what is not as its profiles say."""
+    for one in (PHONED, ICE, BOUND, SHADES):
+        fhir.create(one)
+    name = resource["resourceType"]
+    treat("reject")
+    for answer in (fhir.post(name, resource), fhir.put(f"{name}/1", resource | {"id": "1"})):
+        answer.refused(422, "too-costly", name, f"Not judged by {what}: Judging by stored profiles, value sets and "
+                       "questionnaires has taken 0 s in this request, the most that it may. Send a smaller resource")
+    assert fhir.get(f"{name}?_summary=count").json["total"] == 0
+    treat("warn")
+    told = fhir.post(name, resource, Prefer="return=OperationOutcome")
+    assert told.status == 201
+    (issue,) = [one for one in told.json["issue"] if one["code"] == "too-costly"]
+    assert issue["severity"] == "warning"
+    assert what in issue["diagnostics"]
+
+
+@pytest.mark.usefixtures("used_up")
+def test_a_vital_sign_that_declares_nothing_is_stored_without_time_as_well(fhir: Any, treat: Any) -> None:
+    fhir.create(PHONED)
+    treat("reject")
+    patient = {"resourceType": "Patient", "id": "1"}
+    assert fhir.post("", bundle(post(vital()), entry("PUT", "Patient/1", patient))).status == 200
+    assert fhir.post("Observation", vital()).status == 201
+    assert errors(fhir.post("Observation/$validate", vital()))[0] == ("too-costly", "Observation")
+
+
+@pytest.mark.usefixtures("used_up")
+def test_what_there_is_no_time_for_in_validate_is_not_said_to_be_valid(fhir: Any) -> None:
     for one in (PHONED, ICE):
         fhir.create(one)
     for one in (BAD, response({"valueString": "two"})):
         answer = fhir.post(f"{one['resourceType']}/$validate", one)
-        assert answer.status == 200
         assert "in this request, the most that it may" in str(answer.json)
-        assert not [issue for issue in answer.json["issue"] if issue["severity"] == "error"]
+        assert errors(answer) == [("too-costly", one["resourceType"])]
+
+
+def test_expressions_that_are_used_up_leave_a_stored_profile_unasked(
+    fhir: Any, treat: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large resource used them up before the invariant that it breaks."""
+    monkeypatch.setattr(checking, "MAX_LOOKED_AT", 100)
+    rules = [{"key": "x-1", "severity": "error", "human": "x", "expression": "name.given.where(length() > 0).exists()"},
+             {"key": "x-2", "severity": "error", "human": "x", "expression": "active"}]
+    definition = profile("phoned", "Patient")
+    definition["snapshot"]["element"][0]["constraint"] = rules
+    fhir.create(stored(definition))
+    treat("reject")
+    large = {"resourceType": "Patient", "meta": {"profile": [PHONED["url"]]}, "active": False,
+             "name": [{"given": ["a"] * 200}]}
+    fhir.post("Patient", large).refused(422, "incomplete", "Patient", "too large")
 
 
 @pytest.mark.usefixtures("used_up")
 def test_what_there_is_no_time_for_of_code_systems_and_snapshots_is_told(fhir: Any) -> None:
     coded = {"resourceType": "Patient", "maritalStatus": {"coding": [{"system": "urn:s", "code": "red"}]}}
-    for one in (coded, test_snapshots.profile("Patient", test_snapshots.of("Patient.name", min=1))):
+    made = test_snapshots.profile("Patient", test_snapshots.of("Patient.name", min=1))
+    for one, told in ((coded, ("information", "incomplete")), (made, ("error", "too-costly"))):
         answer = fhir.post(f"{one['resourceType']}/$validate", one)
         assert answer.status == 200
-        (issue,) = [issue for issue in answer.json["issue"] if issue["code"] == "incomplete"]
-        assert issue["severity"] == "information"
-        assert "in this request, the most that it may" in issue["diagnostics"]
+        (issue,) = [issue for issue in answer.json["issue"] if "most that it may" in issue["diagnostics"]]
+        assert (issue["severity"], issue["code"]) == told
 
 
 @pytest.mark.usefixtures("used_up")

@@ -11,6 +11,7 @@ from typing import Any
 
 from hie.fhir import json_format
 from hie.fhir.fhirpath import Element, FhirPathError, Watch, compile_once, model
+from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.fhir.primitives import shown
 from hie.fhir.validation.issue import Issue, Severity
 
@@ -184,7 +185,8 @@ class Check:
                 found = compiled.items(resource, resource=resource, root_resource=resource, watch=watch)
                 is_condition = any(type(one.value) is bool and one.type.startswith("System.") for one in found)
                 self._selected[mark] = None if is_condition else found
-            except FhirPathError:
+            except FhirPathError as error:
+                self.is_cut |= isinstance(error, FhirPathLimit)
                 self._selected[mark] = None
         return self._selected[mark]
 

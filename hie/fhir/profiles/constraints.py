@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from hie.fhir import facts, fhirpath
+from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.fhir.validation.issue import Severity
 
 from .library import Definition
@@ -46,6 +47,7 @@ def _holds(check: Check, node: Node, row: Json, focus: Any, place: Place, owner:
             conforms=lambda item, canonical: check.conforms_to(item, canonical, place.around),
             members=lambda url, system, code: check.in_value_set(url, system, code, owner))
     except fhirpath.FhirPathError as error:
+        check.is_cut |= isinstance(error, FhirPathLimit)
         check.tell("information", "informational", f"{row['key']} could not be evaluated: {error}", place.path)
         return None
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hie.fhir import fhirpath
 from hie.fhir.fhirpath import model
+from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.fhir.primitives import shown
 
 from .library import Definition
@@ -118,6 +119,7 @@ def _holds(check: Check, expression: str, place: Place, parent: Place, definitio
             variables={"extension": place.item}, watch=check.watch if definition.is_stored else None,
             conforms=lambda item, canonical: check.conforms_to(item, canonical, place.around))
     except fhirpath.FhirPathError as error:
+        check.is_cut |= isinstance(error, FhirPathLimit)
         text = f"contextInvariant of {definition.url} could not be evaluated: {error}"
         check.tell("information", "informational", text, place.path)
         return None

@@ -200,6 +200,9 @@ class Stored(Protocol):
     def reason(self, canonical: str) -> str | None:
         """Tell why one that is stored cannot be used."""
 
+    def is_left_out(self, canonical: str) -> bool:
+        """Tell whether it was not looked for, which is told elsewhere."""
+
 
 class WithStored(Library):
     """What is installed, and behind it what is stored."""

@@ -108,7 +108,7 @@ def within(time: WorkingTime, asked: InValueSet) -> InValueSet:
     """Ask while there is time."""
 
     def in_value_set(url: str, system: str | None, code: str) -> bool | None:
-        if not time.may_begin():
+        if not time.may_begin(f"the value set {url}"):
             return None
         with time:
             return asked(url, system, code)

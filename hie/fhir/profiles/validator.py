@@ -47,6 +47,8 @@ def conformance(
     vital = Check(library, terminology)
     if of_vital_signs is not None:
         _judge_vital_signs(vital, whole, wanted, of_vital_signs)
+        if of_vital_signs != "error" and stored is not None and stored.time is not None:
+            stored.time.take_left_out()  # nobody is refused for it
     if stored is None:
         _judge(check, whole, wanted, with_support)
         return _told([check, vital], whole)
@@ -126,13 +128,14 @@ def _vital_sign(check: Check, place: Place, code: str, canonical: str) -> None:
 def _told(checks: list[Check], whole: Place) -> list[Issue]:
     """Give what was found, errors first.
 
-    What installed profiles were not asked of is an error, as it could be wrong there; what a client stored is none.
+    What profiles were not asked of is an error, as it could be wrong there; what only vital signs were not, is none.
     """
     found = dict.fromkeys(issue for check in checks for issue in check.issues)
     if any(check.is_cut for check in checks):
         text = "The resource is too large to be checked against its profiles whole."
-        found[Issue("error" if checks[0].is_cut else "warning", "incomplete", text, whole.path)] = None
-    unknown = set().union(*(check.unknown for check in checks))
+        is_error = any(check.is_cut for check in checks[:1] + checks[2:])
+        found[Issue("error" if is_error else "warning", "incomplete", text, whole.path)] = None
+    unknown = {one for check in checks for one in check.unknown if not _is_left_out(checks[0], one)}
     reasons = {one: reason for one in sorted(unknown)[:MOST_EXPLAINED] if (reason := _reason(checks[0], one))}
     for reason in reasons.values():
         found[Issue("warning", "not-found", f"Not checked: {reason}", whole.path)] = None
@@ -162,6 +165,8 @@ def _against(check: Check, place: Place, canonical: str, with_support: bool, *, 
             if canonical.rpartition("/")[2].partition("|")[0] not in (place.type, "Resource", "DomainResource"):
                 check.tell("error", "structure", f"{place.type} is found; {canonical} is meant.", place.path)
             return
+        if _is_left_out(check, canonical):
+            return
         text = _reason(check, canonical) or f"No installed package has the profile {canonical[:300]}."
         check.tell("error" if is_asked else "warning", "not-found", text, place.path)
         return
@@ -176,6 +181,10 @@ def _reason(check: Check, canonical: str) -> str | None:
     """Tell why a definition that is here cannot be used."""
     found = check.library.reason(canonical)
     return found if found is not None or check.elsewhere is None else check.elsewhere.reason(canonical)
+
+
+def _is_left_out(check: Check, canonical: str) -> bool:
+    return check.elsewhere is not None and check.elsewhere.is_left_out(canonical)
 
 
 def _resources(whole: Place) -> Iterator[Place]:

@@ -1,7 +1,8 @@
 """A QuestionnaireResponse beside its Questionnaire, item by item: https://hl7.org/fhir/R4/questionnaireresponse.html
 
 Both are valid by the base rules. What has to be there is asked of a response that is completed or amended: one that is
-in progress may lack it. What cannot be told, such as a condition on what is not comparable, is never wrong.
+in progress may lack it. What cannot be told, such as a condition on what is not comparable, is never wrong; what there
+is too much of to be compared could be, and is.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .values import extensions, read
 Json = dict[str, Any]
 
 MOST_ISSUES = 500
-#: Codes that are looked for in value sets; the further ones are not judged.
+#: Codes that are looked for in value sets.
 MOST_ASKED = 5_000
 #: Items, answers, options and bounds that are looked at: a group may be there, and have questions, thousands of times.
 MOST_COMPARED = 300_000
@@ -39,10 +40,11 @@ def problems(
     try:
         walk.items(form.questionnaire, response.get("item", ()), path, ())
     except _Enough as reason:
-        walk.issues.append(Issue("information", reason.code, reason.text, path))
+        severity: Severity = "error" if reason.code == "incomplete" else "information"
+        walk.issues.append(Issue(severity, reason.code, reason.text, path))
     if walk.expressions.is_over:
         text = f"Not all answers were compared with regular expressions, which may take {SECONDS:g} s altogether."
-        walk.issues.append(Issue("information", "incomplete", text, path))
+        walk.issues.append(Issue("error", "incomplete", text, path))
     return walk.issues
 
 
@@ -151,7 +153,8 @@ class _Walk:
     def _is_in(self, url: str, system: str | None, code: str) -> bool | None:
         self._asked += 1
         if self._asked > MOST_ASKED:
-            return None
+            raise _Enough("incomplete", f"The further answers are not checked: {MOST_ASKED} codes were looked for in "
+                                        "value sets.")
         if not url.startswith("#"):
             return self._in_value_set(url, system, code)
         contained = self._form.value_set(url)

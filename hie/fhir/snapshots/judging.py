@@ -20,8 +20,8 @@ def problems(definition: dict[str, Any], definitions: Definitions, time: Working
     """
     if definition.get("derivation") != "constraint" or not definition.get("differential", {}).get("element"):
         return []
-    if not time.may_begin():
-        return [Issue("information", "incomplete", f"No snapshot was made of it: {time.told}", "StructureDefinition")]
+    if not time.is_left:
+        return [Issue("error", "too-costly", f"No snapshot was made of it: {time.told}", "StructureDefinition")]
     try:
         with time:
             generated(definition, definitions)

@@ -48,7 +48,7 @@ class Displays:
     def wrong(self, terminology: Terminology, time: WorkingTime) -> Iterator[Problem]:
         """Give, at paths of their own, what is not as the code systems say that are here."""
         for (url, version), codings in list(self._codings.items())[:MOST_SYSTEMS]:
-            if not time.may_begin():
+            if not time.is_left:
                 yield "", "information", "incomplete", f"Not all codes and displays were looked at: {time.told}"
                 return
             try:

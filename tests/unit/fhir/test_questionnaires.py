@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hie.fhir.questionnaires import Form, answers, enabling, problems, regular
+from hie.fhir.questionnaires import response as response_
 from hie.fhir.terminology import in_value_set
 from hie.fhir.terminology.terminology import Terminology
 from hie.fhir.validation import validate
@@ -269,7 +270,7 @@ def test_an_answer_is_of_the_form_that_a_regular_expression_says(expression: str
 def test_a_regular_expression_that_runs_away_is_stopped_and_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(regular, "SECONDS", 0.05)
     expression = "((((a{1,1000}){1,1000}){1,1000}){1,1000})b"
-    assert formed(expression, *["a" * 200] * 500) == [("information", "incomplete")]
+    assert formed(expression, *["a" * 200] * 500) == [("error", "incomplete")]
 
 
 COLOURS = {"resourceType": "ValueSet", "id": "colours", "status": "active", "compose": {"include": [
@@ -380,4 +381,12 @@ MANY = 2_000
 ])  # fmt: skip
 def test_what_is_compared_is_bounded(asked: list[Json], given: list[Json], is_all: bool) -> None:
     """1,000 answers to a question of 1,000 options took six seconds."""
-    assert told(asked, given) == ([] if is_all else [("information", "incomplete", "")])
+    assert told(asked, given) == ([] if is_all else [("error", "incomplete", "")])
+
+
+def test_answers_whose_codes_are_no_longer_looked_for_are_not_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(response_, "MOST_ASKED", 2)
+    asked = [question("q", "choice", repeats=True, answerValueSet=GENDERS)]
+    right = {"valueCoding": {"system": GENDER, "code": "male"}}
+    assert told(asked, [answered("q", *[right] * 2)]) == []
+    assert told(asked, [answered("q", *[right] * 2, {"valueCoding": ICE})]) == [("error", "incomplete", "")]
