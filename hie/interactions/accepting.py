@@ -17,6 +17,7 @@ from hie.fhir.fhirpath import Conforms, Element
 from hie.fhir.resource import validated
 from hie.fhir.validation.issue import Severity
 from hie.interactions.answering import answer_issues
+from hie.interactions.judging import Unjudged, of_one
 
 if TYPE_CHECKING:
     from hie.fhir.profiles.checking import Check
@@ -33,16 +34,26 @@ logger = logging.getLogger(__name__)
 def accepted(resource: Any, type_name: str, ctx: Context) -> list[OutcomeIssue]:
     """Return the warnings of a resource that may be stored; InvalidResource or Unprocessable with all issues."""
     issues = validated(resource, type_name)
-    mode = ctx.profiles.mode(ctx.store.tenant)
-    if mode == "off" or not _is_judged(resource, type_name):
+    if ctx.profiles.mode(ctx.store.tenant) == "off" or not _is_judged(resource, type_name):
         return issues
+    if ctx.judging is not None and ctx.judging.waiting is not None:
+        ctx.judging.waiting.append(Unjudged(resource, issues))
+        return issues
+    return judged(Unjudged(resource, issues), ctx)
+
+
+def judged(unjudged: Unjudged, ctx: Context) -> list[OutcomeIssue]:
+    """Return the warnings of a resource that may be stored by the profiles it declares; Unprocessable with all issues.
+    """
+    resource, issues = unjudged
     # A vital sign that declares nothing was always stored: it is told, and never refused.
     found = profile_issues(resource, (), ctx, with_support=False, of_vital_signs="warning")
     wrong = [one for one in found if one.severity == "error"]
-    if wrong and mode == "reject":
+    if wrong and ctx.profiles.mode(ctx.store.tenant) == "reject":
         raise Unprocessable(wrong[0].diagnostics, issues=[*found, *issues])
     if wrong:
-        logger.warning("stored, though not as its profiles say", extra={"type": type_name, "issues": len(wrong)})
+        logger.warning("stored, though not as its profiles say", extra={
+            "type": resource["resourceType"], "issues": len(wrong)})
     return [*(replace(one, severity="warning") if one.severity == "error" else one for one in found), *issues]
 
 
@@ -61,7 +72,6 @@ def profile_issues(
     """
     from hie.fhir.profiles import conformance
     from hie.fhir.profiles.terminology import asked_by
-    from hie.interactions.judging import of_one
     from hie.store.stored_profiles import StoredProfiles
 
     library, judging = ctx.profiles.library(), ctx.judging or of_one()

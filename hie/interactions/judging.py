@@ -5,9 +5,11 @@ Each resource has bounds of its own; of the thousands in a Bundle these would be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hie.errors import OutcomeIssue
 from hie.fhir import json_format
 from hie.fhir.questionnaires import Form
 from hie.fhir.terminology.terminology import Known, Source, Terminology
@@ -25,6 +27,13 @@ OF_ONE, OF_A_BUNDLE = 5.0, 10.0
 MOST_KEPT, MOST_BYTES = 1_000, 50_000_000
 
 
+class Unjudged(NamedTuple):
+    """A resource that is valid by R4's base rules, with the warnings of these."""
+
+    resource: Json
+    issues: list[OutcomeIssue]
+
+
 def of_one() -> Judging:
     """Return what one resource is judged by."""
     return Judging(OF_ONE, "Send a smaller resource, or let what it is judged by be less.")
@@ -40,6 +49,8 @@ class Judging:
 
     def __init__(self, seconds: float, advice: str) -> None:
         self.time = WorkingTime(seconds, advice)
+        self.waiting: list[Unjudged] | None = None
+        """Where what is stored now is put, to be judged later; None where it is judged at once."""
         self._kept: _Kept | None = None
         self._services: dict[str, Terminology] = {}
         self._forms: dict[Hashable, Form] = {}
@@ -48,6 +59,16 @@ class Judging:
     def definitions_stay(self) -> None:
         """Keep what is looked up from now on: nobody changes definitions any more while this lasts."""
         self._kept = _Kept()
+
+    @contextmanager
+    def later(self) -> Iterator[list[Unjudged]]:
+        """Judge none of the resources that are stored meanwhile, and give them as they come."""
+        found: list[Unjudged] = []
+        self.waiting = found
+        try:
+            yield found
+        finally:
+            self.waiting = None
 
     def source(self, store: ResourceStore) -> Source:
         """Return the stored definitions that a token may see."""

@@ -11,16 +11,16 @@ from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import BrokenReference, FhirError, Referenced
-from hie.fhir import bundle, json_format
+from hie.errors import BrokenReference, FhirError, OutcomeIssue, Referenced
+from hie.fhir import bundle, json_format, outcome
 from hie.fhir.fhirpath import Allowance
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
 from hie.fhir.routes import SEARCHES
 from hie.interactions import answers, criteria_links, delete, entries, integrity, resolving, staged, steps
-from hie.interactions.accepting import JUDGED_BY
+from hie.interactions.accepting import JUDGED_BY, judged
 from hie.interactions.criteria_links import Named
-from hie.interactions.judging import of_bundle
+from hie.interactions.judging import Unjudged, of_bundle
 from hie.interactions.resolving import Found, Links
 from hie.interactions.steps import Plan, Step, in_request
 from hie.store.resources import ResourceStore
@@ -68,12 +68,12 @@ def _run(plan: Plan, ctx: Context) -> FhirResponse:
     looking = resolving.looking(plan, meanings)
     watched = ctx.store.watch({step.request.type or "" for step, _ in looking}) if looking else {}
     rest = [step for step in sorted(plan.steps, key=_order) if rows[step.entry.index] is None]
-    for some, is_last in _defining_first(rest, ctx):
-        if is_last and ctx.judging is not None:
-            ctx.judging.definitions_stay()
-        for group in staged.groups(some, lambda step: _is_new(step, meanings)):
-            for step, row in zip(group, _written(group, meanings, links, ctx), strict=True):
-                rows[step.entry.index] = _row(step, row)
+    for step, row in _defined(rest, meanings, links, ctx):
+        rows[step.entry.index] = _row(step, row)
+    rest = [step for step in rest if rows[step.entry.index] is None]
+    for group in staged.groups(rest, lambda step: _is_new(step, meanings)):
+        for step, row in zip(group, _written(group, meanings, links, ctx), strict=True):
+            rows[step.entry.index] = _row(step, row)
     resolving.refuse_doubles(plan, looking, watched, ctx)
     return FhirResponse(200, bundle.listing("transaction-response", ctx.new_id(), ctx.clock(), (), rows))
 
@@ -82,17 +82,39 @@ def _order(step: Step) -> int:
     return _SEARCH if step.request.interaction in SEARCHES else _ORDER[step.request.method]
 
 
-def _defining_first(rest: list[Step], ctx: Context) -> list[tuple[list[Step], bool]]:
-    """Return the steps with the definitions apart that the others are judged by, where the tenant asks for that.
+def _defined(
+    rest: list[Step], meanings: dict[int, Found], links: Links, ctx: Context
+) -> Iterator[tuple[Step, dict[str, Any]]]:
+    """Store what others are judged by, where the tenant asks for that, and yield the steps with the rows of the answer.
 
-    They are stored before, so that a declared profile is known that comes along; nobody else can see which came first.
-    Behind the last of them none changes any more.
+    All of it is stored before any of it is judged, so that a profile knows its base and its value sets wherever these
+    stand; nobody else can see which came first. Behind the last of them none changes any more.
     """
-    if ctx.profiles.mode(ctx.store.tenant) == "off":
-        return [(rest, False)]
+    if ctx.judging is None or ctx.profiles.mode(ctx.store.tenant) == "off":
+        return
     defining = [step for step in rest if step.request.type in JUDGED_BY and step.request.interaction in steps.KEEPS]
-    first = {step.entry.index for step in defining}
-    return [(defining, False), ([step for step in rest if step.entry.index not in first], True)]
+    waiting = []
+    for step in defining:
+        with ctx.judging.later() as unjudged:
+            waiting.append((step, _done(step, meanings.get(step.entry.index), links, ctx), unjudged))
+    ctx.judging.definitions_stay()
+    for step, row, unjudged in waiting:
+        for one in unjudged:
+            _say(row, _judged(one, step, ctx), step)
+        yield step, row
+
+
+def _judged(unjudged: Unjudged, step: Step, ctx: Context) -> list[OutcomeIssue]:
+    try:
+        return judged(unjudged, ctx)
+    except FhirError as error:
+        raise entries.refused(error, step.entry, step.request) from error
+
+
+def _say(row: dict[str, Any], issues: list[OutcomeIssue], step: Step) -> None:
+    """Put what was found behind a write into its row, where the client asks for that."""
+    if step.request.preferences.return_ == "OperationOutcome":
+        row["response"]["outcome"] = Fragment(outcome.dump(issues))
 
 
 def _row(step: Step, row: dict[str, Any]) -> Any:

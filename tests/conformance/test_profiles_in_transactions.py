@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from hie.fhir import bundle_stream
 from tests.builders import bundle, entry, patient, post, put
 from tests.conformance.test_profiles_stored import BAD, GOOD, PHONED, URL, stored
-from tests.packages import element, profile
+from tests.packages import BASE, element, profile
+from tests.unit.fhir.test_snapshots import of
+from tests.unit.fhir.test_snapshots import profile as differential
 
 
 def judged(fhir: Any, *entries: Any) -> Any:
@@ -116,3 +120,67 @@ def test_so_it_is_in_a_bundle_that_is_read_entry_by_entry(
     assert judged(fhir, *[post(GOOD)] * 5, post(PHONED)).status == 200
     judged(fhir, *[post(GOOD)] * 5, post(BAD), post(PHONED)).refused(
         422, "required", "Bundle.entry[5].resource.telecom")
+
+
+def titled(name: str, **more: Any) -> Any:
+    """A profile of profiles: what declares it has to have a title."""
+    return stored(profile(name, "StructureDefinition", element("StructureDefinition.title", min=1)), **more)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("put_first", [False, True])
+def test_definitions_are_judged_by_one_another_in_any_order(
+    fhir: Any, treat: Any, order: int, put_first: bool
+) -> None:
+    """What was put was judged by what was posted, and of several that were posted a later one by those before it."""
+    treat("reject")
+    declares = {**PHONED, "meta": {"profile": [BASE + "titled"]}}
+    definition = titled("titled", id="titled")
+    entries = [put(definition) if put_first else post(definition), post(declares)][::order]
+    judged(fhir, *entries).refused(422, "required", f"Bundle.entry[{entries.index(post(declares))}].resource.title")
+    assert fhir.total("StructureDefinition") == 0
+    right = [put(definition) if put_first else post(definition), post({**declares, "title": "x"}), post(GOOD)]
+    assert judged(fhir, *right[::order]).status == 200
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_derived_profile_knows_its_base_and_its_value_set_in_any_order(fhir: Any, treat: Any, order: int) -> None:
+    treat("reject")
+    shades = {"resourceType": "ValueSet", "url": "urn:kinds", "status": "active", "compose": {"include": [
+        {"system": "urn:kind", "concept": [{"code": "a"}]}]}}
+    whole = differential("StructureDefinition", of("StructureDefinition.title", min=1), url=BASE + "whole")
+    derived = differential("StructureDefinition", of("StructureDefinition.keyword", binding={
+        "strength": "required", "valueSet": "urn:kinds"}), url=BASE + "derived", base=whole["url"])
+    declares = {**PHONED, "meta": {"profile": [derived["url"]]}, "keyword": [{"system": "urn:kind", "code": "b"}]}
+    entries = [post(one) for one in (declares, derived, whole, shades)][::order]
+    refused = judged(fhir, *entries)
+    place = f"Bundle.entry[{entries.index(post(declares))}].resource"
+    refused.refused(422, "required", f"{place}.title")
+    refused.refused(422, "code-invalid", f"{place}.keyword[0]")
+    right = post({**declares, "title": "x", "keyword": [{"system": "urn:kind", "code": "a"}]})
+    assert judged(fhir, *[right if one == post(declares) else one for one in entries]).status == 200
+
+
+def test_a_definition_that_a_patch_makes_is_judged_as_it_becomes(fhir: Any, treat: Any) -> None:
+    fhir.put("StructureDefinition/phoned", {**PHONED, "id": "phoned"})
+    treat("reject")
+    document = b64encode(json.dumps({"meta": {"profile": [BASE + "titled"]}}).encode()).decode()
+    patch = {"resourceType": "Binary", "contentType": "application/merge-patch+json", "data": document}
+    entries = [entry("PATCH", "StructureDefinition/phoned", patch), post(titled("titled"))]
+    judged(fhir, *entries).refused(422, "required", "Bundle.entry[0]", "At least 1")
+    assert judged(fhir, entries[0]).status == 200, "the profile is not there"
+
+
+def test_warnings_of_definitions_are_told_where_they_stand(fhir: Any, treat: Any) -> None:
+    treat("warn")
+    declares = {**PHONED, "meta": {"profile": [BASE + "titled"]}}
+    bare = {**PHONED, "url": BASE + "bare"}
+    entries = [post(bare), post(declares), post(titled("titled"))]
+    for preference in ("OperationOutcome", "representation", "minimal"):
+        answer = fhir.post("", bundle(*entries), Prefer=f"return={preference}")
+        assert answer.status == 200
+        told = [[(one["severity"], one["code"]) for one in row["response"]["outcome"]["issue"]]
+                for row in answer.json["entry"] if "outcome" in row["response"]]
+        assert [("warning", "required") in one for one in told] == (
+            [False, True, False] if preference == "OperationOutcome" else [])
+        assert all("resource" in row for row in answer.json["entry"]) == (preference == "representation")
