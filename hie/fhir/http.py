@@ -70,11 +70,14 @@ class FhirRequest:
         return None
 
     def once(self, name: str) -> str | None:
-        """Return the value of a URL parameter that may be given once, or None; two that differ contradict each other.
+        """Return the value of a URL parameter that may be given once, or None; two that differ contradict each other,
+        unless one is empty.
 
         Repeats of a search's criteria are AND, of what says how to answer they mean nothing: search.html#combining
         """
         values = {value for key, value in self.parameters if key == name}
+        if len(values) > 1:
+            values.discard("")
         if len(values) > 1:
             raise InvalidSearch(f"{name} is given twice.", expression=name)
         return next(iter(values), None)

@@ -16,6 +16,7 @@ from hie.store.writes import check_version
 
 #: Parameters of a DELETE that say how to delete, not what.
 COUNT, CASCADE = "_count", "_cascade"
+CASCADES = ("delete", "none")
 #: So many of the deleted are named in the answer; all of them are in the audit record.
 _NAMED = 20
 
@@ -112,8 +113,8 @@ def _count(text: str, most: int) -> int:
 
 
 def _cascades(text: str | None) -> bool:
-    if text not in (None, "none", "delete"):
-        raise InvalidRequest(f"_cascade is {str(text)[:40]!r}; it must be delete or none.", expression="_cascade")
+    if text is not None and text not in CASCADES:
+        raise InvalidRequest(f"_cascade is {text[:40]!r}; it must be {' or '.join(CASCADES)}.", expression="_cascade")
     return text == "delete"
 
 

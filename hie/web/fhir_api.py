@@ -20,7 +20,7 @@ from hie.fhir import binary, bundle_stream, patching, resource, routes
 from hie.fhir.conditions import refuse_unasked
 from hie.fhir.http import Conditions, FhirRequest
 from hie.fhir.scopes import Grant
-from hie.interactions import asynchronous, operation
+from hie.interactions import asynchronous, delete, operation
 from hie.interactions.dispatch import dispatch
 from hie.web import body, compression, error_handlers, exchange, negotiation, turns
 from hie.web.cors import Cors, is_preflight
@@ -104,7 +104,7 @@ def _answered(here: Exchange, path: str) -> Reply:
         if request.interaction in routes.SEARCHES or request.interaction == "operation":  # a form may say _format, too
             accepted = negotiation.wants_fhir(accept, request.once("_format"))
     elif request.interaction == "delete" and "HTTP_X_CASCADE" in environ:
-        request = replace(request, parameters=(*request.parameters, ("_cascade", environ["HTTP_X_CASCADE"].strip())))
+        request = _with_cascade(request, environ["HTTP_X_CASCADE"].strip())
     if "HTTP_X_CASCADE" in environ and request.interaction in ("transaction", "batch", "delete-history"):
         raise NotSupported("X-Cascade is for DELETE by id or criteria; an entry of a Bundle has _cascade=delete in its "
                            "URL.", expression="http.X-Cascade")
@@ -116,6 +116,18 @@ def _answered(here: Exchange, path: str) -> Reply:
         asked = replace(request, interaction="async-status")  # what is answered now is no resource that was asked for
         return respond(asked, asynchronous.ask(request, ctx), ctx.base_url, accepted)
     return respond(request, dispatch(request, ctx), ctx.base_url, accepted)
+
+
+def _with_cascade(request: FhirRequest, text: str) -> FhirRequest:
+    """Return a DELETE with what its header X-Cascade says, which _cascade may say as well."""
+    if text not in delete.CASCADES:
+        raise InvalidRequest(f"X-Cascade is {text[:40]!r}; it must be {' or '.join(delete.CASCADES)}.",
+                             expression="http.X-Cascade")
+    given = request.once(delete.CASCADE)
+    if given not in (None, text):
+        raise InvalidRequest(f"X-Cascade is {text}, and _cascade is {given[:40]!r}; say it once.",
+                             expression="http.X-Cascade")
+    return request if given else replace(request, parameters=(*request.parameters, (delete.CASCADE, text)))
 
 
 def _options(here: Exchange, path: str) -> Reply:

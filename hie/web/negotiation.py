@@ -123,8 +123,8 @@ def _quality(text: str) -> float:
 
 
 def wants_fhir(accept: str | None, format_: str | None) -> Accepted:
-    """Tell which format the answer may have; _format goes before the header."""
-    if format_ is None:
+    """Tell which format the answer may have; _format goes before the header, unless it is empty and names none."""
+    if format_ is None or not format_.strip():
         return accepted(accept)
     one = media_type(format_)
     if one.name not in _JSON_FORMATS and one.name not in _XML_FORMATS:
@@ -146,7 +146,7 @@ def refuse_unacceptable(answer: Accepted, accept: str | None) -> None:
 def of_refusal(accept: str | None, query: str) -> bool:
     """Tell whether a refusal is written as XML: as wanted, as far as the request can be read; JSON otherwise."""
     try:
-        wanted = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "_format"]
+        wanted = [value for name, value in parse_qsl(query) if name == "_format" and value.strip()]
     except ValueError:
         wanted = []
     if wanted:

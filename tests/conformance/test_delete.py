@@ -103,7 +103,8 @@ def test_how_many_has_a_limit_and_one_version_is_not_several(fhir):
         fhir.delete(f"Patient?family=Twin&_count={count}").refused(400, "invalid", "_count")
     fhir.delete("Patient?_count=5").refused(400, "invalid", "http.url")
     fhir.delete("Patient?family=Twin&_count=1&_count=9").refused(400, "invalid", "_count")
-    fhir.delete("Patient?family=Twin&_count=9&_cascade=none", X_Cascade="delete").refused(400, "invalid", "_cascade")
+    fhir.delete("Patient?family=Twin&_count=9&_cascade=none", X_Cascade="delete").refused(
+        400, "invalid", "http.X-Cascade", "X-Cascade is delete, and _cascade is 'none'; say it once.")
     fhir.delete("Patient?family=Twin&_count=5", If_Match='W/"1"').refused(412, "multiple-matches", "http.If-Match")
     assert fhir.total("Patient") == 2
 
@@ -152,6 +153,8 @@ def test_a_cascade_takes_along_what_refers_to_the_deleted(app, fhir, ask):
     fhir.delete(f"Patient/{id_}").refused(409, "conflict", "Patient")
     fhir.delete(f"Patient/{id_}?_cascade=none").refused(409, "conflict", "Patient")
     fhir.delete(f"Patient/{id_}?_cascade=all").refused(400, "invalid", "_cascade")
+    fhir.delete(f"Patient/{id_}", X_Cascade="all").refused(
+        400, "invalid", "http.X-Cascade", "X-Cascade is 'all'; it must be delete or none.")
     answer = fhir.delete(f"Patient/{id_}{url}", **headers)
     assert answer.status == 200, answer.content
     assert "With it went 3" in answer.json["issue"][0]["diagnostics"]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hie.web.negotiation import FHIR_XML
 from tests.builders import observation, patient
 
 
@@ -54,6 +55,12 @@ def test_format_goes_before_accept(fhir):
     assert fhir.get(f"Patient/{id_}?_format=json", Accept="application/fhir+xml").status == 200
     assert fhir.get(f"Patient/{id_}?_format=application/fhir%2Bjson").status == 200
     fhir.get(f"Patient/{id_}?_format=ttl").refused(406, "not-supported", "_format")
+    for empty in ("_format=", "_format=%20"):  # names no format
+        assert fhir.get(f"Patient/{id_}?{empty}").status == 200
+        assert fhir.get(f"Patient?{empty}", Accept=FHIR_XML).headers["Content-Type"].startswith(FHIR_XML)
+        assert fhir.get(f"Patient/nobody?{empty}", Accept=FHIR_XML).headers["Content-Type"].startswith(FHIR_XML)
+    assert fhir.get(f"Patient/{id_}?_format=&_format=xml").headers["Content-Type"].startswith(FHIR_XML)
+    fhir.get(f"Patient/{id_}?_format=", Accept="text/turtle").refused(406, "not-supported", "http.Accept")
     fhir.get("Patient?_format=ndjson").refused(406, "not-supported", "_format", "bulk files alone")
 
 
