@@ -13,7 +13,7 @@ from hie.errors import InvalidXml
 from hie.fhir.patching.bounds import MOST_OPERATIONS
 from hie.fhir.patching.xml_operations import XmlOperations
 from hie.fhir.patching.xml_path import LONGEST
-from hie.fhir.xml_format.reading import (
+from hie.fhir.xml_format.guards import (
     namespace_told,
     refuse_many_attributes,
     refuse_other_encodings,

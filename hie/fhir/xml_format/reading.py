@@ -13,30 +13,27 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, NoReturn
 from xml.parsers import expat
-from xml.sax.saxutils import escape, quoteattr
 
 from hie.fhir import json_format
+from hie.fhir.xml_format.guards import (
+    namespace_told,
+    refuse_many_attributes,
+    refuse_other_encodings,
+    shown,
+    wrong_declaration,
+)
+from hie.fhir.xml_format.narratives import Div
 from hie.fhir.xml_format.tables import FHIR, XHTML, Kind, Slot, XmlError, resource_tags, table
 
 MAX_DIV_DEPTH = 100
 """As deep as the rules of narratives allow, see hie.fhir.validation.narrative."""
 MAX_NAMESPACES = 100
 """Different declarations, in one document, of namespaces that FHIR does not know."""
-MAX_ATTRIBUTES = 64
-"""Attributes of one tag; no element of FHIR has more than three, none of XHTML more than a dozen."""
 _SCHEMAS = "http://www.w3.org/2001/XMLSchema-instance"
 _SCHEMA_LOCATION = f"{_SCHEMAS} schemaLocation"
 """A hint for schema processors that published examples carry: it is ignored."""
 _KNOWN = frozenset({FHIR, XHTML, _SCHEMAS})
-_XML = "http://www.w3.org/XML/1998/namespace "
 _SPACE = " \t\r\n"
-#: Elements of XHTML without content; others keep their end tag, as readers of HTML want it.
-_VOID = frozenset({"area", "br", "col", "hr", "img"})
-#: A tag that is long enough to cost anything, and one with too many attributes: expat gathers them before it tells.
-_LONG_TAG = re.compile(rb"<[^<]{4096,}")
-_MANY_ATTRIBUTES = re.compile(
-    rb"<[^\s<>/!?][^\s<>/]*(?:\s+[^\s=<>]+\s*=\s*(?:\"[^\"]*\"|'[^']*')){%d}" % (MAX_ATTRIBUTES + 1)
-)
 #: A div that declares its own namespace, among whatever other attributes.
 _OWN_NAMESPACE = re.compile(rb"<div(?:\s+[^\s=>]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*?\s+xmlns\s*=")
 
@@ -52,34 +49,6 @@ def parse(data: bytes, *, max_depth: int = json_format.DEFAULT_MAX_DEPTH) -> dic
         text = expat.errors.messages.get(error.code, "not well-formed")
         raise XmlError(f"The text is not XML: {text}.", error.lineno, error.offset + 1, reader.expression()) from None
     return reader.root
-
-
-def refuse_other_encodings(data: bytes) -> None:
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:4]:
-        raise XmlError("The text is not UTF-8 but looks like UTF-16 or UTF-32; FHIR XML is UTF-8.", 1, 1)
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        before = data[: error.start]
-        raise XmlError(f"The text is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}; FHIR XML is "
-                       "UTF-8.", before.count(b"\n") + 1, error.start - before.rfind(b"\n")) from None
-
-
-def refuse_many_attributes(data: bytes) -> None:
-    for tag in _LONG_TAG.finditer(data):
-        if _MANY_ATTRIBUTES.match(data, tag.start()):
-            before = data[: tag.start()]
-            raise XmlError(f"A tag has more than {MAX_ATTRIBUTES} attributes.", before.count(b"\n") + 1,
-                           tag.start() - before.rfind(b"\n"))
-
-
-def wrong_declaration(version: str, encoding: str | None, what: str) -> str | None:
-    """Tell what is wrong with an XML declaration; None where nothing is."""
-    if version != "1.0":
-        return f"XML {version[:20]} is not taken; {what} is XML 1.0."
-    if encoding is not None and encoding.lower() not in ("utf-8", "utf8", "us-ascii"):
-        return f"The document says it is {encoding[:40]}; {what} is UTF-8."
-    return None
 
 
 class _Frame:
@@ -102,7 +71,7 @@ class _Reader:
         self.root: dict[str, Any] = {}
         self.stack: list[_Frame] = []
         self.frame = _Frame(_ROOT, Kind.RESOURCE, {}, self.root, 0)
-        self.div: _Div | None = None
+        self.div: Div | None = None
         self.namespaces = set[tuple[str | None, str | None]]()
         self.element = table("Element").tags
         self.is_prefixed = False  # whether a prefix stands for XHTML anywhere
@@ -155,7 +124,7 @@ class _Reader:
         elif kind is Kind.COMPLEX:
             self._start_complex(frame, slot, attributes)
         elif kind is Kind.XHTML:
-            self.div = _Div(self.parser.CurrentByteIndex)
+            self.div = Div(self.parser.CurrentByteIndex)
             self.div.start(tag, attributes)
         else:
             inner = _Frame(slot, kind, {}, frame.value, frame.depth + slot.is_list)
@@ -278,7 +247,7 @@ class _Reader:
             self.frame.value["div"] = self._written(div)
             self.div = None
 
-    def _written(self, div: _Div) -> str:
+    def _written(self, div: Div) -> str:
         """Return the div as it was written; anew where its names mean something only inside this document."""
         end = self.parser.CurrentByteIndex
         is_one_tag = div.is_bare and self.data[end - 2 : end] == b"/>"
@@ -341,50 +310,6 @@ class _Reader:
 _ROOT = Slot("", "", 0, False, Kind.RESOURCE, "", str)
 
 
-class _Div:
-    """A narrative: where its text begins, and what it says, written anew."""
-
-    __slots__ = ("depth", "is_bare", "is_open", "offset", "parts")
-
-    def __init__(self, offset: int) -> None:
-        self.offset, self.depth = offset, 0
-        self.parts: list[str] = []
-        self.is_open = False  # whether the latest start tag still lacks its end
-        self.is_bare = False  # whether nothing but comments stands in the div
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        """Take a start tag."""
-        self._close()
-        self.depth += 1
-        own = f' xmlns="{XHTML}"' if self.depth == 1 else ""
-        others = "".join(f" {name.replace(_XML, 'xml:')}={_quoted(text)}" for name, text in attributes.items())
-        self.parts.append(f"<{tag.rpartition(' ')[2]}{own}{others}")
-        self.is_open = True
-
-    def text(self, text: str) -> None:
-        """Take text."""
-        self._close()
-        self.parts.append(escape(text))
-
-    def end(self, tag: str) -> bool:
-        """Take an end tag; True where it is that of the div itself."""
-        name = tag.rpartition(" ")[2]
-        self.is_bare = self.is_open and self.depth == 1
-        if self.is_open and name in _VOID:
-            self.parts.append("/>")
-            self.is_open = False
-        else:
-            self._close()
-            self.parts.append(f"</{name}>")
-        self.depth -= 1
-        return self.depth == 0
-
-    def _close(self) -> None:
-        if self.is_open:
-            self.parts.append(">")
-            self.is_open = False
-
-
 def _append(parent: dict[str, Any], name: str, index: int, value: Any) -> None:
     """Put a value at its place in an array that is there only if one of its values is (json.html#primitive)."""
     if name in parent:
@@ -396,18 +321,3 @@ def _append(parent: dict[str, Any], name: str, index: int, value: Any) -> None:
 def _nearest(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name[:64], known, n=1)
     return f"; nearest is {near[0]}" if near else ""
-
-
-def _quoted(text: str) -> str:
-    return quoteattr(text, {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
-
-
-def namespace_told(uri: str) -> str:
-    """Tell of a namespace."""
-    return f"in the namespace {shown(uri)}" if uri else "in no namespace"
-
-
-def shown(text: str) -> str:
-    """Cut what a client sent to a length and to characters that may stand in an answer."""
-    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:60])
-    return printable + ("…" if len(text) > 60 else "")
