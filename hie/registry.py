@@ -65,6 +65,8 @@ class Operation:
     """Its parameters are search parameters, which the function reads itself: none is known to this record."""
     takes_body: frozenset[str] = frozenset()
     """Media types of bodies that the function reads itself, with its parameters."""
+    tells_of_body: bool = False
+    """What a body in XML has that is no FHIR it tells, as of JSON; others refuse such a body."""
     answers_in: str = "application/fhir+json"
     """The media type of its answers: that of resources, which are written as XML too, or one of its own."""
 

@@ -32,16 +32,23 @@ def parse_json(body: bytes) -> Any:
                           expression=error.expression) from None
 
 
-def parse_xml(body: bytes) -> dict[str, Any]:
-    """Read a resource's XML into its JSON; InvalidXml says what is wrong and where."""
+def parse_xml(body: bytes, wrong: list[OutcomeIssue] | None = None) -> dict[str, Any]:
+    """Read a resource's XML into its JSON; InvalidXml says what is wrong and where.
+
+    With `wrong` what is XML, and no FHIR, is told there, as validation does of JSON.
+    """
     from hie.fhir import xml_format  # loaded by the first client that speaks XML
 
     if not body:
         raise InvalidXml("The request has no body; a resource in XML is expected.")
+    found: list[xml_format.XmlError] | None = None if wrong is None else []
     try:
-        return xml_format.parse(body)
+        read = xml_format.parse(body, wrong=found)
     except xml_format.XmlError as error:
         raise InvalidXml(str(error), expression=error.expression) from None
+    if wrong is not None and found:
+        wrong += [OutcomeIssue(InvalidXml.code, str(one), one.expression) for one in found]
+    return read
 
 
 def as_xml(content: bytes, *, pretty: bool = False) -> bytes:

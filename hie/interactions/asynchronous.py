@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import FhirError, NotFound, NotSupported, TooManyRequests
+from hie.errors import FhirError, NotFound, NotSupported, OutcomeIssue, TooManyRequests
 from hie.fhir import bundle, json_format, outcome
 from hie.fhir.http import Conditions, FhirRequest, FhirResponse, Preferences
 from hie.fhir.instants import http_date, instant
@@ -89,6 +89,7 @@ def _packed(request: FhirRequest) -> dict[str, Any]:
     packed: dict[str, Any] = {name: getattr(request, name) for name in _PLAIN}
     packed["resource"] = None if request.resource is None else json_format.dump(request.resource).decode()
     packed["body"] = base64.b64encode(request.body).decode()
+    packed["unread"] = [asdict(one) for one in request.unread]
     packed["conditions"], packed["preferences"] = asdict(request.conditions), asdict(request.preferences)
     return packed
 
@@ -97,6 +98,7 @@ def _unpacked(packed: dict[str, Any]) -> FhirRequest:
     text = packed["resource"]
     return FhirRequest(**packed | {
         "resource": None if text is None else json_format.parse(text.encode()),
+        "unread": tuple(OutcomeIssue(**one) for one in packed.get("unread", ())),
         "body": base64.b64decode(packed["body"]),
         "parameters": tuple((name, value) for name, value in packed["parameters"]),
         "compartment": tuple(packed["compartment"]) if packed.get("compartment") else None,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import FhirError, InvalidRequest, MethodNotAllowed, NotFound
+from hie.errors import FhirError, InvalidRequest, InvalidXml, MethodNotAllowed, NotFound
 from hie.fhir import facts
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.resource import type_of, validated
@@ -19,6 +20,7 @@ _CHANGING = ("OPTIONS", "POST")
 _ASKING = ("GET", "HEAD", "OPTIONS", "POST")
 #: A resource of any type: the operation judges it itself.
 _OPEN = frozenset({"Resource", "Any"})
+_SUBJECT = re.compile(r"Parameters\.parameter\[\d+\]\.resource\b")
 #: Types of input parameters that may be any data type.
 _ANY_TYPE = frozenset({"Element", "Type"})
 
@@ -89,6 +91,7 @@ def _with_parameters(request: FhirRequest, found: Operation) -> FhirRequest:
     resource = request.resource
     arguments: list[tuple[str, Any]] = []
     if isinstance(resource, dict) and resource.get("resourceType") == "Parameters":
+        _refuse_unread(request)
         validated(_without_subjects(resource, known), "Parameters")
         resource, more, arguments = _taken_apart(resource, known, found)
         values += more
@@ -147,6 +150,13 @@ def _without_subjects(resource: dict[str, Any], known: dict[str, Parameter]) -> 
                                         and set(row) == {"name", "resource"})]
     envelope = {name: value for name, value in resource.items() if name != "parameter"}
     return envelope | {"parameter": kept} if kept else envelope
+
+
+def _refuse_unread(request: FhirRequest) -> None:
+    """Refuse what is no FHIR in the Parameters themselves, beside the resources that the operation is about."""
+    around = [one for one in request.unread if _SUBJECT.match(one.expression or "") is None]
+    if around:
+        raise InvalidXml(around[0].diagnostics, issues=around)
 
 
 def _is_open(name: Any, known: dict[str, Parameter]) -> bool:

@@ -6,6 +6,7 @@ interaction itself would say, with the references, the token's scopes and what o
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +27,7 @@ from hie.store.stored_profiles import StoredProfiles
 from hie.store.terminology import terminology
 
 _MODES = ("create", "update", "delete", "profile")
+_IN_PARAMETERS = re.compile(r"^Parameters\.parameter\[\d+\]\.resource")
 _METHODS = {"create": "POST", "update": "PUT", "delete": "DELETE"}
 
 
@@ -75,12 +77,15 @@ def _issues(
     """Judge by R4, and where that finds no error by the profile named, those declared, and what R4's text states."""
     if mode == "create":
         subject = resource.to_create(subject)
+    unread = _unread(subject, request)
     try:
         issues = resource.validated(subject, request.type or "")
         if request.id is not None or mode == "update":
             _check_update(subject, request)
     except FhirError as error:
-        return list(error.issues)
+        return [*unread, *error.issues]
+    if unread:
+        return [*unread, *issues]
     wanted = () if profile is None else (profile,)
     judged_by = ctx.judging or judging.of_one()
     within = replace(ctx, judging=judged_by)
@@ -93,6 +98,12 @@ def _issues(
     if mode in ("create", "update"):
         found += [one for one in _rehearsed(mode, request, subject, ctx) if one not in (*found, *issues)]
     return [*found, *issues]
+
+
+def _unread(subject: Any, request: FhirRequest) -> list[OutcomeIssue]:
+    """Return what XML said that is no FHIR, at its place in the resource itself."""
+    return [replace(one, expression=_IN_PARAMETERS.sub(subject["resourceType"], one.expression or ""))
+            for one in request.unread]
 
 
 def _of_a_profile(subject: dict[str, Any], ctx: Context, judged_by: judging.Judging) -> list[Issue]:
@@ -143,4 +154,5 @@ OPERATION = Operation(
     function=validate,
     definition="http://hl7.org/fhir/OperationDefinition/Resource-validate",
     parameters=standard_parameters("validate@Resource"),
+    tells_of_body=True,
 )

@@ -15,7 +15,7 @@ from typing import Any
 
 from hie.app import Application
 from hie.context import Context
-from hie.errors import FhirError, InvalidRequest, NotSupported
+from hie.errors import FhirError, InvalidRequest, NotSupported, OutcomeIssue
 from hie.fhir import binary, bundle_stream, patching, resource, routes
 from hie.fhir.conditions import refuse_unasked
 from hie.fhir.http import Conditions, FhirRequest
@@ -253,6 +253,10 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
         parsed = bundle_stream.begin(content) or resource.parse(content)
     elif request.interaction == "patch" and in_json:
         parsed = patching.read_resource(content)
+    elif in_xml and _tells_of_body(here, request):
+        unread: list[OutcomeIssue] = []
+        parsed = resource.parse_xml(content, unread)
+        request = replace(request, unread=tuple(unread))
     else:
         parsed = resource.parse_xml(content) if in_xml else resource.parse(content)
     if request.interaction == "transaction" and parsed.get("type") == "batch":
@@ -266,6 +270,13 @@ def _own_format(here: Exchange, request: FhirRequest, content_type: str | None) 
     found = here.application.registry.operation(request.operation or "", request.type)
     name = negotiation.media_type(content_type or "").name
     return name if found is not None and name in found.takes_body else None
+
+
+def _tells_of_body(here: Exchange, request: FhirRequest) -> bool:
+    if request.interaction != "operation":
+        return False
+    found = here.application.registry.operation(request.operation or "", request.type)
+    return found is not None and found.tells_of_body
 
 
 def _patch_format(content_type: str | None) -> str | None:

@@ -85,6 +85,14 @@ def test_a_request_is_accepted_done_and_answered_as_a_bundle(fhir, application, 
     assert check(application.store).problems == []
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_what_is_xml_and_no_fhir_is_told_later_too(fhir, work):
+    body = b'<Patient xmlns="http://hl7.org/fhir"><nam/></Patient>'
+    path = asked(fhir, "POST", "Patient/$validate", body, Content_Type="application/fhir+xml")
+    work()
+    assert "Patient has no element nam" in str(only_entry(fhir.get(path)))
+
+
 @pytest.mark.proves("documentation:respond-async")
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_any_request_may_be_answered_later(fhir, work):

@@ -129,6 +129,38 @@ def test_operations_take_and_give_xml(fhir):
     assert answer.json["issue"][0]["expression"] == ["Patient.gender"]
 
 
+DECLARED = b' xmlns="http://hl7.org/fhir"'
+WRONG = b"<Patient" + DECLARED + b'><nam/><active value="true"/><gender value="x"/></Patient>'
+
+
+@pytest.mark.proves("operation:any/$validate")
+@pytest.mark.parametrize("in_parameters", [False, True])
+def test_validate_tells_what_is_xml_and_no_fhir_as_it_does_of_json(fhir, in_parameters):
+    """It was 400: what R4 says of $validate is that it answers 200 wherever it could validate."""
+    body = WRONG
+    if in_parameters:
+        body = b"<Parameters" + DECLARED + b'><parameter><name value="resource"/><resource>' + WRONG + \
+            b"</resource></parameter></Parameters>"
+    answer = fhir.post("Patient/$validate", body, Content_Type=XML, Accept=XML)
+    found = [(one["code"], one["expression"]) for one in answer.json["issue"] if one["severity"] == "error"]
+    assert (answer.status, found) == (200, [("structure", ["Patient"]), ("code-invalid", ["Patient.gender"])])
+    assert "Patient has no element nam; nearest is name. Line 1, column" in answer.json["issue"][0]["diagnostics"]
+    in_json = fhir.post("Patient/$validate", {"resourceType": "Patient", "nam": "x", "gender": "x"})
+    found = [(one["code"], one["expression"]) for one in in_json.json["issue"] if one["severity"] == "error"]
+    assert sorted(found) == [("code-invalid", ["Patient.gender"]), ("structure", ["Patient.nam"])]
+    fhir.post("Patient", WRONG, Content_Type=XML, Accept=XML).refused(400, "structure", "Patient", "", FHIR_XML)
+    assert fhir.total("Patient") == 0
+
+
+def test_what_validate_cannot_read_or_is_wrong_around_the_resource_is_refused(fhir):
+    for body in (WRONG[:-2], b"<Foo" + DECLARED + b"/>", b"<!DOCTYPE Patient>" + WRONG):
+        fhir.post("Patient/$validate", body, Content_Type=XML).refused(400, "structure")
+    around = b"<Parameters" + DECLARED + b'><nam/><parameter><name value="resource"/><resource><Patient/></resource>'
+    fhir.post("Patient/$validate", around + b"</parameter></Parameters>", Content_Type=XML).refused(
+        400, "structure", "Parameters")
+    fhir.post("Patient/$validate?foo=1", WRONG, Content_Type=XML).refused(400, "invalid", "foo")
+
+
 @pytest.mark.proves("patchFormat:application/fhir+xml")
 def test_a_fhirpath_patch_may_be_xml(fhir):
     id_ = fhir.create(patient())["id"]

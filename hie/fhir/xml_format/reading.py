@@ -29,6 +29,8 @@ MAX_DIV_DEPTH = 100
 """As deep as the rules of narratives allow, see hie.fhir.validation.narrative."""
 MAX_NAMESPACES = 100
 """Different declarations, in one document, of namespaces that FHIR does not know."""
+MOST_WRONG = 100
+"""Mistakes of one document that are told."""
 _SCHEMAS = "http://www.w3.org/2001/XMLSchema-instance"
 _SCHEMA_LOCATION = f"{_SCHEMAS} schemaLocation"
 """A hint for schema processors that published examples carry: it is ignored."""
@@ -38,11 +40,16 @@ _SPACE = " \t\r\n"
 _OWN_NAMESPACE = re.compile(rb"<div(?:\s+[^\s=>]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*?\s+xmlns\s*=")
 
 
-def parse(data: bytes, *, max_depth: int = json_format.DEFAULT_MAX_DEPTH) -> dict[str, Any]:
-    """Read one resource from UTF-8 XML; an XmlError for anything that FHIR does not define."""
+def parse(
+    data: bytes, *, max_depth: int = json_format.DEFAULT_MAX_DEPTH, wrong: list[XmlError] | None = None
+) -> dict[str, Any]:
+    """Read one resource from UTF-8 XML; an XmlError for anything that FHIR does not define.
+
+    With `wrong` what is XML, and no FHIR, is left out and told there, as far as the resource's type is known.
+    """
     refuse_other_encodings(data)
     refuse_many_attributes(data)
-    reader = _Reader(data, max_depth)
+    reader = _Reader(data, max_depth, wrong)
     try:
         reader.parser.Parse(data, True)
     except expat.ExpatError as error:
@@ -66,8 +73,8 @@ class _Frame:
 class _Reader:
     """Builds the JSON as expat meets elements."""
 
-    def __init__(self, data: bytes, max_depth: int) -> None:
-        self.data, self.max_depth = data, max_depth
+    def __init__(self, data: bytes, max_depth: int, wrong: list[XmlError] | None = None) -> None:
+        self.data, self.max_depth, self.wrong = data, max_depth, wrong
         self.root: dict[str, Any] = {}
         self.stack: list[_Frame] = []
         self.frame = _Frame(_ROOT, Kind.RESOURCE, {}, self.root, 0)
@@ -75,14 +82,13 @@ class _Reader:
         self.namespaces = set[tuple[str | None, str | None]]()
         self.element = table("Element").tags
         self.is_prefixed = False  # whether a prefix stands for XHTML anywhere
+        self._skipped = 0  # elements that are open and left out
         self.parser = parser = expat.ParserCreate("UTF-8", " ")
         parser.buffer_text = True
         parser.XmlDeclHandler = self._declaration
         parser.StartDoctypeDeclHandler = self._doctype
         parser.StartNamespaceDeclHandler = self._namespace
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._text
+        self._read_on()
 
     # -- what is refused before it begins --------------------------------------------------------------------------
 
@@ -114,10 +120,13 @@ class _Reader:
         slot = frame.tags.get(tag)
         if slot is None:
             self._unknown(frame, tag)
+            return
         order = slot.order
         if order <= frame.last and (order < frame.last or not slot.is_list):
-            self._misplaced(frame, slot)
-        frame.last = order
+            if not self._misplaced(frame, slot):
+                return
+        else:
+            frame.last = order
         kind = slot.kind
         if kind is Kind.PRIMITIVE:
             self._start_primitive(frame, slot, attributes)
@@ -137,12 +146,11 @@ class _Reader:
         name = resource_tags().get(tag)
         if name is None:
             self._no_resource(frame, tag)
+            return
         if frame.last >= 0:
-            self._refuse(f"{frame.slot.name} holds one resource; a second one, {name}, follows.")
+            self._leave_out(f"{frame.slot.name} holds one resource; a second one, {name}, follows.")
+            return
         frame.last = 0
-        for attribute in attributes:
-            if attribute != _SCHEMA_LOCATION:
-                self._attribute(attribute)
         slot = frame.slot
         resource: dict[str, Any]
         if slot is _ROOT:
@@ -151,6 +159,9 @@ class _Reader:
             resource = {}
             self._place(frame.value, slot, resource)
         resource["resourceType"] = name
+        for attribute in attributes:
+            if attribute != _SCHEMA_LOCATION:
+                self._attribute(attribute)
         inner = _Frame(slot, Kind.COMPLEX, table(name).tags, resource, frame.depth + 1)
         inner.index = frame.index
         self._push(inner)
@@ -164,9 +175,10 @@ class _Reader:
             inner.index = len(frame.value[slot.name]) - 1
         self._push(inner)
         for name, text in attributes.items():
-            if name not in content.attributes:
+            if name in content.attributes:
+                value[name] = text
+            else:
                 self._attribute(name)
-            value[name] = text
 
     def _start_primitive(self, frame: _Frame, slot: Slot, attributes: dict[str, str]) -> None:
         inner = _Frame(slot, Kind.PRIMITIVE, self.element, {}, frame.depth + slot.is_list)
@@ -203,7 +215,7 @@ class _Reader:
         if frame.kind is Kind.PRIMITIVE:
             self._end_primitive(frame)
         elif frame.kind is Kind.RESOURCE and frame.last < 0:
-            self._refuse(f"{frame.slot.name} is empty; a resource is expected in it.")
+            self._wrong(f"{frame.slot.name} is empty; a resource is expected in it.")
         self.frame = self.stack.pop()
 
     def _end_primitive(self, frame: _Frame) -> None:
@@ -213,7 +225,8 @@ class _Reader:
             try:
                 value = slot.value(frame.text)
             except ValueError as error:
-                self._refuse(f"{shown(frame.text)} is no value of {slot.name}: {error}.")
+                self._wrong(f"{shown(frame.text)} is no value of {slot.name}: {error}.")
+                return
         beside = frame.value
         if not slot.is_list:
             if value is not None:
@@ -229,7 +242,7 @@ class _Reader:
         if self.div is not None:
             self.div.text(text)
         elif text.strip(_SPACE):
-            self._refuse(f"Text ({shown(text.strip())}) stands where only elements may; values are in attributes.")
+            self._wrong(f"Text ({shown(text.strip())}) stands where only elements may; values are in attributes.")
 
     # -- the narrative ---------------------------------------------------------------------------------------------
 
@@ -238,7 +251,7 @@ class _Reader:
         if div is None or div.depth >= MAX_DIV_DEPTH:
             self._refuse(f"The narrative's elements are nested deeper than {MAX_DIV_DEPTH} levels.")
         if not tag.startswith(XHTML + " "):
-            self._refuse(f"{shown(tag.rpartition(' ')[2])} in a narrative is not in the namespace {XHTML}.")
+            self._wrong(f"{shown(tag.rpartition(' ')[2])} in a narrative is not in the namespace {XHTML}.")
         div.start(tag, attributes)
 
     def _end_in_div(self, tag: str) -> None:
@@ -277,34 +290,64 @@ class _Reader:
         parser = self.parser
         raise XmlError(message, parser.CurrentLineNumber, parser.CurrentColumnNumber + 1, self.expression(last))
 
-    def _no_resource(self, frame: _Frame, tag: str) -> NoReturn:
-        uri, _, name = tag.rpartition(" ")
-        if uri != FHIR:
-            self._refuse(f"{shown(name)} is {namespace_told(uri)}; resources are in the namespace {FHIR}.")
-        where = "" if frame.slot is _ROOT else f" in {frame.slot.name}"
-        nearest = _nearest(name, resource_tags().values())
-        self._refuse(f"{shown(name)}{where} is not a resource type of FHIR R4{nearest}.")
+    def _wrong(self, message: str, last: str = "") -> None:
+        """Tell what is XML, and no FHIR: the refusal of the resource, or of many one."""
+        if self.wrong is None or not self.root:
+            self._refuse(message, last)
+        if len(self.wrong) < MOST_WRONG:
+            parser = self.parser
+            place = self.expression(last)
+            self.wrong.append(XmlError(message, parser.CurrentLineNumber, parser.CurrentColumnNumber + 1, place))
 
-    def _unknown(self, frame: _Frame, tag: str) -> NoReturn:
+    def _leave_out(self, message: str, last: str = "") -> None:
+        """Tell what is wrong with an element, and read on behind it."""
+        self._wrong(message, last)
+        self._skipped = 1
+        self.parser.StartElementHandler, self.parser.EndElementHandler = self._start_skipped, self._end_skipped
+        self.parser.CharacterDataHandler = None
+
+    def _start_skipped(self, *_: object) -> None:
+        self._skipped += 1
+
+    def _end_skipped(self, _tag: str) -> None:
+        self._skipped -= 1
+        if self._skipped == 0:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        self.parser.StartElementHandler, self.parser.EndElementHandler = self._start, self._end
+        self.parser.CharacterDataHandler = self._text
+
+    def _no_resource(self, frame: _Frame, tag: str) -> None:
+        uri, _, name = tag.rpartition(" ")
+        where = "" if frame.slot is _ROOT else f" in {frame.slot.name}"
+        frame.last = 0
+        self._leave_out(
+            f"{shown(name)} is {namespace_told(uri)}; resources are in the namespace {FHIR}." if uri != FHIR else
+            f"{shown(name)}{where} is not a resource type of FHIR R4{_nearest(name, resource_tags().values())}.")
+
+    def _unknown(self, frame: _Frame, tag: str) -> None:
         uri, _, name = tag.rpartition(" ")
         known = {slot.name: key.rpartition(" ")[0] for key, slot in frame.tags.items()}
-        if known.get(name, uri) != uri:
-            self._refuse(f"{shown(name)} is {namespace_told(uri)}; it belongs in {known[name]}.")
-        if uri != FHIR:
-            self._refuse(f"{shown(name)} is {namespace_told(uri)}; elements of FHIR are in {FHIR}.")
         owner = frame.value.get("resourceType") or frame.slot.name
-        self._refuse(f"{owner} has no element {shown(name)}{_nearest(name, known)}.")
+        self._leave_out(
+            f"{shown(name)} is {namespace_told(uri)}; it belongs in {known[name]}." if known.get(name, uri) != uri else
+            f"{shown(name)} is {namespace_told(uri)}; elements of FHIR are in {FHIR}." if uri != FHIR else
+            f"{owner} has no element {shown(name)}{_nearest(name, known)}.")
 
-    def _misplaced(self, frame: _Frame, slot: Slot) -> NoReturn:
+    def _misplaced(self, frame: _Frame, slot: Slot) -> bool:
+        """Tell that an element is not where it belongs, and whether it is read nevertheless."""
         before = next(one for one in frame.tags.values() if one.order == frame.last)
         if slot.order < frame.last:
-            self._refuse(f"{slot.name} stands after {before.label}; it belongs before it.", slot.label)
-        self._refuse(f"{slot.label} is given twice; it does not repeat.", slot.label)
+            self._wrong(f"{slot.name} stands after {before.label}; it belongs before it.", slot.label)
+            return True
+        self._leave_out(f"{slot.label} is given twice; it does not repeat.", slot.label)
+        return False
 
-    def _attribute(self, name: str) -> NoReturn:
+    def _attribute(self, name: str) -> None:
         uri, _, local = name.rpartition(" ")
         told = f"{shown(local)} ({namespace_told(uri)})" if uri else shown(local)
-        self._refuse(f"The attribute {told} is none that {self.frame.slot.name or 'a resource'} can have.")
+        self._wrong(f"The attribute {told} is none that {self.frame.slot.name or 'a resource'} can have.")
 
 
 _ROOT = Slot("", "", 0, False, Kind.RESOURCE, "", str)

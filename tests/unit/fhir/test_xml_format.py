@@ -203,6 +203,12 @@ REFUSED = {
 }  # fmt: skip
 
 
+#: Of these nothing can be told but that.
+NO_XML = {"no XML", "cut", "no namespace", "other namespace", "no type", "HTML entity", "doctype",
+          "entity bomb", "external entity", "encoding", "UTF-16", "bytes", "NUL", "reference to NUL", "XML 1.1", "deep",
+          "deep div", "attributes", "namespaces"}
+
+
 @pytest.mark.parametrize(("document", "text", "expression"), REFUSED.values(), ids=REFUSED)
 def test_what_is_not_fhir_xml_is_refused_naming_the_place(document: bytes, text: str, expression: str | None) -> None:
     with pytest.raises(XmlError) as caught:
@@ -210,6 +216,40 @@ def test_what_is_not_fhir_xml_is_refused_naming_the_place(document: bytes, text:
     assert text in caught.value.message
     assert caught.value.line is not None
     assert expression is None or caught.value.expression == expression
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_xml_and_no_fhir_is_told_beside_what_is(name: str) -> None:
+    """The first mistake is the one that others are refused for; what is no XML, or without a type, is refused here too.
+    """
+    document = REFUSED[name][0]
+    with pytest.raises(XmlError) as caught:
+        parse(document)
+    wrong: list[XmlError] = []
+    if name in NO_XML:
+        with pytest.raises(XmlError) as refused:
+            parse(document, wrong=wrong)
+        assert str(refused.value) == str(caught.value)
+    else:
+        assert set(parse(document, wrong=wrong)) >= {"resourceType"}
+        assert [(str(one), one.expression) for one in wrong[:1]] == [(str(caught.value), caught.value.expression)]
+
+
+def test_all_that_is_no_fhir_is_left_out_and_the_rest_is_read() -> None:
+    wrong: list[XmlError] = []
+    read = parse(P + b' x="1"><y><z>a<name/></z></y><contained><Foo><id/></Foo></contained>'
+                 b'<contained><Basic/></contained><name a="1"><family value="A"/><family value="B"/>text'
+                 b'<given value="G"/></name><gender value="male"/>'
+                 b'<active value="maybe"/><birthDate value="2000"/><deceasedBoolean value="false"/>'
+                 b'<deceasedBoolean value="true"/><multipleBirthInteger value="x"/></Patient>', wrong=wrong)
+    assert read == {"resourceType": "Patient", "contained": [{"resourceType": "Basic"}], "gender": "male",
+                    "name": [{"family": "A", "given": ["G"]}], "birthDate": "2000", "deceasedBoolean": False}
+    assert [one.expression for one in wrong] == [
+        "Patient", "Patient", "Patient.contained[0]", "Patient.name[0]", "Patient.name[0].family", "Patient.name[0]",
+        "Patient.active", "Patient.active", "Patient.deceased", "Patient.multipleBirth"]
+    wrong.clear()
+    read = parse(P + b">" + b"<x><x/></x>" * 1_000 + b'<gender value="male"/></Patient>', wrong=wrong)
+    assert (read["gender"], len(wrong)) == ("male", 100)
 
 
 def test_the_line_of_an_error_is_told() -> None:
