@@ -16,17 +16,17 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, and_, bindparam, literal_column, select
 from sqlalchemy.types import BigInteger, Text
 
 from hie.fhir import references
 from hie.fhir.search_parameters import IndexValues
-from hie.store.models import resource
+from hie.store.models import DELETED, resource
 from hie.store.opening import parsed
 from hie.store.prepared import Listed, Prepared
 from hie.store.rows import WITNESSES, Current
 from hie.store.search import instant, joins, narrowed, reference
-from hie.store.search.clauses import EVERYTHING, Clause, Either, Ids, Led, Shaped, both, either
+from hie.store.search.clauses import Clause, Either, Ids, Led, Shaped, both, either
 from hie.store.search.criteria import Compiled
 from hie.store.search.index import place as place_of
 from hie.store.search.index import reference_walk
@@ -34,7 +34,7 @@ from hie.store.search.joined_clauses import Branch, Joined, JoinedThen, Linked
 from hie.store.search.leading import has_keys
 from hie.store.search.sql import Sql
 from hie.store.search.statements import at_instant, prepared, run
-from hie.store.search.tables import CURRENT, PAST, How, Tables, place
+from hie.store.search.tables import CURRENT, PAST, How, Tables, place, valid
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
@@ -117,14 +117,32 @@ def _reverse(
     store: ResourceStore, source: str, code: str, type_name: str, joined: Joined, clause: Clause
 ) -> Clause:
     found = {target for _, targets in _referring(store, source, code, clause, (PAST,)) for target in targets}
-    if source in WITNESSES:  # nothing else outlives what it refers to, whose place leaves the index when it is deleted
-        ended = {place_of(type_name, row.id, store.blind) for row in _rows(store, type_name, EVERYTHING, (PAST,))}
+    if source in WITNESSES or not store.keys.enforces_on_delete:  # else it outlives nothing that it refers to
+        ended = _ended(store, type_name)
         if ended:
-            asked = both([clause, Linked(tuple(sorted(ended)))])
+            asked = both([clause, Linked(ended)])
             found.update(target for _, targets in _referring(store, source, code, asked, (CURRENT,))
                          for target in targets)
     known = _keys(store, type_name, sorted(id_ for type_, id_ in found if type_ == type_name))
     return JoinedThen(joined, (), tuple(known), joined.rank)
+
+
+def _ended(store: ResourceStore, type_name: str) -> tuple[int, ...]:
+    """Return the places of what was there then and is deleted now: with it they left the index of references."""
+    how = instant.how(store)
+    assert how is not None  # noqa: S101 - the past is asked
+    bound = {"tenant": store.tenant, "type": type_name, **instant.bounds(store)}
+    rows = run(store.connection(), _deleted_since(how), bound, is_selective=False)
+    if store.seen is None or store.seen.at_instant:
+        narrowed.check_number(len(rows), f"resources of type {type_name} that were deleted since")
+    return tuple(sorted(place_of(type_name, row.id, store.blind) for row in rows))
+
+
+@lru_cache
+def _deleted_since(how: How) -> Prepared:
+    then, now = PAST.row.c, resource.c
+    is_deleted = and_(now.key == then.key, now.method == literal_column(str(DELETED)))
+    return prepared(select(then.id).where(*place(PAST.row, typed=True), valid(PAST, how), is_deleted))
 
 
 _BY_ID = Listed(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from threading import Event, Thread
 from typing import Any
 
 import pytest
 
 from hie.errors import Expired
+from hie.fhir.scopes import FULL_GRANT
+from hie.settings import Settings
+from hie.store.audit import AuditEntry
 from hie.store.check import check
 from hie.store.history import HistoryPage
 from hie.store.resources import ResourceStore
@@ -176,6 +180,53 @@ def test_pages_show_what_a_witness_referred_to_before_it_was_deleted(bind: Bind)
     bind().transact(change)
     assert [one for page in walk.on_from(first) for one in shown(page)] == whole
     assert "o9" in {id_ for _, id_, _ in whole[3:]}  # which is deleted by now
+
+
+@pytest.mark.parametrize("source", ["List", "Provenance"])
+def test_has_shows_what_was_referred_to_before_it_was_deleted_where_nothing_keeps_it(
+    settings: Settings, clock: Clock, source: str
+) -> None:
+    """Without referential integrity whatever refers outlives its target, as of an instant and on further pages."""
+    store = Store.open(replace(settings, referential_integrity="none"), clock=clock)
+
+    def bound(*_: str) -> ResourceStore:
+        return store.bind(FULL_GRANT, AuditEntry(1, clock(), "request", "test", "client"))
+
+    fill(bound)
+    targets = [{"reference": f"Observation/o{number}"} for number in (2, 3, 8, 9, 10)]
+    by_type = {
+        "List": ({"status": "current", "mode": "working", "entry": [{"item": one} for one in targets]}, "item:status"),
+        "Provenance": ({"target": targets, "recorded": "2024-01-01T00:00:00Z", "agent": [{"who": {"display": "x"}}]},
+                       "target:recorded"),
+    }  # fmt: skip
+    content, path = by_type[source]
+    bound().transact(lambda inside: inside.create(source, {"resourceType": source, **content}))
+    asked = ("Observation", [(f"_has:{source}:{path}", "current" if source == "List" else "ge2020")])
+    walk, then = Walk(bound, asked), Walk(bound, asked, clock())
+    whole, firsts = walk.whole(), [walk.page(), then.page()]
+    bound().transact(change)
+    for each, first in zip((walk, then), firsts, strict=True):
+        assert [one for page in each.on_from(first) for one in shown(page)] == whole
+    assert then.whole() == whole
+    assert "o9" in {id_ for _, id_, _ in whole}  # which is deleted by now
+    store.close()
+
+
+@pytest.mark.parametrize("order", [[], [("_sort", "-name")], [("_sort", "-_lastUpdated")]], ids=str)
+def test_what_is_indexed_anew_stays_where_it_was_among_what_is_contained(
+    bind: Bind, order: list[tuple[str, str]]
+) -> None:
+    fill(bind)
+    asked = ("Patient", [("_contained", "true"), ("_containedType", "contained"), *order])
+    then = bind().clock()
+    walk, whole = Walk(bind, asked), Walk(bind, asked).whole()
+    first = walk.page()
+    for number in (1, 8):
+        bind().transact(lambda inside, number=number: inside.index_anew("Observation", f"o{number}"))
+    bind().transact(change)
+    bind().transact(lambda inside: inside.index_anew("Observation", "o1"))
+    assert [one for page in walk.on_from(first) for one in shown(page)] == whole
+    assert Walk(bind, asked, then).whole() == whole
 
 
 def test_a_chain_of_many_hops_shows_what_was_at_each_of_them(bind: Bind) -> None:
