@@ -6,7 +6,7 @@ column. A deletion contains nothing; an erased version loses its rows. What cont
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, literal_column, select, update
@@ -95,14 +95,26 @@ def _holders(
     return found
 
 
-def keep(connection: Connection, holders: Sequence[Holder], *, new: bool = False) -> None:
-    """Write the index rows of what versions contain; `new`: PostgreSQL numbers them by this transaction."""
+#: The container's key, its version, and the place there.
+Place = tuple[int, int, int]
+
+
+def keep(
+    connection: Connection, holders: Sequence[Holder], *, new: bool = False, known: Mapping[Place, int] | None = None
+) -> None:
+    """Write the index rows of what versions contain; `new`: PostgreSQL numbers them by this transaction.
+
+    `known`: keys of rows that are written anew, by which pages go on behind them.
+    """
     pairs = [(holder, one) for holder in holders for one in holder.contained]
     if not pairs:
         return
     on_sqlite = connection.dialect.name == "sqlite"
-    keys, number = _keys(connection, len(pairs))
-    keyed = list(zip(keys, pairs, strict=True))
+    known = known or {}
+    before = [known.get((holder.container, holder.vid, one.part)) for holder, one in pairs]
+    keys, number = _keys(connection, before.count(None))
+    fresh = iter(keys)
+    keyed = [(next(fresh) if key is None else key, pair) for key, pair in zip(before, pairs, strict=True)]
     rows = [
         (key, h.container, h.vid, one.part, h.tenant, one.type, one.fragment, h.updated, h.until, one.rows.date_low,
          one.rows.date_high, one.rows.presence, None if on_sqlite else one.rows.tokens,
@@ -148,7 +160,9 @@ def _keys(connection: Connection, number: int) -> tuple[Sequence[int], int | Non
     if connection.dialect.name == "sqlite":
         last = int(driver.execute(_LAST_KEY).fetchone()[0])
         return range(last + 1, last + 1 + number), None
-    rows = driver.execute(_NEXT_KEYS, (number,)).fetchall()
+    rows = driver.execute(_NEXT_KEYS, (number,)).fetchall() if number else []
+    if not rows:
+        return [], None
     return [row[0] for row in rows], rows[0][1]
 
 
@@ -167,17 +181,17 @@ def forget(connection: Connection, tenant: int, type_name: str, id_: str, vid: i
 def write_anew(connection: Connection, indexed: Sequence[tuple[int, IndexRows]]) -> None:
     """Write what current versions contain in place of the rows there are; by key of the resource."""
     keys = [key for key, _ in indexed]
-    _forget(connection, contained.c.container.in_(keys), contained.c.until == FOREVER)
+    known = _forget(connection, contained.c.container.in_(keys), contained.c.until == FOREVER)
     wanted = {key: rows.contained for key, rows in indexed if rows.contained}
     columns = (resource.c.key, resource.c.vid, resource.c.tenant, resource.c.updated, resource.c.written)
     found = connection.execute(select(*columns).where(resource.c.key.in_(list(wanted)))) if wanted else ()
-    keep(connection, [Holder(*row[:4], FOREVER, wanted[row.key], row.written) for row in found])
+    keep(connection, [Holder(*row[:4], FOREVER, wanted[row.key], row.written) for row in found], known=known)
 
 
 def write_past_anew(connection: Connection, keys: Sequence[int], versions: Iterable[Past]) -> None:
     """Write what superseded versions of some resources contained in place of the rows there are."""
-    _forget(connection, contained.c.container.in_(keys), contained.c.until < FOREVER)
-    keep(connection, [holder(one) for one in versions])
+    known = _forget(connection, contained.c.container.in_(keys), contained.c.until < FOREVER)
+    keep(connection, [holder(one) for one in versions], known=known)
 
 
 def holder(past: Past) -> Holder:
@@ -186,12 +200,16 @@ def holder(past: Past) -> Holder:
     return Holder(past.key, past.vid, past.tenant, past.updated, past.until, its, past.written, past.ended)
 
 
-def _forget(connection: Connection, *which: ColumnElement[bool]) -> None:
-    keys = connection.execute(select(contained.c.key).where(*which)).scalars().all()
+def _forget(connection: Connection, *which: ColumnElement[bool]) -> dict[Place, int]:
+    """Delete rows, and return what keys they had."""
+    row = contained.c
+    found = connection.execute(select(row.key, row.container, row.vid, row.part).where(*which)).all()
+    keys = [one.key for one in found]
     for start in range(0, len(keys), 500):
         some = keys[start : start + 500]
         for table in tables(connection):
             connection.execute(delete(table).where(table.c.key.in_(some)))
+    return {(container, vid, part): key for key, container, vid, part in found}
 
 
 def tables(connection: Connection) -> list[Table]:
