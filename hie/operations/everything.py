@@ -22,6 +22,7 @@ from hie.fhir.paging import AS_OF, CURSOR, UNTIL, page_size
 from hie.fhir.summary import Selection
 from hie.interactions import as_of
 from hie.operations import surroundings
+from hie.operations.page_state import PageState, led_on, page_state
 from hie.operations.server_context import require
 from hie.registry import Operation, Parameter, standard_parameters
 from hie.store.contents import MOST_BYTES
@@ -45,9 +46,11 @@ def patient(request: FhirRequest, ctx: Context) -> FhirResponse:
     ctx = as_of.context(request, ctx)
     if request.id is None:
         return _all_patients(request, ctx)
-    ctx.store.read("Patient", request.id)
     place = InCompartment(f"Patient/{request.id}", members_of("Patient", types_of(request)))
-    return _record(request, ctx, place, lambda resource: bool(owners_of(resource, ctx)))
+    query = _record_of(request, ctx, place)
+    with page_state(ctx, led_on(ctx, query)) as state:
+        state.then.store.read("Patient", request.id)
+        return _record(request, state, query, lambda resource: bool(owners_of(resource, ctx)))
 
 
 def encounter(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -55,47 +58,54 @@ def encounter(request: FhirRequest, ctx: Context) -> FhirResponse:
     of no compartment, as R4's extension encounter-associatedEncounter.
     """
     ctx = as_of.context(request, ctx)
-    met = orjson.loads(ctx.store.read("Encounter", request.id or "").content or b"{}")
-    own, patients = ("Encounter", request.id or ""), set(owners_of(met, ctx))
-
-    def skipped(resource: dict[str, Any]) -> bool:
-        places = compartments.compartment_values(resource, ctx.store.base_url)
-        owners = {id_ for kind, id_ in places if kind == "Patient"}
-        return own in places or (bool(owners) and owners.isdisjoint(patients)) or refers_beside(
-            resource, own, ctx.store.blind, ctx.store.base_url)
-
     types = types_of(request)
     wanted = types if types is not None and _all_shown("Encounter", types) else facts.RESOURCE_TYPES
-    return _record(request, ctx, BelongsTo(f"Encounter/{request.id}", wanted), skipped)
+    query = _record_of(request, ctx, BelongsTo(f"Encounter/{request.id}", wanted))
+    with page_state(ctx, led_on(ctx, query)) as state:
+        met = orjson.loads(state.then.store.read("Encounter", request.id or "").content or b"{}")
+        own, patients = ("Encounter", request.id or ""), set(owners_of(met, ctx))
+
+        def skipped(resource: dict[str, Any]) -> bool:
+            places = compartments.compartment_values(resource, ctx.store.base_url)
+            owners = {id_ for kind, id_ in places if kind == "Patient"}
+            return own in places or (bool(owners) and owners.isdisjoint(patients)) or refers_beside(
+                resource, own, ctx.store.blind, ctx.store.base_url)
+
+        return _record(request, state, query, skipped)
+
+
+def _record_of(request: FhirRequest, ctx: Context, place: Place) -> SearchQuery:
+    shown = _all_shown(request.type or "", types_of(request))
+    return query_of(request, ctx, place, "accurate" if shown else "none")
 
 
 def _record(
-    request: FhirRequest, ctx: Context, place: Place, skipped: Callable[[dict[str, Any]], bool]
+    request: FhirRequest, state: PageState, query: SearchQuery, skipped: Callable[[dict[str, Any]], bool]
 ) -> FhirResponse:
-    kind, types = request.type or "", types_of(request)
-    found = ctx.store.search(query_of(request, ctx, place, "accurate" if _all_shown(kind, types) else "none"))
+    found = state.searching.store.search(query)
     page = (found.matches, list(found.cursors), found.total)
-    return answer(request, ctx, types, page, skipped, (kind, request.id or ""))
+    return answer(request, state.then, types_of(request), page, skipped, (request.type or "", request.id or ""))
 
 
 def _all_patients(request: FhirRequest, ctx: Context) -> FhirResponse:
     require(ctx, "Patient", "s")
     types = types_of(request)
     query = query_of(request, ctx, InSomeCompartment("Patient", members_of("Patient", types)), of_many=True)
-    page = _filled(query, ctx)
-    return answer(request, ctx, types, page, lambda resource: bool(owners_of(resource, ctx)), None)
+    with page_state(ctx, led_on(ctx, query)) as state:
+        page = _filled(query, state)
+        return answer(request, state.then, types, page, lambda resource: bool(owners_of(resource, ctx)), None)
 
 
-def _filled(query: SearchQuery, ctx: Context) -> Page:
+def _filled(query: SearchQuery, state: PageState) -> Page:
     """Search until the page is full of members of visible patients' compartments; the index cannot tell whose."""
     matches: list[StoredVersion] = []
-    cursor = query.cursor
+    cursor, store = query.cursor, state.searching.store
     if cursor is not None and cursor.startswith(UNTIL):
         raise InvalidSearch("The pages of all records go forward alone; follow their next links.", expression=CURSOR)
     for _ in range(_MOST_SEARCHES):
         left = MOST_BYTES - size_of(matches)
-        found = ctx.store.search(replace(query, count=query.count - len(matches), cursor=cursor, most_bytes=left))
-        matches += _of_visible_patients(found.matches, ctx)
+        found = store.search(replace(query, count=query.count - len(matches), cursor=cursor, most_bytes=left))
+        matches += _of_visible_patients(found.matches, state.then)
         cursor = found.next_cursor
         if cursor is None or len(matches) >= query.count or size_of(matches) >= MOST_BYTES:
             break

@@ -5,7 +5,6 @@ Pages go from patient to patient in the order of their ids, so that what a page 
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +19,13 @@ from hie.fhir.paging import CURSOR
 from hie.interactions import as_of
 from hie.operations import scanning
 from hie.operations.everything import PAGES, answer, members_of, owners_of, query_of, types_of
+from hie.operations.page_state import Moment, PageState, led_on, page_state
 from hie.registry import Operation, standard_parameters
 from hie.store.contents import MOST_BYTES
-from hie.store.crypto import SealBroken
 from hie.store.opening import size_of
+from hie.store.search import ordering
 from hie.store.search.criteria import InCompartment
+from hie.store.search.ordering import Position
 from hie.store.search.query import SearchQuery
 from hie.store.search.reference import relative
 from hie.store.versions import StoredVersion
@@ -49,36 +50,36 @@ class Place:
 def group(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return a page of the records of the group's patients whom the token may read."""
     ctx = as_of.context(request, ctx)
-    patients = _patients(json_format.parse(ctx.store.read(*request.instance).content or b"{}"), ctx)
     types = types_of(request)
     members = members_of("Patient", types)
     query = query_of(request, ctx, InCompartment("", members), of_many=True)
     ask = partial(_of, query, members, f"Group/{request.id}")
-    matches, following = _page(ask, query.count, patients, _begin(query.cursor, request, ctx), ctx)
-    cursors = [("next", _sealed(following, request, ctx))] if following is not None else []
-    return answer(request, ctx, types, (matches, cursors, None), lambda one: bool(owners_of(one, ctx)),
-                  request.instance)
+    place, first = _begin(query, ctx)
+    with page_state(ctx, first) as state:
+        patients = _patients(json_format.parse(state.then.store.read(*request.instance).content or b"{}"), state.then)
+        matches, following = _page(ask, query.count, patients, place, state)
+        cursors = [] if following is None else [("next", _sealed(following, query, state.moment(matches), ctx))]
+        return answer(request, state.then, types, (matches, cursors, None),
+                      lambda one: bool(owners_of(one, ctx)), request.instance)
 
 
-def _sealed(place: Place, request: FhirRequest, ctx: Context) -> str:
+def _sealed(place: Place, query: SearchQuery, moment: Moment, ctx: Context) -> str:
     """Return a place as a link has it, in which nobody reads whose record it is."""
-    return ctx.store.seal_text(json.dumps(["everything", request.id, place.patient, place.cursor]))
+    return ordering.seal(ctx.store, query, Position(None, (place.patient, place.cursor), 0, None, *moment))
 
 
-def _begin(cursor: str | None, request: FhirRequest, ctx: Context) -> Place:
-    if cursor is None:
-        return Place("")
-    try:
-        kind, group_id, patient, inner = json.loads(ctx.store.open_text(cursor))
-    except (SealBroken, ValueError, TypeError):
-        kind = group_id = patient = inner = None
-    if (kind, group_id) != ("everything", request.id):
-        raise InvalidSearch("The link to this page was not made here; follow the next links.", expression=CURSOR)
-    return Place(patient, inner)
+def _begin(query: SearchQuery, ctx: Context) -> tuple[Place, Moment | None]:
+    """Return where a page begins, and the moment of the first one. InvalidSearch, Expired."""
+    position = ordering.open_(ctx.store, query)
+    if position is None:
+        return Place(""), None
+    if position.backward:
+        raise InvalidSearch("The pages of a group go forward alone; follow their next links.", expression=CURSOR)
+    return Place(*position.values), led_on(ctx, query)
 
 
 def _page(
-    ask: Ask, count: int, patients: Sequence[str], place: Place, ctx: Context
+    ask: Ask, count: int, patients: Sequence[str], place: Place, state: PageState
 ) -> tuple[list[StoredVersion], Place | None]:
     """Read record after record until the page is full; return where the next page begins."""
     matches: list[StoredVersion] = []
@@ -87,7 +88,7 @@ def _page(
     def is_full() -> bool:
         return len(matches) >= count or size_of(matches) >= MOST_BYTES
 
-    for patient, is_seen in _from(patients, place, ctx):
+    for patient, is_seen in _from(patients, place, state.then):
         cursor = place.cursor if patient == place.patient else None
         if records == _MOST_RECORDS or unseen == _MOST_UNSEEN or is_full():
             return matches, Place(patient, cursor)
@@ -95,8 +96,9 @@ def _page(
         records += is_seen
         while is_seen:
             query = ask(patient, cursor, count - len(matches))
-            found = ctx.store.search(replace(query, most_bytes=MOST_BYTES - size_of(matches)))
-            matches += _first_shown_here(found.matches, patient, patients, ctx)
+            store = (state.then if cursor is None else state.searching).store
+            found = store.search(replace(query, most_bytes=MOST_BYTES - size_of(matches)))
+            matches += _first_shown_here(found.matches, patient, patients, state.then)
             cursor = found.next_cursor
             if cursor is None:
                 break

@@ -179,10 +179,12 @@ class ResourceStore:
                 each = row_statements.many(self, type_name, ids)
             except Forbidden:
                 continue
-            for read in each:
+            read: list[Any] = []
+            for some in each:
                 if self.reading is not None:
-                    self.reading.included(read)
-                found += read
+                    self.reading.included(some)
+                read += some
+            found += sorted(read, key=instant.id_of)  # as of then in the same order
         return found
 
     def history(

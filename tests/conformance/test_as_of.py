@@ -85,6 +85,18 @@ def test_everything_is_of_then(fhir, past):
     fhir.get(f"Patient/{past['patient']['id']}/$everything?_asOf=2020-01-01T00:00:00Z").refused(404, "not-found")
 
 
+def test_what_everything_takes_along_stands_in_the_order_of_then(fhir):
+    for id_ in "abc":
+        fhir.put(f"Practitioner/{id_}", {"resourceType": "Practitioner", "id": id_})
+    doctors = [{"reference": f"Practitioner/{id_}"} for id_ in "cab"]
+    fhir.put("Patient/p", patient(id="p", generalPractitioner=doctors))
+    before = fhir.get("Patient/p/$everything")
+    for id_ in "ca":
+        fhir.put(f"Practitioner/{id_}", {"resourceType": "Practitioner", "id": id_, "active": True})
+    at = before.json["meta"]["lastUpdated"]
+    assert fhir.get(f"Patient/p/$everything?_asOf={at}").resources() == before.resources()
+
+
 def test_a_granular_scope_covers_what_a_version_was_and_what_the_resource_is_now(client, fhir, past):
     at, here = past["at"], f"Patient/{past['patient']['id']}"
     women, men = client("system/Patient.rs?gender=female"), client("system/Patient.rs?gender=male")

@@ -119,6 +119,68 @@ def test_what_cannot_be_answered_is_refused(fhir, record):
     fhir.get(f"Observation/{record}/$everything").refused(404, "not-found", "http.url")
 
 
+# ---- pages while others write ----------------------------------------------------------------------------------------
+
+
+def _pages(client, url, meanwhile=lambda: None):
+    """Return what each page shows; `meanwhile` is done after the first."""
+    pages = []
+    while url:
+        answer = client.get(url)
+        assert answer.status == 200, answer.content
+        pages.append([(row["search"]["mode"], row["resource"]) for row in answer.entries()])
+        if len(pages) == 1:
+            meanwhile()
+        url = answer.link("next")
+    return pages
+
+
+@pytest.mark.parametrize("address", ["Patient/p0", "Patient", "Encounter/e", "Group/all"])
+def test_further_pages_show_what_the_first_saw_and_what_that_referred_to(fhir, client, cohort, address):
+    """The doctor is changed, the place deleted, the encounter and its patient go: what is included is of then, too."""
+    doctor = {"performer": [{"reference": "Practitioner/d"}], "encounter": {"reference": "Encounter/e"}}
+    at = {"location": [{"location": {"reference": "Location/l"}}]}
+    fhir.post("", bundle(
+        put(practitioner(id="d")), put({"resourceType": "Location", "id": "l", "name": "Ward"}),
+        put(encounter("Patient/p0", id="e", **at)),
+        *(put(observation("Patient/p0", number, id=f"more{number}", **doctor)) for number in range(4))))
+
+    def meanwhile():
+        fhir.put("Practitioner/d", practitioner(id="d", active=False))
+        fhir.put("Observation/more3", observation("Patient/p1", 3, id="more3"))
+        fhir.put("Encounter/e", encounter("Patient/p1", id="e"))
+        assert fhir.delete("Location/l").status == 200
+        fhir.put("Group/all", _group("all", "Patient/p3", "Patient/p5"))
+        assert fhir.delete("Patient/p0?_cascade=delete").status == 200
+        assert fhir.delete("Encounter/e?_cascade=delete").status == 200
+
+    url = f"{address}/$everything?_count=2"
+    whole = _pages(fhir, url)
+    assert {one["resourceType"] for page in whole for mode, one in page if mode == "include"} >= {"Practitioner"}
+    assert _pages(fhir, url, meanwhile) == whole
+    assert len(whole) > 2
+
+
+def test_links_to_the_records_of_a_group_belong_to_what_was_asked_and_expire(fhir, client, cohort, clock):
+    def link(url):
+        answer = fhir.get(url)
+        while len(answer.entries()) and "Patient/p1" not in str(answer.entries()[-1]["fullUrl"]):
+            answer = fhir.get(answer.link("next"))
+        return answer.link("next")
+
+    other = client("system/*.rs")
+    leads = [link(f"Group/all/$everything?_count={count}&_type=Patient") for count in (1, 2)]  # within a record, behind
+    for one in leads:
+        assert fhir.get(one).status == 200
+        fhir.get(one.replace("_type=Patient", "_type=Patient,Observation")).refused(400, "invalid", "_cursor")
+        other.get(one).refused(400, "invalid", "_cursor")
+        fhir.get(one.replace("_cursor=", "_cursor=until.")).refused(400, "invalid", "_cursor", "next links")
+    clock.forward(24.1 * 3600)
+    later = client("system/*.cruds", name="later")
+    for one in leads:
+        later.get(one).refused(400, "expired", "_cursor", "24 hours")
+
+
 # ---- dates of care ---------------------------------------------------------------------------------------------------
 
 
@@ -291,7 +353,8 @@ def test_everything_of_a_group_is_the_record_of_each_member_once(fhir, client, c
     link = fhir.get("Group/all/$everything?_count=2").link("next")
     assert ":" not in link.partition("_cursor=")[2], "whose record comes next stands in no link"
     fhir.put("Group/all", _group("all", "Patient/p3"))
-    assert {id_ for kind, id_ in _all(fhir, link) if kind == "Patient"} == {"p3"}  # who left meanwhile is left out
+    assert {id_ for kind, id_ in _all(fhir, link) if kind == "Patient"} == {"p1", "p2", "p3"}  # as the first page saw
+    assert {id_ for kind, id_ in _all(fhir, "Group/all/$everything") if kind == "Patient"} == {"p3"}
     narrow = client("system/Group.r system/Observation.rs system/Patient.rs?family:exact=P3")
     assert sorted(_all(narrow, "Group/inner/$everything")) == sorted([
         ("Observation", "o30"), ("Observation", "o31"), ("Patient", "p3")])

@@ -6,6 +6,7 @@ docs/adr/0018-record-as-of-an-instant.md
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Select, Text, bindparam, literal_column, select, union_all
@@ -57,6 +58,8 @@ def of_pages(store: ResourceStore, page: Sequence[StoredVersion]) -> int:
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
+#: Rows of one type are read in the order of their ids, now and as of then.
+id_of = attrgetter("id")
 _NAMES = ("type", "id", "vid", "method", "updated", "data_key", "sealed")
 
 
@@ -96,10 +99,11 @@ def rows_of(store: ResourceStore, targets: Iterable[Target]) -> list[Any]:
         store.reading.included(())
     for type_name, ids in by_type.items():
         try:
-            for start in range(0, len(ids), 500):
-                found += _rows(store, type_name, ids[start : start + 500])
+            parts = (ids[start : start + 500] for start in range(0, len(ids), 500))
+            read = [row for part in parts for row in _rows(store, type_name, part)]
         except Forbidden:
             continue
+        found += sorted(read, key=id_of)
     return found
 
 
