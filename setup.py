@@ -53,7 +53,7 @@ setup(
         "fhir.resources>=8.3,<9",
         "Flask>=3.1,<4",
         "Flask-SQLAlchemy>=3.1,<4",
-        "granian>=2.8,<3",
+        "granian>=2.8.7,<2.9",
         "graphql-core>=3.2,<3.3",
         "httpx>=0.28,<1",
         "numpy>=2.4,<3",

@@ -20,16 +20,17 @@ from urllib.parse import urlsplit
 
 from hie.commands import room
 from hie.commands.failures import CommandError
+from hie.commands.restarts import Restarts, end_of, moment
 from hie.commands.supervision import when_input_ends
 from hie.settings import Settings
 from hie.web import logs, memory
 
 #: A server that was killed a moment ago may still be letting go of its port.
 PORT_PATIENCE_SECONDS = 3.0
+#: A server that does not answer for so long is asked less often.
 READY_SECONDS = 60.0
 #: After this long a worker that was told to end is killed.
 SHUTDOWN_SECONDS = 30
-LONGEST_PAUSE_SECONDS = 30.0
 GARBAGE_SECONDS = 5.0
 #: A thread that comes back from the database waits so long for one that computes; by Python's own 5 ms, at each of a
 #: dozen statements, a transaction kept its turn to write a SQLite file ten times as long as it needed it.
@@ -44,7 +45,6 @@ def serve(settings: Settings, announce: Callable[[str], None], *, supervised: bo
         when_input_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
     from granian.constants import Interfaces
     from granian.log import LogLevels
-    from granian.server import Server
 
     settings = replace(settings, port=free_port(settings.host, settings.port))
     os.environ.update(environment(settings))
@@ -54,7 +54,9 @@ def serve(settings: Settings, announce: Callable[[str], None], *, supervised: bo
     _prepare(settings)
     _add_up_metrics(settings)
     _load()
-    server = Server(
+    from hie.commands.web_processes import WebProcesses  # only now that it is settled where its figures lie
+
+    server = WebProcesses(
         "wsgi:app",
         address=settings.host,
         port=settings.port,
@@ -63,19 +65,25 @@ def serve(settings: Settings, announce: Callable[[str], None], *, supervised: bo
         blocking_threads=settings.threads,
         backpressure=room.clients(settings),
         workers_kill_timeout=SHUTDOWN_SECONDS,
-        respawn_failed_workers=True,
         log_level=LogLevels.error,
     )
     worker = JobWorker()
     if settings.embedded_worker:
         server.on_startup(worker.start)
-    server.on_startup(lambda: _announce_when_ready(settings, announce, lambda: len(server.wrks) == settings.workers))
+
+    def came_up(text: str) -> None:
+        server.came_up = True
+        announce(text)
+
+    server.on_startup(lambda: _announce_when_ready(settings, came_up, lambda: len(server.wrks) == settings.workers))
     server.on_shutdown(worker.stop)
     os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_begin_without_handlers)
     try:
         server.serve(target_loader=load_application, wrap_loader=False)
     finally:
         worker.stop()
+    if server.failure is not None:
+        raise CommandError(server.failure)
 
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -212,13 +220,11 @@ def _announce_when_ready(settings: Settings, announce: Callable[[str], None], fo
 
     def wait() -> None:
         until = time.monotonic() + READY_SECONDS
-        while not forked() and time.monotonic() < until:
+        while not forked():
             time.sleep(0.005)
-        while time.monotonic() < until:
-            if is_ready(address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")):  # noqa: S104
-                announce(f"Serving FHIR R4 at {address}/fhir, administration at {address}/admin (Ctrl-C ends).")
-                return
-            time.sleep(0.05)
+        while not is_ready(address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")):  # noqa: S104
+            time.sleep(0.05 if time.monotonic() < until else 1)
+        announce(f"Serving FHIR R4 at {address}/fhir, administration at {address}/admin (Ctrl-C ends).")
 
     threading.Thread(target=wait, name="ready", daemon=True).start()
 
@@ -260,13 +266,15 @@ class JobWorker:
         return subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - our own module
 
     def _watch(self) -> None:
-        pause = 1.0
+        restarts = Restarts()
+        started = time.monotonic()
         while not self._stopping.wait(0.2):
             process = self._process
             if process is None or process.poll() is None:
                 continue
-            logger.error("the job worker ended with code %d; it is started again", process.returncode)
+            pause = restarts.pause(time.monotonic() - started)
+            logger.error("the job worker %s; it is started again %s", end_of(process.returncode), moment(pause))
             if self._stopping.wait(pause):
                 return
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             self._process = self._spawn()
+            started = time.monotonic()

@@ -7,7 +7,10 @@ must be set before it is loaded); without it each process answers for itself.
 from __future__ import annotations
 
 import os
+import struct
+from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
@@ -19,6 +22,8 @@ from hie.app import Application
 from hie.web import exchange
 
 _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+#: So often the files of all processes are read when one is not as it was a moment ago.
+_LOOKS = 3
 _registry = CollectorRegistry()
 _requests = Counter("hie_requests", "Requests answered.", ("interaction", "status"), registry=_registry)
 _seconds = Histogram(
@@ -51,15 +56,34 @@ def make(application: Application) -> Blueprint:
     @blueprint.get("/metrics")
     def metrics() -> Response:
         exchange.current().authenticate_admin()
-        return Response(generate_latest(_collected()), content_type=CONTENT_TYPE_LATEST)
+        return Response(_figures(), content_type=CONTENT_TYPE_LATEST)
 
     return blueprint
 
 
-def _collected() -> CollectorRegistry:
+def _figures() -> bytes:
     directory = os.environ.get(_DIRECTORY)
     if directory is None:
-        return _registry
+        return generate_latest(_registry)
     together = CollectorRegistry()
     MultiProcessCollector(together, path=directory)
-    return together
+    for _ in range(_LOOKS):
+        # While it is read, a file may get the name of another process, or be there and still be empty.
+        with suppress(FileNotFoundError, struct.error):
+            return generate_latest(together)
+    return generate_latest(together)
+
+
+def pass_on(ended: int, following: int) -> None:
+    """Let a web process count on in the files of the one that it follows, told by their ids.
+
+    Else they would pile up, two for each death; and figures that fell would be taken for a new start.
+    """
+    directory = os.environ.get(_DIRECTORY)
+    if directory is None:
+        return
+    for file in Path(directory).glob(f"*_{ended}.db"):
+        new = file.with_name(file.name.replace(f"_{ended}.db", f"_{following}.db"))
+        with suppress(FileNotFoundError):
+            if not new.exists():
+                file.rename(new)

@@ -63,7 +63,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "flask": ("hie.web", "hie.app"),
     "flask_sqlalchemy": ("hie.web.database",),
     "werkzeug": ("hie.web",),
-    "granian": ("hie.commands.serve",),
+    "granian": ("hie.commands.serve", "hie.commands.web_processes"),
     "click": ("hie.cli",),
     "sqlalchemy": ("hie.store", "hie.web.database"),
     "alembic": ("hie.store",),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import socket
 import time
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from hie.commands import token
 
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])
 
@@ -103,21 +107,99 @@ def test_a_job_worker_that_dies_is_started_again(exchange: Any) -> None:
     assert eventually(lambda: bool(set(workers()) - {first}))
 
 
-def test_a_web_process_that_dies_is_started_again(exchange: Any) -> None:
+#: While the file is there no process can be forked, as where memory is short.
+REFUSE_FORKS = """
+import os
+
+fork = os.fork
+
+def refuse():
+    if os.path.exists(os.environ["NO_FORKS"]):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    return fork()
+
+os.fork = refuse
+"""
+#: Every process that is forked ends at once.
+END_FORKS = """
+import os
+
+os.register_at_fork(after_in_child=lambda: os._exit(3))
+"""
+
+
+def customized(exchange: Any, directory: Path, program: str, **variables: str) -> None:
+    """Let the server's processes run this program before anything else."""
+    directory.mkdir()
+    (directory / "sitecustomize.py").write_text(program)
+    paths = [str(directory), exchange._environment.get("PYTHONPATH", "")]
+    exchange._environment |= {"PYTHONPATH": os.pathsep.join(paths), **variables}
+
+
+@pytest.mark.without_jobs
+def test_a_web_process_that_dies_is_started_again_while_the_other_serves(stopped: Any, tmp_path: Path) -> None:
+    exchange, no_forks = stopped, tmp_path / "no-forks"
+    customized(exchange, tmp_path / "refusing", REFUSE_FORKS, NO_FORKS=str(no_forks))
+    exchange.start()
+    exchange.token = token.create(exchange.settings, "operator", ["system/*.rs", "admin"], 30)
     pid = main_process(exchange)
-    assert eventually(lambda: len(children(pid)) >= 3)
-    before = set(children(pid))
-    web = [one for one in before if b"serve" in Path(f"/proc/{one}/cmdline").read_bytes()]
-    os.kill(web[0], signal.SIGKILL)
-    assert eventually(lambda: len(set(children(pid)) - before) >= 1)
-    assert eventually(lambda: _answers(exchange))
+
+    def log() -> str:
+        return str(exchange.log.read_text())
+
+    def kill(web: int) -> None:
+        os.kill(web, signal.SIGKILL)
+        assert eventually(lambda: not Path(f"/proc/{web}").exists())
+
+    def serves() -> None:
+        for _ in range(20):
+            assert exchange.request("GET", "/fhir/Patient/none")[0] == 404
+
+    assert eventually(lambda: "Serving FHIR" in log())
+    first, other = children(pid)
+    serves()
+    no_forks.touch()
+    kill(first)
+    serves()
+    assert eventually(lambda: "could not be started" in log())
+    refused = time.monotonic()
+    no_forks.unlink()
+    assert eventually(lambda: len(children(pid)) == 2)
+    assert time.monotonic() - refused > 0.5, "after 1 s, seen when it had begun"
+    second = children(pid)[1]
+    assert eventually(lambda: _files_of_metrics(exchange) == {other, second})
+    kill(second)
+    serves()
+    assert eventually(lambda: log().count("SIGKILL") == 2)
+    metrics = exchange.request("GET", "/metrics")[1].decode()
+    (line,) = [one for one in metrics.splitlines() if one.startswith("hie_requests_total{") and '="404"' in one]
+    assert float(line.split()[-1]) == 60, "those that dead processes answered are counted, once"
+    assert children(pid) == [other]
+    asked = time.monotonic()
+    os.killpg(pid, signal.SIGINT)  # as Ctrl-C does
+    assert exchange._process.wait(timeout=60) == 0
+    assert time.monotonic() - asked < 5
+    told = [line["message"] for line in map(json.loads, re.findall(r"^{.*}$", log(), re.M)) if line["level"] == "ERROR"]
+    killed = "was killed by SIGKILL, as the system does when memory runs out; it is started again"
+    assert told == [
+        f"web process 1 (pid {first}) {killed} at once",
+        "web process 1 could not be started (BlockingIOError); it is started again in 1 s",
+        f"web process 1 (pid {second}) {killed} in 2 s",
+    ]
 
 
-def _answers(exchange: Any) -> bool:
-    try:
-        return bool(exchange.request("GET", "/health")[0] == 200)
-    except OSError:
-        return False
+def _files_of_metrics(exchange: Any) -> set[int]:
+    return {int(file.stem.rpartition("_")[2]) for file in (exchange.settings.data_dir / "metrics").glob("*.db")}
+
+
+@pytest.mark.without_jobs
+def test_a_server_whose_web_processes_never_come_up_ends(stopped: Any, tmp_path: Path) -> None:
+    customized(stopped, tmp_path / "ending", END_FORKS)
+    done = stopped.command("serve", "--port", "0", "--no-job-worker", check=False)
+    assert done.returncode == 1
+    (told,) = re.findall("^Error: .*", done.stderr, re.M)
+    assert re.fullmatch(r"Error: No web process came up: web process [12] \(pid \d+\), the last of 3 tries, "
+                        r"ended with code 3\. What it wrote stands above\.", told), told  # fmt: skip
 
 
 #: Before each fork: which of our functions the other threads are in, looked at for longer than any pause between tries.
@@ -147,11 +229,8 @@ os.register_at_fork(before=watch, after_in_child=lambda: time.sleep(1))
 def test_web_processes_are_forked_while_the_other_threads_only_wait(stopped: Any, tmp_path: Path) -> None:
     """A lock that a thread holds at a fork is held for ever in the new process; OpenSSL's were, from Python 3.12 on."""
     exchange = stopped
-    (tmp_path / "watching").mkdir()
-    (tmp_path / "watching" / "sitecustomize.py").write_text(WATCH_FORKS)
     forks = tmp_path / "forks"
-    paths = [str(tmp_path / "watching"), exchange._environment.get("PYTHONPATH", "")]
-    exchange._environment |= {"PYTHONPATH": os.pathsep.join(paths), "FORKS": str(forks)}
+    customized(exchange, tmp_path / "watching", WATCH_FORKS, FORKS=str(forks))
     exchange.start()
     assert eventually(lambda: forks.read_text().count("\n") == 2)
     asked = time.monotonic()
