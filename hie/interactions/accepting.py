@@ -18,6 +18,7 @@ from hie.fhir.resource import validated
 from hie.fhir.validation.issue import Severity
 from hie.interactions.answering import answer_issues
 from hie.interactions.judging import Unjudged, of_one
+from hie.interactions.pointing import reader
 
 if TYPE_CHECKING:
     from hie.fhir.profiles.checking import Check
@@ -71,6 +72,7 @@ def profile_issues(
     Beside what is installed they are, as their terminology is, what is stored and the token may see.
     """
     from hie.fhir.profiles import conformance
+    from hie.fhir.profiles.resolving import Elsewhere
     from hie.fhir.profiles.terminology import asked_by
     from hie.store.stored_profiles import StoredProfiles
 
@@ -78,7 +80,8 @@ def profile_issues(
     source = judging.source(ctx.store)
     asked = asked_by(library, source, judging.time, judging.service)
     stored = StoredProfiles(ctx.store, library, source, judging.time)
-    found = conformance(resource, profiles, library, asked, with_support=with_support, stored=stored,
+    targets = Elsewhere(reader(ctx.store, judging.coming), ctx.base_url, judging.time)
+    found = conformance(resource, profiles, library, asked, with_support=with_support, stored=stored, targets=targets,
                         of_vital_signs=of_vital_signs)
     found += answer_issues(resource, ctx.store, judging)
     # What was not judged could be wrong: an error, in front, so that a long list does not hide it.

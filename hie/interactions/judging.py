@@ -17,6 +17,7 @@ from hie.fhir.working_time import WorkingTime
 from hie.store.terminology import StoredTerminology
 
 if TYPE_CHECKING:
+    from hie.interactions.pointing import Coming
     from hie.store.resources import ResourceStore
 
 Json = dict[str, Any]
@@ -51,6 +52,8 @@ class Judging:
         self.time = WorkingTime(seconds, advice)
         self.waiting: list[Unjudged] | None = None
         """Where what is stored now is put, to be judged later; None where it is judged at once."""
+        self.coming: Coming | None = None
+        """What the transaction will have stored, where there is one."""
         self._kept: _Kept | None = None
         self._services: dict[str, Terminology] = {}
         self._forms: dict[Hashable, Form] = {}

@@ -21,6 +21,7 @@ from hie.interactions import answers, criteria_links, delete, entries, integrity
 from hie.interactions.accepting import JUDGED_BY, judged
 from hie.interactions.criteria_links import Named
 from hie.interactions.judging import Unjudged, of_bundle
+from hie.interactions.pointing import Coming
 from hie.interactions.resolving import Found, Links
 from hie.interactions.steps import Plan, Step, in_request
 from hie.store.resources import ResourceStore
@@ -65,6 +66,8 @@ def _run(plan: Plan, ctx: Context) -> FhirResponse:
                        if step.entry.index in meanings and step.request.interaction in steps.CHANGES], len(plan.steps))
     plan.targets = {step.entry.index: f"{step.request.type}/{id_}" for step, id_ in targets}
     links = resolving.links(plan, meanings, ctx)
+    if ctx.judging is not None:
+        ctx.judging.coming = Coming(plan, meanings, links)
     looking = resolving.looking(plan, meanings)
     watched = ctx.store.watch({step.request.type or "" for step, _ in looking}) if looking else {}
     rest = [step for step in sorted(plan.steps, key=_order) if rows[step.entry.index] is None]

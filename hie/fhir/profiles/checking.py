@@ -19,6 +19,7 @@ from . import bindings, constraints, extensions, limits, matching, references, s
 from .base_types import SIMPLE_QUANTITY, base_type, is_base, is_of
 from .library import Definition, Library, Stored
 from .place import Around, Place, of_resource
+from .resolving import Elsewhere
 from .tree import Node
 
 MAX_DEEP = 40
@@ -44,13 +45,15 @@ class Check:
     """One validation: what it found, and what it may ask."""
 
     def __init__(
-        self, library: Library, terminology: Callable[[Definition], InValueSet], only: Stored | None = None
+        self, library: Library, terminology: Callable[[Definition], InValueSet], only: Stored | None = None,
+        targets: Elsewhere | None = None,
     ) -> None:
         self.library = library
         self.only_stored = only is not None
         """Extensions are judged by stored definitions alone; another check asks the others."""
         self.elsewhere = only
         """Where a definition may be that the library has not."""
+        self.targets = targets
         self.watch = Watch(MAX_SECONDS, MAX_LOOKED_AT) if only is not None else None
         """Bounds the expressions of definitions that clients stored."""
         self.issues: list[Issue] = []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import matching
 from .library import Definition
 from .place import Place
-from .resolving import pointed_type, resolved
+from .resolving import pointed_type, target
 from .tree import Node
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _along(steps: list[str], start: Node, given: list[Place], check: Check, owne
             if step == "url" and (url := _extension_url(node, check, definition)):
                 return any(one.value == url for found in places for one in found.children("url"))
             node, definition = _down(node, step, check, definition)
-            places = _values(places, step)
+            places = _values(places, step, check)
         if node is not None and places is not None and node.max == 0:
             return not places
         if node is not None and places is not None and _is_decisive(node):
@@ -165,9 +165,9 @@ def _of_profile(path: str, slice_: Node, place: Place, check: Check, owner: Defi
 def _has_one(place: Place, profiles: list[str], at_target: bool, check: Check, owner: Definition) -> bool | None:
     if not at_target:
         return check.has_profile(place, profiles, owner)
-    target = resolved(place)
-    if target is not None:
-        return check.has_profile(target, profiles, owner)
+    found = target(place, check.targets)
+    if found is not None:
+        return check.has_profile(found, profiles, owner)
     # Not at hand: another type cannot be it, of the right type it may.
     return False if _among(pointed_type(place), {check.type_behind(one, owner) for one in profiles}) is False else None
 
@@ -177,7 +177,7 @@ def _exists(path: str, slice_: Node, place: Place, check: Check, owner: Definiti
     node, _ = _go(slice_, place, steps, check, owner)
     places: list[Place] | None = [place]
     for step in steps:
-        places = _values(places, step) if places is not None else None
+        places = _values(places, step, check) if places is not None else None
     if node is None or places is None:
         return None
     if node.max == 0:
@@ -211,14 +211,14 @@ def _go(
         if found is None or places is None:
             return None, None
         found, owner = _down(found, step, check, owner)
-        places = _values(places, step)
+        places = _values(places, step, check)
     return found, places
 
 
-def _values(places: list[Place], step: str) -> list[Place] | None:
+def _values(places: list[Place], step: str, check: Check) -> list[Place] | None:
     """Follow one step in the values; None where what a reference points at is not at hand."""
     if step == "resolve()":
-        targets = [resolved(one) for one in places]
+        targets = [target(one, check.targets) for one in places]
         return None if None in targets else [one for one in targets if one is not None]
     if step.startswith("extension("):
         url = step[10:-1]

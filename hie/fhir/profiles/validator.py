@@ -20,6 +20,7 @@ from .checking import Check, InValueSet, TooMuch
 from .library import Definition, Library, Stored, WithStored
 from .must_support import absent
 from .place import Place, around, of_resource
+from .resolving import Elsewhere
 
 Json = dict[str, Any]
 
@@ -33,17 +34,19 @@ def conformance(
     with_declared: bool = True,
     with_support: bool = True,
     stored: Stored | None = None,
+    targets: Elsewhere | None = None,
     of_vital_signs: Severity | None = None,
 ) -> list[Issue]:
     """Give everything that is not as the profiles say: those named, those that the resource declares, and, told as
     `of_vital_signs` at worst, those that R4 has for vital signs; None does not ask them.
 
     A profile that is named and not known is an error; one that is declared and not known is told as a warning. What is
-    installed is judged by itself: a definition that a client stored can neither change nor exhaust that.
+    installed is judged by itself: a definition that a client stored can neither change nor exhaust that. Slices that
+    references tell apart ask `targets` for what lies beyond the resource.
     """
     whole = of_resource(resource)
     wanted = _wanted(whole, list(dict.fromkeys(profiles)), with_declared)
-    check = Check(library, terminology)
+    check = Check(library, terminology, targets=targets)
     vital = Check(library, terminology)
     if of_vital_signs is not None:
         _judge_vital_signs(vital, whole, wanted, of_vital_signs)
@@ -52,7 +55,7 @@ def conformance(
     if stored is None:
         _judge(check, whole, wanted, with_support)
         return _told([check, vital], whole)
-    behind = Check(WithStored(library, stored), terminology, stored)
+    behind = Check(WithStored(library, stored), terminology, stored, targets)
     behind_names = {one for one in dict.fromkeys(row.canonical for row in wanted) if _is_stored(one, library, stored)}
     later = [row for row in wanted if row.canonical in behind_names]
     check.elsewhere = stored
