@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from hie.errors import InvalidRequest, MethodNotAllowed, NotFound, TooLarge, UnknownType
-from hie.fhir import facts
+from hie.fhir import facts, peers
 from hie.fhir.http import Conditions, FhirRequest, Preferences
 
 
@@ -171,7 +171,10 @@ def _refuse_unheard(route: Route, method: str, path: str, parameters: tuple[tupl
     if unheard is None:
         return
     told = f"{_shown(unheard)!r} stands in the URL of {method} {path or 'to the base'}, where it would mean nothing; "
-    if route.interaction == "create":
+    here = peers.parameter(unheard)
+    if here is not None:
+        told += f"{here}."
+    elif route.interaction == "create":
         told += ("criteria of a conditional create stand in the header If-None-Exist, or in ifNoneExist of a Bundle's "
                  "entry.")
     elif route.path == "[type]/[id]":

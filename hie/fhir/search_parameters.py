@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from hie.fhir import facts
+from hie.fhir import facts, peers
 from hie.fhir.fhirpath import compile as compile_expression
 from hie.fhir.fhirpath import model, syntax
 from hie.fhir.fhirpath.paths import Route, routes
@@ -26,7 +26,7 @@ from hie.fhir.search_walk import Walk
 
 __all__ = [
     "Component", "CustomParameters", "IndexValues", "SearchParameter", "answering", "define", "extract", "for_type",
-    "install", "installed", "is_comparable", "moving", "nearest", "only_systems", "own_row", "same",
+    "install", "installed", "is_comparable", "meant", "moving", "nearest", "only_systems", "own_row", "same",
 ]  # fmt: skip
 
 _walks: dict[str, Walk] = {}
@@ -63,9 +63,18 @@ def answering(parameters: Mapping[str, SearchParameter], code: str) -> Iterator[
         yield code
 
 
+def meant(type_name: str, wrong_name: str) -> str:
+    """Say what somebody who wrote `wrong_name` may have meant, to end a sentence; "." if nothing is near."""
+    here = peers.parameter(wrong_name)
+    if here is not None:
+        return f"; {here}."
+    near = nearest(type_name, wrong_name)
+    return f"; did you mean {near}?" if near else "."
+
+
 def nearest(type_name: str, wrong_name: str) -> str | None:
     """Give the parameter that somebody who wrote `wrong_name` may have meant; None if nothing is near."""
-    names = list(for_type(type_name))
+    names = [name for name in for_type(type_name) if name != "_query"]  # which R4 has, and nobody defines here
     by_lower = {name.lower(): name for name in names}
     found = by_lower.get(wrong_name.lower().replace("_", "-")) or by_lower.get("_" + wrong_name.lower())
     if found:

@@ -75,7 +75,11 @@ def parse(parameters: Iterable[tuple[str, str]]) -> Selection | None:
                 raise InvalidSearch("_summary is given twice.", expression="_summary")
             summary = value
         elif name == "_elements":
-            elements += [_element(one.strip()) for one in value.split(",") if one.strip()]
+            named = [_element(one.strip()) for one in value.split(",") if one.strip()]
+            if not named:
+                raise InvalidSearch("_elements is empty; it names elements, as in _elements=name,birthDate.",
+                                    expression="_elements")
+            elements += named
     if summary == "false":
         summary = None
     if summary and elements:

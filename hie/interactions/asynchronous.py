@@ -18,7 +18,7 @@ from hie.fhir import bundle, json_format, outcome
 from hie.fhir.http import Conditions, FhirRequest, FhirResponse, Preferences
 from hie.fhir.instants import http_date, instant
 from hie.fhir.scopes import Grant, parse_grant
-from hie.interactions import entries
+from hie.interactions import entries, operation
 from hie.store import administration, asynchronous
 from hie.store.asynchronous import Asked, Kept
 from hie.store.audit import AuditEntry
@@ -47,6 +47,8 @@ def is_meant(request: FhirRequest) -> bool:
 
 def ask(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Keep the request and the job that does it; answer 202 with the address of its status."""
+    if request.interaction == "operation":  # who is told 202 waits for what an operation that is not here never gives
+        operation.offered(request, ctx.registry)
     if request.parameter("_outputFormat") is not None:
         raise NotSupported("_outputFormat asks for bulk files; what is answered later here is a Bundle.",
                            expression="_outputFormat")

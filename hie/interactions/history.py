@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from hie.context import Context
 from hie.errors import InvalidSearch, NotSupported
-from hie.fhir import bundle, json_format, references, summary
+from hie.fhir import bundle, json_format, peers, references, summary
 from hie.fhir.bundle import response_status
 from hie.fhir.conditions import etag
 from hie.fhir.datatypes import InvalidDate, parse_date
@@ -152,8 +152,9 @@ def _refuse_others(request: FhirRequest) -> None:
             raise NotSupported(f"_sort={value[:80]}: versions are sorted by {_NEWEST_FIRST}, as they are anyway, or "
                                f"{_OLDEST_FIRST}.", expression=name)
         if name not in _KNOWN and request.preferences.handling != "lenient":
-            raise InvalidSearch(f"History has no parameter {name[:80]!r}; it has {_NAMED}.",
-                                expression=name[:80])
+            here = peers.parameter(name)
+            raise InvalidSearch(f"History has no parameter {name[:80]!r}; it has {_NAMED}"
+                                + (f"; {here}." if here else "."), expression=name[:80])
 
 
 def _url(request: FhirRequest, ctx: Context, cursor: str | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hie.context import Context
 from hie.errors import FhirError, InvalidRequest, InvalidXml, MethodNotAllowed, NotFound
-from hie.fhir import facts
+from hie.fhir import facts, peers
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.resource import type_of, validated
 from hie.fhir.routes import ANSWER_PARAMETERS, parse, wrong_method
@@ -27,14 +27,20 @@ _ANY_TYPE = frozenset({"Element", "Type"})
 
 def operation(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Find the operation, check its parameters wherever the client wrote them, and run it."""
-    found = _found(request, ctx.registry)
+    found = offered(request, ctx.registry)
+    if found.takes_body:
+        return found.function(request, ctx)
+    return found.function(_with_search(request) if found.takes_search else _with_parameters(request, found), ctx)
+
+
+def offered(request: FhirRequest, registry: Registry) -> Operation:
+    """Return the operation that is called; NotFound where there is none, MethodNotAllowed where GET cannot call it."""
+    found = _found(request, registry)
     if request.method in ("GET", "HEAD") and found.affects_state:
         error = MethodNotAllowed(f"${found.code} changes what is stored; send it by POST.", expression="http.method")
         error.headers["Allow"] = ", ".join(_CHANGING)
         raise error
-    if found.takes_body:
-        return found.function(request, ctx)
-    return found.function(_with_search(request) if found.takes_search else _with_parameters(request, found), ctx)
+    return found
 
 
 def _with_search(request: FhirRequest) -> FhirRequest:
@@ -72,7 +78,9 @@ def _found(request: FhirRequest, registry: Registry) -> Operation:
     if found is None or not found.offered(request.type, request.id is not None, request.vid is not None):
         where = "the system" if request.type is None else request.type + ("/[id]" if request.id is not None else "")
         where += "/_history/[vid]" if request.vid is not None else ""
-        raise NotFound(f"There is no operation ${code} on {where}; the CapabilityStatement lists what there is.",
+        here = peers.operation(code)
+        raise NotFound(f"There is no operation ${code} on {where}; "
+                       + (f"{here}." if here else "the CapabilityStatement lists what there is."),
                        expression="http.url")
     return found
 

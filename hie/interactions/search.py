@@ -92,8 +92,7 @@ def outcomes(
 
 def _ignored(query: SearchQuery) -> Iterator[OutcomeIssue]:
     for name in query.ignored:
-        near = search_parameters.nearest(query.type or "Resource", name.partition(":")[0])
-        hint = f"; did you mean {near}?" if near else "."
+        hint = search_parameters.meant(query.type or "Resource", name.partition(":")[0])
         yield OutcomeIssue("not-supported", f"The unknown parameter {name[:80]} was ignored, as handling=lenient asks"
                            + hint, name[:80], "warning")
 

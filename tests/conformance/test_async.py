@@ -109,7 +109,7 @@ def test_any_request_may_be_answered_later(fhir, work):
             ("POST", "", bundle(entry("GET", f"Patient/{id_}"), post(patient(family="Two")), type_="batch")),
             ("DELETE", f"Patient/{kept}", None),
         ],
-        "404 Not Found": [("GET", "Patient/none", None), ("POST", "Patient/$unheard", None)],
+        "404 Not Found": [("GET", "Patient/none", None), ("POST", "Patient/none/$everything", None)],
         "400 Bad Request": [("POST", "Patient", patient(gender="x")), ("GET", "Patient?colour=red", None)],
         "412 Precondition Failed": [("PUT", f"Patient/{id_}", patient(id=id_))],
     }  # fmt: skip

@@ -32,6 +32,7 @@ from hie.store.search import (
     words,
 )
 from hie.store.search.clauses import Clause
+from hie.store.search.intervals import PREFIXES
 from hie.store.search.syntax import split, unescape
 
 if TYPE_CHECKING:
@@ -142,12 +143,11 @@ def parameter_of(type_name: str, code: str) -> SearchParameter:
     """Return a search parameter; InvalidSearch names what may have been meant."""
     found = search_parameters.for_type(type_name).get(code)
     if found is None:
-        near = search_parameters.nearest(type_name, code)
         parameters = search_parameters.for_type(type_name)
         known = ", ".join(sorted(name for name, one in parameters.items() if not one.is_special))
         raise InvalidSearch(
             f"{type_name} has no search parameter {code[:80]!r}"
-            + (f"; did you mean {near}?" if near else ".")
+            + search_parameters.meant(type_name, code)
             + f" It has: {known}.",
             expression=code[:80],
         )
@@ -222,6 +222,8 @@ def _check_modifier(parameter: SearchParameter, modifier: str, name: str) -> Non
     if parameter.type == "reference":
         allowed = (*allowed, "[type]")
     its = f"its modifiers are :{', :'.join(allowed)}" if allowed else "it has no modifiers"
+    if parameter.type in ("date", "number", "quantity") and modifier in PREFIXES:
+        its += f"; a prefix stands before the value, as in {parameter.code}={modifier}…"
     raise InvalidSearch(
         f"{name[:80]}: {parameter.code} is of type {parameter.type}; {its}.",
         expression=name[:80],

@@ -67,7 +67,7 @@ def _search(store: ResourceStore, query: SearchQuery) -> SearchPage:
     if query.sort and query.count and pages.is_sorted_opened(query, asked):
         return _page_in_order(store, query, asked, position)
     if query.count == 0:
-        return SearchPage([], [], None if query.total == "none" else totals.of_all(store, query, asked))
+        return SearchPage([], [], totals.of_all(store, query, asked))
     parts = pages.parts_of(store, query, asked, position)
     position = pages.placed(position, parts)
     size, total = query.count, None

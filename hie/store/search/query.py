@@ -10,6 +10,7 @@ from hie.errors import InvalidSearch, NotSupported
 from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.paging import AS_OF, CURSOR, MOST_OFFSET, OFFSET, TOTALS
+from hie.fhir.peers import PLACES_OF_PAGES
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.contents import MOST_BYTES
 from hie.store.search import chain, criteria, date, filter, near, relevance
@@ -25,9 +26,13 @@ MOST_SORT_KEYS = 5
 RESULT_PARAMETERS = frozenset({"_format", "_pretty", "_summary", "_elements"})
 #: What has no modifier, though R3 and others had some; `_include` and its kin have one.
 _UNMODIFIED = RESULT_PARAMETERS | {CURSOR, OFFSET, AS_OF, "_count", "_total", "_sort"}
-#: How HAPI and Aidbox number pages.
-_PAGED_ELSEWHERE = frozenset({"_getpages", "_getpagesoffset", "_page"})
-_LATER = frozenset({"_query", "_score"})
+#: What R4 speaks of, and is no criterion here.
+_NO_CRITERIA = {
+    "_query": "_query names a query that a server defines, and this one defines none; what is searched for stands in "
+              "search parameters.",
+    "_score": "_score is how well a match fits, and no criterion; _sort=_score puts the best match of _text or "
+              "_content first.",
+}  # fmt: skip
 _CONTAINED, _CONTAINED_TYPE = "_contained", "_containedType"
 T = TypeVar("T")
 #: What every container has, whatever its type.
@@ -219,8 +224,8 @@ class _Reader:
             self._sort += self._sort_keys(text)
         elif code in ("_include", "_revinclude"):
             self._includes.append(self._include(code, modifier, text))
-        elif code in _LATER:
-            raise NotSupported(f"{code} is not supported yet.", expression=code)
+        elif code in _NO_CRITERIA:
+            raise NotSupported(_NO_CRITERIA[code], expression=code)
         elif code in (_CONTAINED, _CONTAINED_TYPE):
             self._read_contained(name, code, text)
         elif name in ("_type", AS_OF):
@@ -228,12 +233,9 @@ class _Reader:
         elif code in _UNMODIFIED:
             hint = "; descending is _sort=-date" if code == "_sort" else ""
             raise InvalidSearch(f"{name[:80]}: {code} takes no modifier{hint}.", expression=name[:80])
-        elif self._lenient and self._is_unknown(name):
+        elif self._lenient and name not in PLACES_OF_PAGES and self._is_unknown(name):
             self._ignored.append(name)
             return
-        elif name in _PAGED_ELSEWHERE:
-            raise InvalidSearch(f"{name} is no parameter of this server: the link next leads to the page behind, and "
-                                f"{OFFSET} with _count to one further on.", expression=name)
         else:
             self._criteria.append(self._criterion(name, text))
         self._self_link.append((name, text))
@@ -323,6 +325,9 @@ class _Reader:
         if code not in known or not is_sortable(known[code]):
             reason = "is no parameter of" if code not in known else "cannot be sorted by for"
             sortable = sorted(one.code for one in known.values() if is_sortable(one))
+            named, _, direction = code.partition(":")
+            if direction in ("asc", "desc") and named in known:
+                reason = f"has no direction behind it: {named} is ascending, -{named} descending. It is no parameter of"
             raise InvalidSearch(
                 f"_sort={text[:80]}: {code[:80]!r} {reason} {' and '.join(names)[:200]}; it can be sorted by "
                 f"{', '.join(sortable)}.", expression="_sort",
@@ -335,7 +340,7 @@ class _Reader:
             hint = "; R4 calls it :iterate" if modifier == "recurse" else "; it has :iterate"
             raise InvalidSearch(f"{code} has no modifier :{modifier[:80]}{hint}.", expression=code)
         reverse, iterate = code == "_revinclude", modifier == "iterate"
-        if text == "*":
+        if text in ("*", "*:*"):  # the second as Microsoft's server writes it
             return Include("*", None, None, reverse, iterate)
         source, _, rest = text.partition(":")
         wanted, colon, target = rest.partition(":")

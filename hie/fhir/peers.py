@@ -1,0 +1,81 @@
+"""What other servers have, and FHIR R4 has not: what does the same here, for who comes from one of them.
+
+HAPI, Microsoft's FHIR server, Medplum, Aidbox, Firely Server, Blaze, Google's and R5's own. Parameters of one's own
+(SearchParameter) may have these names: they are asked about what is unknown alone.
+"""
+
+from __future__ import annotations
+
+from hie.fhir.paging import OFFSET
+
+#: They say where a page begins: passed over, each of them would be answered with the first page.
+PLACES_OF_PAGES = frozenset({
+    "_getpages", "_getpagesoffset", "_page", "_skip", "_continuationToken", "includesCt", "_page_token",
+    "_pageToken", "__t", "__page-id", "__page-offset", "_after", "ct", "offset", "page", "skip",
+})  # fmt: skip
+_ERASED = ("what was deleted is kept, until an administrator erases it by DELETE [type]/[id]/_history, once it is "
+           "deleted")
+_EXPLAINED = "GET [type]/$explain?… tells how a search is answered"
+_INCLUDED = "_include and _revinclude bring what is referred to, and what refers"
+_COUNTED = "_count says how many resources a page has"
+_COUNT_ALONE = "_summary=count tells how many there are"
+_PARAMETERS = {
+    "_fields": "_elements=name,birthDate chooses elements",
+    "_compartment": "a compartment is searched by its address, as in GET Patient/[id]/Observation or Patient/[id]/*",
+    "_deleted": "deletions stand in GET [type]/_history, and _asOf=[instant] searches the record as it was",
+    "_history": "versions are at GET [type]/[id]/_history",
+    "_includeHistory": "versions are at GET [type]/[id]/_history",
+    "_createdAt": "when a resource came tells its history: GET [type]/[id]/_history",
+    "_project": "a token sees its own tenant alone",
+    "_explain": _EXPLAINED,
+    "__explain": _EXPLAINED,
+    "_total-method": "_total=none, estimate or accurate says how matches are counted",
+    "_totalMethod": "_total=none, estimate or accurate says how matches are counted",
+    "_ilike": "[parameter]:contains=… finds what stands inside of texts, _content=… words",
+    "_with": _INCLUDED,
+    "_assoc": _INCLUDED,
+    "_result": "matches come in a Bundle",
+    "_not-referenced": "_revinclude=* brings what refers to each match; there is no search for what nothing refers to",
+    "_meta-history": "every update that changes something makes a version, $meta-add as well",
+    "_includesCount": "what is included comes with its page, of which _count says how many matches it has",
+    "_in": "_list=[id] is for Lists, _has:Group:member:_id=[id] and _has:CareTeam:participant:_id=[id] for the others",
+    "_maxresults": _COUNTED,
+    "_graph": "GET [type]/[id]/$graph?graph=… brings what a GraphDefinition names",
+    "_language": "a SearchParameter of your own, of another code, finds what [type].language says",
+    "_limit": _COUNTED,
+    "limit": _COUNTED,
+    "_hardDelete": _ERASED,
+    "hardDelete": _ERASED,
+    "_purge": _ERASED,
+    "_purgeHistory": _ERASED,
+    "_expunge": _ERASED,
+    "_remove-references": "_cascade=delete takes along what refers to what is deleted",
+    "_before": "of a history _at=lt2024-05-01 are the versions from before that day",
+    "_till": "of a history _at=lt2024-05-01 are the versions from before that day",
+}  # fmt: skip
+_OPERATIONS = {
+    "expunge": _ERASED,
+    "erase": _ERASED,
+    "purge": _ERASED,
+    "purge-history": _ERASED,
+    "bulk-delete": "DELETE [type]?[criteria]&_count=[most] deletes what matches",
+    "count": _COUNT_ALONE,
+    "resource-counts": _COUNT_ALONE,
+    "resource-count": _COUNT_ALONE,
+    "get-resource-counts": _COUNT_ALONE,
+    "convert-data": "$convert makes FHIR of other formats",
+    "search": "a search is GET [type]?…, or POST [type]/_search with a form",
+    "docref": "GET DocumentReference?patient=[id] finds a patient's documents",
+}  # fmt: skip
+
+
+def parameter(name: str) -> str | None:
+    """Tell what does here what a parameter does elsewhere; None where it is none that is known."""
+    if name in PLACES_OF_PAGES:
+        return f"the link next leads to the page behind, and {OFFSET} with _count to one further on"
+    return _PARAMETERS.get(name)
+
+
+def operation(code: str) -> str | None:
+    """Tell what does here what an operation does elsewhere; None where it is none that is known."""
+    return _OPERATIONS.get(code)
