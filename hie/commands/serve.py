@@ -32,6 +32,8 @@ READY_SECONDS = 60.0
 #: After this long a worker that was told to end is killed.
 SHUTDOWN_SECONDS = 30
 GARBAGE_SECONDS = 5.0
+#: So long at most a web process does not see that it is to end.
+UNSEEN_SECONDS = 1.0
 #: A thread that comes back from the database waits so long for one that computes; by Python's own 5 ms, at each of a
 #: dozen statements, a transaction kept its turn to write a SQLite file ten times as long as it needed it.
 SWITCH_SECONDS = 0.0005
@@ -108,7 +110,8 @@ def load_application() -> Any:
     """Make the application of one web process, which ends when its parent was killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_follow, args=(parent,), name="parent", daemon=True).start()
+        signal.signal(signal.SIGURG, lambda *_: None)
+        threading.Thread(target=_follow, args=(parent, threading.get_ident()), name="parent", daemon=True).start()
     from hie.app import create_app
 
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -128,8 +131,14 @@ def _collect_garbage() -> None:
         memory.give_back()
 
 
-def _follow(parent: Any) -> None:
-    parent.join()
+def _follow(parent: Any, main_thread: int) -> None:
+    """End with the parent; until then, let no signal wait to be seen.
+
+    One that comes just before the main thread begins to wait does not wake it: Python calls its handler after the next.
+    """
+    while parent.is_alive():
+        parent.join(UNSEEN_SECONDS)
+        signal.pthread_kill(main_thread, signal.SIGURG)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(SHUTDOWN_SECONDS)
     os._exit(1)
