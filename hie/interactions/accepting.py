@@ -77,6 +77,7 @@ def profile_issues(
     from hie.store.stored_profiles import StoredProfiles
 
     library, judging = ctx.profiles.library(), ctx.judging or of_one()
+    judging.time.take_left_out()  # of a resource before, whose judging was broken off
     source = judging.source(ctx.store)
     asked = asked_by(library, source, judging.time, judging.service)
     stored = StoredProfiles(ctx.store, library, source, judging.time)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hie.fhir.profiles import checking
 from hie.fhir.questionnaires import Form
 from hie.fhir.terminology.value_set import ValueSet
 from hie.interactions import judging
+from hie.interactions.accepting import profile_issues
 from hie.store.terminology import StoredTerminology
 from tests.builders import bundle, entry, post
 from tests.conformance.test_profiles_stored import BAD, GOOD, PHONED, stored
@@ -59,6 +61,7 @@ def test_what_a_bundle_has_no_time_to_judge_is_refused_or_told(
     assert "in this request, the most that it may" in str(row["response"]["outcome"])
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.parametrize(("resource", "what"), [
     (GOOD, f"the definition {PHONED['url']}"), (ANSWERED, f"the questionnaire {ICE['url']}"),
     (RED, f"the definition {BOUND['url']}")], ids=["profile", "questionnaire", "value set"])  # fmt: skip
@@ -83,6 +86,7 @@ def test_what_one_write_has_no_time_to_judge_is_refused_or_told(
     assert what in issue["diagnostics"]
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.usefixtures("used_up")
 def test_a_vital_sign_that_declares_nothing_is_stored_without_time_as_well(fhir: Any, treat: Any) -> None:
     fhir.create(PHONED)
@@ -103,6 +107,7 @@ def test_what_there_is_no_time_for_in_validate_is_not_said_to_be_valid(fhir: Any
         assert errors(answer) == [("too-costly", one["resourceType"])]
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_expressions_that_are_used_up_leave_a_stored_profile_unasked(
     fhir: Any, treat: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,3 +205,14 @@ def test_a_questionnaire_that_many_contained_answers_share_is_read_once(
     held = {"resourceType": "Basic", "code": {"text": "x"}, "contained": [form, *answers], "extension": pointing}
     told = [one for one in fhir.post("Basic/$validate", held).json["issue"] if one["code"] == "structure"]
     assert (len(told), len(forms)) == (20, 1)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_what_an_entry_before_left_out_is_not_told_of_the_next(app: Any, fhir: Any) -> None:
+    """The judging of the entry before was broken off, by what its value sets cost."""
+    fhir.create(PHONED)
+    shared = judging.of_bundle()
+    shared.time.leave_out("the definition x", "More are named.")
+    ctx = replace(app.extensions["hie"].context(), judging=shared)
+    found = profile_issues(GOOD, (), ctx, with_support=True, of_vital_signs="error")
+    assert "too-costly" not in {one.code for one in found}

@@ -37,6 +37,7 @@ def undecided(answer: Any) -> bool:
     return any("cannot be told from what is at hand" in one["diagnostics"] for one in answer.json["issue"])
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.proves("operation:any/$validate")
 @pytest.mark.usefixtures("people")
 def test_a_stored_target_decides_of_a_slice_in_validate_and_on_write(fhir: Any, treat: Any) -> None:
@@ -76,6 +77,7 @@ def test_a_target_that_the_token_may_not_read_is_as_one_that_is_not_there(fhir: 
     seeing.post("Observation", seen("Patient/nameless")).refused(422, "required", "Observation.performer")
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.usefixtures("people")
 def test_all_targets_are_read_at_once_and_none_without_such_a_slice(
     fhir: Any, treat: Any, monkeypatch: pytest.MonkeyPatch
@@ -115,6 +117,7 @@ def test_in_a_transaction_a_target_is_what_it_will_be_in_any_order(fhir: Any, tr
     assert fhir.post("", bundle(*[existing, post(seen(url))][::order])).status == 200, "what is found is named"
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.usefixtures("people")
 def test_what_a_transaction_brings_and_is_not_valid_is_told_of_that_alone(fhir: Any, treat: Any) -> None:
     treat("reject")

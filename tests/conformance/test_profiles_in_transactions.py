@@ -127,6 +127,7 @@ def titled(name: str, **more: Any) -> Any:
     return stored(profile(name, "StructureDefinition", element("StructureDefinition.title", min=1)), **more)
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize("put_first", [False, True])
 def test_definitions_are_judged_by_one_another_in_any_order(
@@ -161,6 +162,7 @@ def test_a_derived_profile_knows_its_base_and_its_value_set_in_any_order(fhir: A
     assert judged(fhir, *[right if one == post(declares) else one for one in entries]).status == 200
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_a_definition_that_a_patch_makes_is_judged_as_it_becomes(fhir: Any, treat: Any) -> None:
     fhir.put("StructureDefinition/phoned", {**PHONED, "id": "phoned"})
     treat("reject")
@@ -171,6 +173,7 @@ def test_a_definition_that_a_patch_makes_is_judged_as_it_becomes(fhir: Any, trea
     assert judged(fhir, entries[0]).status == 200, "the profile is not there"
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_warnings_of_definitions_are_told_where_they_stand(fhir: Any, treat: Any) -> None:
     treat("warn")
     declares = {**PHONED, "meta": {"profile": [BASE + "titled"]}}

@@ -133,6 +133,7 @@ DECLARED = b' xmlns="http://hl7.org/fhir"'
 WRONG = b"<Patient" + DECLARED + b'><nam/><active value="true"/><gender value="x"/></Patient>'
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.proves("operation:any/$validate")
 @pytest.mark.parametrize("in_parameters", [False, True])
 def test_validate_tells_what_is_xml_and_no_fhir_as_it_does_of_json(fhir, in_parameters):
@@ -152,6 +153,7 @@ def test_validate_tells_what_is_xml_and_no_fhir_as_it_does_of_json(fhir, in_para
     assert fhir.total("Patient") == 0
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_what_validate_cannot_read_or_is_wrong_around_the_resource_is_refused(fhir):
     for body in (WRONG[:-2], b"<Foo" + DECLARED + b"/>", b"<!DOCTYPE Patient>" + WRONG):
         fhir.post("Patient/$validate", body, Content_Type=XML).refused(400, "structure")
