@@ -7,20 +7,22 @@ nothing new.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from hie.errors import FhirError, NotSupported, Unprocessable
 from hie.fhir import custom_components, facts, search_parameters
-from hie.fhir.fhirpath import FhirPathError
+from hie.fhir.fhirpath import FhirPathError, model
 from hie.fhir.fhirpath.paths import routes
 from hie.fhir.search_parameters import Component, SearchParameter
 
 KINDS = frozenset({*custom_components.KINDS, "composite"})
 LONGEST_EXPRESSION = 2_000
-_CODE = re.compile(r"[A-Za-z][A-Za-z0-9\-_]{0,63}", re.ASCII)
+#: `_language` is R5's parameter of every resource; what else begins so is the specification's, or this server's.
+_CODE = re.compile(r"_language|[A-Za-z][A-Za-z0-9\-_]{0,63}", re.ASCII)
 #: What could take very long on somebody's resource, and that within their write.
 _COSTLY = re.compile(r"\b(matches|matchesFull|replaceMatches|repeat|aggregate)\s*\(")
 #: A person's dates are searched by blind parameters only: docs/adr/0006
@@ -81,7 +83,7 @@ def definition(resource: dict[str, Any], others: Mapping[str, Definition] | None
         return None
     found = Definition(
         str(resource["url"]), str(resource["code"]), str(resource["type"]), str(resource.get("expression") or ""),
-        tuple(dict.fromkeys(resource["base"])), _targets(resource), _components(resource, others or {}),
+        _bases(resource["base"]), _targets(resource), _components(resource, others or {}),
     )  # fmt: skip
     _check(found)
     model = str(resource.get("derivedFrom", "")).partition("|")[0]
@@ -97,6 +99,12 @@ def definition(resource: dict[str, Any], others: Mapping[str, Definition] | None
 @cache
 def _own_urls() -> frozenset[str]:
     return frozenset(row["url"] for row in facts.SEARCH_PARAMETERS)
+
+
+def _bases(named: Sequence[str]) -> tuple[str, ...]:
+    """Return the types that are meant: of what several types are (Resource, DomainResource) each of these."""
+    found = (sorted(type_ for type_ in facts.RESOURCE_TYPES if model.is_a(type_, one)) for one in named)
+    return tuple(dict.fromkeys(chain.from_iterable(found)))
 
 
 def _targets(resource: dict[str, Any]) -> tuple[str, ...]:
@@ -117,10 +125,6 @@ def _check(found: Definition) -> None:
         raise NotSupported(f"An active search parameter of type {found.kind} is not supported; supported are "
                            f"{', '.join(sorted(KINDS))}. It can be stored as a draft.",
                            expression="SearchParameter.type")
-    for base in found.bases:
-        if base not in facts.RESOURCE_TYPES:
-            raise NotSupported(f"An active search parameter of {base} is not supported; name each resource type.",
-                               expression="SearchParameter.base")
     _check_text(found.expression, "expression")
     custom_components.each_expression(found.components, _check_text)
 

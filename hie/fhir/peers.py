@@ -41,7 +41,8 @@ _PARAMETERS = {
     "_in": "_list=[id] is for Lists, _has:Group:member:_id=[id] and _has:CareTeam:participant:_id=[id] for the others",
     "_maxresults": _COUNTED,
     "_graph": "GET [type]/[id]/$graph?graph=… brings what a GraphDefinition names",
-    "_language": "a SearchParameter of your own, of another code, finds what [type].language says",
+    "_language": "R5's SearchParameter of this code (base Resource, expression Resource.language) can be stored, and a "
+                 "search over several types then names them by _type",
     "_limit": _COUNTED,
     "limit": _COUNTED,
     "_hardDelete": _ERASED,

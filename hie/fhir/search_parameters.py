@@ -221,7 +221,7 @@ def install(custom: CustomParameters) -> None:
         _walks.clear()
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4_096)  # of which one that every resource has takes 146
 def define(
     type_name: str, code: str, kind: str, expression: str, targets: frozenset[str], url: str, state: str,
     components: tuple[Component, ...] = (),
