@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal, DivisionByZero, InvalidOperation, localcontext
-from operator import add, mul, sub
+from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any
 
-from . import units
+from .arithmetic import ADDITIVE, EXACT, MAX_TEXT, NUMERIC, bounded
 from .errors import FhirPathError, FhirPathUnsupported
-from .moments import shifted
 from .parts import EMPTY, FALSE, TEXTS, TRUE, Frame, Items, Part, Run, boolean, constant, singleton, truth
 from .steps import box
 from .values import (
-    Amount,
     Element,
     Moment,
     compare,
@@ -23,9 +20,6 @@ from .values import (
     to_system,
     unboxed,
 )
-
-MAX_TEXT = 1_000_000
-MAX_BITS = 128
 
 
 def operation(operator: str, left: Part, right: Part) -> Part:
@@ -43,7 +37,7 @@ def _operation(operator: str, left: Part, right: Part) -> Part:
     if operator == "|":
         return union(left, right)
     if operator in ("+", "-") and "System.String" not in (left.type, right.type):
-        return Part(_on_values(operator, left, right, _ADDITIVE[operator]), None)
+        return Part(_on_values(operator, left, right, ADDITIVE[operator]), None)
     make = _OPERATORS.get(operator)
     if make is None:
         raise FhirPathUnsupported(f"The operator {operator} is not supported.")
@@ -254,7 +248,7 @@ def _in(operator: str, left: Part, right: Part) -> tuple[Run, str]:
 
 
 def _on_values(operator: str, left: Part, right: Part, apply: Callable[[Any, Any], Any]) -> Run:
-    exact = _EXACT.get(operator)
+    exact = EXACT.get(operator)
     first, second = left.run, right.run
 
     def run(frame: Frame, focus: Items) -> Items:
@@ -275,11 +269,11 @@ def _on_values(operator: str, left: Part, right: Part, apply: Callable[[Any, Any
 
 
 def _numeric(operator: str, left: Part, right: Part) -> tuple[Run, None]:
-    return _on_values(operator, left, right, _NUMERIC[operator]), None
+    return _on_values(operator, left, right, NUMERIC[operator]), None
 
 
 def _plus_text(operator: str, left: Part, right: Part) -> tuple[Run, str]:
-    return _on_values(operator, left, right, _add), "System.String"
+    return _on_values(operator, left, right, ADDITIVE["+"]), "System.String"
 
 
 def _ampersand(operator: str, left: Part, right: Part) -> tuple[Run, str]:
@@ -299,93 +293,6 @@ def _ampersand(operator: str, left: Part, right: Part) -> tuple[Run, str]:
     return run, "System.String"
 
 
-def bounded(value: Any) -> Any:
-    """Give a computed value; FhirPathError for a text or number beyond every use."""
-    if isinstance(value, str) and len(value) > MAX_TEXT:
-        raise FhirPathError(f"A text of more than {MAX_TEXT} characters was made.")
-    if isinstance(value, int) and value.bit_length() > MAX_BITS:
-        raise FhirPathError(f"A number of more than {MAX_BITS} bits was made.")
-    if isinstance(value, Decimal) and value.adjusted() > MAX_BITS:
-        raise FhirPathError(f"A number of more than {MAX_BITS} digits was made.")
-    return value
-
-
-def _number(value: Any, operator: str) -> Decimal | int:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise FhirPathError(f"{operator} takes numbers.")
-    return value
-
-
-def _add(left: Any, right: Any) -> Any:
-    if isinstance(left, str) and isinstance(right, str):
-        return left + right
-    if isinstance(left, Moment) and isinstance(right, Amount):
-        return shifted(left, right, 1)
-    if isinstance(left, Amount) and isinstance(right, Amount):
-        return _amounts_added(left, right, 1)
-    return _number(left, "+") + _number(right, "+")
-
-
-def _subtract(left: Any, right: Any) -> Any:
-    if isinstance(left, Moment) and isinstance(right, Amount):
-        return shifted(left, right, -1)
-    if isinstance(left, Amount) and isinstance(right, Amount):
-        return _amounts_added(left, right, -1)
-    return _number(left, "-") - _number(right, "-")
-
-
-def _amounts_added(left: Amount, right: Amount, sign: int) -> Amount | None:
-    factor = units.factor(right.unit, left.unit)
-    return None if factor is None else Amount(left.value + sign * right.value * factor, left.unit)
-
-
-def _multiply(left: Any, right: Any) -> Any:
-    if isinstance(left, Amount) and isinstance(right, Amount):
-        return Amount(left.value * right.value, units.product(left.unit, right.unit))
-    if isinstance(left, Amount):
-        return Amount(left.value * _number(right, "*"), left.unit)
-    if isinstance(right, Amount):
-        return Amount(right.value * _number(left, "*"), right.unit)
-    return _number(left, "*") * _number(right, "*")
-
-
-def _divide(left: Any, right: Any) -> Any:
-    if isinstance(left, Amount) and not isinstance(right, Amount):
-        divisor = _number(right, "/")
-        return None if divisor == 0 else Amount(left.value / divisor, left.unit)
-    if isinstance(left, Amount) and isinstance(right, Amount):
-        if right.value == 0:
-            return None
-        factor = units.factor(right.unit, left.unit)
-        if factor is not None:
-            return Amount(left.value / (right.value * factor), "1")
-        return Amount(left.value / right.value, units.quotient(left.unit, right.unit))
-    divisor = _number(right, "/")
-    return None if divisor == 0 else Decimal(_number(left, "/")) / Decimal(divisor)
-
-
-def _whole(left: Any, right: Any) -> Any:
-    divisor = Decimal(_number(right, "div"))
-    if divisor == 0:
-        return None
-    try:
-        return int(Decimal(_number(left, "div")) // divisor)
-    except (InvalidOperation, DivisionByZero):
-        return None
-
-
-def _remainder(left: Any, right: Any) -> Any:
-    dividend, divisor = _number(left, "mod"), _number(right, "mod")
-    if divisor == 0:
-        return None
-    result = Decimal(dividend) % Decimal(divisor)
-    return int(result) if isinstance(dividend, int) and isinstance(divisor, int) else result
-
-
-_ADDITIVE = {"+": _add, "-": _subtract}
-_EXACT: dict[str, Callable[[int, int], int]] = {"+": add, "-": sub, "*": mul}
-_NUMERIC = {"*": _multiply, "/": _divide, "div": _whole, "mod": _remainder}
-
 _OPERATORS: dict[str, Callable[[str, Part, Part], tuple[Run, str | None]]] = {
     "and": _and,
     "or": _or,
@@ -400,5 +307,5 @@ _OPERATORS: dict[str, Callable[[str, Part, Part], tuple[Run, str | None]]] = {
     "&": _ampersand,
     "+": _plus_text,
     **dict.fromkeys(_ORDERS, _compared),
-    **dict.fromkeys(_NUMERIC, _numeric),
+    **dict.fromkeys(NUMERIC, _numeric),
 }

@@ -15,6 +15,7 @@ from hie.errors import FhirError, NotFound, TooCostly, Unprocessable
 from hie.fhir.terminology import shipped
 from hie.fhir.terminology.code_system import CodeSystem
 from hie.fhir.terminology.grammars import GRAMMARS
+from hie.fhir.terminology.implicit import implicit
 from hie.fhir.terminology.kept_systems import KEPT
 from hie.fhir.terminology.value_set import ValueSet, place_of
 
@@ -29,7 +30,6 @@ _OF_LOOKING_UP = 1000
 _OF_SUPPLEMENT = 10
 #: Value sets that lead to one another.
 MOST_DEEP = 20
-_SNOMED, _LOINC = "http://snomed.info/sct", "http://loinc.org"
 
 
 class Known(NamedTuple):
@@ -148,7 +148,7 @@ class Terminology:
         """Return a value set's resource, of an implicit one too; NotFound."""
         url, version = split_canonical(canonical)
         known = self.find("ValueSet", url, version)
-        resource = known.resource if known is not None else _implicit(url) or self._of_all_codes(url, version)
+        resource = known.resource if known is not None else implicit(url) or self._of_all_codes(url, version)
         if resource is None:
             raise NotFound(f"{self._unknown('ValueSet', url, version)}", expression="url")
         return resource
@@ -390,21 +390,3 @@ def _of_the_specification(type_name: str, url: str, version: str | None) -> Know
 def _names(canonical: Any) -> tuple[str, ...]:
     """Return what a canonical may be asked for by: with its version, and without."""
     return (canonical, split_canonical(canonical)[0]) if isinstance(canonical, str) else ()
-
-
-def _implicit(url: str) -> Json | None:
-    """Return a value set that a URL alone defines: https://hl7.org/fhir/R4/snomedct.html#implicit"""
-    system = shipped.systems_of_value_sets().get(url)
-    filters: list[Json] = []
-    if url.startswith(_SNOMED) and "?fhir_vs" in url:
-        system, _, wanted = url.partition("?fhir_vs")
-        if wanted.startswith("=isa/"):
-            filters = [{"property": "concept", "op": "is-a", "value": wanted.removeprefix("=isa/")}]
-        elif wanted:
-            return None
-    elif url == f"{_LOINC}/vs":
-        system = _LOINC
-    if system is None:
-        return None
-    include = {"system": system} | ({"filter": filters} if filters else {})
-    return {"resourceType": "ValueSet", "url": url, "status": "active", "compose": {"include": [include]}}

@@ -18,8 +18,8 @@ from hie.fhir.search_parameters import IndexValues, SearchParameter
 from hie.operations.graph.reading import Node, Reading
 from hie.store.search import chain
 from hie.store.search import query as search_query
-from hie.store.search.index import reference_walk
 from hie.store.search.reference import target as points_at
+from hie.store.search.reference_walks import reference_walk
 from hie.store.terminology import OfPages
 
 #: Resources that one search asks for what refers to them, and what it answers at once.

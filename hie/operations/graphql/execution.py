@@ -34,9 +34,9 @@ from hie.operations.graphql.checking import (
 from hie.operations.graphql.document import Field, Selection
 from hie.store.search import query as search_query
 from hie.store.search.cursors import Cursors
-from hie.store.search.index import reference_walk
 from hie.store.search.query import SearchQuery
 from hie.store.search.reference import relative, target
+from hie.store.search.reference_walks import reference_walk
 from hie.store.terminology import Later, OfPages
 
 #: Parents whose referring resources one search asks for, and the most that it may find.

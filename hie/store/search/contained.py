@@ -38,7 +38,7 @@ from hie.store.search.clauses import (
     negation,
 )
 from hie.store.search.criteria import Compiled
-from hie.store.search.index import fragment_token, referred_token
+from hie.store.search.fragments import fragment_token, referred_token
 from hie.store.search.joined_clauses import HeldBy, Holds
 from hie.store.search.leading import is_range
 from hie.store.search.plan import plan_of

@@ -26,7 +26,7 @@ from hie.store.search.chain import Asked, Chain, Has, Inside, PerType, is_canoni
 from hie.store.search.clauses import REFERENCE, WIDE, Both, Clause, Types, both, either, negation
 from hie.store.search.counting import ANY_TYPE, counted
 from hie.store.search.criteria import Compiled, Criterion
-from hie.store.search.index import fragment_hash
+from hie.store.search.fragments import fragment_hash
 from hie.store.search.joined_clauses import Fragments, HeldBy, Holds
 from hie.store.search.leading import is_range
 from hie.store.search.logic import LOGIC

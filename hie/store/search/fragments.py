@@ -1,4 +1,7 @@
-"""References to contained resources (`#x`): the parameters that look at them. docs/adr/0020-contained-resources.md"""
+"""References to contained resources (`#x`): the parameters that look at them, and the tokens these are found by.
+
+docs/adr/0020-contained-resources.md
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from hie.fhir.fhirpath.paths import routes
 from hie.fhir.search_parameters import IndexValues
 from hie.fhir.search_values import Emit
 from hie.fhir.search_walk import Node, Walk
+from hie.store.crypto import Blind
 from hie.store.search.plan import plan_of
 
 
@@ -29,6 +33,21 @@ def restricted(resource: dict[str, Any]) -> set[str]:
     types = {one.get("id"): one.get("resourceType") for one in resource["contained"]}
     return {alias for code, id_ in referred(resource) for alias, type_name in aliases.get(code, ())
             if types.get(id_) == type_name}
+
+
+def fragment_hash(id_: str, blind: Blind) -> int:
+    """Return the hash of a contained resource's id, whatever its type."""
+    return blind.hash("contained", id_)
+
+
+def fragment_token(type_name: str, id_: str, blind: Blind) -> int:
+    """Return the token of a contained resource by its id, which may say what nobody should read in the file."""
+    return blind.hash(type_name, "_id", id_)
+
+
+def referred_token(type_name: str, code: str, blind: Blind) -> int:
+    """Return the token of a contained resource to which its container, of a type, refers by a parameter."""
+    return blind.hash(type_name, code, "contained")
 
 
 @lru_cache(maxsize=256)

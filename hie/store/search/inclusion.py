@@ -28,10 +28,10 @@ from hie.store.search.blinding import hash_of
 from hie.store.search.canonical_inclusion import Named
 from hie.store.search.clauses import AnyToken, Clause, Shaped, both
 from hie.store.search.index import place as place_of
-from hie.store.search.index import reference_walk
 from hie.store.search.joined_clauses import Linked
 from hie.store.search.plan import plan_of
 from hie.store.search.query import Include
+from hie.store.search.reference_walks import reference_walk
 from hie.store.search.seen import TOLD
 from hie.store.search.sql import Sql
 from hie.store.search.statements import at_instant, prepared, run, sql_for

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 from hie.fhir import facts, references, search_parameters, texts
 from hie.fhir.compartments import single_patient_of
-from hie.fhir.fhirpath.paths import routes
 from hie.fhir.scopes import BINARY
-from hie.fhir.search_parameters import IndexValues, answering
-from hie.fhir.search_values import CompositeValue, QuantityValue, emitter, entry_emitter
-from hie.fhir.search_walk import Node, Walk
+from hie.fhir.search_parameters import IndexValues
+from hie.fhir.search_values import CompositeValue, QuantityValue
 from hie.store.crypto import Blind
 from hie.store.models import ITSELF
 from hie.store.search import (
@@ -29,8 +26,7 @@ from hie.store.search import (
     uri,
 )
 from hie.store.search.blinding import REFERS, Form, word_hash
-from hie.store.search.literal_references import SELF_CONTAINED, literal_references
-from hie.store.search.plan import plan_of
+from hie.store.search.literal_references import literal_references
 from hie.store.search.type_hashes import Amount, Bound, Link, bound_to, compartment_token
 
 _DateRow = tuple[int, int, int]
@@ -172,23 +168,6 @@ def refers_beside(resource: dict[str, Any], target: tuple[str, str], blind: Blin
             or wanted in _associated(resource, refers, bound, base_url, tokens))
 
 
-def reference_walk(type_name: str, code: str | None) -> Walk:
-    """Return the way to the references of one parameter alone (None: of all), shorter than extracting everything."""
-    return _reference_walk(type_name, code, search_parameters.installed().of(type_name))
-
-
-@lru_cache(maxsize=4096)
-def _reference_walk(type_name: str, code: str | None, _custom: object) -> Walk:
-    root = Node()
-    parameters = plan_of(type_name).parameters
-    every = (one.code for one in parameters.values() if one.type == "reference" and type_name not in SELF_CONTAINED)
-    for answer in dict.fromkeys(one for each in ([code] if code else every) for one in answering(parameters, each)):
-        for route in routes(parameters[answer].expression or "", type_name) or ():
-            emit = emitter("reference", route.type, answer) or entry_emitter(answer, parameters[answer].targets)
-            root.add(route.hops, emit)
-    return root.compiled()
-
-
 # ---- contained resources: docs/adr/0020 ------------------------------------------------------------------------------
 
 
@@ -198,30 +177,15 @@ def _contained(
     """Yield what a resource contains. Its id is none of a resource here; who refers to what is its container's."""
     referring: dict[str, set[int]] = {}
     for code, named in fragments.referred(resource):
-        referring.setdefault(named, set()).add(referred_token(resource["resourceType"], code, blind))
+        referring.setdefault(named, set()).add(fragments.referred_token(resource["resourceType"], code, blind))
     for part, one in enumerate(resource["contained"]):
         content = {name: value for name, value in one.items() if name not in ("id", "contained")}
         rows = index_rows(content, blind, base_url, content_words=content_words, is_new=is_new)
         lasting = lasting_rows(content, rows, blind, base_url)
         id_ = str(one.get("id", ""))
-        tokens = {*lasting.tokens, *referring.get(id_, ()), fragment_token(one["resourceType"], id_, blind)}
+        tokens = {*lasting.tokens, *referring.get(id_, ()), fragments.fragment_token(one["resourceType"], id_, blind)}
         rows = replace(lasting, tokens=sorted(tokens), links=(), refers=frozenset())
-        yield Contained(part, one["resourceType"], fragment_hash(id_, blind), rows)
-
-
-def fragment_hash(id_: str, blind: Blind) -> int:
-    """Return the hash of a contained resource's id, whatever its type."""
-    return blind.hash("contained", id_)
-
-
-def fragment_token(type_name: str, id_: str, blind: Blind) -> int:
-    """Return the token of a contained resource by its id, which may say what nobody should read in the file."""
-    return blind.hash(type_name, "_id", id_)
-
-
-def referred_token(type_name: str, code: str, blind: Blind) -> int:
-    """Return the token of a contained resource to which its container, of a type, refers by a parameter."""
-    return blind.hash(type_name, code, "contained")
+        yield Contained(part, one["resourceType"], fragments.fragment_hash(id_, blind), rows)
 
 
 # ---- rows ------------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from hie.fhir.search_parameters import IndexValues, extract
 from hie.store.search import compiling, verifying
 from hie.store.search.chain import Chain, Inside
 from hie.store.search.criteria import Compiled, Criterion
-from hie.store.search.index import reference_walk
+from hie.store.search.reference_walks import reference_walk
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore

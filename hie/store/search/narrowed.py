@@ -23,8 +23,8 @@ from hie.store.search import instant, reference
 from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import CODE, NOTHING, REFERENCE, AnyToken, Clause, Ids, Shaped, either
 from hie.store.search.criteria import Compiled
-from hie.store.search.index import reference_walk
 from hie.store.search.plan import plan_of
+from hie.store.search.reference_walks import reference_walk
 from hie.store.search.sql import Sql
 from hie.store.search.statements import at_instant, prepared, run, sql_for
 from hie.store.search.tables import CONTAINED, CONTAINED_PAST, CURRENT, PAST, How, place

@@ -29,9 +29,9 @@ from hie.store.search import instant, joins, narrowed, reference
 from hie.store.search.clauses import Clause, Either, Ids, Led, Shaped, both, either
 from hie.store.search.criteria import Compiled
 from hie.store.search.index import place as place_of
-from hie.store.search.index import reference_walk
 from hie.store.search.joined_clauses import Branch, Joined, JoinedThen, Linked
 from hie.store.search.leading import has_keys
+from hie.store.search.reference_walks import reference_walk
 from hie.store.search.sql import Sql
 from hie.store.search.statements import at_instant, prepared, run
 from hie.store.search.tables import CURRENT, PAST, How, Tables, place, valid

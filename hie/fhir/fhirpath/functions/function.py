@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..arithmetic import MAX_TEXT
 from ..compiler import Compiler
 from ..errors import FhirPathError
-from ..operators import MAX_TEXT
 from ..parts import EMPTY, FALSE, TRUE, Frame, Items, Part, Run, singleton
 from ..syntax import Expression
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from hie.fhir.regular_expressions import compiled
 
+from ..arithmetic import MAX_TEXT
 from ..compiler import Compiler
 from ..errors import FhirPathError, FhirPathLimit, FhirPathUnsupported
 from ..lexer import joined
-from ..operators import MAX_TEXT
 from ..parts import EMPTY, Frame, Items, Part, boolean, singleton
 from ..syntax import Expression, Literal
 from ..values import Moment, to_system
