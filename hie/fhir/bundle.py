@@ -129,6 +129,11 @@ class RequestEntry:
         return f"Bundle.entry[{self.index}]"
 
 
+def is_placeholder(full_url: str | None) -> bool:
+    """Tell whether a fullUrl stands for a resource that has no address yet: bundle.html#references"""
+    return full_url is not None and full_url.startswith(("urn:uuid:", "urn:oid:"))
+
+
 def request_entries(bundle: dict[str, Any], type_: str, most_entries: int) -> list[RequestEntry]:
     """Check the Bundle around its entries' resources, which the entries' own interactions check."""
     if bundle["resourceType"] != "Bundle":

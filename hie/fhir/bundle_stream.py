@@ -75,6 +75,8 @@ class Entries:
     def __init__(self, body: bytes, cursor: _Cursor, header: dict[str, Any]) -> None:
         self.body = body
         self._cursor, self._header = cursor, header
+        self.named: dict[str | None, int] = {}
+        """The fullUrls that stand for resources to be stored, and the number of the entry, once `checked`."""
 
     def requests(self, most_entries: int) -> Iterator[RequestEntry]:
         """Yield the entries, each checked around its resource, and then check what stands behind them."""
@@ -91,6 +93,8 @@ class Entries:
         for entry in self.requests(most_entries):
             assert isinstance(entry.stretch, Part)  # noqa: S101 - that of a large body
             places.extend((entry.stretch.start, entry.stretch.end))
+            if bundle.is_placeholder(entry.full_url):
+                self.named[entry.full_url] = entry.index
         return self._again(places)
 
     def _again(self, places: array[int]) -> Iterator[RequestEntry]:

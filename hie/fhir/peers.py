@@ -30,6 +30,7 @@ _PARAMETERS = {
     "_explain": _EXPLAINED,
     "__explain": _EXPLAINED,
     "_total-method": "_total=none, estimate or accurate says how matches are counted",
+    "_type": "only a search over several types takes it; a chain names its type as in subject:Patient.name",
     "_totalMethod": "_total=none, estimate or accurate says how matches are counted",
     "_ilike": "[parameter]:contains=… finds what stands inside of texts, _content=… words",
     "_with": _INCLUDED,

@@ -57,6 +57,26 @@ def test_an_entry_has_the_full_url_of_the_resource_that_it_brings(fhir, type_):
     assert [row for row in others if "fullUrl" in row] == []
 
 
+def test_an_entry_that_refers_to_another_of_the_batch_is_refused(fhir):
+    """R4: there are no dependencies between the entries of a batch. Medplum resolves them, as of a transaction; the
+    reference was stored as it is, and led nowhere."""
+    one, other = "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0", "urn:uuid:8f14e45f-ceea-467f-9c5a-5dfb2a4c2d11"
+    answer = fhir.post("", batch(
+        post(patient(), one), post(observation(one)), post({"resourceType": "Basic", "code": {"text": "x"},
+                                                            "subject": {"reference": other}}),
+        put({"resourceType": "Basic", "id": "b", "code": {"text": "x"}, "extension": [
+            {"url": "http://example.org/x", "valueReference": {"reference": one}}]}),
+        post({"resourceType": "Observation", "subject": one})))
+    rows = [row["response"] for row in answer.entries()]
+    assert [row["status"][:3] for row in rows] == ["201", "400", "201", "400", "400"]
+    issue = rows[1]["outcome"]["issue"][0]
+    assert (issue["code"], issue["expression"]) == ("invalid", ["Bundle.entry[1].resource.subject.reference"])
+    assert issue["diagnostics"].startswith(f"{one} is Bundle.entry[0]")
+    assert rows[3]["outcome"]["issue"][0]["expression"] == [
+        "Bundle.entry[3].resource.extension[0].valueReference.reference"]
+    assert fhir.total("Observation") == 0
+
+
 def test_criteria_may_stand_behind_a_slash_as_the_specification_writes_them(fhir):
     one, two = (fhir.create(patient(family=name))["id"] for name in ("One", "Two"))
     assert [row["id"] for row in fhir.get("Patient/?family=One").resources()] == [one]

@@ -21,7 +21,7 @@ def test_a_parameter_of_another_server_is_refused_with_what_is_meant(fhir):
         "Patient?_sort=birthdate:desc": "-birthdate", "Patient?birthdate:ge=1970": "birthdate=ge",
         "_history?_before=2030": "_at=lt", "Patient/1/_history?_page=2": "link next",
         "Patient?_score=1": "_sort=_score",
-        "Patient?_query-latency=x": "It has: _id",
+        "Patient?_query-latency=x": "It has: _id", "Observation?subject:Patient._type=Patient": "subject:Patient",
     }.items():  # fmt: skip
         answer = fhir.get(asked)
         told = answer.json["issue"][0]["diagnostics"]
