@@ -145,10 +145,10 @@ def load(
 
     .gz, .xz, .tar, .tar.gz, .tar.xz and .zip of them are read as a stream. A second run sends only what is missing.
     """
+    from hie.commands.bearer import from_options
     from hie.commands.load import JOURNAL_NAME
     from hie.commands.load import load as run
     from hie.commands.loading.units import is_loadable
-    from hie.commands.token import from_options
 
     if strangers := [path.name for path in files if not is_loadable(path)]:
         raise click.UsageError(f"{', '.join(strangers)}: not the name of a file that can be loaded (see --help).")

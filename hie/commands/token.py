@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -72,15 +70,6 @@ def revoke(settings: Settings, token_id: str) -> None:
         )
     finally:
         store.close()
-
-
-def from_options(token: str | None, file: Path | None) -> str | None:
-    """Return the token of a client command: the option, the file's content, or the variable HIE_TOKEN."""
-    if token is not None:
-        return token.strip()
-    if file is not None:
-        return file.read_text(encoding="utf-8").strip()
-    return os.environ.get("HIE_TOKEN", "").strip() or None
 
 
 def _entry(store: Store, interaction: str) -> AuditEntry:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,8 +12,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +81,6 @@ class Exchange:
                 time.sleep(0.02)
         raise AssertionError(f"the server did not answer: {self.log.read_text()[-3000:]}")
 
-    def restart(self, *, workers: int, threads: int) -> None:
-        """Serve with other processes and threads."""
-        self.stop()
-        self.workers = workers
-        self._environment["HIE_THREADS"] = str(threads)
-        self.start()
-
     def kill(self) -> None:
         """SIGKILL every process of the server at once, as a power switch would."""
         assert self._process is not None
@@ -127,6 +122,26 @@ def _content(answer: Any) -> Any:
     return json.loads(data) if "json" in answer.headers.get("Content-Type", "") else data
 
 
+@pytest.fixture(scope="module")
+def shared(
+    templates: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Exchange]]:
+    """Start a server that the tests of a module share, on SQLite: each looks only at what it wrote itself."""
+    with ExitStack() as started:
+
+        def start(workers: int = 2, has_job_worker: bool = False, **environment: str) -> Exchange:
+            template = templates("sqlite", lambda: None)
+            root = tmp_path_factory.mktemp("shared")
+            shutil.copytree(template.settings.data_dir, root / "data")
+            settings = replace(template.settings, data_dir=root / "data")
+            made = Exchange(settings, root / "server.log", workers=workers, has_job_worker=has_job_worker)
+            made._environment |= environment
+            started.callback(made.stop)
+            return _started(made)
+
+        yield start
+
+
 @pytest.fixture
 def stopped(settings: Settings, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Exchange]:
     """A server on a fresh database that is not started yet; tests marked `without_jobs` save the start of a worker."""
@@ -139,6 +154,10 @@ def stopped(settings: Settings, tmp_path: Path, request: pytest.FixtureRequest) 
 @pytest.fixture
 def exchange(stopped: Exchange) -> Exchange:
     """A started server on a fresh database, with a token that may do everything."""
+    return _started(stopped)
+
+
+def _started(stopped: Exchange) -> Exchange:
     stopped.start()
     # What the command does, without its start.
     stopped.token = token.create(stopped.settings, "test", ["system/*.cruds"], 30)

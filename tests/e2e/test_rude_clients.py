@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.builders import patient
 
-pytestmark = [pytest.mark.parametrize("database_kind", ["sqlite"]), pytest.mark.without_jobs]
-
 BODY = b'{"resourceType":"Patient"}'
+
+
+@pytest.fixture(scope="module")
+def exchange(shared: Callable[..., Any]) -> Any:
+    """One process with 32 threads has 24 places for bodies: over two, chance might bring too many to one of them."""
+    return shared(workers=1, HIE_THREADS="32")
 
 
 def head(exchange: Any, *lines: str, method: str = "POST", path: str = "/fhir/Patient") -> bytes:
@@ -51,6 +56,7 @@ def patients(exchange: Any) -> int:
 
 
 def test_uploads_that_break_off_write_nothing_and_hold_nobody_up(exchange: Any) -> None:
+    before = patients(exchange)
     for lines, body in (
         (("Content-Length: 500",), BODY),
         (("Transfer-Encoding: chunked",), b"1a\r\n" + BODY[:10]),
@@ -59,23 +65,25 @@ def test_uploads_that_break_off_write_nothing_and_hold_nobody_up(exchange: Any) 
     ):
         with connected(exchange) as connection:
             connection.sendall(head(exchange, *lines) + body)
-    assert patients(exchange) == 0
+    assert patients(exchange) == before
 
 
 def test_a_body_that_is_shorter_than_it_said_is_refused(exchange: Any) -> None:
+    before = patients(exchange)
     with connected(exchange) as connection:
         connection.sendall(head(exchange, "Content-Length: 500") + BODY)
         connection.shutdown(socket.SHUT_WR)
         assert b"201" not in answer(connection)
-    assert patients(exchange) == 0
+    assert patients(exchange) == before
 
 
 def test_a_chunked_body_is_read(exchange: Any) -> None:
+    before = patients(exchange)
     with connected(exchange) as connection:
         chunks = b"".join(b"1\r\n" + bytes([byte]) + b"\r\n" for byte in BODY) + b"0\r\n\r\n"
         connection.sendall(head(exchange, "Transfer-Encoding: chunked") + chunks)
         assert answer(connection).startswith(b"HTTP/1.1 201")
-    assert patients(exchange) == 1
+    assert patients(exchange) == before + 1
 
 
 def frame(kind: int, flags: int, content: bytes, stream: int = 1) -> bytes:
@@ -84,6 +92,7 @@ def frame(kind: int, flags: int, content: bytes, stream: int = 1) -> bytes:
 
 
 def test_a_body_over_http_2_needs_no_length(exchange: Any) -> None:
+    before = patients(exchange)
     headers = {":method": "POST", ":scheme": "http", ":path": "/fhir/Patient", ":authority": "127.0.0.1",
                "authorization": f"Bearer {exchange.token}", "content-type": "application/fhir+json"}
     literal = b"".join(b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
@@ -95,7 +104,7 @@ def test_a_body_over_http_2_needs_no_length(exchange: Any) -> None:
         while b'"resourceType":"' not in found and (part := connection.recv(65_536)):
             found += part
     assert b'{"resourceType":"Patient","id":"' in found
-    assert patients(exchange) == 1
+    assert patients(exchange) == before + 1
 
 
 def test_content_of_a_binary_must_say_its_length(exchange: Any) -> None:
@@ -109,8 +118,7 @@ def test_content_of_a_binary_must_say_its_length(exchange: Any) -> None:
 
 
 def test_slow_clients_do_not_keep_others_waiting(exchange: Any) -> None:
-    """One process with 32 threads has 24 places for bodies: over two, chance might bring too many to one of them."""
-    exchange.restart(workers=1, threads=32)
+    before = patients(exchange)
     slow = [connected(exchange) for _ in range(20)]
     try:
         for connection in slow:
@@ -123,7 +131,7 @@ def test_slow_clients_do_not_keep_others_waiting(exchange: Any) -> None:
     finally:
         for connection in slow:
             connection.close()
-    assert patients(exchange) == 21
+    assert patients(exchange) == before + 21
 
 
 def test_clients_that_do_not_wait_for_the_answer_harm_nobody(exchange: Any) -> None:

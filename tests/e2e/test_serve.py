@@ -17,7 +17,13 @@ import pytest
 
 from hie.commands import token
 
-pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])
+SQLITE = pytest.mark.parametrize("database_kind", ["sqlite"])
+
+
+@pytest.fixture(scope="module")
+def running(shared: Callable[..., Any]) -> Any:
+    """A server of those tests that leave its parent alone."""
+    return shared(has_job_worker=True)
 
 
 def children(pid: int) -> list[int]:
@@ -50,21 +56,21 @@ def main_process(exchange: Any) -> int:
     return int(exchange._process.pid)
 
 
-def test_a_port_that_is_taken_ends_the_start_with_one_clear_line(exchange: Any) -> None:
-    done = exchange.command("serve", "--port", str(exchange.port), check=False)
+def test_a_port_that_is_taken_ends_the_start_with_one_clear_line(running: Any) -> None:
+    done = running.command("serve", "--port", str(running.port), check=False)
     assert done.returncode == 1
-    assert done.stderr.strip() == f"Error: 127.0.0.1:{exchange.port} cannot be bound: Address already in use."
-    assert exchange.request("GET", "/health")[0] == 200
+    assert done.stderr.strip() == f"Error: 127.0.0.1:{running.port} cannot be bound: Address already in use."
+    assert running.request("GET", "/health")[0] == 200
 
 
-def test_it_listens_on_loopback_only_unless_told_otherwise(exchange: Any) -> None:
+def test_it_listens_on_loopback_only_unless_told_otherwise(running: Any) -> None:
     with socket.socket() as probe:
         # On Linux all of 127.0.0.0/8 is this machine: a server bound to every address would answer here.
-        assert probe.connect_ex(("127.0.0.2", exchange.port)) != 0
+        assert probe.connect_ex(("127.0.0.2", running.port)) != 0
 
 
-def test_web_processes_share_the_memory_of_what_was_loaded_before_they_were_forked(exchange: Any) -> None:
-    pid = main_process(exchange)
+def test_web_processes_share_the_memory_of_what_was_loaded_before_they_were_forked(running: Any) -> None:
+    pid = main_process(running)
     commands = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in children(pid)}
     web = [child for child, command in commands.items() if b"serve" in command]
     assert len(web) == 2
@@ -75,28 +81,27 @@ def test_web_processes_share_the_memory_of_what_was_loaded_before_they_were_fork
         assert mebibytes["Pss"] < 80, mebibytes
 
 
-def test_sigterm_ends_it_with_all_its_children_and_without_an_error(exchange: Any) -> None:
-    pid = main_process(exchange)
-    assert eventually(lambda: len(children(pid)) >= 3)  # two web processes and the job worker
-    known = children(pid)
-    os.kill(pid, signal.SIGTERM)
-    assert exchange._process.wait(timeout=60) == 0
-    assert eventually(lambda: not any(map(is_running, known)))
+@SQLITE
+def test_all_children_end_with_their_parent_whether_it_is_killed_or_told_to_end(exchange: Any) -> None:
+    def family() -> list[int]:
+        pid = main_process(exchange)
+        assert eventually(lambda: len(children(pid)) >= 3)  # two web processes and the job worker
+        return [pid, *children(pid)]
 
-
-def test_when_the_parent_is_killed_its_children_end_and_it_can_start_again(exchange: Any) -> None:
-    pid = main_process(exchange)
-    assert eventually(lambda: len(children(pid)) >= 3)
-    known = children(pid)
-    os.kill(pid, signal.SIGKILL)
+    killed = family()
+    os.kill(killed[0], signal.SIGKILL)
     exchange._process.wait()
-    assert eventually(lambda: not any(map(is_running, known)))
+    assert eventually(lambda: not any(map(is_running, killed)))
     exchange.start()
     assert exchange.request("GET", "/fhir/Patient?_summary=count")[0] == 200
+    told = family()
+    os.kill(told[0], signal.SIGTERM)
+    assert exchange._process.wait(timeout=60) == 0
+    assert eventually(lambda: not any(map(is_running, told)))
 
 
-def test_a_job_worker_that_dies_is_started_again(exchange: Any) -> None:
-    pid = main_process(exchange)
+def test_a_job_worker_that_dies_is_started_again(running: Any) -> None:
+    pid = main_process(running)
 
     def workers() -> list[int]:
         commands = {one: Path(f"/proc/{one}/cmdline") for one in children(pid)}
@@ -137,6 +142,7 @@ def customized(exchange: Any, directory: Path, program: str, **variables: str) -
     exchange._environment |= {"PYTHONPATH": os.pathsep.join(paths), **variables}
 
 
+@SQLITE
 @pytest.mark.without_jobs
 def test_a_web_process_that_dies_is_started_again_while_the_other_serves(stopped: Any, tmp_path: Path) -> None:
     exchange, no_forks = stopped, tmp_path / "no-forks"
@@ -196,6 +202,7 @@ def _files_of_metrics(exchange: Any) -> set[int]:
     return {int(file.stem.rpartition("_")[2]) for file in (exchange.settings.data_dir / "metrics").glob("*.db")}
 
 
+@SQLITE
 @pytest.mark.without_jobs
 def test_a_server_whose_web_processes_never_come_up_ends(stopped: Any, tmp_path: Path) -> None:
     customized(stopped, tmp_path / "ending", END_FORKS)
@@ -230,6 +237,7 @@ os.register_at_fork(before=watch, after_in_child=lambda: time.sleep(1))
 """
 
 
+@SQLITE
 def test_web_processes_are_forked_while_the_other_threads_only_wait(stopped: Any, tmp_path: Path) -> None:
     """A lock that a thread holds at a fork is held for ever in the new process; OpenSSL's were, from Python 3.12 on."""
     exchange = stopped
@@ -244,16 +252,7 @@ def test_web_processes_are_forked_while_the_other_threads_only_wait(stopped: Any
     assert [set(line.split()) for line in forks.read_text().splitlines()] == [waiting, waiting]
 
 
-def test_metrics_add_up_the_web_processes(exchange: Any) -> None:
-    for _ in range(20):
-        exchange.request("GET", "/fhir/Patient/none")
-    exchange.token = exchange.make_token("admin", client="operator")
-    text = exchange.request("GET", "/metrics")[1].decode()
-    (line,) = [one for one in text.splitlines()
-               if one.startswith("hie_requests_total{") and 'interaction="read"' in one and 'status="404"' in one]
-    assert float(line.split()[-1]) == 20
-
-
+@SQLITE
 def test_settings_that_cannot_be_read_end_the_start_with_one_clear_line(stopped: Any) -> None:
     stopped._environment["HIE_THREADS"] = "many"
     done = stopped.command("serve", "--port", "0", check=False)
@@ -261,6 +260,7 @@ def test_settings_that_cannot_be_read_end_the_start_with_one_clear_line(stopped:
     assert done.stderr.strip() == "Error: Setting threads is 'many'; it must be a whole number."
 
 
+@SQLITE
 def test_data_without_its_key_end_the_start_with_what_to_do(stopped: Any) -> None:
     stopped.settings.root_key_file.unlink()
     done = stopped.command("serve", "--port", "0", check=False)
