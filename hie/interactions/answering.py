@@ -33,12 +33,19 @@ def answer_issues(resource: Json, store: ResourceStore, judging: Judging) -> lis
     rows = list(_responses(resource))
     if not rows:
         return []
+    from hie.fhir.profiles.terminology import within
     from hie.fhir.questionnaires import problems
     from hie.store.terminology import terminology
 
     issues: list[Issue] = []
     forms = _Forms(_Stored(store, judging))
     service = judging.service(_ANSWERS, lambda: terminology(store))
+    in_value_set = within(judging.time, service.in_value_set)
+
+    def in_contained(value_set: Json, container: Json, system: str | None, code: str) -> bool | None:
+        asked = within(judging.time, lambda _, *coded: service.in_contained(value_set, container, *coded))
+        return asked(f"#{value_set.get('id')}", system, code)
+
     for response, holder, path in rows:
         canonical = response.get("questionnaire")
         if not isinstance(canonical, str):
@@ -48,7 +55,7 @@ def answer_issues(resource: Json, store: ResourceStore, judging: Judging) -> lis
         with judging.time:
             looked = forms.find(canonical, holder)
             if looked.form is not None:
-                issues += problems(response, looked.form, service.in_value_set, path, service.in_contained)
+                issues += problems(response, looked.form, in_value_set, path, in_contained)
                 continue
         text = f"The answers are not checked by the questionnaire {canonical[:300]}: {looked.why}"
         at = f"{path}.questionnaire"

@@ -9,6 +9,7 @@ import pytest
 
 from hie.fhir.profiles import checking
 from hie.fhir.questionnaires import Form
+from hie.fhir.terminology import terminology
 from hie.fhir.terminology.value_set import ValueSet
 from hie.interactions import judging
 from hie.interactions.accepting import profile_issues
@@ -216,3 +217,25 @@ def test_what_an_entry_before_left_out_is_not_told_of_the_next(app: Any, fhir: A
     ctx = replace(app.extensions["hie"].context(), judging=shared)
     found = profile_issues(GOOD, (), ctx, with_support=True, of_vital_signs="error")
     assert "too-costly" not in {one.code for one in found}
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_value_sets_that_look_at_too_much_leave_a_resource_unjudged(
+    fhir: Any, treat: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was 422 where the tenant wants to be warned alone, and by $validate."""
+    form = {**ICE, "item": [{"linkId": "scoops", "type": "choice", "answerValueSet": "urn:shades"}]}
+    for one in (BOUND, SHADES, form):
+        fhir.create(one)
+    coded = response({"valueCoding": {"system": "urn:s", "code": "red"}})
+    treat("reject")
+    for one in (RED, coded):
+        assert fhir.post(one["resourceType"], one).status == 201
+    monkeypatch.setattr(terminology, "OF_ALL_QUESTIONS", 0)
+    for one in (RED, coded):
+        name = one["resourceType"]
+        treat("reject")
+        fhir.post(name, one).refused(422, "too-costly", name, "Not judged by the value set urn:shades: ")
+        assert ("too-costly", name) in errors(fhir.post(f"{name}/$validate", one))
+        treat("warn")
+        assert fhir.post(name, one).status == 201

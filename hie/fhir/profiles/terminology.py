@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from hie.errors import TooCostly
 from hie.fhir.terminology.terminology import Known, Source, Terminology, split_canonical
 from hie.fhir.working_time import WorkingTime
 
@@ -105,13 +106,17 @@ def asked_by(
 
 
 def within(time: WorkingTime, asked: InValueSet) -> InValueSet:
-    """Ask while there is time."""
+    """Ask while there is time; a value set that there is none for, or that looks at too much, is left out."""
 
     def in_value_set(url: str, system: str | None, code: str) -> bool | None:
         if not time.may_begin(f"the value set {url}"):
             return None
-        with time:
-            return asked(url, system, code)
+        try:
+            with time:
+                return asked(url, system, code)
+        except TooCostly as error:
+            time.leave_out(f"the value set {url}", error.diagnostics)
+            return None
 
     return in_value_set
 

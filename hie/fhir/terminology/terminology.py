@@ -118,6 +118,7 @@ class Terminology:
             try:
                 self._value_sets[url] = ValueSet(self.value_set_resource(url), self._kept_within)
             except FhirError:
+                self._refuse_more()
                 self._value_sets[url] = None
         found = self._value_sets[url]
         return None if found is None else found.has(system, code)
@@ -129,6 +130,7 @@ class Terminology:
             try:
                 self._of_containers[id(value_set)] = value_set, ValueSet(value_set, self._kept_within, (), container)
             except FhirError:
+                self._refuse_more()
                 self._of_containers[id(value_set)] = value_set, None
         found = self._of_containers[id(value_set)][1]
         return None if found is None else found.has(system, code)
@@ -228,6 +230,11 @@ class Terminology:
             self._left_in_all -= steps
             if self._left < 0 or self._left_in_all < 0:
                 raise TooCostly("The question looks at too many codes; ask for less.")
+
+    def _refuse_more(self) -> None:
+        """Raise TooCostly where all questions have used up what they may: nothing is known of this one then."""
+        if self._left_in_all < 0:
+            self.spend(0)
 
     def imported(self, canonical: str, owner: ValueSet) -> ValueSet:
         """Return a value set that another one names; the error says what is missing, or that they go in a circle."""

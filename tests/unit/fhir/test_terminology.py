@@ -294,6 +294,19 @@ def test_what_the_properties_of_concepts_cost_is_counted() -> None:
             Terminology(given=[heavy, definition], most_steps=100_000).value_set(definition["url"]).members()
 
 
+@pytest.mark.parametrize("in_contained", [False, True])
+def test_a_value_set_that_there_are_no_steps_left_for_is_no_unknown_one(in_contained: bool) -> None:
+    """Many codes could use up all but what it costs to look up that of a further binding, which passed then."""
+    first, second = value_set(listed("urn:a", "a")), value_set(listed("urn:b", "b")) | {"url": "urn:second"}
+    inside = value_set({"valueSet": ["urn:second"]})
+    terminology = Terminology(given=[first, second], most_steps=3_000)
+    asked = [terminology.in_value_set(first["url"], "urn:a", "a") for _ in range(3_500)]
+    assert set(asked) == {True}
+    with pytest.raises(TooCostly):
+        _ = (terminology.in_contained(inside, {"resourceType": "Basic"}, "urn:b", "x") if in_contained
+             else terminology.in_value_set("urn:second", "urn:b", "x"))
+
+
 def test_what_is_contained_is_read_once_and_counted() -> None:
     often = value_set(*[listed("#many", f"c{one}") for one in range(100)])
     terminology = Terminology(given=[often | {"contained": [numbered(5_000)]}], most_steps=20_000)

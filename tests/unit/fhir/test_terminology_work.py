@@ -97,7 +97,9 @@ def test_each_resource_of_several_may_look_at_as_much() -> None:
     assert [service.in_value_set(f"urn:{one}", SYSTEM, "1") for one in range(3)] == [True, True, True]
     assert not service.begins_anew(), "that much is better let go"
     short = Terminology(given=sets, most_steps=5_000)
-    assert [short.in_value_set(f"urn:{one}", SYSTEM, "1") for one in range(3)] == [True, True, None]
+    assert [short.in_value_set(f"urn:{one}", SYSTEM, "1") for one in range(2)] == [True, True]
+    with pytest.raises(TooCostly):
+        short.in_value_set("urn:2", SYSTEM, "1")
     assert not short.begins_anew(), "for what comes next there may be enough"
 
 
