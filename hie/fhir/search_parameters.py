@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,17 @@ __all__ = [
     "install", "installed", "is_comparable", "meant", "moving", "nearest", "only_systems", "own_row", "same",
 ]  # fmt: skip
 
+#: What a search may say beside its criteria, and is misspelled as often.
+_BESIDE = frozenset({
+    "_contained", "_containedType", "_count", "_elements", "_format", "_has", "_include", "_list", "_offset", "_pretty",
+    "_revinclude", "_sort", "_summary", "_total",
+})  # fmt: skip
+#: What the type behind the name of a choice is searched by: https://hl7.org/fhir/R4/formats.html#choice
+_KINDS = {
+    "DateTime": "date", "Date": "date", "Period": "date", "Instant": "date", "Quantity": "quantity", "Age": "quantity",
+    "CodeableConcept": "token", "Coding": "token", "Boolean": "token", "Reference": "reference", "String": "string",
+}  # fmt: skip
+_LONGEST_ELEMENT = 40
 _walks: dict[str, Walk] = {}
 _compiling = threading.Lock()
 
@@ -74,13 +86,32 @@ def meant(type_name: str, wrong_name: str) -> str:
 
 def nearest(type_name: str, wrong_name: str) -> str | None:
     """Give the parameter that somebody who wrote `wrong_name` may have meant; None if nothing is near."""
-    names = [name for name in for_type(type_name) if name != "_query"]  # which R4 has, and nobody defines here
-    by_lower = {name.lower(): name for name in names}
+    known = for_type(type_name)
+    names = {*known, *_BESIDE} - {"_query"}  # which R4 has, and nobody defines here
+    by_lower = {name.lower(): name for name in sorted(names)}
     found = by_lower.get(wrong_name.lower().replace("_", "-")) or by_lower.get("_" + wrong_name.lower())
+    found = found or by_lower.get(re.sub(r"(?<=[a-z])(?=[A-Z])", "-", wrong_name).lower())
+    found = found or _of_element(type_name, wrong_name)
     if found:
         return found
     close = get_close_matches(wrong_name.lower(), list(by_lower), n=1, cutoff=0.6)
     return by_lower[close[0]] if close else None
+
+
+def _of_element(type_name: str, name: str) -> str | None:
+    """Give the parameter that asks an element of this name; of a choice with its type or without: effectiveDateTime."""
+    if len(name) > _LONGEST_ELEMENT:
+        return None
+    ends = [index for index in range(2, len(name) + 1) if index == len(name) or name[index].isupper()]
+    for end in reversed(ends):
+        asks = re.compile(rf"\b{type_name}\.{re.escape(name[:end])}\b(?!\.[a-z]+\b(?!\())")
+        found = [one for one in for_type(type_name).values()
+                 if one.type != "composite" and one.expression and asks.search(one.expression)]
+        kind = _KINDS.get(name[end:])
+        same_kind = [one.code for one in found if kind in (None, one.type)]
+        if same_kind:
+            return min(same_kind, key=len)
+    return None
 
 
 @cache

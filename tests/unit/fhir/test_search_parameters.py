@@ -76,6 +76,17 @@ def test_near_is_special() -> None:
         ("Observation", "combo_code", "combo-code"),
         ("Observation", "subjct", "subject"),
         ("Patient", "qqqq", None),
+        ("Patient", "count", "_count"),
+        ("Patient", "_revInclude", "_revinclude"),
+        ("Patient", "_sumary", "_summary"),
+        ("Observation", "effectiveDateTime", "date"),
+        ("Encounter", "period", "date"),
+        ("Condition", "onsetDateTime", "onset-date"),
+        ("Observation", "valueQuantity", "value-quantity"),
+        ("Observation", "valueCodeableConcept", "value-concept"),
+        ("Immunization", "occurrence", "date"),
+        ("Patient", "managingOrganization", "organization"),
+        ("Patient", "_query-latency", None),
     ],
 )
 def test_the_nearest_parameter_is_named(type_name: str, wrong: str, right: str | None) -> None:
