@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ def test_a_web_process_that_dies_is_started_again_while_the_other_serves(stopped
         return str(exchange.log.read_text())
 
     def is_gone(web: int) -> bool:
-        return eventually(lambda: not Path(f"/proc/{web}").exists(), 10)
+        return eventually(lambda: not Path(f"/proc/{web}").exists())
 
     def serves() -> None:
         for _ in range(20):
@@ -169,33 +170,40 @@ def test_a_web_process_that_dies_is_started_again_while_the_other_serves(stopped
     other_thread = max(int(task.name) for task in Path(f"/proc/{first}/task").iterdir())
     assert ctypes.CDLL(None).tgkill(first, other_thread, signal.SIGTERM) == 0
     assert is_gone(first), "a signal that its main thread has not seen ends it"
-    serves()
     assert eventually(lambda: "could not be started" in log())
-    refused = time.monotonic()
     no_forks.unlink()
+    serves()
     assert eventually(lambda: len(children(pid)) == 2)
-    assert time.monotonic() - refused > 0.5, "after 1 s, seen when it had begun"
     second = children(pid)[1]
+    second_started = _started(second)
     assert eventually(lambda: _files_of_metrics(exchange) == {other, second})
     os.kill(second, signal.SIGKILL)
     assert is_gone(second)
+    assert children(pid) == [other]
     serves()
     assert eventually(lambda: "SIGKILL" in log())
     metrics = exchange.request("GET", "/metrics")[1].decode()
     (line,) = [one for one in metrics.splitlines() if one.startswith("hie_requests_total{") and '="404"' in one]
     assert float(line.split()[-1]) == 60, "those that dead processes answered are counted, once"
-    assert children(pid) == [other]
     asked = time.monotonic()
     os.killpg(pid, signal.SIGINT)  # as Ctrl-C does
     assert exchange._process.wait(timeout=60) == 0
-    assert time.monotonic() - asked < 5
-    told = [line["message"] for line in map(json.loads, re.findall(r"^{.*}$", log(), re.M)) if line["level"] == "ERROR"]
+    assert time.monotonic() - asked < 25, "none of them is killed after 30 s"
+    lines = [line for line in map(json.loads, re.findall(r"^{.*}$", log(), re.M)) if line["level"] == "ERROR"]
     killed = "was killed by SIGKILL, as the system does when memory runs out"
-    assert told == [
+    assert [line["message"] for line in lines] == [
         f"web process 1 (pid {first}) ended with code 0; it is started again at once",
         "web process 1 could not be started (BlockingIOError); it is started again in 1 s",
         f"web process 1 (pid {second}) {killed}; it is started again in 2 s",
     ]
+    refused = datetime.fromisoformat(lines[1]["at"]).timestamp()
+    assert second_started - refused > 0.9, "it was started 1 s later"
+
+
+def _started(pid: int) -> float:
+    """When a process was started, in seconds since 1970: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html"""
+    ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return time.time() - float(Path("/proc/uptime").read_text().split()[0]) + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _files_of_metrics(exchange: Any) -> set[int]:
