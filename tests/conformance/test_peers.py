@@ -89,6 +89,14 @@ def test_all_references_of_all_types_are_included_by_two_stars_as_well(fhir):
         assert len(fhir.get(asked).entries()) == 2, asked
 
 
+def test_a_text_of_a_filter_in_single_quotes_is_told_its_quotes(fhir):
+    """Aidbox writes them so; they were taken for part of the text, and everybody was not 'female'."""
+    fhir.create(patient(gender="female"))
+    for asked in ("gender eq 'female'", "gender ne 'female'", "name co 'smi'", "(name eq 'smith')", "name eq 'a b'"):
+        fhir.get(f"Patient?_filter={asked}").refused(400, "invalid", "_filter", text="double quotes")
+    assert fhir.total("""Patient?_filter=name ne "'smith'" and gender eq "female\"""") == 1
+
+
 def test_a_parameter_of_ones_own_may_be_called_as_elsewhere(fhir, work):
     fhir.create({"resourceType": "SearchParameter", "url": "http://example.org/page", "name": "Page",
                  "status": "active", "description": "Page", "code": "page", "base": ["Patient"], "type": "token",

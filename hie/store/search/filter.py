@@ -209,6 +209,8 @@ class _Reader:
             except ValueError:
                 raise self._wrong('this is no JSON string: a " must end it') from None
             return str(value)
+        if self._text.startswith("'", self._at):
+            raise self._wrong("a text stands in double quotes, and so does one that begins with a single quote")
         found = self._take(_VALUE)
         if found is None:
             raise self._wrong("a value is expected here")
