@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
@@ -20,11 +21,19 @@ from hie.store.store import Store
 def stores_of(
     sizes: Sequence[int], folders: pytest.TempPathFactory, fill: Callable[[ResourceStore, int], None]
 ) -> Iterator[list[Store]]:
-    """Open a store of each size, which `fill` fills."""
+    """Open a store of each size, which `fill` fills.
+
+    All have the keys of one: where a token stands among those of a criterion, by which it is found sooner or later,
+    hangs on them.
+    """
+    empty = folders.mktemp("empty")
+    Store.open(Settings(data_dir=empty)).close()
     with ExitStack() as stack:
         opened = []
         for size in sizes:
-            store = stack.enter_context(closing(Store.open(Settings(data_dir=folders.mktemp(f"store{size}")))))
+            folder = folders.mktemp(f"store{size}")
+            shutil.copytree(empty, folder, dirs_exist_ok=True)
+            store = stack.enter_context(closing(Store.open(Settings(data_dir=folder))))
             fill(bound(store), size)
             opened.append(store)
         yield opened
