@@ -90,12 +90,12 @@ def run(
 
 def fit(data: Path, out: Path, how: Recipe, seed: int) -> dict[str, Any]:
     """Train here, in this process; TensorFlow is set up for one run, so use a process of its own."""
+    loaded, leakage = without_leaks(load(data))  # what cannot be read is told before TensorFlow is loaded
     import keras
     import tensorflow as tf
 
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    loaded, leakage = without_leaks(load(data))
     model = build(how.architecture, how.width)
     batches, steps = _batches(loaded.train, how, seed)
     model.compile(
@@ -103,6 +103,8 @@ def fit(data: Path, out: Path, how: Recipe, seed: int) -> dict[str, Any]:
         loss=keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=how.label_smoothing),
         metrics=[keras.metrics.AUC(from_logits=True, name="auc")],
     )
+    # A step that makes the optimizer's variables is traced twice.
+    model.optimizer.build(model.trainable_variables)
     val = (loaded.val.images[..., None].astype(np.float32), loaded.val.labels[:, None].astype(np.float32))
     started = time.perf_counter()
     history = model.fit(

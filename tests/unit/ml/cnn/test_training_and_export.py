@@ -82,7 +82,7 @@ def released(trained, other, lasting_small_data, tmp_path_factory):
         shutil.copytree(network, work / f"residual-{seed}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(release, "SEEDS", (1, 2))
-        patch.setattr(release, "recipe", lambda architecture: recipe(architecture, epochs=1))
+        patch.setattr(release, "recipe", lambda architecture: recipe(architecture, epochs=12))
         return work, out, release.run(lasting_small_data, work, out, foreign=lasting_small_data)
 
 
@@ -165,10 +165,11 @@ def test_a_run_leaves_a_model_that_can_be_served(ran, small_data):
     assert evaluate.run(out, small_data) == runtime.manifest["metrics"]
 
 
-def test_a_baseline_learns_and_is_served_without_a_heat_map(small_data, arrays, tmp_path):
-    told = train.run(small_data, tmp_path, seed=1, epochs=12, architecture="baseline")
-    assert told["metrics"]["test"]["auc"]["value"] == 1.0
-    prediction = ModelRuntime(tmp_path).predict(arrays["val_images"][1])
+def test_a_baseline_learns_and_is_served_without_a_heat_map(released, arrays):
+    work, _, told = released
+    assert told["baseline"]["epochs"] == 12
+    assert told["baseline"]["test"]["auc"]["value"] == 1.0
+    prediction = ModelRuntime(work / "served-baseline").predict(arrays["val_images"][1])
     assert prediction.accepted
     assert prediction.label == "pneumonia"
     assert prediction.heatmap is None
