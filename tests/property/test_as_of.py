@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -61,7 +61,7 @@ def live_through(bind: Callable[..., ResourceStore], seed: int, changes: int) ->
 
 
 def more_changes(bind: Callable[..., ResourceStore], history: History, rng: random.Random, changes: int) -> None:
-    others = {(one["resourceType"], one["id"]): one for one in world(105)}
+    others = changes_to()
     for _ in range(changes):
         place = rng.choice(sorted(others))
         record = None
@@ -73,6 +73,12 @@ def more_changes(bind: Callable[..., ResourceStore], history: History, rng: rand
             continue
         if version is not None:
             history.events.append((version.updated, place, record))
+
+
+@cache
+def changes_to() -> dict[Place, Json]:
+    """What records become: those of another world, by their place."""
+    return {(one["resourceType"], one["id"]): one for one in world(105)}
 
 
 def changed(place: Place, record: Json | None, inside: ResourceStore) -> StoredVersion | None:
