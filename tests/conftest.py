@@ -23,7 +23,7 @@ from hie.settings import Settings
 from hie.store.audit import AuditEntry
 from hie.store.resources import ResourceStore
 from hie.store.store import Store
-from tests import memory
+from tests import compiled, memory
 
 DATABASES = ("sqlite", "postgresql")
 #: So often a connection is asked to end, every 2 ms, before a database is dropped.
@@ -32,6 +32,7 @@ LOOKS = 100
 
 def pytest_configure(config: pytest.Config) -> None:
     memory.use(config)
+    compiled.share()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -108,6 +109,11 @@ class Postgres:
         name = ahead.result() if ahead else self.create(template)
         self._ahead[template] = self._maker.submit(self._create, self._making, template)
         return name
+
+    def rest(self) -> None:
+        """Wait until no database is being made: the snapshots of all others tell of that transaction, too."""
+        for ahead in self._ahead.values():
+            ahead.result()
 
     def _create(self, connection: Any, template: str) -> str:
         name = f"hie_{next(self._numbers)}"

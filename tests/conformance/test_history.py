@@ -204,7 +204,11 @@ def test_conditions_hold_of_each_version_and_of_the_resource_as_it_stands(client
     assert fhir.get("Observation/x/_history").json["total"] == 5
 
 
-def test_what_is_asked_for_one_token_is_made_once_and_another_of_its_shape_sees_its_own(client, fhir):
+def test_what_is_asked_for_one_token_is_made_once_and_another_of_its_shape_sees_its_own(
+    client, fhir, app, database_kind, request
+):
+    if database_kind == "postgresql":  # what is read beside a transaction has a statement of its own
+        request.getfixturevalue("postgres").rest()
     for tag, id_ in (("x", "1"), ("y", "2"), ("x", "3")):
         for gender in ("male", "female"):
             fhir.put(f"Patient/{id_}", patient(id=id_, gender=gender, meta={"tag": [{"code": tag}]}))
@@ -215,6 +219,7 @@ def test_what_is_asked_for_one_token_is_made_once_and_another_of_its_shape_sees_
     for tag in ("x", "y", "none", "x"):
         token, seen, url = client(f"system/*.rs?_tag={tag}", name=f"{tag}{len(made)}"), [], "_history?_count=2"
         while url:
+            app.extensions["hie"].store.database.settle_records()
             page = token.get(url)
             assert page.json["total"] == len(expected[tag])
             seen += [f"{one['id']}/{one['meta']['versionId']}" for one in page.resources()]
