@@ -60,6 +60,24 @@ def test_what_needs_a_target_still_does(fhir):
 
 
 @pytest.mark.parametrize("settings", ["none"], indirect=True)
+def test_of_a_version_that_was_yet_to_come_the_one_of_then_is_included(fhir):
+    """As of an instant, and on further pages of what was asked then."""
+    def included(answer):
+        return [one["resource"]["meta"]["versionId"] for one in answer.entries() if one["search"]["mode"] == "include"]
+
+    at = fhir.create(patient("One", id="p"))["meta"]["lastUpdated"]
+    fhir.put("Patient/p", patient("One", id="p"))
+    for id_ in "ab":
+        at = fhir.put(f"Observation/{id_}", observation("Patient/p/_history/2", id=id_)).json["meta"]["lastUpdated"]
+    asked = "Observation?_include=Observation:subject&_count=1"
+    first = fhir.get(asked)
+    fhir.put("Patient/p", patient("Two", id="p"))
+    assert (included(first), included(fhir.get(first.link("next")))) == (["1"], ["1"])
+    assert included(fhir.get(f"{asked}&_asOf={at}")) == ["1"]
+    assert included(fhir.get(asked)) == ["2"]
+
+
+@pytest.mark.parametrize("settings", ["none"], indirect=True)
 def test_a_token_with_conditions_still_writes_into_no_record_that_they_hide(fhir, client):
     hidden, narrow = fhir.create(patient())["id"], client("system/Observation.cruds", "system/Patient.rs?_tag=mine")
     mine = fhir.create(patient(meta={"tag": [{"code": "mine"}]}))["id"]

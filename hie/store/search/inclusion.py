@@ -134,6 +134,8 @@ class _Adding:
         yield from old
 
     def _version(self, current: StoredVersion, vid: int) -> StoredVersion | None:
+        if vid > current.vid:  # as of then it was yet to come
+            return None
         if self._versions_left == 0:
             self.is_cut = True
             return None
