@@ -17,7 +17,7 @@ from hie.store.listed import Listed, items
 from hie.store.models import FOREVER
 from hie.store.opening import up_to
 from hie.store.prepared import dialect_of
-from hie.store.search import grants, seen
+from hie.store.search import cursor_text, grants, seen
 from hie.store.search.cursors import last_page_size
 from hie.store.search.reading import one_state, seen_by_page
 from hie.store.search.seen import Seen
@@ -26,8 +26,8 @@ from hie.store.versions import StoredVersion
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
 
-#: Cursors of servers that did not know what a page had seen had so many parts.
-_BEFORE_SEEN = 7
+#: Cursors of servers that did not tie them to what was asked, or did not know what a page had seen, had so many parts.
+_BEFORE_MARKS = (7, 9, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,9 @@ def history_page(
     during: tuple[int, int] | None = None, listed: str | None = None, counts: bool = True,
 ) -> HistoryPage:
     """Return one page of versions and, if it `counts`, the number of all; `listed`: the List that names them."""
-    position = _open_cursor(store, cursor)
+    asked = (type_name, id_, since, during, listed)
+    mark = cursor_text.mark(store.blind, store.grant, ["history", *map(str, asked)])
+    position = _open_cursor(store, cursor, mark)
 
     def page(inside: ResourceStore) -> HistoryPage:
         behind = position
@@ -88,7 +90,7 @@ def history_page(
         values |= {name: one for name, one in (("type", type_name), ("id", id_), ("since", since)) if one is not None}
         if during is not None:
             values["low"], values["high"] = during
-        return _read(inside, _Asked(shape, values, named, counts), count, cursor, behind)
+        return _read(inside, _Asked(shape, values, named, counts, mark), count, cursor, behind)
 
     return page(store) if position is not None else one_state(store, page)
 
@@ -101,6 +103,8 @@ class _Asked:
     values: dict[str, Any]
     listed: Listed | None
     counts: bool
+    mark: int
+    """What ties the links to it."""
 
 
 def _shape(
@@ -149,12 +153,12 @@ def _read(
         since = newest, max(store.clock(), newest), seen_by_page(store), total
     else:
         since = position.newest, position.at, position.seen, total
-    first = _seal_cursor(store, ("", "", 0), since[0], *since)
+    first = _seal_cursor(store, asked.mark, ("", "", 0), since[0], *since)
     came = None if cursor is None or position is None or position.is_edge else cursor.removeprefix(UNTIL)
     further = found[count if position is not None and position.backward else count - 1] if more else None
     onwards = None
     if further is not None:
-        onwards = _seal_cursor(store, (further.type, further.id, further.vid), further.updated, *since)
+        onwards = _seal_cursor(store, asked.mark, (further.type, further.id, further.vid), further.updated, *since)
     if position is not None and position.backward:
         versions.reverse()
         return HistoryPage(versions, total, came, onwards and UNTIL + onwards, first, UNTIL + first)
@@ -191,28 +195,30 @@ def _total(store: ResourceStore, asked: _Asked) -> int:
 
 
 def _seal_cursor(
-    store: ResourceStore, place: tuple[str, str, int], updated: int, newest: int, at: int, saw: Seen | None,
+    store: ResourceStore, mark: int, place: tuple[str, str, int], updated: int, newest: int, at: int, saw: Seen | None,
     total: int | None,
 ) -> str:
     told = None if saw is None else saw.to_json()
-    return store.seal_text(json.dumps(["history", updated, *place, newest, at, told, store.clock(), total]))
+    parts = ["history", mark, updated, *place, newest, at, told, store.clock(), total]
+    return cursor_text.seal(store, parts, told)
 
 
-def _open_cursor(store: ResourceStore, cursor: str | None) -> _Position | None:
+def _open_cursor(store: ResourceStore, cursor: str | None, mark: int) -> _Position | None:
     if cursor is None:
         return None
     try:
         opened = json.loads(store.open_text(cursor.removeprefix(UNTIL)))
-        if isinstance(opened, list) and opened[:1] == ["history"] and len(opened) == _BEFORE_SEEN:
+        if isinstance(opened, list) and opened[:1] == ["history"] and len(opened) in _BEFORE_MARKS:
             raise Expired("This link was made before the server was upgraded; begin again at the first page.",
                           expression="_cursor")
-        kind, updated, type_, id_, vid, newest, at, told, made, *total = opened  # links of before have no total
-        if kind != "history":
+        kind, tied, updated, type_, id_, vid, newest, at, told, made, total = opened
+        if kind != "history" or tied != mark:
             raise ValueError
     except (SealBroken, ValueError, TypeError) as error:
-        raise InvalidSearch("This page link is not one of this server's; begin again at the first page.") from error
+        raise InvalidSearch("_cursor is none that this server gave for this history; begin again at its first page.",
+                            expression="_cursor") from error
     if store.clock() - made > LINK_HOURS * 3_600_000_000:
         raise Expired(f"Links to pages are good for {LINK_HOURS} hours; begin again at the first page.",
                       expression="_cursor")
     saw = None if told is None else seen.from_json(told, at_instant=False)
-    return _Position(updated, type_, id_, vid, newest, at, saw, total[0] if total else None, cursor.startswith(UNTIL))
+    return _Position(updated, type_, id_, vid, newest, at, saw, total, cursor.startswith(UNTIL))

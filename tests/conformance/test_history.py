@@ -61,6 +61,21 @@ def test_pages_lead_back_to_what_the_first_page_saw(fhir):
     assert fhir.get(start.link("next")).resources() == second.resources()
 
 
+def test_links_to_pages_belong_to_what_was_asked_under_the_same_scopes(client, fhir):
+    """Else a token would be told what another one's history counted."""
+    for number in range(4):
+        fhir.create(patient(f"Name{number}"))
+    first = fhir.get("Patient/_history?_count=1")
+    others = client("system/Patient.rs?family=Name3"), client("system/Patient.rs", "system/Observation.rs")
+    for link in (first.link("next"), first.link("last"), fhir.get(first.link("next")).link("previous")):
+        for other in others:
+            other.get(link).refused(400, "invalid", "_cursor", "begin again")
+        for asked in ("Observation/_history?", "_history?", "Patient/_history?_since=2020-01-01T00:00:00Z&",
+                      "Patient/_history?_at=2026&"):
+            fhir.get(link.replace("Patient/_history?", asked)).refused(400, "invalid", "_cursor", "begin again")
+        assert fhir.get(link.replace("_count=1", "_count=2")).status == 200
+
+
 def test_the_first_and_the_last_page_are_those_of_what_the_first_page_saw(client, fhir):
     for number in range(5):
         fhir.create(patient(f"Name{number}", gender="female"))

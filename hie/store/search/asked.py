@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hie.store.search import containing, context_leads, drivers, grants, hops, pairs, rare, several
-from hie.store.search.clauses import Clause, both
+from hie.store.search import containing, context_leads, drivers, grants, hops, ordering, pairs, rare, several
+from hie.store.search.clauses import EVERYTHING, REFERENCE, Clause, both
 from hie.store.search.criteria import Compiled, Criterion, Verify
 from hie.store.search.merged import merged
+from hie.store.search.page_statements import is_of_tokens
 from hie.store.search.query import Containment, SearchQuery
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ class Arm(NamedTuple):
     clause: Clause
     verify: tuple[Verify, ...]
     inside: bool = False
+    order: str | None = None
+    """The order that it has where no _sort says one (hie.store.search.ordering.order_asked); None: of what leads."""
+    is_cheap: bool = False
+    """Whether a count costs less than a page: all of a type, or what belongs to one person or identifier."""
 
 
 class Asked(NamedTuple):
@@ -56,14 +61,16 @@ def of_type(store: ResourceStore, query: SearchQuery, type_name: str) -> Arm:
     granted = grants.clause(store, type_name, "s")
     compiled = [*_compiled(store, query.criteria, type_name, granted)]
     parts = merged(query.criteria, [one.clause for one in compiled], type_name)
+    order = ordering.order_asked(query, both(parts))
     if granted is not None:
         parts.append(granted)
     verify = tuple(one.verify for one in compiled if one.verify is not None)
+    is_cheap = _is_counted_cheaply(both(parts))
     whole = hops.settled(store, rare.settled(store, both(parts)))
     if query.contained is None or not query.contained.whole:  # else it is asked beside other types
         whole = drivers.settled(store, whole, type_name, pairs.together(query.criteria, store.blind, type_name))
         whole = context_leads.led(store, whole, type_name)
-    return Arm(whole, verify)
+    return Arm(whole, verify, order=order, is_cheap=is_cheap)
 
 
 def _compiled(
@@ -85,7 +92,8 @@ def _asked_contained(store: ResourceStore, query: SearchQuery, how: Containment)
         alone = None if own is None else Compiled(own.clause, _every(own.verify))
         return Asked(None, tuple(Arm(one, ()) for one in containing.containers(store, query, alone)))
     found = containing.inside(store, query)
-    inside = Arm(found.clause, () if found.verify is None else (found.verify,), inside=True)
+    verify = () if found.verify is None else (found.verify,)
+    inside = Arm(found.clause, verify, inside=True, is_cheap=_is_counted_cheaply(found.clause))
     return Asked(query.type, (inside,) if own is None else (own, inside))
 
 
@@ -100,4 +108,10 @@ def _over_types(store: ResourceStore, query: SearchQuery) -> Arm:
     parts = [one.clause for one in compiled]
     whole = both(parts if granted is None else [*parts, granted])
     verify = tuple(one.verify for one in compiled if one.verify is not None)
-    return Arm(hops.settled(store, rare.few_led(store, whole)), verify)
+    order, is_cheap = ordering.order_asked(query, both(parts)), _is_counted_cheaply(whole)
+    return Arm(hops.settled(store, rare.few_led(store, whole)), verify, order=order, is_cheap=is_cheap)
+
+
+def _is_counted_cheaply(clause: Clause) -> bool:
+    """Tell it by what is asked, not by how many there are in all, which a total that is given would tell."""
+    return clause == EVERYTHING or (is_of_tokens(clause) and clause.rank <= REFERENCE)

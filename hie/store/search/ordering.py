@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, or_, select, tuple_
@@ -20,8 +19,8 @@ from sqlalchemy.types import BigInteger, Double, Text
 
 from hie.errors import Expired, InvalidSearch
 from hie.fhir.paging import LINK_HOURS, UNTIL
-from hie.fhir.scopes import Grant
 from hie.store.crypto import Blind, SealBroken
+from hie.store.search import cursor_text
 from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import RANGE, Both, Clause, both
 from hie.store.search.plan import is_single, plan_of
@@ -65,17 +64,17 @@ class Phase:
 
 
 def phases(query: SearchQuery, clause: Clause, blind: Blind, own: str | None = None) -> list[Phase]:
-    """Return the parts of a search in their order; `own`: that of its first page, where no _sort says it."""
+    """Return the parts of a search in their order; `own`: by what, where no _sort says it (None: by what leads)."""
     if query.sort:
         keys = tuple(_key(query, one, blind) for one in query.sort)
-    elif own is None:
-        keys = _own_order(query, clause)
     else:
+        own = order_asked(query, clause) if own is None else own
         keys = (Key(own),) if own else ()
     if keys and keys[0].place == "date" and _begins_at_date(clause):  # what it finds has a date
         return [Phase(part, keys) for part in _near_and_far(clause, descending=keys[0].descending)]
     if keys and keys[0].nullable:
-        return [Phase(clause, keys, False), Phase(clause, keys, True)]
+        dated = Phase(clause, keys, False)
+        return [dated, Phase(clause, keys, True)] if query.sort else [dated]  # a date is asked for
     return [Phase(clause, keys)]
 
 
@@ -151,11 +150,15 @@ def _taken_apart(clause: Clause) -> Interval | None:
     return next((one for one in parts if isinstance(one, Interval) and one.part in ("near", "far")), None)
 
 
-def _own_order(query: SearchQuery, clause: Clause) -> tuple[Key, ...]:
-    """Return the order of the index that gives the rows, where that is one of dates."""
-    if _driven_by_date(clause):
-        return (Key("date"),)
-    return (Key("updated"),) if query.contained is None and _driven_by_updated(clause) else ()
+def order_asked(query: SearchQuery, asked: Clause) -> str:
+    """Name the order that a search has by itself: that of dates where a range of these is what leads it; "": of keys.
+
+    It is told by what is asked, before the grant is added and others' resources decide what really leads: else the
+    order would tell of those.
+    """
+    if _driven_by_date(asked):
+        return "date"
+    return "updated" if query.contained is None and _driven_by_updated(asked) else ""
 
 
 def _driven_by_updated(clause: Clause) -> bool:
@@ -373,24 +376,17 @@ _FREE = frozenset({"_count", "_total", "_format", "_pretty", "_summary", "_eleme
 def _mark(store: Any, query: SearchQuery) -> int:
     """Return what ties a cursor to its search and to what the token may see; how the answer looks may change."""
     kept = [part for pair in query.self_link if pair[0] not in _FREE for part in pair]
-    mark: int = store.blind.hash("cursor", _told(store.grant), query.address or query.type or "", *kept)
-    return mark
-
-
-@lru_cache(maxsize=256)
-def _told(grant: Grant) -> str:
-    return repr(sorted(repr(scope) for scope in grant.scopes))
+    return cursor_text.mark(store.blind, store.grant, [query.address or query.type or "", *kept])
 
 
 def seal(store: Any, query: SearchQuery, position: Position) -> str:
     """Return the cursor of the page after a position; with UNTIL in front of it, of the page up to there."""
-    text = json.dumps([
+    seen = None if position.seen is None else position.seen.to_json()
+    parts = [
         "search", _mark(store, query), position.phase, list(position.values), position.key, position.total,
-        position.at, None if position.seen is None else position.seen.to_json(), position.is_estimate, store.clock(),
-        position.orders,
-    ])  # fmt: skip
-    sealed: str = store.seal_text(text)
-    return sealed
+        position.at, seen, position.is_estimate, store.clock(), position.orders,
+    ]  # fmt: skip
+    return cursor_text.seal(store, parts, [position.key, seen])
 
 
 def open_(store: Any, query: SearchQuery) -> Position | None:

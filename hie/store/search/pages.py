@@ -65,7 +65,7 @@ def parts_of(store: ResourceStore, query: SearchQuery, asked: Asked, position: P
     return [Part(arm, _few_first(store, asked, arm, phase),
                  apart(store, query, arm, phase) or _by_token(store, asked, arm, phase), number)
             for number, arm in enumerate(asked.arms)
-            for phase in ordering.phases(query, arm.clause, store.blind, orders.get(number))]
+            for phase in ordering.phases(query, arm.clause, store.blind, orders.get(number, arm.order))]
 
 
 def _few_first(store: ResourceStore, asked: Asked, arm: Arm, phase: Phase) -> Phase:

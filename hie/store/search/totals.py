@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from hie.store.search import estimate, instant, ordering, pages
 from hie.store.search.asked import Arm, Asked
-from hie.store.search.clauses import EVERYTHING, REFERENCE, Clause, Shaped
+from hie.store.search.clauses import REFERENCE, Clause, Shaped
 from hie.store.search.ordering import Phase, Position
-from hie.store.search.page_statements import count_statement, is_of_tokens
+from hie.store.search.page_statements import count_statement
 from hie.store.search.pages import Part
 from hie.store.search.query import SearchQuery
 from hie.store.search.statements import run
@@ -33,7 +33,7 @@ def of_page(
         return found
     if query.total is not None:
         return of_all(store, query, asked)
-    if any(arm.verify or not _is_counted_cheaply(arm.clause) for arm in asked.arms):
+    if any(arm.verify or not arm.is_cheap for arm in asked.arms):
         return None
     counted = count(store, query, asked, COUNTED + 1)
     return counted if counted <= COUNTED else None
@@ -99,8 +99,3 @@ def _count_part(store: ResourceStore, asked: Asked, clause: Clause, limit: int |
     if reading is not None and told:
         reading.take(told[0])
     return int(counted)
-
-
-def _is_counted_cheaply(clause: Clause) -> bool:
-    """Tell whether a count costs less than the page: all of a type, or what belongs to one person or identifier."""
-    return clause == EVERYTHING or (is_of_tokens(clause) and clause.rank <= REFERENCE)

@@ -508,9 +508,21 @@ def test_a_link_of_a_server_from_before_is_refused_in_words(bind: Bind) -> None:
     cursor = bound.seal_text(json.dumps([*parts[:7], *parts[8:-1]]))
     with pytest.raises(Expired, match="upgraded; begin again"):
         bound.search(query.parse("Observation", [("_count", "1"), ("_cursor", cursor)]))
-    old = bound.seal_text(json.dumps(["history", 1, "Observation", "o1", 1, 1, bound.clock()]))
-    with pytest.raises(Expired, match="upgraded; begin again"):
-        bound.history("Observation", cursor=old)
+    place, made = [1, "Observation", "o1", 1, 1], bound.clock()
+    for more in ([made], [made, [1, 1], made], [made, [1, 1], made, 5]):
+        old = bound.seal_text(json.dumps(["history", *place, *more]))
+        with pytest.raises(Expired, match="upgraded; begin again"):
+            bound.history("Observation", cursor=old)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("saw", [
+    Seen(10**15, (), 10**15), Seen(900, (7, 8, 11, 400, 899)), None], ids=["many", "under way", "not told"])
+def test_the_length_of_a_link_tells_nothing_of_how_much_others_write(bind: Bind, saw: Seen | None) -> None:
+    bound, asked = bind(), query.parse("Observation", [("_sort", "-date")])
+    few = ordering.Position(0, (5,), 1, 3, bound.clock(), Seen(2))
+    many = replace(few, key=10**15, seen=saw)
+    assert len(ordering.seal(bound, asked, few)) == len(ordering.seal(bound, asked, many))
 
 
 @pytest.mark.parametrize(

@@ -141,3 +141,42 @@ def test_what_is_common_is_asked_once_a_minute(
     assert common.tokens(connection) == before
     now[0] = 61
     assert common.tokens(connection) != before
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_neither_order_nor_total_tells_a_token_how_much_it_does_not_see(
+    store: Store, bind: Bind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which of two ways is taken depends on statistics of all that is stored; what is answered does not."""
+    now = [0.0]
+    monkeypatch.setattr("hie.store.statistics.time.monotonic", lambda: now[0])
+    for number in (2, 0, 1):
+        birth = f"19{number}0-01-01"
+        seen = patient("Common", gender="male", birthDate=birth, deceasedDateTime=birth, id=f"m{number}")
+        bind().transact(lambda inside, seen=seen: inside.create("Patient", seen, id=seen["id"]))
+        taken = observation(f"Patient/m{number}", effectiveDateTime=birth)
+        bind().transact(lambda inside, taken=taken, number=number: inside.create("Observation", taken, id=f"o{number}"))
+    bind().transact(lambda inside: inside.update("Patient", "m2", patient("Common", gender="male", birthDate="1920")))
+    searches = [("Patient", [("_lastUpdated", "ge2020")]), ("Patient", [("family", "common")]), ("Patient", []),
+                ("Observation", [("date", "ge1900")]), ("Observation", [("date", "lt1920"), ("status", "final")]),
+                ("Observation", [("code", "8867-4")]), (None, [("_lastUpdated", "ge2020")])]  # fmt: skip
+    scopes = ("system/Patient.rs?gender=male", "system/Observation.rs?status=final")
+
+    def answers() -> list[tuple[list[str], int | None]]:
+        now[0] += 100
+        bound = bind(*scopes)
+        parsed = [query.parse(type_name, [*asked, ("_count", "2")]) for type_name, asked in searches]
+        return [([one.id for one in page.matches], page.total) for page in map(bound.search, parsed)]
+
+    before = answers()
+    assert before[0][0] == ["m0", "m1"]
+    assert before[3][0] == ["o0", "o1"]
+
+    def hidden(inside: ResourceStore) -> None:
+        for number in range(250):
+            inside.create("Patient", patient("Common"), id=f"p{number}")
+            inside.create("Observation", observation(f"Patient/p{number}", status="amended"), id=f"q{number}")
+
+    bind().transact(hidden)
+    store.database.connection().exec_driver_sql("ANALYZE resource")
+    assert answers() == before
