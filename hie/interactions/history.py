@@ -151,7 +151,7 @@ def _refuse_others(request: FhirRequest) -> None:
         if name == "_sort" and value not in (_OLDEST_FIRST, _NEWEST_FIRST):
             raise NotSupported(f"_sort={value[:80]}: versions are sorted by {_NEWEST_FIRST}, as they are anyway, or "
                                f"{_OLDEST_FIRST}.", expression=name)
-        if name not in _KNOWN and request.preferences.handling != "lenient":
+        if name not in _KNOWN and (request.preferences.handling != "lenient" or name in peers.PLACES_OF_PAGES):
             here = peers.parameter(name)
             raise InvalidSearch(f"History has no parameter {name[:80]!r}; it has {_NAMED}"
                                 + (f"; {here}." if here else "."), expression=name[:80])

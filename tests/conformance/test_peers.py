@@ -33,7 +33,8 @@ def test_what_numbers_pages_elsewhere_is_never_passed_over(fhir):
     for name in ("_page", "_getpages", "_skip", "ct", "_continuationToken", "_page_token", "__t", "__page-offset",
                  "page", "offset"):
         for headers in ({}, LENIENT):
-            fhir.get(f"Patient?{name}=2", **headers).refused(400, "invalid", name, text="link next")
+            for asked in ("Patient", "Patient/_history", "_history"):
+                fhir.get(f"{asked}?{name}=2", **headers).refused(400, "invalid", name, text="link next")
 
 
 def test_lenient_handling_tells_what_does_the_same_here(fhir):
