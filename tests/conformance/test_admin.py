@@ -23,6 +23,7 @@ from hie.web.admin.blueprint import PREFIX
 from hie.web.admin.routes import ROUTES
 from ml.recommender import History, Item
 from ml.recommender.train import train
+from tests.one_database import ONE_DATABASE
 from tests.packages import BASE, element, manifest, profile, tarball
 
 DAY = 86_400_000_000
@@ -184,6 +185,7 @@ def test_a_token_is_not_revoked_under_the_name_of_another_client(admin: Admin, a
     assert app.test_client().get("/fhir/Patient/nobody", headers=headers).status_code == 404
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize(
     ("path", "body", "refusal"),
     [
@@ -219,6 +221,7 @@ def test_a_body_that_is_too_large_is_refused(admin: Admin, settings: Settings) -
     assert admin.refused("POST", "/clients", data=data, headers=headers)[:2] == (413, "too-long")
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize("path", ["/status?verbose=1", "/jobs?count=5&count=6", "/clients?_format=xml"])
 def test_an_unknown_or_repeated_parameter_is_refused(admin: Admin, path: str) -> None:
     assert admin.refused("GET", path)[:2] == (400, "invalid")
@@ -227,6 +230,7 @@ def test_an_unknown_or_repeated_parameter_is_refused(admin: Admin, path: str) ->
 # ---- who may ---------------------------------------------------------------------------------------------------------
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.code)
 def test_every_route_asks_for_the_scope_admin(app: Flask, application: Application, route: Any) -> None:
     path = PREFIX + route.path.replace("{", "").replace("}", "")
@@ -543,6 +547,7 @@ def test_audit_events_are_valid_resources(admin: Admin, app: Flask, application:
         assert [issue for issue in issues if issue.severity in ("error", "fatal")] == []
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize(
     ("query", "expression"),
     [

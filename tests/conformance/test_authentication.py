@@ -4,6 +4,7 @@ import pytest
 
 from hie.fhir.routes import ROUTES
 from tests.builders import patient
+from tests.one_database import ONE_DATABASE
 
 #: What anybody may ask for.
 OPEN = {
@@ -39,6 +40,7 @@ def test_every_route_but_the_open_ones_needs_a_token(app, nobody):
             answer.refused(401, "login")
 
 
+@ONE_DATABASE
 @pytest.mark.proves("security:OAuth")
 @pytest.mark.parametrize("header", ["Bearer", "Basic YTpi", "Bearer ", "Bearer wrong", "bearer hie_x y", "Bearer \xe9"])
 def test_a_token_that_is_none_is_refused(nobody, header):

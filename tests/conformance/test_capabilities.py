@@ -4,6 +4,7 @@ import pytest
 
 from hie.fhir import facts, validation
 from hie.interactions import capabilities
+from tests.one_database import ONE_DATABASE
 
 
 def statement(nobody):
@@ -18,11 +19,13 @@ def test_anybody_may_ask_what_the_server_can(nobody):
     assert answer.json["implementation"]["url"] == "http://localhost/fhir"
 
 
+@ONE_DATABASE
 def test_the_statement_is_valid(nobody):
     issues = validation.validate(statement(nobody), "CapabilityStatement")
     assert [one for one in issues if one.severity in ("error", "fatal")] == []
 
 
+@ONE_DATABASE
 def test_every_resource_type_has_its_interactions(nobody):
     rows = statement(nobody)["rest"][0]["resource"]
     assert {row["type"] for row in rows} == facts.RESOURCE_TYPES
@@ -33,6 +36,7 @@ def test_every_resource_type_has_its_interactions(nobody):
         assert (row["versioning"], row["conditionalDelete"], row["updateCreate"]) == ("versioned", "multiple", True)
 
 
+@ONE_DATABASE
 def test_what_belongs_to_later_is_absent(nobody):
     rest = statement(nobody)["rest"][0]
     codes = {one["code"] for row in rest["resource"] for one in row["interaction"]}
@@ -58,6 +62,7 @@ def test_no_search_parameter_is_promised_that_the_search_refuses(nobody, fhir):
             assert fhir.get(f"{row['type']}?_revinclude={name}").status == 200, name
 
 
+@ONE_DATABASE
 def test_search_beyond_plain_parameters_stands_where_it_is_offered(nobody):
     rows = {row["type"]: {one["name"] for one in row["searchParam"]}
             for row in statement(nobody)["rest"][0]["resource"]}
@@ -67,6 +72,7 @@ def test_search_beyond_plain_parameters_stands_where_it_is_offered(nobody):
     assert "near" not in rows["Patient"]
 
 
+@ONE_DATABASE
 def test_operations_stand_with_their_definitions(nobody):
     rows = {row["type"]: row for row in statement(nobody)["rest"][0]["resource"]}
     offered = {one["name"]: one["definition"] for one in rows["Patient"]["operation"]}
@@ -75,11 +81,13 @@ def test_operations_stand_with_their_definitions(nobody):
     assert "everything" not in {one["name"] for one in rows["Observation"]["operation"]}
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize(("mode", "status"), [("full", 200), ("normative", 200), ("terminology", 200), ("x", 400)])
 def test_modes(nobody, mode, status):
     assert nobody.get(f"metadata?mode={mode}").status == status
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize("mode", ["full", "terminology"])
 def test_the_statement_has_an_etag_by_which_it_is_not_sent_again(nobody, mode, clock):
     first = nobody.get(f"metadata?mode={mode}")
@@ -95,5 +103,6 @@ def test_the_statement_has_an_etag_by_which_it_is_not_sent_again(nobody, mode, c
     assert other.headers["ETag"] != first.headers["ETag"]
 
 
+@ONE_DATABASE
 def test_the_statement_may_be_cut(nobody):
     assert "rest" not in nobody.get("metadata?_elements=fhirVersion").json

@@ -26,6 +26,7 @@ from hie.registry import JobKind
 from hie.store import jobs
 from hie.store.models import job
 from ml.cnn import samples
+from tests.one_database import ONE_DATABASE
 from tests.pictures import dicom, encoded, png, ramp
 
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
@@ -124,6 +125,7 @@ def test_a_heat_map_is_no_image_to_judge(fhir, patient, worker, radiograph):
     assert not worker.step()
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize(
     "elements",
     [
@@ -422,6 +424,7 @@ def test_diagnose_of_a_media_that_is_not_there_is_not_found(fhir):
     fhir.post("Media/nothing/$diagnose").refused(404, "not-found")
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize(
     ("elements", "expression"),
     [
@@ -464,6 +467,7 @@ def zipped() -> bytes:
     return file.getvalue()
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize(
     ("data", "content_type", "code"),
     [
@@ -498,6 +502,7 @@ def test_size_and_hash_of_an_attachment_are_checked(fhir, patient, radiograph):
         fhir.post("Media", resource).refused(422, "processing", f"Media.content.{name}")
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize(
     ("picture", "elements", "code", "words"),
     [

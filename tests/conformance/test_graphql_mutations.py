@@ -10,9 +10,8 @@ from hie.interactions import dispatch
 from hie.operations.graphql import budget, mutations
 from hie.store import audit
 from tests.builders import bundle, entry, observation, patient, practitioner
+from tests.one_database import ONE_DATABASE
 
-#: what does not depend on the database is tried on one
-ONE = pytest.mark.parametrize("database_kind", ["sqlite"])
 CREATE = ("mutation ($p: PatientInput) { PatientCreate(resource: $p) { location resource { id meta { versionId } "
           "gender } information { issue { severity } } } }")  # fmt: skip
 
@@ -58,7 +57,7 @@ def test_a_resource_is_made_changed_and_deleted(fhir):
     assert methods == ["DELETE", "PUT", "POST"]
 
 
-@ONE
+@ONE_DATABASE
 def test_what_stands_in_the_query_is_what_json_would_say(fhir):
     """A value for a list of one, names for codes, digits as they are written, null for what is left out."""
     query = """mutation ($value: Int = 7, $nothing: String) {
@@ -158,7 +157,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@ONE
+@ONE_DATABASE
 def test_what_means_nothing_is_refused_before_anything_is_done(fhir):
     good = 'good: PatientUpdate(id: "good", resource: {}) { resource { id } }'
     for query, status, code, text in REFUSED:
@@ -168,7 +167,7 @@ def test_what_means_nothing_is_refused_before_anything_is_done(fhir):
     fhir.get("Patient/good").refused(404, "not-found")
 
 
-@ONE
+@ONE_DATABASE
 def test_mutations_are_posted_to_the_system_by_themselves(fhir):
     query = 'mutation { PatientUpdate(id: "a", resource: {}) { resource { id } } }'
     told = fhir.get(f"$graphql?query={quote(query)}")
@@ -280,7 +279,7 @@ def test_a_token_for_one_patients_record_writes_that_alone(client, fhir):
     assert [fhir.get(f"Observation/of-{id_}").vid for id_ in ("a", "b")] == ["2", "1"]
 
 
-@ONE
+@ONE_DATABASE
 def test_what_has_no_provenance_that_may_be_stored_is_not_stored(client, fhir):
     about = json.dumps({"resourceType": "Provenance", "recorded": "2024-01-01T00:00:00Z",
                         "agent": [{"who": {"display": "Doc"}}]})
@@ -290,7 +289,7 @@ def test_what_has_no_provenance_that_may_be_stored_is_not_stored(client, fhir):
     fhir.get("Patient/a").refused(404, "not-found")
 
 
-@ONE
+@ONE_DATABASE
 def test_each_has_an_audit_record_and_a_provenance_of_its_own(app, fhir):
     sent = {"query": 'mutation { a: PatientUpdate(id: "a", resource: {}) { resource { id } } '
                      'bad: PatientCreate(resource: {gender: "secret"}) { location } '
@@ -327,7 +326,7 @@ def test_mutations_are_done_once_where_they_are_answered_later(fhir, work):
     assert fhir.get("Patient/a").vid == "1"
 
 
-@ONE
+@ONE_DATABASE
 def test_what_fails_after_it_was_done_is_said_so(fhir, monkeypatch):
     """Nothing that was stored is told as refused, whatever comes after it; what is beyond the bounds is not begun."""
     twice = ('mutation { a: PatientUpdate(id: "a", resource: {name: [{family: "x"}, {family: "y"}]}) '
@@ -350,7 +349,7 @@ def test_what_fails_after_it_was_done_is_said_so(fhir, monkeypatch):
     assert fhir.get("Patient/y").status == 200
 
 
-@ONE
+@ONE_DATABASE
 def test_what_is_given_is_bounded(fhir, app, monkeypatch):
     """A variable may be named again and again: what it becomes is counted before anything is stored."""
     given = {"family": "x" * 100_000}
@@ -373,7 +372,7 @@ def test_what_is_given_is_bounded(fhir, app, monkeypatch):
     assert fhir.total("Patient") == 0
 
 
-@ONE
+@ONE_DATABASE
 def test_introspection_shows_them(fhir):
     schema = fhir.get(f"$graphql?query={quote(get_introspection_query())}").json["data"]
     whole = build_client_schema(schema)

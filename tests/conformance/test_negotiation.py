@@ -4,8 +4,10 @@ import pytest
 
 from hie.web.negotiation import FHIR_XML
 from tests.builders import observation, patient
+from tests.one_database import ONE_DATABASE
 
 
+@ONE_DATABASE
 @pytest.mark.proves("format:application/fhir+json")
 @pytest.mark.parametrize("accept", [None, "*/*", "application/fhir+json", "application/*;q=0.1",
                                     "application/fhir+json;fhirVersion=4.0", "text/html, */*;q=0.5",
@@ -16,6 +18,7 @@ def test_fhir_json_is_what_is_offered(fhir, accept):
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/fhir+json; charset=utf-8")
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize("accept", ["application/json", "text/json", "application/xml", "text/xml",
                                     "application/json+fhir", "application/xml+fhir"])
 def test_a_generic_media_type_is_answered_by_the_same(fhir, accept):
@@ -41,6 +44,7 @@ def test_a_range_of_text_is_answered_by_a_text_type(fhir):
     assert fhir.get(f"Binary/{note}", Accept="text/*").content == b"hello"
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize("accept", ["application/fhir+ndjson", "text/html", "application/fhir+turtle",
                                     "application/fhir+json;q=0", "application/fhir+xml;fhirVersion=5.0"])
 def test_what_is_not_offered_is_refused_with_what_is(fhir, accept):
@@ -64,6 +68,7 @@ def test_format_goes_before_accept(fhir):
     fhir.get("Patient?_format=ndjson").refused(406, "not-supported", "_format", "bulk files alone")
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize("content_type", ["application/fhir+ndjson", "application/fhir+turtle", "text/plain",
                                           "application/fhir+xml; charset=utf-16", "text/xml; fhirVersion=5.0",
                                           "application/json; charset=iso-8859-1", "application/x-www-form-urlencoded"])
@@ -78,6 +83,7 @@ def test_a_body_without_a_content_type_is_refused(fhir):
     fhir.post("Patient", b"{}", Content_Type=None).refused(415, "not-supported", "http.Content-Type")
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize(
     ("body", "code", "expression", "text"),
     [

@@ -21,6 +21,7 @@ from hie.registry import Model, Registry, built_in, with_plugins
 from hie.settings import Settings
 from hie.store import administration, packages
 from hie.web import openapi
+from tests.one_database import ONE_DATABASE
 from tests.packages import element, profile, tarball
 
 PATIENT = {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "1"}]}
@@ -54,12 +55,14 @@ def filled(path: str) -> str:
 # ---- addresses -------------------------------------------------------------------------------------------------------
 
 
+@ONE_DATABASE
 def test_the_document_is_openapi_with_schemas_that_are_schemas(document: dict[str, Any]) -> None:
     assert document["openapi"] == "3.1.1"
     for schema in document["components"]["schemas"].values():
         jsonschema_rs.validator_for({**schema, "components": document["components"]})
 
 
+@ONE_DATABASE
 def test_every_reference_in_the_document_leads_somewhere(document: dict[str, Any]) -> None:
     def walk(node: Any) -> Any:
         if isinstance(node, dict):
@@ -78,6 +81,7 @@ def test_every_reference_in_the_document_leads_somewhere(document: dict[str, Any
     assert names == found, "a schema that nothing uses"
 
 
+@ONE_DATABASE
 def test_every_rule_of_the_web_application_is_described(app: Flask, document: dict[str, Any]) -> None:
     rules = {
         (re.sub(r"<(?:[a-z]+:)?([a-z]+)>", r"{\1}", rule.rule), method)
@@ -93,6 +97,7 @@ def _is_fhir(path: str) -> bool:
     return path.startswith("/fhir") and ".well-known" not in path
 
 
+@ONE_DATABASE
 def test_every_route_of_the_fhir_api_is_described(document: dict[str, Any]) -> None:
     table = {
         ("/fhir/" + route.path.replace("[", "{").replace("]", "}") if route.path else "/fhir", route.method)
@@ -103,6 +108,7 @@ def test_every_route_of_the_fhir_api_is_described(document: dict[str, Any]) -> N
     assert found == table
 
 
+@ONE_DATABASE
 def test_every_operation_is_described(app: Flask, document: dict[str, Any]) -> None:
     registry = app.extensions["hie"].registry
     expected = {
@@ -125,6 +131,7 @@ def test_what_is_described_as_public_needs_no_token_and_nothing_else_does_withou
         assert public == (path in openapi.PUBLIC_PATHS)
 
 
+@ONE_DATABASE
 def test_a_method_that_is_not_described_is_not_allowed(
     app: Flask, document: dict[str, Any], client: Callable[..., Any]
 ) -> None:

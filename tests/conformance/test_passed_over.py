@@ -5,6 +5,7 @@ import base64
 import pytest
 
 from tests.builders import bundle, entry, observation, patient
+from tests.one_database import ONE_DATABASE
 
 FORM = "application/x-www-form-urlencoded"
 LENIENT = {"Prefer": "handling=lenient"}
@@ -17,6 +18,7 @@ def stored(fhir):
     return fhir
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize("address", ["Patient/1", "Patient/1/_history/1"])
 @pytest.mark.parametrize("name", ["_include", "_revinclude", "name", "foo", "_count", "_elments"])
 def test_a_read_with_a_parameter_that_it_has_not_is_refused(stored, address, name):
@@ -45,6 +47,7 @@ def test_the_capabilities_have_a_mode_and_nothing_else(fhir):
     fhir.get("metadata?moed=terminology").refused(400, "invalid", "http.url", text="mode")
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize("name", ["_sort:desc", "_sort:asc", "_count:exact", "_total:x", "_summary:x",
                                   "_elements:exclude", "_format:x", "_pretty:x", "_offset:x", "_cursor:x", "_asOf:x"])
 def test_what_takes_no_modifier_says_so(fhir, name):
@@ -55,6 +58,7 @@ def test_what_takes_no_modifier_says_so(fhir, name):
         fhir.get(f"Patient?{name}=1", **headers).refused(400, "invalid", name, text=f"{code} {told}")
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize("url", ["Patient/1", "Patient?_id=1", "Patient/1/_history", "metadata"])
 @pytest.mark.parametrize("twice", ["_format=json&_format=xml", "_pretty=true&_pretty=false"])
 def test_what_contradicts_itself_is_refused(stored, url, twice):
@@ -70,12 +74,14 @@ def test_a_form_and_its_url_do_not_contradict_each_other(fhir):
     assert (told.status, b"_format" in told.content) == (400, True)
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16", '"windows-1252"'])
 def test_a_form_in_another_character_set_is_refused(fhir, charset):
     fhir("POST", "Patient/_search", "name=x", Content_Type=f"{FORM}; charset={charset}").refused(
         415, "not-supported", "http.Content-Type", text="UTF-8")
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize("charset", ["utf-8", "UTF-8", '"utf-8"'])
 def test_a_form_may_say_that_it_is_utf_8(fhir, charset):
     fhir.create(patient("Müller"))
@@ -89,6 +95,7 @@ def test_an_asynchronous_answer_that_is_not_wanted_is_not_given(fhir):
     assert fhir.get("Patient", Prefer="respond-async").status == 202
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize("url", [
     "Patient/1?_elements=brithDate", "Patient/1?_elements=name,code", "Patient/1/_history/1?_elements=Patient.code",
     "Patient?_elements=brithDate", "Patient?_elements=Patient.brithDate", "Patient?_elements=name,Observation.name",
@@ -110,6 +117,7 @@ def test_the_nearest_element_is_named(stored):
     assert stored.total("Patient") == 1
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize("url", [
     "Patient/1?_elements=deceased,deceasedBoolean,deceased[x],contained,id,resourceType,multipleBirthInteger",
     "Observation?_include=Observation:subject&_elements=value,Patient.birthDate",
@@ -130,6 +138,7 @@ def test_a_part_of_a_binary_is_one_of_the_resource(fhir):
         assert fhir.get(f"Binary/{made}?_summary=false", **accept).content == b"hello"
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize(("method", "url", "body"), [
     ("POST", "", bundle(entry("DELETE", "Patient/1"))),
     ("POST", "", bundle(entry("DELETE", "Patient/1"), type_="batch")), ("DELETE", "Patient/1/_history", None),
@@ -140,6 +149,7 @@ def test_a_cascade_that_would_be_passed_over_is_refused(stored, method, url, bod
     assert stored.get("Patient/1").status == 200
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize("type_", ["batch", "transaction"])
 def test_what_a_binary_carries_in_another_character_set_is_refused(stored, type_):
     def carried(content_type, content):

@@ -8,12 +8,11 @@ import pytest
 from hie.fhir.patching import bounds
 from hie.interactions import transaction
 from tests.builders import SYSTEM, bundle, entry, observation, patient, post, practitioner
+from tests.one_database import ONE_DATABASE
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 XML_PATCH = "application/xml-patch+xml"
 NOTHING = {"resourceType": "Parameters"}
-#: what does not depend on the database is tried on one
-ONE = pytest.mark.parametrize("database_kind", ["sqlite"])
 P = "urn:uuid:11111111-1111-1111-1111-111111111111"
 C = "urn:uuid:cccccccc-1111-1111-1111-111111111111"
 
@@ -80,7 +79,7 @@ def test_each_format_makes_the_next_version(fhir, send, document):
     assert fhir.get(f"Patient/{before['id']}/_history/1").json == before
 
 
-@ONE
+@ONE_DATABASE
 def test_prefer_decides_what_comes_back(fhir, send):
     id_ = fhir.create(patient())["id"]
     told = send(f"Patient/{id_}", {"active": True}, Prefer="return=minimal")
@@ -88,7 +87,7 @@ def test_prefer_decides_what_comes_back(fhir, send):
     assert send(f"Patient/{id_}", {"active": False}, Prefer="return=OperationOutcome").json["issue"]
 
 
-@ONE
+@ONE_DATABASE
 @pytest.mark.parametrize("document", [
     [], {}, {"resourceType": "Parameters"}, {"gender": "female"}, {"meta": {"versionId": "77"}},
     [{"op": "test", "path": "/gender", "value": "female"}], [{"op": "replace", "path": "/gender", "value": "female"}],
@@ -101,7 +100,7 @@ def test_a_patch_that_changes_nothing_makes_no_version(fhir, send, document):
     assert fhir.get(f"Patient/{before['id']}/_history").json["total"] == 1
 
 
-@ONE
+@ONE_DATABASE
 @pytest.mark.parametrize("document", [
     {"name": [None]}, [{"op": "replace", "path": "/name", "value": [None]}],
     [{"op": "replace", "path": "/name/0", "value": None}], {"name": [{"given": [None]}]},
@@ -112,7 +111,7 @@ def test_nulls_in_the_place_of_values_take_nothing_away(fhir, send, document):
     assert fhir.get(f"Patient/{before['id']}").json == before
 
 
-@ONE
+@ONE_DATABASE
 def test_tags_are_patched_and_the_servers_own_meta_is_kept(fhir, send):
     id_ = fhir.create(patient())["id"]
     tag = [{"system": "urn:x", "code": "a"}]
@@ -122,7 +121,7 @@ def test_tags_are_patched_and_the_servers_own_meta_is_kept(fhir, send):
     assert fhir.total("Patient?_tag=a") == 1
 
 
-@ONE
+@ONE_DATABASE
 def test_decimals_keep_their_digits(fhir, send):
     body = json.dumps(observation()).replace("80", "80.00")
     id_ = fhir.post("Observation", body).id
@@ -191,7 +190,7 @@ REFUSED = {
 }  # fmt: skip
 
 
-@ONE
+@ONE_DATABASE
 @pytest.mark.parametrize(("document", "status", "code", "expression"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_is_refused_changes_nothing(fhir, send, document, status, code, expression):
     id_ = fhir.create(patient())["id"]
@@ -202,7 +201,7 @@ def test_what_is_refused_changes_nothing(fhir, send, document, status, code, exp
     assert fhir.get(f"Patient/{id_}").vid == "1"
 
 
-@ONE
+@ONE_DATABASE
 def test_what_is_not_there_is_not_patched(fhir, send):
     send("Patient/nobody", {"active": True}).refused(404, "not-found")
     fhir.put("Patient/gone", patient(id="gone"))
@@ -210,7 +209,7 @@ def test_what_is_not_there_is_not_patched(fhir, send):
     send("Patient/gone", {"active": True}).refused(410, "deleted")
 
 
-@ONE
+@ONE_DATABASE
 def test_other_formats_are_refused_with_those_that_are_taken(fhir):
     id_ = fhir.create(patient())["id"]
     for kind in ("text/plain", "application/xml-patch", None):
@@ -227,7 +226,7 @@ def test_other_formats_are_refused_with_those_that_are_taken(fhir):
     fhir("PATCH", f"Patient/{id_}", patient()).refused(400, "invalid", "resourceType")
 
 
-@ONE
+@ONE_DATABASE
 def test_a_fhirpath_patch_refers_to_what_the_resource_contains(fhir, send):
     """`#x` leads to what is contained in the resource, before or after the patch, not in the Parameters."""
     doctor, group = {**practitioner(), "id": "d"}, {"resourceType": "Organization", "id": "o", "name": "Group"}
@@ -249,7 +248,7 @@ def test_a_fhirpath_patch_refers_to_what_the_resource_contains(fhir, send):
     send(here, wrong).refused(422, "not-found", "Patient.managingOrganization.reference", "'#x' names no contained")
 
 
-@ONE
+@ONE_DATABASE
 def test_a_narrative_of_other_data_does_not_stay(fhir, send):
     def text(status):
         return {"status": status, "div": '<div xmlns="http://www.w3.org/1999/xhtml">female</div>'}
@@ -377,7 +376,7 @@ BROKEN = {
 }  # fmt: skip
 
 
-@ONE
+@ONE_DATABASE
 @pytest.mark.parametrize(("method", "url", "document", "status", "place"), BROKEN.values(), ids=BROKEN.keys())
 def test_a_patch_that_fails_refuses_the_whole_transaction(fhir, method, url, document, status, place):
     fhir.put("Patient/a", patient(id="a"))
@@ -450,7 +449,7 @@ def test_the_expressions_of_a_transaction_share_what_they_may_look_at(fhir, monk
     assert fhir.total("Patient?name=New") == 2  # of the first transaction and the batch
 
 
-@ONE
+@ONE_DATABASE
 @pytest.mark.parametrize("format_", ["application/json", "application/fhir+json"])
 @pytest.mark.parametrize(("body", "meant"), [
     ([{"op": "add", "path": "/active", "value": True}], JSON_PATCH), ([], JSON_PATCH),

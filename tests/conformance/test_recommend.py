@@ -8,6 +8,7 @@ import pytest
 
 from hie.operations import histories
 from ml.recommender import MODEL_DIRECTORY, Model
+from tests.one_database import ONE_DATABASE
 
 AIAST = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue|AIAST"
 TYPES = {
@@ -194,6 +195,7 @@ def test_parameters_may_come_in_a_parameters_resource(fhir, patient):
     assert len(found) == 2
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize(
     ("query", "expression"),
     [("count=0", "count"), ("count=101", "count"), ("count=many", "count"), ("count=²", "count"),

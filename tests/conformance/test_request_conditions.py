@@ -3,6 +3,7 @@
 import pytest
 
 from tests.builders import SYSTEM, bundle, entry, patient, post, put
+from tests.one_database import ONE_DATABASE
 
 PATCH = {"active": True}
 MERGE = {"Content_Type": "application/merge-patch+json"}
@@ -82,6 +83,7 @@ def test_a_token_learns_no_version_by_if_match(stored, client):
         narrow.get("Patient/1", If_Match=value).refused(404, "not-found")
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize(("method", "url", "body", "headers"), [
     ("POST", "Patient", patient(), {"If_Match": 'W/"1"'}),
     ("POST", "Patient", patient(), {"If_None_Match": "*"}),
@@ -104,6 +106,7 @@ def test_a_condition_that_would_be_passed_over_is_refused(stored, method, url, b
     assert len(stored.get("Patient/1/_history").entries()) == 3
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize(("one", "condition"), [
     (post(patient(), ifMatch='W/"1"'), "ifMatch"),
     (post(patient(), ifNoneMatch="*"), "ifNoneMatch"),
@@ -131,6 +134,7 @@ def test_criteria_of_a_create_may_have_their_address_before_them(stored, form):
     assert inside["response"]["status"] == "200 OK"
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize(
     "criteria",
     [
