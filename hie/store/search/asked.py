@@ -61,7 +61,7 @@ def of_type(store: ResourceStore, query: SearchQuery, type_name: str) -> Arm:
     granted = grants.clause(store, type_name, "s")
     compiled = [*_compiled(store, query.criteria, type_name, granted)]
     parts = merged(query.criteria, [one.clause for one in compiled], type_name)
-    order = ordering.order_asked(query, both(parts))
+    order = _order(store, query, both(parts), sees_all=granted is None)
     if granted is not None:
         parts.append(granted)
     verify = tuple(one.verify for one in compiled if one.verify is not None)
@@ -108,8 +108,16 @@ def _over_types(store: ResourceStore, query: SearchQuery) -> Arm:
     parts = [one.clause for one in compiled]
     whole = both(parts if granted is None else [*parts, granted])
     verify = tuple(one.verify for one in compiled if one.verify is not None)
-    order, is_cheap = ordering.order_asked(query, both(parts)), _is_counted_cheaply(whole)
+    order, is_cheap = _order(store, query, both(parts), sees_all=granted is None), _is_counted_cheaply(whole)
     return Arm(hops.settled(store, rare.few_led(store, whole)), verify, order=order, is_cheap=is_cheap)
+
+
+def _order(store: ResourceStore, query: SearchQuery, asked: Clause, *, sees_all: bool) -> str | None:
+    """Tell it by what is asked, before the grant is added and others' resources decide what leads, which it would tell.
+
+    Who sees all may be told: on SQLite, where what leads is counted. PostgreSQL's statistics are of all tenants.
+    """
+    return None if sees_all and store.database.dialect == "sqlite" else ordering.order_asked(query, asked)
 
 
 def _is_counted_cheaply(clause: Clause) -> bool:

@@ -151,14 +151,18 @@ def _taken_apart(clause: Clause) -> Interval | None:
 
 
 def order_asked(query: SearchQuery, asked: Clause) -> str:
-    """Name the order that a search has by itself: that of dates where a range of these is what leads it; "": of keys.
+    """Name the order that a search has by itself: that of dates where a range of these may lead it; "": of keys.
 
-    It is told by what is asked, before the grant is added and others' resources decide what really leads: else the
-    order would tell of those.
+    A range that has no order of its own, as of numbers, leaves it to one of dates beside it: where both are of very
+    many, the index of the dates is read.
     """
-    if _driven_by_date(asked):
-        return "date"
-    return "updated" if query.contained is None and _driven_by_updated(asked) else ""
+    parts = asked.parts if isinstance(asked, Both) else (asked,)
+    for one in parts if parts[0].rank == RANGE else ():
+        if _driven_by_date(one):
+            return "date"
+        if query.contained is None and _driven_by_updated(one):
+            return "updated"
+    return ""
 
 
 def _driven_by_updated(clause: Clause) -> bool:

@@ -164,6 +164,7 @@ LONG = [("_type", "Observation,DiagnosticReport"), ("_tag", "common")]
         [("_sort", "-date,-value-quantity,status")])],
     *[("Observation", [("code", "c,d"), *of]) for of in (
         [], [("status", "final")], [("value-quantity", "lt600")], [("_tag:not", "rare")])],
+    *[("Observation", [("value-quantity", "gt20"), of]) for of in (FROM, ("_lastUpdated", "gt2000"))],
     (None, [("_tag", "common,other")]),
     ("Condition", [("recorded-date", "lt2010"), ("_sort", "-recorded-date")]),
     *[(None, [*LONG, *of]) for of in (
