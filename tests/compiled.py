@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.util import LRUCache
 
-KEPT = 5_000
+KEPT = 1_000
 
 
 class Compiled:
