@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hie.context import Context
 from hie.errors import OutcomeIssue, Unprocessable
-from hie.fhir import vital_signs
+from hie.fhir import json_format, vital_signs
 from hie.fhir.fhirpath import Conforms, Element
 from hie.fhir.resource import validated
 from hie.fhir.validation.issue import Severity
@@ -38,15 +38,14 @@ def accepted(resource: Any, type_name: str, ctx: Context) -> list[OutcomeIssue]:
     if ctx.profiles.mode(ctx.store.tenant) == "off" or not _is_judged(resource, type_name):
         return issues
     if ctx.judging is not None and ctx.judging.waiting is not None:
-        ctx.judging.waiting.append(Unjudged(resource, issues))
+        ctx.judging.waiting.append(Unjudged(json_format.dump(resource), issues))
         return issues
-    return judged(Unjudged(resource, issues), ctx)
+    return judged(resource, issues, ctx)
 
 
-def judged(unjudged: Unjudged, ctx: Context) -> list[OutcomeIssue]:
+def judged(resource: dict[str, Any], issues: list[OutcomeIssue], ctx: Context) -> list[OutcomeIssue]:
     """Return the warnings of a resource that may be stored by the profiles it declares; Unprocessable with all issues.
     """
-    resource, issues = unjudged
     # A vital sign that declares nothing was always stored: it is told, and never refused.
     found = profile_issues(resource, (), ctx, with_support=False, of_vital_signs="warning")
     wrong = [one for one in found if one.severity == "error"]

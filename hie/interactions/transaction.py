@@ -109,7 +109,7 @@ def _defined(
 
 def _judged(unjudged: Unjudged, step: Step, ctx: Context) -> list[OutcomeIssue]:
     try:
-        return judged(unjudged, ctx)
+        return judged(unjudged.resource, unjudged.issues, ctx)
     except FhirError as error:
         raise entries.refused(error, step.entry, step.request) from error
 
