@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from hie.fhir.instants import http_date, instant
 from hie.fhir.scopes import Grant, parse_grant
 from hie.interactions import entries, operation
 from hie.store import administration, asynchronous
-from hie.store.asynchronous import Asked, Kept
+from hie.store.asynchronous import Asked, Kept, Overtaken, Removed
 from hie.store.audit import AuditEntry
 from hie.store.resources import ResourceStore
 
@@ -132,14 +133,17 @@ def cancel(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Forget a request that is not done, or its answer."""
     asked = _own(request, ctx)
     ctx.store.entry.status = 202
-    asynchronous.remove(ctx.store, asked.id)
-    return FhirResponse(202, outcome.dump([outcome.information(_cancelled(asked))]))
+    removed = asynchronous.remove(ctx.store, asked.id)
+    return FhirResponse(202, outcome.dump([outcome.information(_cancelled(removed))]))
 
 
-def _cancelled(asked: Asked) -> str:
-    if asked.result is not None:
-        return "The answer was removed."
-    return "Cancelled; it was not begun." if asked.begun is None else "Cancelled; what is under way ends unanswered."
+def _cancelled(removed: Removed) -> str:
+    if removed.finished is not None:
+        return "The request was done before; its answer was removed."
+    if removed.begun is None:
+        return "Cancelled; it was not begun."
+    return ("Cancelled; what is under way ends unanswered. A single write or a transaction is taken back; the entries "
+            "of a batch that were done, and what an operation wrote in steps of its own, stay.")
 
 
 def _own(request: FhirRequest, ctx: Context) -> Asked:
@@ -147,20 +151,16 @@ def _own(request: FhirRequest, ctx: Context) -> Asked:
     principal = ctx.principal
     asked = asynchronous.find(ctx.store, request.id or "")
     if asked is None or asked.client != principal.client_id:
-        raise _unknown()
+        raise asynchronous.unknown()
     if asked.token != principal.token_id:
         scope = administration.token_scope(ctx.store.connection(), asked.token)
         if scope is None or not _are_same(parse_grant([scope]), principal.grant):
-            raise _unknown()
+            raise asynchronous.unknown()
     return asked
 
 
 def _are_same(one: Grant, other: Grant) -> bool:
     return set(one.scopes) == set(other.scopes) and one.admin == other.admin
-
-
-def _unknown() -> NotFound:
-    return NotFound("There is no such request of this client, or it has expired.", expression="http.url")
 
 
 # ---- doing: what the jobs call ---------------------------------------------------------------------------------------
@@ -174,6 +174,8 @@ def perform(payload: dict[str, Any], ctx: Context) -> None:
         return
     request, mine = _unpacked(kept["request"]), _of_client(asked, kept, ctx)
     once, is_first = _is_done_once(request, ctx), asynchronous.begin(ctx.store, asked)
+    if is_first is None:
+        return
     try:
         mine = _granted(asked, mine)
         if once and not is_first:
@@ -182,6 +184,10 @@ def perform(payload: dict[str, Any], ctx: Context) -> None:
         answer = _done(request, asked, mine)
         if not mine.store.entry.recorded:
             _refuse_revoked(asked, mine)
+    except Overtaken as taken_back:
+        mine.store.entry.status = taken_back.status
+        ctx.store.database.record(mine.store.entry)
+        return
     except FhirError as refused:
         if refused.status >= 500 and not once:
             raise  # it is tried again; `gave_up` tells when no try is left
@@ -210,8 +216,9 @@ def gave_up(payload: dict[str, Any], reason: str, ctx: Context) -> None:
 
 
 def expire(payload: dict[str, Any], ctx: Context) -> None:
-    """Remove a request and its answer."""
-    asynchronous.remove(ctx.store, payload["request"])
+    """Remove a request and its answer, unless the client did."""
+    with suppress(NotFound):
+        asynchronous.remove(ctx.store, payload["request"])
 
 
 def _done(request: FhirRequest, asked: Asked, ctx: Context) -> FhirResponse:

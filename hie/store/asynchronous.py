@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from hie.errors import IntegrityFailure, Unauthenticated
+from hie.errors import Conflict, IntegrityFailure, NotFound, Unauthenticated
 from hie.fhir.http import FhirResponse
 from hie.store import administration
 from hie.store.administration import TokenRow
@@ -69,10 +69,19 @@ def request_of(store: ResourceStore, asked: Asked) -> dict[str, Any] | None:
     return None if content is None else orjson.loads(content)
 
 
-def begin(store: ResourceStore, asked: Asked) -> bool:
-    """Mark a request as begun; False where it was before."""
-    statement = update(async_request).where(_TABLE.id == asked.id, _TABLE.begun.is_(None)).values(begun=store.clock())
-    return store.database.write(lambda connection: connection.execute(statement).rowcount > 0)
+def begin(store: ResourceStore, asked: Asked) -> bool | None:
+    """Mark a request as begun; False where it was before, None where it was cancelled, or done, just now."""
+    waits = (_TABLE.id == asked.id) & _TABLE.result.is_(None)
+    begun = func.coalesce(_TABLE.begun, store.clock())
+
+    def unit(connection: Connection) -> bool | None:
+        before = connection.execute(select(_TABLE.begun).where(waits).with_for_update()).one_or_none()
+        if before is None:
+            return None
+        connection.execute(update(async_request).where(waits).values(begun=begun))
+        return before.begun is None
+
+    return store.database.write(unit)
 
 
 def finish(store: ResourceStore, asked: Asked, result: bytes, most: int | None = None) -> bool:
@@ -88,10 +97,33 @@ def finish(store: ResourceStore, asked: Asked, result: bytes, most: int | None =
     return True
 
 
-def remove(store: ResourceStore, id: str) -> None:
-    """Remove a request and its answer, in one transaction with the audit record."""
-    store.database.write(lambda connection: connection.execute(delete(async_request).where(_TABLE.id == id)),
-                         store.entry)
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """How far a request was that is not kept any more."""
+
+    begun: int | None
+    finished: int | None
+
+
+def remove(store: ResourceStore, id: str) -> Removed:
+    """Remove a request and its answer, in one transaction with the audit record. NotFound.
+
+    What is under way then writes nothing any more, if it does that in one transaction (`KeepingStore`).
+    """
+    statement = delete(async_request).where(_TABLE.id == id).returning(_TABLE.begun, _TABLE.finished)
+
+    def unit(connection: Connection) -> Removed:
+        row = connection.execute(statement).one_or_none()
+        if row is None:
+            raise unknown()
+        return Removed(*row)
+
+    return store.database.write(unit, store.entry)
+
+
+def unknown() -> NotFound:
+    """Build the refusal of an address under which there is nothing, or nothing for who asks."""
+    return NotFound("There is no such request of this client, or it has expired.", expression="http.url")
 
 
 def remove_expired(store: ResourceStore, before: int) -> int:
@@ -136,6 +168,14 @@ def refuse_revoked(connection: Connection, asked: Asked) -> TokenRow:
     return row
 
 
+class Overtaken(Conflict):
+    """What a request would write is taken back: another worker, which took this one for lost, did it, or the client
+    cancelled it."""
+
+    def __init__(self) -> None:
+        super().__init__("The request was cancelled, or done by another worker, while this one was at it.")
+
+
 @dataclass(frozen=True, slots=True)
 class KeepingStore(ResourceStore):
     """A store whose transaction keeps its answer, as `content` makes it of what the interaction says."""
@@ -143,13 +183,19 @@ class KeepingStore(ResourceStore):
     asked: Asked | None = None
     content: Callable[[FhirResponse], bytes] | None = None
 
+    @property
+    def keeps_answer(self) -> bool:
+        """It does."""
+        return True
+
     def note(self, unit: UnitOfWork, result: object) -> None:
         """Let the audit record tell what was done, and keep the answer."""
         ResourceStore.note(self, unit, result)  # super() does not know a dataclass with slots
         if self.asked is not None and self.content is not None and isinstance(result, FhirResponse):
             refuse_revoked(unit.writing(), self.asked)
             sealed = _sealed(self, self.asked, self.content(result))
-            unit.writing().execute(_finished(self, self.asked, sealed))
+            if not unit.writing().execute(_finished(self, self.asked, sealed)).rowcount:
+                raise Overtaken
 
 
 def keeping(store: ResourceStore, asked: Asked, content: Callable[[FhirResponse], bytes]) -> KeepingStore:
@@ -163,7 +209,7 @@ def _sealed(store: ResourceStore, asked: Asked, result: bytes) -> bytes:
 
 
 def _finished(store: ResourceStore, asked: Asked, sealed: bytes) -> Any:
-    """Put the answer in place of the request; one that was cancelled meanwhile keeps nothing."""
+    """Put the answer in place of the request, once; one that was cancelled meanwhile keeps nothing."""
     statement = update(async_request).where(_TABLE.id == asked.id, _TABLE.result.is_(None))
     return statement.values(request=None, result=sealed, finished=store.clock())
 

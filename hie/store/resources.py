@@ -76,6 +76,11 @@ class ResourceStore:
         """Whether this store writes into an open transaction."""
         return self.unit is not None
 
+    @property
+    def keeps_answer(self) -> bool:
+        """Whether what the request answers is stored in its transaction (hie.store.asynchronous)."""
+        return False
+
     def connection(self) -> Connection:
         """Return the connection to read on: the open transaction's, or this thread's."""
         return self.unit.connection() if self.unit is not None else self.database.connection()

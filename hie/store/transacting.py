@@ -29,7 +29,7 @@ def run(store: ResourceStore, work: Callable[[ResourceStore], T], *, is_last: bo
     It runs first by what is remembered of a resource that it changes (hie.store.recent), if anything is: whatever else
     comes of it than that all is committed, it runs again as if nothing were.
     """
-    recalls = store.database.dialect == "postgresql"
+    recalls = _may_be_one_message(store)
     attempt = 0
     while True:
         unit = UnitOfWork(store.database, store.keys, store.clock, store.base_url, reads_ahead=attempt == 0)
@@ -58,7 +58,7 @@ def _committed(
     if unit.new_references:
         referring.judge(store, unit)
     unit.remember()
-    if store.database.dialect == "postgresql" and _is_committed_at_once(store, unit, result, is_last):
+    if _may_be_one_message(store) and _is_committed_at_once(store, unit, result, is_last):
         return result
     if unit.recalled:
         raise Again("What was remembered is not what there is, or cannot be told by it.")
@@ -91,6 +91,11 @@ def rehearse(store: ResourceStore, work: Callable[[ResourceStore], object]) -> N
         finally:
             unit.rollback()
         retry_pause(attempt)
+
+
+def _may_be_one_message(store: ResourceStore) -> bool:
+    """Tell whether one message to PostgreSQL may hold all; it has no place for an answer that is kept."""
+    return store.database.dialect == "postgresql" and not store.keeps_answer
 
 
 def _is_committed_at_once(store: ResourceStore, unit: UnitOfWork, result: object, is_last: bool) -> bool:

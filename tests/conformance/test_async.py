@@ -19,8 +19,8 @@ from hie.store.models import access_token, async_request, job
 from hie.store.models import client as client_table
 from tests.builders import bundle, entry, observation, patient, post
 from tests.conformance.conftest import FHIR_XML, Fhir
+from tests.conformance.later import LATER, asked, only_entry, rows
 
-LATER = {"Prefer": "respond-async"}
 HOUR = 3600
 
 
@@ -44,24 +44,6 @@ def work(application):
             pass
 
     return done
-
-
-def asked(fhir, method, url, body=None, **headers):
-    """Ask for a later answer; return the path of its status."""
-    answer = fhir(method, url, body, **LATER | headers)
-    assert answer.status == 202, answer.content
-    assert answer.headers["Preference-Applied"] == "respond-async"
-    assert answer.json["resourceType"] == "OperationOutcome"
-    return answer.headers["Content-Location"].removeprefix("http://localhost")
-
-
-def only_entry(answer):
-    assert (answer.status, answer.json["type"], len(answer.entries())) == (200, "batch-response", 1), answer.content
-    return answer.entries()[0]
-
-
-def rows(application):
-    return list(application.store.database.connection().execute(select(async_request)))
 
 
 @pytest.mark.proves("documentation:respond-async")
