@@ -114,7 +114,8 @@ def _search(rest: Any) -> dict[str, str]:
     types = sorted({one["type"] for one in rows})
     stated = {one["name"] for one in (*rows, *rest["searchParam"]) if one["name"][0] == "_" or one["type"] == "special"}
     documented = SEARCH.read_text(encoding="utf-8").partition("## What is refused")[0]
-    told = set(re.findall(r"(?<![\w$])_[a-z]+[A-Za-z]*", " ".join(re.findall(r"`[^`]+`", documented)))) - _NO_PARAMETERS
+    in_code = " ".join(re.findall(r"`[^`]+`", documented))
+    told = set(re.findall(r"(?<![\w$])_[a-z]+[A-Za-z]*(?:-[a-z]+)?", in_code)) - _NO_PARAMETERS
     return {
         **{f"search:{one}": "`rest.resource.searchParam.type`" for one in types},
         **{f"parameter:{one}": "`rest.resource.searchParam`" for one in sorted(stated)},

@@ -36,7 +36,6 @@ _PARAMETERS = {
     "_with": _INCLUDED,
     "_assoc": _INCLUDED,
     "_result": "matches come in a Bundle",
-    "_not-referenced": "_revinclude=* brings what refers to each match; there is no search for what nothing refers to",
     "_meta-history": "every update that changes something makes a version, $meta-add as well",
     "_includesCount": "what is included comes with its page, of which _count says how many matches it has",
     "_in": "_list=[id] is for Lists, _has:Group:member:_id=[id] and _has:CareTeam:participant:_id=[id] for the others",

@@ -32,8 +32,8 @@ __all__ = [
 
 #: What a search may say beside its criteria, and is misspelled as often.
 _BESIDE = frozenset({
-    "_contained", "_containedType", "_count", "_elements", "_format", "_has", "_include", "_list", "_offset", "_pretty",
-    "_revinclude", "_sort", "_summary", "_total",
+    "_contained", "_containedType", "_count", "_elements", "_format", "_has", "_include", "_list", "_not-referenced",
+    "_offset", "_pretty", "_revinclude", "_sort", "_summary", "_total",
 })  # fmt: skip
 #: What the type behind the name of a choice is searched by: https://hl7.org/fhir/R4/formats.html#choice
 _KINDS = {

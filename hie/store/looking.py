@@ -23,6 +23,7 @@ from hie.store.conflicts import Again
 from hie.store.prepared import Prepared, driver_of
 from hie.store.search import conditions, token
 from hie.store.search.blinding import hash_of
+from hie.store.search.chain import NOT_REFERENCED
 from hie.store.search.syntax import split
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ MOST_NAMES = 500
 #: What is found so often, each time by what the transaction itself writes (a chain, a value set), is none of others'.
 MOST_TIMES = 3
 
-_ELSEWHERE, _BY_VALUE_SETS = frozenset({"_has", "_filter", "_list"}), frozenset({"in", "not-in", "above", "below"})
+_ELSEWHERE = frozenset({"_has", "_filter", "_list", NOT_REFERENCED})
+_BY_VALUE_SETS = frozenset({"in", "not-in", "above", "below"})
 #: Elements that the parameter `identifier` looks at, in all types of R4.
 IDENTIFIERS = ("identifier", "masterIdentifier")
 

@@ -16,7 +16,7 @@ def test_a_parameter_of_another_server_is_refused_with_what_is_meant(fhir):
         "Patient?_deleted=true": "_history", "Patient?_project=x": "tenant", "Patient?_explain=1": "$explain",
         "Patient?__explain=true": "$explain", "Patient?_totalMethod=count": "_total", "Patient?_ilike=x": ":contains",
         "Patient?_with=organization": "_include", "Patient?_includesCount=5": "_count", "Patient?_in=Group/1": "_list",
-        "Patient?_maxresults=5": "_count", "Patient?limit=5": "_count", "Patient?_not-referenced=*:*": "_revinclude",
+        "Patient?_maxresults=5": "_count", "Patient?limit=5": "_count",
         "Patient?_language=en": "SearchParameter", "Patient?hardDelete=true": ERASED,
         "Patient?_sort=birthdate:desc": "-birthdate", "Patient?birthdate:ge=1970": "birthdate=ge",
         "_history?_before=2030": "_at=lt", "Patient/1/_history?_page=2": "link next",

@@ -1,6 +1,7 @@
 """Chained searches and `_has`, read: criteria on what a resource refers to, or on what refers to it, over any depth.
 
-`subject:Patient.name`, `patient.organization.name`, `_has:Observation:patient:code`, each within the other.
+`subject:Patient.name`, `patient.organization.name`, `_has:Observation:patient:code`, each within the other; and what
+nothing refers to, by Microsoft's `_not-referenced=Encounter:subject`, `Encounter:*` and `*:*`.
 https://hl7.org/fhir/R4/search.html#chaining, https://hl7.org/fhir/R4/search.html#has
 """
 
@@ -22,6 +23,8 @@ MOST_BRANCHINGS = 3
 MOST_ENDS = 50
 #: Bounds the nesting of one statement, far beyond what records nest.
 MOST_HOPS = 12
+#: Microsoft's: https://learn.microsoft.com/azure/healthcare-apis/fhir/overview-of-search
+NOT_REFERENCED = "_not-referenced"
 #: Their `url` is an address on the network, not a canonical URL.
 _REACHED_AT_URL = frozenset({"Device", "Subscription"})
 
@@ -44,6 +47,13 @@ class Has:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreferenced:
+    """No resource of type `source` (None: of whatever type) refers here, by whatever element."""
+
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Inside:
     """The Bundle's first entry, a Composition or a MessageHeader, matches: tested on opened Bundles that have one."""
 
@@ -59,7 +69,7 @@ class PerType:
     by_type: tuple[tuple[str, Asked], ...]
 
 
-Asked = Criterion | Place | Chain | Has | Inside | PerType | Logic
+Asked = Criterion | Place | Chain | Has | Unreferenced | Inside | PerType | Logic
 
 
 def leads_on(asked: Asked) -> bool:
@@ -71,12 +81,12 @@ def leads_on(asked: Asked) -> bool:
             return any(map(leads_on, parts))
         case NotOf(part):
             return leads_on(part)
-    return isinstance(asked, Chain | Has)
+    return isinstance(asked, Chain | Has | Unreferenced)
 
 
 def is_chain(name: str) -> bool:
-    """Tell whether a parameter's name is that of a chain or of _has."""
-    return "." in name or name.partition(":")[0] in ("_has", "_list")
+    """Tell whether a parameter's name is that of a chain, of _has or of what stands for one."""
+    return "." in name or name.partition(":")[0] in ("_has", "_list", NOT_REFERENCED)
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
@@ -120,6 +130,8 @@ class _Reader:
             raise self._invalid(f"may end in more than {MOST_ENDS} types; name the types, as in subject:Patient.name")
         if name.partition(":")[0] == "_list":
             return self._list(name)
+        if name.partition(":")[0] == NOT_REFERENCED:
+            return self._not_referenced(type_name, name)
         try:
             return criteria.parse(type_name, name, self._text, self._reading)
         except (InvalidSearch, NotSupported) as error:
@@ -130,12 +142,17 @@ class _Reader:
         code, _, rest = rest.partition(":")
         if not source or not code or not rest:
             raise self._invalid("is written _has:Type:reference:parameter, as in _has:Observation:patient:code")
+        parameter = self._to_here(type_name, source, code)
+        return Has(source, parameter, self.read(source, rest, depth.further()))
+
+    def _to_here(self, type_name: str, source: str, code: str) -> SearchParameter:
+        """Return the parameter by which resources of type `source` refer to one of a type."""
         if source not in RESOURCE_TYPES:
             raise self._invalid(f"names {source[:80]!r}, which is no resource type of FHIR R4")
         parameter = self._reference(source, code)
         if type_name != "Resource" and type_name not in ends_of(parameter):
             raise self._invalid(f"asks for references by {code} of {source}, which cannot refer to a {type_name}")
-        return Has(source, parameter, self.read(source, rest, depth.further()))
+        return parameter
 
     def _list(self, name: str) -> Has:
         """Read `_list=id`: what a List has as an item, so the List is searched for. search.html#list"""
@@ -152,6 +169,22 @@ class _Reader:
             return Has("List", parameter, criteria.parse("List", "_id", self._text, self._reading))
         except InvalidSearch:
             raise self._invalid(f"is {self._text[:80]!r}; a List is named by its id alone, as in _list=42") from None
+
+    def _not_referenced(self, type_name: str, name: str) -> Unreferenced | NotOf:
+        """Read `_not-referenced=Type:parameter`: that no resource of the type refers here by the parameter."""
+        if name != NOT_REFERENCED:
+            raise self._invalid("has no modifiers")
+        source, colon, code = self._text.partition(":")
+        if not colon or not source or not code or "," in self._text:
+            raise self._invalid(f"is {self._text[:80]!r}; it says by what nothing refers here, as Encounter:subject, "
+                                "Encounter:* or *:* do, and is repeated for more")
+        if source == "*" and code != "*":
+            raise self._invalid(f"asks for {code[:80]} of every type; name the type, as in Encounter:{code[:80]}")
+        if code != "*":
+            return NotOf(Has(source, self._to_here(type_name, source, code), AllOf(())))
+        if source != "*" and source not in RESOURCE_TYPES:
+            raise self._invalid(f"names {source[:80]!r}, which is no resource type of FHIR R4")
+        return Unreferenced(None if source == "*" else source)
 
     def _chain(self, type_name: str, head: str, rest: str, depth: _Depth) -> Chain | Inside:
         code, colon, wanted = head.partition(":")
@@ -181,7 +214,8 @@ class _Reader:
         if isinstance(asked, Chain) and not is_canonical(asked.parameter):
             return Chain(asked.parameter, tuple((one, self._within(below)) for one, below in asked.ends))
         raise NotSupported(f"{self._whole}: a resource inside a Bundle is asked for what it says, and for what it "
-                           "refers to in the Bundle; not by _has, _list, canonical URLs and _lastUpdated.",
+                           "refers to in the Bundle; not by _has, _list, _not-referenced, canonical URLs and "
+                           "_lastUpdated.",
                            expression=self._whole[:80])
 
     def _reference(self, type_name: str, code: str, *, into: bool = False) -> SearchParameter:

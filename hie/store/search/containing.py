@@ -22,7 +22,7 @@ from hie.store.search import (
     narrowed,
     several,
 )
-from hie.store.search.chain import Asked, Chain, Has, Inside, PerType, is_canonical
+from hie.store.search.chain import Asked, Chain, Has, Inside, PerType, Unreferenced, is_canonical
 from hie.store.search.clauses import REFERENCE, WIDE, Both, Clause, Types, both, either, negation
 from hie.store.search.counting import ANY_TYPE, counted
 from hie.store.search.criteria import Compiled, Criterion
@@ -141,9 +141,9 @@ def _compiled(store: ResourceStore, asked: Asked, type_name: str) -> Compiled:
     """Return what the index of contained resources is asked for one criterion."""
     if isinstance(asked, PerType):
         return _compiled(store, dict(asked.by_type)[type_name], type_name)
-    if isinstance(asked, Has):
-        raise NotSupported("_has and _list with _contained: only its container can refer to a contained resource.",
-                           expression="_has")
+    if isinstance(asked, Has | Unreferenced):
+        raise NotSupported("_has, _list and _not-referenced with _contained: only its container can refer to a "
+                           "contained resource.", expression="_has")
     if isinstance(asked, Inside):
         raise NotSupported("A chain into a Bundle with _contained: a Bundle is not contained.", expression="_contained")
     if isinstance(asked, Chain) and is_canonical(asked.parameter):

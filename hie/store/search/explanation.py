@@ -16,7 +16,7 @@ from sqlalchemy.sql.expression import ClauseElement, Executable
 
 from hie.store.models import resource, token
 from hie.store.search import compiling, opened_order, pages
-from hie.store.search.chain import Inside, PerType
+from hie.store.search.chain import Inside, PerType, Unreferenced
 from hie.store.search.clauses import NOTHING, AllTokens, AnyToken, Both, Clause, Constant, Negation, Present, Token
 from hie.store.search.criteria import Criterion
 from hie.store.search.ordering import Phase
@@ -116,7 +116,9 @@ def _growth(asked: list[Question], query: SearchQuery) -> Iterator[str]:
         yield "What contained resources match is found first, in tables of their own; then the page is cut."
     if len(query.criteria) > 1:
         yield "The matches of the most selective criterion are looked at until the page is full."
-    if not all(isinstance(one, Criterion | Inside) for one in query.criteria):
+    if any(isinstance(one, Unreferenced) for one in query.criteria):
+        yield "Nothing leads to what nothing refers to: resources are asked until the page is full."
+    if not all(isinstance(one, Criterion | Inside | Unreferenced) for one in query.criteria):
         yield "Chains and _has ask for all that matches at their far end, each hop under the grant."
     for one in asked:
         if one.verify:

@@ -19,7 +19,7 @@ from hie.fhir import search_parameters
 from hie.fhir.datatypes import normalize_string
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.search import criteria, string
-from hie.store.search.chain import MOST_HOPS, Chain, ends_of, is_canonical, is_chained
+from hie.store.search.chain import MOST_HOPS, NOT_REFERENCED, Chain, ends_of, is_canonical, is_chained
 from hie.store.search.criteria import Criterion, Reading
 from hie.store.search.date import DateValue
 from hie.store.search.logic import AllOf, AnyOf, Differs, NotOf
@@ -50,8 +50,8 @@ _NOT = re.compile(r"not\s*\(")
 #: A ] ends a value unless it belongs to a [ inside, as in 98|http://unitsofmeasure.org|[degF].
 _VALUE = re.compile(r"(?:\[[^\s\[\]]*\]|[^\s)\]])+")
 _SPACE = re.compile(r"\s*")
-#: Neither is a parameter that its grammar could compare.
-_BESIDE = frozenset({"_has", "_list"})
+#: None is a parameter that its grammar could compare.
+_BESIDE = frozenset({"_has", "_list", NOT_REFERENCED})
 _COMMA = re.compile(r"(?<!\\),")
 
 

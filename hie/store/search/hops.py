@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from hie.errors import Forbidden, NotSupported
 from hie.fhir.search_parameters import answering
-from hie.store.search import compiling, contained, grants, inside, joins, logic, narrowed, ordering, then
+from hie.store.search import compiling, contained, grants, inside, joins, logic, narrowed, ordering, then, unreferenced
 from hie.store.search.blinding import hash_of
-from hie.store.search.chain import Asked, Chain, Has, Inside, PerType, ends_of, is_canonical
+from hie.store.search.chain import Asked, Chain, Has, Inside, PerType, Unreferenced, ends_of, is_canonical
 from hie.store.search.clauses import (
     EVERYTHING,
     ID,
@@ -62,6 +62,8 @@ def compile_(store: ResourceStore, asked: Asked, type_name: str, beside: Clause 
             _forward(store, asked, type_name, beside))
     if isinstance(asked, Has):
         return Compiled(_reverse(store, asked, type_name))
+    if isinstance(asked, Unreferenced):
+        return unreferenced.compile_(store, asked.source, type_name)
     if isinstance(asked, Inside):
         return inside.compile_(store, asked, type_name)
     if isinstance(asked, PerType):

@@ -175,6 +175,32 @@ class Linked(Clause):
 
 
 @dataclass(frozen=True, slots=True)
+class Referred(Clause):
+    """Some resource that matches refers here, by whatever element.
+
+    `type`: it is of this type; None: the part tells of which. `known` are the keys of those that one referred to whose
+    version of then is past (hie.store.search.then).
+    """
+
+    type: str | None
+    part: Clause
+    known: tuple[int, ...] = ()
+    rank: int = WIDE
+
+    def shape(self) -> Shape:
+        return ("referred", self.type, self.part.shape(), bool(self.known))
+
+    def values(self) -> Iterator[Any]:
+        yield from self.part.values()
+        yield from self.part.values()
+        if self.known:
+            yield list(self.known)
+
+    def sql(self, sql: Sql) -> ColumnElement[bool]:
+        return sql.referred(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Branch:
     """One way to the other end: references by `parameters` (hashes), and what the resource there must match."""
 

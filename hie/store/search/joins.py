@@ -10,7 +10,7 @@ know nothing of who refers to whom (it expected 41 rows where 49,500 came). http
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ from sqlalchemy.types import BigInteger, Integer
 
 from hie.store.models import DELETED, ITSELF, reference_index, resource
 from hie.store.search.clauses import AllTokens, AnyToken, Both, Clause, Led, Token
-from hie.store.search.joined_clauses import Branch, Joined, JoinedThen
+from hie.store.search.joined_clauses import Branch, Joined, JoinedThen, Referred
 from hie.store.search.leading import is_range
 from hie.store.search.tables import CURRENT, valid
 
@@ -94,7 +94,7 @@ def _walk(sql: Sql, branch: Branch, reverse: bool) -> list[Condition]:
     other = resource.alias()
     conditions.append(other.c.key == there.c.key)
     if not by_tokens:
-        conditions += _live(other, branch.type, hidden=not sql.tokens_in_rows)
+        conditions += _live(sql, other, branch.type, hidden=not sql.tokens_in_rows)
     conditions += _seen(sql, other)
     with at(sql, other, other.c.key):
         for part in _parts(branch.clause):
@@ -116,17 +116,43 @@ def _seen(sql: Sql, other: Any) -> list[Condition]:
     return [] if sql.as_of is None else [valid(CURRENT, sql.as_of, other)]
 
 
-def _live(other: Any, type_name: str, *, hidden: bool = False) -> list[Condition]:
-    """Return what a row must be; `hidden` keeps SQLite from looking for it by these (a unary plus)."""
-    place: tuple[Any, ...] = (other.c.tenant, other.c.type)
-    if hidden:
-        place = tuple(UnaryExpression(column, operator=operators.custom_op("+")) for column in place)
-    # The type is one of FHIR's, checked when the search was read; as text of the statement the planner knows it.
-    return [
-        place[0] == bindparam("tenant", type_=Integer()),
-        place[1] == literal_column(f"'{type_name}'"),
-        other.c.method != literal_column(str(DELETED)),
-    ]
+def _live(sql: Sql, other: Any, type_name: str | None, *, hidden: bool = False) -> list[Condition]:
+    """Return what a row must be; `hidden` keeps the database from looking for it by the tenant or the type."""
+    tenant, type_ = other.c.tenant, other.c.type
+    if hidden and sql.tokens_in_rows:
+        tenant, type_ = tenant + literal_column("0"), type_.concat(literal_column("''"))
+    elif hidden:
+        tenant, type_ = (UnaryExpression(one, operator=operators.custom_op("+")) for one in (tenant, type_))
+    found = [tenant == bindparam("tenant", type_=Integer()), other.c.method != literal_column(str(DELETED))]
+    if type_name is not None:
+        # The type is one of FHIR's, checked when the search was read; as text of the statement the planner knows it.
+        found.append(type_ == literal_column(f"'{type_name}'"))
+    return found
+
+
+# ---- one resource: does anybody refer to it? -------------------------------------------------------------------------
+
+
+def referred(sql: Sql, clause: Referred) -> Condition:
+    """Return whether somebody that matches refers to the row, or did then."""
+    inside = _at_present(sql)
+    found = [_refers(inside, clause, by) for by in (_by_link, inside.carries)]
+    return or_(*found, *([sql.among(sql.key)] if clause.known else []))
+
+
+def _refers(sql: Sql, clause: Referred, by: Callable[[Any, Any], list[Condition]]) -> Condition:
+    here, other = reference_index.alias(), resource.alias()
+    where = [here.c.key == sql.key, here.c.parameter == _ITSELF, *by(other, here.c.target)]
+    where += [*_live(sql, other, clause.type, hidden=True), *_seen(sql, other)]
+    with at(sql, other, other.c.key):
+        where.append(clause.part.sql(sql))
+    found: Select[Any] = select(literal_column("1")).where(*where)
+    return exists(found.offset(literal_column("0")) if sql.tokens_in_rows else found)
+
+
+def _by_link(other: Any, target: Any) -> list[Condition]:
+    link = reference_index.alias()
+    return [link.c.target == target, link.c.parameter != _ITSELF, other.c.key == link.c.key]
 
 
 # ---- all resources at whose other end somebody matches --------------------------------------------------------------
@@ -139,7 +165,7 @@ def _keys_of_rows(sql: Sql, branch: Branch, reverse: bool) -> Select[Any]:
     conditions = [_by(sql, outgoing, branch), place.c.parameter == _ITSELF, there.c.target == here.c.target]
     conditions.append(other.c.key == there.c.key)
     if not is_of_tokens(branch.clause):
-        conditions += _live(other, branch.type)
+        conditions += _live(sql, other, branch.type)
     conditions += _seen(sql, other)
     with at(sql, other, other.c.key):
         conditions.append(_begun_there(sql, branch.clause))
@@ -191,7 +217,7 @@ def matches(sql: Sql, type_name: str, clause: Clause) -> Any:
     with at(sql, other, other.c.key):
         rest = [part.sql(sql) for part in (parts if driver is None else parts[1:])]
     found = select(other.c.key).where(
-        *_live(other, type_name, hidden=driver is not None and not sql.tokens_in_rows), *_seen(sql, other), *rest)
+        *_live(sql, other, type_name, hidden=driver is not None and not sql.tokens_in_rows), *_seen(sql, other), *rest)
     if driver is None:
         return found
     first = driver.cte()

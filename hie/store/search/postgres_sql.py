@@ -72,6 +72,9 @@ class PostgresSql(Sql):
         carried = other.c.tokens.op("&&", is_comparison=True)(hashes)
         return select(*_identity(other, tables)).where(carried)
 
+    def carries(self, other: Any, hash_: ColumnElement[int]) -> list[Condition]:
+        return [other.c.tokens.op("@>", is_comparison=True)(array([hash_]))]
+
     def among(self, column: ColumnElement[Any]) -> Condition:
         return column == func.any(self.bind(ARRAY(BigInteger())))
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from hie.errors import InvalidSearch
 from hie.fhir.search_parameters import IndexValues
-from hie.store.search import compiling, hops
-from hie.store.search.chain import Asked, PerType
+from hie.store.search import compiling, hops, unreferenced
+from hie.store.search.chain import Asked, PerType, Unreferenced
 from hie.store.search.clauses import AnyToken, Both, Clause, Either, Ids, Negation, Types, both
 from hie.store.search.criteria import BelongsTo, Compiled, Criterion, Verify
 from hie.store.search.type_conditions import over_types
@@ -55,6 +55,8 @@ def _of_each(store: ResourceStore, criterion: Asked, names: Sequence[str], of_on
         return compiling.full_text(first.values[0], store.blind, names)
     if isinstance(first, BelongsTo):
         return Compiled(compiling.belonging(first, store.blind, names))
+    if isinstance(first, Unreferenced):
+        return unreferenced.compile_(store, first.source, None)
     compiled = {name: of_one(name) for name in names}
     verify = _by_type(compiled) if any(one.verify for one in compiled.values()) else None
     return Compiled(_over_types({name: one.clause for name, one in compiled.items()}, names), verify)

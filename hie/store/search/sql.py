@@ -33,7 +33,7 @@ from sqlalchemy.types import TypeEngine
 from hie.store.models import DELETED, FOREVER, contained, reference_index
 from hie.store.search import joins, security_context
 from hie.store.search.clauses import Both, Clause, Either, Led, Negation
-from hie.store.search.joined_clauses import Holds, InContext, InContextOf, Joined, JoinedThen, Linked
+from hie.store.search.joined_clauses import Holds, InContext, InContextOf, Joined, JoinedThen, Linked, Referred
 from hie.store.search.leading import has_keys, is_range
 from hie.store.search.range_clauses import OPEN_ENDED, TWO_ENDED, Interval, Number
 from hie.store.search.range_sql import DAY, Reading, compared, interval_of, moment, starting
@@ -351,6 +351,14 @@ class Sql(ABC):
     def joined_then(self, clause: JoinedThen) -> Condition:
         """Return whether one matched when a first page was read."""
         return joins.then(self, clause)
+
+    def referred(self, clause: Referred) -> Condition:
+        """Return whether a resource that matches refers to this one."""
+        return joins.referred(self, clause)
+
+    @abstractmethod
+    def carries(self, other: Any, hash_: ColumnElement[int]) -> list[Condition]:
+        """Return that a current row carries a token, which another table gives; the row is found by it."""
 
     def linked(self) -> Condition:
         """Return whether the resource refers to one of a list of places."""

@@ -67,6 +67,10 @@ class SqliteSql(Sql):
         other = tables.token.alias()
         return select(*_identity(other, tables)).where(other.c.hash.in_(self._listed()))
 
+    def carries(self, other: Any, hash_: ColumnElement[int]) -> list[Condition]:
+        carried = CURRENT.token.alias()
+        return [carried.c.hash == hash_, other.c.key == carried.c.key]
+
     def among(self, column: ColumnElement[Any]) -> Condition:
         return column.in_(self._listed())
 

@@ -21,16 +21,18 @@ from sqlalchemy.types import BigInteger, Text
 
 from hie.fhir import references
 from hie.fhir.search_parameters import IndexValues
+from hie.store.integrity import literal_targets
 from hie.store.models import DELETED, resource
 from hie.store.opening import parsed
 from hie.store.prepared import Listed, Prepared
 from hie.store.rows import WITNESSES, Current
 from hie.store.search import instant, joins, narrowed, reference
-from hie.store.search.clauses import Clause, Either, Ids, Led, Shaped, both, either
+from hie.store.search.clauses import AnyToken, Clause, Either, Ids, Led, Shaped, both, either
 from hie.store.search.criteria import Compiled
 from hie.store.search.index import place as place_of
 from hie.store.search.joined_clauses import Branch, Joined, JoinedThen, Linked
 from hie.store.search.leading import has_keys
+from hie.store.search.literal_references import literal_references
 from hie.store.search.reference_walks import reference_walk
 from hie.store.search.sql import Sql
 from hie.store.search.statements import at_instant, prepared, run
@@ -127,22 +129,48 @@ def _reverse(
     return JoinedThen(joined, (), tuple(known), joined.rank)
 
 
-def _ended(store: ResourceStore, type_name: str) -> tuple[int, ...]:
+def referred_by_any(store: ResourceStore, source: str | None, type_name: str | None, asked: Clause) -> tuple[int, ...]:
+    """Return the keys of what matches of the source type (None: of any) referred to then, by whatever element.
+
+    Of those that the index of references does not tell of: their version of then is past, or its target is deleted.
+    """
+    found = set(_literal_targets(store, source, asked, (PAST,)))
+    if source in WITNESSES or not store.keys.enforces_on_delete:
+        ended = _ended(store, type_name)
+        if ended:
+            to_them = both([asked, either([Linked(ended), AnyToken(ended)])])
+            found.update(_literal_targets(store, source, to_them, (CURRENT,)))
+    by_type: dict[str, list[str]] = {}
+    for type_, id_ in sorted(found):
+        if type_name in (None, type_):
+            by_type.setdefault(type_, []).append(id_)
+    return tuple(key for type_, ids in by_type.items() for key in _keys(store, type_, ids))
+
+
+def _literal_targets(
+    store: ResourceStore, source: str | None, asked: Clause, of: tuple[Tables, ...]
+) -> Iterator[Target]:
+    for rows in _batches(store, source, asked, of, opens=True):
+        for version in store.each_opened([Current(*row) for row in rows]):
+            yield from literal_targets(literal_references(parsed(version), b"", None, store.base_url))
+
+
+def _ended(store: ResourceStore, type_name: str | None) -> tuple[int, ...]:
     """Return the places of what was there then and is deleted now: with it they left the index of references."""
     how = instant.how(store)
     assert how is not None  # noqa: S101 - the past is asked
-    bound = {"tenant": store.tenant, "type": type_name, **instant.bounds(store)}
-    rows = run(store.connection(), _deleted_since(how), bound, is_selective=False)
+    statement = _deleted_since(how, type_name is not None)
+    rows = run(store.connection(), statement, _bound(store, type_name), is_selective=False)
     if store.seen is None or store.seen.at_instant:
-        narrowed.check_number(len(rows), f"resources of type {type_name} that were deleted since")
-    return tuple(sorted(place_of(type_name, row.id, store.blind) for row in rows))
+        narrowed.check_number(len(rows), f"resources{_of_type(type_name)} that were deleted since")
+    return tuple(sorted(place_of(row.type, row.id, store.blind) for row in rows))
 
 
 @lru_cache
-def _deleted_since(how: How) -> Prepared:
+def _deleted_since(how: How, typed: bool) -> Prepared:
     then, now = PAST.row.c, resource.c
     is_deleted = and_(now.key == then.key, now.method == literal_column(str(DELETED)))
-    return prepared(select(then.id).where(*place(PAST.row, typed=True), valid(PAST, how), is_deleted))
+    return prepared(select(then.type, then.id).where(*place(PAST.row, typed=typed), valid(PAST, how), is_deleted))
 
 
 _BY_ID = Listed(
@@ -183,13 +211,13 @@ def _rows(store: ResourceStore, type_name: str, asked: Clause, of: tuple[Tables,
 
 
 def _batches(
-    store: ResourceStore, type_name: str, asked: Clause, of: tuple[Tables, ...], *, opens: bool
+    store: ResourceStore, type_name: str | None, asked: Clause, of: tuple[Tables, ...], *, opens: bool
 ) -> Iterator[list[Any]]:
     how = instant.how(store)
     assert how is not None  # noqa: S101 - the past is asked
-    statement, names = _statement(Shaped(asked), how, of == (PAST,), of == (CURRENT,), opens)
+    statement, names = _statement(Shaped(asked), how, type_name is not None, of == (PAST,), of == (CURRENT,), opens)
     bound: dict[str, Any] = dict(zip(names, asked.values(), strict=True))
-    bound |= {"tenant": store.tenant, "type": type_name, "row_limit": _BATCH, "behind": 0, **instant.bounds(store)}
+    bound |= {"row_limit": _BATCH, "behind": 0, **_bound(store, type_name)}
     looked_at, is_bounded = 0, store.seen is None or store.seen.at_instant
     while True:
         rows = run(store.connection(), statement, bound, is_selective=False)
@@ -198,13 +226,22 @@ def _batches(
             return
         looked_at += len(rows)
         if is_bounded:
-            narrowed.check_number(looked_at, f"resources of type {type_name} that were replaced since")
+            narrowed.check_number(looked_at, f"resources{_of_type(type_name)} that were replaced since")
         bound["behind"] = rows[-1].key
+
+
+def _bound(store: ResourceStore, type_name: str | None) -> dict[str, Any]:
+    """Return what binds a statement to the tenant, to a type if one is asked, and to the past."""
+    return {"tenant": store.tenant, **({} if type_name is None else {"type": type_name}), **instant.bounds(store)}
+
+
+def _of_type(type_name: str | None) -> str:
+    return "" if type_name is None else f" of type {type_name}"
 
 
 @lru_cache(maxsize=256)
 def _statement(
-    shaped: Shaped, how: How, past_alone: bool, current_alone: bool, opens: bool
+    shaped: Shaped, how: How, typed: bool, past_alone: bool, current_alone: bool, opens: bool
 ) -> tuple[Prepared, tuple[str, ...]]:
     most = bindparam("row_limit", type_=BigInteger())
     leads = has_keys(joins.driver_of(shaped.clause))
@@ -213,7 +250,7 @@ def _statement(
         tables = sql.tables
         columns = tables.columns if opens else (tables.row.c.key, tables.row.c.id)
         is_by_time = tables.is_past and (how.is_recent or not leads)  # what was replaced since is little
-        found = (sql.recent if is_by_time else sql.page)(columns, shaped.clause, place(tables.row, typed=True))
+        found = (sql.recent if is_by_time else sql.page)(columns, shaped.clause, place(tables.row, typed=typed))
         return found.where(sql.key > bindparam("behind", type_=BigInteger())).order_by(sql.key).limit(most)
 
     tables = (PAST,) if past_alone else (CURRENT,) if current_alone else (CURRENT, PAST)
