@@ -11,9 +11,10 @@ from dataclasses import replace
 from functools import cache
 
 from hie.errors import InvalidRequest
-from hie.fhir import facts
+from hie.fhir import facts, search_parameters
 from hie.fhir.fhirpath import model
 from hie.operations.graphql.document import BUILT_IN, Field, On, Selection
+from hie.store.search import chain, criteria
 
 #: Of what stands there the type is only known when it is met.
 _ANY = frozenset({"Resource", "DomainResource"})
@@ -87,6 +88,21 @@ def check_arguments(one: Field, *arguments: str) -> None:
     if unknown is not None:
         told = f"{' and '.join(arguments)} alone, not {unknown[:80]}" if arguments else "no arguments"
         raise invalid(f"{one.name[:80]} takes {told}.")
+
+
+def check_refers(type_name: str, code: str) -> None:
+    """Refuse what _reference names where it leads to no resource by its Type/id."""
+    known = search_parameters.for_type(type_name)
+    if code not in known:
+        criteria.parameter_of(type_name, code)  # which says what there is
+    elif not chain.is_chained(known[code]):
+        raise invalid(f"_reference names {code[:80]}, which leads to no resource here by its type and id; of "
+                      f"{type_name} it may be one of {', '.join(_referring_codes(type_name))}.")
+
+
+def _referring_codes(type_name: str) -> list[str]:
+    known = search_parameters.for_type(type_name).items()
+    return sorted(code.replace("-", "_") for code, one in known if chain.is_chained(one))
 
 
 def _named(selections: Iterable[Selection]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hie.context import Context
 from hie.errors import FhirError, Forbidden, Gone, NotFound, TooCostly
-from hie.fhir import facts, references
+from hie.fhir import facts
 from hie.fhir.fhirpath import Compiled, FhirPathError, Watch, compile_once
 from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.fhir.paging import CURSOR
@@ -23,6 +23,7 @@ from hie.operations.graphql.checking import (
     check,
     check_found,
     check_plain,
+    check_refers,
     element,
     invalid,
     merged,
@@ -32,10 +33,11 @@ from hie.operations.graphql.checking import (
     searched,
 )
 from hie.operations.graphql.document import Field, Selection
+from hie.operations.graphql.nodes import Node, Target, below, resource_node, target
 from hie.store.search import query as search_query
 from hie.store.search.cursors import Cursors
 from hie.store.search.query import SearchQuery
-from hie.store.search.reference import relative, target
+from hie.store.search.reference import target as points_at
 from hie.store.search.reference_walks import reference_walk
 from hie.store.terminology import Later, OfPages
 
@@ -43,22 +45,7 @@ from hie.store.terminology import Later, OfPages
 PARENTS, REFERRING = 200, 1_000
 
 _CONNECTION = ("count", "offset", "pagesize", "edges", "first", "previous", "next", "last")
-Target = tuple[str, str]
 Errors = list[dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A value with its type, and the resource that it is in."""
-
-    type: str
-    value: Any
-    root: Mapping[str, Any]
-
-
-def resource_node(resource: Mapping[str, Any]) -> Node:
-    """Return the node of a whole resource."""
-    return Node(str(resource["resourceType"]), resource, resource)
 
 
 @dataclass(slots=True)
@@ -70,7 +57,7 @@ class Execution:
     _budget: Budget = field(default_factory=Budget)
     _watch: Watch = field(init=False)
     _paths: dict[tuple[str, str], Compiled] = field(default_factory=dict)
-    _read: dict[Target, Any] = field(default_factory=dict)
+    _read: dict[Target, Node | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._watch = Watch(MOST_SECONDS, MOST_HANDLED, allowance=self.ctx.allowance)
@@ -154,10 +141,10 @@ class Execution:
     def _elements(self, type_name: str, nodes: list[Node], rows: list[Row], one: Field) -> None:
         form, is_list, plain = element(type_name, one)
         found = [self._items(node, one, form, is_list=is_list) for node in nodes]
-        below = [Node(_type_of(item, form), item, node.root) for node, items in zip(nodes, found, strict=True)
-                 for item in items]
-        self._budget.spend(len(below))
-        shown: list[Any] = [one_.value for one_ in below] if plain else list(self._select(below, one.selections))
+        inside = [below(node, one.name, item, form) for node, items in zip(nodes, found, strict=True)
+                  for item in items]
+        self._budget.spend(len(inside))
+        shown: list[Any] = [one_.value for one_ in inside] if plain else list(self._select(inside, one.selections))
         if plain:
             self._budget.spend_texts(value for value in shown if isinstance(value, str))
         start = 0
@@ -248,41 +235,26 @@ class Execution:
         if not set(one.arguments) <= {"optional", "type"}:
             raise invalid("resource of a Reference takes optional and type.")
         only = one.arguments.get("type")
-        targets = [self._target(node) for node in nodes]
+        targets = [target(node, self.ctx) for node in nodes]
         self._read_all(to for to in targets if isinstance(to, tuple) and only in (None, to[0]))
         found: list[tuple[Row, Node]] = []
         for node, row, to in zip(nodes, rows, targets, strict=True):
             place(row, one.key, Cell())
-            there = to[0] if isinstance(to, tuple) else to["resourceType"] if to is not None else None
+            there = to[0] if isinstance(to, tuple) else None if to is None else to.type
             if only not in (None, there):
                 continue
-            resource = self._read.get(to) if isinstance(to, tuple) else to
-            if resource is not None:
-                # What is contained refers to what its container holds.
-                root = node.root if isinstance(to, Mapping) else resource
-                found.append((row, Node(str(resource["resourceType"]), resource, root)))
+            led = self._read.get(to) if isinstance(to, tuple) else to
+            if led is not None:
+                found.append((row, led))
             elif one.arguments.get("optional") not in (True, "true"):
                 told = str(node.value.get("reference", "no literal reference"))[:200]
                 self.errors.append({"message": f"The reference ({told}) cannot be resolved.", "path": [one.key]})
-        for (row, _), below in zip(found, self._select([node for _, node in found], one.selections), strict=True):
+        for (row, _), shown in zip(found, self._select([node for _, node in found], one.selections), strict=True):
             if "flatten" in one.directives:
                 row.pop(one.key, None)
-                lift(row, below)
+                lift(row, shown)
             else:
-                row[one.key].items.append(below)
-
-    def _target(self, node: Node) -> Target | Mapping[str, Any] | None:
-        """Return where a reference leads: Type and id here, a contained resource, or nowhere that can be read."""
-        text = node.value.get("reference")
-        if not isinstance(text, str):
-            return None
-        to = references.parse(relative(relative(text, self.ctx.store.base_url), self.ctx.base_url))
-        if to.kind == "relative" and to.type is not None and to.id is not None:
-            return to.type, to.id
-        if to.kind == "fragment":
-            held = node.root.get("contained", ())
-            return next((one for one in held if one.get("id") == to.id), None)
-        return None
+                row[one.key].items.append(shown)
 
     def _read_all(self, targets: Iterable[Target]) -> None:
         wanted = [to for to in dict.fromkeys(targets) if to not in self._read]
@@ -291,7 +263,7 @@ class Execution:
         self._budget.fetch(len(wanted))
         self._read.update(dict.fromkeys(wanted))
         for version in self.ctx.store.each_read(wanted):
-            self._read[version.type, version.id] = self._budget.opened(version)
+            self._read[version.type, version.id] = resource_node(self._budget.opened(version))
 
     def _reverse(self, nodes: list[Node], rows: list[Row], one: Field, type_name: str, kind: str) -> None:
         """Find what refers to the resources of a level, with one search for many of them."""
@@ -299,27 +271,39 @@ class Execution:
         if not isinstance(code, str):
             raise invalid(f"{one.name} inside of a resource needs _reference: the search parameter that refers to it.")
         code = _parameter_name(code)
+        check_refers(type_name, code)
         rest = replace(one, arguments={name: v for name, v in one.arguments.items() if name != "_reference"})
-        places = [f"{node.type}/{node.value.get('id')}" for node in nodes]
+        led: list[tuple[str, Row]] = []
+        for node, row in zip(nodes, rows, strict=True):
+            if node.place is not None:
+                led.append((node.place, row))
+            else:  # nothing that is stored can refer to it
+                self._put_cell(row, one, self._none(rest, type_name, kind))
         if kind == "Connection":
-            for row, place_ in zip(rows, places, strict=True):
+            for place_, row in led:
                 self._connect(row, rest, type_name, (code, place_))
             return
-        for start in range(0, len(nodes), PARENTS):
-            some = places[start : start + PARENTS]
-            some_rows = rows[start : start + PARENTS]
+        for start in range(0, len(led), PARENTS):
+            some = led[start : start + PARENTS]
             try:
-                cells = self._referring(rest, type_name, code, some)
+                cells = self._referring(rest, type_name, code, [place_ for place_, _ in some])
             except Forbidden as error:
                 self._missing(error, one.key)
                 cells = [Cell(is_list=True) for _ in some]
-            for row, cell in zip(some_rows, cells, strict=True):
+            for (_, row), cell in zip(some, cells, strict=True):
                 self._put_cell(row, one, cell)
+
+    def _none(self, one: Field, type_name: str, kind: str) -> Cell:
+        """Return what a search gives that finds nothing."""
+        if kind == "List":
+            return Cell(is_list=True, found=True)
+        size = self._query(one, type_name, (), Later(self.ctx.store)).count
+        return Cell([self._connection(one, type_name, [], [], (size, 0), Cursors())])
 
     def _referring(self, one: Field, type_name: str, code: str, places: list[str]) -> list[Cell]:
         """Return for each place the resources that refer to it, in the order of the search."""
         each = _number(one, "_count", REFERRING)
-        path = one.arguments.get("fhirpath")
+        path = _path_of(one)
         arguments = {name: value for name, value in one.arguments.items() if name not in ("_count", "fhirpath")}
         named = ((code, ",".join(dict.fromkeys(places))),)
         query = self._query(replace(one, arguments=arguments), type_name, named, Later(self.ctx.store))
@@ -332,19 +316,21 @@ class Execution:
         resources = self._budget.found(page, each if are_first else REFERRING)
         chosen: list[list[int]] = [[] for _ in places]
         for number, resource in enumerate(resources):
-            if path is not None and not self._is_true(str(path), type_name, resource, one):
+            if path is not None and not self._is_true(path, type_name, resource, one):
                 continue
             to = self._references(resource, type_name, code)
             for place_, numbers in zip(places, chosen, strict=True):
                 if (are_first or place_ in to) and len(numbers) < each:
                     numbers.append(number)
-        shown = self._select([resource_node(one_) for one_ in resources], one.selections)
+        used = sorted({number for numbers in chosen for number in numbers})
+        rows = self._select([resource_node(resources[number]) for number in used], one.selections)
+        shown = dict(zip(used, rows, strict=True))
         return [Cell([shown[number] for number in numbers], is_list=True, found=True) for numbers in chosen]
 
     def _references(self, resource: dict[str, Any], type_name: str, code: str) -> set[str]:
         values = IndexValues(resource)
         reference_walk(type_name, code)(resource, values)
-        return {to for value in values.references if (to := target(value, self.ctx.store.base_url)) is not None}
+        return {to for value in values.references if (to := points_at(value, self.ctx.store.base_url)) is not None}
 
     def _connect(self, row: Row, one: Field, type_name: str, criterion: tuple[str, str]) -> None:
         try:
@@ -372,9 +358,7 @@ class Execution:
         counting = ("count", "last")  # the last page is known by counting
         wants_count = kind == "Connection" and any(f.name in counting for f in merged(one.name, one.selections))
         is_whole = kind == "List" and "_count" not in one.arguments  # graphql.html#list: everything, or an error
-        path = one.arguments.get("fhirpath")
-        if isinstance(path, list):
-            raise invalid(f"fhirpath of {one.name} is a list; one text is expected.")
+        path = _path_of(one)
         one = replace(one, arguments={name: value for name, value in one.arguments.items() if name != "fhirpath"})
         with OfPages(self.ctx.store, _text(one.arguments.get(CURSOR, "")) or None) as terminology:
             query = self._query(one, type_name, more, terminology)
@@ -387,7 +371,7 @@ class Execution:
         found = [resource_node(resource) for resource in resources]
         fits = [row.get("score") for row in page.told] or [None] * len(found)
         told = [(node, score) for node, score in zip(found, fits, strict=True)
-                if path is None or self._is_true(str(path), type_name, node.value, one)]
+                if path is None or self._is_true(path, type_name, node.value, one)]
         nodes = [node for node, _ in told]
         if kind == "List":
             return Cell(list(self._select(nodes, one.selections)), is_list=True, found=True)
@@ -469,8 +453,12 @@ def _check_plain_values(one: Field) -> None:
         raise invalid(f"{wrong[:80]} of {one.name} is a list; one value is expected.")
 
 
-def _type_of(item: Any, form: str) -> str:
-    return str(item.get("resourceType", form)) if form == "Resource" and isinstance(item, Mapping) else form
+def _path_of(one: Field) -> str | None:
+    """Return the FHIRPath that is asked of each match."""
+    path = one.arguments.get("fhirpath")
+    if isinstance(path, list):
+        raise invalid(f"fhirpath of {one.name} is a list; one text is expected.")
+    return None if path is None else str(path)
 
 
 def _parameter_name(name: str) -> str:
