@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 
 from hie.errors import InvalidRequest
 from hie.fhir import facts, search_parameters
@@ -18,6 +18,10 @@ from hie.store.search import chain, criteria
 
 #: Of what stands there the type is only known when it is met.
 _ANY = frozenset({"Resource", "DomainResource"})
+#: Arguments of every list.
+_CHOOSING = frozenset({"fhirpath", "_offset", "_count"})
+#: Behind the name of a resource type: what searches and mutations give.
+_MADE = ("Connection", "Edge", "Creation", "Update", "Delete")
 
 
 def check(type_name: str, selections: Sequence[Selection]) -> None:
@@ -37,16 +41,46 @@ def _check_field(type_name: str, one: Field) -> None:
         return
     if one.name == "resource" and type_name == "Reference":
         refuse_slice(one)
-        only = one.arguments.get("type")
-        check(only if isinstance(only, str) and only in facts.RESOURCE_TYPES else "Resource", one.selections)
+        check(check_resource(one) or "Resource", one.selections)
     elif referring is not None and type_name in facts.RESOURCE_TYPES:
         check_found(one, referring, kind)
     else:
-        form, is_list, plain = element(type_name, one)
-        if one.arguments and not is_list:
-            raise invalid(f"{one.name} is no list, so it takes no arguments.")
+        form, _, plain = element(type_name, one)
         if not plain:
             check(form, one.selections)
+
+
+def check_resource(one: Field) -> str | None:
+    """Refuse what `resource` of a Reference is not asked with, and return the type that it is asked for."""
+    check_arguments(one, "optional", "type")
+    if one.arguments.get("optional") not in (None, True, False, "true", "false"):
+        raise invalid("The argument optional of resource is true or false.")
+    only = one.arguments.get("type")
+    if only is not None and (not isinstance(only, str) or only not in facts.RESOURCE_TYPES):
+        raise invalid(f"The argument type of resource is {str(only)[:80]!r}; it names one resource type of R4.")
+    return only
+
+
+def _check_chosen(one: Field, form: str) -> None:
+    """Refuse arguments of a list that choose none of its items: graphql.html#list"""
+    plain = choosing(form)
+    wrong = next((name for name in one.arguments if name not in _CHOOSING and name not in plain), None)
+    if wrong is None:
+        return
+    own = f", and of plain elements {', '.join(sorted(plain))}" if plain else ""
+    why = "is a list, or has elements of its own" if wrong in properties(form) else "is none of its elements"
+    raise invalid(f"{one.name} takes fhirpath, _offset, _count{own}; {wrong[:80]} of {one.name} {why}.")
+
+
+@cache
+def choosing(form: str) -> frozenset[str]:
+    """Return the elements of a type by whose value items are chosen: those that have one plain value."""
+    return frozenset(name for name, (kind, is_list) in properties(form).items() if not is_list and is_plain(kind))
+
+
+def is_plain(form: str) -> bool:
+    """Tell whether values of a type are plain, without fields."""
+    return model.is_primitive(form) or form.startswith("System.") or form == "xhtml"
 
 
 def check_found(one: Field, type_name: str, kind: str) -> None:
@@ -59,7 +93,7 @@ def check_found(one: Field, type_name: str, kind: str) -> None:
             check_plain(part)
             continue
         check_arguments(part)
-        for edge in merged("Edge", part.selections):
+        for edge in merged(f"{type_name}Edge", part.selections):
             if edge.name == "resource":
                 check_arguments(edge)
                 check(type_name, edge.selections)
@@ -120,10 +154,14 @@ def element(type_name: str, one: Field) -> tuple[str, bool, bool]:
     if known is None:
         raise invalid(f"{type_name} has no element {one.name[:80]}.")
     form, is_list = known
-    plain = model.is_primitive(form) or form.startswith("System.") or form == "xhtml"
+    plain = is_plain(form)
     if plain == bool(one.selections):
         told = "is a plain value and has no fields" if plain else "has fields, some of which must be selected"
         raise invalid(f"{type_name}.{one.name} {told}.")
+    if one.arguments:
+        if not is_list:
+            raise invalid(f"{one.name} is no list, so it takes no arguments.")
+        _check_chosen(one, form)
     return form, is_list, plain
 
 
@@ -161,6 +199,26 @@ def _meant(type_name: str, selections: Sequence[Selection]) -> Iterable[Field]:
             yield one
         elif one.type is None or model.is_a(type_name, one.type) or one.type in (type_name, name_of(type_name)):
             yield from _meant(type_name, one.selections)
+        elif not _is_known(one.type):
+            raise invalid(f"There is no type {one.type[:80]} that a fragment could be on.")
+
+
+@lru_cache(maxsize=facts.NAMES_KEPT)
+def _is_known(name: str) -> bool:
+    """Tell whether the schema has a type of this name that has fields."""
+    if name.startswith("__") or name in ("Query", "Mutation"):
+        return True
+    if model.is_type(name):
+        return not is_plain(name)
+    made = any(name.endswith(end) and name.removesuffix(end) in facts.RESOURCE_TYPES for end in _MADE)
+    return made or any(name.startswith(one) and _has_inside(one, name)
+                       for one in (*facts.RESOURCE_TYPES, *facts.DATA_TYPES))
+
+
+def _has_inside(type_name: str, name: str) -> bool:
+    """Tell whether a type has, at whatever depth, elements with elements of their own of this name."""
+    forms = {form for form, _ in properties(type_name).values() if form.startswith(f"{type_name}.")}
+    return any(name == name_of(form) or (name.startswith(name_of(form)) and _has_inside(form, name)) for form in forms)
 
 
 def name_of(type_name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,17 +81,28 @@ def read(text: str, variables: Mapping[str, Any], name: str | None) -> Document:
     except RecursionError:
         raise TooCostly(f"The query is nested more than {DEEPEST} deep.", expression="query") from None
     operations = [one for one in document.definitions if isinstance(one, ast.OperationDefinitionNode)]
-    fragments = {one.name.value: one for one in document.definitions if isinstance(one, ast.FragmentDefinitionNode)}
+    fragments = [one for one in document.definitions if isinstance(one, ast.FragmentDefinitionNode)]
     if len(operations) + len(fragments) != len(document.definitions):
         raise InvalidRequest("The query defines types; it may have operations and fragments.", expression="query")
+    _refuse_twice(f"The fragment {one.name.value[:80]} is defined" for one in fragments)
+    _refuse_twice(f"The operation {one.name.value[:80]} is defined" for one in operations if one.name is not None)
     chosen = _chosen(operations, name)
     if chosen.operation is ast.OperationType.SUBSCRIPTION:
         raise NotSupported("A subscription is not supported; a query and a mutation are.", expression="query")
     is_mutation = chosen.operation is ast.OperationType.MUTATION
     if chosen.directives:
         raise _misplaced(chosen.directives[0].name.value, f"a {chosen.operation.value}")
-    reader = _Reader(_values(chosen, variables), fragments, is_mutation)
+    reader = _Reader(_values(chosen, variables), {one.name.value: one for one in fragments}, is_mutation)
     return Document(is_mutation, reader.selections(chosen.selection_set, 1, ()))
+
+
+def _refuse_twice(told: Iterable[str]) -> None:
+    """Refuse what says the same thing again, as one of the two would be passed over."""
+    met: set[str] = set()
+    for one in told:
+        if one in met:
+            raise InvalidRequest(f"{one} twice.", expression="query")
+        met.add(one)
 
 
 def _misplaced(name: str, at: str) -> InvalidRequest:
@@ -110,7 +121,9 @@ def _chosen(operations: list[ast.OperationDefinitionNode], name: str | None) -> 
 def _values(operation: ast.OperationDefinitionNode, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the value of every variable."""
     values: dict[str, Any] = {}
-    for one in operation.variable_definitions or ():
+    defined = operation.variable_definitions or ()
+    _refuse_twice(f"The variable ${one.variable.name.value[:80]} is defined" for one in defined)
+    for one in defined:
         name = one.variable.name.value
         if name in given:
             values[name] = given[name]
@@ -235,6 +248,7 @@ class _Reader:
         """Return the arguments of a field, read once however often the fragment that it is in is named."""
         key = (id(one), is_mutation)
         if key not in self._arguments:
+            _refuse_twice(f"{one.name.value[:80]} has the argument {a.name.value[:80]}" for a in one.arguments)
             value_of = _given if is_mutation else _value
             arguments = {a.name.value: value_of(a.value, self._variables) for a in one.arguments}
             given = {name: value for name, value in arguments.items() if value is not None}
@@ -243,7 +257,9 @@ class _Reader:
 
     def _directives(self, nodes: tuple[ast.DirectiveNode, ...]) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
+        _refuse_twice(f"@{one.name.value[:80]} stands there" for one in nodes)
         for one in nodes:
+            _refuse_twice(f"@{one.name.value[:80]} has the argument {a.name.value[:80]}" for a in one.arguments)
             name, arguments = one.name.value, {a.name.value: _value(a.value, self._variables) for a in one.arguments}
             if name not in DIRECTIVES:
                 raise InvalidRequest(f"There is no directive @{name[:80]}; there are @{', @'.join(DIRECTIVES)}.",

@@ -34,7 +34,7 @@ from graphql import (
 from hie.errors import InvalidRequest
 from hie.fhir import search_parameters
 from hie.fhir.facts import PRIMITIVE_TYPES, RESOURCE_TYPES
-from hie.operations.graphql.checking import merged, name_of, properties
+from hie.operations.graphql.checking import choosing, merged, name_of, properties
 from hie.operations.graphql.document import DIRECTIVES, Selection
 from hie.operations.graphql.inputs import input_name
 from hie.operations.graphql.introspection import Introspection
@@ -194,9 +194,7 @@ def _chosen(form: str) -> dict[str, GraphQLArgument]:
     """Return what chooses among the items of a list: an element of theirs, a FHIRPath, or where they stand."""
     found = {one: GraphQLArgument(GraphQLInt) for one in ("_offset", "_count")}
     found["fhirpath"] = GraphQLArgument(GraphQLString)
-    plain = (key for key, (one, is_list) in (properties(form) if form else {}).items() if not is_list)
-    of_value = GraphQLArgument(_VALUE)
-    return found | {key: of_value for key in plain if isinstance(_kind(properties(form)[key][0]), GraphQLScalarType)}
+    return found | dict.fromkeys(choosing(form) if form else (), GraphQLArgument(_VALUE))
 
 
 def _kind(form: str) -> GraphQLScalarType | GraphQLObjectType | GraphQLInterfaceType:
