@@ -67,10 +67,11 @@ def _bearer(authorization: str | None) -> str:
     if not authorization:
         raise _unauthenticated("This needs a bearer token: send the header Authorization: Bearer TOKEN.", "")
     scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip() or not token.isascii():
-        raise _unauthenticated(
-            "The Authorization header must read: Bearer TOKEN.", 'error="invalid_request"'
-        )
+    is_bearer = scheme.lower() == "bearer"
+    if not is_bearer or not token.strip() or not token.isascii():
+        # RFC 6750 section 3.1: who asks in another way is told no error of a token
+        raise _unauthenticated("The Authorization header must read: Bearer TOKEN.",
+                               'error="invalid_token"' if is_bearer else "")
     return token.strip()
 
 

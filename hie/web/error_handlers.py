@@ -17,13 +17,16 @@ from hie.web.reply import Reply
 
 log = logging.getLogger("hie.web")
 
+#: What is forbidden, a scope that the token lacks would allow: https://www.rfc-editor.org/rfc/rfc6750#section-3
+_LACKS_SCOPE = 'Bearer realm="fhir", error="insufficient_scope"'
 #: Issue codes of what Werkzeug refuses by itself.
 _CODES = {404: "not-found", 405: "not-supported", 413: "too-long", 415: "not-supported"}
 
 
 def refusal(error: FhirError, *, xml: bool = False, pretty: bool = False) -> Reply:
     """Answer a refusal."""
-    return _reply(error.status, error.issues, error.headers, xml, pretty)
+    headers = error.headers if error.status != 403 else {"WWW-Authenticate": _LACKS_SCOPE, **error.headers}
+    return _reply(error.status, error.issues, headers, xml, pretty)
 
 
 def unexpected(error: Exception, request_id: str, *, xml: bool = False) -> Reply:

@@ -31,6 +31,8 @@ from hie.web.responses import refuse_unshapable, respond
 PREFIX = "/fhir"
 #: Interactions that answer anybody: https://hl7.org/fhir/R4/http.html#capabilities
 PUBLIC = frozenset({"capabilities"})
+#: Their addresses, of which anybody is told what is wrong too.
+_OPEN = frozenset({"metadata", "metadata/"})
 NO_GRANT = Grant(())
 
 _HOST = re.compile(r"[A-Za-z0-9.\-_]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?", re.ASCII)
@@ -158,7 +160,8 @@ def _parsed(here: Exchange, path: str) -> FhirRequest:
             preferences=negotiation.preferences(environ.get("HTTP_PREFER"), "representation" if path else "minimal"),
         )
     except FhirError as error:
-        here.authenticate()
+        if path not in _OPEN:
+            here.authenticate()
         raise operation.of_method(error, environ["REQUEST_METHOD"], path, here.application.registry) from None
     _note(here, request)
     if request.interaction not in PUBLIC:

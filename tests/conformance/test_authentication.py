@@ -42,11 +42,34 @@ def test_every_route_but_the_open_ones_needs_a_token(app, nobody):
 
 @ONE_DATABASE
 @pytest.mark.proves("security:OAuth")
-@pytest.mark.parametrize("header", ["Bearer", "Basic YTpi", "Bearer ", "Bearer wrong", "bearer hie_x y", "Bearer \xe9"])
-def test_a_token_that_is_none_is_refused(nobody, header):
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [("", ""), ("Basic YTpi", ""), ("Bearer", "invalid_token"), ("Bearer ", "invalid_token"),
+     ("Bearer wrong", "invalid_token"), ("bearer hie_x y", "invalid_token"), ("Bearer \xe9", "invalid_token")],
+)  # fmt: skip
+def test_a_token_that_is_none_is_refused(nobody, header, told):
+    """Who names no token at all is told no error of it: https://www.rfc-editor.org/rfc/rfc6750#section-3.1"""
     answer = nobody.get("Patient/1", Authorization=header)
     answer.refused(401, "login")
-    assert 'realm="fhir"' in answer.headers["WWW-Authenticate"]
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="fhir"' + (told and f', error="{told}"')
+
+
+@ONE_DATABASE
+@pytest.mark.proves("security:OAuth")
+def test_a_token_that_may_not_is_told_that_its_scope_is_what_it_lacks(client):
+    """https://www.rfc-editor.org/rfc/rfc6750#section-3"""
+    reader = client("system/Patient.r?_tag=x")
+    for answer in (reader.get("Observation/1"), reader.post("Patient", patient()), reader.get("/admin/status")):
+        answer.refused(403, "forbidden")
+        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="fhir", error="insufficient_scope"'
+
+
+def test_what_metadata_does_not_know_is_told_to_anybody(nobody):
+    nobody.get("metadata?_=1700000000").refused(400, "invalid", "http.url", "has no parameter")
+    refused = nobody("PUT", "metadata/")
+    refused.refused(405, "not-supported", "http.method")
+    assert refused.headers["Allow"] == "GET, HEAD, OPTIONS"
+    nobody.get("metadata/x").refused(401, "login")
 
 
 def test_a_wrong_url_is_told_only_to_those_who_have_a_token(nobody, fhir):
