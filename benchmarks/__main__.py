@@ -65,18 +65,20 @@ def measured(row: Row, running: Running, source: Callable[[], bytes], seconds: f
 
 
 @contextmanager
-def exchange(database: str, workers: int) -> Iterator[tuple[Running, str]]:
-    """Start an empty exchange and yield it with a token."""
+def exchange(database: str, workers: int, checkout: Path | None = None) -> Iterator[tuple[Running, str]]:
+    """Start an empty exchange, that of another checkout where one is named, and yield it with a token."""
     with tempfile.TemporaryDirectory(prefix="hie-bench-") as directory, _database_url(database) as url:
         environment = {"HIE_DATA_DIR": directory, "HIE_LOG_LEVEL": "ERROR"}
         if url:
             environment["HIE_DATABASE_URL"] = url
+        if checkout is not None:  # whatever this one was found by
+            environment["PYTHONPATH"] = str(checkout)
         port = free_port()
         command = hie("serve", "--port", str(port), "--workers", str(workers))
-        with server(command, port, "/health", environment) as first:
+        with server(command, port, "/health", environment, checkout) as first:
             del first  # makes the schema; the start that is timed below finds it
-        with server(command, port, "/health", environment) as running:
-            token = _token(environment)
+        with server(command, port, "/health", environment, checkout) as running:
+            token = _token(environment, checkout)
             yield running, token
 
 
@@ -99,12 +101,12 @@ def _database_url(database: str, shared_buffers: str = "") -> Iterator[str]:
             instance.cleanup()
 
 
-def _token(environment: dict[str, str]) -> str:
+def _token(environment: dict[str, str], checkout: Path | None) -> str:
     import os
 
     command = hie("token", "create", "--client", "benchmark", "--scope", "system/*.cruds", "--scope", "admin")
     return subprocess.run(
-        command, env={**os.environ, **environment}, check=True, capture_output=True, text=True
+        command, env={**os.environ, **environment}, cwd=checkout, check=True, capture_output=True, text=True
     ).stdout.strip()
 
 

@@ -4,14 +4,18 @@
     python -m benchmarks.compare --url http://127.0.0.1:8103/fhir/R4 --token TOKEN --pid 812 --pid 907   # another one
     python -m benchmarks.compare --url … --pid … --database sqlite --database postgresql                 # all of them
     [--mix crud] [--mix search] [--mix import] [--users 16] [--seconds 10] [--rounds 1]
+    python -m benchmarks.compare --database postgresql --against ../before --rounds 20 --seconds 3       # two versions
     [--fill 60] [--warm-up 2] [--seed 1] [--workers 2] [--apart 1]
 
 Every server is first given the same `--fill` Bundles, so that searches find the same in each (another server is best
-started on an empty store). Each mix then runs `--rounds` times on one server after the other, before the first time for
-`--warm-up` seconds that do not count; figures are medians of the rounds. Requests per second and core count every core
-of this machine, the load generator's share included. CPU is of all of a server's processes, PostgreSQL's among them; of
-another server of those that `--pid` names and what is below them. The last rows tell of answers whose status was not
-the expected one.
+started on an empty store). Each mix then runs `--rounds` times on one server after the other, and back in the next
+round, before the first time for `--warm-up` seconds that do not count; figures are medians of the rounds. Requests per
+second and core count every core of this machine, the load generator's share included. CPU is of all of a server's
+processes, PostgreSQL's among them; of another server of those that `--pid` names and what is below them. The last rows
+tell of answers whose status was not the expected one.
+
+`--against` puts the exchange of another checkout beside this one, and tells how many times its CPU each request takes
+here, round by round: what the machine does meanwhile falls on both, so that a few per cent can be told in its noise.
 
 `--apart N` counts as the published figures do, whose servers have cores of their own while PostgreSQL and the load
 generator run on others: N web processes have N cores to themselves, everything else the rest of the machine, and
@@ -104,7 +108,8 @@ def compare(targets: Sequence[Target], options: argparse.Namespace) -> list[Meas
         for target in targets if options.warm_up else ():
             scripted.run(target.server, scripts(mix, target, options, 0), options.warm_up)
         for run in range(1, options.rounds + 1):
-            for target, measured in zip(targets, found, strict=True):
+            both = list(zip(targets, found, strict=True))
+            for target, measured in both if run % 2 else reversed(both):
                 measured.add(mix, measure(mix, target, options, run))
     return found
 
@@ -113,10 +118,11 @@ def compare(targets: Sequence[Target], options: argparse.Namespace) -> list[Meas
 
 
 @contextmanager
-def this_exchange(database: str, workers: int) -> Iterator[Target]:
-    """Start an empty exchange on one database."""
-    with exchange(database, workers) as (running, token):
-        yield Target(f"this exchange, {database}", Server(*running.address, "/fhir", token), _processes(running))
+def this_exchange(database: str, workers: int, checkout: Path | None = None) -> Iterator[Target]:
+    """Start an empty exchange on one database, that of another checkout where one is named."""
+    with exchange(database, workers, checkout) as (running, token):
+        name = f"{checkout.name if checkout else 'this exchange'}, {database}"
+        yield Target(name, Server(*running.address, "/fhir", token), _processes(running))
 
 
 def keep_apart(targets: Sequence[Target], cores: int) -> None:
@@ -159,6 +165,10 @@ def _metadata(told: list[Answer]) -> Script:
     told.append((yield Request("metadata", "GET", "metadata")))
 
 
+def _folder(path: str) -> Path:
+    return Path(path).resolve()
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -167,6 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--token", default="", help="its bearer token")
     parser.add_argument("--pid", action="append", type=number, default=[], help="a process of it, and those below")
     parser.add_argument("--database", action="append", choices=["sqlite", "postgresql"])
+    parser.add_argument("--against", type=_folder, help="another checkout of this exchange")
     parser.add_argument("--mix", action="append", choices=MIXES)
     parser.add_argument("--users", type=number, default=16)
     parser.add_argument("--seconds", type=float, default=10, help="how long each mix runs")
@@ -177,10 +188,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=number, default=2, help="web processes of this exchange")
     parser.add_argument("--apart", type=number, default=0, metavar="N", help="N web processes on N cores")
     options = parser.parse_args(arguments)
+    if options.against and not (options.against / "hie" / "cli.py").is_file():
+        raise SystemExit(f"There is no checkout of this exchange at {options.against} (--against).")
     with ExitStack() as stack:
         targets = [another(options.url.rstrip("/"), options.token, options.pid)] if options.url else []
         for database in options.database or ([] if options.url else ["sqlite", "postgresql"]):
-            targets.append(stack.enter_context(this_exchange(database, options.apart or options.workers)))
+            for checkout in (None, options.against) if options.against else (None,):
+                targets.append(stack.enter_context(this_exchange(database, options.apart or options.workers, checkout)))
         if options.apart:
             keep_apart(targets, options.apart)
         resources = mixes.entries_of(mixes.generated_bundles(options.seed, 1)[0])

@@ -62,6 +62,9 @@ def table(servers: Sequence[Measured], resources: int) -> Iterator[str]:
         yield _line(f"{mix}, p50 / p99 ms", [_latencies(one, mix, "") for one in servers])
         if any(figures.cpu for one in servers for figures in one.runs[mix]):
             yield _line(f"{mix}, CPU µs each", [_cpu(one, mix) for one in servers])
+        if len(servers) > 1 and all(figures.cpu for one in servers for figures in one.runs[mix]):
+            ratios = [_ratio(servers[0], one, mix) for one in servers]
+            yield _line(f"{mix}, CPU of the first by that of each, round by round", ratios)
         labels = set[str]().union(*(one.labels(mix) for one in servers))
         for label in sorted(labels) if len(labels) > 1 else ():
             yield _line(f"{mix}: {label}, requests/s, p50 / p99 ms", [_kind(one, mix, label) for one in servers])
@@ -102,3 +105,13 @@ def _cpu(server: Measured, mix: str) -> str:
              range(len(server.runs[mix][0].cpu))]  # fmt: skip
     each = f" ({' + '.join(f'{part:,.0f}' for part in parts)})" if len(parts) > 1 else ""
     return f"{sum(parts):,.0f}{each}" if parts else ""
+
+
+def _ratio(first: Measured, server: Measured, mix: str) -> str:
+    """Return how many times a server's CPU the first one spends on a request: the median of their rounds."""
+    rounds = [(_spent(one), _spent(other)) for one, other in zip(first.runs[mix], server.runs[mix], strict=True)]
+    return f"{statistics.median(one / other for one, other in rounds if other):.3f}"
+
+
+def _spent(figures: Figures) -> float:
+    return sum(figures.cpu) / max(1, figures.results.requests)

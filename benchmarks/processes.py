@@ -103,12 +103,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def server(command: list[str], port: int, path: str, environment: dict[str, str] | None = None) -> Iterator[Running]:
-    """Start `command`, wait until `path` answers, and end it (and nothing else) afterwards."""
+def server(
+    command: list[str], port: int, path: str, environment: dict[str, str] | None = None, folder: Path | None = None
+) -> Iterator[Running]:
+    """Start `command` (in a folder), wait until `path` answers, and end it (and nothing else) afterwards."""
     started = time.perf_counter()
     whole = {**os.environ, **(environment or {})}
     process = subprocess.Popen(
-        command, env=whole, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, env=whole, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         _await_answer(process, port, path, started)
@@ -138,5 +140,5 @@ def _await_answer(process: subprocess.Popen[bytes], port: int, path: str, starte
 
 
 def hie(*arguments: str) -> list[str]:
-    """Return the command line of a `hie` command under this Python."""
+    """Return the command line of a `hie` command under this Python; it is that of the checkout it is started in."""
     return [sys.executable, "-m", "hie.cli", *arguments]

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,6 +145,31 @@ def test_figures_are_medians_of_the_rounds() -> None:
         "| import, CPU µs each | 300 (100 + 200) |  |",
         "| not as expected: bundle: status 503 | 10 times | 10 times |",
     ]
+
+
+def test_two_versions_are_compared_round_by_round() -> None:
+    measured = [compared.Measured("now"), compared.Measured("before")]
+    for now, before in ((0.011, 0.010), (0.022, 0.020), (0.030, 0.040)):  # the machine slows down meanwhile
+        for server, cpu in zip(measured, (now, before), strict=True):
+            results = scripted.Results(1.0)
+            results.add(Request("read", "GET", ""), Answer(200, {}, b""), 0.01)
+            server.add("crud", compared.Figures(results, (cpu,), 1))
+    assert "| crud, CPU of the first by that of each, round by round | 1.000 | 1.100 |" in compared.table(measured, 1)
+
+
+def test_what_is_no_checkout_is_not_compared_with(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"no checkout of this exchange at .* \(--against\)"):
+        compare.main(["--database", "sqlite", "--against", str(tmp_path)])
+
+
+def test_the_exchange_of_another_checkout_is_started_from_there(tmp_path: Path) -> None:
+    """Whatever the environment of this one finds first."""
+    (tmp_path / "hie").mkdir()
+    (tmp_path / "hie" / "__init__.py").touch()
+    (tmp_path / "hie" / "cli.py").write_text("import sys\nopen('started', 'a').write(sys.argv[1])\nsys.exit(3)\n")
+    with pytest.raises(RuntimeError, match="ended with code 3"), compare.this_exchange("sqlite", 1, tmp_path):
+        pass
+    assert (tmp_path / "started").read_text() == "serve"
 
 
 def test_the_cpu_of_a_server_is_that_of_all_that_it_started() -> None:
