@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from hie.errors import InvalidRequest, InvalidResource, OutcomeIssue, TooCostly, TooLarge
+from hie.errors import InvalidRequest, InvalidResource, OutcomeIssue, TooCostly, TooLarge, TooManyRequests
 from hie.fhir import facts, validation
 from hie.fhir.conditions import etag
 from hie.fhir.http import FhirResponse
@@ -76,20 +76,31 @@ def response_entry(
 
 
 class Room:
-    """How much the entries of one Bundle may answer together: a small one may ask often for what is large."""
+    """How much the entries of one Bundle may answer together: a small one may ask often for what is large.
 
-    def __init__(self, most: int) -> None:
-        self._most, self._left = most, most
+    `most_read`: how much is kept of what the client could as well ask again, where answers are kept for it.
+    """
+
+    def __init__(self, most: int, most_read: int | None = None) -> None:
+        self._most, self._most_read, self._taken = most, most_read, 0
+
+    def anew(self) -> Room:
+        """Return the same of which nothing is taken."""
+        return Room(self._most, self._most_read)
 
     def take(self, size: int) -> None:
         """Count the bytes of an answer."""
-        self._left -= size
+        self._taken += size
 
-    def refuse_more(self) -> None:
-        """Refuse a further entry where it is used up."""
-        if self._left < 0:
+    def refuse_more(self, *, reads: bool = False) -> None:
+        """Refuse a further entry where it is used up; `reads`: one that changes nothing."""
+        if self._taken > self._most:
             raise TooCostly(f"The entries that were done have answers of more than {self._most} bytes together; this "
                             "one was not done. Send it in another Bundle.", expression="http.url")
+        if reads and self._most_read is not None and self._taken >= self._most_read:
+            raise TooManyRequests("What is kept for this client, and what the entries before this one answer, is all "
+                                  "that may be kept; this one was not done. DELETE the addresses of answers that you "
+                                  "have read, and send it again.", expression="http.url")
 
 
 def response_status(status: int) -> str:

@@ -73,15 +73,18 @@ MOST_PARAMETERS = 1_000
 MOST_OF_A_FORM = 4_000_000
 #: Parameters of a URL that say how to answer, whatever is asked: https://hl7.org/fhir/R4/http.html#parameters
 ANSWER_PARAMETERS = frozenset({"_format", "_pretty", "_summary", "_elements"})
+#: Those of what is answered whole.
+_FORM = frozenset({"_format", "_pretty"})
 #: Writes whose URL names what they mean, and what else it may say.
 _WRITES = {
     "create": ANSWER_PARAMETERS, "update": ANSWER_PARAMETERS, "patch": ANSWER_PARAMETERS,
     "delete": ANSWER_PARAMETERS | {"_cascade"}, "delete-history": ANSWER_PARAMETERS, "transaction": ANSWER_PARAMETERS,
+    "async-cancel": _FORM,
 }  # fmt: skip
 #: Reads, likewise; `_asOf` is this server's own, and of a version it says itself that it has none.
 _READS = {
     "read": ANSWER_PARAMETERS | {"_asOf"}, "vread": ANSWER_PARAMETERS | {"_asOf"},
-    "capabilities": ANSWER_PARAMETERS | {"mode"},
+    "capabilities": ANSWER_PARAMETERS | {"mode"}, "async-status": _FORM,
 }
 _ASCII = "".join(map(chr, range(128)))
 

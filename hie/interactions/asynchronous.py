@@ -29,6 +29,8 @@ JOB, EXPIRY_JOB = "async", "async-expiry"
 #: Requests of one client that wait at the same time, and those kept with their answers.
 MOST_WAITING, MOST_KEPT = 100, 1_000
 _HOUR = 3_600_000_000
+#: Seconds after which one of many requests that wait may have been done.
+_SOON = 10
 #: Interactions that are answered at once whatever is preferred.
 _AT_ONCE = frozenset({"capabilities", "async-status", "async-cancel"})
 #: Fields of a request that are plain text; its `arguments` are made of the resource when an operation begins.
@@ -75,7 +77,7 @@ def ask(request: FhirRequest, ctx: Context) -> FhirResponse:
 def _refuse_more(kept: Kept, ctx: Context) -> None:
     """Refuse to keep more for a client than its share."""
     if kept.waiting >= MOST_WAITING:
-        raise TooManyRequests(f"{MOST_WAITING} requests of this client wait already; ask for their answers first.")
+        raise _later(f"{MOST_WAITING} requests of this client wait already; ask for their answers first.", _SOON)
     most = ctx.settings.async_client_bytes
     if kept.number >= MOST_KEPT:
         told = f"{kept.number} requests and answers of this client are kept, and no more than {MOST_KEPT} are"
@@ -83,8 +85,15 @@ def _refuse_more(kept: Kept, ctx: Context) -> None:
         told = f"The requests and answers kept for this client have {kept.size} bytes, and no more than {most} are kept"
     else:
         return
-    raise TooManyRequests(f"{told}; DELETE the addresses of answers that you have read, or wait: the oldest is removed "
-                          f"at {instant(kept.first_expires or 0)}.")
+    first = kept.first_expires or 0
+    raise _later(f"{told}; DELETE the addresses of answers that you have read, or wait: the oldest is removed at "
+                 f"{instant(first)}.", max(_SOON, -((ctx.clock() - first) // 1_000_000)))
+
+
+def _later(told: str, seconds: int) -> TooManyRequests:
+    error = TooManyRequests(told)
+    error.headers["Retry-After"] = str(seconds)
+    return error
 
 
 def _packed(request: FhirRequest) -> dict[str, Any]:
@@ -222,7 +231,13 @@ def expire(payload: dict[str, Any], ctx: Context) -> None:
 
 
 def _done(request: FhirRequest, asked: Asked, ctx: Context) -> FhirResponse:
-    """Do it; an interaction that writes in one transaction keeps its answer there."""
+    """Do it; an interaction that writes in one transaction keeps its answer there.
+
+    The answer of a Bundle that writes is kept whatever its size, so that it may not read more than the client's share.
+    """
+    if request.interaction in ("batch", "transaction"):
+        left = ctx.settings.async_client_bytes - asynchronous.kept(ctx.store, asked.client).size
+        ctx = replace(ctx, room=entries.room(ctx, max(0, left)))
     if request.interaction not in _ONE_TRANSACTION:
         granted = _while_granted(asked, ctx)
         return entries.dispatched(request, granted)
@@ -250,12 +265,14 @@ def _refuse_revoked(asked: Asked, ctx: Context) -> None:
 def _is_done_once(request: FhirRequest, ctx: Context) -> bool:
     """Tell whether a second try could do things twice: a batch, and an operation that writes in steps of its own."""
     if request.interaction == "batch":
-        return True
-    operation = ctx.registry.operation(request.operation, request.type) if request.operation else None
-    if operation is None:
-        return False
-    return operation.affects_state or operation.is_done_once or (
-        operation.writes is not None and operation.writes(request))
+        return not _only_reads(request.resource.get("entry"))
+    return request.interaction == "operation" and operation.changes(request, ctx.registry)
+
+
+def _only_reads(rows: Any) -> bool:
+    """Tell whether all entries of a batch are GET or HEAD; what is no entry does nothing either."""
+    requests = [row.get("request") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return all(one.get("method") in ("GET", "HEAD") for one in requests if isinstance(one, dict))
 
 
 def _of_client(asked: Asked, kept: dict[str, Any], ctx: Context) -> Context:

@@ -27,7 +27,7 @@ Named = Mapping[str | None, int]
 
 def batch(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Do what each entry asks, each in a transaction and with an audit record of its own; answer in their order."""
-    ctx = replace(ctx, room=bundle.Room(entries.MOST_ANSWERED), judging=of_bundle())
+    ctx = replace(ctx, room=entries.room(ctx), judging=of_bundle())
     large = request.resource.get("entry")
     rows: list[Any]
     if isinstance(large, bundle_stream.Entries):  # its answers are kept as the bytes that will be sent

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from hie.context import Context
 from hie.errors import FhirError, InvalidRequest, NotSupported
 from hie.fhir import binary, bundle, bundle_stream, json_format, patching, summary
-from hie.fhir.bundle import RequestEntry
+from hie.fhir.bundle import RequestEntry, Room
 from hie.fhir.conditions import refuse_unasked
 from hie.fhir.http import Conditions, FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
@@ -174,10 +174,21 @@ def _decoded(path: str) -> str:
     return decoded
 
 
+def room(ctx: Context, most_read: int | None = None) -> Room:
+    """Return how much the entries of a Bundle may answer, which whoever dispatches it may have bounded further."""
+    return Room(MOST_ANSWERED, most_read) if ctx.room is None else ctx.room.anew()
+
+
+def _reads(request: FhirRequest, ctx: Context) -> bool:
+    if request.interaction == "operation":
+        return not operation.changes(request, ctx.registry)
+    return request.method in ("GET", "HEAD") or request.interaction in SEARCHES
+
+
 def dispatched(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Do what an entry asks; of a HEAD the resource stays away, of others what _summary or _elements leave out."""
     if ctx.room is not None:
-        ctx.room.refuse_more()
+        ctx.room.refuse_more(reads=_reads(request, ctx))
     selection = summary.of_one(request) if request.parameters else None  # what means nothing is refused, not done
     answer = ctx.dispatch(request, ctx)
     if request.method == "HEAD":

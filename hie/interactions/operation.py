@@ -43,6 +43,14 @@ def offered(request: FhirRequest, registry: Registry) -> Operation:
     return found
 
 
+def changes(request: FhirRequest, registry: Registry) -> bool:
+    """Tell whether an operation may change what is stored, so that a second try could do things twice."""
+    found = registry.operation(request.operation or "", request.type)
+    if found is None:
+        return False
+    return found.affects_state or found.is_done_once or (found.writes is not None and found.writes(request))
+
+
 def _with_search(request: FhirRequest) -> FhirRequest:
     """Return the request with the search parameters of its URL and of a Parameters resource together."""
     resource = request.resource

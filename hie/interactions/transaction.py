@@ -39,7 +39,7 @@ def transaction(request: FhirRequest, ctx: Context) -> FhirResponse:
     plan = steps.planned(request, ctx)
 
     def unit(store: ResourceStore) -> FhirResponse:
-        allowance, room = Allowance(MOST_SECONDS, MOST_LOOKED_AT), bundle.Room(entries.MOST_ANSWERED)
+        allowance, room = Allowance(MOST_SECONDS, MOST_LOOKED_AT), entries.room(ctx)
         return _run(plan, replace(ctx, store=store, allowance=allowance, room=room, judging=of_bundle()))
 
     with integrity.named(lambda: _Sources(plan)):

@@ -513,6 +513,15 @@ def test_a_client_has_not_too_many_bytes_kept(fhir, application, work):
     assert asked(fhir, "GET", "Patient?_count=1")
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_status_has_no_parameters_but_those_of_its_form(fhir, work):
+    address = asked(fhir, "GET", "Patient")
+    work()
+    for method in ("GET", "DELETE"):
+        fhir(method, f"{address}?_summary=count").refused(400, "invalid", "http.url", "'_summary'")
+    assert fhir.get(f"{address}?_pretty=true&_format=json").content.startswith(b"{\n")
+
+
 def test_a_status_is_not_for_bundles(fhir):
     address = asked(fhir, "GET", "Patient").removeprefix("/fhir/")
     for method in ("GET", "DELETE"):
