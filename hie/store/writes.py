@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hie.errors import Conflict, Forbidden, Gone, NotFound, PreconditionFailed
 from hie.fhir import binary, json_format
-from hie.fhir.conditions import IfMatch, WantedVersions
+from hie.fhir.conditions import IfMatch, WantedVersions, etag
 from hie.fhir.scopes import BINARY
 from hie.store import erasure, rows
 from hie.store.conflicts import Again
@@ -82,7 +82,8 @@ def update(
     if before.content is not None:
         before_index, past_index = _index_before(store, before, "u")
         _permit_stored(store, unit, before, "u", before_index)  # before the version is told
-    check_version(type, id, if_match, row)
+    if not _names_deletion(store, type, if_match, row):
+        check_version(type, id, if_match, row)
     if only_new and before.content is not None:
         raise PreconditionFailed(f"If-None-Match: * asks that {type}/{id} is not there, and it is at version "
                                  f"{row.vid}.", expression="http.If-None-Match")
@@ -241,9 +242,21 @@ def check_version(type_name: str, id_: str, if_match: IfMatch | None, row: rows.
         raise PreconditionFailed(f"If-Match {wanted}, but {type_name}/{id_} {state}", expression="http.If-Match")
 
 
+def _names_deletion(store: ResourceStore, type_name: str, if_match: IfMatch | None, row: rows.Current) -> bool:
+    """Tell whether If-Match names the version that is the deletion, to bring the resource back if nobody else has.
+
+    Of a token with conditions it does not: these cover no deletion. https://hl7.org/fhir/R4/http.html#delete
+    """
+    if row.sealed is not None or not isinstance(if_match, WantedVersions) or if_match.vids is None:
+        return False
+    return row.vid in if_match.vids and grants.clause(store, type_name, "u") is None
+
+
 def live(version: StoredVersion) -> StoredVersion:
     """Return a version that has content; Gone where it is a deletion."""
     if version.content is None:
         place = f"{version.type}/{version.id}"
-        raise Gone(f"{place} was deleted; its versions are in {place}/_history.", expression=version.type)
+        error = Gone(f"{place} was deleted; its versions are in {place}/_history.", expression=version.type)
+        error.headers["ETag"] = etag(version.vid)  # by which it may be brought back: http.html#read
+        raise error
     return version

@@ -39,7 +39,7 @@ def test_if_match_of_other_versions_changes_nothing(stored, method, url, value):
     assert stored.get("Patient/1").vid == "3"
 
 
-@pytest.mark.parametrize("value", ["*", 'W/"1"', 'W/"1", W/"2"'])
+@pytest.mark.parametrize("value", ["*", 'W/"1"', 'W/"1", W/"3"'])  # of W/"2", the deletion: test_update.py
 def test_what_is_not_there_is_no_version_that_if_match_could_name(fhir, value):
     for url in ("Patient/1", "Patient?_id=1"):
         changed(fhir, "PUT", url, value).refused(412, "conflict", "http.If-Match")

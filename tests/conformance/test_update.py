@@ -32,6 +32,23 @@ def test_update_brings_a_deleted_resource_back(fhir):
     assert fhir.get(f"Patient/{id_}").json["name"][0]["family"] == "Back"
 
 
+def test_if_match_of_the_deletion_brings_back_what_nobody_brought_back_before(fhir, client):
+    """https://hl7.org/fhir/R4/http.html#delete: its ETag is for when the resource is brought back to life"""
+    fhir.put("Patient/1", patient(id="1", gender="male"))
+    deleted, gone = fhir.delete("Patient/1"), fhir.get("Patient/1")
+    assert (gone.status, gone.headers["ETag"], deleted.vid) == (410, 'W/"2"', "2")
+    narrow, back = client("system/Patient.cruds?gender=male"), patient("Back", id="1", gender="male")
+    for one, value in ((fhir, 'W/"1"'), (fhir, "*"), (narrow, 'W/"2"')):  # conditions cover no deletion
+        one.put("Patient/1", back, If_Match=value).refused(412, "conflict", "http.If-Match", "does not exist")
+    assert "ETag" not in narrow.get("Patient/1").headers
+    answer = fhir.put("Patient/1", back, If_Match='W/"1", W/"2"')
+    assert (answer.status, answer.vid) == (201, "3")
+    fhir.put("Patient/1", back, If_Match='W/"2"').refused(412, "conflict", "http.If-Match", "is at version 3")
+    fhir.delete("Patient/1")
+    inside = fhir.post("", bundle(put(back, ifMatch='W/"4"')))
+    assert inside.entries()[0]["response"]["etag"] == 'W/"5"'
+
+
 def test_an_update_that_changes_nothing_makes_no_version(fhir):
     created = fhir.create(patient())
     answer = fhir.put(f"Patient/{created['id']}", created)
