@@ -73,3 +73,25 @@ def test_a_list_is_not_cut_below_the_number_that_is_asked_for(fhir: Any) -> None
     query = quote("{ ObservationList(_count: 1001, status: amended) { id } }")
     assert fhir.get(f"$graphql?query={query}").json == {"data": {"ObservationList": []}}
     fhir.get(f"$graphql?query={quote('{ ObservationList(_total: accurate) { id } }')}").refused(400, "invalid", "query")
+
+
+@pytest.mark.parametrize(("query", "text"), [
+    ("{ id name @flatten { id family } }", "id is there already"),
+    ("{ name @flatten { id family } id }", "id is there already"),
+    ("{ generalPractitioner @flatten { resource: reference } managingOrganization @flatten { resource { id } } }",
+     "string and Resource"),
+    ("{ name @flatten { x: family } address @flatten { x: period { start } } }", "string and Period"),
+    ("{ name @flatten { period { start } } address @flatten { period: text } }", "Period and string"),
+])  # fmt: skip
+def test_what_is_flattened_neither_hides_nor_mixes_values(fhir: Any, query: str, text: str) -> None:
+    """graphql.html#flattening: collated children have one type, or it is an error; of two values one was shown."""
+    fhir.put("Patient/1", patient(
+        id="1", address=[{"text": "A", "period": {"start": "2000"}}],
+        name=[{"id": "n", "family": "Smith", "period": {"start": "2001"}}],
+        generalPractitioner=[{"reference": "#p"}], managingOrganization={"reference": "#o"},
+        contained=[{"resourceType": "Organization", "id": "o", "name": "x"},
+                   {"resourceType": "Practitioner", "id": "p"}]))  # fmt: skip
+    fhir.get(f"Patient/1/$graphql?query={quote(query)}").refused(400, "invalid", "query", text)
+    alike = "{ name @flatten { period { start } } address @flatten { period { start } } }"
+    found = fhir.get(f"Patient/1/$graphql?query={quote(alike)}").json["data"]
+    assert found == {"period": [{"start": "2001"}, {"start": "2000"}]}

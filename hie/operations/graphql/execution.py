@@ -17,7 +17,7 @@ from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.fhir.paging import CURSOR
 from hie.fhir.routes import checked_id
 from hie.fhir.search_parameters import IndexValues
-from hie.operations.graphql.answer import Cell, Row, lift, place
+from hie.operations.graphql.answer import Cell, Row, add, lift, place
 from hie.operations.graphql.budget import MOST_HANDLED, MOST_SECONDS, Budget
 from hie.operations.graphql.checking import (
     check,
@@ -130,7 +130,7 @@ class Execution:
         referring, kind = searched(one.name)
         if one.name == "__typename":
             for row in rows:
-                place(row, one.key, Cell([name_of(type_name)]))
+                place(row, one.key, Cell([name_of(type_name)], kind="__typename"))
         elif one.name == "resource" and type_name == "Reference":
             self._resolve(nodes, rows, one)
         elif referring is not None and type_name in facts.RESOURCE_TYPES:
@@ -162,13 +162,11 @@ class Execution:
         single = "singleton" in one.directives
         if "slice" not in one.directives:
             _check_single(one, shown)
-            place(row, one.key, Cell(shown, is_list and not single, single))
+            place(row, one.key, Cell(shown, is_list and not single, single, kind=form))
             return
         for number, (item, value) in enumerate(zip(items, shown, strict=True)):
             key = self._sliced(one, one.key, form, number, item)
-            cell = row.setdefault(key, Cell(is_list=not single, single=single))
-            cell.items = [*cell.items, value]
-            _check_single(one, cell.items)
+            add(row, key, Cell([value], is_list=not single, single=single, kind=form))
 
     def _sliced(self, one: Field, key: str, form: str, number: int, item: Any) -> str:
         """Return a key with what @slice appends to it for an item."""
@@ -233,7 +231,8 @@ class Execution:
         self._read_all(to for to in targets if isinstance(to, tuple) and only in (None, to[0]))
         found: list[tuple[Row, Node]] = []
         for node, row, to in zip(nodes, rows, targets, strict=True):
-            place(row, one.key, Cell())
+            if "flatten" not in one.directives:
+                place(row, one.key, Cell(kind="Resource"))
             there = to[0] if isinstance(to, tuple) else None if to is None else to.type
             if only not in (None, there):
                 continue
@@ -245,7 +244,6 @@ class Execution:
                 self.errors.append({"message": f"The reference ({told}) cannot be resolved.", "path": [one.key]})
         for (row, _), shown in zip(found, self._select([node for _, node in found], one.selections), strict=True):
             if "flatten" in one.directives:
-                row.pop(one.key, None)
                 lift(row, shown)
             else:
                 row[one.key].items.append(shown)
@@ -283,16 +281,16 @@ class Execution:
                 cells = self._referring(rest, type_name, code, [place_ for place_, _ in some])
             except Forbidden as error:
                 self._missing(error, one.key)
-                cells = [Cell(is_list=True) for _ in some]
+                cells = [Cell(is_list=True, kind=type_name) for _ in some]
             for (_, row), cell in zip(some, cells, strict=True):
                 self._put_cell(row, one, cell)
 
     def _none(self, one: Field, type_name: str, kind: str) -> Cell:
         """Return what a search gives that finds nothing."""
         if kind == "List":
-            return Cell(is_list=True, found=True)
+            return Cell(is_list=True, found=True, kind=type_name)
         size = self._query(one, type_name, (), Later(self.ctx.store)).count
-        return Cell([self._connection(one, type_name, [], [], (size, 0), Cursors())])
+        return Cell([self._connection(one, type_name, [], [], (size, 0), Cursors())], kind=one.name)
 
     def _referring(self, one: Field, type_name: str, code: str, places: list[str]) -> list[Cell]:
         """Return for each place the resources that refer to it, in the order of the search."""
@@ -319,7 +317,8 @@ class Execution:
         used = sorted({number for numbers in chosen for number in numbers})
         rows = self._select([resource_node(resources[number]) for number in used], one.selections)
         shown = dict(zip(used, rows, strict=True))
-        return [Cell([shown[number] for number in numbers], is_list=True, found=True) for numbers in chosen]
+        return [Cell([shown[number] for number in numbers], is_list=True, found=True, kind=type_name)
+                for numbers in chosen]
 
     def _references(self, resource: dict[str, Any], type_name: str, code: str) -> set[str]:
         values = IndexValues(resource)
@@ -343,7 +342,7 @@ class Execution:
             return
         _check_single(one, cell.items)
         if "singleton" in one.directives:
-            cell = Cell(cell.items, single=True)
+            cell = Cell(cell.items, single=True, kind=cell.kind)
         place(row, one.key, cell)
 
     # -- searches --------------------------------------------------------------------------------------------------
@@ -368,9 +367,10 @@ class Execution:
                 if path is None or self._is_true(path, type_name, node.value, one)]
         nodes = [node for node, _ in told]
         if kind == "List":
-            return Cell(list(self._select(nodes, one.selections)), is_list=True, found=True)
+            return Cell(list(self._select(nodes, one.selections)), is_list=True, found=True, kind=type_name)
         scores = [score for _, score in told]
-        return Cell([self._connection(one, type_name, nodes, scores, (query.count, page.total), page.cursors)])
+        return Cell([self._connection(one, type_name, nodes, scores, (query.count, page.total), page.cursors)],
+                    kind=one.name)
 
     def _query(
         self, one: Field, type_name: str, more: tuple[tuple[str, str], ...], terminology: Later | OfPages
@@ -403,10 +403,10 @@ class Execution:
                 edges: list[Row] = [{} for _ in nodes]
                 for each in merged(f"{type_name}Edge", part.selections):
                     self._edges(each, type_name, nodes, scores, edges)
-                self._put_cell(row, part, Cell(list(edges), is_list=True, found=True))
+                self._put_cell(row, part, Cell(list(edges), is_list=True, found=True, kind="Edge"))
             elif part.name in plain:
                 value = plain[part.name]
-                place(row, part.key, Cell([] if value is None else [value]))
+                place(row, part.key, Cell([] if value is None else [value], kind=part.name))
             else:
                 raise invalid(f"{one.name} has no field {part.name[:80]}; it has {', '.join(_CONNECTION)}.")
         return row
@@ -416,13 +416,13 @@ class Execution:
     ) -> None:
         if each.name == "resource":
             for row, below in zip(edges, self._select(nodes, each.selections), strict=True):
-                self._put_cell(row, each, Cell([below]))
+                self._put_cell(row, each, Cell([below], kind=type_name))
             return
         if each.name not in ("mode", "score", "__typename"):
             raise invalid(f"edges has no field {each.name[:80]}; it has mode, score and resource.")
         for row, score in zip(edges, scores, strict=True):
             known = {"mode": "match", "score": score, "__typename": f"{type_name}Edge"}[each.name]
-            place(row, each.key, Cell([] if known is None else [known]))
+            place(row, each.key, Cell([] if known is None else [known], kind=each.name))
 
     # -- bounds ----------------------------------------------------------------------------------------------------
 
