@@ -5,7 +5,8 @@ https://hl7.org/fhir/R4/graphql.html. Everything is fetched by ctx.store, so tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,9 +15,9 @@ from hie.errors import FhirError, Forbidden, Gone, NotFound, TooCostly
 from hie.fhir import facts
 from hie.fhir.fhirpath import Compiled, FhirPathError, Watch, compile_once
 from hie.fhir.fhirpath.errors import FhirPathLimit
-from hie.fhir.paging import CURSOR
 from hie.fhir.routes import checked_id
 from hie.fhir.search_parameters import IndexValues
+from hie.operations.graphql import searching
 from hie.operations.graphql.answer import Cell, Row, add, lift, place
 from hie.operations.graphql.budget import MOST_HANDLED, MOST_SECONDS, Budget
 from hie.operations.graphql.checking import (
@@ -34,15 +35,27 @@ from hie.operations.graphql.checking import (
 )
 from hie.operations.graphql.document import Field, Selection
 from hie.operations.graphql.nodes import Node, Target, below, resource_node, target
-from hie.store.search import query as search_query
-from hie.store.search.cursors import Cursors
-from hie.store.search.query import SearchQuery
+from hie.operations.graphql.searching import Asked, text_of
+from hie.store.search import ordering
+from hie.store.search.cursors import NONE, Cursors
 from hie.store.search.reference import target as points_at
 from hie.store.search.reference_walks import reference_walk
 from hie.store.terminology import Later, OfPages
 
 #: Parents whose referring resources one search asks for, and the most that it may find.
 PARENTS, REFERRING = 200, 1_000
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a connection shows: a page with its size, the number of all matches, and the ways to other pages."""
+
+    nodes: list[Node]
+    scores: list[Any]
+    size: int
+    total: int | None
+    leading: Cursors
+    sealed: Callable[[str | None], str] | None
+
 
 _CONNECTION = ("count", "offset", "pagesize", "edges", "first", "previous", "next", "last")
 Errors = list[dict[str, Any]]
@@ -53,6 +66,8 @@ class Execution:
     """One query on its way; `errors` are what is missing in the answer, and why."""
 
     ctx: Context
+    held_by: Context | None = None
+    """The context whose state `ctx` holds."""
     errors: Errors = field(default_factory=list)
     _budget: Budget = field(default_factory=Budget)
     _watch: Watch = field(init=False)
@@ -93,7 +108,7 @@ class Execution:
                 return Cell(self._select(self._one(one), one.selections))
             type_name, kind = searched(one.name)
             if type_name is not None:
-                return self._searched(one, type_name, kind, ())
+                return self._searched(one, type_name, kind)
         except (Forbidden, NotFound, Gone) as error:
             self._missing(error, one.key)
             return Cell()
@@ -193,7 +208,7 @@ class Execution:
                 if not self._is_true(str(value), form, item, one):
                     return False
                 continue
-            if not isinstance(item, Mapping) or _text(item.get(name)) != _text(value):
+            if not isinstance(item, Mapping) or text_of(item.get(name)) != text_of(value):
                 return False
         return True
 
@@ -220,7 +235,7 @@ class Execution:
             raise TooCostly(f"path of @slice: {error}", expression="query") from None
         except FhirPathError as error:
             raise invalid(f"path of @slice: {str(error)[:300]}.") from error
-        return _text(found[0]) if found else ""
+        return text_of(found[0]) if found else ""
 
     # -- references, both ways -------------------------------------------------------------------------------------
 
@@ -262,9 +277,10 @@ class Execution:
         code = one.arguments.get("_reference")
         if not isinstance(code, str):
             raise invalid(f"{one.name} inside of a resource needs _reference: the search parameter that refers to it.")
-        code = _parameter_name(code)
+        code = searching.parameter_name(code)
         check_refers(type_name, code)
-        rest = replace(one, arguments={name: v for name, v in one.arguments.items() if name != "_reference"})
+        searching.refuse_cursor(one, f"at the root, {type_name}Connection(_cursor: …), it does, without more.")
+        rest = replace(one, arguments=searching.without(one.arguments, "_reference"))
         led: list[tuple[str, Row]] = []
         for node, row in zip(nodes, rows, strict=True):
             if node.place is not None:
@@ -289,16 +305,15 @@ class Execution:
         """Return what a search gives that finds nothing."""
         if kind == "List":
             return Cell(is_list=True, found=True, kind=type_name)
-        size = self._query(one, type_name, (), Later(self.ctx.store)).count
-        return Cell([self._connection(one, type_name, [], [], (size, 0), Cursors())], kind=one.name)
+        query = searching.asked(one, type_name).query(self.ctx, Later(self.ctx.store))
+        return Cell([self._connection(one, type_name, Shown([], [], query.count, 0, NONE, None))], kind=one.name)
 
     def _referring(self, one: Field, type_name: str, code: str, places: list[str]) -> list[Cell]:
         """Return for each place the resources that refer to it, in the order of the search."""
         each = _number(one, "_count", REFERRING)
-        path = _path_of(one)
-        arguments = {name: value for name, value in one.arguments.items() if name not in ("_count", "fhirpath")}
         named = ((code, ",".join(dict.fromkeys(places))),)
-        query = self._query(replace(one, arguments=arguments), type_name, named, Later(self.ctx.store))
+        asked = replace(searching.asked(one, type_name, named), count=None)
+        path, query = asked.path, asked.query(self.ctx, Later(self.ctx.store))
         # Of one alone no more is read than is asked for; of several, how many each has is known when all are read.
         are_first = path is None and len(set(places)) == 1 and each < REFERRING
         page = self.ctx.store.search(replace(query, count=each if are_first else REFERRING, total="none"))
@@ -327,7 +342,7 @@ class Execution:
 
     def _connect(self, row: Row, one: Field, type_name: str, criterion: tuple[str, str]) -> None:
         try:
-            self._put_cell(row, one, self._searched(one, type_name, "Connection", (criterion,)))
+            self._put_cell(row, one, self._paged(one, searching.asked(one, type_name, (criterion,))))
         except Forbidden as error:
             self._missing(error, one.key)
             place(row, one.key, Cell())
@@ -347,68 +362,73 @@ class Execution:
 
     # -- searches --------------------------------------------------------------------------------------------------
 
-    def _searched(self, one: Field, type_name: str, kind: str, more: tuple[tuple[str, str], ...]) -> Cell:
-        counting = ("count", "last")  # the last page is known by counting
-        wants_count = kind == "Connection" and any(f.name in counting for f in merged(one.name, one.selections))
-        is_whole = kind == "List" and "_count" not in one.arguments  # graphql.html#list: everything, or an error
-        path = _path_of(one)
-        one = replace(one, arguments={name: value for name, value in one.arguments.items() if name != "fhirpath"})
-        with OfPages(self.ctx.store, _text(one.arguments.get(CURSOR, "")) or None) as terminology:
-            query = self._query(one, type_name, more, terminology)
+    def _searched(self, one: Field, type_name: str, kind: str) -> Cell:
+        """Answer a list or a connection of the system."""
+        if kind == "Connection":
+            asked = searching.led_on(one, type_name, self.held_by or self.ctx)
+            return self._paged(one, asked)
+        searching.refuse_cursor(one, f"a list has no pages; {type_name}Connection has.")
+        asked = searching.asked(one, type_name)
+        is_whole = asked.count is None  # graphql.html#list: everything, or an error
+        with OfPages(self.ctx.store, None) as terminology:
+            query = asked.query(self.ctx, terminology)
             size = self.ctx.settings.max_page_size if is_whole else query.count
-            page = terminology.store.search(replace(query, count=size, total="accurate" if wants_count else "none"))
-        resources = self._budget.found(page, size if kind == "List" else len(page.matches))
-        if page.next_cursor is not None and kind == "List" and (is_whole or _number(one, "_count", 0) > size):
+            page = terminology.store.search(replace(query, count=size, total="none"))
+        resources = self._budget.found(page, size)
+        if page.next_cursor is not None and (is_whole or _number(one, "_count", 0) > size):
             raise TooCostly(f"{one.name}: more than {size} resources match; narrow the search, say how many by "
                             f"_count, or page through them by {type_name}Connection.", expression="query")
-        found = [resource_node(resource) for resource in resources]
+        nodes = [node for node in map(resource_node, resources)
+                 if asked.path is None or self._is_true(asked.path, type_name, node.value, one)]
+        return Cell(list(self._select(nodes, one.selections)), is_list=True, found=True, kind=type_name)
+
+    def _paged(self, one: Field, asked: Asked) -> Cell:
+        """Answer a connection: what is below a further page is read as of what the first one saw."""
+        counting = ("count", "last")  # the last page is known by counting
+        total = "accurate" if any(f.name in counting for f in merged(one.name, one.selections)) else "none"
+        outer = self.held_by or self.ctx
+        ctx = self.ctx if asked.cursor is None else outer
+        with OfPages(ctx.store, asked.cursor) as terminology:
+            query = asked.query(ctx, terminology)
+            page = terminology.store.search(replace(query, total=total))
+        inside = self
+        if asked.cursor is not None and (first := ordering.first_page(outer.store, asked.cursor)) is not None:
+            inside = self._reading(outer.within(outer.store.as_of(*first)))
+        found = [resource_node(resource) for resource in self._budget.found(page, len(page.matches))]
         fits = [row.get("score") for row in page.told] or [None] * len(found)
         told = [(node, score) for node, score in zip(found, fits, strict=True)
-                if path is None or self._is_true(path, type_name, node.value, one)]
-        nodes = [node for node, _ in told]
-        if kind == "List":
-            return Cell(list(self._select(nodes, one.selections)), is_list=True, found=True, kind=type_name)
-        scores = [score for _, score in told]
-        return Cell([self._connection(one, type_name, nodes, scores, (query.count, page.total), page.cursors)],
-                    kind=one.name)
+                if asked.path is None or self._is_true(asked.path, asked.type, node.value, one)]
+        shown = Shown([node for node, _ in told], [score for _, score in told], query.count, page.total, page.cursors,
+                      asked.sealing(outer))  # fmt: skip
+        return Cell([inside._connection(one, asked.type, shown)], kind=one.name)
 
-    def _query(
-        self, one: Field, type_name: str, more: tuple[tuple[str, str], ...], terminology: Later | OfPages
-    ) -> SearchQuery:
-        parameters = list(more)
-        for name, value in one.arguments.items():
-            text = ",".join(map(_text, value)) if isinstance(value, list) else _text(value)
-            if name != CURSOR or text:
-                parameters.append((_parameter_name(name), text))
-        query = search_query.parse(
-            type_name, parameters, default_count=self.ctx.settings.default_page_size,
-            max_count=self.ctx.settings.max_page_size, base_url=self.ctx.base_url, now=self.ctx.clock(),
-            terminology=terminology,
-        )  # fmt: skip
-        if query.includes or query.result or query.total is not None:
-            raise invalid(f"{one.name} takes search criteria, _count, _sort and _cursor; what else is wanted, its "
-                           "fields say.")
-        return query
+    def _reading(self, ctx: Context) -> Execution:
+        """Return what goes on with the same query at another state of the store."""
+        other = copy(self)
+        other.ctx, other._read = ctx, {}
+        return other
 
-    def _connection(
-        self, one: Field, type_name: str, nodes: list[Node], scores: list[Any], counts: tuple[int, int | None],
-        leading: Cursors,
-    ) -> Row:  # fmt: skip
+    def _connection(self, one: Field, type_name: str, shown: Shown) -> Row:
         row: Row = {}
-        size, total = counts
-        plain = {"count": total, "offset": None, "pagesize": size, "first": "",
-                 "previous": leading.previous, "next": leading.next, "last": leading.last, "__typename": one.name}
+        leading = shown.leading
+        plain = {"count": shown.total, "offset": None, "pagesize": shown.size, "__typename": one.name}
         for part in merged(one.name, one.selections):
+            value: Any = None
             if part.name == "edges":
-                edges: list[Row] = [{} for _ in nodes]
+                edges: list[Row] = [{} for _ in shown.nodes]
                 for each in merged(f"{type_name}Edge", part.selections):
-                    self._edges(each, type_name, nodes, scores, edges)
+                    self._edges(each, type_name, shown.nodes, shown.scores, edges)
                 self._put_cell(row, part, Cell(list(edges), is_list=True, found=True, kind="Edge"))
+                continue
+            if part.name in ("previous", "next", "last", "first"):
+                cursor = getattr(leading, part.name)
+                if shown.sealed is not None and (cursor is not None or part.name == "first"):
+                    value = shown.sealed(cursor)
             elif part.name in plain:
                 value = plain[part.name]
-                place(row, part.key, Cell([] if value is None else [value], kind=part.name))
             else:
                 raise invalid(f"{one.name} has no field {part.name[:80]}; it has {', '.join(_CONNECTION)}.")
+            place(row, part.key, Cell([] if value is None else [value], kind=part.name))
         return row
 
     def _edges(
@@ -447,27 +467,8 @@ def _check_plain_values(one: Field) -> None:
         raise invalid(f"{wrong[:80]} of {one.name} is a list; one value is expected.")
 
 
-def _path_of(one: Field) -> str | None:
-    """Return the FHIRPath that is asked of each match."""
-    path = one.arguments.get("fhirpath")
-    if isinstance(path, list):
-        raise invalid(f"fhirpath of {one.name} is a list; one text is expected.")
-    return None if path is None else str(path)
-
-
-def _parameter_name(name: str) -> str:
-    """GraphQL names have no hyphens: value_quantity is value-quantity; _id keeps its first mark."""
-    return name[0] + name[1:].replace("_", "-")
-
-
 def _number(one: Field, name: str, default: int) -> int:
-    text = _text(one.arguments.get(name, default))
+    text = text_of(one.arguments.get(name, default))
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise invalid(f"{name} of {one.name} is {text[:80]!r}; it must be a whole number from 0.")
     return int(text)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else str(value)

@@ -10,11 +10,14 @@ from hie.errors import FhirError, InvalidJson, InvalidRequest, NotSupported
 from hie.fhir import json_format
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import JsonError
+from hie.fhir.paging import AS_OF
 from hie.fhir.routes import ANSWER_PARAMETERS
+from hie.interactions import as_of
 from hie.operations.graphql import document, mutations, schema
 from hie.operations.graphql.answer import written
 from hie.operations.graphql.execution import Execution
-from hie.registry import Operation, standard_parameters
+from hie.operations.graphql.states import one_state
+from hie.registry import Operation, Parameter, standard_parameters
 
 JSON, GRAPHQL = "application/json", "application/graphql"
 LONGEST = 100_000
@@ -41,20 +44,26 @@ def graphql(request: FhirRequest, ctx: Context) -> FhirResponse:
     asked = document.read(sent.query, sent.variables, sent.operation)
     pretty = request.parameter("_pretty") == "true"
     if asked.is_mutation:
+        if request.parameter(AS_OF) is not None:
+            raise InvalidRequest(f"A mutation changes what is there now; {AS_OF} is for queries.", expression=AS_OF)
         answer = mutations.perform(request, asked.selections, ctx)
         return FhirResponse(200, json_format.dump(answer, pretty=pretty), content_type=JSON)
     if request.provenance is not None:
         raise NotSupported("X-Provenance is for what is stored; a query stores nothing.", expression=PROVENANCE)
+    ctx = as_of.context(request, ctx)
     selections = asked.selections
-    stored = None if request.id is None else ctx.store.read(request.type or "", request.id)
-    root = None if stored is None else stored.type
-    if schema.asks_for_schema(root or "Query", selections):
-        return FhirResponse(200, json_format.dump({"data": schema.answered(root, selections)}), content_type=JSON)
-    execution = Execution(ctx)
-    if stored is None:
-        row = execution.of_system(selections)
-    else:
-        row = execution.of_resource(json_format.parse(stored.content or b"{}"), selections)
+    if request.id is None and schema.asks_for_schema("Query", selections):
+        return FhirResponse(200, json_format.dump({"data": schema.answered(None, selections)}), content_type=JSON)
+    with one_state(ctx, selections, of_system=request.id is None) as then:
+        stored = None if request.id is None else then.store.read(request.type or "", request.id)
+        if stored is not None and schema.asks_for_schema(stored.type, selections):
+            told = schema.answered(stored.type, selections)
+            return FhirResponse(200, json_format.dump({"data": told}), content_type=JSON)
+        execution = Execution(then, ctx)
+        if stored is None:
+            row = execution.of_system(selections)
+        else:
+            row = execution.of_resource(json_format.parse(stored.content or b"{}"), selections)
     answer = {"data": written(row)}
     if execution.errors:
         answer["errors"] = execution.errors
@@ -73,7 +82,8 @@ def writes(request: FhirRequest) -> bool:
 
 def _sent(request: FhirRequest) -> _Sent:
     """Read the query from the URL, a body of its own format, JSON, or a Parameters resource."""
-    given = {name: value for name, value in request.parameters if name not in ANSWER_PARAMETERS}
+    given = {name: value for name, value in request.parameters
+             if name not in ANSWER_PARAMETERS and name != AS_OF}
     if request.resource is not None:  # an entry of a Bundle
         given |= _of_parameters(request.resource)
     elif request.content_type == GRAPHQL:
@@ -130,7 +140,7 @@ OPERATION = Operation(
     levels=frozenset({"system", "instance"}),
     function=graphql,
     definition="http://hl7.org/fhir/OperationDefinition/Resource-graphql",
-    parameters=standard_parameters("graphql@Resource"),
+    parameters=(*standard_parameters("graphql@Resource"), Parameter(AS_OF, "instant")),
     takes_body=frozenset({JSON, GRAPHQL, "application/fhir+json"}),
     answers_in=JSON,
     writes=writes,
