@@ -13,14 +13,13 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from hie.errors import Conflict, IntegrityFailure, NotFound, Unauthenticated
+from hie.errors import Conflict, NotFound, Unauthenticated
 from hie.fhir.http import FhirResponse
 from hie.store import administration
 from hie.store.administration import TokenRow
-from hie.store.crypto import SealBroken, associated_data, open_, seal
+from hie.store.kept_answers import opened, sealed
 from hie.store.models import async_request
 from hie.store.resources import ResourceStore
-from hie.store.tenants import Tenant
 from hie.store.unit_of_work import UnitOfWork
 
 _TABLE = async_request.c
@@ -42,10 +41,9 @@ def add(
     store: ResourceStore, *, id: str, client: str, token: str, request: dict[str, Any], now: int, expires: int
 ) -> None:
     """Add a request to the open transaction, in which something must have been written before."""
-    sealed = seal(store.keys.job_cipher, orjson.dumps(request), _place(store.keys, "request", id, client))
     row = {
-        "id": id, "tenant": store.tenant, "client": client, "token": token, "request": sealed, "created": now,
-        "expires": expires,
+        "id": id, "tenant": store.tenant, "client": client, "token": token, "created": now, "expires": expires,
+        "request": sealed(store.keys, "request", id, client, orjson.dumps(request)),
     }  # fmt: skip
     store.connection().execute(insert(async_request), row)
 
@@ -64,8 +62,8 @@ def find(store: ResourceStore, id: str) -> Asked | None:
 
 def request_of(store: ResourceStore, asked: Asked) -> dict[str, Any] | None:
     """Return what was asked; None once it is done or cancelled."""
-    sealed = store.connection().execute(select(_TABLE.request).where(_TABLE.id == asked.id)).scalar()
-    content = opened(store.keys, "request", asked, sealed)
+    found = store.connection().execute(select(_TABLE.request).where(_TABLE.id == asked.id)).scalar()
+    content = opened(store.keys, "request", asked, found)
     return None if content is None else orjson.loads(content)
 
 
@@ -89,11 +87,11 @@ def finish(store: ResourceStore, asked: Asked, result: bytes, most: int | None =
 
     False: nothing was kept, as all that is kept for the client would be more than `most` bytes.
     """
-    sealed = _sealed(store, asked, result)
-    if most is not None and kept(store, asked.client).size + len(sealed) > most:
+    answer = _sealed(store, asked, result)
+    if most is not None and kept(store, asked.client).size + len(answer) > most:
         return False
     entry = None if store.entry.recorded else store.entry  # that of an operation was committed with what it wrote
-    store.database.write(lambda connection: connection.execute(_finished(store, asked, sealed)), entry)
+    store.database.write(lambda connection: connection.execute(_finished(store, asked, answer)), entry)
     return True
 
 
@@ -193,8 +191,8 @@ class KeepingStore(ResourceStore):
         ResourceStore.note(self, unit, result)  # super() does not know a dataclass with slots
         if self.asked is not None and self.content is not None and isinstance(result, FhirResponse):
             refuse_revoked(unit.writing(), self.asked)
-            sealed = _sealed(self, self.asked, self.content(result))
-            if not unit.writing().execute(_finished(self, self.asked, sealed)).rowcount:
+            answer = _sealed(self, self.asked, self.content(result))
+            if not unit.writing().execute(_finished(self, self.asked, answer)).rowcount:
                 raise Overtaken
 
 
@@ -205,24 +203,10 @@ def keeping(store: ResourceStore, asked: Asked, content: Callable[[FhirResponse]
 
 
 def _sealed(store: ResourceStore, asked: Asked, result: bytes) -> bytes:
-    return seal(store.keys.job_cipher, result, _place(store.keys, "result", asked.id, asked.client))
+    return sealed(store.keys, "result", asked.id, asked.client, result)
 
 
-def _finished(store: ResourceStore, asked: Asked, sealed: bytes) -> Any:
+def _finished(store: ResourceStore, asked: Asked, answer: bytes) -> Any:
     """Put the answer in place of the request, once; one that was cancelled meanwhile keeps nothing."""
     statement = update(async_request).where(_TABLE.id == asked.id, _TABLE.result.is_(None))
-    return statement.values(request=None, result=sealed, finished=store.clock())
-
-
-def opened(tenant: Tenant, what: str, of: Any, sealed: Any) -> bytes | None:
-    """Open the `request` or `result` of a row; IntegrityFailure where it is not the one of this id and client."""
-    if sealed is None:
-        return None
-    try:
-        return open_(tenant.job_cipher, bytes(sealed), _place(tenant, what, of.id, of.client))
-    except SealBroken as error:
-        raise IntegrityFailure(f"The {what} of an asynchronous request does not open.") from error
-
-
-def _place(tenant: Tenant, what: str, id: str, client: str) -> bytes:
-    return associated_data("async", what, tenant.id, id, client)
+    return statement.values(request=None, result=answer, finished=store.clock())

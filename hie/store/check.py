@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from hie.errors import IntegrityFailure
-from hie.store import asynchronous, by_key, contained_check, jobs, past_check, rows
 from hie.store import audit as audit_trail
+from hie.store import by_key, contained_check, jobs, kept_answers, past_check, rows
 from hie.store.contained import Holder
 from hie.store.crypto import SealBroken, associated_data, open_
 from hie.store.integrity import literal_targets
@@ -281,7 +281,7 @@ def _async_requests(connection: Connection, tenant: Tenant) -> Iterator[str]:
     for row in connection.execute(select(async_request).where(async_request.c.tenant == tenant.id)):
         for what in ("request", "result"):
             try:
-                asynchronous.opened(tenant, what, row, getattr(row, what))
+                kept_answers.opened(tenant, what, row, getattr(row, what))
             except IntegrityFailure:
                 yield f"The {what} of the asynchronous request {row.id} does not open."
 

@@ -13,7 +13,7 @@ from hie.errors import Conflict, Forbidden, Gone, NotFound, PreconditionFailed
 from hie.fhir import binary, json_format
 from hie.fhir.conditions import IfMatch, WantedVersions, etag
 from hie.fhir.scopes import BINARY
-from hie.store import erasure, rows
+from hie.store import erasure, kept_answers, rows
 from hie.store.conflicts import Again
 from hie.store.models import DELETED, REVIVED, UPDATED
 from hie.store.opening import open_versions, parsed
@@ -153,6 +153,8 @@ def erase_history(store: ResourceStore, unit: UnitOfWork, type: str, id: str, vi
     erased = erasure.erase(unit.writing(), store.keys, store.base_url, type, id, vid)
     if vid is not None and not erased:
         raise NotFound(f"{type}/{id} has no version {vid}.", expression=type)
+    if erased:
+        kept_answers.erase(unit.writing(), store.keys, id)
     unit.touched[(type, id)] = None
     return erased
 

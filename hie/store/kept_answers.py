@@ -1,0 +1,94 @@
+"""How answers that come later are sealed, and what an erasure takes out of them (hie.store.asynchronous).
+
+They lie under the job key of the tenant: erasing a version, or destroying the key of a patient, does not reach them by
+itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from hie.errors import IntegrityFailure, OutcomeIssue
+from hie.fhir import json_format, outcome
+from hie.store.crypto import SealBroken, associated_data, open_, seal
+from hie.store.models import async_request
+from hie.store.tenants import Tenant
+
+_TABLE = async_request.c
+#: An answer of more bytes is not taken apart.
+LARGE = 8_000_000
+#: What is wrapped or worded anew need not name the resource that it tells of: $graphql, $fhirpath, $validate.
+_WORDED = (b'"resourceType":"Binary"', b'"resourceType":"Parameters"', b'"outcome":')
+_RESPONSE, _END = b'"response":', b"}]}"
+_ERASED = OutcomeIssue("deleted", "Records were erased for good since, and what was answered here may tell of them, so "
+                       "that it is not kept. Ask again.", severity="warning")  # fmt: skip
+
+
+def sealed(tenant: Tenant, what: str, id: str, client: str, plain: bytes) -> bytes:
+    """Seal the `request` or `result` of this id and client."""
+    return seal(tenant.job_cipher, plain, _place(tenant, what, id, client))
+
+
+def opened(tenant: Tenant, what: str, of: Any, sealed: Any) -> bytes | None:
+    """Open the `request` or `result` of a row; IntegrityFailure where it is not the one of this id and client."""
+    if sealed is None:
+        return None
+    try:
+        return open_(tenant.job_cipher, bytes(sealed), _place(tenant, what, of.id, of.client))
+    except SealBroken as error:
+        raise IntegrityFailure(f"The {what} of an asynchronous request does not open.") from error
+
+
+def _place(tenant: Tenant, what: str, id: str, client: str) -> bytes:
+    return associated_data("async", what, tenant.id, id, client)
+
+
+def erase(connection: Connection, tenant: Tenant, id: str) -> None:
+    """Take out of all answers what may tell of a resource of this id; their statuses and places stay."""
+    finished = select(_TABLE.id).where(_TABLE.tenant == tenant.id, _TABLE.result.is_not(None)).order_by(_TABLE.id)
+    for request in list(connection.execute(finished).scalars()):
+        one = select(_TABLE.id, _TABLE.client, _TABLE.result).where(_TABLE.id == request)
+        row = connection.execute(one.with_for_update()).one_or_none()
+        if row is None:
+            continue  # removed just now
+        try:
+            content = opened(tenant, "result", row, row.result) or b""
+        except IntegrityFailure:
+            continue  # nobody can read it; `hie check` tells
+        left = _without(content, id.encode())
+        if left is not content:
+            result = sealed(tenant, "result", row.id, row.client, left)
+            connection.execute(update(async_request).where(_TABLE.id == row.id).values(result=result))
+
+
+def _without(content: bytes, id: bytes) -> bytes:
+    """Return an answer without what may tell of a resource; the same object where nothing does."""
+    if not _may_tell(content, id):
+        return content
+    if len(content) > LARGE:  # what it says of the whole stands at its end
+        response = json_format.parse(content[content.rindex(_RESPONSE) + len(_RESPONSE) : -len(_END)])
+        bundle = {"resourceType": "Bundle", "type": "batch-response", "entry": [_emptied({"response": response})]}
+        return json_format.dump(bundle)
+    bundle = json_format.parse(content)
+    bundle["entry"] = [_entry_without(row, id) for row in bundle["entry"]]
+    return json_format.dump(bundle)
+
+
+def _entry_without(row: dict[str, Any], id: bytes) -> dict[str, Any]:
+    inner = row.get("resource", {})
+    if inner.get("type") in ("batch-response", "transaction-response") and "entry" in inner:
+        return row | {"resource": inner | {"entry": [_entry_without(one, id) for one in inner["entry"]]}}
+    content = json_format.dump(row)
+    is_refused = str(row["response"]["status"]) >= "4"  # which says what is wrong with what was sent
+    return _emptied(row) if id in content or (not is_refused and _may_tell(content, id)) else row
+
+
+def _may_tell(content: bytes, id: bytes) -> bool:
+    return id in content or any(one in content for one in _WORDED)
+
+
+def _emptied(row: dict[str, Any]) -> dict[str, Any]:
+    response = row["response"] | {"outcome": outcome.outcome([_ERASED])}
+    return {name: value for name, value in row.items() if name != "resource"} | {"response": response}

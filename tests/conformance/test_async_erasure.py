@@ -1,0 +1,81 @@
+"""What is erased for good goes from answers that are kept, too: https://hl7.org/fhir/R5/http.html#delete-history"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Any
+
+import pytest
+
+from hie.store import kept_answers
+from hie.store.check import check
+from tests.builders import bundle, entry, patient
+from tests.conformance.conftest import Answer
+from tests.conformance.later import asked, only_entry, rows
+
+pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"])
+
+
+def put(id_: str, **more: Any) -> dict[str, Any]:
+    return {**entry("PUT", f"Patient/{id_}"), "resource": patient(id=id_, **more)}
+
+
+@pytest.fixture
+def application(app: Any) -> Any:
+    return app.extensions["hie"]
+
+
+def told(answer: Answer) -> str:
+    """Return what an answer says, also in a Binary."""
+    data = re.findall(r'"data":"([^"]+)"', answer.content.decode())
+    return answer.content.decode() + "".join(base64.b64decode(one).decode() for one in data)
+
+
+def test_an_erasure_takes_what_it_erases_out_of_answers_that_are_kept(client, fhir, application, work, monkeypatch):
+    fhir.put("Patient/wrong", patient(id="wrong", family="Mistaken"))
+    fhir.put("Patient/other", patient(id="other", family="Kept"))
+    query = json.dumps({"query": "{PatientList(_sort: \"_id\"){name{family}}}"}).encode()
+    telling = [
+        asked(fhir, "GET", "Patient/wrong"), asked(fhir, "GET", "Patient"),
+        asked(fhir, "GET", "Patient/wrong/_history"),
+        asked(fhir, "POST", "$graphql", query, Content_Type="application/json"),
+        asked(fhir, "POST", "Patient/$validate", patient(gender="Mistaken")),
+        asked(fhir, "POST", "Patient/wrong/$fhirpath?expression=name.family"),
+        asked(fhir, "POST", "", bundle(put("wrong", family="Mistaken", active=True)),
+              Prefer="respond-async, return=representation"),
+    ]  # fmt: skip
+    both = asked(fhir, "POST", "", bundle(
+        entry("GET", "Patient/other"), entry("GET", "Patient/wrong"), entry("GET", "Patient/none"), type_="batch"))
+    silent = [asked(fhir, "GET", "Patient/other"), asked(fhir, "POST", "Patient", patient(gender="Mistaken"))]
+    work()
+    before = [fhir.get(address).json for address in silent]
+    assert all("Mistaken" in told(fhir.get(address)) for address in (*telling, both))
+    fhir.put("Patient/wrong", patient(id="wrong", family="Right"))
+
+    assert client("admin system/*.cruds").delete("Patient/wrong/_history").status == 200
+
+    for address in telling:
+        row = only_entry(fhir.get(address))
+        assert row["response"]["status"] == "200 OK", address
+        answer = row.get("resource", {}).get("entry", [row])[0]
+        assert "Mistaken" not in told(fhir.get(address))
+        assert answer["response"]["outcome"]["issue"][0]["code"] == "deleted", row
+    location = only_entry(fhir.get(telling[-1]))["resource"]["entry"][0]["response"]["location"]
+    assert location.endswith("/Patient/wrong/_history/2"), "what was done is told still"
+    kept, erased, none = only_entry(fhir.get(both))["resource"]["entry"]
+    assert kept["resource"]["name"][0]["family"] == "Kept"
+    assert ("resource" in erased, erased["response"]["etag"]) == (False, 'W/"2"')
+    assert none["response"]["outcome"]["issue"][0]["code"] == "not-found"
+    assert [fhir.get(address).json for address in silent] == before
+    assert check(application.store).problems == []
+
+    again = asked(fhir, "GET", "Patient?_count=5")
+    work()
+    monkeypatch.setattr(kept_answers, "LARGE", 100)
+    fhir.put("Patient/wrong", patient(id="wrong", family="Third"))
+    client("admin system/*.cruds", name="again").delete("Patient/wrong/_history")
+    row = only_entry(fhir.get(again))
+    assert ("resource" in row, row["response"]["status"]) == (False, "200 OK")
+    assert len(rows(application)) == len(telling) + 4
