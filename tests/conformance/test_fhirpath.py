@@ -88,6 +88,15 @@ def test_a_hostile_expression_is_ended(fhir):
     evaluated(fhir, "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab'.matches('^(a|a)*$')").refused(422, "too-costly", "expression")
 
 
+def test_what_is_too_much_to_be_made_is_too_costly(fhir):
+    long, longer = "a" * 1_200, "b" * 4_000
+    for expression in (
+        "(1 | 2).repeat($this + 1)", "'a'.repeat($this & $this)", f"'{long}'.replace('a', '{longer}')",
+        f"'{long}'.replaceMatches('a', '{longer}')",
+    ):  # fmt: skip
+        evaluated(fhir, expression).refused(422, "too-costly", "expression")
+
+
 def test_what_the_operation_does_not_take_is_refused(fhir):
     fhir.post("$fhirpath", parameters()).refused(400, "invalid")
     fhir.post("Patient/$fhirpath", {"resourceType": "Parameters", "parameter": [

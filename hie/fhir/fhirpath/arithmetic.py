@@ -8,7 +8,7 @@ from operator import add, mul, sub
 from typing import Any
 
 from . import units
-from .errors import FhirPathError
+from .errors import FhirPathError, FhirPathLimit
 from .moments import shifted
 from .values import Amount, Moment
 
@@ -17,9 +17,9 @@ MAX_BITS = 128
 
 
 def bounded(value: Any) -> Any:
-    """Give a computed value; FhirPathError for a text or number beyond every use."""
+    """Give a computed value; FhirPathError for a number beyond every use, FhirPathLimit for such a text."""
     if isinstance(value, str) and len(value) > MAX_TEXT:
-        raise FhirPathError(f"A text of more than {MAX_TEXT} characters was made.")
+        raise FhirPathLimit(f"A text of more than {MAX_TEXT} characters was made.")
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
         raise FhirPathError(f"A number of more than {MAX_BITS} bits was made.")
     if isinstance(value, Decimal) and value.adjusted() > MAX_BITS:

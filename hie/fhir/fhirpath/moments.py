@@ -9,7 +9,7 @@ import calendar
 import re
 from datetime import date
 
-from hie.fhir.datatypes import MICROSECONDS_PER_DAY, format_instant
+from hie.fhir.datatypes import MICROSECONDS_PER_DAY, Precision, format_instant
 
 from . import units
 from .errors import FhirPathError
@@ -23,6 +23,8 @@ _MICROSECONDS = {
     "second": 1_000_000,
     "millisecond": 1_000,
 }
+#: The last part of a moment up to some precision.
+_LAST = ((2 * Precision.DAY, "day"), (2 * Precision.MINUTE - 1, "hour"), (2 * Precision.MINUTE, "minute"))
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _ZONE = re.compile(r"(Z|[+-][0-9]{2}:[0-9]{2})$")
 
@@ -35,15 +37,35 @@ def shifted(start: Moment, duration: Amount, sign: int) -> Moment | None:
     number = duration.value if unit == "second" else int(duration.value)
     offset = _offset(start)
     local = start.low + offset
+    if unit in ("year", "month") and start.kind == "Time":
+        raise FhirPathError(f"A time of day has no {unit}s.")
     if unit in ("year", "month"):
-        if start.kind == "Time":
-            raise FhirPathError(f"A time of day has no {unit}s.")
-        local = _months_later(local, sign * int(number) * (12 if unit == "year" else 1))
+        months, rest = int(number) * (12 if unit == "year" else 1), 0
     else:
-        local += sign * int(number * _MICROSECONDS[unit])
+        months, rest = 0, int(number * _MICROSECONDS[unit])
+    months, rest = _of_its_precision(months, rest, start)
+    local = _months_later(local, sign * months) + sign * rest if months else local + sign * rest
     if start.kind == "Time":
         local %= MICROSECONDS_PER_DAY
     return moment(_written(local, start), start.kind)
+
+
+def _of_its_precision(months: int, rest: int, start: Moment) -> tuple[int, int]:
+    """Leave of a duration in months, or in microseconds, what a partial date can move by: whole units of its last part.
+
+    A year has 365 days then, a month 30: https://hl7.org/fhirpath/N1/#addition-1
+    """
+    if start.kind != "Time" and start.precision <= 2 * Precision.MONTH:
+        is_year = start.precision <= 2 * Precision.YEAR
+        months += _whole(rest, MICROSECONDS_PER_DAY * (365 if is_year else 30)) * (12 if is_year else 1)
+        return _whole(months, 12) * 12 if is_year else months, 0
+    last = next((_MICROSECONDS[unit] for finest, unit in _LAST if start.precision <= finest), 1)
+    return months, _whole(rest, last) * last
+
+
+def _whole(number: int, of: int) -> int:
+    """Divide towards zero."""
+    return number // of if number >= 0 else -(-number // of)
 
 
 def _months_later(low: int, months: int) -> int:

@@ -33,7 +33,11 @@ _SECONDS = {
     "h": Decimal(3600),
     "d": Decimal(86400),
     "wk": Decimal(604800),
+    "mo": Decimal(2629800),
+    "a": Decimal(31557600),
 }
+# Durations of fixed length that those of a calendar are equivalent to, though not equal.
+_DEFINITE = {"year": "a", "month": "mo"}
 _PREFIXES = {
     "": 0,
     "k": 3,
@@ -96,6 +100,12 @@ def factor(unit: str, into: str) -> Decimal | None:
     multiple, kind = _multiple(unit)
     other, other_kind = _multiple(into)
     return multiple / other if kind == other_kind else None
+
+
+def equivalent_factor(unit: str, into: str) -> Decimal | None:
+    """As `factor`, where a year and a month of the calendar are as long as UCUM's: N1/#quantity-equivalence."""
+    one, other = (_CALENDAR.get(name, name) for name in (unit, into))
+    return factor(_DEFINITE.get(one, one), _DEFINITE.get(other, other))
 
 
 def calendar(unit: str) -> str | None:

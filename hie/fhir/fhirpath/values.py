@@ -16,7 +16,7 @@ from hie.fhir.datatypes import DatatypeError, Precision, parse_date, parse_time
 from hie.fhir.short_texts import remembered_if_short
 
 from . import model, units
-from .errors import FhirPathError
+from .errors import FhirPathError, FhirPathLimit
 
 MAX_PAIRS = 1_000_000
 """Items without order are compared each with each."""
@@ -168,7 +168,7 @@ def equivalent(left: Any, right: Any) -> bool:
     if isinstance(left, int | Decimal) and isinstance(right, int | Decimal):
         return _rounded_equal(Decimal(left), Decimal(right))
     if isinstance(left, Amount) and isinstance(right, Amount):
-        factor = units.factor(right.unit, left.unit)
+        factor = units.equivalent_factor(right.unit, left.unit)
         return factor is not None and _rounded_equal(left.value, right.value * factor)
     if isinstance(left, list) and isinstance(right, list):
         return equivalent_collections(left, right)
@@ -180,7 +180,7 @@ def equivalent(left: Any, right: Any) -> bool:
 def equivalent_collections(left: list[Any], right: list[Any]) -> bool:
     """Tell whether two collections hold equivalent items, in whatever order."""
     if len(left) * len(right) > MAX_PAIRS:
-        raise FhirPathError(f"~ compares at most {MAX_PAIRS} pairs of items.")
+        raise FhirPathLimit(f"~ compares at most {MAX_PAIRS} pairs of items.")
     rest = list(right)
     for item in left:
         for at, other in enumerate(rest):

@@ -77,6 +77,8 @@ UNITS = [
     ("'1 wk'.convertsToQuantity()", F), ("'1 week'.convertsToQuantity()", T),
     ("'1 \\'wk\\''.toQuantity() = 7 days", T),
     ("extension.value != 185 'kg'", T), ("extension.value = 85000 'g'", T),
+    ("1 year ~ 1 'a'", T), ("1 year = 1 'a'", E), ("12 'mo' ~ 1 year", T), ("1 'a' !~ 2 years", T),
+    ("1 second ~ 1 's'", T), ("1 'a' = 365.25 'd'", T), ("1 'mo' < 32 'd'", T), ("1 year > 1 'mo'", E),
 ]  # fmt: skip
 DATES = [
     ("(@1973-12-25T00:00:00.000+10:00 + 7 days).toString()", ["1974-01-01T00:00:00.000+10:00"]),
@@ -85,6 +87,10 @@ DATES = [
     ("(@T23:30 + 1 hour).toString()", ["00:30"]), ("(@1973-12-25 + 7.7 days).toString()", ["1974-01-01"]),
     ("(@2012-01-01T10:00:00.000Z - 1 'ms').toString()", ["2012-01-01T09:59:59.999Z"]),
     ("(@2012-01-01T10 + 1 hour).toString()", ["2012-01-01T11"]),
+    ("(@2014 + 23 months).toString()", ["2015"]), ("(@2016 + 365 days).toString()", ["2017"]),
+    ("(@2014 - 1 month).toString()", ["2014"]), ("(@2014 - 24 months).toString()", ["2012"]),
+    ("(@2014-03 - 29 days).toString()", ["2014-03"]), ("(@2014-03 + 30 days).toString()", ["2014-04"]),
+    ("(@2020-01-01T10 - 61 minutes).toString()", ["2020-01-01T09"]), ("(@T10:30 - 59 seconds).toString()", ["10:30"]),
 ]  # fmt: skip
 TEXT = [
     ("'\"1<2\"'.escape('html')", ["&quot;1&lt;2&quot;"]), ("'&lt;'.unescape('html')", ["<"]),

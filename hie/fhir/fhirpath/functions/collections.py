@@ -7,7 +7,7 @@ from functools import cmp_to_key, partial
 from typing import Any
 
 from ..compiler import Compiler
-from ..errors import FhirPathError
+from ..errors import FhirPathError, FhirPathLimit
 from ..operators import distinct, union
 from ..parts import EMPTY, TRUE, Frame, Items, Part, Run, singleton, truth
 from ..steps import box
@@ -61,7 +61,7 @@ def _repeat(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -
                         further.append(one)
             found.extend(further)
             if len(found) > MAX_REPEATED:
-                raise FhirPathError(f"repeat() found more than {MAX_REPEATED} items.")
+                raise FhirPathLimit(f"repeat() found more than {MAX_REPEATED} items.")
             waiting = further
         return found
 

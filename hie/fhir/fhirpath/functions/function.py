@@ -8,7 +8,7 @@ from typing import Any
 
 from ..arithmetic import MAX_TEXT
 from ..compiler import Compiler
-from ..errors import FhirPathError
+from ..errors import FhirPathLimit
 from ..parts import EMPTY, FALSE, TRUE, Frame, Items, Part, Run, singleton
 from ..syntax import Expression
 
@@ -61,7 +61,7 @@ def on_value(
                     return EMPTY
                 result = apply(value, *values)
             if type(result) is str and len(result) > MAX_TEXT:
-                raise FhirPathError(f"{name}() would make a text of more than {MAX_TEXT} characters.")
+                raise FhirPathLimit(f"{name}() would make a text of more than {MAX_TEXT} characters.")
             return TRUE if result is True else FALSE if result is False else EMPTY if result is None else [result]
 
         return Part(run, type_name)

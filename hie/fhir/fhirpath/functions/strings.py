@@ -56,7 +56,7 @@ def _index_of(value: Any, part: Any) -> int:
 def _replace(value: Any, pattern: Any, substitution: Any) -> str:
     text, old, new = _text(value, "replace"), _text(pattern, "replace"), _text(substitution, "replace")
     if len(text) + text.count(old) * len(new) > MAX_TEXT:
-        raise FhirPathError(f"replace() would make a text of more than {MAX_TEXT} characters.")
+        raise FhirPathLimit(f"replace() would make a text of more than {MAX_TEXT} characters.")
     return text.replace(old, new)
 
 
@@ -105,7 +105,7 @@ def _regular(name: str, apply: Any, arguments: int) -> Function:
                 return EMPTY
             subject = _text(value, name)
             if len(subject) > MAX_MATCHED:
-                raise FhirPathError(f"{name}() takes at most {MAX_MATCHED} characters.")
+                raise FhirPathLimit(f"{name}() takes at most {MAX_MATCHED} characters.")
             text = _text(values[0], name)
             try:
                 if frame.watch is not None:
@@ -160,7 +160,7 @@ def _replaced(pattern: Any, subject: str, substitution: Any) -> str:
         text = match.expand(template)
         made += len(text)
         if made > MAX_TEXT:
-            raise FhirPathError(f"replaceMatches() would make a text of more than {MAX_TEXT} characters.")
+            raise FhirPathLimit(f"replaceMatches() would make a text of more than {MAX_TEXT} characters.")
         return text
 
     return str(pattern.sub(expanded, subject))
@@ -235,7 +235,7 @@ def _join(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) -> 
         between = str(by or "")
         texts = [_text(to_system(item, base.type), "join") for item in items]
         if sum(map(len, texts)) + len(between) * len(texts) > MAX_TEXT:
-            raise FhirPathError(f"join() would make a text of more than {MAX_TEXT} characters.")
+            raise FhirPathLimit(f"join() would make a text of more than {MAX_TEXT} characters.")
         return [between.join(texts)]
 
     return Part(run, "System.String")

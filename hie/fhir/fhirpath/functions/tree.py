@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..compiler import Compiler, resource_items
-from ..errors import FhirPathError
+from ..errors import FhirPathLimit
 from ..model import children as children_of
 from ..parts import Frame, Items, Part
 from ..steps import child_items
@@ -35,7 +35,7 @@ def descendants(items: Items, own: str | None, watch: Watch | None = None) -> It
         if watch is not None:
             watch.spend(len(waiting))
         if len(found) > MAX_DESCENDANTS:
-            raise FhirPathError(f"descendants() found more than {MAX_DESCENDANTS} items.")
+            raise FhirPathLimit(f"descendants() found more than {MAX_DESCENDANTS} items.")
         waiting = children(waiting, None)
     return found
 
