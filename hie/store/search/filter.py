@@ -32,7 +32,7 @@ _ORDERED = ("eq", "ne", "gt", "lt", "ge", "le", "ap", "sa", "eb")
 #: Which comparisons each type of parameter takes; `pr` is for all.
 OPERATORS = {
     "string": ("eq", "ne", "co", "sw", "ew"),
-    "token": ("eq", "ne", "in", "ss", "sb"),
+    "token": ("eq", "ne", "in", "ni", "ss", "sb"),
     "reference": ("eq", "ne", "re"),
     "uri": ("eq", "ne"),
     "date": (*_ORDERED, "po"),
@@ -41,7 +41,14 @@ OPERATORS = {
     "composite": ("eq",),
 }
 _STRINGS = {"eq": "whole", "ne": "whole", "co": "contains", "sw": "", "ew": "ends"}
-_TERMINOLOGY = {"in": "in", "ss": "below", "sb": "above"}
+_TERMINOLOGY = {"in": "in", "ni": "not-in", "ss": "below", "sb": "above"}
+#: Code systems that a filter may name shortly, in a value or a part of a composite one.
+_SHORT = {
+    "loinc": "http://loinc.org", "snomed": "http://snomed.info/sct", "ucum": "http://unitsofmeasure.org",
+    "rxnorm": "http://www.nlm.nih.gov/research/umls/rxnorm",
+}  # fmt: skip
+_SHORTENED = re.compile(r"(?<![^$|])(loinc|snomed|ucum|rxnorm)(?=\|)")
+_WITH_SYSTEMS = frozenset({"token", "quantity", "composite"})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*")
 _TYPE = re.compile(r":([A-Za-z]+)")
 _OPERATOR = re.compile(r"[a-z]{2}(?![A-Za-z0-9_\-])")
@@ -218,6 +225,8 @@ class _Reader:
 
     def _compared(self, type_name: str, parameter: SearchParameter, operator: str, value: str) -> Any:
         code, kind = parameter.code, parameter.type
+        if kind in _WITH_SYSTEMS:
+            value = _SHORTENED.sub(lambda found: _SHORT[found[1]], value)
         if operator == "pr":
             if value not in ("true", "false"):
                 raise InvalidSearch("pr is followed by true or false")
