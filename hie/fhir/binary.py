@@ -10,6 +10,10 @@ from typing import Any
 from hie.errors import InvalidRequest, InvalidResource
 from hie.fhir import json_format, references
 
+#: What says the securityContext of content in its own format.
+CONTEXT_HEADER = "X-Security-Context"
+CONTEXT_IN_ENVIRON = "HTTP_X_SECURITY_CONTEXT"
+
 #: RFC 2045 section 5.1: type/subtype and parameters
 _MEDIA_TYPE = re.compile(
     r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}(?:\s*;\s*[A-Za-z0-9!#$&^_.+-]+=(?:[^\s;\"]+|\"[^\"\r\n]*\"))*",
@@ -69,10 +73,20 @@ def wrapped(body: bytes, content_type: str, security_context: str | None, id_: s
     if id_ is not None:
         resource["id"] = id_
     resource["contentType"] = content_type
-    if security_context:
+    if security_context is not None:
         resource["securityContext"] = {"reference": security_context}
     resource["data"] = base64.b64encode(body).decode("ascii")
     return resource
+
+
+def refuse_other_context(resource: Any, header: str | None) -> None:
+    """Refuse a Binary resource beside a header that says another context: it would be seen by whom it is not for."""
+    if header is None:
+        return
+    named = resource.get("securityContext") if isinstance(resource, dict) else None
+    if not isinstance(named, dict) or named.get("reference") != header:
+        raise InvalidRequest(f"{CONTEXT_HEADER} is for content in its own format; the body is a Binary resource, whose "
+                             "securityContext says it.", expression=f"http.{CONTEXT_HEADER}")
 
 
 def security_context(resource: dict[str, Any], base_url: str) -> str | None:

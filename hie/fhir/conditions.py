@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hie.errors import InvalidRequest, NotSupported, PreconditionFailed
 from hie.fhir.http import Conditions
-from hie.fhir.instants import parse_http_date, parse_instant
+from hie.fhir.instants import http_date, parse_http_date, parse_instant
 
 _ETAG = re.compile(r'(?:W/)?"([^"]{0,200})"')
 _ETAGS = re.compile(r'\s*(?:W/)?"[^"]{0,200}"(?:\s*,\s*(?:W/)?"[^"]{0,200}")*\s*')
@@ -72,11 +72,16 @@ def wanted_versions(conditions: Conditions) -> WantedVersions | None:
     return WantedVersions(vids)
 
 
-def refuse_other_versions(conditions: Conditions, vid: int) -> None:
-    """Refuse to read a version that If-Match does not mean."""
+def refuse_other_versions(conditions: Conditions, vid: int, updated: int) -> None:
+    """Refuse to read a version that If-Match or If-Unmodified-Since does not mean."""
     wanted = wanted_versions(conditions) if conditions.if_match is not None else None
     if wanted is not None and not wanted.allow(vid):
         raise PreconditionFailed(f"If-Match {wanted}, but this is version {vid}.", expression="http.If-Match")
+    if wanted is None and conditions.if_unmodified_since is not None:  # RFC 9110 section 13.1.4
+        since = parse_http_date(conditions.if_unmodified_since)
+        if since is not None and updated // 1_000_000 * 1_000_000 > since:
+            raise PreconditionFailed(f"This was changed since, at {http_date(updated)}.",
+                                     expression="http.If-Unmodified-Since")
 
 
 def wants_absence(conditions: Conditions) -> bool:

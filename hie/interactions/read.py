@@ -16,7 +16,7 @@ def read(request: FhirRequest, ctx: Context) -> FhirResponse:
 
 def if_changed(request: FhirRequest, stored: StoredVersion) -> FhirResponse:
     """Return the version, or 304 where the client says that it has it: https://hl7.org/fhir/R4/http.html#cread"""
-    refuse_other_versions(request.conditions, stored.vid)
+    refuse_other_versions(request.conditions, stored.vid, stored.updated)
     if unchanged(request.conditions, stored.vid, stored.updated):
         return FhirResponse(304, None, stored.vid, stored.updated, entity=(stored.type, stored.id))
     return answers.current(stored)

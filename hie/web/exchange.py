@@ -23,6 +23,8 @@ from hie.web import error_handlers, logs, metrics, negotiation
 from hie.web.reply import Headers, Reply
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,64}", re.ASCII)
+#: One that the server does not take comes back as X-Correlation-Id, where it is no markup.
+_RETURNED_ID = re.compile(r"[!#-;=?-~]{1,200}", re.ASCII)
 #: Far above any query that a person or program writes; the audit record keeps its beginning.
 AUDITED_QUERY = 4_000
 
@@ -73,6 +75,9 @@ class Exchange:
         correlation = self.environ.get("HTTP_X_CORRELATION_ID")
         if correlation is not None and _REQUEST_ID.fullmatch(correlation) is not None:
             found.append(("X-Correlation-Id", correlation))
+        own = self.environ.get("HTTP_X_REQUEST_ID", self.request_id)
+        if correlation is None and own != self.request_id and _RETURNED_ID.fullmatch(own) is not None:
+            found.append(("X-Correlation-Id", own))
         return found
 
     def finish(self, status: int) -> Reply | None:

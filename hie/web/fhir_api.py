@@ -100,7 +100,7 @@ def _answered(here: Exchange, path: str) -> Reply:
     if not accepted.fhir and not (request.type == "Binary" and request.interaction in ("read", "vread")):
         negotiation.refuse_unacceptable(accepted, accept)
     if "HTTP_X_PROVENANCE" in environ and request.method not in ("GET", "HEAD"):
-        request = replace(request, provenance=environ["HTTP_X_PROVENANCE"])
+        request = replace(request, provenance=_filled("X-Provenance", environ["HTTP_X_PROVENANCE"]))
     if request.method in ("POST", "PUT", "PATCH"):
         request = _with_body(here, request)
         if request.interaction in routes.SEARCHES or request.interaction == "operation":  # a form may say _format, too
@@ -143,7 +143,10 @@ def _options(here: Exchange, path: str) -> Reply:
     allowed = routes.allowed(path)
     if "$" in path:
         allowed = operation.allowed(routes.parse("POST", path), here.application.registry)
-    return Reply(200, [("Allow", ", ".join(allowed))], b"")
+    headers = [("Allow", ", ".join(allowed))]
+    if "PATCH" in allowed:
+        headers.append(("Accept-Patch", patching.ACCEPTED))
+    return Reply(200, headers, b"")
 
 
 def _parsed(here: Exchange, path: str) -> FhirRequest:
@@ -211,9 +214,19 @@ def _base(scheme: str, host: str, root: str) -> str:
 
 def _conditions(environ: dict[str, Any]) -> Conditions | None:
     criteria = environ.get("HTTP_IF_NONE_EXIST")
+    if criteria is not None:
+        criteria = routes.escaped(_filled("If-None-Exist", criteria))
     found = (environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH"), environ.get("HTTP_IF_MODIFIED_SINCE"),
-             criteria and routes.escaped(criteria), environ.get("HTTP_IF_UNMODIFIED_SINCE"))
+             criteria, environ.get("HTTP_IF_UNMODIFIED_SINCE"))
     return None if found == _NO_CONDITIONS else Conditions(*found)
+
+
+def _filled(name: str, value: str) -> str:
+    """Return what a header says; InvalidRequest where it came empty, as granian gives one that is not ASCII."""
+    if not value.strip():
+        raise InvalidRequest(f"{name} is empty; a header is ASCII: percent-encode what is none.",
+                             expression=f"http.{name}")
+    return value
 
 
 def _refuse_encoded_separators(environ: dict[str, Any]) -> None:
@@ -262,6 +275,8 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
         request = replace(request, unread=tuple(unread))
     else:
         parsed = resource.parse_xml(content) if in_xml else resource.parse(content)
+    if is_binary:
+        binary.refuse_other_context(parsed, _context_header(environ))
     if request.interaction == "transaction" and parsed.get("type") == "batch":
         here.entry.interaction = "batch"
         return replace(request, interaction="batch", resource=parsed)
@@ -317,8 +332,13 @@ def _with_binary(here: Exchange, request: FhirRequest, content_type: str | None,
     """Wrap content into a Binary resource, of any type, FHIR's own too: https://hl7.org/fhir/R4/binary.html#rest"""
     if content_type is None:
         raise negotiation.unsupported(None, f"{negotiation.FHIR_JSON}, {negotiation.FHIR_XML} or that of the content")
-    wrapped = binary.wrapped(content, content_type, here.environ.get("HTTP_X_SECURITY_CONTEXT"), request.id)
+    wrapped = binary.wrapped(content, content_type, _context_header(here.environ), request.id)
     return replace(request, resource=wrapped, content_type=content_type)
+
+
+def _context_header(environ: dict[str, Any]) -> str | None:
+    found = environ.get(binary.CONTEXT_IN_ENVIRON)
+    return None if found is None else _filled(binary.CONTEXT_HEADER, found)
 
 
 def _whole(here: Exchange) -> bytes:

@@ -15,6 +15,7 @@ _HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
     "If-Match": ("The version that is meant, W/\"3\", several with commas, or *; another is 412.", _TEXT),
     "If-None-Match": ("Of a read: 304 where it is this version. Of an update: * makes only what is not there.", _TEXT),
     "If-Modified-Since": ("304 where nothing changed since.", _TEXT),
+    "If-Unmodified-Since": ("412 where it was changed since; beside If-Match it counts no more.", _TEXT),
     "If-None-Exist": ("Search criteria; nothing is made where one matches.", _TEXT),
     "Prefer": ("return=minimal|representation|OperationOutcome, handling=strict|lenient, respond-async.", _TEXT),
     "X-Provenance": ("A Provenance in JSON, stored with what it tells of.", _TEXT),
@@ -41,7 +42,7 @@ _ANSWER = ("_format", "_pretty", "_summary", "_elements")
 _HISTORY = ("Prefer", "_since", "_at", "_list", "_count", "_sort", *_ANSWER)
 _SEARCH = ("Prefer", "_asOf", "_count", *_ANSWER)
 _FORM = ("Prefer", *_ANSWER)
-_READ = ("If-None-Match", "If-Modified-Since", "If-Match", "Prefer")
+_READ = ("If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "Prefer")
 _CHANGE = ("If-Match", "Prefer", "X-Provenance", *_ANSWER)
 _DELETE = ("If-Match", "X-Cascade", "Prefer", "_cascade", *_ANSWER)
 _HEARD: dict[str, tuple[str, ...]] = {

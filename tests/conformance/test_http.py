@@ -74,6 +74,7 @@ def test_head_answers_what_get_does_without_the_body(fhir):
 def test_options_tells_the_methods_of_an_address_and_a_wrong_one_is_told_the_same(nobody, fhir, path, allowed):
     answer = nobody("OPTIONS", path)
     assert (answer.status, answer.headers["Allow"], answer.content) == (200, allowed, b"")
+    assert ("Accept-Patch" in answer.headers) == ("PATCH" in allowed)  # RFC 5789 section 3.1
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "PURGE"} - set(allowed.split(", ")):
         refused = fhir(method, path)
         refused.refused(405, "not-supported", "http.method")

@@ -120,8 +120,17 @@ def test_the_request_id_is_taken_from_the_client_where_it_is_sane(fhir):
     assert fhir.get("metadata", X_Request_Id="abc-123").headers["X-Request-Id"] == "abc-123"
     assert fhir.get("metadata", X_Correlation_Id="visit-7").headers["X-Correlation-Id"] == "visit-7"
     assert "X-Correlation-Id" not in fhir.get("metadata", X_Correlation_Id='"><script>').headers
-    made = fhir.get("metadata", X_Request_Id='"><script>').headers["X-Request-Id"]
-    assert len(made) == 32
+    made = fhir.get("metadata", X_Request_Id='"><script>').headers
+    assert len(made["X-Request-Id"]) == 32
+    assert "X-Correlation-Id" not in made
+
+
+def test_a_request_id_that_is_not_taken_comes_back_beside_the_servers_own(fhir):
+    """https://hl7.org/fhir/R4/http.html#custom"""
+    for own in ("a" * 65, "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}"):
+        answer = fhir.get("metadata", X_Request_Id=own).headers
+        assert (len(answer["X-Request-Id"]), answer["X-Correlation-Id"]) == (32, own)
+        assert fhir.get("metadata", X_Request_Id=own, X_Correlation_Id="v").headers["X-Correlation-Id"] == "v"
 
 
 def test_a_host_that_is_none_is_refused(fhir):

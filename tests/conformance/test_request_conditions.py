@@ -77,6 +77,28 @@ def test_a_read_is_of_the_version_that_if_match_names(stored):
     stored.get("Patient/1", If_Match="three").refused(400, "invalid", "http.If-Match")
 
 
+@ONE_DATABASE
+def test_of_a_header_that_came_empty_it_is_told_that_headers_are_ascii(stored):
+    """granian gives one with other characters so."""
+    for header in ("If_None_Exist", "X_Provenance"):
+        told = stored.post("Patient", patient(), **{header: " "})
+        told.refused(400, "invalid", f"http.{header.replace('_', '-')}", "is empty; a header is ASCII")
+    assert stored.get("Patient/1", X_Provenance="").status == 200
+
+
+@ONE_DATABASE
+def test_a_read_is_of_what_was_not_changed_since(stored):
+    """https://www.rfc-editor.org/rfc/rfc9110#section-13.1.4"""
+    now = stored.get("Patient/1").headers["Last-Modified"]
+    for url in ("Patient/1", "Patient/1/_history/3"):
+        stored.get(url, If_Unmodified_Since="Sun, 06 Nov 1994 08:49:37 GMT").refused(
+            412, "conflict", "http.If-Unmodified-Since")
+        assert stored.get(url, If_Unmodified_Since=now).status == 200
+        assert stored.get(url, If_Unmodified_Since="yesterday").status == 200
+        both = {"If_Match": 'W/"3"', "If_Unmodified_Since": "Sun, 06 Nov 1994 08:49:37 GMT"}
+        assert stored.get(url, **both).status == 200
+
+
 def test_a_token_learns_no_version_by_if_match(stored, client):
     narrow = client("system/Patient.r?gender=male")
     for value in ('W/"3"', 'W/"2"', "*", '"1", "2"'):

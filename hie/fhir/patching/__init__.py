@@ -22,13 +22,14 @@ FHIR_JSON = "application/fhir+json"
 FHIR_XML = "application/fhir+xml"
 #: What Accept-Patch and the CapabilityStatement name.
 FORMATS = (JSON_PATCH, MERGE_PATCH, XML_PATCH, FHIR_JSON, FHIR_XML)
+ACCEPTED = ", ".join(FORMATS)
 #: Those that are no resources: in a Bundle a Binary carries them.
 DOCUMENTS = FORMATS[:3]
 
 _PLAIN = "a Parameters resource (FHIRPath Patch) is what any other JSON holds."
 
-__all__ = ["DOCUMENTS", "FHIR_JSON", "FORMATS", "JSON_PATCH", "MERGE_PATCH", "XML_PATCH", "Patch", "parse", "read",
-           "read_resource", "unsupported"]  # fmt: skip
+__all__ = ["ACCEPTED", "DOCUMENTS", "FHIR_JSON", "FORMATS", "JSON_PATCH", "MERGE_PATCH", "XML_PATCH", "Patch", "parse",
+           "read", "read_resource", "unsupported"]  # fmt: skip
 
 
 class Patch(Protocol):
@@ -87,5 +88,5 @@ def unsupported(content_type: str | None) -> UnsupportedMediaType:
         f"{found}; taken are {', '.join(DOCUMENTS)}, and {FHIR_JSON} or {FHIR_XML} with a Parameters resource "
         "(FHIRPath Patch).",
         expression="http.Content-Type")
-    error.headers["Accept-Patch"] = ", ".join(FORMATS)
+    error.headers["Accept-Patch"] = ACCEPTED
     return error
