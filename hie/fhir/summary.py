@@ -139,7 +139,8 @@ def _element(text: str) -> tuple[str | None, str]:
     first, dot, rest = text.partition(".")
     if not dot:
         if not text.isidentifier():
-            raise InvalidSearch(f"_elements names {text[:80]!r}, which is no element.", expression="_elements")
+            hint = ": it names what is wanted, not what is left out" if text.startswith("-") else ""
+            raise InvalidSearch(f"_elements names {text[:80]!r}, which is no element{hint}.", expression="_elements")
         return None, text
     if first not in facts.RESOURCE_TYPES or not rest.isidentifier():
         raise InvalidSearch(f"_elements names {text[:80]!r}; elements at the top of a resource can be chosen, as in "

@@ -119,11 +119,11 @@ def _with_parameters(request: FhirRequest, found: Operation) -> FhirRequest:
     return replace(request, parameters=tuple(values), resource=resource, arguments=tuple(arguments))
 
 
-def _refuse_unknown(names: list[str], known: dict[str, Parameter], found: Operation) -> None:
+def _refuse_unknown(names: list[str], known: dict[str, Parameter], found: Operation, hint: str = "") -> None:
     for name in names:
         if name not in known:
             there = ", ".join(sorted(known)) or "none"
-            raise InvalidRequest(f"${found.code} has no parameter {name[:80]!r}; it has: {there}.",
+            raise InvalidRequest(f"${found.code} has no parameter {name[:80]!r}; it has: {there}.{hint}",
                                  expression=name[:80])
 
 
@@ -184,7 +184,9 @@ def _taken_apart(
 ) -> tuple[Any, list[tuple[str, str]], list[tuple[str, Any]]]:
     """Take a Parameters resource apart into the one open resource, the plain values and the others."""
     rows = resource.get("parameter", [])
-    _refuse_unknown([row.get("name", "") for row in rows], known, found)
+    taker = next((name for name, one in known.items() if one.type in _OPEN), None)
+    hint = "" if taker is None else f" A Parameters that is itself meant goes, as a resource, into {taker}."
+    _refuse_unknown([row.get("name", "") for row in rows], known, found, hint)
     inner: Any = None
     values: list[tuple[str, str]] = []
     arguments: list[tuple[str, Any]] = []

@@ -81,3 +81,11 @@ def test_a_value_of_another_type_says_which_is_meant(stored, address, row, text)
 ], ids=lambda row: f"{row['name']} as {[*row][1]}")  # fmt: skip
 def test_a_text_or_a_near_type_says_the_same(stored, row):
     assert stored.post("Patient/1/$everything", {"resourceType": "Parameters", "parameter": [row]}).status == 200
+
+
+def test_a_parameters_that_is_itself_meant_goes_into_another(fhir):
+    meant = {"resourceType": "Parameters", "parameter": [{"name": "colour", "valueString": "red"}]}
+    fhir.post("$convert", meant).refused(400, "invalid", "colour", "goes, as a resource, into input")
+    fhir.post("Parameters/$validate", meant).refused(400, "invalid", "colour", "goes, as a resource, into resource")
+    within = {"resourceType": "Parameters", "parameter": [{"name": "input", "resource": meant}]}
+    assert fhir.post("$convert", within).json == meant

@@ -80,6 +80,7 @@ def test_elements_that_name_none_are_refused(fhir):
     fhir.put("Patient/1", patient(id="1"))
     for asked in ("Patient?_elements=", "Patient/1?_elements=", "Patient/1?_elements=,"):
         fhir.get(asked).refused(400, "invalid", "_elements", text="empty")
+    fhir.get("Patient?_elements=-name").refused(400, "invalid", "_elements", text="names what is wanted")
 
 
 def test_all_references_of_all_types_are_included_by_two_stars_as_well(fhir):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any
 
 from hie.errors import NotSupported
@@ -15,6 +17,7 @@ Test = Callable[[Concept], bool]
 _WHERE = "ValueSet.compose.include.filter"
 #: So many properties of a concept are looked at for what looking at a concept costs.
 _PROPERTIES_OF_STEP = 10
+_NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _HIERARCHY = ("is-a", "descendent-of", "is-not-a", "generalizes")
 
 
@@ -34,13 +37,17 @@ def compiled(filter_: Json, system: CodeSystem, spend: Callable[[int], None]) ->
 
 
 def _by_values(name: str, op: str, value: str, system: CodeSystem, spend: Callable[[int], None]) -> Test:
-    def texts(one: Concept) -> list[str]:
+    def values(one: Concept) -> list[Any]:
         spend(len(one.properties) // _PROPERTIES_OF_STEP)
-        return [_text(found) for found in system.values(one, name)]
+        return system.values(one, name)
+
+    def texts(one: Concept) -> list[str]:
+        return [_text(found) for found in values(one)]
 
     match op:
         case "=":
-            return lambda one: value in texts(one)
+            meant = _meant([value])
+            return lambda one: not meant.isdisjoint(map(_comparable, values(one)))
         case "regex":
             asked = pattern(value)
 
@@ -50,8 +57,8 @@ def _by_values(name: str, op: str, value: str, system: CodeSystem, spend: Callab
 
             return lambda one: any(map(fits, texts(one)))
         case "in" | "not-in":
-            wanted = {part.strip() for part in value.split(",")}
-            return lambda one: wanted.isdisjoint(texts(one)) is (op == "not-in")
+            wanted = _meant(part.strip() for part in value.split(","))
+            return lambda one: wanted.isdisjoint(map(_comparable, values(one))) is (op == "not-in")
         case "exists":
             if value not in ("true", "false"):
                 raise NotSupported(f"exists has the value true or false, not {value[:80]!r}.",
@@ -79,6 +86,22 @@ def _by_hierarchy(name: str, op: str, value: str, system: CodeSystem) -> Test:
             return lambda one: one.code not in below
     above = {*system.ancestors(code), code} if found is not None else set()
     return lambda one: one.code in above
+
+
+def _meant(texts: Iterable[str]) -> set[str | Decimal]:
+    """Return what values may be that are written so: the text, and the number that it says."""
+    meant: set[str | Decimal] = set()
+    for text in texts:
+        meant.add(text)
+        if _NUMBER.fullmatch(text):
+            meant.add(Decimal(text))
+    return meant
+
+
+def _comparable(value: Any) -> str | Decimal:
+    """Return a property's value as it is compared: numbers as numbers, whatever digits they are written with."""
+    is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    return Decimal(value) if is_number else _text(value)
 
 
 def _text(value: Any) -> str:
