@@ -9,7 +9,7 @@ from hie.app import Application
 from hie.commands.supervision import when_input_ends
 from hie.jobs.worker import Worker
 from hie.settings import Settings
-from hie.web import logs
+from hie.web import logs, memory
 
 
 def work(settings: Settings, *, supervised: bool = False) -> None:
@@ -20,8 +20,9 @@ def work(settings: Settings, *, supervised: bool = False) -> None:
         signal.signal(number, lambda *_: stop.set())
     if supervised:
         when_input_ends(stop.set)
+    memory.share_arenas()
     application = Application.open(settings)
     try:
-        Worker(application).run(stop)
+        Worker(application).run(stop, memory.give_back)
     finally:
         application.close()

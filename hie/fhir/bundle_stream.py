@@ -69,6 +69,12 @@ def begin(body: bytes) -> dict[str, Any] | None:
         return None
 
 
+def sound(body: bytes) -> dict[str, Any] | None:
+    """Return the same of a body that was read to its end; None where it does not come as it should."""
+    begun = begin(body)
+    return begin(body) if begun is not None and begun["entry"].is_sound() else None
+
+
 class Entries:
     """The entries of a body, to be gone through once."""
 
@@ -86,6 +92,15 @@ class Entries:
                                expression="Bundle.entry")
             yield _request_entry(index, entry, part, str(self._header["type"]))
         bundle.validate_envelope(self._header, [])
+
+    def is_sound(self) -> bool:
+        """Go through all entries and what stands behind them; tell whether they can be read."""
+        try:
+            for _ in self._read():
+                continue
+        except NotStreamed:
+            return False
+        return True
 
     def checked(self, most_entries: int) -> Iterator[RequestEntry]:
         """Check all entries, then return them, each read again: nothing of a broken batch may be done."""

@@ -7,19 +7,18 @@ of type batch-response.
 
 from __future__ import annotations
 
-import base64
 import secrets
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import FhirError, NotFound, NotSupported, OutcomeIssue, TooManyRequests
-from hie.fhir import bundle, json_format, outcome
-from hie.fhir.http import Conditions, FhirRequest, FhirResponse, Preferences
+from hie.errors import FhirError, NotFound, NotSupported, TooManyRequests
+from hie.fhir import bundle, outcome
+from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import http_date, instant
 from hie.fhir.scopes import Grant, parse_grant
-from hie.interactions import entries, operation
+from hie.interactions import entries, kept_requests, operation
 from hie.store import administration, asynchronous
 from hie.store.asynchronous import Asked, Kept, Overtaken, Removed
 from hie.store.audit import AuditEntry
@@ -33,9 +32,6 @@ _HOUR = 3_600_000_000
 _SOON = 10
 #: Interactions that are answered at once whatever is preferred.
 _AT_ONCE = frozenset({"capabilities", "async-status", "async-cancel"})
-#: Fields of a request that are plain text; its `arguments` are made of the resource when an operation begins.
-_PLAIN = ("interaction", "type", "id", "vid", "operation", "parameters", "content_type", "method", "compartment",
-          "provenance")
 #: Interactions that write in one transaction, so that their answer joins it.
 _ONE_TRANSACTION = frozenset({"create", "update", "patch", "delete", "delete-history", "transaction"})
 
@@ -57,8 +53,8 @@ def ask(request: FhirRequest, ctx: Context) -> FhirResponse:
                            expression="_outputFormat")
     id_, now = secrets.token_hex(16), ctx.clock()
     expires = now + ctx.settings.async_hours * _HOUR
-    kept = {"request": _packed(request), "entry": _noted(ctx.store.entry), "base_url": ctx.base_url,
-            "request_id": ctx.request_id}  # fmt: skip
+    kept = kept_requests.packed(request, {"entry": _noted(ctx.store.entry), "base_url": ctx.base_url,
+                                          "request_id": ctx.request_id})  # fmt: skip
 
     def unit(store: ResourceStore) -> FhirResponse:
         client = ctx.principal.client_id
@@ -96,29 +92,6 @@ def _later(told: str, seconds: int) -> TooManyRequests:
     return error
 
 
-def _packed(request: FhirRequest) -> dict[str, Any]:
-    """Return the request as plain JSON; the text of its resource keeps every digit."""
-    packed: dict[str, Any] = {name: getattr(request, name) for name in _PLAIN}
-    packed["resource"] = None if request.resource is None else json_format.dump(request.resource).decode()
-    packed["body"] = base64.b64encode(request.body).decode()
-    packed["unread"] = [asdict(one) for one in request.unread]
-    packed["conditions"], packed["preferences"] = asdict(request.conditions), asdict(request.preferences)
-    return packed
-
-
-def _unpacked(packed: dict[str, Any]) -> FhirRequest:
-    text = packed["resource"]
-    return FhirRequest(**packed | {
-        "resource": None if text is None else json_format.parse(text.encode()),
-        "unread": tuple(OutcomeIssue(**one) for one in packed.get("unread", ())),
-        "body": base64.b64decode(packed["body"]),
-        "parameters": tuple((name, value) for name, value in packed["parameters"]),
-        "compartment": tuple(packed["compartment"]) if packed.get("compartment") else None,
-        "conditions": Conditions(**packed["conditions"]),
-        "preferences": replace(Preferences(**packed["preferences"]), respond_async=False),
-    })  # fmt: skip
-
-
 def _noted(entry: AuditEntry) -> dict[str, Any]:
     """Return what the audit record of the doing says as that of the asking does."""
     return {"interaction": entry.interaction, "type": entry.type, "id": entry.id, "patient": entry.patient,
@@ -131,8 +104,11 @@ def _noted(entry: AuditEntry) -> dict[str, Any]:
 def status(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Tell how far a request is (202), or answer it (200)."""
     asked = _own(request, ctx)
-    if asked.result is not None:
-        return FhirResponse(200, asked.result, headers={"Expires": http_date(asked.expires)})
+    if asked.finished is not None:
+        answer = asynchronous.result_of(ctx.store, asked)
+        if answer is None:
+            raise asynchronous.unknown()  # removed just now
+        return FhirResponse(200, answer, headers={"Expires": http_date(asked.expires)})
     progress = "waiting" if asked.begun is None else f"in progress since {instant(asked.begun)}"
     told = outcome.dump([outcome.information(f"The request is {progress}.")])
     return FhirResponse(202, told, headers={"X-Progress": progress, "Retry-After": "1"})
@@ -181,7 +157,8 @@ def perform(payload: dict[str, Any], ctx: Context) -> None:
     kept = None if asked is None else asynchronous.request_of(ctx.store, asked)
     if asked is None or kept is None:
         return
-    request, mine = _unpacked(kept["request"]), _of_client(asked, kept, ctx)
+    request, mine = kept_requests.unpacked(kept), _of_client(asked, kept, ctx)
+    del kept  # a large one is held once
     once, is_first = _is_done_once(request, ctx), asynchronous.begin(ctx.store, asked)
     if is_first is None:
         return
@@ -203,13 +180,15 @@ def perform(payload: dict[str, Any], ctx: Context) -> None:
         _refuse(asked, refused, mine)
         return
     if not mine.store.entry.recorded or request.interaction not in _ONE_TRANSACTION:  # else kept with what was written
-        _keep(asked, answer, mine, may_be_refused=not once)
+        mine.store.entry.status = answer.status
+        content = _content(entries.response(answer, mine), mine)
+        del answer  # a large one is held once
+        _keep(asked, content, mine, may_be_refused=not once)
 
 
-def _keep(asked: Asked, answer: FhirResponse, ctx: Context, *, may_be_refused: bool) -> None:
+def _keep(asked: Asked, content: bytes, ctx: Context, *, may_be_refused: bool) -> None:
     """Keep an answer; one that may be asked for again is not kept where it is beyond its client's share."""
-    content, most = _content(entries.response(answer, ctx), ctx), ctx.settings.async_client_bytes
-    ctx.store.entry.status = answer.status
+    most = ctx.settings.async_client_bytes
     if not asynchronous.finish(ctx.store, asked, content, most if may_be_refused else None):
         _refuse(asked, TooManyRequests(
             f"The answer has {len(content)} bytes; with what is kept for this client already that is, sealed, more "
@@ -275,10 +254,12 @@ def _only_reads(rows: Any) -> bool:
     return all(one.get("method") in ("GET", "HEAD") for one in requests if isinstance(one, dict))
 
 
-def _of_client(asked: Asked, kept: dict[str, Any], ctx: Context) -> Context:
+def _of_client(asked: Asked, kept: bytes, ctx: Context) -> Context:
     """Return the job's context with the audit record and the addresses of the client's request."""
-    entry = AuditEntry(ctx.store.tenant, ctx.clock(), kept["request_id"], client=asked.client, **kept["entry"])
-    return replace(ctx, base_url=kept["base_url"], request_id=kept["request_id"], store=replace(ctx.store, entry=entry))
+    known = kept_requests.beside(kept)
+    entry = AuditEntry(ctx.store.tenant, ctx.clock(), known["request_id"], client=asked.client, **known["entry"])
+    store = replace(ctx.store, entry=entry)
+    return replace(ctx, base_url=known["base_url"], request_id=known["request_id"], store=store)
 
 
 def _granted(asked: Asked, ctx: Context) -> Context:

@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hie.app import Application
@@ -40,11 +40,12 @@ class Worker:
         self._leftovers = Leftovers(application)
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set; the job at hand is finished first."""
+    def run(self, stop: threading.Event, rest: Callable[[], object] = lambda: None) -> None:
+        """Work until `stop` is set; the job at hand is finished first. `rest` is called when a row of jobs is done."""
         self._prepare()
-        pause = POLL_SECONDS
+        pause, worked = POLL_SECONDS, False
         while not stop.is_set():
+            before = worked
             try:
                 worked = self.step()
                 pause = POLL_SECONDS
@@ -54,6 +55,8 @@ class Worker:
                 _tell("jobs cannot be claimed or finished", error)  # the worker outlives it
                 worked, pause = False, min(2 * pause, LONGEST_PAUSE_SECONDS)
             if not worked:
+                if before:
+                    rest()
                 stop.wait(pause)
 
     def step(self) -> bool:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from hie.errors import Conflict, NotFound, Unauthenticated
@@ -27,28 +26,28 @@ _TABLE = async_request.c
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request that is answered later; `result` None until it is done."""
+    """One request that is answered later; `finished` None until it is done."""
 
     id: str
     client: str
     token: str
     expires: int
     begun: int | None
-    result: bytes | None
+    finished: int | None
 
 
 def add(
-    store: ResourceStore, *, id: str, client: str, token: str, request: dict[str, Any], now: int, expires: int
+    store: ResourceStore, *, id: str, client: str, token: str, request: bytes, now: int, expires: int
 ) -> None:
     """Add a request to the open transaction, in which something must have been written before."""
     row = {
         "id": id, "tenant": store.tenant, "client": client, "token": token, "created": now, "expires": expires,
-        "request": sealed(store.keys, "request", id, client, orjson.dumps(request)),
+        "request": sealed(store.keys, "request", id, client, request),
     }  # fmt: skip
     store.connection().execute(insert(async_request), row)
 
 
-_FIND = select(_TABLE.id, _TABLE.client, _TABLE.token, _TABLE.expires, _TABLE.begun, _TABLE.result).where(
+_FIND = select(_TABLE.id, _TABLE.client, _TABLE.token, _TABLE.expires, _TABLE.begun, _TABLE.finished).where(
     _TABLE.id == bindparam("id"), _TABLE.tenant == bindparam("tenant"), _TABLE.expires > bindparam("now")
 )
 
@@ -57,14 +56,19 @@ def find(store: ResourceStore, id: str) -> Asked | None:
     """Return a request; None where there is none of this id, or where it has expired."""
     parameters = {"id": id, "tenant": store.tenant, "now": store.clock()}
     row = store.connection().execute(_FIND, parameters).first()
-    return None if row is None else Asked(*row[:5], opened(store.keys, "result", row, row.result))
+    return None if row is None else Asked(*row)
 
 
-def request_of(store: ResourceStore, asked: Asked) -> dict[str, Any] | None:
+def request_of(store: ResourceStore, asked: Asked) -> bytes | None:
     """Return what was asked; None once it is done or cancelled."""
     found = store.connection().execute(select(_TABLE.request).where(_TABLE.id == asked.id)).scalar()
-    content = opened(store.keys, "request", asked, found)
-    return None if content is None else orjson.loads(content)
+    return opened(store.keys, "request", asked, found)
+
+
+def result_of(store: ResourceStore, asked: Asked) -> bytes | None:
+    """Return the answer; None where there is none, or none any more."""
+    found = store.connection().execute(select(_TABLE.result).where(_TABLE.id == asked.id)).scalar()
+    return opened(store.keys, "result", asked, found)
 
 
 def begin(store: ResourceStore, asked: Asked) -> bool | None:

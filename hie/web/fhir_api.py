@@ -264,9 +264,9 @@ def _with_body(here: Exchange, request: FhirRequest) -> FhirRequest:
     environ[_TURN] = turns.take(len(content))
     if content and not in_json and not in_xml:
         raise (patching if request.interaction == "patch" else negotiation).unsupported(content_type)
-    is_large = request.interaction == "transaction" and in_json and len(content) >= bundle_stream.LARGE
-    if is_large and not request.preferences.respond_async:  # a job is given the whole resource
-        parsed = bundle_stream.begin(content) or resource.parse(content)
+    if request.interaction == "transaction" and in_json and len(content) >= bundle_stream.LARGE:
+        is_later = request.preferences.respond_async  # then what cannot be read is told now
+        parsed = (bundle_stream.sound if is_later else bundle_stream.begin)(content) or resource.parse(content)
     elif request.interaction == "patch" and in_json:
         parsed = patching.read_resource(content)
     elif in_xml and _tells_of_body(here, request):

@@ -1,8 +1,8 @@
 """Answers that come later, by Prefer: respond-async: https://hl7.org/fhir/R5/async-bundle.html"""
 
-import dataclasses
 import json
 import random
+import threading
 from dataclasses import replace
 
 import pytest
@@ -222,8 +222,10 @@ def test_a_revoked_token_does_nothing_any_more_and_an_expired_one_does(client, f
     work()
     results = {}
     for row in rows(application):
-        asked_ = asynchronous.asynchronous.find(application.context().store, row.id)
-        results[row.id] = json.loads(asked_.result)["entry"][0]["response"]
+        context = application.context()
+        asked_ = asynchronous.asynchronous.find(context.store, row.id)
+        answer = asynchronous.asynchronous.result_of(context.store, asked_)
+        results[row.id] = json.loads(answer)["entry"][0]["response"]
     one, two = (results[address.rpartition("/")[2]] for address in (first, second))
     assert (one["status"], one["outcome"]["issue"][0]["code"], two["status"]) == ("401 Unauthorized", "login",
                                                                                   "201 Created")
@@ -304,7 +306,7 @@ def test_an_answer_of_an_expired_token_is_for_a_new_one_of_the_same_scopes(clien
         assert Fhir(asking.app, token).get(address).status == status
 
 
-def test_request_and_answer_are_sealed_and_the_request_is_erased(fhir, application, work):
+def test_request_and_answer_are_sealed_and_the_request_is_erased(client, fhir, application, work):
     address = asked(fhir, "POST", "Patient", patient(family="Unreadable" * 30))
     (before,) = rows(application)
     work()
@@ -313,10 +315,15 @@ def test_request_and_answer_are_sealed_and_the_request_is_erased(fhir, applicati
     for sealed in (before.request, after.result):
         assert b"Unreadable" not in bytes(sealed)
         assert b"Patient" not in bytes(sealed)
-    moved = update(async_request).values(client="somebody else")
-    application.store.database.write(lambda connection: connection.execute(moved))
+    thief = client("system/*.cruds", name="thief")
+
+    def move(connection):
+        to = administration.client_named(connection, 1, "thief")
+        connection.execute(update(async_request).values(client=to))
+
+    application.store.database.write(move)
     assert any("does not open" in problem for problem in check(application.store).problems)
-    fhir.get(address).refused(500, "security")
+    thief.get(address).refused(500, "security")
 
 
 def test_a_request_can_be_cancelled_and_an_answer_removed(fhir, application, work):
@@ -522,23 +529,19 @@ def test_a_status_has_no_parameters_but_those_of_its_form(fhir, work):
     assert fhir.get(f"{address}?_pretty=true&_format=json").content.startswith(b"{\n")
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_worker_rests_when_all_that_was_due_is_done(fhir, application):
+    addresses = [asked(fhir, "GET", "Patient") for _ in range(2)]
+    stop = threading.Event()
+    Worker(application, "test").run(stop, rest=stop.set)
+    assert [fhir.get(one).status for one in addresses] == [200, 200]
+
+
 def test_a_status_is_not_for_bundles(fhir):
     address = asked(fhir, "GET", "Patient").removeprefix("/fhir/")
     for method in ("GET", "DELETE"):
         fhir.post("", bundle(entry(method, address))).refused(400, "not-supported", "Bundle.entry[0].request.url")
     assert fhir.get(address).status == 202
-
-
-def test_every_part_of_a_request_is_kept():
-    request = asynchronous.FhirRequest(
-        "update", "Patient", "a", "1", "op", (("a", "b"), ("a", "ä")), {"n": [asynchronous.json_format.number("1.50")]},
-        b"\x00\xff", "image/png", asynchronous.Conditions("1", "2", "3", "4"),
-        asynchronous.Preferences("minimal", "lenient", True), "PUT")  # fmt: skip
-    kept = json.loads(json.dumps(asynchronous._packed(request)))
-    assert {one.name for one in dataclasses.fields(request)} - set(kept) == {"arguments"}, "made when it is done"
-    again = asynchronous._unpacked(kept)
-    assert again == dataclasses.replace(request, preferences=asynchronous.Preferences("minimal", "lenient", False))
-    assert str(again.resource["n"][0]) == "1.50"
 
 
 def test_a_search_that_is_held_to_a_compartment_stays_in_it(fhir, work):

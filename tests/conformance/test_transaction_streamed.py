@@ -85,9 +85,15 @@ def see_that_it_is_told_as_of_a_small_one(fhir, monkeypatch, body, status):
         assert whole.json["issue"] == large.json["issue"]
 
 
-def test_a_large_body_for_later_is_read_whole(fhir, streamed):
-    assert fhir.post("", (HEAD + ENTRY + "]}").encode(), Prefer="respond-async").status == 202
-    assert streamed == []
+def test_a_large_body_for_later_is_read_entry_by_entry_too(fhir, streamed, work):
+    for broken in ("", ",", ",]", "]", "]}x"):
+        fhir.post("", (HEAD + ENTRY + broken).encode(), Prefer="respond-async").refused(400, "structure")
+    address = fhir.post("", (HEAD + ENTRY + "]}").encode(), Prefer="respond-async").headers["Content-Location"]
+    streamed.clear()
+    work()
+    assert [len(one["entry"].named) for one in streamed] == [0]
+    assert fhir.get(address).resources()[0]["type"] == "transaction-response"
+    assert fhir.total("Patient") == 1
 
 
 def test_a_type_behind_the_entries_and_other_text_are_read_whole(fhir, streamed):

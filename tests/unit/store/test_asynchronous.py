@@ -19,7 +19,7 @@ def ask(bound: ResourceStore, then: Callable[[], None]) -> None:
     def unit(inside: ResourceStore) -> None:
         inside.enqueue("async", {"request": "one"})
         now = inside.clock()
-        asynchronous.add(inside, id="one", client="client", token="token", request={}, now=now, expires=now + HOUR)
+        asynchronous.add(inside, id="one", client="client", token="token", request=b"", now=now, expires=now + HOUR)
         then()
 
     bound.transact(unit)
