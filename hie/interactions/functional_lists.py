@@ -49,6 +49,9 @@ def by_id(request: FhirRequest, ctx: Context) -> FhirRequest:
     owners = tuple(pair for pair in request.parameters if _head(pair[0]) in _OWNERS)
     if mine is not None:
         owners = (*owners, ("patient", mine[1]))
+    for name, text in request.parameters:
+        if name == "_list" and text.startswith("$"):
+            _codes(text, "_list")  # before a patient is asked for who would not help
     if not owners:
         raise InvalidSearch("A functional list is that of a patient: ask for patient (or subject) too, or in the "
                             "patient's compartment.", expression="_list")
@@ -74,12 +77,9 @@ def _ids(name: str, owners: Parameters, ctx: Context) -> str:
 
 def lists(name: str, owners: Parameters, ctx: Context, expression: str) -> list[StoredVersion]:
     """Return the Lists that serve a function for some patients, as far as the token may see them."""
-    codes = CODES.get(name)
-    if codes is None:
-        raise NotSupported(f"{name[:80]!r} is no functional list here; there are {', '.join(CODES)}.",
-                           expression=expression)
+    codes = ",".join(_codes(name, expression))
     asked = search_query.parse(
-        "List", [("status", "current"), ("code", ",".join(codes)), *owners, ("_sort", "_id"), ("_total", "none")],
+        "List", [("status", "current"), ("code", codes), *owners, ("_sort", "_id"), ("_total", "none")],
         default_count=MOST_LISTS + 1, max_count=MOST_LISTS + 1, base_url=ctx.base_url, now=ctx.clock(),
     )  # fmt: skip
     page = ctx.store.search(asked)
@@ -88,6 +88,14 @@ def lists(name: str, owners: Parameters, ctx: Context, expression: str) -> list[
         raise _TooMany(f"More than {MOST_LISTS} Lists may be meant by {name}; ask for fewer patients.",
                        expression=expression)
     return [one for one in found if _content(one).get("mode") == "working"]
+
+
+def _codes(name: str, expression: str) -> tuple[str, ...]:
+    found = CODES.get(name)
+    if found is None:
+        raise NotSupported(f"{name[:80]!r} is no functional list here; there are {', '.join(CODES)}.",
+                           expression=expression)
+    return found
 
 
 def _content(version: StoredVersion) -> dict[str, Any]:

@@ -119,6 +119,7 @@ def test_no_list_is_made_up_and_none_is_told_that_the_token_may_not_see(
         ("_list=$current-allergies&patient=zz", "not-found", "cannot be told"),
         ("_list=$current-medications&patient=a", "not-found", "cannot be told"),
         ("_list=$current-drug-allergies&patient=a", "not-supported", "there are $current-problems"),
+        ("_list=$current-drug-allergies", "not-supported", "there are $current-problems"),
         ("_list=$current-allergies,la&patient=a", "not-supported", "is no functional list"),
     ):
         lists.get(f"AllergyIntolerance?{asked}").refused(400, code, "_list", text)
