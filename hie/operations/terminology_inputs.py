@@ -137,12 +137,12 @@ def versions(request: FhirRequest) -> Versions:
 
 
 def _by_system(request: FhirRequest, name: str) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for canonical in all_of(request, name):
         url, version = split_canonical(canonical)
         if version is None:
             raise InvalidRequest(f"{name} is written system|version; found {canonical[:200]!r}.", expression=name)
-        found[url] = version
+        found[url] = one_version(name, found.get(url), version) or version
     return found
 
 

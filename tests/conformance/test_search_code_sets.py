@@ -171,6 +171,19 @@ def test_a_value_set_that_the_token_may_not_see_is_not_used(stored: Fhir, client
     assert found(narrow.get(f"Observation?code:in={SHADES}&_total=accurate")) == {"rose"}
 
 
+@sqlite
+def test_all_codes_of_a_code_system_are_those_of_the_version_and_place_that_is_meant(stored: Fhir) -> None:
+    stored.put("CodeSystem/c2", code_system(COLOURS, "blue", id="c2", version="2"))
+    inside = code_system("http://example.org/flowers", "tulip", id="in")
+    for id_, include, more, expected in (
+        ("v1", {"version": "1"}, {}, {"red", "crimson", "pink", "rose", "blue"}),
+        ("v2", {"version": "2"}, {}, {"blue"}), ("v3", {}, {}, {"blue"}),
+        ("v4", {"system": "#in"}, {"contained": [inside]}, set()),
+    ):  # fmt: skip
+        stored.put(f"ValueSet/{id_}", value_set({"system": COLOURS} | include, id=id_, url=f"urn:{id_}", **more))
+        assert found(stored.get(f"Observation?code:in=ValueSet/{id_}")) == expected, id_
+
+
 WHOLE = "http://example.org/ValueSet/whole"
 
 

@@ -111,6 +111,7 @@ EXPAND_REFUSES_CLEARLY_CASES: list[Any] = [
     (f"ValueSet/mine/$expand?check-system-version={COLOURS}%7C2", 422, "processing", "asks for"),
     (f"ValueSet/mine/$expand?force-system-version={COLOURS}%7C2", 422, "not-found", "in version 2. Known is 1"),
     ("ValueSet/mine/$expand?system-version=x", 400, "invalid", "written system|version"),
+    (f"ValueSet/mine/$expand?system-version={COLOURS}|1&system-version={COLOURS}|2", 400, "invalid", "Two versions"),
     ("ValueSet/$expand?context=Patient.name", 400, "invalid", "names no element"),
     (f"ValueSet/$validate-code?url={SHADES}&coding=x", 400, "invalid", "is a Coding: send it by POST"),
 ]  # fmt: skip

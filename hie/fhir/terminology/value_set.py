@@ -132,12 +132,15 @@ class ValueSet:
             yield from one.named_systems()
         yield from (system for system, _ in self._expansion or ())
 
-    def whole_systems(self) -> list[str] | None:
-        """Name the code systems that make up the value set where it is all codes of each; None for any other."""
+    def whole_systems(self) -> list[tuple[str, CodeSystem | None]] | None:
+        """Return the code systems that make up the value set where it is all codes of each; None for any other.
+
+        Each by its URL and as it is here, in the version that is meant; None where it is not here.
+        """
         parts = self._includes
         if self._excludes or not parts or not self._with_inactive or not all(one.is_whole for one in parts):
             return None
-        return [one.url for one in parts]
+        return [(one.url, one.system) for one in parts]
 
     def _listed(self) -> dict[tuple[str, str], Member]:
         if not self._includes:
@@ -192,6 +195,11 @@ class Part:
     def size(self) -> int:
         """Count the codes that are listed."""
         return len(self._listed or ())
+
+    @property
+    def system(self) -> CodeSystem | None:
+        """Return the code system that the codes are of; None where it is not here."""
+        return self._system
 
     @property
     def has_imports(self) -> bool:

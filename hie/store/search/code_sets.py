@@ -16,6 +16,7 @@ from hie.store.search.token import TokenValue, parse
 
 if TYPE_CHECKING:
     from hie.fhir.terminology import Terminology
+    from hie.fhir.terminology.code_system import CodeSystem
 
 #: What is left of each modifier when the codes are known.
 PLAIN = {"in": "", "not-in": "not", "above": "", "below": ""}
@@ -84,8 +85,8 @@ def _of_value_set(text: str, service: Terminology) -> list[TokenValue]:
     if whole is None:
         return _tokens(value_set)
     found: list[TokenValue] = []
-    for url in whole:
-        found += _of_system(url, service)
+    for url, system in whole:
+        found += _of_system(url, system)
     return found
 
 
@@ -93,8 +94,7 @@ def _tokens(value_set: ValueSet) -> list[TokenValue]:
     return [TokenValue(system, code) for system, code in value_set.members()]
 
 
-def _of_system(url: str, service: Terminology) -> list[TokenValue]:
-    system = service.known_system(url)
+def _of_system(url: str, system: CodeSystem | None) -> list[TokenValue]:
     if system is None or not system.is_complete or len(system.concepts) > MOST_CODES:
         return [TokenValue(url, None)]
     return [TokenValue(url, code) for code in system.concepts]
