@@ -94,11 +94,15 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class JobKind:
-    """What a worker does with the jobs of one kind; `gave_up` is told the reason when a job has failed for good."""
+    """What a worker does with the jobs of one kind; `gave_up` is told the reason when a job has failed for good.
+
+    `owners` tells of several jobs whose each is, by their payloads: owners take turns.
+    """
 
     code: str
     function: Callable[[dict[str, Any], Context], None]
     gave_up: Callable[[dict[str, Any], str, Context], None] | None = None
+    owners: Callable[[list[dict[str, Any]], Context], list[str]] | None = None
 
 
 Loader = Callable[[], Any]

@@ -203,6 +203,13 @@ def gave_up(payload: dict[str, Any], reason: str, ctx: Context) -> None:
         _refuse(asked, FhirError(f"The request failed for good: {reason}"), _of_client(asked, kept, ctx))
 
 
+def owners(payloads: list[dict[str, Any]], ctx: Context) -> list[str]:
+    """Return the clients of kept requests; nobody's are those that were cancelled."""
+    ids = [payload["request"] for payload in payloads]
+    clients = asynchronous.clients(ctx.store, ids)
+    return [clients.get(one, "") for one in ids]
+
+
 def expire(payload: dict[str, Any], ctx: Context) -> None:
     """Remove a request and its answer, unless the client did."""
     with suppress(NotFound):

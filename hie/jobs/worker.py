@@ -18,6 +18,7 @@ from hie.app import Application
 from hie.context import Context
 from hie.errors import Busy, Conflict, FhirError, Outdated, PreconditionFailed, Timeout, TooManyRequests
 from hie.jobs.leftovers import Leftovers
+from hie.jobs.turns import Turns
 from hie.models import CHEST_XRAY, loaded
 from hie.operations.server_context import own_record
 from hie.store import away
@@ -37,7 +38,7 @@ class Worker:
 
     def __init__(self, application: Application, name: str | None = None) -> None:
         self._application = application
-        self._leftovers = Leftovers(application)
+        self._leftovers, self._turns = Leftovers(application), Turns(application)
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
 
     def run(self, stop: threading.Event, rest: Callable[[], object] = lambda: None) -> None:
@@ -64,7 +65,7 @@ class Worker:
         now = self._application.clock
         self._application.store.look_again()
         self._leftovers.remove_if_due()
-        job = self._application.store.jobs.claim(self.name, now())
+        job = self._turns.claim(self.name)
         if job is None:
             return False
         started = time.monotonic()

@@ -6,7 +6,7 @@ in one transaction with what it writes (`KeepingStore`): a worker that is lost i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,6 +135,14 @@ def remove_expired(store: ResourceStore, before: int) -> int:
         return 0  # looking needs no writer's turn
     return store.database.write(lambda connection: connection.execute(delete(async_request).where(overdue)).rowcount,
                                 store.entry)
+
+
+_CLIENTS = select(_TABLE.id, _TABLE.client).where(_TABLE.id.in_(bindparam("ids", expanding=True)))
+
+
+def clients(store: ResourceStore, ids: Sequence[str]) -> dict[str, str]:
+    """Return the clients of requests; those that are not there any more are left out."""
+    return {row.id: row.client for row in store.connection().execute(_CLIENTS, {"ids": ids})}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from hie.store.crypto import associated_data, open_, seal
+from hie.store.crypto import SealBroken, associated_data, open_, seal
 from hie.store.database import Database
 from hie.store.models import job
 from hie.store.tenants import Tenant
@@ -18,6 +20,8 @@ READY, RUNNING, DONE, FAILED, CANCELLED = "ready", "running", "done", "failed", 
 STATES = (READY, RUNNING, DONE, FAILED, CANCELLED)
 #: A claim is lost after this time unless the worker finishes or renews it: so long waits the job of a killed worker.
 CLAIM_MICROSECONDS = 20_000_000
+#: So many due jobs of a kind are looked at to choose one.
+CHOSEN_AMONG = 1_000
 #: First pause before another try; doubled each time.
 BACKOFF_MICROSECONDS = 1_000_000
 
@@ -64,33 +68,38 @@ def _place(tenant: Tenant, kind: str) -> bytes:
     return associated_data("job", tenant.id, kind)
 
 
+_IS_DUE = or_(
+    (job.c.state == READY) & (job.c.run_after <= bindparam("now")),
+    (job.c.state == RUNNING) & (job.c.claimed_until < bindparam("now")),
+)
+#: Of another kind than `after`, if there is any; of these the one that is due longest.
 _DUE = (
-    select(job.c.id)
-    .where(
-        or_(
-            (job.c.state == READY) & (job.c.run_after <= bindparam("now")),
-            (job.c.state == RUNNING) & (job.c.claimed_until < bindparam("now")),
-        )
-    )
-    .order_by(job.c.run_after, job.c.id)
-    .limit(1)
+    select(job.c.id, job.c.kind).where(_IS_DUE)
+    .order_by(job.c.kind == bindparam("after"), job.c.run_after, job.c.id).limit(1)
 )
-_CLAIM = (
-    update(job)
-    .where(job.c.id == _DUE.with_for_update(skip_locked=True).scalar_subquery())
-    .values(
-        state=RUNNING,
-        attempts=job.c.attempts + 1,
-        worker=bindparam("by"),
-        claimed_until=bindparam("until"),
-    )
-    .returning(job.c.id, job.c.tenant, job.c.kind, job.c.payload, job.c.attempts)
+_COLUMNS = (job.c.id, job.c.tenant, job.c.kind, job.c.payload, job.c.attempts)
+_ALL_DUE = (
+    select(*_COLUMNS).where(_IS_DUE, job.c.kind == bindparam("its_kind")).order_by(job.c.run_after, job.c.id)
+    .limit(CHOSEN_AMONG)
 )
+_THAT_ONE = select(job.c.id).where(_IS_DUE, job.c.id == bindparam("job_id"))
+
+
+def _claim(which: Select[Any]) -> ReturningUpdate[Any]:
+    return (
+        update(job)
+        .where(job.c.id == which.with_only_columns(job.c.id).with_for_update(skip_locked=True).scalar_subquery())
+        .values(state=RUNNING, attempts=job.c.attempts + 1, worker=bindparam("by"), claimed_until=bindparam("until"))
+        .returning(*_COLUMNS)
+    )
+
+
+_CLAIM, _CLAIM_THAT_ONE = _claim(_DUE), _claim(_THAT_ONE)
 _CANCEL = (
     update(job)
     .where(job.c.id == bindparam("job_id"), job.c.state == READY)
     .values(state=CANCELLED, finished=bindparam("ended"))
-    .returning(job.c.id, job.c.tenant, job.c.kind, job.c.payload, job.c.attempts)
+    .returning(*_COLUMNS)
 )
 _RENEW = (
     update(job)
@@ -113,13 +122,36 @@ class Jobs:
     def __init__(self, database: Database, tenants: dict[int, Tenant]) -> None:
         self._database, self._tenants = database, tenants
 
-    def claim(self, worker: str, now: int) -> Job | None:
-        """Take the next due job, or one whose worker was lost; None when there is none."""
-        if self._database.connection().execute(_DUE, {"now": now}).first() is None:
+    def claim(
+        self, worker: str, now: int, *, after: str = "", choose: Mapping[str, Callable[[list[Job]], Job]] | None = None
+    ) -> Job | None:
+        """Take the next due job, or one whose worker was lost; None when there is none.
+
+        One of kind `after` is taken only where no other is due; of a kind that `choose` names, the one that it chooses.
+        """
+        connection, parameters = self._database.connection(), {"now": now, "after": after}
+        next_ = connection.execute(_DUE, parameters).first()
+        if next_ is None:
             return None  # looking needs no writer's turn
-        parameters = {"now": now, "by": worker, "until": now + CLAIM_MICROSECONDS}
-        row = self._database.write(lambda connection: connection.execute(_CLAIM, parameters).first())
+        parameters |= {"by": worker, "until": now + CLAIM_MICROSECONDS}
+        row = None
+        if choose and next_.kind in choose:
+            due = self._due(connection, next_.kind, now)
+            if due:
+                job_ = due[0] if len(due) == 1 else choose[next_.kind](due)
+                chosen = parameters | {"job_id": job_.id}
+                row = self._database.write(lambda connection: connection.execute(_CLAIM_THAT_ONE, chosen).first())
+        if row is None:  # or another worker was quicker
+            row = self._database.write(lambda connection: connection.execute(_CLAIM, parameters).first())
         return None if row is None else self._opened(row)
+
+    def _due(self, connection: Connection, kind: str, now: int) -> list[Job]:
+        """Return the due jobs of a kind; one that does not open keeps no other from being done."""
+        found = []
+        for row in connection.execute(_ALL_DUE, {"now": now, "its_kind": kind}):
+            with suppress(SealBroken):
+                found.append(self._opened(row))
+        return found
 
     def _opened(self, row: Any) -> Job:
         return Job(row.id, row.tenant, row.kind, self._open(row.tenant, row.kind, row.payload), row.attempts)
