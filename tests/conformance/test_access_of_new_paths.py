@@ -62,6 +62,26 @@ def _profile(id_: str, status: str, base: str, **said: Any) -> dict[str, Any]:
                 {"id": "Patient", "path": "Patient"}, {"id": "Patient.photo", "path": "Patient.photo"} | said]}}
 
 
+def _led() -> Iterator[dict[str, Any]]:
+    """A profile of Patients whose practitioner, whom they refer to, is active, and one of active practitioners."""
+    definition = {"resourceType": "StructureDefinition", "status": "active", "kind": "resource", "abstract": False,
+                  "derivation": "constraint"}
+    base = "http://hl7.org/fhir/StructureDefinition/"
+    active = {"id": "Practitioner.active", "path": "Practitioner.active", "fixedBoolean": True}
+    yield definition | {"id": "doctor", "url": "http://example.org/doctor", "name": "D", "type": "Practitioner",
+                        "baseDefinition": f"{base}Practitioner", "differential": {"element": [
+                            {"id": "Practitioner", "path": "Practitioner"}, active]}}
+    element = {"path": "Patient.generalPractitioner"}
+    by = {"discriminator": [{"type": "value", "path": "resolve().active"}], "rules": "closed"}
+    yield definition | {"id": "led", "url": "http://example.org/led", "name": "L", "type": "Patient",
+                        "baseDefinition": PATIENT, "differential": {"element": [
+                            {"id": "Patient", "path": "Patient"},
+                            {"id": "Patient.generalPractitioner", "slicing": by, **element},
+                            {"id": "Patient.generalPractitioner:one", "sliceName": "one", "min": 1, "max": "1",
+                             "type": [{"code": "Reference", "targetProfile": ["http://example.org/doctor"]}],
+                             **element}]}}
+
+
 def _shown() -> Iterator[dict[str, Any]]:
     """What both exchanges hold; some of it refers to what is hidden."""
     yield _person("m", "Open", "1950-01-01", **MALE, generalPractitioner=[{"reference": "Practitioner/h"}])
@@ -84,6 +104,7 @@ def _shown() -> Iterator[dict[str, Any]]:
                    ("Condition", "patient"), ("List", "item"), ("Observation", "patient.name=Secret&patient"),
                    ("Observation", "_sort=-date&_count=1&subject"), ("Encounter", "patient"),
                    ("Patient", "_has:Observation:patient:category=exam&_has:Observation:patient:subject")))]}
+    yield from _led()
     for base in ("changed", "absent"):
         yield _profile(f"on-{base}", "active", f"http://example.org/{base}-base", min=1)
     yield {"resourceType": "GraphDefinition", "id": "each", "url": "http://example.org/each", "name": "Each",
@@ -242,6 +263,9 @@ READS = [
     "_reference:patient){count}}}", "Patient?_text=secret", "Patient?_content=secret", "Patient?near=1|1|1|km",
     "Observation?_sort=patient", "Observation?subject:identifier=x%7Cy", "Patient?_count=0&_total=accurate",
     "Patient?_elements=name&_summary=count", "_async/00000000000000000000000000000000", "Patient/m/$validate",
+    "Patient/m/$validate?profile=http://example.org/led", "$graphql?query={PatientList{id generalPractitioner{resource"
+    "{...on Practitioner{active}}}ObservationList(_reference:patient,_count:1){id hasMember{resource{id}}}}"
+    "ObservationConnection(_count:1,_sort:\"-date\"){count edges{resource{id}}}}&_asOf=NOW",
     "Patient?_type=Observation", "Observation?subject:Patient.organization:missing=true",
     "Observation?patient.general-practitioner:missing=true",
 ]  # fmt: skip
@@ -271,6 +295,7 @@ def _graphql(query: str, **variables: Any) -> tuple[str, str, Any, dict[str, str
 META = {"resourceType": "Parameters", "parameter": [
     {"name": "meta", "valueMeta": {"tag": [{"system": "http://example.org", "code": "t"}]}}]}  # fmt: skip
 NEW = _observation(LAB, "Patient/m", 5)
+LED = {"resourceType": "Patient", **MALE, "meta": {"profile": ["http://example.org/led"]}}
 JSON_PATCH = "application/json-patch+json"
 XML_PATCH = {"Content_Type": "application/xml-patch+xml"}
 UPDATE = "mutation ($r: PatientInput) { PatientUpdate(id: f, ifMatch: %d, resource: $r) { resource { id } } }"
@@ -343,6 +368,12 @@ WRITES: list[tuple[str, str, Any, dict[str, str]]] = [
                        "meta": {"profile": [f"http://example.org/{name}"]}}, {"Prefer": "return=OperationOutcome"})
       for name in PROFILES for number in (1, 2)
       for place in ("Patient", "Patient/$validate")),
+    *(("POST", place, LED | {"generalPractitioner": [{"reference": "Practitioner/h"}]}, {})
+      for place in ("Patient", "Patient/$validate", "Patient/$validate?mode=create")),
+    *(("POST", "", _bundle("transaction", _entry(
+        "POST", "Patient", LED | {"generalPractitioner": [{"reference": "Practitioner/h"}]}), entry), {})
+      for entry in (_entry("GET", "Patient/m"), _entry("PUT", "Practitioner/h", {
+          "resourceType": "Practitioner", "id": "h", "active": True}))),
     *(("POST", "StructureDefinition/$snapshot", _profile("more", "active", f"http://example.org/{name}"), {})
       for name in PROFILES),
     ("POST", "Patient/_search", "birthdate=1960-01-01", {"Content_Type": "application/x-www-form-urlencoded"}),
@@ -435,6 +466,9 @@ def test_hidden_records_change_no_answer(
     assert len(graph[-1]["issue"]) > 5  # what it lacks is hidden, or absent
     made = one.clients["profiles"].get("Patient/m/$validate?profile=http://example.org/on-changed")
     made.refused(400, "not-supported", "profile", "The base definition http://example.org/changed-base is not known")
+    for world, seen in ((one, []), (other, ["required"])):
+        told = world.full.get("Patient/m/$validate?profile=http://example.org/led").json["issue"]
+        assert [row["code"] for row in told if row["severity"] == "error" and row["code"] == "required"] == seen
     whole = one.full.post("Patient", {"resourceType": "Patient", "photo": [{"title": "x"}] * 2,
                                       "meta": {"profile": ["http://example.org/on-changed"]}})
     whole.refused(422, "structure", "Patient.photo", "At most 1")
