@@ -404,6 +404,21 @@ def test_a_long_value_that_is_asked_for_again_and_again_ends_the_query(fhir):
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_long_names_in_the_answer_end_the_query(fhir):
+    """400 kB in the keys of slices made 120 MB, and an alias of 90,000 characters stood in every row."""
+    photo = {"contentType": "image/png", "title": "t", "data": "A" * 400_000}
+    id_ = fhir.create({"resourceType": "Patient", "photo": [photo]})["id"]
+    titles = " ".join(f"a{n}: title" for n in range(300))
+    for query, text in ((f'{{ photo @flatten @slice(path: "data") {{ {titles} }} }}', "ask for less"),
+                        (f"{{ {'a' * 201}: id }}", "longer than 200")):
+        fhir.post(f"Patient/{id_}/$graphql", {"query": query}, Content_Type="application/json").refused(
+            422, "too-costly", "query", text)
+    query = "{ __schema { types { " + " ".join(f"{'a' * 190}{n}: kind" for n in range(400)) + " } } }"
+    fhir.post("$graphql", {"query": query}, Content_Type="application/json").refused(422, "too-costly", "query")
+    assert fhir.get(f"Patient/{id_}/$graphql?query={quote('{' + 'a' * 200 + ': id }')}").status == 200
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_resources_of_too_many_bytes_end_the_query(fhir, monkeypatch):
     """However they are found; fewer than a page was to have are not passed off as all."""
     patients = [fhir.create({"resourceType": "Patient", "address": [{"text": f"{n}" * 900}]})["id"] for n in range(3)]

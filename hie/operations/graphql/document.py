@@ -16,6 +16,8 @@ from hie.fhir.json_format import DEFAULT_MAX_DEPTH
 MOST_TOKENS = 10_000
 MOST_FIELDS = 2_000
 DEEPEST = 20
+#: Characters of the name that an answer has for a field, in each row again.
+LONGEST_KEY = 200
 #: Values in a list that a variable gives; a search takes fewer.
 LONGEST_LIST = 1_000
 #: https://spec.graphql.org/October2021/#sec-Type-System.Directives.Built-in-Directives; FHIR's own stand at fields.
@@ -230,6 +232,9 @@ class _Reader:
         if isinstance(one, ast.FieldNode):
             name = one.name.value
             key = one.alias.value if one.alias is not None else name
+            if len(key) > LONGEST_KEY:
+                raise TooCostly(f"The name {key[:40]}… is longer than {LONGEST_KEY} characters; each row of the answer "
+                                "has it.", expression="query")
             given, written = self._given(one, is_mutation=self._is_mutation and depth == 1)
             return Field(name, key, given, directives, self.selections(one.selection_set, depth + 1, inside), written)
         if isinstance(one, ast.InlineFragmentNode):

@@ -188,7 +188,9 @@ class Execution:
         if "slice" not in one.directives:
             return key
         path = str(one.directives["slice"]["path"])
-        return f"{key}.{number if path == '$index' else self._first_text(path, form, item)}"
+        found = f"{key}.{number if path == '$index' else self._first_text(path, form, item)}"
+        self._budget.spend_texts((found,))
+        return found
 
     def _items(self, node: Node, one: Field, form: str, *, is_list: bool) -> list[Any]:
         """Return the values of an element that its arguments and @first let through."""

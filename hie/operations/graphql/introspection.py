@@ -26,6 +26,8 @@ from hie.operations.graphql.document import Field, Selection
 
 #: Values of one answer, those of all its aliases; the whole schema has some 600,000.
 MOST_VALUES = 2_000_000
+#: Characters; each such part of a long name for a field counts as one more value.
+KEY_LENGTH = 20
 #: So many parts are written for one answer, 10 µs each; what tools ask of the whole schema has 140,000.
 MOST_WRITTEN = 300_000
 
@@ -165,7 +167,7 @@ class Introspection:
                 continue
             part = self._part(kind, thing, one)
             value[one.key] = part.value
-            size += part.size
+            size += part.size + len(one.key) // KEY_LENGTH
         _check_size(size)
         return _Written(value, size)
 
