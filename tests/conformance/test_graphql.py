@@ -212,7 +212,7 @@ def test_what_the_token_may_not_see_is_null_and_said(client, fhir, record):
              "ObservationList(_reference: patient) { id } }")
     found = ask(narrow, query, here)
     assert found["data"] == {"generalPractitioner": [{"resource": None}], "ObservationList": []}
-    assert found["errors"][0]["path"] == ["resource"]
+    assert found["errors"][0]["path"] == ["generalPractitioner", 0, "resource"]
     optional = "{ generalPractitioner { resource(optional: true) { ... on Practitioner { id } } } }"
     assert data(narrow, optional, here) == {"generalPractitioner": [{"resource": None}]}
     typed = "{ generalPractitioner { resource(type: Organization) { ... on Organization { id } } } }"

@@ -245,7 +245,7 @@ def test_what_is_selected_shows_no_more_than_the_grant(client, fhir):
     shown = found["data"]["PatientUpdate"]["resource"]
     assert shown["generalPractitioner"] == [{"reference": "Practitioner/seen", "resource": {"active": True}}]
     assert (shown["gender"], shown["ObservationList"]) == ("female", None)
-    assert [row["path"] for row in found["errors"]] == [["PatientUpdate", "ObservationList"]]
+    assert [row["path"] for row in found["errors"]] == [["PatientUpdate", "resource", "ObservationList"]]
     # a reference to what the token may not meet is refused as one to nothing
     told = [failed(mine, query, r=patient(generalPractitioner=[{"reference": f"Practitioner/{one}"}]))["PatientUpdate"]
             for one in ("hidden", "nobody")]

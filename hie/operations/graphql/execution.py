@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import FhirError, Forbidden, Gone, NotFound, TooCostly
+from hie.errors import Forbidden, Gone, NotFound, TooCostly
 from hie.fhir import facts
 from hie.fhir.fhirpath import Compiled, FhirPathError, Watch, compile_once
 from hie.fhir.fhirpath.errors import FhirPathLimit
@@ -34,7 +34,8 @@ from hie.operations.graphql.checking import (
     searched,
 )
 from hie.operations.graphql.document import Field, Selection
-from hie.operations.graphql.nodes import Node, Target, below, resource_node, target
+from hie.operations.graphql.failures import note
+from hie.operations.graphql.nodes import Key, Node, Target, below, path_to, resource_node, target
 from hie.operations.graphql.searching import Asked, text_of
 from hie.store.search import ordering
 from hie.store.search.cursors import NONE, Cursors
@@ -94,10 +95,10 @@ class Execution:
             self._put_cell(row, one, self._root(one))
         return row
 
-    def of_resource(self, resource: Mapping[str, Any], selections: Sequence[Selection]) -> Row:
-        """Answer a query of one resource."""
+    def of_resource(self, resource: Mapping[str, Any], selections: Sequence[Selection], *keys: Key) -> Row:
+        """Answer a query of one resource, which stands somewhere in the answer."""
         check(str(resource["resourceType"]), selections)
-        return self._select([resource_node(resource)], selections)[0]
+        return self._select([resource_node(resource).at(None, *keys)], selections)[0]
 
     def _root(self, one: Field) -> Cell:
         if one.name == "__typename":
@@ -110,7 +111,7 @@ class Execution:
             if type_name is not None:
                 return self._searched(one, type_name, kind)
         except (Forbidden, NotFound, Gone) as error:
-            self._missing(error, one.key)
+            note(self.errors, [one.key], error)
             return Cell()
         raise invalid(f"The system has no field {one.name[:80]}; it has each resource type, such as Patient(id: …), "
                        "PatientList(…) and PatientConnection(…).")
@@ -121,10 +122,7 @@ class Execution:
             raise invalid(f"{one.name} takes one argument, id; {one.name}List searches.")
         checked_id(str(id_), one.name)
         self._budget.fetch(1)
-        return [resource_node(self._budget.opened(self.ctx.store.read(one.name, str(id_))))]
-
-    def _missing(self, error: FhirError, *path: str) -> None:
-        self.errors.append({"message": error.diagnostics, "path": list(path)})
+        return [resource_node(self._budget.opened(self.ctx.store.read(one.name, str(id_)))).at(None, one.key)]
 
     # -- selections ------------------------------------------------------------------------------------------------
 
@@ -156,8 +154,8 @@ class Execution:
     def _elements(self, type_name: str, nodes: list[Node], rows: list[Row], one: Field) -> None:
         form, is_list, plain = element(type_name, one)
         found = [self._items(node, one, form, is_list=is_list) for node in nodes]
-        inside = [below(node, one.name, item, form) for node, items in zip(nodes, found, strict=True)
-                  for item in items]
+        inside = [below(node, one.name, item, form, _keys(one, number, is_list=is_list))
+                  for node, items in zip(nodes, found, strict=True) for number, item in enumerate(items)]
         self._budget.spend(len(inside))
         shown: list[Any] = [one_.value for one_ in inside] if plain else list(self._select(inside, one.selections))
         if plain:
@@ -255,10 +253,10 @@ class Execution:
                 continue
             led = self._read.get(to) if isinstance(to, tuple) else to
             if led is not None:
-                found.append((row, led))
+                found.append((row, led.at(node, *_keys(one, 0, is_list=False))))
             elif one.arguments.get("optional") not in (True, "true"):
                 told = str(node.value.get("reference", "no literal reference"))[:200]
-                self.errors.append({"message": f"The reference ({told}) cannot be resolved.", "path": [one.key]})
+                note(self.errors, path_to(node, one.key), NotFound(f"The reference ({told}) cannot be resolved."))
         for (row, _), shown in zip(found, self._select([node for _, node in found], one.selections), strict=True):
             if "flatten" in one.directives:
                 lift(row, shown)
@@ -283,24 +281,24 @@ class Execution:
         check_refers(type_name, code)
         searching.refuse_cursor(one, f"at the root, {type_name}Connection(_cursor: …), it does, without more.")
         rest = replace(one, arguments=searching.without(one.arguments, "_reference"))
-        led: list[tuple[str, Row]] = []
+        led: list[tuple[str, Node, Row]] = []
         for node, row in zip(nodes, rows, strict=True):
             if node.place is not None:
-                led.append((node.place, row))
+                led.append((node.place, node, row))
             else:  # nothing that is stored can refer to it
                 self._put_cell(row, one, self._none(rest, type_name, kind))
         if kind == "Connection":
-            for place_, row in led:
-                self._connect(row, rest, type_name, (code, place_))
+            for place_, node, row in led:
+                self._connect(node, row, rest, type_name, (code, place_))
             return
         for start in range(0, len(led), PARENTS):
             some = led[start : start + PARENTS]
             try:
-                cells = self._referring(rest, type_name, code, [place_ for place_, _ in some])
+                cells = self._referring(rest, type_name, code, [(place_, node) for place_, node, _ in some])
             except Forbidden as error:
-                self._missing(error, one.key)
+                note(self.errors, path_to(some[0][1], one.key), error)
                 cells = [Cell(is_list=True, kind=type_name) for _ in some]
-            for (_, row), cell in zip(some, cells, strict=True):
+            for (_, _, row), cell in zip(some, cells, strict=True):
                 self._put_cell(row, one, cell)
 
     def _none(self, one: Field, type_name: str, kind: str) -> Cell:
@@ -310,8 +308,9 @@ class Execution:
         query = searching.asked(one, type_name).query(self.ctx, Later(self.ctx.store))
         return Cell([self._connection(one, type_name, Shown([], [], query.count, 0, NONE, None))], kind=one.name)
 
-    def _referring(self, one: Field, type_name: str, code: str, places: list[str]) -> list[Cell]:
+    def _referring(self, one: Field, type_name: str, code: str, to: list[tuple[str, Node]]) -> list[Cell]:
         """Return for each place the resources that refer to it, in the order of the search."""
+        places = [place_ for place_, _ in to]
         each = _number(one, "_count", REFERRING)
         named = ((code, ",".join(dict.fromkeys(places))),)
         asked = replace(searching.asked(one, type_name, named), count=None)
@@ -327,13 +326,16 @@ class Execution:
         for number, resource in enumerate(resources):
             if path is not None and not self._is_true(path, type_name, resource, one):
                 continue
-            to = self._references(resource, type_name, code)
+            referred = self._references(resource, type_name, code)
             for place_, numbers in zip(places, chosen, strict=True):
-                if (are_first or place_ in to) and len(numbers) < each:
+                if (are_first or place_ in referred) and len(numbers) < each:
                     numbers.append(number)
-        used = sorted({number for numbers in chosen for number in numbers})
-        rows = self._select([resource_node(resources[number]) for number in used], one.selections)
-        shown = dict(zip(used, rows, strict=True))
+        used: dict[int, Node] = {}  # one that refers to several is shown with each, and stands with the first
+        for (_, node), numbers in zip(to, chosen, strict=True):
+            for position, number in enumerate(numbers):
+                if number not in used:
+                    used[number] = resource_node(resources[number]).at(node, *_keys(one, position, is_list=True))
+        shown = dict(zip(used, self._select(list(used.values()), one.selections), strict=True))
         return [Cell([shown[number] for number in numbers], is_list=True, found=True, kind=type_name)
                 for numbers in chosen]
 
@@ -342,11 +344,11 @@ class Execution:
         reference_walk(type_name, code)(resource, values)
         return {to for value in values.references if (to := points_at(value, self.ctx.store.base_url)) is not None}
 
-    def _connect(self, row: Row, one: Field, type_name: str, criterion: tuple[str, str]) -> None:
+    def _connect(self, node: Node, row: Row, one: Field, type_name: str, criterion: tuple[str, str]) -> None:
         try:
-            self._put_cell(row, one, self._paged(one, searching.asked(one, type_name, (criterion,))))
+            self._put_cell(row, one, self._paged(one, searching.asked(one, type_name, (criterion,)), node))
         except Forbidden as error:
-            self._missing(error, one.key)
+            note(self.errors, path_to(node, one.key), error)
             place(row, one.key, Cell())
 
     def _put_cell(self, row: Row, one: Field, cell: Cell) -> None:
@@ -380,11 +382,12 @@ class Execution:
         if page.next_cursor is not None and (is_whole or _number(one, "_count", 0) > size):
             raise TooCostly(f"{one.name}: more than {size} resources match; narrow the search, say how many by "
                             f"_count, or page through them by {type_name}Connection.", expression="query")
-        nodes = [node for node in map(resource_node, resources)
-                 if asked.path is None or self._is_true(asked.path, type_name, node.value, one)]
+        chosen = [node for node in map(resource_node, resources)
+                  if asked.path is None or self._is_true(asked.path, type_name, node.value, one)]
+        nodes = [node.at(None, *_keys(one, number, is_list=True)) for number, node in enumerate(chosen)]
         return Cell(list(self._select(nodes, one.selections)), is_list=True, found=True, kind=type_name)
 
-    def _paged(self, one: Field, asked: Asked) -> Cell:
+    def _paged(self, one: Field, asked: Asked, parent: Node | None = None) -> Cell:
         """Answer a connection: what is below a further page is read as of what the first one saw."""
         counting = ("count", "last")  # the last page is known by counting
         total = "accurate" if any(f.name in counting for f in merged(one.name, one.selections)) else "none"
@@ -400,8 +403,8 @@ class Execution:
         fits = [row.get("score") for row in page.told] or [None] * len(found)
         told = [(node, score) for node, score in zip(found, fits, strict=True)
                 if asked.path is None or self._is_true(asked.path, asked.type, node.value, one)]
-        shown = Shown([node for node, _ in told], [score for _, score in told], query.count, page.total, page.cursors,
-                      asked.sealing(outer))  # fmt: skip
+        shown = Shown([node.at(parent) for node, _ in told], [score for _, score in told], query.count, page.total,
+                      page.cursors, asked.sealing(outer))
         return Cell([inside._connection(one, asked.type, shown)], kind=one.name)
 
     def _reading(self, ctx: Context) -> Execution:
@@ -418,8 +421,10 @@ class Execution:
             value: Any = None
             if part.name == "edges":
                 edges: list[Row] = [{} for _ in shown.nodes]
+                nodes = [node.at(node.parent, *_keys(one, 0, is_list=False), *_keys(part, number, is_list=True))
+                         for number, node in enumerate(shown.nodes)]
                 for each in merged(f"{type_name}Edge", part.selections):
-                    self._edges(each, type_name, shown.nodes, shown.scores, edges)
+                    self._edges(each, type_name, nodes, shown.scores, edges)
                 self._put_cell(row, part, Cell(list(edges), is_list=True, found=True, kind="Edge"))
                 continue
             if part.name in ("previous", "next", "last", "first"):
@@ -437,8 +442,9 @@ class Execution:
         self, each: Field, type_name: str, nodes: list[Node], scores: list[Any], edges: list[Row]
     ) -> None:
         if each.name == "resource":
-            for row, below in zip(edges, self._select(nodes, each.selections), strict=True):
-                self._put_cell(row, each, Cell([below], kind=type_name))
+            inside = [node.at(node.parent, *node.keys, *_keys(each, 0, is_list=False)) for node in nodes]
+            for row, shown in zip(edges, self._select(inside, each.selections), strict=True):
+                self._put_cell(row, each, Cell([shown], kind=type_name))
             return
         if each.name not in ("mode", "score", "__typename"):
             raise invalid(f"edges has no field {each.name[:80]}; it has mode, score and resource.")
@@ -455,6 +461,13 @@ def _check_root(one: Field) -> None:
         check_found(one, type_name, kind)
     elif one.name in facts.RESOURCE_TYPES:
         check(one.name, one.selections)
+
+
+def _keys(one: Field, number: int, *, is_list: bool) -> tuple[Key, ...]:
+    """Return the steps in the answer to an item of a field; what is flattened is none."""
+    if "flatten" in one.directives:
+        return ()
+    return (one.key, number) if is_list and "singleton" not in one.directives else (one.key,)
 
 
 def _check_single(one: Field, items: Sequence[Any]) -> None:

@@ -22,6 +22,7 @@ from hie.operations.graphql.answer import Cell, Row, place, written
 from hie.operations.graphql.checking import check, check_plain, invalid, merged
 from hie.operations.graphql.document import Field, Selection
 from hie.operations.graphql.execution import Execution
+from hie.operations.graphql.failures import failure
 from hie.operations.graphql.inputs import Inputs
 from hie.store import away
 
@@ -183,10 +184,8 @@ def _answered(one: Mutation, execution: Execution, ctx: Context) -> Cell:
     except FhirError as error:
         told = "" if done is None else "It was done, but what is selected of it cannot be told: "
         del execution.errors[before:]
-        execution.errors.append(_error(key, error, told))
+        execution.errors.append(failure([key], error, told))
         return Cell()
-    for row in execution.errors[before:]:
-        row["path"] = [key, *row["path"]]
     return Cell([found])
 
 
@@ -216,7 +215,7 @@ def _done(request: FhirRequest, ctx: Context) -> FhirResponse:
 def _selected(one: Mutation, done: FhirResponse, execution: Execution) -> Row:
     content = json_format.parse(done.content or b"{}")
     is_deletion = one.request is not None and one.request.interaction == "delete"
-    row = Row()
+    row, key = Row(), one.field.key
     for part in merged(one.payload, one.field.selections):
         match part.name:
             case "__typename":
@@ -224,17 +223,9 @@ def _selected(one: Mutation, done: FhirResponse, execution: Execution) -> Row:
             case "location":
                 found = f"{execution.ctx.base_url}/{done.location}"
             case "resource":
-                found = execution.of_resource(content, part.selections)
+                found = execution.of_resource(content, part.selections, key, part.key)
             case _:
                 told = content if is_deletion else outcome.outcome(done.issues)
-                found = execution.of_resource(told, part.selections)
+                found = execution.of_resource(told, part.selections, key, part.key)
         place(row, part.key, Cell([found]))
     return row
-
-
-def _error(key: str, error: FhirError, told: str) -> dict[str, Any]:
-    """Tell of a failure: GraphQL's message and path, and in its extensions the OperationOutcome of a request alone."""
-    issues = [replace(one, expression="ifMatch") if one.expression == "http.If-Match" else one
-              for one in error.issues]
-    return {"message": told + error.diagnostics, "path": [key],
-            "extensions": {"status": error.status, "code": issues[0].code, "resource": outcome.outcome(issues)}}

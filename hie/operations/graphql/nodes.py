@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/references.html#literal, https://hl7.org/fhir/R4/bundle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Target = tuple[str, str]
 """Type and id of what is stored."""
+Key = str | int
+"""A step in the answer: a name, or where something stands in a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,9 @@ class Node:
     """Whether the root is a resource as it is stored, not one in a Bundle or in Parameters."""
     entries: Entries | None = None
     """Those of the Bundle that it is in."""
+    parent: Node | None = None
+    keys: Sequence[Key] = ()
+    """Where it stands in the answer below its parent."""
 
     @property
     def place(self) -> str | None:
@@ -40,19 +45,33 @@ class Node:
         return None if id_ is None else f"{self.type}/{id_}"
 
 
+    def at(self, parent: Node | None, *keys: Key) -> Node:
+        """Return the same, standing somewhere in the answer."""
+        return Node(self.type, self.value, self.root, self.is_stored, self.entries, parent, keys)
+
+
+def path_to(node: Node | None, *keys: Key) -> list[Key]:
+    """Return the way to a node in the answer, and on."""
+    found = list(keys)
+    while node is not None:
+        found[:0] = node.keys
+        node = node.parent
+    return found
+
+
 def resource_node(resource: Mapping[str, Any], *, is_stored: bool = True) -> Node:
     """Return the node of a whole resource."""
     return Node(str(resource["resourceType"]), resource, resource, is_stored, _entries(resource))
 
 
-def below(node: Node, name: str, item: Any, form: str) -> Node:
+def below(node: Node, name: str, item: Any, form: str, keys: Sequence[Key]) -> Node:
     """Return the node of an element's item."""
     if form != "Resource" or not isinstance(item, Mapping):
-        return Node(form, item, node.root, node.is_stored, node.entries)
+        return Node(form, item, node.root, node.is_stored, node.entries, node, keys)
     type_name = str(item.get("resourceType", form))
     if name == "contained":
-        return Node(type_name, item, node.root, node.is_stored, node.entries)
-    return Node(type_name, item, item, False, _entries(item) or node.entries)
+        return Node(type_name, item, node.root, node.is_stored, node.entries, node, keys)
+    return Node(type_name, item, item, False, _entries(item) or node.entries, node, keys)
 
 
 def _entries(resource: Mapping[str, Any]) -> Entries | None:
