@@ -58,6 +58,7 @@ def ask(request: FhirRequest, ctx: Context) -> FhirResponse:
 
     def unit(store: ResourceStore) -> FhirResponse:
         client = ctx.principal.client_id
+        store.lock("async", [("client", client)])  # who asks at the same time is counted
         _refuse_more(asynchronous.kept(store, client), ctx)
         store.enqueue(JOB, {"request": id_})
         store.enqueue(EXPIRY_JOB, {"request": id_}, run_after=expires)
@@ -128,7 +129,7 @@ def _cancelled(removed: Removed) -> str:
     if removed.begun is None:
         return "Cancelled; it was not begun."
     return ("Cancelled; what is under way ends unanswered. A single write or a transaction is taken back; the entries "
-            "of a batch that were done, and what an operation wrote in steps of its own, stay.")
+            "of a batch that were done, and what an operation wrote in steps of its own, stay; those to come are not.")
 
 
 def _own(request: FhirRequest, ctx: Context) -> Asked:
@@ -235,10 +236,12 @@ def _done(request: FhirRequest, asked: Asked, ctx: Context) -> FhirResponse:
 
 
 def _while_granted(asked: Asked, ctx: Context) -> Context:
-    """Return the context whose every interaction, such as each entry of a batch, needs the token not to be revoked."""
+    """Return the context whose every interaction, such as each entry of a batch, needs that the token was not revoked
+    and the request not cancelled."""
 
     def dispatch(request: FhirRequest, inner: Context) -> FhirResponse:
         _refuse_revoked(asked, inner)
+        asynchronous.refuse_overtaken(inner.store.connection(), asked)
         return ctx.dispatch(request, inner)
 
     return replace(ctx, dispatch=dispatch)

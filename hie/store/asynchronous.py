@@ -182,8 +182,18 @@ class Overtaken(Conflict):
     """What a request would write is taken back: another worker, which took this one for lost, did it, or the client
     cancelled it."""
 
-    def __init__(self) -> None:
-        super().__init__("The request was cancelled, or done by another worker, while this one was at it.")
+
+def _overtaken() -> Overtaken:
+    return Overtaken("The request was cancelled, or done by another worker, while this one was at it.")
+
+
+_WAITS = select(_TABLE.id).where(_TABLE.id == bindparam("id"), _TABLE.result.is_(None))
+
+
+def refuse_overtaken(connection: Connection, asked: Asked) -> None:
+    """Refuse to go on with what nobody waits for any more: Overtaken."""
+    if connection.execute(_WAITS, {"id": asked.id}).first() is None:
+        raise _overtaken()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +215,7 @@ class KeepingStore(ResourceStore):
             refuse_revoked(unit.writing(), self.asked)
             answer = _sealed(self, self.asked, self.content(result))
             if not unit.writing().execute(_finished(self, self.asked, answer)).rowcount:
-                raise Overtaken
+                raise _overtaken()
 
 
 def keeping(store: ResourceStore, asked: Asked, content: Callable[[FhirResponse], bytes]) -> KeepingStore:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from hie.interactions.dispatch import INTERACTIONS
 from hie.store import audit
 from hie.store.check import check
 from tests.builders import bundle, patient, post
-from tests.conformance.later import asked, only_entry
+from tests.conformance.later import LATER, asked, only_entry
 
 
 @pytest.fixture
@@ -78,6 +80,36 @@ def test_a_write_that_is_cancelled_while_it_is_under_way_is_taken_back(fhir, app
     perform(address, application)
     assert fhir.total("Patient") == 0
     fhir.get(address).refused(404, "not-found")
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_the_rest_of_a_batch_that_is_cancelled_half_way_is_not_done(fhir, application, monkeypatch):
+    address = asked(fhir, "POST", "", bundle(*(post(patient()) for _ in range(4)), type_="batch"))
+    real, told = INTERACTIONS["create"], []
+
+    def cancelled(request: Any, ctx: Any) -> Any:
+        answer = real(request, ctx)
+        if not told:
+            told.append(fhir.delete(address).json["issue"][0]["diagnostics"])
+        return answer
+
+    monkeypatch.setitem(INTERACTIONS, "create", cancelled)
+    perform(address, application)
+    assert "entries of a batch that were done" in told[0]
+    assert fhir.total("Patient") == 1
+    assert sorted(statuses(application)).count(409) == 3
+
+
+def test_however_many_ask_at_once_no_more_wait_than_may(fhir, monkeypatch):
+    monkeypatch.setattr(asynchronous, "MOST_WAITING", 2)
+    start = threading.Barrier(8)
+
+    def ask(_: int) -> int:
+        start.wait()
+        return int(fhir.get("Patient", **LATER).status)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(ask, range(8))) == [202] * 2 + [429] * 6
 
 
 def test_what_is_done_between_two_steps_of_a_cancellation_is_told(fhir, application, monkeypatch):
