@@ -44,6 +44,12 @@ def children(type_name: str) -> dict[str, Child]:
 
 
 @remembered_if_short(facts.NAMES_KEPT)
+def property_types(type_name: str) -> dict[str, str]:
+    """Give the type of each JSON property that an element of a type may have."""
+    return dict(form for child in children(type_name).values() for form in child.forms)
+
+
+@remembered_if_short(facts.NAMES_KEPT)
 def is_type(name: str) -> bool:
     """Tell whether R4 knows a type by this name, abstract ones included."""
     return facts.type_kind(name) is not None

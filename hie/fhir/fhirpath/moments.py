@@ -13,7 +13,7 @@ from hie.fhir.datatypes import MICROSECONDS_PER_DAY, Precision, format_instant
 
 from . import units
 from .errors import FhirPathError
-from .values import Amount, Moment, moment
+from .values import Amount, Measured, Moment, moment
 
 _MICROSECONDS = {
     "week": 7 * MICROSECONDS_PER_DAY,
@@ -31,7 +31,7 @@ _ZONE = re.compile(r"(Z|[+-][0-9]{2}:[0-9]{2})$")
 
 def shifted(start: Moment, duration: Amount, sign: int) -> Moment | None:
     """Add a duration to a date: whole calendar units, the result as precise as the date was."""
-    unit = units.calendar(duration.unit)
+    unit = units.calendar(duration.calendar_unit if isinstance(duration, Measured) else duration.unit)
     if unit is None:
         raise FhirPathError(f"A duration in {duration.unit!r} cannot be added to a date.")
     number = duration.value if unit == "second" else int(duration.value)

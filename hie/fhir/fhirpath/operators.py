@@ -18,6 +18,7 @@ from .values import (
     equivalent_collections,
     key,
     to_system,
+    type_of,
     unboxed,
 )
 
@@ -148,8 +149,8 @@ def _equivalent(operator: str, left: Part, right: Part) -> tuple[Run, str]:
     negated = operator == "!~"
 
     def run(frame: Frame, focus: Items) -> Items:
-        one = [to_system(item, left.type) for item in left.run(frame, focus)]
-        other = [to_system(item, right.type) for item in right.run(frame, focus)]
+        one = [(to_system(item, left.type), type_of(item, left.type)) for item in left.run(frame, focus)]
+        other = [(to_system(item, right.type), type_of(item, right.type)) for item in right.run(frame, focus)]
         same = len(one) == len(other) and equivalent_collections(one, other)
         return boolean(same != negated)
 

@@ -102,6 +102,11 @@ def factor(unit: str, into: str) -> Decimal | None:
     return multiple / other if kind == other_kind else None
 
 
+def of_data(unit: str) -> str:
+    """Give the unit that R4 reads one of a FHIR Quantity as: https://hl7.org/fhir/R4/fhirpath.html#quantity"""
+    return {code: word for word, code in _DEFINITE.items()}.get(unit, unit)
+
+
 def equivalent_factor(unit: str, into: str) -> Decimal | None:
     """As `factor`, where a year and a month of the calendar are as long as UCUM's: N1/#quantity-equivalence."""
     one, other = (_CALENDAR.get(name, name) for name in (unit, into))

@@ -9,9 +9,11 @@ Values of the language itself are bool, int, Decimal, str, Moment and Amount.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
+from hie.fhir import ucum
 from hie.fhir.datatypes import DatatypeError, Precision, parse_date, parse_time
 from hie.fhir.short_texts import remembered_if_short
 
@@ -23,6 +25,8 @@ MAX_PAIRS = 1_000_000
 _WIDEST_ZONE = 14 * 3600 * 1_000_000
 _HOUR = 3600 * 1_000_000
 _HOURS = 2 * Precision.MINUTE - 1
+Typed = tuple[Any, str | None]
+"""A value with its type, where that is known."""
 _TEMPORAL_KINDS = {"date": "Date", "dateTime": "DateTime", "instant": "DateTime", "time": "Time"}
 
 
@@ -57,6 +61,19 @@ class Amount(NamedTuple):
 
     value: Decimal
     unit: str
+
+
+class Measured(Amount):
+    """A quantity of data: its UCUM years and months are those of the calendar: R4/fhirpath.html#quantity.
+
+    With literals in UCUM's own years and months it is compared all the same.
+    """
+
+    __slots__ = ()
+
+    @property
+    def calendar_unit(self) -> str:
+        return units.of_data(self.unit)
 
 
 def moment(text: Any, kind: str) -> Moment | None:
@@ -133,7 +150,7 @@ def amount(quantity: dict[str, Any]) -> Amount | None:
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or quantity.get("comparator"):
         return None
     unit = quantity.get("code") or quantity.get("unit") or "1"
-    return Amount(Decimal(value), str(unit))
+    return (Measured if quantity.get("system") == ucum.SYSTEM else Amount)(Decimal(value), str(unit))
 
 
 # ---- equality --------------------------------------------------------------------------------------------------------
@@ -156,8 +173,11 @@ def equal(left: Any, right: Any) -> bool | None:
     return type(left) is type(right) and bool(left == right)
 
 
-def equivalent(left: Any, right: Any) -> bool:
-    """Tell whether two values mean the same: case, white space and digits beyond the shorter number do not count."""
+def equivalent(left: Any, right: Any, types: tuple[str | None, str | None] = (None, None)) -> bool:
+    """Tell whether two values mean the same: case, white space and digits beyond the shorter number do not count.
+
+    What R4 adds for its types (https://hl7.org/fhir/R4/fhirpath.html#changes) needs to know which `types` they are.
+    """
     left, right = _aligned(left, right)
     if isinstance(left, str) and isinstance(right, str):
         return " ".join(left.lower().split()) == " ".join(right.lower().split())
@@ -171,20 +191,39 @@ def equivalent(left: Any, right: Any) -> bool:
         factor = units.equivalent_factor(right.unit, left.unit)
         return factor is not None and _rounded_equal(left.value, right.value * factor)
     if isinstance(left, list) and isinstance(right, list):
-        return equivalent_collections(left, right)
+        return equivalent_collections([(one, types[0]) for one in left], [(one, types[1]) for one in right])
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(equivalent(left[name], right[name]) for name in left)
+        return _structures_equivalent(left, right, types)
     return bool(left == right)
 
 
-def equivalent_collections(left: list[Any], right: list[Any]) -> bool:
-    """Tell whether two collections hold equivalent items, in whatever order."""
+def _structures_equivalent(left: dict[str, Any], right: dict[str, Any], types: tuple[str | None, str | None]) -> bool:
+    """Compare elements: Codings by system and code, CodeableConcepts by any of these, others by all but their ids."""
+    if types == ("Coding", "Coding"):
+        return (left.get("system"), left.get("code")) == (right.get("system"), right.get("code"))
+    if types == ("CodeableConcept", "CodeableConcept") and (left.get("coding") or right.get("coding")):
+        return not _codes(left).isdisjoint(_codes(right))
+    if left.keys() - {"id"} != right.keys() - {"id"}:
+        return False
+    known, others = (model.property_types(one or "") for one in types)
+    return all(equivalent(left[name], right[name], (known.get(name), others.get(name)))
+               for name in left if name != "id")
+
+
+def _codes(concept: dict[str, Any]) -> set[tuple[str, str]]:
+    codings = concept.get("coding")
+    rows = [one for one in codings if isinstance(one, dict)] if isinstance(codings, list) else []
+    return {(str(one.get("system")), str(one.get("code"))) for one in rows}
+
+
+def equivalent_collections(left: Sequence[Typed], right: Sequence[Typed]) -> bool:
+    """Tell whether two collections hold equivalent items, in whatever order; each item stands with its type."""
     if len(left) * len(right) > MAX_PAIRS:
         raise FhirPathLimit(f"~ compares at most {MAX_PAIRS} pairs of items.")
     rest = list(right)
-    for item in left:
-        for at, other in enumerate(rest):
-            if equivalent(item, other):
+    for item, type_ in left:
+        for at, (other, other_type) in enumerate(rest):
+            if equivalent(item, other, (type_, other_type)):
                 del rest[at]
                 break
         else:
@@ -267,7 +306,8 @@ def _moments_compared(left: Moment, right: Moment) -> int | None:
 
 
 def _amounts_compared(left: Amount, right: Amount) -> int | None:
-    factor = units.factor(right.unit, left.unit)
+    of_data = isinstance(left, Measured) or isinstance(right, Measured)
+    factor = (units.equivalent_factor if of_data else units.factor)(right.unit, left.unit)
     if factor is None:
         return None
     other = right.value * factor

@@ -110,6 +110,36 @@ def test_an_expression_has_the_result_its_specification_says(expression: str, ex
     assert fhirpath.compile(expression, "Patient").evaluate(PATIENT) == expected
 
 
+MEASURED: dict[str, Any] = {
+    "resourceType": "Observation", "status": "final", "effectiveDateTime": "2000-02-29",
+    "valueQuantity": {"value": 20, "unit": "years", "system": "http://unitsofmeasure.org", "code": "a"},
+    "code": {"id": "1", "text": "x", "coding": [
+        {"system": "urn:a", "code": "b", "display": "one", "version": "1"}, {"system": "urn:a", "code": "c"}]},
+    "category": [
+        {"id": "2", "coding": [{"id": "3", "system": "urn:a", "code": "b", "display": "two"}]},
+        {"coding": [{"system": "urn:a", "code": "B"}, {"code": "b"}]}, {"text": "Only text"}, {"text": "only TEXT"}],
+    "component": [
+        {"id": "p", "code": {"coding": [{"system": "urn:a", "code": "b"}, {"system": "urn:d", "code": "e"}]}},
+        {"id": "q", "code": {"coding": [{"system": "urn:a", "code": "b", "userSelected": True}]}},
+        {"code": {"coding": [{"system": "urn:a", "code": "z"}]}}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("expression", "expected"), [
+    ("code.coding[0] ~ category[0].coding", T), ("code.coding[0] = category[0].coding", F),
+    ("code ~ category[0]", T), ("code ~ category[1]", F), ("code = category[0]", F), ("category[2] ~ category[3]", T),
+    ("category[2] ~ code", F), ("component[0] ~ component[1]", T), ("component[0] ~ component[2]", F),
+    ("component[0] !~ component[1]", F), ("component ~ component[2]", F), ("%resource ~ %resource", T),
+    ("children().where($this ~ %resource.category[0]).count()", [2]),
+    ("value > 18 years", T), ("value = 240 months", T), ("value > 18 'a'", T), ("value ~ 20 years", T),
+    ("value != 20 years", F), ("(effective + value).toString()", ["2020-02-29"]), ("20 'a' = 20 years", E),
+    ("(effective - value).toString()", ["1980-02-29"]),
+])  # fmt: skip
+def test_r4_says_of_its_types_what_they_are_equivalent_to(expression: str, expected: list[Any]) -> None:
+    """https://hl7.org/fhir/R4/fhirpath.html#changes, https://hl7.org/fhir/R4/fhirpath.html#quantity"""
+    assert fhirpath.compile(expression, "Observation").evaluate(MEASURED, resource=MEASURED) == expected
+
+
 @pytest.mark.parametrize(
     "expression",
     ["name.given1", "Encounter.name", "name.where(giveb = 'x')", "children().skip(1)", "descendants().first()",
