@@ -85,6 +85,14 @@ def _parsed(text: str) -> ParsedReference:
 _remembered = lru_cache(maxsize=_REMEMBERED)(_parsed)
 
 
+def id_here(text: str, type_name: str, base_url: str) -> str | None:
+    """Return the id of a resource of the type here, which a text says alone or as a reference; None: it says none."""
+    local = text.removeprefix(f"{base_url}/")
+    found = parse(local if "/" in local else f"{type_name}/{local}")
+    is_meant = found.kind == "relative" and found.type == type_name and found.version is None and "#" not in local
+    return found.id if is_meant else None
+
+
 def parse_canonical(text: str) -> Canonical:
     """Take `url|version#fragment` apart; the version may also stand after the fragment, as some write it."""
     url, _, version = text.partition("|")

@@ -46,7 +46,7 @@ def history(request: FhirRequest, ctx: Context) -> FhirResponse:
     selection = summary.asked(request, request.type)
     count = 0 if selection is not None and selection.counts_only else page_size(request, ctx.settings)
     read = partial(ctx.store.history, request.type, request.id, since=_since(request), count=count,
-                   during=_during(request), listed=_listed(request), counts=_counts(request))
+                   during=_during(request), listed=_listed(request, ctx), counts=_counts(request))
     page = _oldest_first(read, request) if request.once("_sort") == _OLDEST_FIRST else read(cursor=request.once(CURSOR))
     links = [("self", _url(request, ctx, request.once(CURSOR)))]
     around = (("first", page.first), ("previous", page.previous), ("next", page.next), ("last", page.last))
@@ -124,7 +124,7 @@ def _bounds(text: str) -> tuple[int, int]:
     return ends
 
 
-def _listed(request: FhirRequest) -> str | None:
+def _listed(request: FhirRequest, ctx: Context) -> str | None:
     """Read _list: of versions that a List names, all versions of what it names without one."""
     text = request.once("_list")
     if text is None:
@@ -132,10 +132,11 @@ def _listed(request: FhirRequest) -> str | None:
     if text.startswith("$"):
         raise NotSupported(f"_list={text[:80]}: functional lists are not supported; name a List by its id.",
                            expression="_list")
-    if references.parse(f"List/{text}") != ("relative", "List", text, None, None):
-        raise InvalidSearch(f"_list is {text[:80]!r}; a List is named by its id alone, as in _list=42.",
+    found = references.id_here(text, "List", ctx.base_url)
+    if found is None:
+        raise InvalidSearch(f"_list is {text[:80]!r}; a List is named by its id, as in _list=42 or _list=List/42.",
                             expression="_list")
-    return text
+    return found
 
 
 def _counts(request: FhirRequest) -> bool:

@@ -64,6 +64,7 @@ FOUND = {
     "?_type=Patient,Practitioner&name:contains=mith,one": ["doctor", "jones", "smith"],
     "?_list=42": ["pulse-smith", "smith"],
     "Observation?_list=42,43": ["pulse-jones", "pulse-smith"],
+    "Observation?_list=List/42,http://localhost/fhir/List/43": ["pulse-jones", "pulse-smith"],
     "Observation?subject._list=42": ["pulse-smith", "weight-smith"],
     "Observation?_list=44": [],
 }
@@ -162,7 +163,7 @@ def test_what_names_no_compartment_or_type_is_refused(fhir):
         ("Observation?patient._list=$current-problems", 400, "not-supported", "functional lists"),
         ("Patient?_list:not=1", 400, "invalid", "no modifiers"),
         ("Patient?_list=A_B", 400, "invalid", "A_B"),
-        ("Patient?_list=List/42", 400, "invalid", "_list is 'List/42'; a List is named by its id alone"),
+        ("Patient?_list=Group/42", 400, "invalid", "_list is 'Group/42'; a List is named by its id, as in _list=42"),
     ]:
         fhir.get(url).refused(status, code, text=words)
     fhir("PUT", "Patient/1/Observation", {}).refused(405, "not-supported")

@@ -173,9 +173,9 @@ def test_the_history_of_what_never_was_is_not_found(fhir):
     ("query", "code", "expression"),
     [("_since=yesterday", "invalid", "_since"), ("_count=-1", "invalid", "_count"), ("_count=x", "invalid", "_count"),
      ("_at=yesterday", "invalid", "_at"), ("_list=none", "not-found", "_list"),
-     ("_list=$current-problems", "not-supported", "_list"), ("_list=List/1", "invalid", "_list"),
-     ("_list=1&_list=2", "invalid", "_list"), ("_sort=_id", "not-supported", "_sort"),
-     ("_total=all", "invalid", "_total"),
+     ("_list=$current-problems", "not-supported", "_list"), ("_list=Patient/1", "invalid", "_list"),
+     ("_list=1&_list=2", "invalid", "_list"), ("_list=List/1/_history/1", "invalid", "_list"),
+     ("_sort=_id", "not-supported", "_sort"), ("_total=all", "invalid", "_total"),
      ("_at=ap2020", "invalid", "_at"), ("_at=ge2020&_at=gt2021", "invalid", "_at"),
      ("_at=ge2021&_at=lt2020", "invalid", "_at"), ("_at=ge2020&_at=lt2021&_at=lt2022", "invalid", "_at"),
      ("name=x", "invalid", "name"), ("_cursor=x", "invalid", None),
@@ -308,7 +308,8 @@ def test_list_gives_the_versions_that_a_list_names(fhir, client, clock):
 
     named = {(one, 'W/"1"'), (two, 'W/"1"'), (two, 'W/"2"')}
     assert set(rows(fhir.get("_history?_list=l"))) == {*named, (seen, 'W/"1"')}
-    assert set(rows(fhir.get("Patient/_history?_list=l"))) == named
+    for list_ in ("l", "List/l", "http://localhost/fhir/List/l"):
+        assert set(rows(fhir.get(f"Patient/_history?_list={list_}"))) == named
     assert rows(fhir.get(f"Patient/{one}/_history?_list=l")) == [(one, 'W/"1"')]
     assert rows(fhir.get(f"Patient/{three}/_history?_list=l")) == []
     first = fhir.get("Patient/_history?_list=l&_count=2")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hie.errors import InvalidSearch, NotSupported
-from hie.fhir import search_parameters
+from hie.fhir import references, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.search import criteria
@@ -165,10 +165,13 @@ class _Reader:
                 expression="_list",
             )
         parameter = criteria.parameter_of("List", "item")
+        each = [references.id_here(one, "List", self._reading.base_url) for one in self._text.split(",")]
         try:
-            return Has("List", parameter, criteria.parse("List", "_id", self._text, self._reading))
+            ids = ",".join(one or "" for one in each)
+            return Has("List", parameter, criteria.parse("List", "_id", ids, self._reading))
         except InvalidSearch:
-            raise self._invalid(f"is {self._text[:80]!r}; a List is named by its id alone, as in _list=42") from None
+            raise self._invalid(f"is {self._text[:80]!r}; a List is named by its id, as in _list=42 or _list=List/42"
+                                ) from None
 
     def _not_referenced(self, type_name: str, name: str) -> Unreferenced | NotOf:
         """Read `_not-referenced=Type:parameter`: that no resource of the type refers here by the parameter."""
