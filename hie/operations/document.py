@@ -17,8 +17,12 @@ from hie.fhir.json_format import Fragment
 from hie.fhir.routes import checked_id
 from hie.operations import graph, surroundings
 from hie.registry import Operation, standard_parameters
+from hie.store.named_versions import NamedVersions, number
 from hie.store.search.reference import relative
 from hie.store.versions import StoredVersion
+
+Named = tuple[str, str, str | None]
+"""Type, id and version of what the Composition names."""
 
 
 def document(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -86,30 +90,35 @@ def _contents(
     if is_cut:
         raise TooCostly(f"The Composition refers to more than {surroundings.MOST} resources, or to more than "
                         f"{surroundings.MOST_BYTES} bytes of them.")
-    there = {(one.type, one.id) for one in (stored, *found)}
+    there: set[tuple[str, str, str | None]] = set()
+    for one in (stored, *found):
+        there |= {(one.type, one.id, None), (one.type, one.id, str(one.vid))}
     for path, to in named:
         if to not in there:
-            raise Unprocessable(f"The document would be incomplete: {'/'.join(to)} cannot be part of it.",
-                                expression=path)
+            what = "/".join(to[:2]) + (f"/_history/{to[2]}" if to[2] else "")
+            raise Unprocessable(f"The document would be incomplete: {what} cannot be part of it.", expression=path)
     return found
 
 
-def _here(reference: dict[str, Any], ctx: Context) -> tuple[str, str] | None:
+def _here(reference: dict[str, Any], ctx: Context) -> Named | None:
     to = references.parse(relative(str(reference.get("reference", "")), ctx.store.base_url))
-    return (to.type, to.id) if to.kind == "relative" and to.type is not None and to.id is not None else None
+    is_here = to.kind == "relative" and to.type is not None and to.id is not None
+    return (str(to.type), str(to.id), to.version) if is_here else None
 
 
-def _by_graph(
-    stored: StoredVersion, named: list[tuple[str, str]], graph_name: str, ctx: Context
-) -> list[StoredVersion]:
+def _by_graph(stored: StoredVersion, named: list[Named], graph_name: str, ctx: Context) -> list[StoredVersion]:
     """Return what the Composition itself names, and what a GraphDefinition leads to from it."""
     walk = graph.followed(stored, graph_name, ctx, ctx)
     if walk.lacking is not None:
         raise Unprocessable(walk.lacking.diagnostics, issues=[walk.lacking])
-    rest = [to for to in named if to not in walk.found]
-    walk.reading.read_all(rest)
-    found = walk.found | {to: walk.reading.read[to] for to in rest if to in walk.reading.read}
-    del found[stored.type, stored.id]
+    walk.reading.read_all(to[:2] for to in named)
+    found = {(one.type, one.id, one.vid): one for one in walk.found.values()}
+    versions = NamedVersions(ctx.store, surroundings.MOST_VERSIONS)
+    for type_name, id_, version in named:
+        current = walk.reading.read.get((type_name, id_))
+        for one in versions.of(current, {number(version)}) if current is not None else ():
+            found.setdefault((one.type, one.id, one.vid), one)
+    del found[stored.type, stored.id, stored.vid]
     return list(found.values())
 
 

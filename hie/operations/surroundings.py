@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import orjson
 
 from hie.context import Context
 from hie.fhir import references
+from hie.store.named_versions import NamedVersions, number
 from hie.store.search.literal_references import SELF_CONTAINED
 from hie.store.search.reference import relative
 from hie.store.versions import StoredVersion
@@ -21,8 +23,8 @@ from hie.store.versions import StoredVersion
 Target = tuple[str, str]
 Belongs = Callable[[dict[str, Any]], bool]
 
-#: One answer includes at most so many resources, and so many bytes of them.
-MOST, MOST_BYTES = 1_000, 50_000_000
+#: One answer includes at most so many resources, and so many bytes of them; and of versions that are superseded.
+MOST, MOST_BYTES, MOST_VERSIONS = 1_000, 50_000_000, 100
 #: Stored JSON is compact, and a quote inside a string is escaped: these find references and attachments, nothing else.
 _REFERENCE = re.compile(rb'"reference":"([^"\\]{3,500})"')
 _ATTACHMENT = re.compile(rb'"url":"([^"\\]{0,400}Binary/[^"\\]{1,100})"')
@@ -31,28 +33,42 @@ _ATTACHMENT = re.compile(rb'"url":"([^"\\]{0,400}Binary/[^"\\]{1,100})"')
 def around(matches: Iterable[StoredVersion], skipped: Belongs, ctx: Context) -> tuple[list[StoredVersion], bool]:
     """Return what the matches refer to, directly or not, each once, and whether that was cut.
 
-    `skipped` tells of a resource that it is not to be taken along: it is a match of some page, or somebody else's.
+    A reference to a version brings that one, and the current one where it is gone. `skipped` tells of a resource that
+    it is not to be taken along: it is a match of some page, or somebody else's.
     """
-    seen = {(one.type, one.id) for one in matches}
+    own = {(one.type, one.id) for one in matches}
+    asked: dict[Target, set[int | None]] = {}
+    current: dict[Target, StoredVersion] = {}
+    taken: set[tuple[str, str, int]] = set()
     found: list[StoredVersion] = []
-    front, left = list(matches), MOST_BYTES
+    front, left, versions = list(matches), MOST_BYTES, NamedVersions(ctx.store, MOST_VERSIONS)
     while front:
-        wanted = [target for target in dict.fromkeys(_targets(front, ctx.store.base_url)) if target not in seen]
-        seen.update(wanted)
+        wanted: dict[Target, set[int | None]] = {}
+        for target, vid in _targets(front, ctx.store.base_url):
+            if target not in own and vid not in asked.setdefault(target, set()):
+                asked[target].add(vid)
+                wanted.setdefault(target, set()).add(vid)
         front = []
-        for one in ctx.store.each_read(wanted[: MOST + 1]):
-            left -= len(one.content or b"")
-            if left < 0:
-                return found, True
-            if not skipped(orjson.loads(one.content or b"{}")):
-                front.append(one)
-                found.append(one)
-        if len(found) > MOST or len(wanted) > MOST:
+        unread = [target for target in wanted if len(asked[target]) == len(wanted[target])]
+        again = [current[target] for target in wanted if target in current]
+        for stored in chain(ctx.store.each_read(unread[: MOST + 1]), again):
+            current[stored.type, stored.id] = stored
+            for one in versions.of(stored, wanted[stored.type, stored.id]):
+                if (one.type, one.id, one.vid) in taken:
+                    continue
+                taken.add((one.type, one.id, one.vid))
+                left -= len(one.content or b"")
+                if left < 0:
+                    return found, True
+                if not skipped(orjson.loads(one.content or b"{}")):
+                    front.append(one)
+                    found.append(one)
+        if len(found) > MOST or len(unread) > MOST or versions.is_cut:
             return found[:MOST], True
     return found, False
 
 
-def _targets(versions: Iterable[StoredVersion], base_url: str) -> Iterator[Target]:
+def _targets(versions: Iterable[StoredVersion], base_url: str) -> Iterator[tuple[Target, int | None]]:
     for stored in versions:
         if stored.type in SELF_CONTAINED:  # references inside mean their own entries
             continue
@@ -61,4 +77,4 @@ def _targets(versions: Iterable[StoredVersion], base_url: str) -> Iterator[Targe
             for text in pattern.findall(content):
                 to = references.parse(relative(text.decode(), base_url))
                 if to.kind == "relative" and to.type is not None and to.id is not None:
-                    yield to.type, to.id
+                    yield (to.type, to.id), number(to.version)

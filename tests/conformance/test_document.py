@@ -80,6 +80,29 @@ def test_a_document_that_would_lack_something_is_not_made(fhir, client, note):
     fhir.get(url).refused(422, "processing", "Composition.section[0].entry[0]")
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("by_graph", [False, True])
+def test_a_reference_to_a_version_brings_that_version(fhir, client, note, by_graph):
+    """bundle.html#references: it is resolved by the version as well; the current one came, which it does not mean."""
+    (at,) = note["section"][0]["entry"]
+    value = fhir.get(at["reference"]).json
+    fhir.put(at["reference"], value | {"valueQuantity": value["valueQuantity"] | {"value": 2}, "performer": [
+        {"reference": f"{value['performer'][0]['reference']}/_history/1"}]})
+    section = [{"title": "x", "entry": [{"reference": f"{at['reference']}/_history/1"}, at]}]
+    fhir.put(f"Composition/{note['id']}", note | {"section": section})
+    path = {"path": "Composition.section.entry", "target": [{"type": "Observation"}]}
+    url = f"Composition/{note['id']}/$document" + (f"?graph={graph(fhir, path)}" if by_graph else "")
+    made = fhir.get(url).json
+    assert sorted((one["meta"]["versionId"], one["valueQuantity"]["value"])
+                  for one in (row["resource"] for row in made["entry"])
+                  if one["resourceType"] == "Observation") == [("1", 1), ("2", 2)]
+    if not by_graph:  # which leaves out what the Observation names
+        told = fhir.post("Bundle/$validate", made).json["issue"]
+        assert {one["severity"] for one in told} <= {"warning", "information"}
+    assert client("system/*.cruds", "admin").delete(f"{at['reference']}/_history/1").status == 200
+    fhir.get(url).refused(422, "processing", "Composition.section[0].entry[0]", f"{at['reference']}/_history/1")
+
+
 @pytest.mark.parametrize("base", ["", f"{BASE}/"], ids=["relative", "absolute"])
 def test_whose_record_it_is_is_told_by_references_in_either_form(fhir, note, base):
     other = f"{base}Patient/{fhir.create(patient('Other'))['id']}"

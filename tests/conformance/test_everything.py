@@ -37,6 +37,29 @@ def test_the_whole_record_comes_with_what_it_refers_to(fhir, record):
     assert fhir.post(f"Patient/{record}/$everything").status == 200
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_reference_to_a_version_brings_that_version(fhir, client):
+    fhir.put("Patient/p", patient(id="p"))
+    for name in ("a", "b", "c"):
+        fhir.put("Practitioner/d", practitioner(name, id="d"))
+    texts = ("Practitioner/d/_history/1", "Practitioner/d/_history/2", "Practitioner/d")
+    for number, text in enumerate(texts):
+        fhir.put(f"Observation/{number}", observation("Patient/p", id=str(number), performer=[{"reference": text}]))
+
+    def versions(url):
+        return [one["meta"]["versionId"] for one in fhir.get(url).resources() if one["resourceType"] == "Practitioner"]
+
+    query = "{ performer { resource { meta { versionId } } } }"
+    asked = [fhir.get(f"Observation/{number}/$graphql?query={query}").json["data"]["performer"][0]["resource"]["meta"]
+             for number in range(3)]
+    assert [one["versionId"] for one in asked] == ["1", "2", "3"]
+    assert versions("Patient/p/$everything") == ["3", "1", "2"]
+    assert client("system/*.cruds", "admin").delete("Practitioner/d/_history/1").status == 200
+    assert versions("Patient/p/$everything") == ["3", "2"]
+    assert fhir.get(f"Observation/0/$graphql?query={query}").json["data"]["performer"][0]["resource"]["meta"] == {
+        "versionId": "3"}
+
+
 def test_pages_hold_the_record_once(fhir, record):
     seen, url, answers = [], f"Patient/{record}/$everything?_count=2", []
     while url:

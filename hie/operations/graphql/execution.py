@@ -37,6 +37,7 @@ from hie.operations.graphql.document import Field, Selection
 from hie.operations.graphql.failures import note
 from hie.operations.graphql.nodes import Key, Node, Target, below, path_to, resource_node, target
 from hie.operations.graphql.searching import Asked, text_of
+from hie.store.named_versions import NamedVersions
 from hie.store.search import ordering
 from hie.store.search.cursors import NONE, Cursors
 from hie.store.search.reference import target as points_at
@@ -267,10 +268,18 @@ class Execution:
         wanted = [to for to in dict.fromkeys(targets) if to not in self._read]
         if not wanted:
             return
-        self._budget.fetch(len(wanted))
         self._read.update(dict.fromkeys(wanted))
-        for version in self.ctx.store.each_read(wanted):
-            self._read[version.type, version.id] = resource_node(self._budget.opened(version))
+        vids: dict[tuple[str, str], set[int | None]] = {}
+        for type_name, id_, vid in wanted:
+            vids.setdefault((type_name, id_), set()).add(vid)
+        self._budget.fetch(len(vids))
+        versions = NamedVersions(self.ctx.store, sum(len(some - {None}) for some in vids.values()))
+        for current in self.ctx.store.each_read(vids):
+            for vid in vids[current.type, current.id]:
+                if vid not in (None, current.vid):
+                    self._budget.fetch(1)
+                (stored,) = versions.of(current, {vid})
+                self._read[current.type, current.id, vid] = resource_node(self._budget.opened(stored))
 
     def _reverse(self, nodes: list[Node], rows: list[Row], one: Field, type_name: str, kind: str) -> None:
         """Find what refers to the resources of a level, with one search for many of them."""

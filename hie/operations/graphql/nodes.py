@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from hie.context import Context
 from hie.fhir import references
+from hie.store.named_versions import number
 from hie.store.search.reference import relative
 
 if TYPE_CHECKING:
     from hie.fhir.profiles.place import Entries
 
-Target = tuple[str, str]
-"""Type and id of what is stored."""
+Target = tuple[str, str, int | None]
+"""Type and id of what is stored, and the version that is meant; None: the current one."""
 Key = str | int
 """A step in the answer: a name, or where something stands in a list."""
 
@@ -93,7 +94,7 @@ def target(node: Node, ctx: Context) -> Target | Node | None:
             return found
     to = references.parse(relative(relative(text, ctx.store.base_url), ctx.base_url))
     is_here = to.kind == "relative" and to.type is not None and to.id is not None
-    return (str(to.type), str(to.id)) if is_here else None
+    return (str(to.type), str(to.id), number(to.version)) if is_here else None
 
 
 def _entry(text: str, node: Node, entries: Entries) -> Node | None:

@@ -6,7 +6,6 @@ never one for each match.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -15,11 +14,12 @@ import orjson
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.types import BigInteger
 
-from hie.errors import Forbidden, Gone, NotFound
+from hie.errors import Forbidden
 from hie.fhir import references
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.search_parameters import IndexValues, answering
 from hie.store.contents import MOST_BYTES
+from hie.store.named_versions import NamedVersions, number
 from hie.store.opening import size_of, up_to
 from hie.store.prepared import Prepared
 from hie.store.rows import Current
@@ -48,7 +48,6 @@ MOST_ROUNDS = 10
 MOST_VERSIONS = 100
 
 Target = tuple[str, str]
-_VID = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
 def included(
@@ -81,7 +80,7 @@ class _Adding:
 
     def __init__(self, store: ResourceStore, known: set[Target]) -> None:
         self._store, self._known = store, known
-        self._versions_left, self._bytes_left = MOST_VERSIONS, MOST_BYTES
+        self._versions, self._bytes_left = NamedVersions(store, MOST_VERSIONS), MOST_BYTES
         self.result: list[StoredVersion] = []
         self.is_cut = False
 
@@ -114,36 +113,15 @@ class _Adding:
         room = MOST_INCLUDED - len(self.result)
         self.is_cut = self.is_cut or len(wanted) > room
         found = {(one.type, one.id): one for one in self._within(self._store.each_read(wanted[:room]))}
-        return [one for target in wanted[:room] if target in found
-                for one in self._versions(found[target], targets[target])]
+        named_ = [one for target in wanted[:room] if target in found
+                  for one in self._versions.of(found[target], targets[target])]
+        self.is_cut = self.is_cut or self._versions.is_cut
+        return named_
 
     def _within(self, versions: Iterable[StoredVersion]) -> list[StoredVersion]:
         found, is_cut = up_to(versions, self._bytes_left)
         self.is_cut = self.is_cut or is_cut
         return found
-
-    def _versions(self, current: StoredVersion, vids: set[int | None]) -> Iterator[StoredVersion]:
-        """Yield the versions that are referred to, the current one for references that name none: search.html#versions
-
-        So does one that names a version that is not there, or that the token may not see.
-        """
-        named = {vid for vid in vids if vid is not None and vid != current.vid}
-        old = [one for vid in sorted(named) if (one := self._version(current, vid)) is not None]
-        if len(old) < len(named) or len(named) < len(vids):
-            yield current
-        yield from old
-
-    def _version(self, current: StoredVersion, vid: int) -> StoredVersion | None:
-        if vid > current.vid:  # as of then it was yet to come
-            return None
-        if self._versions_left == 0:
-            self.is_cut = True
-            return None
-        self._versions_left -= 1
-        try:
-            return self._store.vread(current.type, current.id, vid)
-        except (NotFound, Gone):
-            return None
 
     def _keep(self, found: Sequence[StoredVersion]) -> None:
         fresh = {(one.type, one.id, one.vid): one for one in found if (one.type, one.id) not in self._known}
@@ -177,8 +155,7 @@ def _referred(
         to = references.parse(reference.target(value, base_url) or "")
         is_of_version = value[3] is not None and value[5] is not None  # a canonical's, which its URL leads to
         if to.kind == "relative" and to.type in allowed and to.id is not None and not is_of_version:
-            vid = value[5]
-            yield to.type, to.id, int(vid) if vid is not None and _VID.fullmatch(vid) else None
+            yield to.type, to.id, number(value[5])
         if value[3] is not None:
             named.add(directive, version.type, value)
 
