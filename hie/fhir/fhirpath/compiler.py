@@ -15,7 +15,7 @@ from .errors import FhirPathError, FhirPathSemanticError, FhirPathUnsupported
 from .parts import EMPTY, Frame, Items, Part, constant, focus_itself, singleton
 from .steps import has_no_child, known_children, only_form, steps
 from .syntax import Expression
-from .type_tests import is_type, of_type, target_test, type_argument
+from .type_tests import as_type, is_type, target_test, type_argument
 from .values import Amount, moment, type_of
 
 
@@ -163,7 +163,7 @@ class Compiler:
             base = self.compile(operand.base or syntax.This())
             return target_test(base, wanted)
         part = self.compile(operand)
-        return is_type(part, wanted) if operator == "is" else of_type(part, wanted)
+        return is_type(part, wanted) if operator == "is" else as_type(part, wanted)
 
     # ---- functions
 

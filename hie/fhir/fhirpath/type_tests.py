@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from . import at_hand, model, syntax
 from .errors import FhirPathError, FhirPathUnsupported
 from .parts import EMPTY, FALSE, TRUE, Frame, Items, Part, boolean
 from .syntax import Expression
-from .values import Element, type_of
+from .values import Amount, Element, Moment, system_type, to_system, type_of
+
+_VALUES = (bool, int, str, Decimal, Moment, Amount)
 
 
 def type_argument(tree: Expression) -> str:
@@ -55,7 +58,7 @@ def is_type(part: Part, wanted: str) -> Part:
 
 
 def of_type(part: Part, wanted: str) -> Part:
-    """Compile `as` and ofType(): both keep the items of the type, as R4's own expressions apply `as` to many."""
+    """Compile ofType(), and `as` for types of FHIR: both keep the items, as R4's own expressions apply `as` to many."""
     matches, own, run = matcher(wanted), part.type, part.run
     name = wanted.rpartition(".")[2]
     plain = name if model.is_type(name) and not wanted.startswith("System.") and _has_no_subtypes(name) else None
@@ -67,6 +70,19 @@ def of_type(part: Part, wanted: str) -> Part:
         return [item.value if type(item) is Element and item.extra is None else item for item in found]
 
     return Part(walk, plain)
+
+
+def as_type(part: Part, wanted: str) -> Part:
+    """Compile `as`: as `ofType`, and as a type of the language what converts to it: R4/fhirpath.html#types"""
+    if not wanted.startswith("System."):
+        return of_type(part, wanted)
+    matches, own, run = matcher(wanted), part.type, part.run
+
+    def walk(frame: Frame, focus: Items) -> Items:
+        values = [item if matches(type_of(item, own)) else to_system(item, own) for item in run(frame, focus)]
+        return [value for value in values if isinstance(value, _VALUES) and matches(system_type(value))]
+
+    return Part(walk, wanted)
 
 
 def _boxed_one(item: Any, own: str) -> Any:

@@ -61,6 +61,13 @@ BOUNDS = [
     ("1.58700.precision()", [5]), ("12.precision()", [0]), ("@2014.precision()", [4]), ("@T10:30.precision()", [4]),
     ("@2014-01-05T10:30:00.000-05:00.precision()", [17]), ("{}.precision()", E),
 ]  # fmt: skip
+CONVERTED = [
+    ("name.given.as(System.String)", ["Peter", "James", "Jim"]), ("(gender as System.String)", ["male"]),
+    ("active as System.Boolean", T), ("active as System.String", E), ("(birthDate as System.Date) < @1975", T),
+    ("(extension.value as System.Quantity) = 85 'kg'", T), ("name.given.ofType(System.String)", E),
+    ("birthDate.getValue() is System.Date", T), ("gender.getValue() is System.String", T), ("name.getValue()", E),
+    ("text.div.htmlChecks()", E), ("name.htmlChecks()", E), ("active.htmlChecks()", E),
+]  # fmt: skip
 MEMBERS = [
     ("gender.memberOf('http://hl7.org/fhir/ValueSet/administrative-gender')", T),
     ("name.first().use.memberOf('http://hl7.org/fhir/ValueSet/administrative-gender')", F),
@@ -105,7 +112,10 @@ SORTED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("expression", "expected"), TYPES + BOUNDS + MEMBERS + UNITS + DATES + TEXT + SORTED)
+ALL = TYPES + BOUNDS + CONVERTED + MEMBERS + UNITS + DATES + TEXT + SORTED
+
+
+@pytest.mark.parametrize(("expression", "expected"), ALL)
 def test_an_expression_has_the_result_its_specification_says(expression: str, expected: list[Any]) -> None:
     assert fhirpath.compile(expression, "Patient").evaluate(PATIENT) == expected
 

@@ -12,7 +12,7 @@ from ..operators import distinct, union
 from ..parts import EMPTY, TRUE, Frame, Items, Part, Run, singleton, truth
 from ..steps import box
 from ..syntax import Expression, Sign, This
-from ..type_tests import is_type, of_type, type_argument
+from ..type_tests import as_type, is_type, of_type, type_argument
 from ..values import compare, key, to_system
 from .function import Function, each_item, on_items
 
@@ -184,7 +184,7 @@ FUNCTIONS = (
     Function("select", (1, 1), _select),
     Function("repeat", (1, 1), _repeat),
     Function("ofType", (1, 1), lambda compiler, base, arguments: of_type(base, type_argument(arguments[0]))),
-    Function("as", (1, 1), lambda compiler, base, arguments: of_type(base, type_argument(arguments[0]))),
+    Function("as", (1, 1), lambda compiler, base, arguments: as_type(base, type_argument(arguments[0]))),
     Function("is", (1, 1), lambda compiler, base, arguments: is_type(base, type_argument(arguments[0]))),
     on_items("single", _single),
     on_items("first", lambda items, own: items[:1]),

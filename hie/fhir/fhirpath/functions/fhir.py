@@ -13,7 +13,7 @@ from ..errors import FhirPathUnsupported
 from ..parts import FALSE, TRUE, Frame, Items, Part, boolean, singleton
 from ..steps import steps
 from ..syntax import Expression, Literal
-from ..values import Element, type_of, unboxed
+from ..values import Element, to_system, type_of, unboxed
 from .function import Function, on_items
 
 
@@ -49,14 +49,16 @@ def _has_value(items: Items, own: str | None) -> Items:
 
 
 def _get_value(items: Items, own: str | None) -> Items:
-    value = unboxed(items[0]) if len(items) == 1 else None
-    return [] if value is None or type(value) is dict else [value]
+    value = to_system(items[0], own) if len(items) == 1 and type(unboxed(items[0])) is not dict else None
+    return [] if value is None else [value]
 
 
 def _html_checks(items: Items, own: str | None) -> Items:
     from hie.fhir.validation.narrative import problem  # validation itself evaluates FHIRPath
 
     values = [unboxed(item) for item in items]
+    if not items or any(type_of(item, own) != "xhtml" for item in items):
+        return []
     return boolean(all(isinstance(value, str) and problem(value) is None for value in values))
 
 
