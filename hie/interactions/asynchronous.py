@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import FhirError, NotFound, NotSupported, TooManyRequests
+from hie.errors import FhirError, IntegrityFailure, NotFound, NotSupported, TooManyRequests
 from hie.fhir import bundle, outcome
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import http_date, instant
@@ -199,9 +199,14 @@ def _keep(asked: Asked, content: bytes, ctx: Context, *, may_be_refused: bool) -
 def gave_up(payload: dict[str, Any], reason: str, ctx: Context) -> None:
     """Answer a request that failed for good."""
     asked = asynchronous.find(ctx.store, payload["request"])
-    kept = None if asked is None else asynchronous.request_of(ctx.store, asked)
-    if asked is not None and kept is not None:
-        _refuse(asked, FhirError(f"The request failed for good: {reason}"), _of_client(asked, kept, ctx))
+    if asked is None or asked.finished is not None:
+        return
+    try:
+        kept = asynchronous.request_of(ctx.store, asked)
+        mine = ctx if kept is None else _of_client(asked, kept, ctx)
+    except IntegrityFailure:
+        mine = ctx  # what it asked nobody knows any more
+    _refuse(asked, FhirError(f"The request failed for good: {reason}"), mine)
 
 
 def owners(payloads: list[dict[str, Any]], ctx: Context) -> list[str]:

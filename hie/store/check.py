@@ -17,7 +17,6 @@ from hie.store.integrity import literal_targets
 from hie.store.lacking_tokens import lacking
 from hie.store.models import (
     FOREVER,
-    async_request,
     date_index,
     job,
     number_index,
@@ -278,7 +277,7 @@ def _jobs(connection: Connection, tenant: Tenant, report: CheckReport) -> Iterat
 
 def _async_requests(connection: Connection, tenant: Tenant) -> Iterator[str]:
     """Requests that are answered later, and their answers, must open."""
-    for row in connection.execute(select(async_request).where(async_request.c.tenant == tenant.id)):
+    for row in kept_answers.each(connection, tenant):
         for what in ("request", "result"):
             try:
                 kept_answers.opened(tenant, what, row, getattr(row, what))

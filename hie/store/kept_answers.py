@@ -6,6 +6,7 @@ itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -45,14 +46,21 @@ def _place(tenant: Tenant, what: str, id: str, client: str) -> bytes:
     return associated_data("async", what, tenant.id, id, client)
 
 
+def each(connection: Connection, tenant: Tenant, *, locked: bool = False) -> Iterator[Any]:
+    """Yield what is kept, one row after the other: together they may be larger than memory."""
+    ids = select(_TABLE.id).where(_TABLE.tenant == tenant.id).order_by(_TABLE.id)
+    for id_ in connection.execute(ids).scalars().all():
+        one = select(async_request).where(_TABLE.id == id_)
+        row = connection.execute(one.with_for_update() if locked else one).one_or_none()
+        if row is not None:  # else it was removed just now
+            yield row
+
+
 def erase(connection: Connection, tenant: Tenant, id: str) -> None:
     """Take out of all answers what may tell of a resource of this id; their statuses and places stay."""
-    finished = select(_TABLE.id).where(_TABLE.tenant == tenant.id, _TABLE.result.is_not(None)).order_by(_TABLE.id)
-    for request in list(connection.execute(finished).scalars()):
-        one = select(_TABLE.id, _TABLE.client, _TABLE.result).where(_TABLE.id == request)
-        row = connection.execute(one.with_for_update()).one_or_none()
-        if row is None:
-            continue  # removed just now
+    for row in each(connection, tenant, locked=True):
+        if row.result is None:
+            continue
         try:
             content = opened(tenant, "result", row, row.result) or b""
         except IntegrityFailure:

@@ -326,6 +326,19 @@ def test_request_and_answer_are_sealed_and_the_request_is_erased(client, fhir, a
     thief.get(address).refused(500, "security")
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_who_asked_what_does_not_open_any_more_is_told(fhir, application, work, clock):
+    address = asked(fhir, "GET", "Patient")
+    broken = update(async_request).values(request=b"broken")
+    application.store.database.write(lambda connection: connection.execute(broken))
+    for _ in range(3):
+        work()
+        clock.forward(30)
+    row = only_entry(fhir.get(address))
+    assert row["response"]["status"] == "500 Internal Server Error"
+    assert "does not open" in row["response"]["outcome"]["issue"][0]["diagnostics"]
+
+
 def test_a_request_can_be_cancelled_and_an_answer_removed(fhir, application, work):
     waiting, done = asked(fhir, "POST", "Patient", patient()), asked(fhir, "GET", "Patient")
     assert fhir.delete(waiting).status == 202
