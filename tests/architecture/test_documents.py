@@ -16,6 +16,7 @@ from hie.commands.settings import page
 from hie.interactions.dispatch import INTERACTIONS
 from hie.registry import built_in
 from hie.settings import Settings
+from hie.web import openapi
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -67,6 +68,32 @@ def test_every_interaction_has_its_page(interaction: str) -> None:
     kind = interaction.partition("-")[0]
     assert any(kind in heading for heading in every)
     assert interaction in text
+
+
+#: The lines of the OpenAPI document that a page tells of, and the pages that it refers to for more.
+TOLD = {
+    "create": ({"create"}, ()), "read": ({"read"}, ()), "vread": ({"vread"}, ()),
+    "update": ({"update", "conditional-update"}, ("create",)), "patch": ({"patch", "conditional-patch"}, ()),
+    "delete": ({"delete", "conditional-delete", "delete-history", "delete-history-version"}, ()),
+    "history": ({"history-instance", "history-type", "history-system"}, ()),
+    "search": ({"search-type", "search-system", "search-compartment", "search-form", "search-compartment-form"}, ()),
+    "transaction": ({"transaction"}, ("create", "patch", "delete")),
+}  # fmt: skip
+
+
+def refusals(page: str) -> set[int]:
+    """Return the statuses that a page's tables of refusals name; failures of the server may come everywhere."""
+    rows = re.findall(r"^\|.*\| ([45][0-9, ]+) \|[^|]*\|$", (DOCS / "api" / f"{page}.md").read_text("utf-8"), re.M)
+    return {int(status) for row in rows for status in row.split(", ") if int(status) < 500}
+
+
+@pytest.mark.parametrize("page", list(TOLD))
+def test_what_an_interaction_refuses_stands_in_the_openapi_document(page: str) -> None:
+    lines, others = TOLD[page]
+    told = set().union(*(openapi.STATUSES[line] for line in lines))
+    named = refusals(page).union(*(refusals(other) for other in others))
+    assert named
+    assert named - told == set()
 
 
 @pytest.mark.parametrize("code", sorted({operation.code for operation in built_in().operations}))
