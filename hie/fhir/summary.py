@@ -123,7 +123,12 @@ def _known(type_name: str | None) -> frozenset[str]:
 
 def of_one(request: FhirRequest) -> Selection | None:
     """Return which part is wanted of the one resource that a read or write answers with; None: all of it."""
-    selection = asked(request, request.type) if request.interaction in _ONE_RESOURCE else None
+    return of_resource(request, request.type) if request.interaction in _ONE_RESOURCE else None
+
+
+def of_resource(request: FhirRequest, type_name: str | None) -> Selection | None:
+    """Return which part is wanted of a resource that is the whole answer; None: all of it."""
+    selection = asked(request, type_name)
     if selection is not None and selection.counts_only:
         raise InvalidSearch("_summary=count counts the matches of a search; this is one resource.",
                             expression="_summary")

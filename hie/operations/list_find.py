@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from hie.context import Context
 from hie.errors import InvalidRequest, NotFound, Unprocessable
+from hie.fhir import json_format, summary
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.interactions import answers, functional_lists
 from hie.registry import Operation, standard_parameters
@@ -22,6 +24,7 @@ def find(request: FhirRequest, ctx: Context) -> FhirResponse:
     patient, name = request.parameter("patient") or "", request.parameter("name") or ""
     if not _ID.fullmatch(patient):
         raise InvalidRequest(f"patient is {patient[:80]!r}; it is the id of a Patient here.", expression="patient")
+    selection = summary.of_resource(request, "List")
     name = name if name.startswith("$") else f"${name}"
     found = functional_lists.lists(name, (("patient", patient),), ctx, "name")
     if not found:
@@ -29,7 +32,9 @@ def find(request: FhirRequest, ctx: Context) -> FhirResponse:
     if len(found) > 1:
         raise _Several(f"Several Lists of Patient/{patient} serve as {name}: "
                        f"{', '.join(f'List/{one.id}' for one in found)[:800]}.", expression="name")
-    return answers.current(found[0])
+    answer = answers.current(found[0])
+    return answer if selection is None else replace(
+        answer, content=json_format.dump(selection.of(json_format.parse(answer.content or b"{}"))))
 
 
 OPERATION = Operation(

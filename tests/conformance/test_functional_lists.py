@@ -62,6 +62,12 @@ def test_the_list_of_a_patient_is_found_by_its_function(lists: Fhir, client: Cal
         ("name=$current-allergies", 400, "invalid", "patient"),
     ):
         lists.get(f"List/$find?{asked}").refused(status, code, expression)
+    asked = "List/$find?patient=b&name=$current-allergies&"
+    mandatory = {"resourceType", "id", "meta", "status", "mode"}
+    assert set(lists.get(f"{asked}_elements=subject").json) == mandatory | {"subject"}
+    assert "entry" not in lists.get(f"{asked}_summary=true").json
+    lists.get(f"{asked}_elements=colour").refused(400, "invalid", "_elements")
+    lists.get(f"{asked}_summary=count").refused(400, "invalid", "_summary")
     narrow = client("system/List.rs?_id=lb")
     narrow.get("List/$find?patient=a&name=$current-allergies").refused(404, "not-found", "name")
     assert narrow.get("List/$find?patient=b&name=$current-allergies").id == "lb"
