@@ -53,8 +53,9 @@ def ask(request: FhirRequest, ctx: Context) -> FhirResponse:
                            expression="_outputFormat")
     id_, now = secrets.token_hex(16), ctx.clock()
     expires = now + ctx.settings.async_hours * _HOUR
-    kept = kept_requests.packed(request, {"entry": _noted(ctx.store.entry), "base_url": ctx.base_url,
-                                          "request_id": ctx.request_id})  # fmt: skip
+    kept = kept_requests.packed(request, {
+        "entry": _noted(ctx.store.entry), "base_url": ctx.base_url, "own_base_url": ctx.store.base_url,
+        "request_id": ctx.request_id})  # fmt: skip
 
     def unit(store: ResourceStore) -> FhirResponse:
         client = ctx.principal.client_id
@@ -273,7 +274,8 @@ def _of_client(asked: Asked, kept: bytes, ctx: Context) -> Context:
     """Return the job's context with the audit record and the addresses of the client's request."""
     known = kept_requests.beside(kept)
     entry = AuditEntry(ctx.store.tenant, ctx.clock(), known["request_id"], client=asked.client, **known["entry"])
-    store = replace(ctx.store, entry=entry)
+    # earlier versions did not note it; a worker on another machine need not know the address of the server
+    store = replace(ctx.store, entry=entry, base_url=known.get("own_base_url", ctx.store.base_url))
     return replace(ctx, base_url=known["base_url"], request_id=known["request_id"], store=store)
 
 

@@ -46,21 +46,24 @@ def _place(tenant: Tenant, what: str, id: str, client: str) -> bytes:
     return associated_data("async", what, tenant.id, id, client)
 
 
-def each(connection: Connection, tenant: Tenant, *, locked: bool = False) -> Iterator[Any]:
-    """Yield what is kept, one row after the other: together they may be larger than memory."""
+def each(connection: Connection, tenant: Tenant, *, answers: bool = False) -> Iterator[Any]:
+    """Yield what is kept, one row after the other: together they may be larger than memory.
+
+    `answers`: those that have come, which then stay as they are until the transaction ends.
+    """
     ids = select(_TABLE.id).where(_TABLE.tenant == tenant.id).order_by(_TABLE.id)
     for id_ in connection.execute(ids).scalars().all():
         one = select(async_request).where(_TABLE.id == id_)
-        row = connection.execute(one.with_for_update() if locked else one).one_or_none()
+        if answers:
+            one = one.where(_TABLE.result.is_not(None)).with_for_update()
+        row = connection.execute(one).one_or_none()
         if row is not None:  # else it was removed just now
             yield row
 
 
 def erase(connection: Connection, tenant: Tenant, id: str) -> None:
     """Take out of all answers what may tell of a resource of this id; their statuses and places stay."""
-    for row in each(connection, tenant, locked=True):
-        if row.result is None:
-            continue
+    for row in each(connection, tenant, answers=True):
         try:
             content = opened(tenant, "result", row, row.result) or b""
         except IntegrityFailure:

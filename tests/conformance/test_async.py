@@ -339,6 +339,19 @@ def test_who_asked_what_does_not_open_any_more_is_told(fhir, application, work, 
     assert "does not open" in row["response"]["outcome"]["issue"][0]["diagnostics"]
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_worker_of_another_address_writes_what_the_server_would(fhir, application):
+    """`hie worker` on another machine knows neither host nor port of the server that was asked."""
+    subject = fhir.create(patient())["id"]
+    address = asked(fhir, "POST", "Observation", observation(f"{application.base_url}/Patient/{subject}"))
+    context = application.context()
+    elsewhere = replace(context, store=replace(context.store, base_url="http://elsewhere.example.org/fhir"))
+    asynchronous.perform({"request": address.rpartition("/")[2]}, elsewhere)
+    assert only_entry(fhir.get(address))["response"]["status"] == "201 Created"
+    assert fhir.total(f"Observation?subject=Patient/{subject}") == 1
+    assert check(application.store).problems == []
+
+
 def test_a_request_can_be_cancelled_and_an_answer_removed(fhir, application, work):
     waiting, done = asked(fhir, "POST", "Patient", patient()), asked(fhir, "GET", "Patient")
     assert fhir.delete(waiting).status == 202
