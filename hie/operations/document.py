@@ -16,6 +16,7 @@ from hie.fhir.instants import instant
 from hie.fhir.json_format import Fragment
 from hie.fhir.routes import checked_id
 from hie.operations import graph, surroundings
+from hie.operations.page_state import page_state
 from hie.registry import Operation, standard_parameters
 from hie.store.named_versions import NamedVersions, number
 from hie.store.search.reference import relative
@@ -29,9 +30,10 @@ def document(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Make the document of a Composition; with persist store it as a Bundle too."""
     persist = _persist(request)
     id_ = _id(request, ctx)
-    stored = ctx.store.read("Composition", id_)
-    composition = json_format.parse(stored.content or b"{}")
-    bundle = _bundle(stored, _contents(stored, composition, request.parameter("graph"), ctx), ctx)
+    with page_state(ctx, None) as state:  # what is read together is of one state
+        stored = state.then.store.read("Composition", id_)
+        composition = json_format.parse(stored.content or b"{}")
+        bundle = _bundle(stored, _contents(stored, composition, request.parameter("graph"), state.then), ctx)
     if not persist:
         return FhirResponse(200, json_format.dump(bundle), entity=("Composition", id_))
     made = json_format.parse(json_format.dump(bundle))  # the parts as JSON, for the Bundle's own validation

@@ -16,6 +16,7 @@ from hie.interactions import as_of
 from hie.operations.graph import definition
 from hie.operations.graph.reading import Reading
 from hie.operations.graph.walk import Walk
+from hie.operations.page_state import page_state
 from hie.registry import Operation, Parameter, standard_parameters
 from hie.store.versions import StoredVersion
 
@@ -26,8 +27,9 @@ def graph(request: FhirRequest, ctx: Context) -> FhirResponse:
     if selection is not None and selection.counts_only:
         raise InvalidSearch("_summary=count asks for a total, which a collection has not.", expression="_summary")
     then = as_of.context(request, ctx)  # the definition is as it is now: it says what is wanted, and is no record
-    focus = then.store.read(*request.instance)
-    walk = followed(focus, request.parameter("graph") or "", ctx, then)
+    with page_state(then, None) as state:
+        focus = state.then.store.read(*request.instance)
+        walk = followed(focus, request.parameter("graph") or "", ctx, state.then)
     content = bundle.listing("collection", ctx.new_id(), ctx.clock(), (), _entries(walk, selection, ctx.base_url))
     return FhirResponse(200, content, entity=request.instance)
 
