@@ -6,7 +6,7 @@ import pytest
 from graphql import build_client_schema, get_introspection_query, parse, validate
 from sqlalchemy import event
 
-from hie.operations.graphql import budget, execution
+from hie.operations.graphql import budget, choosing, execution
 from tests.builders import bundle, entry, observation, patient, post, practitioner
 
 
@@ -435,7 +435,7 @@ def test_resources_of_too_many_bytes_end_the_query(fhir, monkeypatch):
 
 
 def test_paths_that_handle_too_much_end_the_query(fhir, monkeypatch):
-    monkeypatch.setattr(execution, "MOST_HANDLED", 20)
+    monkeypatch.setattr(choosing, "MOST_HANDLED", 20)
     id_ = fhir.create({"resourceType": "Patient", "name": [{"given": ["a", "b"]}] * 20})["id"]
     query = '{ name(fhirpath: "descendants().descendants().count() = 0 or given.exists()") { given } }'
     fhir.get(f"Patient/{id_}/$graphql?query={quote(query)}").refused(422, "too-costly", "query", "more than 20 items")

@@ -327,6 +327,16 @@ def test_mutations_are_done_once_where_they_are_answered_later(fhir, work):
 
 
 @ONE_DATABASE
+@pytest.mark.parametrize(
+    "arguments", ["_reference: code", "_reference: nothing", '_reference: patient, _cursor: "x"', ""])
+def test_what_cannot_refer_to_what_is_made_is_refused_before_it_is_made(fhir, arguments):
+    asked = f"ObservationList({arguments})" if arguments else "ObservationList"
+    query = f'mutation {{ PatientUpdate(id: "a", resource: {{}}) {{ resource {{ {asked} {{ id }} }} }} }}'
+    fhir.post("$graphql", {"query": query}, Content_Type="application/json").refused(400, "invalid")
+    fhir.get("Patient/a").refused(404, "not-found")
+
+
+@ONE_DATABASE
 def test_what_fails_after_it_was_done_is_said_so(fhir, monkeypatch):
     """Nothing that was stored is told as refused, whatever comes after it; what is beyond the bounds is not begun."""
     twice = ('mutation { a: PatientUpdate(id: "a", resource: {name: [{family: "x"}, {family: "y"}]}) '

@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from hie.errors import InvalidRequest
 from hie.fhir import facts, search_parameters
 from hie.fhir.fhirpath import model
+from hie.fhir.paging import CURSOR
 from hie.operations.graphql.document import BUILT_IN, Field, On, Selection
 from hie.store.search import chain, criteria
 
@@ -43,6 +44,7 @@ def _check_field(type_name: str, one: Field) -> None:
         refuse_slice(one)
         check(check_resource(one) or "Resource", one.selections)
     elif referring is not None and type_name in facts.RESOURCE_TYPES:
+        check_refers(one, referring)
         check_found(one, referring, kind)
     else:
         form, _, plain = element(type_name, one)
@@ -124,14 +126,26 @@ def check_arguments(one: Field, *arguments: str) -> None:
         raise invalid(f"{one.name[:80]} takes {told}.")
 
 
-def check_refers(type_name: str, code: str) -> None:
-    """Refuse what _reference names where it leads to no resource by its Type/id."""
+def check_refers(one: Field, type_name: str) -> str:
+    """Return the parameter that _reference names; refuse what leads to no resource by its Type/id."""
+    name = one.arguments.get("_reference")
+    if not isinstance(name, str):
+        raise invalid(f"{one.name} inside of a resource needs _reference: the search parameter that refers to it.")
+    if CURSOR in one.arguments:
+        raise invalid(f"_cursor of {one.name} leads on at the root, by {type_name}Connection(_cursor: …) without more.")
+    code = parameter_name(name)
     known = search_parameters.for_type(type_name)
     if code not in known:
         criteria.parameter_of(type_name, code)  # which says what there is
     elif not chain.is_chained(known[code]):
         raise invalid(f"_reference names {code[:80]}, which leads to no resource here by its type and id; of "
                       f"{type_name} it may be one of {', '.join(_referring_codes(type_name))}.")
+    return code
+
+
+def parameter_name(name: str) -> str:
+    """GraphQL names have no hyphens: value_quantity is value-quantity; _id keeps its first mark."""
+    return name[:1] + name[1:].replace("_", "-")
 
 
 def _referring_codes(type_name: str) -> list[str]:

@@ -13,13 +13,12 @@ from typing import Any
 from hie.context import Context
 from hie.errors import Forbidden, Gone, NotFound, TooCostly
 from hie.fhir import facts
-from hie.fhir.fhirpath import Compiled, FhirPathError, Watch, compile_once
-from hie.fhir.fhirpath.errors import FhirPathLimit
+from hie.fhir.paging import CURSOR
 from hie.fhir.routes import checked_id
 from hie.fhir.search_parameters import IndexValues
 from hie.operations.graphql import searching
 from hie.operations.graphql.answer import Cell, Row, add, lift, place
-from hie.operations.graphql.budget import MOST_HANDLED, MOST_SECONDS, Budget
+from hie.operations.graphql.budget import Budget
 from hie.operations.graphql.checking import (
     check,
     check_found,
@@ -33,10 +32,11 @@ from hie.operations.graphql.checking import (
     refuse_slice,
     searched,
 )
+from hie.operations.graphql.choosing import Choosing, number_of
 from hie.operations.graphql.document import Field, Selection
 from hie.operations.graphql.failures import note
 from hie.operations.graphql.nodes import Key, Node, Target, below, path_to, resource_node, target
-from hie.operations.graphql.searching import Asked, text_of
+from hie.operations.graphql.searching import Asked
 from hie.store.named_versions import NamedVersions
 from hie.store.search import ordering
 from hie.store.search.cursors import NONE, Cursors
@@ -72,12 +72,11 @@ class Execution:
     """The context whose state `ctx` holds."""
     errors: Errors = field(default_factory=list)
     _budget: Budget = field(default_factory=Budget)
-    _watch: Watch = field(init=False)
-    _paths: dict[tuple[str, str], Compiled] = field(default_factory=dict)
+    _choosing: Choosing = field(init=False)
     _read: dict[Target, Node | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._watch = Watch(MOST_SECONDS, MOST_HANDLED, allowance=self.ctx.allowance)
+        self._choosing = Choosing(self._budget, self.ctx.allowance)
 
     def begin(self) -> None:
         """Begin with one mutation of several: what was read before it may be another now."""
@@ -154,7 +153,7 @@ class Execution:
 
     def _elements(self, type_name: str, nodes: list[Node], rows: list[Row], one: Field) -> None:
         form, is_list, plain = element(type_name, one)
-        found = [self._items(node, one, form, is_list=is_list) for node in nodes]
+        found = [self._choosing.items(node, one, form) for node in nodes]
         inside = [below(node, one.name, item, form, _keys(one, number, is_list=is_list))
                   for node, items in zip(nodes, found, strict=True) for number, item in enumerate(items)]
         self._budget.spend(len(inside))
@@ -171,7 +170,7 @@ class Execution:
             for number, (item, below) in enumerate(zip(items, shown, strict=True)):
                 if not isinstance(below, dict):
                     raise invalid(f"@flatten stands at {one.name}, which has no fields to flatten.")
-                lift(row, {self._sliced(one, key, form, number, item): cell for key, cell in below.items()})
+                lift(row, {self._choosing.sliced(one, key, form, number, item): cell for key, cell in below.items()})
             return
         single = "singleton" in one.directives
         if "slice" not in one.directives:
@@ -179,64 +178,8 @@ class Execution:
             place(row, one.key, Cell(shown, is_list and not single, single, kind=form))
             return
         for number, (item, value) in enumerate(zip(items, shown, strict=True)):
-            key = self._sliced(one, one.key, form, number, item)
+            key = self._choosing.sliced(one, one.key, form, number, item)
             add(row, key, Cell([value], is_list=not single, single=single, kind=form))
-
-    def _sliced(self, one: Field, key: str, form: str, number: int, item: Any) -> str:
-        """Return a key with what @slice appends to it for an item."""
-        if "slice" not in one.directives:
-            return key
-        path = str(one.directives["slice"]["path"])
-        found = f"{key}.{number if path == '$index' else self._first_text(path, form, item)}"
-        self._budget.spend_texts((found,))
-        return found
-
-    def _items(self, node: Node, one: Field, form: str, *, is_list: bool) -> list[Any]:
-        """Return the values of an element that its arguments and @first let through."""
-        value = node.value.get(one.name) if isinstance(node.value, Mapping) else None
-        items = [] if value is None else list(value) if isinstance(value, list) else [value]
-        _check_plain_values(one)
-        items = [item for item in items if item is not None and self._holds(item, one, form)]
-        offset, count = _number(one, "_offset", 0), _number(one, "_count", len(items))
-        items = items[offset : offset + count]
-        return items[:1] if "first" in one.directives else items
-
-    def _holds(self, item: Any, one: Field, form: str) -> bool:
-        for name, value in one.arguments.items():
-            if name in ("_offset", "_count"):
-                continue
-            if name == "fhirpath":
-                if not self._is_true(str(value), form, item, one):
-                    return False
-                continue
-            if not isinstance(item, Mapping) or text_of(item.get(name)) != text_of(value):
-                return False
-        return True
-
-    def _is_true(self, path: str, form: str, item: Any, one: Field) -> bool:
-        self._budget.spend(50)
-        try:
-            return self._path(path, form).holds(item, watch=self._watch) is True
-        except FhirPathLimit as error:
-            raise TooCostly(f"fhirpath of {one.name}: {error}", expression="query") from None
-        except FhirPathError as error:
-            raise invalid(f"fhirpath of {one.name}: {str(error)[:300]}.") from error
-
-    def _path(self, text: str, form: str) -> Compiled:
-        """Compile a FHIRPath of the query, once for each request."""
-        if (text, form) not in self._paths:
-            self._paths[(text, form)] = compile_once(text, form)
-        return self._paths[(text, form)]
-
-    def _first_text(self, path: str, form: str, item: Any) -> str:
-        self._budget.spend(50)
-        try:
-            found = self._path(path, form).evaluate(item, watch=self._watch)
-        except FhirPathLimit as error:
-            raise TooCostly(f"path of @slice: {error}", expression="query") from None
-        except FhirPathError as error:
-            raise invalid(f"path of @slice: {str(error)[:300]}.") from error
-        return text_of(found[0]) if found else ""
 
     # -- references, both ways -------------------------------------------------------------------------------------
 
@@ -283,12 +226,7 @@ class Execution:
 
     def _reverse(self, nodes: list[Node], rows: list[Row], one: Field, type_name: str, kind: str) -> None:
         """Find what refers to the resources of a level, with one search for many of them."""
-        code = one.arguments.get("_reference")
-        if not isinstance(code, str):
-            raise invalid(f"{one.name} inside of a resource needs _reference: the search parameter that refers to it.")
-        code = searching.parameter_name(code)
-        check_refers(type_name, code)
-        searching.refuse_cursor(one, f"at the root, {type_name}Connection(_cursor: …), it does, without more.")
+        code = check_refers(one, type_name)
         rest = replace(one, arguments=searching.without(one.arguments, "_reference"))
         led: list[tuple[str, Node, Row]] = []
         for node, row in zip(nodes, rows, strict=True):
@@ -320,7 +258,7 @@ class Execution:
     def _referring(self, one: Field, type_name: str, code: str, to: list[tuple[str, Node]]) -> list[Cell]:
         """Return for each place the resources that refer to it, in the order of the search."""
         places = [place_ for place_, _ in to]
-        each = _number(one, "_count", REFERRING)
+        each = number_of(one, "_count", REFERRING)
         named = ((code, ",".join(dict.fromkeys(places))),)
         asked = replace(searching.asked(one, type_name, named), count=None)
         path, query = asked.path, asked.query(self.ctx, Later(self.ctx.store))
@@ -333,7 +271,7 @@ class Execution:
         resources = self._budget.found(page, each if are_first else REFERRING)
         chosen: list[list[int]] = [[] for _ in places]
         for number, resource in enumerate(resources):
-            if path is not None and not self._is_true(path, type_name, resource, one):
+            if path is not None and not self._choosing.is_true(path, type_name, resource, one):
                 continue
             referred = self._references(resource, type_name, code)
             for place_, numbers in zip(places, chosen, strict=True):
@@ -380,7 +318,8 @@ class Execution:
         if kind == "Connection":
             asked = searching.led_on(one, type_name, self.held_by or self.ctx)
             return self._paged(one, asked)
-        searching.refuse_cursor(one, f"a list has no pages; {type_name}Connection has.")
+        if CURSOR in one.arguments:
+            raise invalid(f"{one.name} has no pages that _cursor could lead to; {type_name}Connection has.")
         asked = searching.asked(one, type_name)
         is_whole = asked.count is None  # graphql.html#list: everything, or an error
         with OfPages(self.ctx.store, None) as terminology:
@@ -388,11 +327,11 @@ class Execution:
             size = self.ctx.settings.max_page_size if is_whole else query.count
             page = terminology.store.search(replace(query, count=size, total="none"))
         resources = self._budget.found(page, size)
-        if page.next_cursor is not None and (is_whole or _number(one, "_count", 0) > size):
+        if page.next_cursor is not None and (is_whole or number_of(one, "_count", 0) > size):
             raise TooCostly(f"{one.name}: more than {size} resources match; narrow the search, say how many by "
                             f"_count, or page through them by {type_name}Connection.", expression="query")
         chosen = [node for node in map(resource_node, resources)
-                  if asked.path is None or self._is_true(asked.path, type_name, node.value, one)]
+                  if asked.path is None or self._choosing.is_true(asked.path, type_name, node.value, one)]
         nodes = [node.at(None, *_keys(one, number, is_list=True)) for number, node in enumerate(chosen)]
         return Cell(list(self._select(nodes, one.selections)), is_list=True, found=True, kind=type_name)
 
@@ -411,7 +350,7 @@ class Execution:
         found = [resource_node(resource) for resource in self._budget.found(page, len(page.matches))]
         fits = [row.get("score") for row in page.told] or [None] * len(found)
         told = [(node, score) for node, score in zip(found, fits, strict=True)
-                if asked.path is None or self._is_true(asked.path, asked.type, node.value, one)]
+                if asked.path is None or self._choosing.is_true(asked.path, asked.type, node.value, one)]
         shown = Shown([node.at(parent) for node, _ in told], [score for _, score in told], query.count, page.total,
                       page.cursors, asked.sealing(outer))
         return Cell([inside._connection(one, asked.type, shown)], kind=one.name)
@@ -482,17 +421,3 @@ def _keys(one: Field, number: int, *, is_list: bool) -> tuple[Key, ...]:
 def _check_single(one: Field, items: Sequence[Any]) -> None:
     if "singleton" in one.directives and len(items) > 1:
         raise invalid(f"{one.key} has @singleton, and more than one value.")
-
-
-def _check_plain_values(one: Field) -> None:
-    """Refuse lists as arguments of an element, each of which is compared with one value."""
-    wrong = next((name for name, value in one.arguments.items() if isinstance(value, list)), None)
-    if wrong is not None:
-        raise invalid(f"{wrong[:80]} of {one.name} is a list; one value is expected.")
-
-
-def _number(one: Field, name: str, default: int) -> int:
-    text = text_of(one.arguments.get(name, default))
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise invalid(f"{name} of {one.name} is {text[:80]!r}; it must be a whole number from 0.")
-    return int(text)

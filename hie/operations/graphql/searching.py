@@ -14,7 +14,7 @@ from typing import Any
 from hie.context import Context
 from hie.errors import InvalidSearch
 from hie.fhir.paging import CURSOR
-from hie.operations.graphql.checking import invalid
+from hie.operations.graphql.checking import invalid, parameter_name
 from hie.operations.graphql.document import Field
 from hie.store.crypto import SealBroken
 from hie.store.search import query as search_query
@@ -81,12 +81,6 @@ def led_on(one: Field, type_name: str, ctx: Context) -> Asked:
     return replace(found, count=given.count or found.count)
 
 
-def refuse_cursor(one: Field, why: str) -> None:
-    """Refuse a cursor where it cannot lead on."""
-    if CURSOR in one.arguments:
-        raise invalid(f"_cursor of {one.name} cannot lead on here: {why}")
-
-
 def _opened(text: str, name: str, type_name: str, ctx: Context) -> Asked:
     try:
         kind, of, parameters, path, count, at, cursor = json.loads(ctx.store.open_text(text))
@@ -109,11 +103,6 @@ def path_of(one: Field) -> str | None:
 def without(arguments: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """Return arguments but some."""
     return {name: value for name, value in arguments.items() if name not in names}
-
-
-def parameter_name(name: str) -> str:
-    """GraphQL names have no hyphens: value_quantity is value-quantity; _id keeps its first mark."""
-    return name[0] + name[1:].replace("_", "-")
 
 
 def searched_text(value: Any) -> str:
