@@ -75,31 +75,6 @@ WHOLE = definition(
 
 
 @pytest.mark.proves("operation:any/$graph")
-@pytest.mark.parametrize("database_kind", ["sqlite"])
-@pytest.mark.parametrize("url", ["Composition/c/$graph?graph=all", "Composition/c/$document"])
-def test_what_is_read_together_is_of_one_state(fhir, monkeypatch, url):
-    """A doctor who came later was shown beside the note of before, which another one had written then."""
-    fhir.put("Practitioner/d", {"resourceType": "Practitioner", "id": "d", "name": [{"text": "Before"}]})
-    fhir.create({"resourceType": "GraphDefinition", "name": "all", "status": "active", "start": "Composition",
-                 "link": [{"path": "*", "target": [{"type": "Practitioner"}]}]})  # fmt: skip
-    fhir.put("Composition/c", {"resourceType": "Composition", "id": "c", "status": "final", "type": {"text": "x"},
-                               "date": "2024", "title": "x", "author": [{"reference": "Practitioner/d"}]})
-    each_read, left = ResourceStore.each_read, [1]
-
-    def beside(self, targets):
-        if left:
-            left.pop()
-            changed = {"resourceType": "Practitioner", "id": "d", "name": [{"text": "After"}]}
-            writer = Thread(target=fhir.put, args=("Practitioner/d", changed))
-            writer.start()
-            writer.join(20)
-        return each_read(self, targets)
-
-    monkeypatch.setattr(ResourceStore, "each_read", beside)
-    assert [one["name"] for one in fhir.get(url).resources() if "name" in one] == [[{"text": "Before"}]]
-    assert (left, fhir.get("Practitioner/d").json["name"]) == ([], [{"text": "After"}])
-
-
 def test_a_graph_is_the_resource_with_all_that_the_links_lead_to(fhir, visit):
     fhir.create({**WHOLE, "version": "1"})
     url = f"{visit['visit']}/$graph"
@@ -467,3 +442,28 @@ def test_the_definition_has_to_start_at_the_type(fhir, visit):
     gone = fhir.create(encounter(visit["patient"]))["id"]
     fhir.delete(f"Encounter/{gone}")
     fhir.get(f"Encounter/{gone}/$graph?graph={URL}").refused(410, "deleted")
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("url", ["Composition/c/$graph?graph=all", "Composition/c/$document"])
+def test_what_is_read_together_is_of_one_state(fhir, monkeypatch, url):
+    """A doctor who came later was shown beside the note of before, which another one had written then."""
+    fhir.put("Practitioner/d", {"resourceType": "Practitioner", "id": "d", "name": [{"text": "Before"}]})
+    fhir.create({"resourceType": "GraphDefinition", "name": "all", "status": "active", "start": "Composition",
+                 "link": [{"path": "*", "target": [{"type": "Practitioner"}]}]})  # fmt: skip
+    fhir.put("Composition/c", {"resourceType": "Composition", "id": "c", "status": "final", "type": {"text": "x"},
+                               "date": "2024", "title": "x", "author": [{"reference": "Practitioner/d"}]})
+    each_read, left = ResourceStore.each_read, [1]
+
+    def beside(self, targets):
+        if left:
+            left.pop()
+            changed = {"resourceType": "Practitioner", "id": "d", "name": [{"text": "After"}]}
+            writer = Thread(target=fhir.put, args=("Practitioner/d", changed))
+            writer.start()
+            writer.join(20)
+        return each_read(self, targets)
+
+    monkeypatch.setattr(ResourceStore, "each_read", beside)
+    assert [one["name"] for one in fhir.get(url).resources() if "name" in one] == [[{"text": "Before"}]]
+    assert (left, fhir.get("Practitioner/d").json["name"]) == ([], [{"text": "After"}])
