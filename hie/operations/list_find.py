@@ -10,7 +10,7 @@ from hie.errors import InvalidRequest, NotFound, Unprocessable
 from hie.fhir import json_format, summary
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.interactions import answers, functional_lists
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, Parameter, standard_parameters
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 
@@ -43,5 +43,5 @@ OPERATION = Operation(
     types=frozenset({"List"}),
     function=find,
     definition="http://hl7.org/fhir/OperationDefinition/List-find",
-    parameters=standard_parameters("find@List"),
+    parameters=(*standard_parameters("find@List"), Parameter("_summary", "code"), Parameter("_elements", "string")),
 )
