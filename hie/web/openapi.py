@@ -29,7 +29,7 @@ from hie.web.negotiation import FHIR_JSON, FHIR_XML, FORM
 #: What each interaction answers, apart from 401, which all but the public ones give, and failures of the server.
 STATUSES: dict[str, tuple[int, ...]] = {
     "capabilities": (200, 400, 406),
-    "transaction": (200, 400, 403, 404, 406, 409, 410, 412, 413, 415, 422, 429),
+    "transaction": (200, 400, 403, 404, 406, 409, 410, 412, 413, 415, 422),
     "async-status": (200, 202, 400, 404, 406),
     "async-cancel": (202, 400, 404, 406),
     "history-system": (200, 400, 403, 406),
@@ -40,9 +40,9 @@ STATUSES: dict[str, tuple[int, ...]] = {
     "search-compartment": (200, 400, 403, 404, 406),
     "search-form": (200, 400, 403, 406, 413, 415),
     "search-compartment-form": (200, 400, 403, 404, 406, 413, 415),
-    "create": (200, 201, 400, 403, 406, 409, 412, 413, 415, 422, 429),
-    "update": (200, 201, 400, 403, 406, 409, 412, 413, 415, 422, 429),
-    "conditional-update": (200, 201, 400, 403, 406, 409, 412, 413, 415, 422, 429),
+    "create": (200, 201, 400, 403, 406, 409, 412, 413, 415, 422),
+    "update": (200, 201, 400, 403, 406, 409, 412, 413, 415, 422),
+    "conditional-update": (200, 201, 400, 403, 406, 409, 412, 413, 415, 422),
     "patch": (200, 400, 403, 404, 406, 409, 410, 412, 413, 415, 422),
     "conditional-patch": (200, 400, 403, 404, 406, 409, 412, 413, 415, 422),
     "delete": (200, 400, 403, 406, 409, 412),
@@ -60,7 +60,6 @@ MEANINGS = {
     406: "Only FHIR JSON and XML are offered.", 409: "It conflicts with what is stored.", 410: "It was deleted.",
     412: "A condition does not hold.", 413: "The body is too large.", 415: "The body is not in a format that is taken.",
     422: "It cannot be answered from what is here, or what would come out of it may not be stored.",
-    429: "Too much waits already; Retry-After says when to ask again.",
 }  # fmt: skip
 #: Paths that answer without a token.
 PUBLIC_PATHS = (

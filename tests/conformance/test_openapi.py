@@ -194,6 +194,7 @@ def fhir_probes(etag: str) -> list[Probe]:
         (typed, "PUT", 400, {"json": PATIENT, "query": "colour=red"}),
         (typed, "PUT", 412, {"json": PATIENT, "query": "identifier=urn:x|twin"}),
         *patch_probes(typed, single),
+        *refused_writes(typed, single),
         *erasing_probes(single),
         (typed, "DELETE", 400, {"query": "colour=red"}),
         (typed, "DELETE", 200, {"query": "identifier=urn:x|nobody"}),
@@ -219,6 +220,25 @@ def fhir_probes(etag: str) -> list[Probe]:
         (single, "DELETE", 409, {"path": "/fhir/Patient/held"}),
         (single, "DELETE", 412, {"headers": {"If-Match": 'W/"99"'}}),
         (single, "DELETE", 200, {"path": "/fhir/Patient/fresh"}),
+    ]
+
+
+def refused_writes(typed: str, single: str) -> list[Probe]:
+    """Writes of what is taken already, and of what may not be stored: a part of a resource, what cannot be indexed."""
+    own = {"resourceType": "SearchParameter", "url": "http://x/own", "name": "Own", "status": "active", "code": "own",
+           "description": "Own", "base": ["Patient"], "type": "token", "expression": "Patient.active"}
+    part = {**PATIENT, "id": "one", "meta": {"tag": [
+        {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}]}}
+    here = "/fhir/SearchParameter"
+    return [
+        (typed, "POST", 201, {"json": own, "path": here}),
+        (typed, "POST", 409, {"json": own, "path": here}),
+        (typed, "POST", 422, {"json": {**own, "code": "name"}, "path": here}),
+        (typed, "PUT", 409, {"json": {**PATIENT, "id": "one"}, "query": "identifier=urn:x|nobody"}),
+        (typed, "PUT", 422, {"json": part, "query": "identifier=urn:x|one"}),
+        (single, "PUT", 409, {"json": {**own, "id": "two"}, "path": f"{here}/two"}),
+        (single, "PUT", 422, {"json": part}),
+        (BUNDLE, "POST", 422, {"json": bundle(("PUT", "Patient/one", part))}),
     ]
 
 
