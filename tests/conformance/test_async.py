@@ -340,13 +340,15 @@ def test_who_asked_what_does_not_open_any_more_is_told(fhir, application, work, 
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-def test_a_worker_of_another_address_writes_what_the_server_would(fhir, application):
-    """`hie worker` on another machine knows neither host nor port of the server that was asked."""
+def test_a_worker_that_was_not_told_the_base_writes_what_the_server_would(fhir, application):
+    """`hie worker` on another machine may have been given no HIE_BASE_URL."""
+    base = "https://exchange.example.org/fhir"
+    object.__setattr__(application.store, "base_url", base)  # this test's own
     subject = fhir.create(patient())["id"]
-    address = asked(fhir, "POST", "Observation", observation(f"{application.base_url}/Patient/{subject}"))
+    address = asked(fhir, "POST", "Observation", observation(f"{base}/Patient/{subject}"))
     context = application.context()
-    elsewhere = replace(context, store=replace(context.store, base_url="http://elsewhere.example.org/fhir"))
-    asynchronous.perform({"request": address.rpartition("/")[2]}, elsewhere)
+    asynchronous.perform({"request": address.rpartition("/")[2]},
+                         replace(context, store=replace(context.store, base_url="")))
     assert only_entry(fhir.get(address))["response"]["status"] == "201 Created"
     assert fhir.total(f"Observation?subject=Patient/{subject}") == 1
     assert check(application.store).problems == []
