@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sqlite3
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from hie.cli import main
+from hie.cli import Commands, main
 from hie.commands import train as training
 from hie.settings import Settings
 from hie.store import administration
@@ -319,3 +320,17 @@ def test_every_command_explains_itself(run: Run) -> None:
                 walk(command, (*path, name))
 
     walk(main, ())
+
+
+def test_a_reader_that_has_seen_enough_is_told_nothing(database_kind: str) -> None:
+    """`hie routes | head -1` closes the pipe: that is no failure of the command's to speak of."""
+
+    @click.group(cls=Commands)
+    def group() -> None: ...
+
+    @group.command()
+    def told() -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    result = CliRunner().invoke(group, ["told"])
+    assert (result.exit_code, result.output) == (1, "")
