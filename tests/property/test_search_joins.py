@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -117,9 +118,11 @@ class World:
 
 @st.composite
 def criterion(draw: st.DrawFn, here: World, type_name: str, hops_left: int) -> Asked:
-    """A criterion, a chain or a _has for a type."""
-    kinds = ["leaf", "chain", "has"] if hops_left else ["leaf"]
-    kind = draw(st.sampled_from(kinds if hops_left < 3 else kinds[1:]))
+    """A criterion, a chain, a _has or a _not-referenced for a type."""
+    kinds = ["leaf", "leaf", "chain", "chain", "has", "has", "unreferenced"] if hops_left else ["leaf"]
+    kind = draw(st.sampled_from(kinds if hops_left < 3 else kinds[2:]))
+    if kind == "unreferenced":
+        return draw(unreferenced(here, type_name))
     if kind == "has":
         return draw(has(here, type_name, hops_left))
     if kind == "chain" and type_name in REFERENCES:
@@ -147,13 +150,7 @@ def chain(draw: st.DrawFn, here: World, type_name: str, hops_left: int) -> Asked
 
 @st.composite
 def has(draw: st.DrawFn, here: World, type_name: str, hops_left: int) -> Asked:
-    ways = [
-        (source, code)
-        for source, codes in REFERENCES.items()
-        for code, (_, only) in codes.items()
-        if type_name in ENDS.get(code, [only])
-    ]
-    source, code = draw(st.sampled_from(ways))
+    source, code = draw(st.sampled_from(ways_to(type_name)))
     name, text, meaning = draw(criterion(here, source, hops_left - 1))
     get, _ = REFERENCES[source][code]
 
@@ -169,6 +166,41 @@ def has(draw: st.DrawFn, here: World, type_name: str, hops_left: int) -> Asked:
     return f"_has:{source}:{code}:{name}", text, matches
 
 
+def ways_to(type_name: str) -> list[tuple[str, str]]:
+    """Return by what a type is referred to: another's type and parameter."""
+    return [
+        (source, code)
+        for source, codes in REFERENCES.items()
+        for code, (_, only) in codes.items()
+        if type_name in ENDS.get(code, [only])
+    ]
+
+
+@st.composite
+def unreferenced(draw: st.DrawFn, here: World, type_name: str) -> Asked:
+    wide = [("*", "*"), *((source, "*") for source in REFERENCES)]
+    source, code = draw(st.sampled_from([*ways_to(type_name), *wide]))
+
+    def matches(record: Json) -> bool:
+        place = f"{record['resourceType']}/{record['id']}"
+        return not any(
+            place in texts(one if code == "*" else REFERENCES[source][code][0](one))
+            for one in here.found if source in ("*", one["resourceType"]) and here.visible(one)
+        )  # fmt: skip
+
+    return "_not-referenced", f"{source}:{code}", matches
+
+
+def texts(found: Any) -> list[str]:
+    """Return the texts of all references inside."""
+    if isinstance(found, list):
+        return [text for one in found for text in texts(one)]
+    if not isinstance(found, dict):
+        return []
+    own = found.get("reference")
+    return [*([own] if isinstance(own, str) else []), *(text for one in found.values() for text in texts(one))]
+
+
 def is_in_compartment(record: Json, patient: str) -> bool:
     """https://hl7.org/fhir/R4/compartmentdefinition-patient.html, for what the records have."""
     if record["resourceType"] == "Patient":
@@ -178,7 +210,7 @@ def is_in_compartment(record: Json, patient: str) -> bool:
     return record["resourceType"] in ("Observation", "Encounter") and subject == f"Patient/{patient}"
 
 
-@pytest.mark.proves("chain:*", "parameter:_has")
+@pytest.mark.proves("chain:*", "parameter:_has", "parameter:_not-referenced")
 @pytest.mark.parametrize(("seed", "frequent"), [(1, None), (2, 1)], ids=["from the other end", "one by one"])
 def test_joins_find_what_a_plain_walk_finds(
     bind: Callable[..., ResourceStore], monkeypatch: pytest.MonkeyPatch, seed: int, frequent: int | None
