@@ -100,6 +100,22 @@ def test_arguments_directives_and_fragments(fhir, record, query, expected):
     assert data(fhir, query, f"Patient/{record['anna']}/") == expected
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_values_stand_beside_their_extensions(fhir):
+    """graphql.html#fields: the JSON convention for primitives is observed; who had which extension was not told."""
+    said = {"extension": [{"url": "http://example.org/u", "valueString": "s"}]}
+    given = {"given": ["Anna", None, "Mia"], "_given": [None, said, said]}
+    id_ = fhir.create({"resourceType": "Patient", "name": [{"family": "x", **given}]})["id"]
+    both = "_given { extension { url valueString } }"
+    assert data(fhir, f"{{ name {{ given {both} }} }}", f"Patient/{id_}/") == {"name": [given]}
+    behind = both.replace("_given", "_given(_offset: 1)")
+    cut = data(fhir, f"{{ name {{ given(_offset: 1) {behind} }} }}", f"Patient/{id_}/")
+    assert cut == {"name": [{"given": [None, "Mia"], "_given": [said, said]}]}
+    asked = '{ name { given(fhirpath: "true") a: given @first @singleton _given @first { id } } }'
+    assert data(fhir, asked, f"Patient/{id_}/") == {
+        "name": [{"given": ["Anna", "Mia"], "a": "Anna", "_given": [{"id": None}]}]}
+
+
 @pytest.mark.proves("operation:base/$graphql")
 def test_the_system_reads_and_searches(fhir, record):
     anna = record["anna"]

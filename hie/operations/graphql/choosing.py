@@ -13,9 +13,12 @@ from hie.fhir.fhirpath import Allowance, Compiled, FhirPathError, Watch, compile
 from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.operations.graphql.budget import MOST_HANDLED, MOST_SECONDS, Budget
 from hie.operations.graphql.checking import invalid
-from hie.operations.graphql.document import Field
+from hie.operations.graphql.document import BUILT_IN, Field
 from hie.operations.graphql.nodes import Node
 from hie.operations.graphql.searching import text_of
+
+#: Arguments that say where items stand, whatever they are.
+_PLACES = frozenset({"_offset", "_count"})
 
 
 class Choosing:
@@ -27,18 +30,22 @@ class Choosing:
         self._paths: dict[tuple[str, str], Compiled] = {}
 
     def items(self, node: Node, one: Field, form: str) -> list[Any]:
-        """Return the values of an element that its arguments and @first let through."""
+        """Return the values of an element that its arguments and @first let through.
+
+        None among them is where a value has extensions alone, or none: given and _given go side by side.
+        """
         value = node.value.get(one.name) if isinstance(node.value, Mapping) else None
         items = [] if value is None else list(value) if isinstance(value, list) else [value]
         _check_plain_values(one)
-        items = [item for item in items if item is not None and self._holds(item, one, form)]
+        if one.arguments.keys() - _PLACES or one.directives.keys() - BUILT_IN:
+            items = [item for item in items if item is not None and self._holds(item, one, form)]
         offset, count = number_of(one, "_offset", 0), number_of(one, "_count", len(items))
         items = items[offset : offset + count]
         return items[:1] if "first" in one.directives else items
 
     def _holds(self, item: Any, one: Field, form: str) -> bool:
         for name, value in one.arguments.items():
-            if name in ("_offset", "_count"):
+            if name in _PLACES:
                 continue
             if name == "fhirpath":
                 if not self.is_true(str(value), form, item, one):

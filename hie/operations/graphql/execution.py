@@ -155,9 +155,11 @@ class Execution:
         form, is_list, plain = element(type_name, one)
         found = [self._choosing.items(node, one, form) for node in nodes]
         inside = [below(node, one.name, item, form, _keys(one, number, is_list=is_list))
-                  for node, items in zip(nodes, found, strict=True) for number, item in enumerate(items)]
+                  for node, items in zip(nodes, found, strict=True) for number, item in enumerate(items)
+                  if item is not None]
         self._budget.spend(len(inside))
-        shown: list[Any] = [one_.value for one_ in inside] if plain else list(self._select(inside, one.selections))
+        values = iter([one_.value for one_ in inside] if plain else self._select(inside, one.selections))
+        shown = [None if item is None else next(values) for items in found for item in items]
         if plain:
             self._budget.spend_texts(value for value in shown if isinstance(value, str))
         start = 0
