@@ -5,6 +5,9 @@ https://hl7.org/fhir/R4/http.html#versions
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from threading import Lock
+
 from hie.errors import InvalidSearch
 from hie.fhir import binary, json_format, resource, summary
 from hie.fhir.conditions import etag
@@ -15,6 +18,10 @@ from hie.web.reply import Headers, Reply
 
 _FHIR_JSON_UTF8 = f"{FHIR_JSON}; charset=utf-8"
 FHIR_XML_UTF8 = f"{FHIR_XML}; charset=utf-8"
+#: Answers of so many bytes are written anew one at a time in a process: read for that, each takes ten times its size,
+#: and one thread computes at a time anyway.
+LARGE = 1_000_000
+_rewriting = Lock()
 _ONE_RESOURCE = frozenset({"read", "vread", "capabilities"})
 #: What a write answers with Prefer: return=OperationOutcome; it is never cut.
 _OUTCOME = "OperationOutcome"
@@ -43,11 +50,15 @@ def respond(request: FhirRequest, answer: FhirResponse, base_url: str, accepted:
     if request.interaction in _ONE_RESOURCE and request.type == "Binary" and not _wants_resource(
             request, answer, accepted):
         return _raw_binary(answer, headers)
-    if request.parameters and content_type == FHIR_JSON:
-        content = _shaped(request, content)
+    if content_type == FHIR_JSON and (request.parameters or accepted.xml):
+        with _rewriting if len(content) >= LARGE else nullcontext():
+            if request.parameters:
+                content = _shaped(request, content)
+            if accepted.xml:
+                content = resource.as_xml(content, pretty=_pretty(request))
     if accepted.xml and content_type == FHIR_JSON:
         headers.append(("Content-Type", _utf8(accepted.generic) if accepted.generic else FHIR_XML_UTF8))
-        return Reply(answer.status, headers, resource.as_xml(content, pretty=_pretty(request)))
+        return Reply(answer.status, headers, content)
     if content_type == FHIR_JSON:
         content_type = _utf8(accepted.generic) if accepted.generic else _FHIR_JSON_UTF8
     headers.append(("Content-Type", content_type))
