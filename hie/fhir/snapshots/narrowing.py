@@ -40,6 +40,11 @@ def _cardinality(before: Json, said: Json, is_slice: bool) -> Iterator[str]:
         yield f"max is {said['max']}, more than the base's {before.get('max')}."
     if not is_slice and said.get("min", before.get("min", 0)) < before.get("min", 0):
         yield f"min is {said['min']}, less than the base's {before.get('min')}."
+    least = int(said.get("min", 0 if is_slice else before.get("min", 0)) or 0)
+    top = str(said.get("max", before.get("max", "*")))
+    highest = number(top)
+    if highest is not None and least > highest and ("min" in said or "max" in said):
+        yield f"min is {least}, more than max, {top}."
 
 
 def _constraints(before: Json, said: Json) -> Iterator[str]:

@@ -153,6 +153,8 @@ REFUSED: list[tuple[str, list[Json], str, str]] = [
     ("more than the base", [of("Patient.birthDate", max="2")], "element[0]", "max is 2"),
     ("a max that is none", [of("Patient.birthDate", max="many")], "element[0]", "max is 'many'"),
     ("less than the base", [of("Patient.link.type", min=0)], "element[0]", "min is 0"),
+    ("more than the base's max", [of("Patient.gender", min=2)], "element[0]", "min is 2, more than max, 1"),
+    ("none of what the base demands", [of("Patient.link.type", max="0")], "element[0]", "min is 1, more than max, 0"),
     ("another type", [of("Patient.birthDate", type=[{"code": "Period"}])], "element[0]", "none of the base's"),
     ("slices of nothing", [a_slice("Patient.name", "official")], "element[0]", "nothing says how slices"),
     ("twice", [of("Patient.name"), of("Patient.name")], "element[1]", "is there twice"),
