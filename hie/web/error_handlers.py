@@ -9,9 +9,9 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from hie.errors import FhirError, OutcomeIssue
-from hie.fhir import outcome, resource
+from hie.fhir import graphql_errors, json_format, outcome, resource
 from hie.store import away
-from hie.web import logs
+from hie.web import logs, negotiation
 from hie.web.negotiation import FHIR_JSON, FHIR_XML
 from hie.web.reply import Reply
 
@@ -27,6 +27,14 @@ def refusal(error: FhirError, *, xml: bool = False, pretty: bool = False) -> Rep
     """Answer a refusal."""
     headers = error.headers if error.status != 403 else {"WWW-Authenticate": _LACKS_SCOPE, **error.headers}
     return _reply(error.status, error.issues, headers, xml, pretty)
+
+
+def refusal_of_graphql(error: FhirError, *, pretty: bool = False) -> Reply:
+    """Answer a refusal to a client of GraphQL: https://hl7.org/fhir/R4/graphql.html#errors"""
+    plain = refusal(error)
+    kept = [header for header in plain.headers if header[0] != "Content-Type"]
+    content = json_format.dump(graphql_errors.refusal(error), pretty=pretty)
+    return Reply(plain.status, [("Content-Type", negotiation.JSON), *kept], content)
 
 
 def unexpected(error: Exception, request_id: str, *, xml: bool = False) -> Reply:

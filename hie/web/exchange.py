@@ -108,11 +108,17 @@ class Exchange:
 
     def refused(self, error: FhirError) -> Reply:
         """Answer a refusal in the form that was asked for."""
+        if self.entry.interaction == "$graphql" and self.wants_json():
+            return error_handlers.refusal_of_graphql(error, pretty=self.wants_lines())
         return error_handlers.refusal(error, xml=self.wants_xml(), pretty=self.wants_lines())
 
     def wants_xml(self) -> bool:
         """Tell whether a refusal is written as XML."""
         return negotiation.of_refusal(self.environ.get("HTTP_ACCEPT"), self.environ.get("QUERY_STRING", ""))
+
+    def wants_json(self) -> bool:
+        """Tell whether JSON was asked for that is not FHIR's own."""
+        return negotiation.accepted(self.environ.get("HTTP_ACCEPT")).generic == negotiation.JSON
 
     def wants_lines(self) -> bool:
         """Tell whether a refusal is indented."""

@@ -17,6 +17,8 @@ from hie.fhir.http import Preferences
 FHIR_JSON = "application/fhir+json"
 FHIR_XML = "application/fhir+xml"
 FHIR_NDJSON = "application/fhir+ndjson"
+#: What no more than JSON is, as clients of GraphQL ask for it.
+JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 #: What `_format` and Accept may say, with the names that DSTU2 had; "fhir json" is "fhir+json" whose plus was not
 #: encoded in a URL.

@@ -200,6 +200,9 @@ def _fhir_operation(operation: Operation) -> Iterator[_Entry]:
                 {200: _answers_of(operation), 202: _RESOURCE_CONTENT}, refusals, takes,
             )  # fmt: skip
             described["parameters"] += openapi_parameters.of_interaction("operation")
+            if operation.answers_in != FHIR_JSON:  # who asks for that is refused in it
+                for status in (*map(str, refusals), "default"):
+                    described["responses"][status]["content"] = _REFUSAL | _answers_of(operation)
             yield path, method, described
 
 

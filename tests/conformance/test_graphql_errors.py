@@ -70,6 +70,27 @@ def test_an_error_has_an_outcome(fhir: Any, client: Any) -> None:
     assert hidden["extensions"]["code"] == "not-found"
 
 
+@pytest.mark.parametrize(("query", "status", "code"), [
+    ("{ nothing", 400, "invalid"), ("mutation { PatientDelete(id: a) { information { id } } }", 405, "not-supported")])
+def test_a_refusal_is_an_error_of_graphql_for_clients_of_graphql(fhir: Any, query: str, status: int, code: str) -> None:
+    """graphql.html#errors: a 4xx response with a GraphQL error; who asks for FHIR gets FHIR."""
+    url = f"$graphql?query={query}"
+    for accept in ("application/json", "application/graphql-response+json, application/json;q=0.9"):
+        answer = fhir.app.test_client().get(f"/fhir/{url}", headers={
+            "Accept": accept, "Authorization": f"Bearer {fhir.token}"})
+        assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/json")
+        assert answer.json["data"] is None
+        (error,) = answer.json["errors"]
+        (issue,) = error["extensions"]["resource"]["issue"]
+        assert (error["message"], error["extensions"]["code"]) == (issue["diagnostics"], code)
+        assert ("Allow" in answer.headers) is (status == 405)
+    for accept in ("application/fhir+json", "*/*"):
+        fhir.get(url, Accept=accept).refused(status, code)
+    nobody = fhir.app.test_client().get(f"/fhir/{url}", headers={"Accept": "application/json"})
+    assert (nobody.status_code, nobody.json["errors"][0]["extensions"]["code"]) == (401, "login")
+    assert "WWW-Authenticate" in nobody.headers
+
+
 @pytest.mark.usefixtures("record")
 def test_not_every_error_is_told(fhir: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failures, "MOST", 2)

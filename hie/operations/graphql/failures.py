@@ -7,11 +7,10 @@ would have been refused with: https://hl7.org/fhir/R4/graphql.html#errors
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from hie.errors import FhirError
-from hie.fhir import outcome
+from hie.fhir import graphql_errors
 from hie.operations.graphql.nodes import Key
 
 #: Further ones are not told.
@@ -20,10 +19,11 @@ MOST = 1_000
 
 def failure(path: Iterable[Key], error: FhirError, told: str = "") -> dict[str, Any]:
     """Return an error as GraphQL has it; `told` is said before it."""
-    issues = [replace(one, expression="ifMatch") if one.expression == "http.If-Match" else one
-              for one in error.issues]
-    return {"message": told + error.diagnostics, "path": list(path),
-            "extensions": {"status": error.status, "code": issues[0].code, "resource": outcome.outcome(issues)}}
+    found = graphql_errors.of(error, told)
+    for issue in found["extensions"]["resource"]["issue"]:
+        if issue.get("expression") == ["http.If-Match"]:  # which a mutation has as an argument
+            issue["expression"] = ["ifMatch"]
+    return found | {"path": list(path)}
 
 
 def note(errors: list[dict[str, Any]], path: Iterable[Key], error: FhirError) -> None:
