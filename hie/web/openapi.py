@@ -19,7 +19,7 @@ from hie.fhir.routes import ROUTES as FHIR_ROUTES
 from hie.fhir.routes import Route
 from hie.interactions.operation import takes_form
 from hie.registry import Operation, Registry
-from hie.web import exchange, openapi_parameters
+from hie.web import exchange, openapi_headers, openapi_parameters
 from hie.web.admin.blueprint import JSON, PREFIX
 from hie.web.admin.routes import ROUTES as ADMIN_ROUTES
 from hie.web.admin.routes import Parameter as AdminParameter
@@ -270,10 +270,13 @@ def _operation(
 ) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, content in sorted(answers.items()):
-        responses[str(status)] = {"description": MEANINGS[status], **({"content": content} if content else {})}
+        responses[str(status)] = {"description": MEANINGS[status], "headers": openapi_headers.of_answer(code, status),
+                                  **({"content": content} if content else {})}
     for status in sorted(refusals or []):
-        responses[str(status)] = {"description": MEANINGS[status], "content": _REFUSAL}
-    responses["default"] = {"description": "The server failed, or is busy.", "content": _REFUSAL}
+        responses[str(status)] = {"description": MEANINGS[status], "headers": openapi_headers.of_answer(code, status),
+                                  "content": _REFUSAL}
+    responses["default"] = {"description": "The server failed, or is busy.", "headers": openapi_headers.of_failure(),
+                            "content": _REFUSAL}
     operation: dict[str, Any] = {
         "operationId": f"{code} {path}",
         "summary": summary,

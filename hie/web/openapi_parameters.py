@@ -34,12 +34,13 @@ _QUERY: dict[str, tuple[str, dict[str, Any]]] = {
     "_at": ("Versions that were current at some time of this period.", _TEXT),
     "_list": ("Of what the List with this id names.", _TEXT),
     "_sort": ("Oldest first, or newest first as without it.", {"enum": ["_lastUpdated", "-_lastUpdated"]}),
+    "_total": ("none spares the count of the versions.", {"enum": ["none", "estimate", "accurate"]}),
     "_cascade": ("delete: what refers to the deleted goes, too.", {"enum": ["delete", "none"]}),
     "mode": ("Which statement.", {"enum": ["full", "normative", "terminology"]}),
 }
 
 _ANSWER = ("_format", "_pretty", "_summary", "_elements")
-_HISTORY = ("Prefer", "_since", "_at", "_list", "_count", "_sort", *_ANSWER)
+_HISTORY = ("Prefer", "_since", "_at", "_list", "_count", "_sort", "_total", *_ANSWER)
 _SEARCH = ("Prefer", "_asOf", "_count", *_ANSWER)
 _FORM = ("Prefer", *_ANSWER)
 _READ = ("If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "Prefer")

@@ -496,6 +496,9 @@ def test_every_status_that_is_described_is_met_and_no_other(
         answer = app.test_client().open(url, method=method, headers=headers, query_string=query, **given)
         if answer.status_code != status:
             wrong.append((method, url, query, status, answer.status_code, answer.text[:300]))
+        told = document["paths"][path][method.lower()]["responses"].get(str(answer.status_code), {}).get("headers", {})
+        wrong += [(method, url, query, status, name) for name, one in told.items()
+                  if one.get("required") and name not in answer.headers]
         met.add((path, method, answer.status_code))
     assert wrong == []
     documented = {
@@ -505,6 +508,8 @@ def test_every_status_that_is_described_is_met_and_no_other(
         for status in operation["responses"]
         if status != "default"
     }
+    assert set(document["paths"]["/fhir/{type}"]["post"]["responses"]["201"]["headers"]) == {
+        "ETag", "Last-Modified", "Location", "X-Request-Id"}  # fmt: skip
     # What an operation answers beside the refusals that all have is tested with the operation.
     plain = {row for row in documented if "$" not in row[0]}
     assert {row for row in met if "$" not in row[0]} == plain

@@ -15,12 +15,13 @@ PROVENANCE = '{"resourceType":"Provenance","recorded":"2024-01-01T00:00:00Z","ag
 MERGE, FORM = "application/merge-patch+json", "application/x-www-form-urlencoded"
 HEADERS = {
     "If-Match": "*", "If-None-Match": '"9"', "If-Modified-Since": "Sun, 06 Nov 1994 08:49:37 GMT",
+    "If-Unmodified-Since": "Sun, 06 Nov 2095 08:49:37 GMT",
     "If-None-Exist": "identifier=urn:x|none", "Prefer": "return=minimal", "X-Cascade": "delete",
     "X-Provenance": PROVENANCE, "X-Security-Context": "Patient/one",
 }  # fmt: skip
 QUERY = {
     "_format": "xml", "_pretty": "true", "_summary": "true", "_elements": "id", "_count": "3", "_since": "2020",
-    "_at": "ge2020", "_list": "l", "_sort": "_lastUpdated", "_cascade": "delete", "mode": "full",
+    "_at": "ge2020", "_list": "l", "_sort": "_lastUpdated", "_total": "none", "_cascade": "delete", "mode": "full",
 }  # fmt: skip
 CONDITIONS = ("If-Match", "If-None-Match", "If-None-Exist")
 FILLED = {"{type}": "Patient", "{compartment}": "Patient", "{id}": "one", "{vid}": "1"}
