@@ -19,8 +19,8 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import http_date, instant
 from hie.fhir.scopes import Grant, parse_grant
 from hie.interactions import entries, kept_requests, operation
-from hie.store import administration, asynchronous
-from hie.store.asynchronous import Asked, Kept, Overtaken, Removed
+from hie.store import administration, asynchronous, kept_answers
+from hie.store.asynchronous import Asked, Erased, Kept, Overtaken, Removed
 from hie.store.audit import AuditEntry
 from hie.store.resources import ResourceStore
 
@@ -161,9 +161,12 @@ def perform(payload: dict[str, Any], ctx: Context) -> None:
         return
     request, mine = kept_requests.unpacked(kept), _of_client(asked, kept, ctx)
     del kept  # a large one is held once
-    once, is_first = _is_done_once(request, ctx), asynchronous.begin(ctx.store, asked)
-    if is_first is None:
+    once, begun = _is_done_once(request, ctx), asynchronous.begin(ctx.store, asked)
+    if begun is None:
         return
+    asked, is_first = begun
+    if request.interaction == "delete-history":
+        asked = replace(asked, begun=None)  # what it erases itself it has not read
     try:
         mine = _granted(asked, mine)
         if once and not is_first:
@@ -191,7 +194,13 @@ def perform(payload: dict[str, Any], ctx: Context) -> None:
 def _keep(asked: Asked, content: bytes, ctx: Context, *, may_be_refused: bool) -> None:
     """Keep an answer; one that may be asked for again is not kept where it is beyond its client's share."""
     most = ctx.settings.async_client_bytes
-    if not asynchronous.finish(ctx.store, asked, content, most if may_be_refused else None):
+    try:
+        is_kept = asynchronous.finish(ctx.store, asked, content, most if may_be_refused else None)
+    except Erased:
+        if may_be_refused:
+            raise  # it is done anew
+        is_kept = asynchronous.finish(ctx.store, replace(asked, begun=None), kept_answers.emptied(content))
+    if not is_kept:
         _refuse(asked, TooManyRequests(
             f"The answer has {len(content)} bytes; with what is kept for this client already that is, sealed, more "
             f"than {most}. DELETE the addresses of answers that you have read, and ask again, perhaps for less."), ctx)
@@ -291,6 +300,7 @@ def _granted(asked: Asked, ctx: Context) -> Context:
 def _refuse(asked: Asked, refused: FhirError, ctx: Context) -> None:
     """Keep a refusal as the answer."""
     ctx.store.entry.status = refused.status
+    asked = replace(asked, begun=None)  # it tells nothing that could be erased
     asynchronous.finish(ctx.store, asked, _content(entries.refusal(refused.status, outcome.of_error(refused)), ctx))
 
 

@@ -7,12 +7,13 @@ in one transaction with what it writes (`KeepingStore`): a worker that is lost i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from hie.errors import Conflict, NotFound, Unauthenticated
+from hie.errors import Busy, Conflict, NotFound, Unauthenticated
 from hie.fhir.http import FhirResponse
 from hie.store import administration
 from hie.store.administration import TokenRow
@@ -71,23 +72,24 @@ def result_of(store: ResourceStore, asked: Asked) -> bytes | None:
     return opened(store.keys, "result", asked, found)
 
 
-def begin(store: ResourceStore, asked: Asked) -> bool | None:
-    """Mark a request as begun; False where it was before, None where it was cancelled, or done, just now."""
-    waits = (_TABLE.id == asked.id) & _TABLE.result.is_(None)
-    begun = func.coalesce(_TABLE.begun, store.clock())
+def begin(store: ResourceStore, asked: Asked) -> tuple[Asked, bool] | None:
+    """Mark a request as begun, and tell whether this was the first time; None: it was cancelled, or done, just now."""
 
-    def unit(connection: Connection) -> bool | None:
-        before = connection.execute(select(_TABLE.begun).where(waits).with_for_update()).one_or_none()
-        if before is None:
+    def unit(connection: Connection) -> tuple[Asked, bool] | None:
+        row = connection.execute(_WAITS.with_for_update(), {"id": asked.id}).one_or_none()
+        if row is None:
             return None
-        connection.execute(update(async_request).where(waits).values(begun=begun))
-        return before.begun is None
+        if row.begun is not None:
+            return replace(asked, begun=row.begun), False
+        now = store.clock()
+        connection.execute(update(async_request).where(_TABLE.id == asked.id).values(begun=now))
+        return replace(asked, begun=now), True
 
     return store.database.write(unit)
 
 
 def finish(store: ResourceStore, asked: Asked, result: bytes, most: int | None = None) -> bool:
-    """Keep the answer, in one transaction with the audit record of what was done.
+    """Keep the answer, in one transaction with the audit record of what was done. Erased.
 
     False: nothing was kept, as all that is kept for the client would be more than `most` bytes.
     """
@@ -95,7 +97,13 @@ def finish(store: ResourceStore, asked: Asked, result: bytes, most: int | None =
     if most is not None and kept(store, asked.client).size + len(answer) > most:
         return False
     entry = None if store.entry.recorded else store.entry  # that of an operation was committed with what it wrote
-    store.database.write(lambda connection: connection.execute(_finished(store, asked, answer)), entry)
+
+    def unit(connection: Connection) -> None:
+        with suppress(Overtaken):
+            _see_that_it_waits(connection, asked)
+            connection.execute(_finished(store, asked, answer))
+
+    store.database.write(unit, entry)
     return True
 
 
@@ -187,7 +195,24 @@ def _overtaken() -> Overtaken:
     return Overtaken("The request was cancelled, or done by another worker, while this one was at it.")
 
 
-_WAITS = select(_TABLE.id).where(_TABLE.id == bindparam("id"), _TABLE.result.is_(None))
+class Erased(Busy):
+    """What a request read may have been erased since it began: it is done anew."""
+
+
+_WAITS = select(_TABLE.begun).where(_TABLE.id == bindparam("id"), _TABLE.result.is_(None))
+
+
+def _see_that_it_waits(connection: Connection, asked: Asked) -> None:
+    """Refuse to keep an answer that nobody waits for (Overtaken), or of before an erasure (Erased).
+
+    Nothing of that changes until the transaction ends. An erasure changes when a request began, as far as is known
+    (hie.store.kept_answers); without that it is not asked for.
+    """
+    row = connection.execute(_WAITS.with_for_update(), {"id": asked.id}).one_or_none()
+    if row is None:
+        raise _overtaken()
+    if asked.begun is not None and row.begun != asked.begun:
+        raise Erased("Records were erased for good while this was under way.")
 
 
 def refuse_overtaken(connection: Connection, asked: Asked) -> None:
@@ -214,8 +239,8 @@ class KeepingStore(ResourceStore):
         if self.asked is not None and self.content is not None and isinstance(result, FhirResponse):
             refuse_revoked(unit.writing(), self.asked)
             answer = _sealed(self, self.asked, self.content(result))
-            if not unit.writing().execute(_finished(self, self.asked, answer)).rowcount:
-                raise _overtaken()
+            _see_that_it_waits(unit.writing(), self.asked)
+            unit.writing().execute(_finished(self, self.asked, answer))
 
 
 def keeping(store: ResourceStore, asked: Asked, content: Callable[[FhirResponse], bytes]) -> KeepingStore:

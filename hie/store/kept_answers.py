@@ -22,6 +22,7 @@ _TABLE = async_request.c
 LARGE = 8_000_000
 #: What is wrapped or worded anew need not name the resource that it tells of: $graphql, $fhirpath, $validate.
 _WORDED = (b'"resourceType":"Binary"', b'"resourceType":"Parameters"', b'"outcome":')
+_BROUGHT = (b'"resource":', b'"outcome":')
 _RESPONSE, _END = b'"response":', b"}]}"
 _ERASED = OutcomeIssue("deleted", "Records were erased for good since, and what was answered here may tell of them, so "
                        "that it is not kept. Ask again.", severity="warning")  # fmt: skip
@@ -62,7 +63,12 @@ def each(connection: Connection, tenant: Tenant, *, answers: bool = False) -> It
 
 
 def erase(connection: Connection, tenant: Tenant, id: str) -> None:
-    """Take out of all answers what may tell of a resource of this id; their statuses and places stay."""
+    """Take out of all answers what may tell of a resource of this id; their statuses and places stay.
+
+    A request under way has begun a microsecond later from now on: so it sees that it may have read what is erased.
+    """
+    under_way = (_TABLE.tenant == tenant.id) & _TABLE.begun.is_not(None) & _TABLE.result.is_(None)
+    connection.execute(update(async_request).where(under_way).values(begun=_TABLE.begun + 1))
     for row in each(connection, tenant, answers=True):
         try:
             content = opened(tenant, "result", row, row.result) or b""
@@ -74,8 +80,13 @@ def erase(connection: Connection, tenant: Tenant, id: str) -> None:
             connection.execute(update(async_request).where(_TABLE.id == row.id).values(result=result))
 
 
-def _without(content: bytes, id: bytes) -> bytes:
-    """Return an answer without what may tell of a resource; the same object where nothing does."""
+def emptied(content: bytes) -> bytes:
+    """Return an answer without all that it brings; its statuses and places stay."""
+    return _without(content, None)
+
+
+def _without(content: bytes, id: bytes | None) -> bytes:
+    """Return an answer without what may tell of a resource, None: of any; the same object where nothing does."""
     if not _may_tell(content, id):
         return content
     if len(content) > LARGE:  # what it says of the whole stands at its end
@@ -87,17 +98,20 @@ def _without(content: bytes, id: bytes) -> bytes:
     return json_format.dump(bundle)
 
 
-def _entry_without(row: dict[str, Any], id: bytes) -> dict[str, Any]:
+def _entry_without(row: dict[str, Any], id: bytes | None) -> dict[str, Any]:
     inner = row.get("resource", {})
     if inner.get("type") in ("batch-response", "transaction-response") and "entry" in inner:
         return row | {"resource": inner | {"entry": [_entry_without(one, id) for one in inner["entry"]]}}
     content = json_format.dump(row)
     is_refused = str(row["response"]["status"]) >= "4"  # which says what is wrong with what was sent
-    return _emptied(row) if id in content or (not is_refused and _may_tell(content, id)) else row
+    if is_refused:
+        return _emptied(row) if id is not None and id in content else row
+    return _emptied(row) if _may_tell(content, id) else row
 
 
-def _may_tell(content: bytes, id: bytes) -> bool:
-    return id in content or any(one in content for one in _WORDED)
+def _may_tell(content: bytes, id: bytes | None) -> bool:
+    found = _BROUGHT if id is None else (id, *_WORDED)
+    return any(one in content for one in found)
 
 
 def _emptied(row: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hie.interactions.dispatch import INTERACTIONS
 from hie.store import kept_answers
 from hie.store.check import check
 from tests.builders import bundle, entry, patient
@@ -79,3 +80,51 @@ def test_an_erasure_takes_what_it_erases_out_of_answers_that_are_kept(client, fh
     row = only_entry(fhir.get(again))
     assert ("resource" in row, row["response"]["status"]) == (False, "200 OK")
     assert len(rows(application)) == len(telling) + 4
+
+
+@pytest.mark.parametrize("kind", ["vread", "batch"])
+def test_what_is_read_and_erased_while_a_request_is_under_way_is_not_kept(client, fhir, work, monkeypatch, kind):
+    fhir.put("Patient/wrong", patient(id="wrong", family="Mistaken"))
+    fhir.put("Patient/wrong", patient(id="wrong", family="Right"))
+    admin, real, erased = client("admin system/*.cruds"), INTERACTIONS["vread"], []
+    version = "Patient/wrong/_history/1"
+    batch = bundle(put("other"), entry("GET", version), type_="batch")
+    address = asked(fhir, "GET", version) if kind == "vread" else asked(fhir, "POST", "", batch)
+
+    def meanwhile(request: Any, ctx: Any) -> Any:
+        answer = real(request, ctx)
+        if not erased:
+            assert b"Mistaken" in answer.content
+            erased.append(admin.delete("Patient/wrong/_history").status)
+        return answer
+
+    monkeypatch.setitem(INTERACTIONS, "vread", meanwhile)
+    work(), work()
+    assert erased == [200]
+    row = only_entry(fhir.get(address))
+    assert "Mistaken" not in told(fhir.get(address))
+    if kind == "vread":
+        assert row["response"]["status"] == "410 Gone", "it was read anew"
+        return
+    first, second = row["resource"]["entry"]
+    assert (first["response"]["status"], second["response"]["status"]) == ("201 Created", "200 OK")
+    assert second["response"]["outcome"]["issue"][0]["code"] == "deleted", "what was done is told, and not repeated"
+
+
+def test_a_transaction_during_which_something_was_erased_is_done_anew(client, fhir, application, work, monkeypatch):
+    for family in ("Mistaken", "Right"):
+        fhir.put("Patient/wrong", patient(id="wrong", family=family))
+    address = asked(fhir, "POST", "", bundle(put("other"), entry("GET", "Patient/wrong")))
+    real, runs = INTERACTIONS["transaction"], []
+
+    def meanwhile(request: Any, ctx: Any) -> Any:
+        runs.append(1)
+        if len(runs) == 1:
+            assert client("admin system/*.cruds").delete("Patient/wrong/_history").status == 200
+        return real(request, ctx)
+
+    monkeypatch.setitem(INTERACTIONS, "transaction", meanwhile)
+    work(), work()
+    assert only_entry(fhir.get(address))["response"]["status"] == "200 OK"
+    assert (len(runs), fhir.get("Patient/other").vid) == (2, "1")
+    assert check(application.store).problems == []
