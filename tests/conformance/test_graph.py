@@ -445,6 +445,16 @@ def test_the_definition_has_to_start_at_the_type(fhir, visit):
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_references_of_entries_lead_to_nothing_that_is_stored(fhir):
+    """bundle.html#references: they mean the entries. A path led to the stored resource of the same type and id."""
+    fhir.put("Patient/p", patient(id="p"))
+    entries = [{"resource": observation("Patient/p")}]
+    fhir.put("Bundle/b", {"resourceType": "Bundle", "id": "b", "type": "collection", "entry": entries})
+    fhir.create(definition(by_path("entry.resource.ofType(Observation).subject", "Patient"), start="Bundle"))
+    assert ids(fhir.get(f"Bundle/b/$graph?graph={URL}")) == ["Bundle/b"]
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.parametrize("url", ["Composition/c/$graph?graph=all", "Composition/c/$document"])
 def test_what_is_read_together_is_of_one_state(fhir, monkeypatch, url):
     """A doctor who came later was shown beside the note of before, which another one had written then."""

@@ -66,7 +66,7 @@ def _named_by(node: Node, code: str, reading: Reading) -> set[str]:
 def _matches(target: Target, ref: str, reading: Reading) -> Iterator[Node]:
     """Yield all that a search finds, page by page; where its params say _count, so many."""
     params: Parameters = tuple((name, value.replace(REF, ref)) for name, value in target.params)
-    is_counted = any(name == "_count" for name, _ in params)
+    counted = [value for name, value in params if name == "_count"]
     cursor: str | None = None
     left: int | None = None
     while True:
@@ -76,16 +76,18 @@ def _matches(target: Target, ref: str, reading: Reading) -> Iterator[Node]:
         with OfPages(ctx.store, cursor) as terminology:
             query = search_query.parse(
                 target.type, page_params, default_count=PAGE, max_count=ctx.settings.max_page_size,
-                base_url=ctx.base_url, now=ctx.clock(), terminology=terminology, at=ctx.store.at,
+                base_url=ctx.base_url, now=ctx.clock(), terminology=terminology,
             )  # fmt: skip
-            if query.includes or query.result or query.count == 0:
+            if query.includes or query.result or query.count == 0 or query.total is not None:
                 raise NotSupported("A link's search takes criteria, _sort and _count; what else is wanted, further "
                                    "links say.")
-            left = query.count if left is None or not is_counted else left
-            page = terminology.store.search(replace(query, count=left))
+            if left is None:
+                left = int(counted[-1]) if counted else query.count
+            size = min(left, query.count) if counted else query.count
+            page = terminology.store.search(replace(query, count=size))
         left -= len(page.matches)
         reading.take(page.matches)
         yield from (reading.node((one.type, one.id)) for one in page.matches)
         cursor = page.next_cursor
-        if cursor is None or (is_counted and left == 0):
+        if cursor is None or (counted and left == 0):
             return

@@ -111,8 +111,7 @@ class Walk:
     def _texts(self, link: Link, node: Node) -> Iterator[tuple[str, bool]]:
         """Yield what the references and canonical URLs say, and whether it is such a URL."""
         if link.path == EVERYTHING:
-            # References inside of a Bundle mean its own entries.
-            every = () if node.type in SELF_CONTAINED else references.iterate(node.resource)
+            every = references.iterate(node.resource)
             yield from ((one["reference"], False) for _, one in every if isinstance(one.get("reference"), str))
             return
         place = f"{link.place}.path"
@@ -128,9 +127,12 @@ class Walk:
                 yield value, item.type == "canonical" and not value.startswith("#")
 
     def _of_text(self, text: str, node: Node, *, is_canonical: bool) -> Iterator[Lead]:
+        """Yield what a text means; references inside of a Bundle mean its own entries, and lead nowhere."""
         if is_canonical:
             canonical = references.parse_canonical(text)
             yield canonical._replace(fragment=None)
+            return
+        if node.type in SELF_CONTAINED:
             return
         ctx = self.reading.ctx
         to = references.parse(relative(relative(text, ctx.store.base_url), ctx.base_url))
