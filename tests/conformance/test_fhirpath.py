@@ -77,6 +77,7 @@ def test_resolve_reaches_nothing_that_is_stored(fhir):
 def test_an_expression_that_has_no_result_is_refused(fhir):
     evaluated(fhir, "name.").refused(400, "invalid", "expression")
     evaluated(fhir, "%x").refused(422, "processing", "expression")
+    assert parts(evaluated(fhir, "0.power(-1)"))[0]["name"] == "empty"
 
 
 def test_names_are_checked_where_that_is_asked_for(fhir):

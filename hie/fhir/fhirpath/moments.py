@@ -37,7 +37,7 @@ def shifted(start: Moment, duration: Amount, sign: int) -> Moment | None:
     number = duration.value if unit == "second" else int(duration.value)
     offset = _offset(start)
     local = start.low + offset
-    if unit in ("year", "month") and start.kind == "Time":
+    if unit in ("year", "month", "week", "day") and start.kind == "Time":
         raise FhirPathError(f"A time of day has no {unit}s.")
     if unit in ("year", "month"):
         months, rest = int(number) * (12 if unit == "year" else 1), 0

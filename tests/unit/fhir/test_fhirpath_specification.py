@@ -103,7 +103,11 @@ TEXT = [
     ("'\"1<2\"'.escape('html')", ["&quot;1&lt;2&quot;"]), ("'&lt;'.unescape('html')", ["<"]),
     ("'a\"b'.escape('json')", ['a\\"b']), ("'a\\\\\"b\\\\n'.unescape('json')", ['a"b\n']), ("'a'.escape('x')", E),
     ("'abc'.replaceMatches('', 'x')", ["abc"]), ("'abc'.replaceMatches('b', '[$0]')", ["a[b]c"]),
-    ("'abc'.replaceMatches('(?<n>b)', '')", ["ac"]),
+    ("'abc'.replaceMatches('(?<n>b)', '')", ["ac"]), ("'abc'.substring(1, {})", ["bc"]), ("'abc'.substring({}, 1)", E),
+]
+NUMBERS = [
+    ("0.power(-1)", E), ("0.0.power(-1.5)", E), ("0.power(0)", [1]), ("0.0.power(0.0) = 1", T), ("(-1).power(0.5)", E),
+    ("2.power(-1) = 0.5", T),
 ]  # fmt: skip
 SORTED = [
     ("(3 | 1 | 2).sort()", [1, 2, 3]), ("(3 | 1 | 2).sort(-$this)", [3, 2, 1]), ("('b' | 'a').sort()", ["a", "b"]),
@@ -112,7 +116,7 @@ SORTED = [
 ]  # fmt: skip
 
 
-ALL = TYPES + BOUNDS + CONVERTED + MEMBERS + UNITS + DATES + TEXT + SORTED
+ALL = TYPES + BOUNDS + CONVERTED + MEMBERS + UNITS + DATES + TEXT + NUMBERS + SORTED
 
 
 @pytest.mark.parametrize(("expression", "expected"), ALL)

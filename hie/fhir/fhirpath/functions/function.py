@@ -35,11 +35,13 @@ def on_items(name: str, apply: Callable[[Items, str | None], Items], type_name: 
 
 
 def on_value(
-    name: str, apply: Callable[..., Any], type_name: str | None, arguments: tuple[int, int] = (0, 0)
+    name: str, apply: Callable[..., Any], type_name: str | None, arguments: tuple[int, int] = (0, 0),
+    *, may_be_empty: bool = False,
 ) -> Function:
     """Make a function of one value of the language and of arguments that are such values.
 
-    Without the value or an argument the answer is empty; `apply` returning None makes it empty too.
+    Without the value or an argument the answer is empty; `apply` returning None makes it empty too. With `may_be_empty`
+    a last argument that is empty is one that is not given.
     """
 
     def compile_(compiler: Compiler, base: Part, expressions: tuple[Expression, ...]) -> Part:
@@ -57,6 +59,8 @@ def on_value(
                 result = apply(value, *given)
             else:
                 values = [singleton(part.run(frame, focus), part, name) for part in parts]
+                if may_be_empty and len(values) > arguments[0] and values[-1] is None:
+                    values.pop()
                 if None in values:
                     return EMPTY
                 result = apply(value, *values)

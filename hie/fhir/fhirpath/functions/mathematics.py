@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from typing import Any
 
+from ..arithmetic import bounded
 from ..errors import FhirPathError
 from ..values import Amount
 from .function import Function, on_value
@@ -40,8 +41,10 @@ def _round(value: Any, places: Any = 0) -> Decimal | int | None:
 
 def _power(value: Any, exponent: Any) -> Decimal | int | None:
     base, power = _number(value, "power"), _number(exponent, "power")
-    if base < 0 and power != int(power):
-        return None
+    if power == 0:
+        return 1
+    if (base < 0 and power != int(power)) or (base == 0 and power < 0):
+        return None  # what cannot be represented
     result = base**power
     if result.adjusted() > MAX_DIGITS:
         raise FhirPathError(f"power() would give a number of more than {MAX_DIGITS} digits.")
@@ -57,7 +60,7 @@ def _guarded(name: str, apply: Callable[..., Any], type_name: str | None, argume
     def safe(*values: Any) -> Any:
         try:
             with localcontext(prec=40):
-                return apply(*values)
+                return bounded(apply(*values))
         except (InvalidOperation, OverflowError, ValueError, ArithmeticError) as error:
             raise FhirPathError(f"{name}() has no result here: {type(error).__name__}.") from None
 

@@ -267,7 +267,7 @@ def _coded(name: str, which: int) -> Function:
 
 FUNCTIONS = (
     on_value("indexOf", _index_of, "System.Integer", (1, 1)),
-    on_value("substring", _substring, "System.String", (1, 2)),
+    on_value("substring", _substring, "System.String", (1, 2), may_be_empty=True),
     on_value(
         "startsWith", lambda v, p: _text(v, "startsWith").startswith(_text(p, "startsWith")), "System.Boolean", (1, 1)
     ),
