@@ -274,8 +274,10 @@ def _is_done_once(request: FhirRequest, ctx: Context) -> bool:
 
 
 def _only_reads(rows: Any) -> bool:
-    """Tell whether all entries of a batch are GET or HEAD; what is no entry does nothing either."""
-    requests = [row.get("request") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    """Tell whether all entries of a batch are GET or HEAD; a large one, which is not read yet, has others."""
+    if not isinstance(rows, list):
+        return False
+    requests = [row.get("request") for row in rows if isinstance(row, dict)]
     return all(one.get("method") in ("GET", "HEAD") for one in requests if isinstance(one, dict))
 
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from hie.errors import Busy
+from hie.fhir import bundle_stream
 from hie.interactions import asynchronous
 from hie.interactions.dispatch import INTERACTIONS
 from hie.jobs.worker import Worker
@@ -465,7 +466,9 @@ def killed(*_):
     raise Lost
 
 
-def test_a_batch_that_was_interrupted_is_not_repeated(fhir, application, work, monkeypatch):
+@pytest.mark.parametrize("large", [bundle_stream.LARGE, 0], ids=["small", "large"])
+def test_a_batch_that_was_interrupted_is_not_repeated(fhir, application, work, monkeypatch, large):
+    monkeypatch.setattr(bundle_stream, "LARGE", large)
     address = asked(fhir, "POST", "", bundle(post(patient(family="Half")), type_="batch"))
     with monkeypatch.context() as patched:
         patched.setattr(asynchronous.asynchronous, "finish", killed)
