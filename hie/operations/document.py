@@ -91,7 +91,8 @@ def _contents(
         is_cut = len(found) > surroundings.MOST
     if is_cut:
         raise TooCostly(f"The Composition refers to more than {surroundings.MOST} resources, or to more than "
-                        f"{surroundings.MOST_BYTES} bytes of them.")
+                        f"{surroundings.MOST_BYTES} bytes of them, or to more than {surroundings.MOST_VERSIONS} "
+                        "superseded versions.")
     there: set[tuple[str, str, str | None]] = set()
     for one in (stored, *found):
         there |= {(one.type, one.id, None), (one.type, one.id, str(one.vid))}

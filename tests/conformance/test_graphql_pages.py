@@ -1,5 +1,7 @@
 """Pages of $graphql, and the state that a query shows: https://hl7.org/fhir/R4/graphql.html#searching"""
 
+import json
+from base64 import b64decode
 from threading import Thread
 from typing import Any
 from urllib.parse import urlencode
@@ -8,10 +10,10 @@ import pytest
 
 from hie.fhir.instants import instant
 from hie.store.resources import ResourceStore
-from tests.builders import observation, patient
+from tests.builders import bundle, entry, observation, patient, put
 
-SHOWN = ("{ pagesize first previous next last edges { resource { id valueQuantity { value } subject { resource { "
-         "... on Patient { name { family } } } } } } }")  # fmt: skip
+SHOWN = ("{ pagesize offset first previous next last edges { resource { id valueQuantity { value } subject { resource "
+         "{ ... on Patient { name { family } } } } } } }")  # fmt: skip
 
 
 @pytest.fixture
@@ -47,6 +49,7 @@ def test_a_cursor_alone_leads_on(fhir: Any) -> None:
     third = led(fhir, second["next"])
     assert [ids(one) for one in (first, second, third)] == [["anna0", "anna1"], ["anna2"], ["anna4"]]
     assert ([one["pagesize"] for one in (first, second, third)], third["next"]) == ([2, 2, 2], None)
+    assert [one["offset"] for one in (first, second, third)] == [0, None, None]
     assert ids(led(fhir, third["previous"])) == ids(second)
     assert ids(led(fhir, third["last"])) == ids(third)
     assert ids(led(fhir, third["first"])) == ids(first)
@@ -115,6 +118,25 @@ def test_all_levels_of_a_query_show_one_state(fhir: Any, monkeypatch: pytest.Mon
     assert ask(fhir, query).json["data"] == {"Observation": {"subject": {"resource": {"name": name}}},
                                              "PatientList": [{"name": name}]}
     assert (left, fhir.get("Patient/anna").json["name"][0]["family"]) == ([], "After")
+
+
+@pytest.mark.usefixtures("record")
+def test_a_query_in_a_transaction_shows_what_that_has_written(fhir: Any) -> None:
+    query = ("{ PatientList(_id: anna) { name { family } ObservationConnection(_reference: patient, _count: 3) { next "
+             "edges { resource { subject { resource { ... on Patient { name { family } } } } } } } } "
+             "Observation(id: new) { subject { resource { ... on Patient { name { family } } } } } }")  # fmt: skip
+    answer = fhir.post("", bundle(
+        entry("GET", f"$graphql?{urlencode({'query': query})}"), put(patient("Within", id="anna")),
+        put(observation("Patient/anna", 9, id="new"))))  # fmt: skip
+    assert answer.status == 200, answer.content
+    found = json.loads(b64decode(answer.entries()[0]["resource"]["data"]))["data"]
+    within = {"subject": {"resource": {"name": [{"family": "Within"}]}}}
+    (person,) = found["PatientList"]
+    assert (person["name"], found["Observation"]) == ([{"family": "Within"}], within)
+    assert [edge["resource"] for edge in person["ObservationConnection"]["edges"]] == [within] * 3
+    page = led(fhir, person["ObservationConnection"]["next"])
+    assert [edge["resource"]["id"] for edge in page["edges"]] == ["anna3", "anna4", "new"]
+    assert page["edges"][0]["resource"]["subject"] == within["subject"]
 
 
 @pytest.mark.usefixtures("record")

@@ -57,6 +57,8 @@ class Shown:
     total: int | None
     leading: Cursors
     sealed: Callable[[str | None], str] | None
+    offset: int | None = None
+    """Matches before the page: none before the first one; of further pages they are not counted."""
 
 
 _CONNECTION = ("count", "offset", "pagesize", "edges", "first", "previous", "next", "last")
@@ -255,7 +257,7 @@ class Execution:
         if kind == "List":
             return Cell(is_list=True, found=True, kind=type_name)
         query = searching.asked(one, type_name).query(self.ctx, Later(self.ctx.store))
-        return Cell([self._connection(one, type_name, Shown([], [], query.count, 0, NONE, None))], kind=one.name)
+        return Cell([self._connection(one, type_name, Shown([], [], query.count, 0, NONE, None, 0))], kind=one.name)
 
     def _referring(self, one: Field, type_name: str, code: str, to: list[tuple[str, Node]]) -> list[Cell]:
         """Return for each place the resources that refer to it, in the order of the search."""
@@ -354,7 +356,7 @@ class Execution:
         told = [(node, score) for node, score in zip(found, fits, strict=True)
                 if asked.path is None or self._choosing.is_true(asked.path, asked.type, node.value, one)]
         shown = Shown([node.at(parent) for node, _ in told], [score for _, score in told], query.count, page.total,
-                      page.cursors, asked.sealing(outer))
+                      page.cursors, asked.sealing(outer), 0 if asked.cursor is None else None)
         return Cell([inside._connection(one, asked.type, shown)], kind=one.name)
 
     def _reading(self, ctx: Context) -> Execution:
@@ -366,7 +368,7 @@ class Execution:
     def _connection(self, one: Field, type_name: str, shown: Shown) -> Row:
         row: Row = {}
         leading = shown.leading
-        plain = {"count": shown.total, "offset": None, "pagesize": shown.size, "__typename": one.name}
+        plain = {"count": shown.total, "offset": shown.offset, "pagesize": shown.size, "__typename": one.name}
         for part in merged(one.name, one.selections):
             value: Any = None
             if part.name == "edges":
