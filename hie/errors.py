@@ -11,7 +11,6 @@
     ├── NotFound 404 not-found ── UnknownType 404 not-supported
     ├── MethodNotAllowed 405 not-supported
     ├── NotAcceptable 406 not-supported
-    ├── Timeout 408 timeout
     ├── Conflict 409 conflict ── Referenced 409 conflict
     ├── Gone 410 deleted
     ├── PreconditionFailed 412 conflict ── MultipleMatches 412 multiple-matches
@@ -140,10 +139,6 @@ class MethodNotAllowed(FhirError):
 
 class NotAcceptable(FhirError):
     status, code = 406, "not-supported"
-
-
-class Timeout(FhirError):
-    status, code = 408, "timeout"
 
 
 class Conflict(FhirError):

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from hie.app import Application
 from hie.context import Context
-from hie.errors import Busy, Conflict, FhirError, Outdated, PreconditionFailed, Timeout, TooManyRequests
+from hie.errors import Busy, Conflict, FhirError, Outdated, PreconditionFailed, TooManyRequests
 from hie.jobs.leftovers import Leftovers
 from hie.jobs.turns import Turns
 from hie.models import CHEST_XRAY, loaded
@@ -30,7 +30,7 @@ POLL_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 5.0
 RENEW_SECONDS = 5.0
 #: Refusals that may not be one the next time.
-_PASSING = (Busy, Conflict, PreconditionFailed, Timeout, TooManyRequests)
+_PASSING = (Busy, Conflict, PreconditionFailed, TooManyRequests)
 
 
 class Worker:

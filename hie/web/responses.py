@@ -6,7 +6,9 @@ https://hl7.org/fhir/R4/http.html#versions
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import lru_cache
 from threading import Lock
+from typing import NamedTuple
 
 from hie.errors import InvalidSearch
 from hie.fhir import binary, json_format, resource, summary
@@ -27,6 +29,15 @@ _ONE_RESOURCE = frozenset({"read", "vread", "capabilities"})
 _OUTCOME = "OperationOutcome"
 #: What answers with no resource of its own, and is done before it is answered.
 _ALSO_SHAPED = frozenset({"batch", "delete", "delete-history", "transaction"})
+
+
+class _Form(NamedTuple):
+    """How a resource is answered; `of_outcomes`: an OperationOutcome is what was asked for, so it is cut as well."""
+
+    selection: summary.Selection | None
+    pretty: bool
+    xml: bool
+    of_outcomes: bool
 
 
 def refuse_unshapable(request: FhirRequest, *, is_later: bool) -> None:
@@ -51,11 +62,9 @@ def respond(request: FhirRequest, answer: FhirResponse, base_url: str, accepted:
             request, answer, accepted):
         return _raw_binary(answer, headers)
     if content_type == FHIR_JSON and (request.parameters or accepted.xml):
+        form = _Form(summary.of_one(request), _pretty(request), accepted.xml, request.type == _OUTCOME)
         with _rewriting if len(content) >= LARGE else nullcontext():
-            if request.parameters:
-                content = _shaped(request, content)
-            if accepted.xml:
-                content = resource.as_xml(content, pretty=_pretty(request))
+            content = (_statement if request.interaction == "capabilities" else _in_form)(content, form)
     if accepted.xml and content_type == FHIR_JSON:
         headers.append(("Content-Type", _utf8(accepted.generic) if accepted.generic else FHIR_XML_UTF8))
         return Reply(answer.status, headers, content)
@@ -81,16 +90,19 @@ def _headers(answer: FhirResponse, base_url: str) -> Headers:
     return headers
 
 
-def _shaped(request: FhirRequest, content: bytes) -> bytes:
-    """Cut a resource to _summary or _elements, and indent it for _pretty."""
-    selection = summary.of_one(request)
-    pretty = _pretty(request)
-    if selection is None and not pretty:
-        return content
-    whole = json_format.parse(content)
-    if selection is not None and (whole["resourceType"] != _OUTCOME or request.type == _OUTCOME):
-        whole = selection.of(whole)
-    return json_format.dump(whole, pretty=pretty)
+def _in_form(content: bytes, form: _Form) -> bytes:
+    """Cut a resource to _summary or _elements, indent it for _pretty, write it as XML."""
+    selection = form.selection
+    if selection is not None or (form.pretty and not form.xml):
+        whole = json_format.parse(content)
+        if selection is not None and (whole["resourceType"] != _OUTCOME or form.of_outcomes):
+            whole = selection.of(whole)
+        content = json_format.dump(whole, pretty=form.pretty and not form.xml)
+    return resource.as_xml(content, pretty=form.pretty) if form.xml else content
+
+
+#: Anybody may ask for a statement, and one in XML takes a hundred times what is read.
+_statement = lru_cache(maxsize=4)(_in_form)
 
 
 def _pretty(request: FhirRequest) -> bool:

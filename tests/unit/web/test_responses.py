@@ -38,3 +38,19 @@ def test_large_answers_are_written_anew_one_at_a_time(monkeypatch: Any, large: i
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda _: respond(request, ANSWER, "http://x", IN_XML).body, range(2)))
     assert (found, most[0]) == ([real(ANSWER.content or b"")] * 2, at_once)
+
+
+def test_a_statement_is_written_as_xml_once_for_all(monkeypatch: Any) -> None:
+    """Anybody may ask for it, and writing it takes a hundred times what a read does."""
+    real, written = responses.resource.as_xml, list[bool]()
+
+    def counted(content: bytes, *, pretty: bool) -> bytes:
+        written.append(pretty)
+        return real(content, pretty=pretty)
+
+    monkeypatch.setattr(responses.resource, "as_xml", counted)
+    told = FhirResponse(200, b'{"resourceType":"CapabilityStatement","status":"active"}')
+    plain, pretty = (FhirRequest("capabilities", parameters=form) for form in ((), (("_pretty", "true"),)))
+    bodies = [respond(asked, told, "http://x", IN_XML).body for asked in (plain, pretty, plain, pretty)]
+    assert (bodies[:2], written) == (bodies[2:], [False, True])
+    assert b'status value="active"' in bodies[0] != bodies[1]
