@@ -14,6 +14,8 @@ from .values import Amount, Moment
 
 MAX_TEXT = 1_000_000
 MAX_BITS = 128
+MAX_UNIT = 1_000
+"""Each product of units may be twice as long as the one before."""
 
 
 def bounded(value: Any) -> Any:
@@ -22,8 +24,14 @@ def bounded(value: Any) -> Any:
         raise FhirPathLimit(f"A text of more than {MAX_TEXT} characters was made.")
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
         raise FhirPathError(f"A number of more than {MAX_BITS} bits was made.")
-    if isinstance(value, Decimal) and value.adjusted() > MAX_BITS:
+    if isinstance(value, Decimal) and abs(value.adjusted()) > MAX_BITS:
+        if value == 0:
+            return Decimal(0)
         raise FhirPathError(f"A number of more than {MAX_BITS} digits was made.")
+    if isinstance(value, Amount):
+        if len(value.unit) > MAX_UNIT:
+            raise FhirPathLimit(f"A unit of more than {MAX_UNIT} characters was made.")
+        bounded(value.value)
     return value
 
 

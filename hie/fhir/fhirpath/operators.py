@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation, localcontext
+from decimal import Decimal, localcontext
 from typing import Any
 
 from .arithmetic import ADDITIVE, EXACT, MAX_TEXT, NUMERIC, bounded
@@ -262,7 +262,7 @@ def _on_values(operator: str, left: Part, right: Part, apply: Callable[[Any, Any
         try:
             with localcontext(prec=40):
                 result = apply(one, other)
-        except (InvalidOperation, OverflowError, ValueError) as error:
+        except (ArithmeticError, ValueError) as error:
             raise FhirPathError(f"{operator} has no result here: {type(error).__name__}.") from None
         return EMPTY if result is None else [bounded(result)]
 

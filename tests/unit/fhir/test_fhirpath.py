@@ -338,7 +338,9 @@ def test_what_is_not_offered_is_refused_when_compiled(expression: str) -> None:
 
 @pytest.mark.parametrize(
     "expression",
-    ["@T10:00 + 1 day", "@T10:00 - 1 'wk'", "1000.exp()",
+    ["@T10:00 + 1 day", "@T10:00 - 1 'wk'", "1000.exp()", "'a'.split(1)", "'a'.split(active)",
+     "(2 'm')" + ".select($this * $this)" * 24, "(2 'm')" + ".select($this / 10000000000000)" * 12,
+     "1.0" + ".select($this / 10000000000000)" * 12,
      "name.single()", "name and true", "1 < 'a'", "true > false", "true and (1 | 2)", "id + 1",
      "name.given.startsWith('a')", "name[id]", "1.startsWith('a')", "id.matches(id & '(a+)+')", "id.skip('1')",
      "@2012 + 1 'mg'", "name.given.allTrue()", "@9999-12-31 + 1 year", "2.power(100000000)", "1.5.round(1000)"],

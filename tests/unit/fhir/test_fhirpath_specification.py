@@ -107,7 +107,7 @@ TEXT = [
 ]
 NUMBERS = [
     ("0.power(-1)", E), ("0.0.power(-1.5)", E), ("0.power(0)", [1]), ("0.0.power(0.0) = 1", T), ("(-1).power(0.5)", E),
-    ("2.power(-1) = 0.5", T),
+    ("2.power(-1) = 0.5", T), ("(-100000000).exp()", [0]),
 ]  # fmt: skip
 SORTED = [
     ("(3 | 1 | 2).sort()", [1, 2, 3]), ("(3 | 1 | 2).sort(-$this)", [3, 2, 1]), ("('b' | 'a').sort()", ["a", "b"]),
@@ -203,6 +203,7 @@ def test_trace_tells_only_the_one_who_watches() -> None:
         "name.given.join('x').replace('', '" + "y" * 40_000 + "').replace('y', '" + "z" * 900 + "')",
         "%resource.descendants().aggregate($total * $total, 12345)", "2.power(1000000)", "10.0.power(999999).ceiling()",
         "%resource.descendants().aggregate($total * $total, 12345.678)", "'ab'" + ".encode('hex')" * 40,
+        "(1 'm')" + ".select($this * $this)" * 40, "(1 'm')" + ".select($this / (1 's' / $this))" * 40,
         "%many.exists((%many ~ %many).not())", "%many.all(%many.select($this).count() > 0)", "%many ~ %many",
     ],
 )  # fmt: skip

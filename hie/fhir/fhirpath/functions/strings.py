@@ -211,7 +211,8 @@ def _split(compiler: Compiler, base: Part, arguments: tuple[Expression, ...]) ->
         by = singleton(separator.run(frame, focus), separator, "split()")
         if value is None or by is None:
             return EMPTY
-        return list(_text(value, "split").split(by)) if by else list(_text(value, "split"))
+        text, sign = _text(value, "split"), _text(by, "split")
+        return list(text.split(sign)) if sign else list(text)
 
     return Part(run, "System.String")
 
