@@ -44,8 +44,11 @@ def is_meant(request: FhirRequest) -> bool:
 # ---- asking ----------------------------------------------------------------------------------------------------------
 
 
-def ask(request: FhirRequest, ctx: Context) -> FhirResponse:
-    """Keep the request and the job that does it; answer 202 with the address of its status."""
+def ask(request: FhirRequest, ctx: Context, *, in_xml: bool = False) -> FhirResponse:
+    """Keep the request and the job that does it; answer 202 with the address of its status.
+
+    Who asks in XML is answered so, whatever is said when polling (async-bundle.html): the address says it.
+    """
     if request.interaction == "operation":  # who is told 202 waits for what an operation that is not here never gives
         operation.offered(request, ctx.registry)
     if request.parameter("_outputFormat") is not None:
@@ -65,7 +68,7 @@ def ask(request: FhirRequest, ctx: Context) -> FhirResponse:
         store.enqueue(EXPIRY_JOB, {"request": id_}, run_after=expires)
         asynchronous.add(store, id=id_, client=client, token=ctx.principal.token_id, request=kept, now=now,
                          expires=expires)
-        address = f"{ctx.base_url}/_async/{id_}"
+        address = f"{ctx.base_url}/_async/{id_}{'?_format=xml' if in_xml else ''}"
         told = outcome.dump([outcome.information(f"Accepted; GET {address} tells how far it is, and then the answer.")])
         return FhirResponse(202, told, headers={"Content-Location": address, "Preference-Applied": "respond-async"})
 

@@ -116,7 +116,7 @@ def _answered(here: Exchange, path: str) -> Reply:
         refuse_unshapable(request, is_later=is_later)
     if is_later:
         asked = replace(request, interaction="async-status")  # what is answered now is no resource that was asked for
-        return respond(asked, asynchronous.ask(request, ctx), ctx.base_url, accepted)
+        return respond(asked, asynchronous.ask(request, ctx, in_xml=accepted.xml), ctx.base_url, accepted)
     return respond(request, dispatch(request, ctx), ctx.base_url, accepted)
 
 

@@ -19,7 +19,7 @@ from hie.store.jobs import STATES
 from hie.store.models import access_token, async_request, job
 from hie.store.models import client as client_table
 from tests.builders import bundle, entry, observation, patient, post
-from tests.conformance.conftest import FHIR_XML, Fhir
+from tests.conformance.conftest import FHIR_JSON, FHIR_XML, Fhir
 from tests.conformance.later import LATER, asked, only_entry, rows
 
 HOUR = 3600
@@ -549,6 +549,19 @@ def test_a_client_has_not_too_many_bytes_kept(fhir, application, work):
     assert fhir.delete(write).status == 202
     work()
     assert asked(fhir, "GET", "Patient?_count=1")
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize(("url", "accept"), [("Patient", "application/fhir+xml"), ("Patient?_format=xml", "*/*")])
+def test_the_answer_has_the_form_that_was_asked_for(fhir, work, url, accept):
+    """R5: the Accept header of the request dictates the format of the Bundle. Who polls need not say it again."""
+    address = asked(fhir, "GET", url, Accept=accept)
+    assert fhir.get(address).headers["Content-Type"] == FHIR_XML
+    work()
+    answer = fhir.get(address)
+    assert (answer.headers["Content-Type"], only_entry(answer)["resource"]["type"]) == (FHIR_XML, "searchset")
+    assert fhir.get(address.partition("?")[0]).headers["Content-Type"] == FHIR_JSON
+    assert fhir.delete(address).status == 202
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
