@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hie.errors import FhirError, NotSupported, Unprocessable
-from hie.fhir import search_parameters
+from hie.fhir import personal_dates, search_parameters
 from hie.fhir.fhirpath import FhirPathError
 from hie.fhir.fhirpath.paths import Route, routes
 from hie.fhir.search_parameters import Component
@@ -61,7 +61,7 @@ def _own(url: str) -> Component | None:
 # ---- where they lie --------------------------------------------------------------------------------------------------
 
 
-def check(base: str, expression: str, components: tuple[Component, ...], personal: frozenset[str]) -> None:
+def check(base: str, expression: str, components: tuple[Component, ...]) -> None:
     """See that every component has comparable values in each element that a composite's expression leads to."""
     try:
         elements = routes(expression, base)
@@ -75,10 +75,10 @@ def check(base: str, expression: str, components: tuple[Component, ...], persona
         if element.type[0].islower() or element.type.startswith("System."):
             raise _unusable(base, f"it leads to {element.type}, which has no parts that components could be")
         for number, one in enumerate(components):
-            _check_one(number, one, base, element, personal)
+            _check_one(number, one, base, element)
 
 
-def _check_one(number: int, one: Component, base: str, element: Route, personal: frozenset[str]) -> None:
+def _check_one(number: int, one: Component, base: str, element: Route) -> None:
     def refused(reason: str) -> FhirError:
         return _invalid(number, "expression", f"{one.expression:.200} cannot be used in {element.type} of {base}: "
                                               f"{reason:.500}.")
@@ -99,7 +99,7 @@ def _check_one(number: int, one: Component, base: str, element: Route, personal:
     if not any(search_parameters.is_comparable(one.type, way.type) for way in found):
         types = ", ".join(sorted({way.type for way in found}))
         raise refused(f"it leads to {types:.200}, which no {one.type} search compares")
-    if one.type == "date" and any(way.hops and way.hops[-1].property in personal for way in found):
+    if one.type in personal_dates.IN_CLEAR and personal_dates.passed((element, *found)):
         raise refused("dates of birth and death are searched by birthdate and death-date only: any other parameter "
                       "would keep them readable in the index")
 

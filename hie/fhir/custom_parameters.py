@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any
 
 from hie.errors import FhirError, NotSupported, Unprocessable
-from hie.fhir import custom_components, facts, search_parameters
+from hie.fhir import custom_components, facts, personal_dates, search_parameters
 from hie.fhir.fhirpath import FhirPathError, model
 from hie.fhir.fhirpath.paths import routes
 from hie.fhir.search_parameters import Component, SearchParameter
@@ -25,8 +25,6 @@ LONGEST_EXPRESSION = 2_000
 _CODE = re.compile(r"_language|[A-Za-z][A-Za-z0-9\-_]{0,63}", re.ASCII)
 #: What could take very long on somebody's resource, and that within their write.
 _COSTLY = re.compile(r"\b(matches|matchesFull|replaceMatches|repeat|aggregate)\s*\(")
-#: A person's dates are searched by blind parameters only: docs/adr/0006
-_PERSONAL_DATES = frozenset({"birthDate", "deceasedDateTime"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,18 +154,20 @@ def _is_repetition(found: Definition, base: str, model: str) -> bool:
 
 def _defined(found: Definition, base: str) -> SearchParameter:
     if found.components:
-        custom_components.check(base, found.expression, found.components, _PERSONAL_DATES)
+        custom_components.check(base, found.expression, found.components)
     try:
         parameter = search_parameters.define(
             base, found.code, found.kind, found.expression, frozenset(found.targets), found.url, "indexing",
             found.components,
         )
-        ways = routes(found.expression, base) or ()
+        ways = routes(found.expression, base)
     except (FhirPathError, ValueError) as error:
         raise _invalid("expression", f"The expression cannot be used for {base}: {str(error)[:500]}.") from error
-    if any(way.hops and way.hops[-1].property in _PERSONAL_DATES for way in ways) and found.kind == "date":
+    personal = personal_dates.named(found.expression) if ways is None else personal_dates.passed(ways)
+    if personal and found.kind in personal_dates.IN_CLEAR:
         raise _invalid("expression", "Dates of birth and death are searched by birthdate and death-date only: any "
-                                     "other parameter would keep them readable in the index.")
+                                     "other parameter would keep them readable in the index. This expression leads "
+                                     "to them, or may.")
     return parameter
 
 
