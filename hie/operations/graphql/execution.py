@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/graphql.html. Everything is fetched by ctx.store, so tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -97,7 +97,7 @@ class Execution:
             self._put_cell(row, one, self._root(one))
         return row
 
-    def of_resource(self, resource: Mapping[str, Any], selections: Sequence[Selection], *keys: Key) -> Row:
+    def of_resource(self, resource: dict[str, Any], selections: Sequence[Selection], *keys: Key) -> Row:
         """Answer a query of one resource, which stands somewhere in the answer."""
         check(str(resource["resourceType"]), selections)
         return self._select([resource_node(resource).at(None, *keys)], selections)[0]

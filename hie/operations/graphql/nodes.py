@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/references.html#literal, https://hl7.org/fhir/R4/bundle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from hie.store.named_versions import number
 from hie.store.search.reference import relative
 
 if TYPE_CHECKING:
-    from hie.fhir.profiles.place import Entries
+    from hie.fhir.profiles.place import Contained, Entries
 
 Target = tuple[str, str, int | None]
 """Type and id of what is stored, and the version that is meant; None: the current one."""
@@ -24,31 +24,60 @@ Key = str | int
 """A step in the answer: a name, or where something stands in a list."""
 
 
+class Root:
+    """The resource that values are in: of what is contained that which contains it."""
+
+    __slots__ = ("_contained", "_inside", "entries", "is_stored", "resource")
+
+    def __init__(self, resource: dict[str, Any], around: Root | None = None) -> None:
+        from hie.fhir.profiles.place import Entries as OfBundle
+
+        self.resource = resource
+        #: Whether it is as it is stored, not in a Bundle or in Parameters.
+        self.is_stored = around is None
+        #: Those of the Bundle that it is in, or that it is.
+        self.entries: Entries | None = None if around is None else around.entries
+        if resource["resourceType"] == "Bundle":
+            self.entries = OfBundle(resource)
+        self._contained: Contained | None = None
+        self._inside: dict[int, Root] = {} if around is None else around._inside
+
+    def inside(self, resource: dict[str, Any]) -> Root:
+        """Return the same each time for a resource in this one, or beside it in a Bundle, that is not contained."""
+        found = self._inside.get(id(resource))
+        if found is None:
+            found = self._inside[id(resource)] = Root(resource, self)
+        return found
+
+    def contained(self, id_: str) -> dict[str, Any] | None:
+        """Return what it contains under an id: references may be many, and what they lead to too."""
+        from hie.fhir.profiles.place import Contained
+
+        if self._contained is None:
+            self._contained = Contained(self.resource)
+        found = self._contained.find(id_)
+        return None if found is None else found[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value with its type, and the resource that it is in: of what is contained that which contains it."""
+    """A value with its type, the resource that it is in, and where it stands in the answer below another."""
 
     type: str
     value: Any
-    root: Mapping[str, Any]
-    is_stored: bool = False
-    """Whether the root is a resource as it is stored, not one in a Bundle or in Parameters."""
-    entries: Entries | None = None
-    """Those of the Bundle that it is in."""
+    root: Root
     parent: Node | None = None
     keys: Sequence[Key] = ()
-    """Where it stands in the answer below its parent."""
 
     @property
     def place(self) -> str | None:
         """How others refer to it; None where they cannot: what is contained, or in a Bundle, has an id of its own."""
-        id_ = self.value.get("id") if self.is_stored and self.value is self.root else None
+        id_ = self.value.get("id") if self.root.is_stored and self.value is self.root.resource else None
         return None if id_ is None else f"{self.type}/{id_}"
-
 
     def at(self, parent: Node | None, *keys: Key) -> Node:
         """Return the same, standing somewhere in the answer."""
-        return Node(self.type, self.value, self.root, self.is_stored, self.entries, parent, keys)
+        return Node(self.type, self.value, self.root, parent, keys)
 
 
 def path_to(node: Node | None, *keys: Key) -> list[Key]:
@@ -60,25 +89,19 @@ def path_to(node: Node | None, *keys: Key) -> list[Key]:
     return found
 
 
-def resource_node(resource: Mapping[str, Any], *, is_stored: bool = True) -> Node:
-    """Return the node of a whole resource."""
-    return Node(str(resource["resourceType"]), resource, resource, is_stored, _entries(resource))
+def resource_node(resource: dict[str, Any]) -> Node:
+    """Return the node of a whole resource as it is stored."""
+    return _whole(Root(resource))
 
 
 def below(node: Node, name: str, item: Any, form: str, keys: Sequence[Key]) -> Node:
     """Return the node of an element's item."""
-    if form != "Resource" or not isinstance(item, Mapping):
-        return Node(form, item, node.root, node.is_stored, node.entries, node, keys)
+    if form != "Resource" or not isinstance(item, dict):
+        return Node(form, item, node.root, node, keys)
     type_name = str(item.get("resourceType", form))
     if name == "contained":
-        return Node(type_name, item, node.root, node.is_stored, node.entries, node, keys)
-    return Node(type_name, item, item, False, _entries(item) or node.entries, node, keys)
-
-
-def _entries(resource: Mapping[str, Any]) -> Entries | None:
-    from hie.fhir.profiles.place import Entries
-
-    return Entries(dict(resource)) if resource["resourceType"] == "Bundle" else None
+        return Node(type_name, item, node.root, node, keys)
+    return Node(type_name, item, node.root.inside(item), node, keys)
 
 
 def target(node: Node, ctx: Context) -> Target | Node | None:
@@ -86,28 +109,26 @@ def target(node: Node, ctx: Context) -> Target | Node | None:
     text = node.value.get("reference")
     if not isinstance(text, str):
         return None
+    root = node.root
     if text.startswith("#"):
-        return _contained(text, node)
-    if node.entries is not None:
-        found = _entry(text, node, node.entries)
-        if found is not None or not node.is_stored:  # what is beside the entries of a Bundle may mean something else
+        held = root.contained(text[1:])
+        return _whole(root) if text == "#" else None if held is None else Node(str(held["resourceType"]), held, root)
+    if root.entries is not None:
+        found = _entry(text, root, root.entries)
+        if found is not None or not root.is_stored:  # what is beside the entries of a Bundle may mean something else
             return found
     to = references.parse(relative(relative(text, ctx.store.base_url), ctx.base_url))
     is_here = to.kind == "relative" and to.type is not None and to.id is not None
     return (str(to.type), str(to.id), number(to.version)) if is_here else None
 
 
-def _entry(text: str, node: Node, entries: Entries) -> Node | None:
+def _whole(root: Root) -> Node:
+    return Node(str(root.resource["resourceType"]), root.resource, root)
+
+
+def _entry(text: str, root: Root, entries: Entries) -> Node | None:
     plain, _, version = text.partition("/_history/")
-    found = entries.find(plain, node.root)
+    found = entries.find(plain, root.resource)
     if found is None or (version and found[1].get("meta", {}).get("versionId") != version):
         return None
-    return Node(str(found[1]["resourceType"]), found[1], found[1], False, entries)
-
-
-def _contained(text: str, node: Node) -> Node | None:
-    root = node.root
-    if text == "#":  # what contains it
-        return Node(str(root["resourceType"]), root, root, node.is_stored, node.entries)
-    held = next((one for one in root.get("contained", ()) if one.get("id") == text[1:]), None)
-    return None if held is None else Node(str(held["resourceType"]), held, root, node.is_stored, node.entries)
+    return _whole(root.inside(found[1]))
