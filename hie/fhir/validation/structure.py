@@ -182,7 +182,7 @@ class _Checks(dict[str, Check]):
         element, type_name = self.properties.get(name[1:], (None, None)) if name.startswith("_") else (None, None)
         if element is None or type_name is None or facts.type_kind(type_name) != "primitive-type":
             return None
-        if type_name == "xhtml" or element.path.endswith(".id"):
+        if type_name == "xhtml" or element.types[0] == "S.String":  # ids, and Extension.url: no elements of FHIR
             return None
         return _extensions_check(name[1:]) if element.is_list else _extension_check(name[1:])
 

@@ -118,7 +118,7 @@ def _slot(
 # ---- from text to JSON values ----------------------------------------------------------------------------------------
 
 _BOOLEANS = {"true": True, "false": False}
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,19})", re.ASCII)
+_INTEGER = re.compile(r"0|[-+]?[1-9][0-9]{0,19}", re.ASCII)
 
 
 def _boolean(text: str) -> bool:
@@ -133,6 +133,12 @@ def _integer(text: str) -> int:
     return int(text)
 
 
+def _unsigned(text: str) -> int:
+    if text.startswith("+"):  # R4's expressions let it stand in an integer and a positiveInt alone
+        raise ValueError("a number without a sign is expected")
+    return _integer(text)
+
+
 def _decimal(text: str) -> Any:
     number = json_format.number(text)
     if number is None:
@@ -141,5 +147,5 @@ def _decimal(text: str) -> Any:
 
 
 _VALUES: dict[str, Callable[[str], Any]] = {
-    "boolean": _boolean, "integer": _integer, "positiveInt": _integer, "unsignedInt": _integer, "decimal": _decimal,
+    "boolean": _boolean, "integer": _integer, "positiveInt": _integer, "unsignedInt": _unsigned, "decimal": _decimal,
 }  # fmt: skip

@@ -229,6 +229,12 @@ INVALID: dict[str, tuple[Any, str, str]] = {
                                          "Patient.name[0].given"),
     "null on both sides": (patient(name=[{"given": ["A", None], "_given": [{"id": "a"}, None]}]), "structure",
                            "Patient.name[0].given[1]"),
+    "extension of an extension's url": (
+        patient(extension=[extension(valueCode="a", _url={"extension": [extension(valueCode="b")]})]), "structure",
+        "Patient.extension[0]._url"),
+    "extension in place of an extension's url": (
+        patient(extension=[{"_url": {"extension": [extension(valueCode="b")]}, "valueCode": "a"}]), "structure",
+        "Patient.extension[0]._url"),
     # Narrative
     "no div element": (narrative("<p>a</p>"), "invariant", "Patient.text.div"),
     "div without namespace": (narrative("<div>a</div>"), "invariant", "Patient.text.div"),

@@ -170,6 +170,8 @@ REFUSED = {
     "text": (P + b"><active>true</active></Patient>", "Text (true)", "Patient.active"),
     "boolean value": (P + b'><active value="yes"/></Patient>', "true or false", "Patient.active"),
     "integer": (P + b'><multipleBirthInteger value="1.0"/></Patient>', "whole", "Patient.multipleBirth"),
+    "sign of zero": (P + b'><multipleBirthInteger value="-0"/></Patient>', "whole", "Patient.multipleBirth"),
+    "plus of an unsignedInt": (b"<Bundle" + NS + b'><total value="+1"/></Bundle>', "sign", "Bundle.total"),
     "decimal": (OQ + b'<value value="1,5"/></valueQuantity></Observation>', "decimal",
                 "Observation.value.value"),
     "absurd decimal": (OQ + b'<value value="1e9999999"/></valueQuantity></Observation>',
