@@ -71,6 +71,32 @@ CASES: list[tuple[str, Json, list[tuple[str, str]]]] = [
     ("a table in a heading", with_text("<h1><b><table><tr><td>x</td></tr></table></b></h1>"),
      [("invariant", "Patient.text.div")]),
     ("paragraphs in a list beside one", with_text("<ul><li><p>x</p></li></ul><p>y <b>z</b></p>"), []),
+    ("names of extensions inside of one", patient(extension=[{"url": "urn:x:e", "extension": [
+        {"url": "a", "valueString": "x"}, {"url": "b", "extension": [{"url": "c", "valueString": "x"}]}]}]), []),
+    ("the name of an extension outside, and of one of a value", patient(
+        extension=[{"url": "a", "valueString": "x"},
+                   {"url": "urn:x:e", "valuePeriod": {"start": "2020", "extension": [{"url": "b", "valueCode": "x"}]}}],
+        modifierExtension=[{"url": "c", "valueString": "x"}], gender="male",
+        _gender={"extension": [{"url": "d", "valueString": "x"}]}),
+     [("value", "Patient.extension[0].url"), ("value", "Patient.extension[1].value.extension[0].url"),
+      ("value", "Patient.modifierExtension[0].url"), ("value", "Patient.gender.extension[0].url")]),
+    ("languages", patient(language="de-AT", photo=[{"language": "zh-Hant-TW", "url": "http://x/a"}]), []),
+    ("what is no language", patient(language="not one", photo=[{"language": "en_US", "url": "http://x/a"}]),
+     [("code-invalid", "Patient.language"), ("code-invalid", "Patient.photo[0].language")]),
+    ("a designation in no language", {"resourceType": "ValueSet", "status": "draft", "compose": {"include": [
+        {"system": "urn:x", "concept": [{"code": "a", "designation": [{"language": "?", "value": "x"}]}]}]}},
+     [("code-invalid", "ValueSet.compose.include[0].concept[0].designation[0].language")]),
+    ("an expression is in a language of another kind", {
+        "resourceType": "ActivityDefinition", "status": "draft", "dynamicValue": [
+            {"path": "x", "expression": {"language": "text/cql", "expression": "x"}}]}, []),
+    ("times and distances", patient(extension=[
+        {"url": "urn:x:e", "valueAge": {"value": 3, "code": "mo", "system": "http://unitsofmeasure.org"}},
+        {"url": "urn:x:e", "valueDuration": {"value": 3, "code": "[foz_us]", "system": "http://unitsofmeasure.org"}},
+        {"url": "urn:x:e", "valueDistance": {"value": 3, "code": "s", "system": "http://unitsofmeasure.org"}},
+        {"url": "urn:x:e", "valueDistance": {"value": 3, "code": "km", "system": "http://unitsofmeasure.org"}}]),
+     [("code-invalid", "Patient.extension[1].value.code"), ("code-invalid", "Patient.extension[2].value.code")]),
+    ("an age in kilograms", {"resourceType": "Condition", "subject": {"display": "x"}, "onsetAge": {
+        "value": 3, "code": "kg", "system": "http://unitsofmeasure.org"}}, [("code-invalid", "Condition.onset.code")]),
     ("an entity of HTML", with_text("37&nbsp;°C"), [("invariant", "Patient.text.div")]),
     ("entities of XML", with_text("&lt;5 &amp; &#160;&gt;3"), []),
 ]
