@@ -66,7 +66,9 @@ def _search(request: FhirRequest) -> FhirRequest:
         return request
     if len(given) != 1 or len(request.parameters) != 1:
         raise InvalidRequest("$explain of the system takes one parameter, search, such as "
-                             "search=Observation%3Fpatient%3D1; or use [type]/$explain.", expression="search")
+                             "search=Observation%3Fpatient%3D1, or those of a search over all types; or use "
+                             "[type]/$explain.",
+                             expression="search")
     path, _, query = given[0].removeprefix("/").partition("?")
     try:
         meant = parse("GET", path, query)

@@ -90,7 +90,7 @@ def test_only_admin_is_told_what_follows_from_others_records(client, admin):
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_what_cannot_be_explained_is_refused_as_the_search_is(admin):
     admin.get("Observation/$explain?nonsense=1").refused(400, "invalid", "nonsense")
-    admin.get("$explain").refused(400, "invalid", "search")
+    admin.get("$explain").refused(400, "invalid", "search", "or those of a search over all types")
     admin.get("$explain?search=Patient&x=1").refused(400, "invalid", "search")
     admin.get("$explain?search=Paciente%3Fname%3Dx").refused(404, "not-supported", "search")
     admin.get("Patient/1/$explain").refused(404, "not-found", "http.url")
