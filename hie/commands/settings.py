@@ -27,13 +27,17 @@ def page() -> Iterator[str]:
     yield "Each setting is a variable `HIE_…`, or the same name in lower case without `HIE_` in a TOML file that the"
     yield "variable `HIE_CONFIG` names. A variable wins over the file, an argument of a command over both. An unknown"
     yield "name or a value that cannot be read stops the start. `hie settings` prints what is in force, and from where."
+    yield ""
+    yield "In a file whole numbers and `true` or `false` stand without quotation marks, all else with them. Variables"
+    yield "take `1`, `yes` and `on` for `true` as well, and `0`, `no` and `off` for `false`. `HIE_TOKEN` is no setting:"
+    yield "only `hie load` reads it."
     for field in fields(Settings):
         yield ""
         yield f"## HIE_{field.name.upper()}"
         yield ""
         yield f"{field.metadata['meaning']}"
         yield ""
-        yield f"Type: {_type(field)}. Default: {_default(field)}." + (
+        yield f"Type: {_type(field)}. {_accepted(field)}Default: {_default(field)}." + (
             " Secret: never printed or logged." if field.metadata["secret"] else ""
         )
 
@@ -47,6 +51,13 @@ def _shown(field: Field[Any], value: Any) -> str:
 def _type(field: Field[Any]) -> str:
     names = {"str": "text", "int": "whole number", "bool": "true or false", "float": "number"}
     return names.get(str(field.type), "path")
+
+
+def _accepted(field: Field[Any]) -> str:
+    between, one_of = field.metadata["between"], field.metadata["one_of"]
+    if between is not None:
+        return f"Accepted: from {between[0]} to {between[1]}. "
+    return f"Accepted: {', '.join(f'`{one}`' for one in one_of)}. " if one_of else ""
 
 
 def _default(field: Field[Any]) -> str:
