@@ -13,13 +13,13 @@ from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import FhirError, IntegrityFailure, NotFound, NotSupported, TooManyRequests
+from hie.errors import FhirError, IntegrityFailure, NotFound, NotSupported, OutcomeIssue, TooManyRequests
 from hie.fhir import bundle, outcome
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import http_date, instant
 from hie.fhir.scopes import Grant, parse_grant
 from hie.interactions import entries, kept_requests, operation
-from hie.store import administration, asynchronous, kept_answers
+from hie.store import administration, asynchronous, audit, kept_answers
 from hie.store.asynchronous import Asked, Erased, Kept, Overtaken, Removed
 from hie.store.audit import AuditEntry
 from hie.store.resources import ResourceStore
@@ -27,11 +27,13 @@ from hie.store.resources import ResourceStore
 JOB, EXPIRY_JOB = "async", "async-expiry"
 #: Requests of one client that wait at the same time, and those kept with their answers.
 MOST_WAITING, MOST_KEPT = 100, 1_000
-_HOUR = 3_600_000_000
+_HOUR, _MINUTE = 3_600_000_000, 60_000_000
 #: Seconds after which one of many requests that wait may have been done.
 _SOON = 10
 #: Interactions that are answered at once whatever is preferred.
 _AT_ONCE = frozenset({"capabilities", "async-status", "async-cancel"})
+#: So many of the resources that an interrupted batch wrote are told by one issue.
+_TOGETHER = 50
 #: Interactions that write in one transaction, so that their answer joins it.
 _ONE_TRANSACTION = frozenset({"create", "update", "patch", "delete", "delete-history", "transaction"})
 
@@ -173,8 +175,7 @@ def perform(payload: dict[str, Any], ctx: Context) -> None:
     try:
         mine = _granted(asked, mine)
         if once and not is_first:
-            raise FhirError("The server was stopped while it did this: some of it may be done, some not. Nothing was "
-                            "repeated.")
+            raise _interrupted(asked, mine)
         answer = _done(request, asked, mine)
         if not mine.store.entry.recorded:
             _refuse_revoked(asked, mine)
@@ -233,6 +234,19 @@ def expire(payload: dict[str, Any], ctx: Context) -> None:
     """Remove a request and its answer, unless the client did."""
     with suppress(NotFound):
         asynchronous.remove(ctx.store, payload["request"])
+
+
+def _interrupted(asked: Asked, ctx: Context) -> FhirError:
+    """Build the answer of what was left half done and is not repeated: what it wrote its audit records tell."""
+    store = ctx.store
+    written = audit.written(store.connection(), store.keys.audit_keys, store.tenant, client=asked.client,
+                            request=ctx.request_id, since=(asked.begun or 0) - _MINUTE)
+    below = "what it wrote is told below" if written else "no record tells that it wrote anything"
+    told = ("The server was stopped while it did this: some of it may be done, some not. Nothing was repeated; "
+            f"{below}.")
+    return FhirError(told, issues=[OutcomeIssue(FhirError.code, told), *(
+        outcome.information(f"Written: {', '.join(written[at : at + _TOGETHER])}.")
+        for at in range(0, len(written), _TOGETHER))])
 
 
 def _done(request: FhirRequest, asked: Asked, ctx: Context) -> FhirResponse:

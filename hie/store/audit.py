@@ -178,6 +178,24 @@ def find(
     return [_opened(keys, row) for row in connection.execute(statement.limit(count))]
 
 
+#: Interactions whose record names the one resource that they wrote; those of others name it where there are several.
+_WRITES = ("create", "update", "patch", "delete")
+#: So many records of one client are looked through.
+LOOKED_THROUGH = 20_000
+
+
+def written(
+    connection: Connection, keys: AuditKeys, tenant: int, *, client: str, request: str, since: int
+) -> list[str]:
+    """Return Type/id of what a client's request wrote since a time, in order: a write is committed with its record."""
+    found: dict[str, None] = {}
+    for one in reversed(find(connection, keys, tenant, since=since, client=client, count=LOOKED_THROUGH)):
+        if one["request"] == request and one["status"] < 300:
+            named = [f"{one['type']}/{one['id']}"] if one["interaction"] in _WRITES and one["id"] else []
+            found.update(dict.fromkeys([*named, *(one.get("touched") or ())]))
+    return list(found)
+
+
 def _opened(keys: AuditKeys, row: Any) -> dict[str, Any]:
     return {
         "stream": row.stream, "seq": row.seq, "at": row.at, "client": row.client, "interaction": row.interaction,

@@ -482,6 +482,33 @@ def test_a_batch_that_was_interrupted_is_not_repeated(fhir, application, work, m
     assert fhir.total("Patient") == 1
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_who_sent_a_batch_that_was_interrupted_is_told_what_it_wrote(fhir, application, work, monkeypatch):
+    known = fhir.create(patient())["id"]
+    fhir.create(patient(family="Before"))
+    batch = bundle(
+        post(patient()), entry("GET", f"Patient/{known}"), post(patient(gender="x")),
+        entry("DELETE", f"Patient/{known}"), post(patient(family="Never")), type_="batch")
+    address = asked(fhir, "POST", "", batch, X_Request_Id="mine")
+    real, made = INTERACTIONS["create"], []
+
+    def lost(request, ctx):
+        if request.resource["name"][0]["family"] == "Never":
+            raise Lost
+        made.append(real(request, ctx))
+        return made[-1]
+
+    with monkeypatch.context() as patched:
+        patched.setitem(INTERACTIONS, "create", lost)
+        with pytest.raises(Lost):
+            asynchronous.perform({"request": address.rpartition("/")[2]}, application.context())
+    work()
+    first, second = only_entry(fhir.get(address))["response"]["outcome"]["issue"]
+    assert (first["severity"], second["severity"]) == ("error", "information")
+    assert "what it wrote is told below" in first["diagnostics"]
+    assert second["diagnostics"] == f"Written: Patient/{made[0].entity[1]}, Patient/{known}."
+
+
 @pytest.mark.parametrize("error", [Busy("The database is busy."), ValueError("a defect")], ids=["busy", "defect"])
 def test_what_fails_for_a_moment_is_tried_again_and_at_last_answered(fhir, work, clock, monkeypatch, error):
     fhir.create(patient())
