@@ -112,6 +112,7 @@ class Settings:
         if self.base_url and _BASE_URL.fullmatch(self.base_url) is None:
             raise SettingsError(f"Setting base_url is {self.base_url!r}; it must be http:// or https://, a host and a "
                                 "path, without query and spaces.")
+        object.__setattr__(self, "base_url", self.base_url.rstrip("/"))  # what is below it begins with a slash
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

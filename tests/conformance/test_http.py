@@ -9,9 +9,11 @@ import brotli
 import pytest
 
 from hie.app import create_app
+from hie.fhir.scopes import FULL_GRANT
 from hie.settings import SettingsError
 from hie.store import audit
-from tests.builders import bundle, entry, patient
+from hie.store.search.query import parse
+from tests.builders import bundle, entry, observation, patient
 from tests.conformance.conftest import Answer, Fhir
 
 ORIGIN = "https://app.example.org"
@@ -233,3 +235,19 @@ def test_no_page_may_ask_unless_the_operator_says_so(fhir):
 def test_what_is_no_origin_stops_the_start(settings, origins):
     with pytest.raises(SettingsError):
         replace(settings, cors_origins=origins)
+
+
+def test_a_base_url_may_end_with_a_slash(settings, clock):
+    """References by it were somebody else's then: found by no search, and asked for by no rule."""
+    app = create_app(replace(settings, base_url="https://hie.example/fhir/"), clock=clock)
+    application = app.extensions["hie"]
+    try:
+        assert (application.base_url, application.store.base_url) == ("https://hie.example/fhir",) * 2
+        store = application.context(grant=FULL_GRANT).store
+        page = store.transact(lambda within: [
+            within.create("Patient", {"resourceType": "Patient"}, id="p"),
+            within.create("Observation", observation("https://hie.example/fhir/Patient/p"))])
+        asked = parse("Observation", [("subject", "Patient/p")], base_url=application.base_url)
+        assert [one.id for one in store.search(asked).matches] == [page[1].id]
+    finally:
+        application.close()
