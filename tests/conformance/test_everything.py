@@ -54,6 +54,12 @@ def test_a_reference_to_a_version_brings_that_version(fhir, client):
              for number in range(3)]
     assert [one["versionId"] for one in asked] == ["1", "2", "3"]
     assert versions("Patient/p/$everything") == ["3", "1", "2"]
+    for number in range(103):
+        fhir.put("Practitioner/e", practitioner(str(number), id="e"))
+    many = [{"reference": f"Practitioner/e/_history/{number + 1}"} for number in range(103)]
+    fhir.put("Observation/many", observation(id="many", performer=many))
+    answer = fhir.get(f"Observation/many/$graphql?query={query}").json["data"]["performer"]
+    assert [one["resource"]["meta"]["versionId"] for one in answer] == [str(number + 1) for number in range(103)]
     assert client("system/*.cruds", "admin").delete("Practitioner/d/_history/1").status == 200
     assert versions("Patient/p/$everything") == ["3", "2"]
     assert fhir.get(f"Observation/0/$graphql?query={query}").json["data"]["performer"][0]["resource"]["meta"] == {

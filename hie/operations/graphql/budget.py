@@ -35,6 +35,14 @@ class Budget:
     def fetch(self, resources: int) -> None:
         """Count a read or a search, and what it is to find; TooCostly."""
         self._fetches += 1
+        self._count(resources)
+
+    def read_version(self) -> None:
+        """Count a superseded version, which is read by its key; TooCostly, also where too much time is over."""
+        self._count(1)
+        self.spend(1)
+
+    def _count(self, resources: int) -> None:
         self._resources += resources
         if self._fetches > MOST_FETCHES or self._resources > MOST_RESOURCES:
             raise TooCostly(f"The query needs more than {MOST_FETCHES} reads and searches, or more than "

@@ -224,7 +224,7 @@ class Execution:
         for current in self.ctx.store.each_read(vids):
             for vid in vids[current.type, current.id]:
                 if vid not in (None, current.vid):
-                    self._budget.fetch(1)
+                    self._budget.read_version()
                 (stored,) = versions.of(current, {vid})
                 self._read[current.type, current.id, vid] = resource_node(self._budget.opened(stored))
 
