@@ -10,7 +10,7 @@ from hie.fhir.terminology.terminology import Terminology
 from hie.fhir.validation.issue import Issue, Problem, below, issues
 from hie.fhir.working_time import WorkingTime
 
-from . import bundles, definitions, questionnaires, values
+from . import bundles, definitions, forms, questionnaires, values
 from .displays import Displays
 from .ids import Ids
 from .narratives import Narratives
@@ -53,7 +53,7 @@ def _found(resource: dict[str, Any], terminology: Terminology | None, time: Work
             yield from below(one.path, _OF_RESOURCES[one.type](one.value))
         elif one.type == "Coding":
             displays.note(one)
-        for problem in (*values.of(one), *ids.of(one), *narratives.of(one)):
+        for problem in (*values.of(one), *forms.of(one), *ids.of(one), *narratives.of(one)):
             yield from below(one.path, (problem,))
     yield from narratives.left()
     if terminology is not None:

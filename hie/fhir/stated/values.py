@@ -1,4 +1,4 @@
-"""What R4 says of single values: attachments, sets in meta, systems of codes, languages, the URLs of extensions.
+"""What R4 says of single values: attachments, sets in meta, systems of codes, the URLs of extensions.
 
 https://hl7.org/fhir/R4/datatypes.html, https://hl7.org/fhir/R4/resource.html#Meta
 """
@@ -12,25 +12,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from hie.fhir import facts, ucum
 from hie.fhir.primitives import shown
-from hie.fhir.terminology.grammars import GRAMMARS, judged
 from hie.fhir.validation.issue import Problem
 
 from .walk import Found
 
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _VALUE_SET = "/ValueSet/"
-_LANGUAGES = "urn:ietf:bcp:47"
 #: The path of an extension in an extension, as against one of its value.
 _INSIDE = re.compile(r"xtension\[[0-9]+\]\.extension\[[0-9]+\]$", re.ASCII)
-#: Besides resources, what has a `language` that R4 binds to all languages; that of an Expression is another thing.
-_IN_A_LANGUAGE = frozenset({"Attachment", "CodeSystem.concept.designation",
-                            "ValueSet.compose.include.concept.designation"})
-
-#: What the units of some Quantities measure, by the largest value set that R4 binds them to: one of them, and all.
-_TIME = ("s", "time")
-_UNITS = {"Age": _TIME, "Duration": _TIME, "Distance": ("m", "length")}
 
 
 def of(one: Found) -> Iterator[Problem]:
@@ -43,10 +33,6 @@ def of(one: Found) -> Iterator[Problem]:
         yield from _system(one.value)
     elif one.type == "Extension" and not _INSIDE.search(one.path):
         yield from _definition(one.value)
-    elif one.type in _UNITS:
-        yield from _unit(one.value, *_UNITS[one.type])
-    if "language" in one.value and (one.type in _IN_A_LANGUAGE or one.type in facts.RESOURCE_TYPES):
-        yield from _language(one.value)
 
 
 def _attachment(value: dict[str, Any]) -> Iterator[Problem]:
@@ -108,19 +94,3 @@ def _definition(extension: dict[str, Any]) -> Iterator[Problem]:
     if isinstance(url, str) and not _ABSOLUTE.match(url):
         text = f"{shown(url)} is relative; the absolute URL of the extension's definition is meant."
         yield ".url", "error", "value", text
-
-
-def _language(value: dict[str, Any]) -> Iterator[Problem]:
-    """The largest set of languages is BCP 47: https://hl7.org/fhir/R4/valueset-all-languages.html"""
-    language = value["language"]
-    if isinstance(language, str) and not GRAMMARS[_LANGUAGES](language):
-        yield ".language", "error", "code-invalid", f"{shown(language)} is no tag of a language such as de or en-US."
-
-
-def _unit(quantity: dict[str, Any], one: str, all_: str) -> Iterator[Problem]:
-    """Ages and durations are times: https://hl7.org/fhir/R4/valueset-all-time-units.html"""
-    code = quantity.get("code")
-    if not isinstance(code, str) or quantity.get("system") != ucum.SYSTEM:
-        return
-    if judged(ucum.SYSTEM, [{"property": "canonical", "op": "=", "value": one}], code) is False:
-        yield ".code", "error", "code-invalid", f"{shown(code)} is no unit of {all_}, as R4 has it here."

@@ -97,6 +97,15 @@ CASES: list[tuple[str, Json, list[tuple[str, str]]]] = [
      [("code-invalid", "Patient.extension[1].value.code"), ("code-invalid", "Patient.extension[2].value.code")]),
     ("an age in kilograms", {"resourceType": "Condition", "subject": {"display": "x"}, "onsetAge": {
         "value": 3, "code": "kg", "system": "http://unitsofmeasure.org"}}, [("code-invalid", "Condition.onset.code")]),
+    ("points of a series; a word, and two spaces", patient(extension=[
+        {"url": "urn:x", "valueSampledData": {"origin": {"value": 0}, "period": 1, "dimensions": 1, "data": data}}
+        for data in ("1 -2.5 E U L 1e3", "1 two", "1  2")]),
+     [("value", "Patient.extension[1].value.data"), ("value", "Patient.extension[2].value.data")]),
+    ("types of content", media(contentType="text/plain; charset=utf-8"), []),
+    ("no type of content", media(contentType="text"), [("code-invalid", "Media.content.contentType")]),
+    ("statuses of answers", {"resourceType": "Bundle", "type": "batch-response", "entry": [
+        {"response": {"status": "200 OK"}}, {"response": {"status": "404"}}, {"response": {"status": "OK"}}]},
+     [("value", "Bundle.entry[2].response.status")]),
     ("an entity of HTML", with_text("37&nbsp;°C"), [("invariant", "Patient.text.div")]),
     ("entities of XML", with_text("&lt;5 &amp; &#160;&gt;3"), []),
 ]
@@ -157,6 +166,18 @@ WARNINGS: list[tuple[str, Json, list[tuple[str, str]]]] = [
     ("a relative system", related(system="codes", code="x"), [("value", f"{WHERE}.system")]),
     ("a value set for a system", related(system="http://hl7.org/fhir/ValueSet/x", code="x"),
      [("value", f"{WHERE}.system")]),
+    ("a relative namespace", patient(identifier=[{"system": "mrn", "value": "1"}, {"system": "urn:x", "value": "1"}]),
+     [("value", "Patient.identifier[0].system")]),
+    ("an identifier that is a URI, in another namespace", patient(identifier=[
+        {"system": "urn:dicom:uid", "value": "urn:oid:1.2.3"},
+        {"system": "urn:ietf:rfc:3986", "value": "urn:oid:1.2.3"}, {"system": "urn:x", "value": "urn:oid:1.2.3"}]),
+     [("value", "Patient.identifier[2].system")]),
+    ("references that say nothing of what they mean", patient(
+        managingOrganization={"type": "Organization"},
+        generalPractitioner=[{"extension": [{"url": "urn:x", "valueCode": "x"}]}, {"display": "x"}]),
+     [("required", "Patient.managingOrganization")]),
+    ("what is no type of resource", patient(managingOrganization={"display": "x", "type": "Foo"}),
+     [("code-invalid", "Patient.managingOrganization.type")]),
     ("an image that is contained", with_text('<img src="#pic" alt="x"/>', contained=[BINARY]), []),
     ("an image that is here", with_text('<img src="data:image/png;base64,iVBORw0KGgo=" alt="x"/>'), []),
     ("an image from elsewhere", with_text('<img src="http://example.org/x.png" alt="x"/><img src="y.png" alt="y"/>'),
