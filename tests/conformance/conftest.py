@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from hie.app import create_app
+from hie.app import Application, create_app
 from hie.fhir import xml_format
 from hie.fhir.profiles import read
 from hie.jobs.worker import Worker
@@ -127,6 +127,24 @@ def app(settings: Settings, clock: Any) -> Iterator[Flask]:
     made = create_app(settings, clock=clock)
     yield made
     made.extensions["hie"].close()
+
+
+@pytest.fixture
+def application(app: Flask) -> Application:
+    found: Application = app.extensions["hie"]
+    return found
+
+
+@pytest.fixture
+def do_due(application: Application) -> Callable[[], None]:
+    """Do every job that is due."""
+    worker = Worker(application, "test")
+
+    def done() -> None:
+        while worker.step():
+            pass
+
+    return done
 
 
 @pytest.fixture

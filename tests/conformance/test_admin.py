@@ -29,12 +29,6 @@ from tests.packages import BASE, element, manifest, profile, tarball
 DAY = 86_400_000_000
 
 
-@pytest.fixture
-def application(app: Flask) -> Application:
-    found: Application = app.extensions["hie"]
-    return found
-
-
 def make_token(application: Application, scope: str, name: str = "hospital") -> str:
     store, now = application.store, application.clock()
 

@@ -8,33 +8,15 @@ from hie.errors import Busy
 from hie.fhir import bundle_stream
 from hie.interactions import asynchronous
 from hie.interactions.dispatch import INTERACTIONS
-from hie.jobs.worker import Worker
 from tests.builders import bundle, entry, patient, post
 from tests.conformance.later import asked, only_entry
-
-
-@pytest.fixture
-def application(app):
-    return app.extensions["hie"]
-
-
-@pytest.fixture
-def work(application):
-    """Do every job that is due."""
-    worker = Worker(application, "test")
-
-    def done():
-        while worker.step():
-            pass
-
-    return done
 
 
 class Lost(BaseException):
     """The worker is killed."""
 
 
-def test_a_write_is_done_once_however_often_its_worker_is_lost(fhir, application, work, clock, monkeypatch):
+def test_a_write_is_done_once_however_often_its_worker_is_lost(fhir, application, do_due, clock, monkeypatch):
     address = asked(fhir, "POST", "", bundle(post(patient(family="Once"))))
     payload = {"request": address.rpartition("/")[2]}
     with monkeypatch.context() as patched:
@@ -44,7 +26,7 @@ def test_a_write_is_done_once_however_often_its_worker_is_lost(fhir, application
     assert fhir.total("Patient") == 0
     asynchronous.perform(payload, application.context())
     asynchronous.perform(payload, application.context())
-    work()
+    do_due()
     assert fhir.total("Patient") == 1
     assert only_entry(fhir.get(address))["response"]["status"] == "200 OK"
 
@@ -54,7 +36,7 @@ def killed(*_):
 
 
 @pytest.mark.parametrize("large", [bundle_stream.LARGE, 0], ids=["small", "large"])
-def test_a_batch_that_was_interrupted_is_not_repeated(fhir, application, work, monkeypatch, large):
+def test_a_batch_that_was_interrupted_is_not_repeated(fhir, application, do_due, monkeypatch, large):
     monkeypatch.setattr(bundle_stream, "LARGE", large)
     address = asked(fhir, "POST", "", bundle(post(patient(family="Half")), type_="batch"))
     with monkeypatch.context() as patched:
@@ -62,7 +44,7 @@ def test_a_batch_that_was_interrupted_is_not_repeated(fhir, application, work, m
         with pytest.raises(Lost):
             asynchronous.perform({"request": address.rpartition("/")[2]}, application.context())
     assert fhir.get(address).headers["X-Progress"].startswith("in progress since 2026-")
-    work()
+    do_due()
     row = only_entry(fhir.get(address))
     assert row["response"]["status"] == "500 Internal Server Error"
     assert "Nothing was repeated" in row["response"]["outcome"]["issue"][0]["diagnostics"]
@@ -70,7 +52,7 @@ def test_a_batch_that_was_interrupted_is_not_repeated(fhir, application, work, m
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-def test_who_sent_a_batch_that_was_interrupted_is_told_what_it_wrote(fhir, application, work, monkeypatch):
+def test_who_sent_a_batch_that_was_interrupted_is_told_what_it_wrote(fhir, application, do_due, monkeypatch):
     known = fhir.create(patient())["id"]
     fhir.create(patient(family="Before"))
     batch = bundle(
@@ -89,7 +71,7 @@ def test_who_sent_a_batch_that_was_interrupted_is_told_what_it_wrote(fhir, appli
         patched.setitem(INTERACTIONS, "create", lost)
         with pytest.raises(Lost):
             asynchronous.perform({"request": address.rpartition("/")[2]}, application.context())
-    work()
+    do_due()
     first, second = only_entry(fhir.get(address))["response"]["outcome"]["issue"]
     assert (first["severity"], second["severity"]) == ("error", "information")
     assert "what it wrote is told below" in first["diagnostics"]
@@ -97,7 +79,7 @@ def test_who_sent_a_batch_that_was_interrupted_is_told_what_it_wrote(fhir, appli
 
 
 @pytest.mark.parametrize("error", [Busy("The database is busy."), ValueError("a defect")], ids=["busy", "defect"])
-def test_what_fails_for_a_moment_is_tried_again_and_at_last_answered(fhir, work, clock, monkeypatch, error):
+def test_what_fails_for_a_moment_is_tried_again_and_at_last_answered(fhir, do_due, clock, monkeypatch, error):
     fhir.create(patient())
     first, second = asked(fhir, "GET", "Patient"), asked(fhir, "GET", "Patient")
     real, left = INTERACTIONS["search-type"], [1]
@@ -109,13 +91,13 @@ def test_what_fails_for_a_moment_is_tried_again_and_at_last_answered(fhir, work,
         return real(request, ctx)
 
     monkeypatch.setitem(INTERACTIONS, "search-type", failing)
-    work()
+    do_due()
     clock.forward(10)
-    work()
+    do_due()
     assert {only_entry(fhir.get(one))["response"]["status"] for one in (first, second)} == {"200 OK"}
     third, left[0] = asked(fhir, "GET", "Patient"), 99
     for _ in range(5):
-        work()
+        do_due()
         clock.forward(30)
     row = only_entry(fhir.get(third))
     assert row["response"]["status"] == "500 Internal Server Error"

@@ -16,11 +16,6 @@ from tests.builders import bundle, patient, post
 from tests.conformance.later import LATER, asked, only_entry
 
 
-@pytest.fixture
-def application(app: Any) -> Any:
-    return app.extensions["hie"]
-
-
 def perform(address: str, application: Any) -> None:
     asynchronous.perform({"request": address.rpartition("/")[2]}, application.context())
 

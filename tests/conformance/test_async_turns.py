@@ -12,11 +12,6 @@ from hie.store.models import job
 from tests.conformance.later import asked
 
 
-@pytest.fixture
-def application(app: Any) -> Any:
-    return app.extensions["hie"]
-
-
 def test_clients_take_turns_and_so_do_kinds_of_jobs(client, fhir, application):
     busy = [asked(fhir, "GET", "Patient") for _ in range(4)]
     others = [client("system/*.rs", name=name) for name in ("second", "third")]
