@@ -1,7 +1,7 @@
 """Keys: root key file -> key-encryption key of a tenant -> data key of a patient (D5).
 
-Everything below the root is derived (HKDF, RFC 5869) or wrapped (AES-256-GCM); destroying one wrapped data key makes
-one patient's record unreadable, in every backup too.
+Everything below the root is derived (HKDF, RFC 5869) or wrapped (AES-256-GCM); without its row a
+patient's record is unreadable, but in backups that hold it (docs/adr/0005).
 """
 
 from __future__ import annotations
