@@ -47,7 +47,9 @@ class Settings:
         None, "File (mode 600) with the root key; empty: keys/root.key in the data directory."
     )
     base_url: str = _setting(
-        "", "Public base URL of the FHIR API, for example https://hie.example.org/fhir; empty: taken from the request."
+        "", "Public base URL of the FHIR API, for example https://hie.example.org/fhir; empty: taken from the request. "
+        "Absolute references below it are indexed as leading here, so every process and command is given the same one; "
+        "what is stored already follows a change by `$reindex`."
     )
     host: str = _setting("127.0.0.1", "Address that `hie serve` binds.")
     port: int = _setting(8080, "Port that `hie serve` binds.", between=(0, 65_535))

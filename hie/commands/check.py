@@ -19,4 +19,6 @@ def check(settings: Settings, announce: Callable[[str], None]) -> Iterator[str]:
     for what, number in report.counts.items():
         announce(f"{number} {what}")
     announce("clean" if report.clean else f"{len(report.problems)} problems")
+    if not report.clean and not settings.base_url:
+        announce("HIE_BASE_URL is not set: if the server has one, indexes of absolute references do not match without")
     yield from report.problems

@@ -6,6 +6,7 @@ import errno
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from click.testing import CliRunner, Result
 
 from hie.cli import Commands, main
 from hie.commands import train as training
+from hie.fhir.scopes import FULL_GRANT
 from hie.settings import Settings
 from hie.store import administration
+from hie.store.audit import AuditEntry
 from hie.store.resources import ResourceStore
 from hie.store.store import Store
 
@@ -202,6 +205,26 @@ def test_a_row_that_was_tampered_with_is_told_and_ends_with_1(
     assert result.exit_code == 1
     assert "clean" not in result.stdout
     assert "tampered with" in result.stdout
+
+
+def test_check_says_when_it_was_not_told_the_base_url_that_the_index_may_be_made_by(
+    run: Run, store: Store
+) -> None:
+    base_url = "https://exchange.example/fhir"
+    here = replace(store, base_url=base_url)
+
+    def bind() -> ResourceStore:
+        return here.bind(FULL_GRANT, AuditEntry(1, store.clock(), "request", "test", "client"))
+
+    patient = bind().transact(lambda inside: inside.create("Patient", {"resourceType": "Patient"}))
+    basic = {
+        "resourceType": "Basic", "code": {"text": "x"}, "subject": {"reference": f"{base_url}/Patient/{patient.id}"},
+    }  # fmt: skip
+    bind().transact(lambda inside: inside.create("Basic", basic))
+    assert run("check", HIE_BASE_URL=base_url).exit_code == 0
+    result = run("check")
+    assert result.exit_code == 1
+    assert "HIE_BASE_URL is not set" in result.stdout
 
 
 def test_routes_are_printed_with_the_scope_they_ask_for(run: Run) -> None:
