@@ -15,8 +15,8 @@ _is_id = re.compile(_ID).fullmatch
 _is_uuid = primitive("uuid").test
 _RELATIVE = re.compile(rf"([A-Za-z]+)/{_ID}(?:/_history/{_ID})?")
 _CONDITIONAL = re.compile(r"([A-Za-z]+)\?.+")
-_REST_URL = re.compile(rf"https?://.+/([A-Za-z]+)/{_ID}(?:/_history/{_ID})?")
-_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:.+")
+_REST_URL = re.compile(rf"https?://\S+/([A-Za-z]+)/{_ID}(?:/_history/{_ID})?")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
 
 
 def reference_check(structure: Check, targets: tuple[str, ...]) -> Check:
@@ -63,7 +63,7 @@ def _problem(value: dict[str, Any], text: str | None, allowed: frozenset[str], s
 
 def _target(text: str, scope: Scope) -> tuple[str | None, list[Problem] | None]:
     """Say the type a literal reference points at, as far as it can be known, or what is wrong with the reference."""
-    if text.startswith("urn:"):
+    if text.startswith("urn:") and _ABSOLUTE.fullmatch(text):
         return (scope.bundle.type_of(text) if scope.bundle else None), None
     if text.startswith("#"):
         return _local(text, scope)

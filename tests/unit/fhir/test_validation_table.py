@@ -186,6 +186,8 @@ INVALID: dict[str, tuple[Any, str, str]] = {
     "unknown target type": (observation(subject={"reference": "Patiant/1"}), "value", "Observation.subject.reference"),
     "target without id": (observation(subject={"reference": "Patient"}), "value", "Observation.subject.reference"),
     "target id of 65 characters": (observation(subject={"reference": "Patient/" + "a" * 65}), "value", "Observation.subject.reference"),
+    "a URL with a space": (observation(subject={"reference": "https://a/my fhir/Patient/1"}), "value", "Observation.subject.reference"),
+    "a urn with a line break": (observation(subject={"reference": "urn:oid:1.2\n.3"}), "value", "Observation.subject.reference"),
     "local target that is not there": (observation(subject={"reference": "#p"}), "not-found", "Observation.subject.reference"),
     "empty reference": (observation(subject={}), "invariant", "Observation.subject"),
     # Contained resources
