@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from hie.errors import InvalidRequest, InvalidResource, OutcomeIssue, TooCostly, TooLarge, TooManyRequests
-from hie.fhir import facts, validation
+from hie.fhir import facts, modifiers, validation
 from hie.fhir.conditions import etag
 from hie.fhir.http import FhirResponse
 from hie.fhir.instants import instant
@@ -197,6 +197,7 @@ def validate_envelope(bundle: dict[str, Any], entries: list[Any], first: int = 0
         raise InvalidResource(issues[0].diagnostics, issues=[
             OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity) for one in issues
         ])
+    modifiers.refuse(envelope)
 
 
 _PLAIN, _PLAIN_REQUEST = {"fullUrl", "resource", "request"}, {"method", "url"}

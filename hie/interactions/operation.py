@@ -8,7 +8,7 @@ from typing import Any
 
 from hie.context import Context
 from hie.errors import FhirError, InvalidRequest, InvalidXml, MethodNotAllowed, NotFound
-from hie.fhir import facts, peers
+from hie.fhir import facts, modifiers, peers
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.resource import type_of, validated
 from hie.fhir.routes import ANSWER_PARAMETERS, parse, wrong_method
@@ -60,6 +60,7 @@ def _with_search(request: FhirRequest) -> FhirRequest:
         raise InvalidRequest(f"${request.operation} takes search parameters, in the URL or in a Parameters resource.",
                              expression="resourceType")
     validated(resource, "Parameters")
+    modifiers.refuse(resource)
     more = tuple((row["name"], plain(row, f"Parameters.parameter[{index}].value[x]"))
                  for index, row in enumerate(resource.get("parameter", [])))
     return replace(request, parameters=(*request.parameters, *more), resource=None)
@@ -109,6 +110,7 @@ def _with_parameters(request: FhirRequest, found: Operation) -> FhirRequest:
     if isinstance(resource, dict) and resource.get("resourceType") == "Parameters":
         _refuse_unread(request)
         validated(_without_subjects(resource, known), "Parameters")
+        modifiers.refuse(resource)
         resource, more, arguments = _taken_apart(resource, known, found)
         values += more
     elif resource is not None:

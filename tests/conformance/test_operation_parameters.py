@@ -39,6 +39,18 @@ def test_an_empty_parameter_is_refused_by_its_name(stored, address, asked, name)
         answer.refused(400, "invalid", name, f"{name} of $")
 
 
+def test_parameters_that_mean_something_else_are_refused(stored):
+    """An operation that did not know the modifier would do what was not asked: extensibility.html#modifierExtension"""
+    row = {"name": "resource", "resource": patient(modifierExtension=[{"url": "urn:x", "valueCode": "x"}])}
+    asked = {"resourceType": "Parameters", "parameter": [row]}
+    assert stored.post("Patient/$validate", asked).status == 200
+    modified = {**asked, "parameter": [{**row, "modifierExtension": [{"url": "urn:x", "valueCode": "x"}]}]}
+    stored.post("Patient/$validate", modified).refused(
+        400, "extension", "Parameters.parameter[0].modifierExtension", "urn:x")
+    stored.post("Patient/$validate", {**asked, "implicitRules": "urn:x"}).refused(
+        400, "not-supported", "Parameters.implicitRules", "urn:x")
+
+
 def test_a_filter_may_be_what_somebody_has_typed_so_far(stored):
     assert len(stored.get(f"ValueSet/$expand?url={GENDER}&filter=").json["expansion"]["contains"]) == 4
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hie.errors import Conflict, FhirError, InvalidRequest, Unprocessable
+from hie.fhir import modifiers
 from hie.fhir.fhirpath import Allowance, model, syntax
 from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.fhir.fhirpath.model import Child
@@ -76,6 +77,7 @@ def parse(document: Any) -> FhirPathPatch:
         raise InvalidRequest(f"The patch has {len(rows)} operations; at most {bounds.MOST_OPERATIONS} are taken.",
                              expression="Parameters.parameter")
     validated(document, "Parameters", is_whole=False)
+    modifiers.refuse(document)
     return FhirPathPatch(tuple(_operation(f"Parameters.parameter[{index}]", row) for index, row in enumerate(rows)))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hie.context import Context
 from hie.errors import FhirError, InvalidJson, InvalidRequest, NotSupported
-from hie.fhir import json_format
+from hie.fhir import json_format, modifiers
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import JsonError
 from hie.fhir.paging import AS_OF
@@ -118,6 +118,7 @@ def _of_parameters(resource: Any) -> dict[str, Any]:
     if not isinstance(rows, list) or resource.get("resourceType") != "Parameters":
         raise InvalidRequest("$graphql takes its query in the URL, as application/graphql, as JSON, or in a "
                              "Parameters resource.", expression="query")
+    modifiers.refuse(resource)
     return {str(row.get("name")): row.get("valueString") for row in rows if isinstance(row, dict)}
 
 

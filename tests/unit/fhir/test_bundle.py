@@ -30,6 +30,7 @@ ENTRIES: dict[str, list[Any]] = {
     "more in the entry": [{**PLAIN, "colour": "red"}],
     "a response": [{**PLAIN, "response": {"status": "201"}}],
     "a search": [{**PLAIN, "search": {"mode": "match"}}],
+    "a modifier extension": [{**PLAIN, "modifierExtension": [{"url": "urn:x", "valueCode": "x"}]}],
     "no object": [PLAIN, 1],
     "null": [None],
 }
@@ -52,6 +53,27 @@ def test_entries_are_judged_as_the_validator_judges_them(
     found = told(entries, **more)
     monkeypatch.setattr(bundle, "_are_plain", lambda _: False)
     assert found == told(entries, **more)
+
+
+NOT_DONE = [{"url": "urn:x:not-done", "valueBoolean": True}]
+
+
+@pytest.mark.parametrize(("entry", "more", "place"), [
+    ({"modifierExtension": NOT_DONE}, {}, "Bundle.entry[1].modifierExtension"),
+    ({"request": {**PLAIN["request"], "modifierExtension": NOT_DONE}}, {}, "Bundle.entry[1].request.modifierExtension"),
+    ({}, {"link": [{"relation": "self", "url": "urn:x", "modifierExtension": NOT_DONE}]},
+     "Bundle.link[0].modifierExtension"),
+    ({}, {"implicitRules": "urn:x"}, "Bundle.implicitRules"),
+], ids=["entry", "request", "link", "rules"])  # fmt: skip
+def test_what_would_mean_something_else_is_not_carried_out(
+    entry: dict[str, Any], more: dict[str, Any], place: str
+) -> None:
+    """Of a resource that is stored it is kept."""
+    assert told([PLAIN, {**PLAIN, "fullUrl": f"{URL}1", "resource": {"modifierExtension": NOT_DONE}}]) is None
+    found = told([PLAIN, {**PLAIN, "fullUrl": f"{URL}1", **entry}], **more)
+    assert found is not None
+    code = "extension" if "mod" in place else "not-supported"
+    assert [(one.code, one.expression) for one in found] == [(code, place)]
 
 
 def test_plain_entries_are_passed() -> None:

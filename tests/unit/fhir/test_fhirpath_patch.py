@@ -209,6 +209,9 @@ REFUSED: dict[str, tuple[type[Exception], dict[str, Any], str]] = {
     "an unknown part": (InvalidRequest, operation("delete", "Patient.birthDate", part("x", valueString="y")),
                         "no part"),
     "a part twice": (InvalidRequest, operation("delete", "Patient.birthDate", part("path", valueString="y")), "twice"),
+    "a part that means something else": (InvalidRequest, operation(
+        "delete", "Patient.birthDate", part("x", valueCode="x", modifierExtension=[
+            {"url": "urn:x", "valueCode": "x"}])), "urn:x"),
     "another parameter": (InvalidRequest, {"name": "change", "valueString": "x"}, "`operation`"),
 }  # fmt: skip
 

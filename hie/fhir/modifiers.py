@@ -1,0 +1,51 @@
+"""What makes a Bundle or Parameters mean something else than they say; nobody may carry that out without knowing it.
+
+What is stored keeps its modifiers: who reads it has to know them. https://hl7.org/fhir/R4/extensibility.html#modifierExtension
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hie.errors import InvalidResource, OutcomeIssue
+from hie.fhir.primitives import shown
+
+#: The elements below each that are carried out: no resources and no values.
+_BELOW: dict[str, tuple[str, ...]] = {
+    "Bundle": ("link", "entry"), "entry": ("link", "search", "request", "response"),
+    "Parameters": ("parameter",), "parameter": ("part",), "part": ("part",),
+}  # fmt: skip
+
+
+def refuse(resource: dict[str, Any]) -> None:
+    """Refuse to carry out a Bundle or Parameters by rules, or with modifiers, that are not known here: all are."""
+    type_ = str(resource["resourceType"])
+    issues = list(_modifiers(resource, type_, type_))
+    if "implicitRules" in resource:
+        text = (f"What it means by the rules {shown(resource['implicitRules'])} is not known here; "
+                "send it without implicitRules if it means what it says.")
+        issues.insert(0, OutcomeIssue("not-supported", text, f"{type_}.implicitRules"))
+    if issues:
+        raise InvalidResource(issues[0].diagnostics, issues=issues[:100])
+
+
+def _modifiers(value: Any, name: str, path: str) -> Iterator[OutcomeIssue]:
+    if not isinstance(value, dict):
+        return
+    if "modifierExtension" in value:
+        text = (f"What the modifier extension {shown(_url(value['modifierExtension']))} makes of it is not known here, "
+                "so it is not carried out.")
+        yield OutcomeIssue("extension", text, f"{path}.modifierExtension")
+    for below in _BELOW.get(name, ()):
+        found = value.get(below)
+        if isinstance(found, list):
+            for index, one in enumerate(found):
+                yield from _modifiers(one, below, f"{path}.{below}[{index}]")
+        elif found is not None:
+            yield from _modifiers(found, below, f"{path}.{below}")
+
+
+def _url(extensions: Any) -> str:
+    first = extensions[0] if isinstance(extensions, list) and extensions else None
+    return str(first.get("url", "")) if isinstance(first, dict) else ""
