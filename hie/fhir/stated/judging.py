@@ -12,6 +12,7 @@ from hie.fhir.working_time import WorkingTime
 
 from . import bundles, definitions, forms, questionnaires, values
 from .displays import Displays
+from .fragments import Fragments
 from .ids import Ids
 from .narratives import Narratives
 from .walk import objects
@@ -46,14 +47,14 @@ def problems(
 
 
 def _found(resource: dict[str, Any], terminology: Terminology | None, time: WorkingTime) -> Iterator[Problem]:
-    ids, displays = Ids(), Displays()
+    ids, displays, fragments = Ids(), Displays(), Fragments()
     narratives = Narratives(ids)
     for one in objects(resource):
         if one.type in _OF_RESOURCES:
             yield from below(one.path, _OF_RESOURCES[one.type](one.value))
         elif one.type == "Coding":
             displays.note(one)
-        for problem in (*values.of(one), *forms.of(one), *ids.of(one), *narratives.of(one)):
+        for problem in (*values.of(one), *forms.of(one), *fragments.of(one), *ids.of(one), *narratives.of(one)):
             yield from below(one.path, (problem,))
     yield from narratives.left()
     if terminology is not None:

@@ -73,6 +73,18 @@ CASES: list[tuple[str, Json, list[tuple[str, str]]]] = [
     ("paragraphs in a list beside one", with_text("<ul><li><p>x</p></li></ul><p>y <b>z</b></p>"), []),
     ("names of extensions inside of one", patient(extension=[{"url": "urn:x:e", "extension": [
         {"url": "a", "valueString": "x"}, {"url": "b", "extension": [{"url": "c", "valueString": "x"}]}]}]), []),
+    ("a canonical that means what is contained", {
+        "resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": "#q", "contained": [
+            {"resourceType": "Questionnaire", "id": "q", "status": "draft", "item": [
+                {"linkId": "1", "type": "choice", "answerValueSet": "#v"}]},
+            {"resourceType": "ValueSet", "id": "v", "status": "draft"}]}, []),
+    ("canonicals that mean what is not", {
+        "resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": "#q", "contained": [
+            {"resourceType": "Questionnaire", "id": "p", "status": "draft", "derivedFrom": ["http://x/q", "#q"],
+             "subjectType": ["Patient"]}], "_status": {"extension": [
+                 {"url": "urn:x", "valueReference": {"reference": "#p"}}, {"url": "urn:x", "valueCanonical": "#"}]}},
+     [("not-found", "QuestionnaireResponse.questionnaire"),
+      ("not-found", "QuestionnaireResponse.contained[0].derivedFrom[1]")]),
     ("the name of an extension outside, and of one of a value", patient(
         extension=[{"url": "a", "valueString": "x"},
                    {"url": "urn:x:e", "valuePeriod": {"start": "2020", "extension": [{"url": "b", "valueCode": "x"}]}}],
