@@ -284,6 +284,17 @@ def _use_them(exchange: Any, bundle: dict[str, Any]) -> None:
         assert (status, page["total"] >= 1) == (200, True), query
     assert exchange.request("GET", f"/fhir/Patient?nonsense={family}")[0] == 400
     assert exchange.request("POST", "/fhir/Patient", {**patient, "birthDate": f"{family}"})[0] == 400
+    assert exchange.request("GET", f"/fhir/{family}/{identifier}")[0] == 404
+    found = {"If-None-Exist": f"identifier={identifier}"}
+    assert exchange.request("POST", "/fhir/Patient", patient, headers=found)[0] == 200
+    for query in (f'{{PatientList(name: "{family}") {{ id }}}}', f"{{PatientList {{ {family} }}}}"):
+        assert exchange.request("POST", "/fhir/$graphql", {"query": query})[0] in (200, 400)
+    later = {"Prefer": "respond-async"}
+    assert exchange.request("GET", f"/fhir/Patient?name={family}", headers=later)[0] == 202
+    named = {"Content-Type": "text/plain", "Content-Disposition": f'attachment; filename="{family}.txt"'}
+    assert exchange.request("POST", "/fhir/Binary", f"Letter about {family}".encode(), headers=named)[0] == 201
+    closure = {"resourceType": "Parameters", "parameter": [{"name": "name", "valueString": family}]}
+    assert exchange.request("POST", "/fhir/$closure", closure)[0] == 200
 
 
 @pytest.mark.without_jobs
