@@ -1,4 +1,4 @@
-"""What makes a Bundle or Parameters mean something else than they say; nobody may carry that out without knowing it.
+"""What makes Bundles, Parameters and value sets mean something else than they say; nobody may act by it unknown.
 
 What is stored keeps its modifiers: who reads it has to know them. https://hl7.org/fhir/R4/extensibility.html#modifierExtension
 """
@@ -18,6 +18,9 @@ _BELOW: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+_MODIFIER = "modifierExtension"
+
+
 def refuse(resource: dict[str, Any]) -> None:
     """Refuse to carry out a Bundle or Parameters by rules, or with modifiers, that are not known here: all are."""
     type_ = str(resource["resourceType"])
@@ -30,13 +33,23 @@ def refuse(resource: dict[str, Any]) -> None:
         raise InvalidResource(issues[0].diagnostics, issues=issues[:100])
 
 
+def of_value_set(resource: dict[str, Any]) -> bool:
+    """Tell whether rules or modifiers may change what codes a valid ValueSet has."""
+    compose = resource.get("compose", {})
+    parts = [*compose.get("include", ()), *compose.get("exclude", ())]
+    rows = (resource, compose, resource.get("expansion", {}), *parts)
+    if "implicitRules" in resource or any(_MODIFIER in one for one in rows):
+        return True
+    return any(_MODIFIER in row for part in parts for name in ("concept", "filter") for row in part.get(name, ()))
+
+
 def _modifiers(value: Any, name: str, path: str) -> Iterator[OutcomeIssue]:
     if not isinstance(value, dict):
         return
-    if "modifierExtension" in value:
-        text = (f"What the modifier extension {shown(_url(value['modifierExtension']))} makes of it is not known here, "
+    if _MODIFIER in value:
+        text = (f"What the modifier extension {shown(_url(value[_MODIFIER]))} makes of it is not known here, "
                 "so it is not carried out.")
-        yield OutcomeIssue("extension", text, f"{path}.modifierExtension")
+        yield OutcomeIssue("extension", text, f"{path}.{_MODIFIER}")
     for below in _BELOW.get(name, ()):
         found = value.get(below)
         if isinstance(found, list):

@@ -73,12 +73,14 @@ def _inferred(value_set: ValueSet, coding: Coding, service: Terminology, request
         return Verdict(False, f"The code {coding.code[:200]} is in the value set {_name(value_set)} as one of {which}: "
                        "which is meant has to be said by system.")
     if undecided:
+        value_set.refuse_modified()
         raise _undecided(replace(coding, system=undecided[0]), service)
     if found:
         coding = replace(coding, system=found[0])
         verdict = _judged(value_set.member(coding.system, coding.code), coding, service, request)
         return replace(verdict, system=coding.system)
     if value_set.has(None, coding.code) is None:
+        value_set.refuse_modified()
         raise _undecided(coding, service)
     return Verdict(False, f"The code {coding.code[:200]} is not in the value set {_name(value_set)}: none of its code "
                    "systems has it there.")
@@ -87,6 +89,7 @@ def _inferred(value_set: ValueSet, coding: Coding, service: Terminology, request
 def _of_value_set(value_set: ValueSet, coding: Coding, service: Terminology, request: FhirRequest) -> Verdict:
     found = value_set.has(coding.system, coding.code)
     if found is None:
+        value_set.refuse_modified()
         raise _undecided(coding, service)
     if not found:
         return Verdict(False, f"The code {coding} is not in the value set {_name(value_set)}{_known(coding, service)}.")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import FhirError, NotFound, TooCostly, Unprocessable
+from hie.fhir import modifiers
 from hie.fhir.terminology import filters
 from hie.fhir.terminology.code_system import CodeSystem, Concept, told
 from hie.fhir.terminology.grammars import GRAMMARS, judged
@@ -63,7 +64,8 @@ class ValueSet:
         place = place_of(resource, container)
         self.within = (*within, place) if place else within
         compose = resource.get("compose")
-        self._expansion = _complete_expansion(resource)
+        self._is_modified = modifiers.of_value_set(resource)
+        self._expansion = None if self._is_modified else _complete_expansion(resource)
         self._with_inactive = compose is None or compose.get("inactive") is not False
         supplements = list(dict.fromkeys(
             one["valueCanonical"] for one in resource.get("extension", [])
@@ -91,6 +93,8 @@ class ValueSet:
     def has(self, system: str | None, code: str) -> bool | None:
         """Tell whether a code is in the value set; without a system, whether it is one of any system."""
         self._terminology.spend(1)
+        if self._is_modified:
+            return None
         if not self._includes:
             return None if self._expansion is None else self._expanded(system, code) is not None
         found = self._is_listed(system, code) or _any(one.has(system, code) for one in self._others)
@@ -138,11 +142,23 @@ class ValueSet:
         Each by its URL and as it is here, in the version that is meant; None where it is not here.
         """
         parts = self._includes
-        if self._excludes or not parts or not self._with_inactive or not all(one.is_whole for one in parts):
+        if self._is_modified or self._excludes or not parts or not self._with_inactive:
+            return None
+        if not all(one.is_whole for one in parts):
             return None
         return [(one.url, one.system) for one in parts]
 
+    def refuse_modified(self) -> None:
+        """Refuse a value set that nothing can be told of, since it, or one that it takes over, has modifiers."""
+        if self._is_modified:
+            raise Unprocessable(f"ValueSet {_shown(self.resource)} has a modifier extension or implicitRules; what "
+                                "these make of it is not known here.", expression="ValueSet")
+        for part in (*self._includes, *self._excludes):
+            for one in part.imports:
+                one.refuse_modified()
+
     def _listed(self) -> dict[tuple[str, str], Member]:
+        self.refuse_modified()
         if not self._includes:
             if self._expansion is None:
                 raise Unprocessable(f"ValueSet {_shown(self.resource)} has neither a compose nor a whole expansion.",
@@ -181,13 +197,13 @@ class Part:
         self._listed = {one["code"]: one for one in told(row["concept"], "code")} if "concept" in row else None
         self._folded = {one.lower(): one for one in reversed(self._listed or {})} if self._tells_no_cases() else {}
         self._filters = self._compiled(row.get("filter", []))
-        self._imports: list[ValueSet] = []
+        self.imports: list[ValueSet] = []  # those that are here
         self._missing: NotFound | None = None
         for one in dict.fromkeys(row.get("valueSet", [])):
             if one is None:  # an extension stands in its place
                 continue
             try:
-                self._imports.append(terminology.imported(one, owner))
+                self.imports.append(terminology.imported(one, owner))
             except NotFound as error:
                 self._missing = error.without_frames()
 
@@ -204,7 +220,7 @@ class Part:
     @property
     def has_imports(self) -> bool:
         """Tell whether other value sets are named, be they here or not."""
-        return bool(self._imports) or self._missing is not None
+        return bool(self.imports) or self._missing is not None
 
     @property
     def is_whole(self) -> bool:
@@ -214,14 +230,14 @@ class Part:
     @property
     def listed_codes(self) -> Iterable[str] | None:
         """The codes of a plain list, which alone tells what is in it; None for any other part."""
-        is_plain = self.url and not (self._imports or self._missing or self._folded)
+        is_plain = self.url and not (self.imports or self._missing or self._folded)
         return self._listed if is_plain else None
 
     def systems(self) -> Iterator[CodeSystem]:
         """Yield the code systems that are used."""
         if self._system is not None:
             yield self._system
-        for one in self._imports:
+        for one in self.imports:
             yield from one.systems()
 
     def named_systems(self) -> Iterator[str]:
@@ -229,16 +245,16 @@ class Part:
         self._terminology.spend(1)
         if self.url:
             yield self.url
-        elif self._imports:
-            yield from self._imports[0].named_systems()
+        elif self.imports:
+            yield from self.imports[0].named_systems()
 
     def has(self, system: str | None, code: str) -> bool | None:
         """Tell whether the part takes a code."""
         self._terminology.spend(1)
-        found: bool | None = bool(self.url or self._imports or self._missing)
+        found: bool | None = bool(self.url or self.imports or self._missing)
         if self.url:
             found = self._has_own(code) if system in (None, self.url) else False
-        for one in self._imports:
+        for one in self.imports:
             if found is False:
                 return False
             found = _both(found, one.has(system, code))
@@ -256,7 +272,7 @@ class Part:
         if self.has(system, code) is not True:
             return None
         if not self.url:
-            return next((found for one in self._imports if (found := one.member(system, code)) is not None), None)
+            return next((found for one in self.imports if (found := one.member(system, code)) is not None), None)
         concept = self._system.get(code) if self._system is not None else None
         return self._member(code if concept is None else concept.code, concept)
 
@@ -264,13 +280,13 @@ class Part:
         """Yield every code that the part takes."""
         if self._missing is not None:
             raise self._missing
-        if not self.url and not self._imports:
+        if not self.url and not self.imports:
             return
         if not self.url:
-            first, *others = self._imports
+            first, *others = self.imports
             candidates: Iterable[Member] = first.members().values()
         else:
-            candidates, others = self._own_members(), self._imports
+            candidates, others = self._own_members(), self.imports
         for one in candidates:
             self._terminology.spend(1)
             if all(self._is_in(one, other) for other in others):

@@ -219,6 +219,29 @@ def test_what_cannot_be_listed_says_why(
         Terminology(given=[ANIMALS, definition, *others]).value_set(definition["url"]).members()
 
 
+UNKNOWN = {"modifierExtension": [{"url": "urn:x:not", "valueBoolean": True}]}
+GENDERS = "http://hl7.org/fhir/administrative-gender"
+
+
+@pytest.mark.parametrize("definition", [
+    value_set(GENDERS, **UNKNOWN),
+    value_set(GENDERS, implicitRules="urn:x"),
+    value_set({"system": GENDERS, **UNKNOWN}),
+    value_set(GENDERS, exclude=[{"system": GENDERS, "concept": [{"code": "other", **UNKNOWN}]}]),
+    value_set({"system": GENDERS, "filter": [{"property": "code", "op": "regex", "value": "m.*", **UNKNOWN}]}),
+    {**value_set(GENDERS), "compose": {"include": [{"system": GENDERS}], **UNKNOWN}},
+    {"resourceType": "ValueSet", "url": "http://example.org/vs", "status": "active", "expansion": {
+        "timestamp": "2020-01-01", "contains": [{"system": GENDERS, "code": "male"}]}, **UNKNOWN},
+], ids=["value set", "rules", "include", "concept", "filter", "compose", "expansion"])  # fmt: skip
+def test_what_a_modifier_makes_of_a_value_set_is_not_known(definition: dict[str, Any]) -> None:
+    """https://hl7.org/fhir/R4/extensibility.html#modifierExtension"""
+    for url, more in ((definition["url"], ()), ("urn:y", (value_set({"valueSet": [definition["url"]]}, url="urn:y"),))):
+        terminology = Terminology(given=[definition, *more])
+        assert terminology.in_value_set(url, GENDERS, "male") is None
+        with pytest.raises(Unprocessable, match="modifier"):
+            terminology.value_set(url).members()
+
+
 def test_value_sets_that_multiply_are_refused() -> None:
     doubling = [value_set(*[{"valueSet": [f"http://example.org/{n + 1}"]} for _ in range(30)], url=f"http://example.org/{n}")
                 for n in range(12)]
