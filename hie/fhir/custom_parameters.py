@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any
 
 from hie.errors import FhirError, NotSupported, Unprocessable
-from hie.fhir import custom_components, facts, personal_dates, search_parameters
+from hie.fhir import custom_components, facts, modifiers, personal_dates, search_parameters
 from hie.fhir.fhirpath import FhirPathError, model
 from hie.fhir.fhirpath.paths import routes
 from hie.fhir.search_parameters import Component, SearchParameter
@@ -79,6 +79,7 @@ def definition(resource: dict[str, Any], others: Mapping[str, Definition] | None
     """
     if resource.get("status") != "active" or resource.get("url") in _own_urls():
         return None
+    modifiers.refuse_definition(resource)
     found = Definition(
         str(resource["url"]), str(resource["code"]), str(resource["type"]), str(resource.get("expression") or ""),
         _bases(resource["base"]), _targets(resource), _components(resource, others or {}),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from hie.errors import FhirError, InvalidRequest, TooCostly, Unprocessable
-from hie.fhir import facts
+from hie.fhir import facts, modifiers
 from hie.fhir.fhirpath import FhirPathError, compile_once, model
 from hie.fhir.fhirpath.errors import FhirPathLimit
 from hie.fhir.fhirpath.parser import read as read_path
@@ -98,6 +98,7 @@ class Graph:
 
 def read(definition: Json) -> Graph:
     """Read a valid GraphDefinition. TooCostly and Unprocessable say which link cannot be followed, and why."""
+    modifiers.refuse_definition(definition)
     links = _Reader().links(definition.get("link", ()), "GraphDefinition", definition.get("profile"), 1)
     return Graph(str(definition["start"]), links)
 

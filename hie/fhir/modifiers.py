@@ -1,4 +1,4 @@
-"""What makes Bundles, Parameters and value sets mean something else than they say; nobody may act by it unknown.
+"""What makes Bundles, Parameters and definitions mean something else than they say; nobody may act by it unknown.
 
 What is stored keeps its modifiers: who reads it has to know them. https://hl7.org/fhir/R4/extensibility.html#modifierExtension
 """
@@ -6,15 +6,18 @@ What is stored keeps its modifiers: who reads it has to know them. https://hl7.o
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
-from hie.errors import InvalidResource, OutcomeIssue
+from hie.errors import InvalidResource, OutcomeIssue, Unprocessable
 from hie.fhir.primitives import shown
 
 #: The elements below each that are carried out: no resources and no values.
 _BELOW: dict[str, tuple[str, ...]] = {
     "Bundle": ("link", "entry"), "entry": ("link", "search", "request", "response"),
     "Parameters": ("parameter",), "parameter": ("part",), "part": ("part",),
+    "SearchParameter": ("component",), "GraphDefinition": ("link",), "link": ("target",),
+    "target": ("compartment", "link"),
 }  # fmt: skip
 
 
@@ -23,14 +26,24 @@ _MODIFIER = "modifierExtension"
 
 def refuse(resource: dict[str, Any]) -> None:
     """Refuse to carry out a Bundle or Parameters by rules, or with modifiers, that are not known here: all are."""
+    issues = list(islice(_issues(resource), 100))
+    if issues:
+        raise InvalidResource(issues[0].diagnostics, issues=issues)
+
+
+def refuse_definition(resource: dict[str, Any]) -> None:
+    """Refuse to act by a definition that has such."""
+    for one in _issues(resource):
+        raise Unprocessable(one.diagnostics, expression=one.expression)
+
+
+def _issues(resource: dict[str, Any]) -> Iterator[OutcomeIssue]:
     type_ = str(resource["resourceType"])
-    issues = list(_modifiers(resource, type_, type_))
     if "implicitRules" in resource:
         text = (f"What it means by the rules {shown(resource['implicitRules'])} is not known here; "
                 "send it without implicitRules if it means what it says.")
-        issues.insert(0, OutcomeIssue("not-supported", text, f"{type_}.implicitRules"))
-    if issues:
-        raise InvalidResource(issues[0].diagnostics, issues=issues[:100])
+        yield OutcomeIssue("not-supported", text, f"{type_}.implicitRules")
+    yield from _modifiers(resource, type_, type_)
 
 
 def of_value_set(resource: dict[str, Any]) -> bool:

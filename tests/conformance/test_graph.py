@@ -307,6 +307,15 @@ def test_a_slice_of_a_profile_says_which_values_are_followed(fhir, visit):
         fhir.get(url + named).refused(422, code, place, text)
 
 
+def test_a_definition_with_a_modifier_is_not_followed(fhir, visit):
+    """What it makes of the links is not known: https://hl7.org/fhir/R4/extensibility.html#modifierExtension"""
+    link = by_path("Encounter.subject", "Patient")
+    link["target"][0]["modifierExtension"] = [{"url": "urn:x:not", "valueBoolean": True}]
+    fhir.create(definition(link))
+    fhir.get(f"{visit['visit']}/$graph?graph={URL}").refused(
+        422, "processing", "GraphDefinition.link[0].target[0].modifierExtension", "urn:x:not")
+
+
 def test_a_slice_that_cannot_be_told_is_warned_of(fhir, visit):
     """Profiles do not read what a reference points at."""
     wanted = [{"code": "Reference", "targetProfile": [f"{BASE}valued"]}]

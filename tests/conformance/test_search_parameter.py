@@ -198,6 +198,8 @@ def test_a_parameter_of_every_domain_resource_leaves_out_the_others(fhir):
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.parametrize(("more", "status", "code", "element"), [
+    ({"modifierExtension": [{"url": "urn:x", "valueBoolean": True}]}, 422, "processing", "modifierExtension"),
+    ({"implicitRules": "urn:x"}, 422, "processing", "implicitRules"),
     ({"expression": "Patient.extension("}, 422, "processing", "expression"),
     ({"expression": "Patient.nothing"}, 422, "processing", "expression"),
     ({"expression": "Observation.status"}, 422, "processing", "expression"),
