@@ -56,6 +56,7 @@ NUMBERS = st.sampled_from(["0", "-1", "1.0", "1.00", "-0.0", "1e3", "1E-7", "0.0
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "_boolean": st.booleans(),
     "_integer": st.integers(-(2**31), 2**31),
+    "_unsigned": st.integers(0, 2**31),
     "_decimal": NUMBERS.map(json_format.number),
 }
 DIVS = st.sampled_from(
