@@ -139,15 +139,15 @@ def columns(database: str, sizes: list[int], repeats: int, processes: int) -> li
     The stores take turns, so that a machine that slows down or is busy does so for all of them.
     """
     with ExitStack() as stack:
-        filled = [stack.enter_context(filled(database, size, processes)) for size in sizes]
-        for one in filled:
+        stores = [stack.enter_context(filled(database, size, processes)) for size in sizes]
+        for one in stores:
             one.choose(sizes[0] // population.PER_PATIENT)
         for _ in range(repeats):
-            for one in filled:
+            for one in stores:
                 one.ask()
         return [
             (one.size, {name: Times.of(seconds) for name, seconds in one.times.items()}, one.bytes_each)
-            for one in filled
+            for one in stores
         ]
 
 

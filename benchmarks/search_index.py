@@ -19,15 +19,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
-
 from hie.fhir.json_format import JsonDecimal
 from hie.fhir.scopes import FULL_GRANT
 from hie.settings import Settings
 from hie.store.audit import AuditEntry
 from hie.store.crypto import Blind
 from hie.store.resources import ResourceStore
-from hie.store.search import engine, query
+from hie.store.search import engine, explanation, query
 from hie.store.search.index import index_rows
 from hie.store.store import Store
 
@@ -199,18 +197,19 @@ def _store(bind: Callable[[], ResourceStore], type_name: str, source: Iterator[J
 
 
 @contextmanager
-def opened(directory: Path, url: str) -> Iterator[tuple[Store, Callable[[], ResourceStore]]]:
+def opened(directory: Path, url: str) -> Iterator[Callable[[], ResourceStore]]:
     store = Store.open(Settings(data_dir=directory, database_url=url))
 
     def bind() -> ResourceStore:
         return store.bind(FULL_GRANT, AuditEntry(1, store.clock(), "benchmark", "search", "benchmark"))
 
-    yield store, bind
+    yield bind
     store.close()
 
 
 @contextmanager
 def database(postgres: bool, directory: Path) -> Iterator[str]:
+    """Yield the URL of a database whose files lie in a directory; of SQLite's the settings know."""
     if not postgres:
         yield ""
         return
@@ -223,20 +222,12 @@ def database(postgres: bool, directory: Path) -> Iterator[str]:
         server.cleanup()
 
 
-def print_plans(store: Store, bind: Callable[[], ResourceStore], patients: int) -> None:
-    """Print how the database answers each kind of search."""
-    explain = "EXPLAIN QUERY PLAN " if store.database.dialect == "sqlite" else "EXPLAIN (ANALYZE, TIMING OFF) "
-    seen: list[tuple[str, Any]] = []
-    listener = lambda conn, cursor, statement, parameters, context, many: seen.append((statement, parameters))  # noqa: E731
+def print_plans(bind: Callable[[], ResourceStore], patients: int) -> None:
+    """Print how the database means to answer each kind of search."""
     for name, (type_name, make) in searches(patients).items():
-        seen.clear()
-        event.listen(store.database.engine, "before_cursor_execute", listener)
-        engine.search(bind(), query.parse(type_name, make(random.Random(7))))
-        event.remove(store.database.engine, "before_cursor_execute", listener)
         print(f"\n{name}")
-        for statement, parameters in list(seen):
-            for row in bind().connection().exec_driver_sql(explain + statement, parameters):
-                print("   ", row[-1])
+        for one in explanation.planned(bind(), query.parse(type_name, make(random.Random(7)))):
+            print("   ", one.words, *one.plan, sep="\n    ")
 
 
 def main() -> None:
@@ -251,7 +242,7 @@ def main() -> None:
     for size in sizes:
         with tempfile.TemporaryDirectory(prefix="hie-search-") as name:
             directory = Path(name)
-            with database(options.postgres, directory) as url, opened(directory / "data", url) as (store, bind):
+            with database(options.postgres, directory) as url, opened(directory / "data", url) as bind:
                 start = time.perf_counter()
                 patients = fill(bind, size)
                 print(f"{size} Observations stored in {time.perf_counter() - start:.0f} s", file=sys.stderr)
@@ -262,7 +253,7 @@ def main() -> None:
                     print(f"{size} Observations: {file.stat().st_size / size:.0f} bytes each in the file")
                 columns.append(measure(bind(), patients))
                 if options.plans:
-                    print_plans(store, bind, patients)
+                    print_plans(bind, patients)
     print(f"\n{'search (median µs; CPU µs; hits)':<32}" + "".join(f"{size:>24,}" for size in sizes))
     for name in columns[0]:
         cells = "".join("{:>10.0f}{:>8.0f}{:>6.1f}".format(*column[name]) for column in columns)

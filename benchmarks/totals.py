@@ -57,7 +57,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hie-totals-") as temporary:
         directory = options.directory or Path(temporary)
-        with database(options.postgres, directory) as url, opened(directory / "data", url) as (_, bind):
+        with database(options.postgres, directory) as url, opened(directory / "data", url) as bind:
             if not engine.search(bind(), query.parse("Patient", [("_count", "1")])).matches:
                 start = time.perf_counter()
                 fill(bind, options.resources)
