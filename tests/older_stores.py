@@ -34,9 +34,11 @@ ADDED = {
     "0018": ("closure_table", "closure_change"),
     "0019": (),
     "0020": (),
+    "0021": (),
 }
 #: The indexes that each revision added to tables that stay.
-ADDED_INDEXES = {"0015": ("ix_past_version_ended",), "0017": ("ix_contained_date", "ix_contained_date_far")}
+ADDED_INDEXES = {"0015": ("ix_past_version_ended",), "0017": ("ix_contained_date", "ix_contained_date_far"),
+                 "0021": ("ix_job_due",)}  # fmt: skip
 #: The columns that each revision added to tables that stay.
 ADDED_COLUMNS = {
     "0015": (("resource", "written"), ("resource_history", "written"), ("past_version", "written"),

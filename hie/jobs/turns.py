@@ -20,7 +20,7 @@ class Turns:
 
     def __init__(self, application: Application) -> None:
         self._application = application
-        self._kind, self._served = "", dict[tuple[str, str], int]()
+        self._kind, self._turn, self._served = "", 0, dict[tuple[str, str], int]()
         kinds = application.registry.jobs
         self._choose = {one.code: partial(self._chosen, one) for one in kinds if one.owners is not None}
 
@@ -40,5 +40,6 @@ class Turns:
         at = min(range(len(due)), key=lambda one: self._served.get(keys[one], 0))
         if len(self._served) >= MOST_OWNERS:
             self._served.clear()
-        self._served[keys[at]] = max(self._served.values(), default=0) + 1
+        self._turn += 1
+        self._served[keys[at]] = self._turn
         return due[at]

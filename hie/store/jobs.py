@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Integer, Select, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from hie.store.crypto import SealBroken, associated_data, open_, seal
@@ -68,19 +68,34 @@ def _place(tenant: Tenant, kind: str) -> bytes:
     return associated_data("job", tenant.id, kind)
 
 
-_IS_DUE = or_(
-    (job.c.state == READY) & (job.c.run_after <= bindparam("now")),
-    (job.c.state == RUNNING) & (job.c.claimed_until < bindparam("now")),
+_IS_READY = (job.c.state == READY) & (job.c.run_after <= bindparam("now"))
+_IS_DUE = or_(_IS_READY, (job.c.state == RUNNING) & (job.c.claimed_until < bindparam("now")))
+#: The first of each kind, and what lost workers held; of these the one due longest, of kind `after` where there is no
+#: other. Each kind is the least beyond the last, so that an index leads to it past all of its jobs.
+_NEXT = text(
+    f"""
+    WITH RECURSIVE kinds (kind) AS (
+        SELECT min(kind) FROM job WHERE state = '{READY}'
+        UNION ALL
+        SELECT (SELECT min(job.kind) FROM job WHERE job.state = '{READY}' AND job.kind > kinds.kind)
+        FROM kinds WHERE kinds.kind IS NOT NULL
+    ), firsts (id) AS (
+        SELECT (SELECT job.id FROM job WHERE job.state = '{READY}' AND job.kind = kinds.kind AND job.run_after <= :now
+                ORDER BY job.run_after, job.id LIMIT 1)
+        FROM kinds WHERE kinds.kind IS NOT NULL
+        UNION ALL
+        SELECT job.id FROM job WHERE job.state = '{RUNNING}' AND job.claimed_until < :now
+    )
+    SELECT job.id, job.kind, job.state FROM firsts JOIN job ON job.id = firsts.id
+    ORDER BY job.kind = :after, job.run_after, job.id LIMIT 1
+    """
 )
-#: Of another kind than `after`, if there is any; of these the one that is due longest.
-_DUE = (
-    select(job.c.id, job.c.kind).where(_IS_DUE)
-    .order_by(job.c.kind == bindparam("after"), job.c.run_after, job.c.id).limit(1)
-)
+#: Workers that claim at the same moment meet at the same job so often at most.
+_TRIES = 5
 _COLUMNS = (job.c.id, job.c.tenant, job.c.kind, job.c.payload, job.c.attempts)
-_ALL_DUE = (
-    select(*_COLUMNS).where(_IS_DUE, job.c.kind == bindparam("its_kind")).order_by(job.c.run_after, job.c.id)
-    .limit(CHOSEN_AMONG)
+_OF_KIND = (
+    select(*_COLUMNS).where(_IS_READY, job.c.kind == bindparam("its_kind")).order_by(job.c.run_after, job.c.id)
+    .limit(bindparam("most", type_=Integer()))
 )
 _THAT_ONE = select(job.c.id).where(_IS_DUE, job.c.id == bindparam("job_id"))
 
@@ -94,7 +109,7 @@ def _claim(which: Select[Any]) -> ReturningUpdate[Any]:
     )
 
 
-_CLAIM, _CLAIM_THAT_ONE = _claim(_DUE), _claim(_THAT_ONE)
+_CLAIM_OF_KIND, _CLAIM_THAT_ONE = _claim(_OF_KIND), _claim(_THAT_ONE)
 _CANCEL = (
     update(job)
     .where(job.c.id == bindparam("job_id"), job.c.state == READY)
@@ -129,26 +144,29 @@ class Jobs:
 
         One of kind `after` is taken only where no other is due; of a kind that `choose` names, the one that it chooses.
         """
-        connection, parameters = self._database.connection(), {"now": now, "after": after}
-        next_ = connection.execute(_DUE, parameters).first()
-        if next_ is None:
-            return None  # looking needs no writer's turn
-        parameters |= {"by": worker, "until": now + CLAIM_MICROSECONDS}
-        row = None
-        if choose and next_.kind in choose:
-            due = self._due(connection, next_.kind, now)
-            if due:
-                job_ = due[0] if len(due) == 1 else choose[next_.kind](due)
-                chosen = parameters | {"job_id": job_.id}
-                row = self._database.write(lambda connection: connection.execute(_CLAIM_THAT_ONE, chosen).first())
-        if row is None:  # or another worker was quicker
-            row = self._database.write(lambda connection: connection.execute(_CLAIM, parameters).first())
-        return None if row is None else self._opened(row)
+        connection = self._database.connection()
+        claimed = {"now": now, "by": worker, "until": now + CLAIM_MICROSECONDS}
+        for attempt in range(_TRIES):
+            next_ = connection.execute(_NEXT, {"now": now, "after": after}).first()
+            if next_ is None:
+                return None  # looking needs no writer's turn
+            statement, which = _CLAIM_OF_KIND, {"its_kind": next_.kind, "most": 1}
+            if next_.state == RUNNING:
+                statement, which = _CLAIM_THAT_ONE, {"job_id": next_.id}
+            elif attempt == 0 and choose and next_.kind in choose and (due := self._due(connection, next_.kind, now)):
+                statement, which = _CLAIM_THAT_ONE, {"job_id": choose[next_.kind](due).id}
+            row = self._claimed(statement, claimed | which)
+            if row is not None:
+                return self._opened(row)
+        return None  # others were quicker
+
+    def _claimed(self, statement: ReturningUpdate[Any], parameters: dict[str, Any]) -> Any:
+        return self._database.write(lambda connection: connection.execute(statement, parameters).first())
 
     def _due(self, connection: Connection, kind: str, now: int) -> list[Job]:
         """Return the due jobs of a kind; one that does not open keeps no other from being done."""
         found = []
-        for row in connection.execute(_ALL_DUE, {"now": now, "its_kind": kind}):
+        for row in connection.execute(_OF_KIND, {"now": now, "its_kind": kind, "most": CHOSEN_AMONG}):
             with suppress(SealBroken):
                 found.append(self._opened(row))
         return found

@@ -373,7 +373,7 @@ job = Table(
     Column("worker", Text),
     Column("created", BigInteger, nullable=False),
     Column("finished", BigInteger),
-    Index("ix_job_state", "state", "run_after", "id"),
+    Index("ix_job_due", "state", "kind", "run_after", "id"),
     sqlite_autoincrement=True,
 )
 
