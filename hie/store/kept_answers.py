@@ -18,8 +18,9 @@ from hie.store.models import async_request
 from hie.store.tenants import Tenant
 
 _TABLE = async_request.c
-#: An answer of more bytes is not taken apart.
-LARGE = 8_000_000
+#: So many bytes of answers are taken apart by one erasure, as on SQLite nobody else writes meanwhile; further ones lose
+#: all that they bring. Clients may keep gigabytes.
+MOST_TAKEN_APART = 8_000_000
 #: What is wrapped or worded anew need not name the resource that it tells of: $graphql, $fhirpath, $validate.
 _WORDED = (b'"resourceType":"Binary"', b'"resourceType":"Parameters"', b'"outcome":')
 _BROUGHT = (b'"resource":', b'"outcome":')
@@ -69,27 +70,32 @@ def erase(connection: Connection, tenant: Tenant, id: str) -> None:
     """
     under_way = (_TABLE.tenant == tenant.id) & _TABLE.begun.is_not(None) & _TABLE.result.is_(None)
     connection.execute(update(async_request).where(under_way).values(begun=_TABLE.begun + 1))
+    most = MOST_TAKEN_APART
     for row in each(connection, tenant, answers=True):
         try:
             content = opened(tenant, "result", row, row.result) or b""
         except IntegrityFailure:
             continue  # nobody can read it; `hie check` tells
-        left = _without(content, id.encode())
+        left = _without(content, id.encode(), most)
         if left is not content:
+            most -= len(content) if len(content) <= most else 0
             result = sealed(tenant, "result", row.id, row.client, left)
             connection.execute(update(async_request).where(_TABLE.id == row.id).values(result=result))
 
 
 def emptied(content: bytes) -> bytes:
     """Return an answer without all that it brings; its statuses and places stay."""
-    return _without(content, None)
+    return _without(content, None, MOST_TAKEN_APART)
 
 
-def _without(content: bytes, id: bytes | None) -> bytes:
-    """Return an answer without what may tell of a resource, None: of any; the same object where nothing does."""
+def _without(content: bytes, id: bytes | None, most: int) -> bytes:
+    """Return an answer without what may tell of a resource, None: of any; the same object where nothing does.
+
+    One of more than `most` bytes loses all that it brings.
+    """
     if not _may_tell(content, id):
         return content
-    if len(content) > LARGE:  # what it says of the whole stands at its end
+    if len(content) > most:  # what it says of the whole stands at its end
         response = json_format.parse(content[content.rindex(_RESPONSE) + len(_RESPONSE) : -len(_END)])
         bundle = {"resourceType": "Bundle", "type": "batch-response", "entry": [_emptied({"response": response})]}
         return json_format.dump(bundle)
