@@ -37,6 +37,7 @@ def _wishes(request: FhirRequest) -> Wishes:
         with_designations=inputs.boolean(request, "includeDesignations") is True,
         designations=frozenset(inputs.all_of(request, "designation")),
         with_definition=inputs.boolean(request, "includeDefinition") is True,
+        without_expressions=inputs.boolean(request, "excludePostCoordinated") is True,
         active_only=inputs.boolean(request, "activeOnly") is True,
         nested=inputs.boolean(request, "excludeNested") is False,
         selectable_only=inputs.boolean(request, "excludeNotForUI") is True,

@@ -12,8 +12,8 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.parameters import parameters, parts, value
 from hie.fhir.terminology.code_system import CodeSystem, Concept
 from hie.fhir.terminology.expansion import display_in
+from hie.fhir.terminology.member import Member
 from hie.fhir.terminology.terminology import split_canonical
-from hie.fhir.terminology.value_set import Member
 from hie.operations import terminology_inputs as inputs
 from hie.registry import Operation, standard_parameters
 from hie.store.terminology import terminology
@@ -35,7 +35,7 @@ def lookup(request: FhirRequest, ctx: Context) -> FhirResponse:
     system = terminology(ctx.store).code_system(url, asked.version or stated, supplemented=True)
     concept = system.get(asked.code)
     if concept is None:
-        told = "" if system.is_complete else f", of which only a part is here ({system.content})"
+        told = "" if system.content == "complete" else f", of which only a part is here ({system.content})"
         raise NotFound(f"The code {asked.code[:200]} is not in the code system {url}{told}.", expression="code")
     return FhirResponse(200, json_format.dump(parameters(list(
         _rows(system, concept, _wanted(request), inputs.language(request))))))

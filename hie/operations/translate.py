@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from hie.context import Context
-from hie.errors import InvalidRequest, NotFound, TooCostly
+from hie.errors import FhirError, InvalidRequest, NotFound, TooCostly
 from hie.fhir import json_format
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.parameters import parameters, parts, value
@@ -38,8 +39,9 @@ def translate(request: FhirRequest, ctx: Context) -> FhirResponse:
     missing: list[str] = []
     maps = _maps(request, ctx, service)
     for one in asked:
+        question = _question(request, one)
         for concept_map in maps(one):
-            found, unknown = _followed(concept_map, _question(request, one), service)
+            found, unknown = _followed(concept_map, question, service)
             matches += found
             missing += unknown
     is_found = any(one.code is not None and one.equivalence not in _NO_TRANSLATION for one in matches)
@@ -58,7 +60,7 @@ def _question(request: FhirRequest, coding: Coding) -> Question:
         raise TooCostly(f"$translate takes at most {MOST_DEPENDENCIES} dependencies.", expression="dependency")
     return Question(
         coding.system, coding.code, request.parameter("targetsystem"), inputs.boolean(request, "reverse") is True,
-        tuple(_dependency(row) for row in rows),
+        tuple(_dependency(row) for row in rows), coding.version,
     )  # fmt: skip
 
 
@@ -78,7 +80,8 @@ def _dependency(rows: list[Json]) -> tuple[str, Json]:
 def _maps(request: FhirRequest, ctx: Context, service: Terminology) -> Callable[[Coding], list[Json]]:
     """Say which maps translate a code: the one that is named, or else those between systems and value sets that are."""
     named = _given(request, ctx, service)
-    wanted = {name: _names_of(text, ctx) for name in ("source", "target")
+    names = ("target", "source") if inputs.boolean(request, "reverse") else ("source", "target")
+    wanted = {side: _names_of(text, ctx) for name, side in zip(("source", "target"), names, strict=True)
               if (text := request.parameter(name)) is not None}
     if named is not None and all(_stated(named, name) is None for name in wanted):
         wanted = {}  # it does not say which value sets it is for
@@ -161,7 +164,7 @@ def _followed(concept_map: Json, question: Question, service: Terminology) -> tu
     for _ in range(MOST_FORWARDED):
         others: list[str] = []
         for one in waiting:
-            matches, named = translations(one, question, service.spend)
+            matches, named = translations(one, _completed(question, one, service), service.spend)
             found += matches
             others += named
         waiting = []
@@ -177,6 +180,28 @@ def _followed(concept_map: Json, question: Question, service: Terminology) -> tu
         if not waiting:
             return found, missing
     raise TooCostly(f"More than {MOST_FORWARDED} maps name one another for one code.", expression="url")
+
+
+def _completed(question: Question, concept_map: Json, service: Terminology) -> Question:
+    """Return the question with the systems of groups that name none, where the map's value sets have one alone."""
+    groups = concept_map.get("group", [])
+    source, target = (_only_system(concept_map, name, service) if any(name not in one for one in groups) else None
+                      for name in ("source", "target"))
+    return replace(question, implied_source=source, implied_target=target)
+
+
+def _only_system(concept_map: Json, name: str, service: Terminology) -> str | None:
+    """Return the one code system of the value set that a map is from, or to; None where that is not known."""
+    canonical = concept_map.get(f"{name}Canonical", concept_map.get(f"{name}Uri"))
+    if canonical is None:
+        return None
+    try:
+        systems = set(service.value_set(canonical).named_systems())
+    except TooCostly:
+        raise
+    except FhirError:
+        return None
+    return systems.pop() if len(systems) == 1 else None
 
 
 def _match(match: Match) -> Iterator[Json]:

@@ -16,8 +16,9 @@ from hie.fhir.terminology.displays import is_display
 from hie.fhir.terminology.expansion import display_in
 from hie.fhir.terminology.grammars import GRAMMARS
 from hie.fhir.terminology.inferring import inferred
+from hie.fhir.terminology.member import Member
 from hie.fhir.terminology.terminology import Terminology, Versions, split_canonical
-from hie.fhir.terminology.value_set import Member, ValueSet
+from hie.fhir.terminology.value_set import ValueSet
 from hie.operations import terminology_inputs as inputs
 from hie.operations.terminology_inputs import Coding
 from hie.registry import Operation, Parameter, standard_parameters
@@ -68,10 +69,7 @@ def _inferred(value_set: ValueSet, coding: Coding, service: Terminology, request
     """Judge a code as of the one code system that has it in the value set; of several none is taken."""
     found, undecided = inferred(value_set, coding.code)
     if len(found) > 1:
-        shown = [url[:200] for url in found[:_SHOWN_SYSTEMS]] + ["others"] * (len(found) > _SHOWN_SYSTEMS)
-        which = " and ".join(shown)
-        return Verdict(False, f"The code {coding.code[:200]} is in the value set {_name(value_set)} as one of {which}: "
-                       "which is meant has to be said by system.")
+        return _ambiguous(value_set, coding, found)
     if undecided:
         value_set.refuse_modified()
         raise _undecided(replace(coding, system=undecided[0]), service)
@@ -86,7 +84,20 @@ def _inferred(value_set: ValueSet, coding: Coding, service: Terminology, request
                    "systems has it there.")
 
 
+def _ambiguous(value_set: ValueSet, coding: Coding, found: list[str]) -> Verdict:
+    """Say that a code may be one of several code systems: which is meant must be clear.
+
+    https://hl7.org/fhir/R4/valueset-operation-validate-code.html: the code is not ambiguous without a system.
+    """
+    shown = [url[:200] for url in found[:_SHOWN_SYSTEMS]] + ["others"] * (len(found) > _SHOWN_SYSTEMS)
+    which = " and ".join(shown)
+    return Verdict(False, f"The code {coding.code[:200]} is in the value set {_name(value_set)} as one of {which}: "
+                   "which is meant has to be said by system.")
+
+
 def _of_value_set(value_set: ValueSet, coding: Coding, service: Terminology, request: FhirRequest) -> Verdict:
+    if coding.system is None and len(several := inferred(value_set, coding.code).found) > 1:
+        return _ambiguous(value_set, coding, several)
     found = value_set.has(coding.system, coding.code)
     if found is None:
         value_set.refuse_modified()
@@ -203,12 +214,19 @@ def _judged(member: Member | None, coding: Coding, service: Terminology, request
 def _undecided(coding: Coding, service: Terminology) -> FhirError:
     known = service.known_system(coding.system or "", coding.version)
     if known is not None and known.has_content:
-        return Unprocessable(f"Whether {coding} is a code of it cannot be told: what is here of the code system is "
-                             f"marked {known.content}, and does not list it.", expression="code")
+        return Unprocessable(f"Whether {coding} is a code of it cannot be told: {_why(known)}.", expression="code")
     if coding.system is not None:
         return service.absent(coding.system, coding.version)
     return Unprocessable(f"Whether {coding.code[:200]} is in it cannot be told: the content of a code system is not "
                          "here.", expression="system")
+
+
+def _why(system: CodeSystem) -> str:
+    if system.is_complete:
+        return "other versions of the code system are meant than that which is here"
+    if system.is_compositional:
+        return "the code system has a grammar, which is not known here, for codes that it does not list"
+    return f"what is here of the code system is marked {system.content}, and does not list it"
 
 
 def _answer(request: FhirRequest, asked: list[Coding], judge: Callable[[Coding], Verdict]) -> FhirResponse:

@@ -24,6 +24,9 @@ TRANSLATE_CASES: list[Any] = [
     *((f"system={COLOURS}&code=red&source={quote(one)}", (), True, [("equivalent", "f00")])
       for one in ("mine", "ValueSet/mine", "http://localhost/fhir/ValueSet/mine")),
     (f"system={COLOURS}&code=red&source=ValueSet/none", (), False, []),
+    *((f"url=http://example.org/map&code=f0c&reverse=true&{end}", (), True, [("narrower", "pink")])
+      for end in ("target=mine", f"source={R4}x")),  # it reverses the meaning of source and target
+    ("url=http://example.org/map&code=f0c&reverse=true&source=mine", (), False, []),
     *((f"url=http://example.org/map&code=red&{end}", (), True, [("equivalent", "f00")])
       for end in ("source=mine", f"target={R4}x")),
     ("url=http://example.org/map&code=red&target=urn:x", (), False, []),

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from tests.conformance.conftest import Fhir
-from tests.terminologies import COLOURS, R4, SET, SHADES, SYSTEM, THO, body, coding, told
+from tests.terminologies import COLOURS, R4, SET, SHADES, SYSTEM, THO, body, coding, listed, told, value_set
 
 sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+#: In which `red` is a code of two code systems.
+TWO = value_set(COLOURS, listed("urn:other", "red"))
 
 
 VALIDATE_CODE_CASES: list[Any] = [
@@ -29,7 +31,14 @@ VALIDATE_CODE_CASES: list[Any] = [
         "coding": [coding("x", "http://loinc.org"), coding("navy")]}},), True, None),
     ("ValueSet/$validate-code?code=pink", ({"name": "valueSet", "resource": SET},), True, None),
     (f"CodeSystem/$validate-code?url={COLOURS}&code=blue", (), True, None),
-    (f"CodeSystem/$validate-code?url={COLOURS}&code=Blue", (), False, "not in the code system"),
+    (f"CodeSystem/$validate-code?url={COLOURS}&code=Blue", (), True, None),  # it does not say that case counts
+    (f"CodeSystem/$validate-code?url={COLOURS}&code=Bleu", (), False, "not in the code system"),
+    ("ValueSet/$validate-code?code=red", ({"name": "valueSet", "resource": TWO},), False,
+     f"as one of {COLOURS} and urn:other"),
+    ("ValueSet/$validate-code?code=blue", ({"name": "valueSet", "resource": TWO},), True, None),
+    (f"ValueSet/$validate-code?code=beige&system={COLOURS}", (
+        {"name": "valueSet", "resource": value_set(listed(COLOURS, "red", "beige"))},), False,
+     "nor in its code system"),
     (f"CodeSystem/$validate-code?url={COLOURS}&version=1&code=blue&display=Navy", (), False, "it is 'Blue'"),
     ("CodeSystem/mine/$validate-code?code=navy", (), True, None),
     ("CodeSystem/$validate-code", ({"name": "coding", "valueCoding": coding("blue")},), True, None),
@@ -64,6 +73,7 @@ OTHER_OPERATIONS_REFUSE_CLEARLY_CASES: list[Any] = [
     (f"ValueSet/$validate-code?url={SHADES}", 400, "invalid", "one of code, coding and codeableConcept; found none"),
     (f"ValueSet/$validate-code?url={R4}body-site&system=http://snomed.info/sct&code=1", 422, "not-supported",
      "without its"),
+    (f"ValueSet/all-versions/$validate-code?system={COLOURS}&code=mauve", 422, "processing", "other versions"),
     (f"ValueSet/$validate-code?url={R4}service-type&system={THO}service-type&code=zz", 422, "processing",
      "marked example"),
     (f"ValueSet/$validate-code?url={R4}administrative-gender&system=http://hl7.org/fhir/administrative-gender&code=male"
@@ -90,6 +100,7 @@ OTHER_OPERATIONS_REFUSE_CLEARLY_CASES: list[Any] = [
 
 @sqlite
 def test_other_operations_refuse_clearly(shades: Fhir, subtests: Any) -> None:
+    shades.put("ValueSet/all-versions", value_set({"system": COLOURS, "version": "*"}, id="all-versions"))
     for url, status, code, text in OTHER_OPERATIONS_REFUSE_CLEARLY_CASES:
         with subtests.test(str((url, status, code, text))):
             shades.get(url).refused(status, code, text=text)

@@ -44,7 +44,8 @@ class CodeSystem:
         self.name: str = resource.get("name") or resource.get("title") or self.url
         self.content: str = resource.get("content", "complete")
         self.language: str | None = resource.get("language")
-        self.is_case_sensitive: bool = resource.get("caseSensitive") is not False
+        self.is_case_sensitive: bool = resource.get("caseSensitive") is True
+        self.is_compositional: bool = resource.get("compositional") is True
         self.hierarchy_meaning: str | None = resource.get("hierarchyMeaning")
         self.concepts: dict[str, Concept] = {}
         self._roles = _roles(resource)
@@ -52,12 +53,11 @@ class CodeSystem:
         for supplement in supplements:
             self._supplement(supplement.get("concept", []), _roles(supplement))
         self._join()
-        self._folded = {} if self.is_case_sensitive else {code.lower(): code for code in self.concepts}
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether a code that is not here is not in the code system."""
-        return self.content == "complete"
+        """Tell whether a code that is not here is none of the code system: a grammar makes codes that nobody lists."""
+        return self.content == "complete" and not self.is_compositional
 
     @property
     def has_content(self) -> bool:
@@ -70,11 +70,33 @@ class CodeSystem:
         return self.hierarchy_meaning in (None, "is-a")
 
     def get(self, code: str) -> Concept | None:
-        """Return a concept, without regard to case where the code system says so."""
+        """Return a concept, without regard to case unless the code system says that it counts."""
         found = self.concepts.get(code)
-        if found is None and self._folded:
+        if found is None and not self.is_case_sensitive:
             found = self.concepts.get(self._folded.get(code.lower(), ""))
         return found
+
+    def folded(self, codes: Iterable[str]) -> dict[str, str]:
+        """Return codes by how they may be written where case does not count.
+
+        Where the code system does not say whether it does, codes are taken in any case that can mean one of them alone:
+        https://hl7.org/fhir/R4/codesystem-definitions.html#CodeSystem.caseSensitive
+        """
+        if self.is_case_sensitive:
+            return {}
+        found: dict[str, str] = {}
+        several: set[str] = set()
+        for one in codes:
+            if found.setdefault(one.lower(), one) != one:
+                several.add(one.lower())
+        if self.resource.get("caseSensitive") is None:
+            for one in several:
+                del found[one]
+        return found
+
+    @cached_property
+    def _folded(self) -> dict[str, str]:
+        return self.folded(self.concepts)
 
     def ancestors(self, code: str) -> list[str]:
         """Return all codes above one, nearest first, without itself."""
@@ -107,14 +129,15 @@ class CodeSystem:
 
     def knows_property(self, name: str) -> bool:
         """Tell whether a filter can ask for a property."""
-        if name in ("code", "concept", "display", "definition", *_STANDARD):
-            return True
-        return name in self._declared
+        return name in ("code", "concept", "display", "definition", *_STANDARD) or name in self._declared
 
     @cached_property
     def _declared(self) -> frozenset[Any]:
-        rows = (*self.resource.get("property", []), *self.resource.get("filter", []))
-        return frozenset(one.get("code") for one in rows)
+        return frozenset(one.get("code") for one in self.resource.get("property", []))
+
+    def has_filter(self, name: str) -> bool:
+        """Tell whether the code system names a filter of its own: what that does only its own code knows."""
+        return any(one.get("code") == name for one in self.resource.get("filter", []))
 
     def _reached(self, code: str, following: Callable[[Concept], Iterable[str]]) -> list[str]:
         found = {code: None}

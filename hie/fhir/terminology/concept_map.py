@@ -31,9 +31,10 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be translated: a code of a system (None: any), to a target system (None: any).
+    """What is to be translated: a code of a system (None: any) and version, to a target system (None: any).
 
     `dependencies` are the values of other elements on which a translation may depend, as (element, CodeableConcept).
+    `implied_source` and `implied_target` are the systems of groups that name none: those of the map's value sets.
     """
 
     system: str | None
@@ -41,6 +42,9 @@ class Question:
     target: str | None = None
     is_reverse: bool = False
     dependencies: tuple[tuple[str, Json], ...] = ()
+    version: str | None = None
+    implied_source: str | None = None
+    implied_target: str | None = None
 
     @property
     def cost_of_condition(self) -> int:
@@ -54,14 +58,7 @@ def translations(
     """Return the matches, and the maps that are named for a code that this one does not have; `spend` counts."""
     found: list[Match] = []
     others: list[str] = []
-    for group in concept_map.get("group", []):
-        source, target = group.get("source"), group.get("target")
-        if question.is_reverse:
-            source, target = target, source
-        if question.system not in (None, source) and source is not None:
-            continue
-        if question.target not in (None, target):
-            continue
+    for group in _asked(concept_map, question):
         spend(1 + len(group.get("element", [])) // _ELEMENTS_OF_STEP)
         matches = list(_reversed(group, question, spend) if question.is_reverse else _mapped(group, question, spend))
         if not matches and not question.is_reverse and not _is_listed(group, question.code):
@@ -73,14 +70,37 @@ def translations(
     return found, others
 
 
+def _asked(concept_map: Json, question: Question) -> list[Json]:
+    """Return the groups between the systems that are asked for; of several versions that of the code, if it is one."""
+    rows = [_between_systems(one, question) for one in concept_map.get("group", [])]
+    near, far = ("target", "source") if question.is_reverse else ("source", "target")
+    found = [one for one in rows if question.system is None or one.get(near) in (None, question.system)]
+    found = [one for one in found if question.target in (None, one.get(far))]
+    versions = {one.get(f"{near}Version") for one in found}
+    if question.version is None or question.version not in versions:
+        return found
+    return [one for one in found if one.get(f"{near}Version") in (None, question.version)]
+
+
+def _between_systems(group: Json, question: Question) -> Json:
+    """Return a group with the systems that the map's value sets say where it does not.
+
+    https://hl7.org/fhir/R4/conceptmap-definitions.html#ConceptMap.group.source
+    """
+    implied = {"source": question.implied_source, "target": question.implied_target}
+    return {name: one for name, one in implied.items() if one is not None} | group
+
+
 def _mapped(group: Json, question: Question, spend: Callable[[int], None]) -> Iterator[Match]:
     for element in group.get("element", []):
         if element.get("code") == question.code:
             for target in element.get("target", []):
                 spend(1 + len(target.get("dependsOn", [])) * question.cost_of_condition)
-                if _is_met(target.get("dependsOn", []), question.dependencies):
+                if _is_met(target.get("dependsOn", []), question.dependencies, group.get("source")):
+                    own = {"system": group["target"]} if "target" in group else {}
+                    products = tuple(own | one for one in target.get("product", []))
                     yield Match(target.get("equivalence"), group.get("target"), target.get("code"),
-                                group.get("targetVersion"), target.get("display"), tuple(target.get("product", [])))
+                                group.get("targetVersion"), target.get("display"), products)
 
 
 def _reversed(group: Json, question: Question, spend: Callable[[int], None]) -> Iterator[Match]:
@@ -97,18 +117,21 @@ def _is_listed(group: Json, code: str) -> bool:
     return any(element.get("code") == code for element in group.get("element", []))
 
 
-def _is_met(conditions: Sequence[Json], dependencies: Sequence[tuple[str, Json]]) -> bool:
-    """Tell whether every dependsOn of a target has the value it asks for."""
-    return all(any(one.get("property") == element and _is_value(one, concept) for element, concept in dependencies)
-               for one in conditions)
+def _is_met(conditions: Sequence[Json], dependencies: Sequence[tuple[str, Json]], source: str | None) -> bool:
+    """Tell whether every dependsOn of a target has the value it asks for; without a system it is a code of the source.
+    """
+    own = {} if source is None else {"system": source}
+    return all(any(one.get("property") == element and _is_value(own | one, concept, "system" in one)
+                   for element, concept in dependencies) for one in conditions)
 
 
-def _is_value(condition: Json, concept: Json) -> bool:
+def _is_value(condition: Json, concept: Json, has_said_system: bool) -> bool:
     wanted, system = condition.get("value"), condition.get("system")
     if wanted is None:
         return False
     for coding in concept.get("coding", []):
-        if coding.get("code") == wanted and system in (None, coding.get("system")):
+        if coding.get("code") == wanted and (system in (None, coding.get("system"))
+                                             or (not has_said_system and "system" not in coding)):
             return True
     return concept.get("text") == wanted
 
@@ -116,6 +139,8 @@ def _is_value(condition: Json, concept: Json) -> bool:
 def _unmapped(group: Json, question: Question) -> tuple[list[Match], list[str]]:
     """Say what stands for a code that the group does not have: https://hl7.org/fhir/R4/valueset-conceptmap-unmapped-mode.html"""
     unmapped = group.get("unmapped", {})
+    if question.system not in (None, group.get("source")):
+        return [], []  # of a system that is not that of the group, as far as is known
     match unmapped.get("mode"):
         case "provided":
             return [Match("equal", group.get("target"), question.code, group.get("targetVersion"))], []

@@ -9,8 +9,9 @@ from typing import Any
 from hie.errors import InvalidRequest, TooCostly
 from hie.fhir.instants import instant
 from hie.fhir.terminology.code_system import CodeSystem
+from hie.fhir.terminology.member import Member
 from hie.fhir.terminology.terminology import split_canonical
-from hie.fhir.terminology.value_set import Member, ValueSet
+from hie.fhir.terminology.value_set import ValueSet
 
 Json = dict[str, Any]
 
@@ -19,6 +20,8 @@ MOST_RETURNED = 10_000
 #: A code deeper below others than this stands on top of an expansion again.
 MOST_NESTED = 30
 _MOST_WORDS = 20
+#: Says that codes are in the value set which an expansion cannot list.
+_UNCLOSED = "http://hl7.org/fhir/StructureDefinition/valueset-unclosed"
 _LANGUAGES = "urn:ietf:bcp:47"
 #: Elements of the definition that the expansion does not repeat.
 _DEFINITION = frozenset({"compose", "expansion", "text", "contained", "meta"})
@@ -34,6 +37,7 @@ class Wishes:
     with_designations: bool = False
     designations: frozenset[str] = frozenset()
     with_definition: bool = False
+    without_expressions: bool = False
     active_only: bool = False
     nested: bool = False
     selectable_only: bool = False
@@ -63,8 +67,11 @@ def expanded(value_set: ValueSet, wishes: Wishes, identifier: str, at: int) -> J
     expansion: Json = {"identifier": f"urn:uuid:{identifier}", "timestamp": instant(at), "total": len(members)}
     if wishes.is_paged:
         expansion["offset"] = wishes.offset
-    systems = {one.url: one for one in value_set.systems()}
-    parameters = [*wishes.told, *_systems_told(systems.values(), {one.system for one in members})]
+    used = list(value_set.systems())
+    systems = {one.url: one for one in used}
+    parameters = [*wishes.told, *_systems_told(used, {one.system for one in members})]
+    if not wishes.without_expressions and value_set.is_open:
+        expansion["extension"] = [{"url": _UNCLOSED, "valueBoolean": True}]
     if parameters:
         expansion["parameter"] = parameters
     rows = [_row(one, wishes) for one in page]
@@ -151,15 +158,13 @@ def _is_asked_for(designation: Json, tokens: frozenset[str]) -> bool:
 
 
 def _systems_told(systems: Iterable[CodeSystem], used: set[str]) -> list[Json]:
-    told: list[Json] = []
+    told: dict[tuple[str, str], Json] = {}
     for one in systems:
         if one.url in used:
             canonical = f"{one.url}|{one.version}" if one.version else one.url
-            if one.version:
-                told.append({"name": "version", "valueUri": canonical})
-            if not one.is_complete:
-                told.append({"name": "warning-fragment", "valueUri": canonical})
-    return told
+            names = ["version"] * bool(one.version) + ["warning-fragment"] * (one.content != "complete")
+            told |= {(name, canonical): {"name": name, "valueUri": canonical} for name in names}
+    return list(told.values())
 
 
 def _nested(rows: list[Json], members: list[Member], systems: dict[str, CodeSystem]) -> list[Json]:

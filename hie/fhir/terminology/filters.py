@@ -32,6 +32,9 @@ def compiled(filter_: Json, system: CodeSystem, spend: Callable[[int], None]) ->
     if op in _HIERARCHY:
         return _by_hierarchy(name, op, value, system)
     if not system.knows_property(name):
+        if system.has_filter(name):
+            raise NotSupported(f"{name[:80]!r} is a filter of {system.url} itself; what it does is not known here.",
+                               expression=f"{_WHERE}.property")
         raise NotSupported(f"{system.url} has no property {name[:80]!r} to filter by.", expression=f"{_WHERE}.property")
     return _by_values(name, op, value, system, spend)
 

@@ -6,7 +6,6 @@ Membership has three answers: yes, no, and None where the content of a code syst
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import FhirError, NotFound, TooCostly, Unprocessable
@@ -14,31 +13,12 @@ from hie.fhir import modifiers
 from hie.fhir.terminology import filters
 from hie.fhir.terminology.code_system import CodeSystem, Concept, told
 from hie.fhir.terminology.grammars import GRAMMARS, judged
+from hie.fhir.terminology.member import Member, carried
 
 if TYPE_CHECKING:
     from hie.fhir.terminology.terminology import Terminology
 
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One code of a value set."""
-
-    system: str
-    code: str
-    version: str | None = None
-    display: str | None = None
-    designations: tuple[Json, ...] = ()
-    is_abstract: bool = False
-    is_inactive: bool = False
-    language: str | None = None
-    """The language of `display`, where the code system tells it."""
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Return what makes two members the same."""
-        return self.system, self.code
 
 
 def place_of(resource: Json, container: Json | None = None) -> str:
@@ -47,6 +27,10 @@ def place_of(resource: Json, container: Json | None = None) -> str:
         return f"{place_of(container)}#{resource.get('id')}"
     url = str(resource.get("url", ""))
     return f"{url}|{resource['version']}" if url and "version" in resource else url
+
+
+#: Stands for every version of a code system: https://hl7.org/fhir/R4/valueset-definitions.html#ValueSet.compose.include.version
+_ALL_VERSIONS = "*"
 
 
 class ValueSet:
@@ -64,8 +48,9 @@ class ValueSet:
         place = place_of(resource, container)
         self.within = (*within, place) if place else within
         compose = resource.get("compose")
+        self.locked_at: str | None = (compose or {}).get("lockedDate")
         self._is_modified = modifiers.of_value_set(resource)
-        self._expansion = None if self._is_modified else _complete_expansion(resource)
+        self._expansion = None if self._is_modified else carried(resource)
         self._with_inactive = compose is None or compose.get("inactive") is not False
         supplements = list(dict.fromkeys(
             one["valueCanonical"] for one in resource.get("extension", [])
@@ -75,10 +60,10 @@ class ValueSet:
         self._listed_codes: dict[str, set[str]] = {}
         self._others: list[Part] = []  # whose codes are not simply listed
         for part in self._includes:
-            if part.listed_codes is None:
-                self._others.append(part)
-            else:
+            if part.listed_codes is not None:
                 self._listed_codes.setdefault(part.url, set()).update(part.listed_codes)
+            if part.listed_codes is None or part.is_folded:
+                self._others.append(part)
 
     @property
     def size(self) -> int:
@@ -129,6 +114,11 @@ class ValueSet:
         """Yield the code systems that are used."""
         for one in (*self._includes, *self._excludes):
             yield from one.systems()
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it has codes that a grammar makes and nobody lists."""
+        return any(one.is_open for one in self._includes)
 
     def named_systems(self) -> Iterator[str]:
         """Yield the URL of every code system that it may have codes of, be the system here or not."""
@@ -193,12 +183,12 @@ class Part:
         self._problem: FhirError | None = None
         self._system: CodeSystem | None = None
         if self.url:
-            self._find_system(owner.container, row.get("version"), supplements)
-        self._listed = {one["code"]: one for one in told(row["concept"], "code")} if "concept" in row else None
-        self._folded = {one.lower(): one for one in reversed(self._listed or {})} if self._tells_no_cases() else {}
+            self._find_system(owner, row.get("version"), supplements)
+        self._listed = self._valid(told(row["concept"], "code")) if "concept" in row else None
+        self._folded: dict[str, str] = self._system.folded(self._listed or ()) if self._system is not None else {}
         self._filters = self._compiled(row.get("filter", []))
         self.imports: list[ValueSet] = []  # those that are here
-        self._missing: NotFound | None = None
+        self._missing: FhirError | None = None
         for one in dict.fromkeys(row.get("valueSet", [])):
             if one is None:  # an extension stands in its place
                 continue
@@ -206,6 +196,9 @@ class Part:
                 self.imports.append(terminology.imported(one, owner))
             except NotFound as error:
                 self._missing = error.without_frames()
+                continue
+            if "|" not in one and not one.startswith("#"):
+                self._missing = _other_at_its_date(self.imports[-1].resource, owner) or self._missing
 
     @property
     def size(self) -> int:
@@ -230,8 +223,20 @@ class Part:
     @property
     def listed_codes(self) -> Iterable[str] | None:
         """The codes of a plain list, which alone tells what is in it; None for any other part."""
-        is_plain = self.url and not (self.imports or self._missing or self._folded)
+        is_plain = self.url and not (self.imports or self._missing)
         return self._listed if is_plain else None
+
+    @property
+    def is_folded(self) -> bool:
+        """Tell whether codes that are listed may be written in another case."""
+        return bool(self._folded)
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it takes codes that a grammar makes and nobody lists."""
+        if not self.url:
+            return any(one.is_open for one in self.imports)
+        return self._listed is None and self._system is not None and self._system.is_compositional
 
     def systems(self) -> Iterator[CodeSystem]:
         """Yield the code systems that are used."""
@@ -300,15 +305,30 @@ class Part:
                                 expression="ValueSet.compose.include.valueSet")
         return found
 
-    def _tells_no_cases(self) -> bool:
-        return self._system is not None and not self._system.is_case_sensitive
+    def _valid(self, rows: list[Json]) -> dict[str, Json]:
+        """Return the listed codes that are codes: https://hl7.org/fhir/R4/valueset.html#expansion"""
+        system = self._system
+        if system is None or not system.is_complete or self._has_all_versions:
+            return {one["code"]: one for one in rows}
+        self._terminology.spend(len(rows))
+        return {one["code"]: one for one in rows if system.get(one["code"]) is not None}
 
-    def _find_system(self, resource: Json, version: str | None, supplements: list[str]) -> None:
+    @property
+    def _has_all_versions(self) -> bool:
+        """Tell whether other versions of the code system are meant too, of which codes may be that are not here."""
+        return bool(self._row.get("version") == _ALL_VERSIONS)
+
+    def _find_system(self, owner: ValueSet, version: str | None, supplements: list[str]) -> None:
+        known = None if version == _ALL_VERSIONS else version
         try:
-            found = self._terminology.code_system_of(resource, self.url, version, supplements)
+            found = self._terminology.code_system_of(owner.container, self.url, known, supplements)
         except FhirError as error:
             self._problem = error.without_frames()
             return
+        if version is None and not self.url.startswith("#"):
+            self._problem = _other_at_its_date(found.resource, owner)
+            if self._problem is not None:
+                return
         if self.url.startswith("#"):  # its codes are of the code system, wherever that is written down
             self.url = found.url or self.url
         asked = [one["property"] for one in told(self._row.get("filter", []), "property")]
@@ -330,14 +350,21 @@ class Part:
             return judged(self.url, self._row.get("filter", []), code)
         concept = system.get(code)
         if concept is None:
-            return False if system.is_complete else judged(self.url, self._row.get("filter", []), code)
+            is_none = system.is_complete and not self._has_all_versions
+            return False if is_none else judged(self.url, self._row.get("filter", []), code)
         return all(test(concept) for test in self._filters)
 
     def _listed_as(self, code: str) -> str | None:
         """Return a listed code as it is written in the list; None where it is not listed."""
         if self._listed is not None and code in self._listed:
             return code
-        return self._folded.get(code.lower()) if self._folded else None
+        found, system = self._folded.get(code.lower()) if self._folded else None, self._system
+        if found is None or system is None:
+            return None
+        concept = system.get(code)  # another one may be written so
+        if concept is None:
+            return None if system.is_complete else found
+        return found if concept is system.get(found) else None
 
     def _own_members(self) -> Iterator[Member]:
         if self._listed is not None:
@@ -362,7 +389,7 @@ class Part:
     def _member(self, code: str, concept: Concept | None) -> Member:
         listed = (self._listed or {}).get(self._listed_as(code) or "", {})
         designations = told(listed.get("designation", []), "value")
-        version, display = self._row.get("version"), listed.get("display")
+        version, display = None if self._has_all_versions else self._row.get("version"), listed.get("display")
         system = self._system
         if concept is None or system is None:
             return Member(self.url, code, version, display, tuple(designations))
@@ -374,22 +401,14 @@ class Part:
         )  # fmt: skip
 
 
-def _complete_expansion(resource: Json) -> dict[tuple[str, str], Member] | None:
-    """Return the codes of the expansion that a value set carries; None where there is none, or only a page of it."""
-    expansion = resource.get("expansion")
-    if expansion is None:
+def _other_at_its_date(resource: Json, owner: ValueSet) -> FhirError | None:
+    """Say that what is here may not be what a locked value set means: it is of a later day, or of none."""
+    locked, date = owner.locked_at, str(resource.get("date", ""))
+    if locked is None or (date and date[: len(locked)] <= locked[: len(date)]):
         return None
-    found: dict[tuple[str, str], Member] = {}
-    waiting = list(reversed(expansion.get("contains", [])))
-    while waiting:
-        row = waiting.pop()
-        if "code" in row and "system" in row:
-            designations = tuple(told(row.get("designation", []), "value"))
-            member = Member(row["system"], row["code"], row.get("version"), row.get("display"), designations,
-                            row.get("abstract") is True, row.get("inactive") is True)
-            found.setdefault(member.key, member)
-        waiting += reversed(row.get("contains", []))
-    return None if expansion.get("offset", 0) or expansion.get("total", 0) > len(found) else found
+    return Unprocessable(f"ValueSet {_shown(owner.resource)} is locked at {locked}; {_shown(resource)} is here as of "
+                         f"{date[:30] or 'no date'}, and what it was then is not known.",
+                         expression="ValueSet.compose.lockedDate")
 
 
 def _counted_by(terminology: Terminology) -> Callable[[int], None]:

@@ -1,0 +1,48 @@
+"""One code of a value set, and those that a value set carries: https://hl7.org/fhir/R4/valueset.html#expansion"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hie.fhir.terminology.code_system import told
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One code of a value set."""
+
+    system: str
+    code: str
+    version: str | None = None
+    display: str | None = None
+    designations: tuple[Json, ...] = ()
+    is_abstract: bool = False
+    is_inactive: bool = False
+    language: str | None = None
+    """The language of `display`, where the code system tells it."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return what makes two members the same."""
+        return self.system, self.code
+
+
+def carried(resource: Json) -> dict[tuple[str, str], Member] | None:
+    """Return the codes of the expansion that a value set carries; None where there is none, or only a page of it."""
+    expansion = resource.get("expansion")
+    if expansion is None:
+        return None
+    found: dict[tuple[str, str], Member] = {}
+    waiting = list(reversed(expansion.get("contains", [])))
+    while waiting:
+        row = waiting.pop()
+        if "code" in row and "system" in row:
+            designations = tuple(told(row.get("designation", []), "value"))
+            member = Member(row["system"], row["code"], row.get("version"), row.get("display"), designations,
+                            row.get("abstract") is True, row.get("inactive") is True)
+            found.setdefault(member.key, member)
+        waiting += reversed(row.get("contains", []))
+    return None if expansion.get("offset", 0) or expansion.get("total", 0) > len(found) else found
