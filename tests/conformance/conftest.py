@@ -19,6 +19,7 @@ from hie.store import administration, packages
 from hie.store.check import check
 from hie.store.packages import REMEMBERED_MICROSECONDS
 from tests import terminologies
+from tests.conformance.administration import Admin, make_token
 
 TOKEN_HOURS = 10
 FHIR_JSON = "application/fhir+json; charset=utf-8"
@@ -174,6 +175,12 @@ def fhir(client: Callable[..., Fhir]) -> Fhir:
 def nobody(app: Flask) -> Fhir:
     """A client without a token."""
     return Fhir(app, None)
+
+
+@pytest.fixture
+def admin(app: Flask, application: Application) -> Admin:
+    """A client of the administration API."""
+    return Admin(app.test_client(), application, make_token(application, "admin", "operator"))
 
 
 @pytest.fixture
