@@ -184,6 +184,15 @@ def admin(app: Flask, application: Application) -> Admin:
 
 
 @pytest.fixture
+def document(app: Flask) -> dict[str, Any]:
+    """The OpenAPI document as a client gets it."""
+    answer = app.test_client().get("/openapi.json")
+    assert answer.status_code == 200
+    found: dict[str, Any] = answer.json
+    return found
+
+
+@pytest.fixture
 def work(app: Flask, clock: Any) -> Callable[[], None]:
     """Let all jobs that are due, some time later, be done."""
 
