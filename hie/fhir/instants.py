@@ -9,11 +9,15 @@ from functools import lru_cache
 from hie.fhir.datatypes import InvalidDate, Precision, parse_date
 
 
-@lru_cache(maxsize=256)
 def instant(microseconds: int) -> str:
     """Write a FHIR instant in milliseconds, the precision in which versions are told apart."""
     seconds, milliseconds = divmod(microseconds // 1000, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{milliseconds:03d}Z"
+    return f"{_date_time(seconds)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _date_time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def http_date(microseconds: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
 from hie.errors import InvalidRequest, MethodNotAllowed, NotFound, TooLarge, UnknownType
 from hie.fhir import facts, peers
@@ -225,7 +225,7 @@ def parse_query(query: str) -> tuple[tuple[str, str], ...]:
         raise InvalidRequest(f"More than {MOST_PARAMETERS} parameters.", expression="http.url")
     try:
         pairs = tuple([_pair(part) for part in query.split("&") if part])
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise InvalidRequest("The parameters are not UTF-8 under their percent encoding.",
                              expression="http.url") from None
     if "%00" in query or "\x00" in query:
@@ -255,7 +255,7 @@ def _pair(part: str) -> tuple[str, str]:
         part = part.replace("+", " ")
     name, _, value = part.partition("=")
     if "%" in part:
-        return unquote(name, errors="strict") if "%" in name else name, unquote(value, errors="strict")
+        return unquote_to_bytes(name).decode() if "%" in name else name, unquote_to_bytes(value).decode()
     return name, value
 
 

@@ -60,13 +60,12 @@ def of_type(store: ResourceStore, query: SearchQuery, type_name: str) -> Arm:
     """Return what a search asks of the resources of one type that stand by themselves."""
     granted = grants.clause(store, type_name, "s")
     compiled = [*_compiled(store, query.criteria, type_name, granted)]
-    parts = merged(query.criteria, [one.clause for one in compiled], type_name)
-    order = _order(store, query, both(parts), sees_all=granted is None)
-    if granted is not None:
-        parts.append(granted)
+    asked = both(merged(query.criteria, [one.clause for one in compiled], type_name))
+    order = _order(store, query, asked, sees_all=granted is None)
+    permitted = asked if granted is None else both([asked, granted])
     verify = tuple(one.verify for one in compiled if one.verify is not None)
-    is_cheap = _is_counted_cheaply(both(parts))
-    whole = hops.settled(store, rare.settled(store, both(parts)))
+    is_cheap = _is_counted_cheaply(permitted)
+    whole = hops.settled(store, rare.settled(store, permitted))
     if query.contained is None or not query.contained.whole:  # else it is asked beside other types
         whole = drivers.settled(store, whole, type_name, pairs.together(query.criteria, store.blind, type_name))
         whole = context_leads.led(store, whole, type_name)

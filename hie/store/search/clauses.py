@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement
@@ -301,18 +302,24 @@ class Keys(Clause):
 
 
 EVERYTHING, NOTHING = Constant(True), Constant(False)
+_RANK = attrgetter("rank")
 
 
 def both(parts: Sequence[Clause]) -> Clause:
     """AND, flat, without needless parts, the most selective first."""
     flat: list[Clause] = []
     for part in parts:
-        flat.extend(part.parts if isinstance(part, Both) else (part,))
-    if NOTHING in flat:
-        return NOTHING
-    flat = sorted((part for part in dict.fromkeys(flat) if part != EVERYTHING), key=lambda part: part.rank)
+        if isinstance(part, Constant):
+            if not part.value:
+                return NOTHING
+        elif isinstance(part, Both):
+            flat.extend(part.parts)
+        else:
+            flat.append(part)
     if not flat:
         return EVERYTHING
+    if len(flat) > 1:
+        flat = sorted(dict.fromkeys(flat), key=_RANK)
     return flat[0] if len(flat) == 1 else Both(tuple(flat), flat[0].rank)
 
 

@@ -72,7 +72,8 @@ def _few_first(store: ResourceStore, asked: Asked, arm: Arm, phase: Phase) -> Ph
     """Return the phase so that few dates of rows lead, which are not sorted by them."""
     if asked.type is None or arm.inside:
         return phase
-    return replace(phase, clause=drivers.sorted_otherwise(store, phase.clause, _place_of(phase), asked.type))
+    clause = drivers.sorted_otherwise(store, phase.clause, _place_of(phase), asked.type)
+    return phase if clause is phase.clause else replace(phase, clause=clause)
 
 
 def _place_of(phase: Phase) -> str:
