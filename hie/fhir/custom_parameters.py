@@ -89,6 +89,10 @@ def definition(resource: dict[str, Any], others: Mapping[str, Definition] | None
     new = tuple(base for base in found.bases if not _is_repetition(found, base, model))
     if not new:
         return None
+    if resource.get("xpathUsage", "normal") != "normal":
+        raise NotSupported(f"An active search parameter whose xpathUsage is {str(resource['xpathUsage'])[:20]} is not "
+                           "supported: values are compared as they are (normal), by no phonetic or spatial transform. "
+                           "It can be stored as a draft.", expression="SearchParameter.xpathUsage")
     if _CODE.fullmatch(found.code) is None:
         raise _invalid("code", f"The code {found.code[:80]!r} cannot stand in a search; it begins with a letter and "
                                "has letters, digits, - and _, 64 at most.")

@@ -17,11 +17,16 @@ _BELOW: dict[str, tuple[str, ...]] = {
     "Bundle": ("link", "entry"), "entry": ("link", "search", "request", "response"),
     "Parameters": ("parameter",), "parameter": ("part",), "part": ("part",),
     "SearchParameter": ("component",), "GraphDefinition": ("link",), "link": ("target",),
-    "target": ("compartment", "link"),
+    "target": ("compartment", "link"), "Group": ("member", "characteristic"),
 }  # fmt: skip
 
 
 _MODIFIER = "modifierExtension"
+
+
+def has(row: dict[str, Any]) -> bool:
+    """Tell whether a resource, or an element, has rules or modifiers of its own."""
+    return _MODIFIER in row or "implicitRules" in row
 
 
 def refuse(resource: dict[str, Any]) -> None:

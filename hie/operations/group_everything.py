@@ -13,7 +13,7 @@ from typing import Any
 
 from hie.context import Context
 from hie.errors import InvalidSearch, TooCostly, Unprocessable
-from hie.fhir import datatypes, json_format, references
+from hie.fhir import datatypes, json_format, modifiers, references
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.paging import CURSOR
 from hie.interactions import as_of
@@ -145,9 +145,6 @@ def _first_shown_here(
 
 def _patients(resource: dict[str, Any], ctx: Context) -> list[str]:
     """Return the ids of the patients who are in a group now, or in the groups in it that the token may read."""
-    if resource.get("actual") is False:
-        raise Unprocessable("The Group names no members: it is defined by characteristics, which are not evaluated.",
-                            expression="Group.actual")
     patients: set[str] = set()
     kept = scanning.Kept("ask for the groups in it one by one.", "Group.member")
     seen, waiting = {str(resource.get("id"))}, iter([resource])
@@ -171,6 +168,11 @@ def _opened(ids: list[str], kept: scanning.Kept, ctx: Context) -> Iterator[dict[
 
 
 def _members(resource: dict[str, Any], ctx: Context) -> Iterator[tuple[str, str]]:
+    """Yield who is in a group now; a group that does not say who is, or by modifiers that are not known, is refused."""
+    modifiers.refuse_definition(resource)
+    if resource.get("actual") is False:
+        raise Unprocessable(f"Group/{resource.get('id')} names no members: it is defined by characteristics, which are "
+                            "not evaluated.", expression="Group.actual")
     for member in resource.get("member", ()):
         if member.get("inactive") is True or not _is_now(member.get("period", {}), ctx.store.at or ctx.clock()):
             continue

@@ -401,6 +401,13 @@ def test_a_group_shows_what_the_token_may_see(fhir, client, cohort):
 def test_what_a_group_cannot_answer_is_refused(fhir, cohort):
     fhir.put("Group/kind", _group("kind", actual=False))
     fhir.get("Group/kind/$everything").refused(422, "processing", "Group.actual")
+    fhir.put("Group/around", _group("around", "Group/kind"))
+    fhir.get("Group/around/$everything").refused(422, "processing", "Group.actual", "Group/kind")
+    unknown = {"modifierExtension": [{"url": "urn:x:but", "valueBoolean": True}]}
+    for changed in (_group("rare", **unknown), _group("rare", "Patient/p1", implicitRules="urn:x"),
+                    _group("rare", {"entity": {"reference": "Patient/p1"}} | unknown)):
+        assert fhir.put("Group/rare", changed).status in (200, 201)
+        fhir.get("Group/rare/$everything").refused(422, "processing", text="not known here")
     for asked, expression in (("_summary=count", "_summary"), ("_count=0", "_count"), ("_cursor=p1", "_cursor"),
                               ("_cursor=p1:x", "_cursor"), ("start=x", "start"), ("_sort=_id", "_sort")):
         fhir.get(f"Group/all/$everything?{asked}").refused(400, "invalid", expression)

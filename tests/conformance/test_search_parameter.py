@@ -212,6 +212,7 @@ def test_a_parameter_of_every_domain_resource_leaves_out_the_others(fhir):
     ({"base": ["Resource"]}, 422, "processing", "expression"),
     ({"base": ["DomainResource"], "code": "title", "expression": "DomainResource.language"}, 422, "processing", "code"),
     ({"type": "special"}, 400, "not-supported", "type"),
+    *(({"xpathUsage": usage}, 400, "not-supported", "xpathUsage") for usage in ("phonetic", "distance", "other")),
 ])  # fmt: skip
 def test_what_cannot_be_a_parameter_is_refused_and_nothing_is_stored(fhir, more, status, code, element):
     fhir.post("SearchParameter", definition(**more)).refused(status, code, f"SearchParameter.{element}")

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from hie.errors import Unprocessable
+from hie.fhir import modifiers
+
 Json = dict[str, Any]
 
 _PROPERTIES = "http://hl7.org/fhir/concept-properties#"
@@ -48,9 +51,12 @@ class CodeSystem:
         self.is_compositional: bool = resource.get("compositional") is True
         self.hierarchy_meaning: str | None = resource.get("hierarchyMeaning")
         self.concepts: dict[str, Concept] = {}
+        self._is_modified = modifiers.has(resource)
         self._roles = _roles(resource)
         self._add(resource.get("concept", []), None)
         for supplement in supplements:
+            if modifiers.has(supplement):
+                continue  # what it says is not known here
             self._supplement(supplement.get("concept", []), _roles(supplement))
         self._join()
 
@@ -139,6 +145,12 @@ class CodeSystem:
         """Tell whether the code system names a filter of its own: what that does only its own code knows."""
         return any(one.get("code") == name for one in self.resource.get("filter", []))
 
+    def refuse_modified(self) -> None:
+        """Refuse a code system that nothing can be told of, since it or a concept has modifiers."""
+        if self._is_modified:
+            raise Unprocessable(f"CodeSystem {self.url} has a modifier extension or implicitRules; what these make of "
+                                "it is not known here.", expression="CodeSystem")
+
     def _reached(self, code: str, following: Callable[[Concept], Iterable[str]]) -> list[str]:
         found = {code: None}
         waiting = deque([code])
@@ -156,6 +168,7 @@ class CodeSystem:
         waiting = [(one, parent) for one in reversed(concepts)]
         while waiting:
             row, above = waiting.pop()
+            self._is_modified |= modifiers.has(row)
             code = row.get("code")
             if code is None:  # an extension may stand in its place
                 waiting += [(one, above) for one in reversed(row.get("concept", []))]
@@ -174,7 +187,7 @@ class CodeSystem:
         self._roles = {**roles, **self._roles}
         for row in _walk(concepts):
             concept = self.concepts.get(row.get("code", ""))
-            if concept is None:
+            if concept is None or modifiers.has(row):
                 continue
             concept.designations += told(row.get("designation", []), "value")
             concept.properties += told(row.get("property", []), "code")

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hie.errors import Unprocessable
+from hie.fhir import modifiers
+
 Json = dict[str, Any]
 
 #: Maps that name another one for what they do not map, one after the other.
@@ -58,7 +61,9 @@ def translations(
     """Return the matches, and the maps that are named for a code that this one does not have; `spend` counts."""
     found: list[Match] = []
     others: list[str] = []
+    _refuse_modified(concept_map)
     for group in _asked(concept_map, question):
+        _refuse_modified(group)
         spend(1 + len(group.get("element", [])) // _ELEMENTS_OF_STEP)
         matches = list(_reversed(group, question, spend) if question.is_reverse else _mapped(group, question, spend))
         if not matches and not question.is_reverse and not _is_listed(group, question.code):
@@ -94,7 +99,9 @@ def _between_systems(group: Json, question: Question) -> Json:
 def _mapped(group: Json, question: Question, spend: Callable[[int], None]) -> Iterator[Match]:
     for element in group.get("element", []):
         if element.get("code") == question.code:
+            _refuse_modified(element)
             for target in element.get("target", []):
+                _refuse_modified(target, *target.get("dependsOn", ()), *target.get("product", ()))
                 spend(1 + len(target.get("dependsOn", [])) * question.cost_of_condition)
                 if _is_met(target.get("dependsOn", []), question.dependencies, group.get("source")):
                     own = {"system": group["target"]} if "target" in group else {}
@@ -108,9 +115,17 @@ def _reversed(group: Json, question: Question, spend: Callable[[int], None]) -> 
         spend(len(element.get("target", [])) // _ELEMENTS_OF_STEP)
         for target in element.get("target", []):
             if target.get("code") == question.code and "code" in element:
+                _refuse_modified(element, target)
                 equivalence = target.get("equivalence", "")
                 yield Match(_REVERSED.get(equivalence, equivalence) or None, group.get("source"), element["code"],
                             group.get("sourceVersion"), element.get("display"))
+
+
+def _refuse_modified(*rows: Json) -> None:
+    """Refuse to translate by what has modifiers: https://hl7.org/fhir/R4/extensibility.html#modifierExtension"""
+    if any(map(modifiers.has, rows)):
+        raise Unprocessable("The ConceptMap has a modifier extension or implicitRules there; what these make of the "
+                            "translation is not known here.", expression="ConceptMap")
 
 
 def _is_listed(group: Json, code: str) -> bool:
@@ -139,6 +154,7 @@ def _is_value(condition: Json, concept: Json, has_said_system: bool) -> bool:
 def _unmapped(group: Json, question: Question) -> tuple[list[Match], list[str]]:
     """Say what stands for a code that the group does not have: https://hl7.org/fhir/R4/valueset-conceptmap-unmapped-mode.html"""
     unmapped = group.get("unmapped", {})
+    _refuse_modified(unmapped)
     if question.system not in (None, group.get("source")):
         return [], []  # of a system that is not that of the group, as far as is known
     match unmapped.get("mode"):

@@ -193,6 +193,7 @@ class Terminology:
     def with_codes(self, system: CodeSystem) -> CodeSystem:
         """Return the code system; the error says that it has no codes here."""
         url = system.url
+        system.refuse_modified()
         if system.content == "supplement":
             raise Unprocessable(f"{url} is a supplement of {system.resource.get('supplements')}; name that code "
                                 "system.", expression="system")
@@ -294,6 +295,7 @@ class Terminology:
         if key not in self._systems:
             self._systems[key] = CodeSystem(resource)
             self.spend(len(self._systems[key].concepts))
+        self._systems[key].refuse_modified()
         return self._systems[key]
 
     def absent(self, url: str, version: str | None = None) -> FhirError:
@@ -324,6 +326,7 @@ class Terminology:
         key = (known.key, *(one.key for one in added))
         if key not in self._systems:
             self._systems[key] = KEPT.system(key, known.resource, [one.resource for one in added])
+        self._systems[key].refuse_modified()
         return self._systems[key]
 
     def _supplement(self, canonical: str, url: str) -> Known:

@@ -131,6 +131,36 @@ def test_each_version_of_a_code_system_that_an_expansion_has_codes_of_is_told() 
     assert [one["valueUri"] for one in told] == [f"{SYSTEM}|1", f"{SYSTEM}|2"]
 
 
+UNKNOWN = {"modifierExtension": [{"url": "urn:x:not", "valueBoolean": True}]}
+
+
+@pytest.mark.parametrize("system", [
+    PLANTS | UNKNOWN, PLANTS | {"implicitRules": "urn:x"}, PLANTS | {"concept": [{"code": "fern"} | UNKNOWN]},
+    PLANTS | {"concept": [{"code": "Oak", "concept": [{"code": "fern"} | UNKNOWN]}]},
+], ids=["code system", "rules", "concept", "concept below"])  # fmt: skip
+def test_what_a_modifier_makes_of_a_code_system_is_not_known(system: dict[str, Any]) -> None:
+    """https://hl7.org/fhir/R4/extensibility.html#modifierExtension"""
+    whole, some = value_set(SYSTEM), value_set(listed(SYSTEM, "fern"))
+    assert answers(whole, "fern", systems=(system,)) == [None]
+    assert answers(some, "fern", systems=(system,)) == [True]
+    with pytest.raises(Unprocessable, match="modifier"):
+        members(whole, system)
+    with pytest.raises(Unprocessable, match="modifier"):
+        Terminology(given=[system]).code_system(SYSTEM)
+    with pytest.raises(Unprocessable, match="modifier"):
+        Terminology().with_codes(CodeSystem(system))
+
+
+def test_what_a_supplement_adds_with_modifiers_is_left_out() -> None:
+    def designations(**more: Any) -> list[Any]:
+        row = {"code": "fern", "designation": [{"value": "bracken"}]}
+        supplement = code_system("urn:s", row, content="supplement", supplements=SYSTEM, **more)
+        return CodeSystem(PLANTS, [supplement]).concepts["fern"].designations
+
+    assert designations() == [{"value": "bracken"}]
+    assert designations(**UNKNOWN) == designations(implicitRules="urn:x") == []
+
+
 # ---- concept maps ----------------------------------------------------------------------------------------------------
 
 
@@ -182,6 +212,25 @@ def test_a_dependency_without_system_is_a_code_of_the_source() -> None:
     assert translated(group, dependencies=given(code="tea", system="urn:drinks")) == []
     question = Question(SYSTEM, "fern", dependencies=given(code="tea"))
     assert translations({"group": [group]}, question, lambda _: None)[0][0].products[0]["system"] == OTHER
+
+
+@pytest.mark.parametrize("group", [
+    {"element": [ELEMENT]} | UNKNOWN, {"element": [ELEMENT | UNKNOWN]},
+    {"element": [ELEMENT | {"target": [ELEMENT["target"][0] | UNKNOWN]}]},
+    {"element": [ELEMENT | {"target": [{"code": "moss", "product": [{"property": "urn:p", "value": "x"} | UNKNOWN]}]}]},
+    {"unmapped": {"mode": "provided"} | UNKNOWN},
+], ids=["group", "element", "target", "product", "unmapped"])  # fmt: skip
+def test_what_a_modifier_makes_of_a_translation_is_not_known(group: dict[str, Any]) -> None:
+    """https://hl7.org/fhir/R4/extensibility.html#modifierExtension"""
+    with pytest.raises(Unprocessable, match="modifier"):
+        translated({"source": SYSTEM, "target": OTHER} | group)
+    assert translated({"source": OTHER, "target": SYSTEM} | group) == []
+
+
+def test_a_map_by_unknown_rules_translates_nothing() -> None:
+    for more in (UNKNOWN, {"implicitRules": "urn:x"}):
+        with pytest.raises(Unprocessable, match="modifier"):
+            translations({"group": []} | more, Question(SYSTEM, "fern"), lambda _: None)
 
 
 def test_a_value_set_of_what_is_not_there_is_told_so() -> None:
