@@ -51,6 +51,9 @@ def _told(request: FhirRequest) -> Iterator[dict[str, Any]]:
     if request.parameter("contextDirection") not in (None, "incoming", "outgoing"):
         raise InvalidRequest(f"contextDirection is {request.parameter('contextDirection')!r:.80}; it must be incoming "
                              "or outgoing.", expression="contextDirection")
+    if request.parameter("contextDirection") is not None and request.parameter("context") is None:
+        raise InvalidRequest("contextDirection says for what the codes of a context are used; there is no context "
+                             "here.", expression="contextDirection")
     types = {one.name: one.type for one in _PARAMETERS}
     for name, text in request.parameters:
         match types[name]:

@@ -75,7 +75,7 @@ def _system(request: FhirRequest, ctx: Context, service: Terminology) -> CodeSys
     if url is None:
         raise InvalidRequest("$find-matches needs system, or the address of a code system.", expression="system")
     canonical, stated = split_canonical(url)
-    return service.code_system(canonical, version or stated, supplemented=True)
+    return service.code_system(canonical, inputs.one_version("version", version, stated), supplemented=True)
 
 
 def _told(system: CodeSystem, match: Match, asked: Sequence[Property]) -> Iterator[Json]:

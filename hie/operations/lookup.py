@@ -54,6 +54,8 @@ def _rows(system: CodeSystem, concept: Concept, wanted: set[str], language: str 
     if system.version is not None:
         yield value("version", "String", system.version)
     yield value("display", "String", display_in(language, member) or concept.code)
+    if "url" in wanted:
+        yield parts("property", [value("code", "Code", "url"), value("value", "Uri", system.url)])
     for one in concept.designations:
         if not wanted or "designation" in wanted or f"lang.{one.get('language')}" in wanted:
             yield parts("designation", list(_designation(one)))

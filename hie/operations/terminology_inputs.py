@@ -10,9 +10,10 @@ from typing import Any
 
 from hie.context import Context
 from hie.errors import InvalidRequest, NotSupported, TooCostly
-from hie.fhir import facts, json_format
+from hie.fhir import json_format
 from hie.fhir.http import FhirRequest
 from hie.fhir.terminology.terminology import Terminology, Versions, split_canonical
+from hie.operations import contexts
 
 Json = dict[str, Any]
 
@@ -40,7 +41,8 @@ def codings(
 ) -> list[Coding]:  # fmt: skip
     """Return the codes that are asked about: of code and system, coding or codeableConcept, one of which is given.
 
-    What the parameters `system` (url|version, too) and `version` say holds for a coding that does not say it.
+    What the parameters `system` (url|version, too), `version` and `display` say holds for a coding that does not say
+    it; of a concept, whose codings may be of several systems, only a code system is named.
     """
     code, coding, concept = request.parameter("code"), request.argument("coding"), request.argument("codeableConcept")
     given = [name for name, value in (("code", code), ("coding", coding), ("codeableConcept", concept))
@@ -50,8 +52,11 @@ def codings(
                              f"{' and '.join(given) or 'none'}.", expression="code")
     url, stated = named_system(request, system)
     in_version = one_version(version, request.parameter(version), stated)
+    display = request.parameter("display")
     if code is not None:
-        return [Coding(url, code, in_version, request.parameter("display"))]
+        return [Coding(url, code, in_version, display)]
+    if concept is not None:
+        _refuse_of_one_coding(request, ("display",) if system == "url" else (system, version, "display"))
     rows = [coding] if coding is not None else concept.get("coding", [])
     if len(rows) > MOST_CODINGS:
         raise TooCostly(f"The concept has {len(rows)} codings; at most {MOST_CODINGS} are looked up at once.",
@@ -60,8 +65,24 @@ def codings(
     if not found:
         raise InvalidRequest(f"{given[0]} has no code.", expression=given[0])
     if coding is not None:
-        return [completed(found[0], "coding", url if system == "system" else None, in_version)]
+        return [_shown(completed(found[0], "coding", url if system == "system" else None, in_version), display)]
     return found
+
+
+def _refuse_of_one_coding(request: FhirRequest, names: tuple[str, ...]) -> None:
+    """Refuse what would be said of one of the codings of a concept, nobody knows which."""
+    for name in names:
+        if request.parameter(name) is not None:
+            raise InvalidRequest(f"{name} is said of a code or a coding; the codings of a codeableConcept each say "
+                                 "it themselves.", expression=name)
+
+
+def _shown(coding: Coding, display: str | None) -> Coding:
+    """Return a coding with the display that a parameter gives; it may not contradict."""
+    if display is not None and coding.display not in (None, display):
+        raise InvalidRequest(f"The coding has the display {coding.display!r:.80}, the parameter display says "
+                             f"{display!r:.80}; leave one out.", expression="display")
+    return replace(coding, display=coding.display or display)
 
 
 def named_system(request: FhirRequest, name: str = "system") -> tuple[str | None, str | None]:
@@ -161,7 +182,7 @@ def value_set_of(request: FhirRequest, ctx: Context, terminology: Terminology) -
             raise InvalidRequest("valueSetVersion says which version is meant of the value set that url names; here "
                                  "valueSet is the value set itself.", expression="valueSetVersion")
         return dict(given)
-    canonical, stated = split_canonical(url if url is not None else _bound_to(context or ""))
+    canonical, stated = split_canonical(url if url is not None else contexts.bound_to(context or "", ctx))
     if version is not None and url is not None and stated not in (None, version):
         raise InvalidRequest(f"url asks for version {stated[:80]}, valueSetVersion for {version[:80]}.",
                              expression="valueSetVersion")
@@ -176,14 +197,3 @@ def stored(request: FhirRequest, ctx: Context, also: list[str]) -> Json:
                              expression=also[0])
     resource: Json = json_format.parse(ctx.store.read(*request.instance).content or b"{}")
     return resource
-
-
-def _bound_to(context: str) -> str:
-    """Return the value set that an element of R4 is bound to: `[structure definition]#[path]`, or the path alone."""
-    path = context.rpartition("#")[2]
-    binding = facts.load()["bindings"].get(path)
-    if binding is None:
-        raise InvalidRequest(f"context {context[:200]!r} names no element of R4 that is bound to a value set; an "
-                             "example is http://hl7.org/fhir/StructureDefinition/Patient#Patient.gender.",
-                             expression="context")
-    return str(binding[1])

@@ -21,7 +21,7 @@ from hie.fhir.snapshots import judging as snapshots
 from hie.fhir.validation.issue import Issue
 from hie.interactions import integrity, judging
 from hie.interactions.accepting import profile_issues
-from hie.operations.snapshot import Published
+from hie.operations.published import Published
 from hie.registry import Operation, standard_parameters
 from hie.store.stored_profiles import StoredProfiles
 from hie.store.terminology import terminology

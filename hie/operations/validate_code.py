@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import FhirError, InvalidRequest, Unprocessable
+from hie.errors import FhirError, InvalidRequest, NotFound, TooCostly, Unprocessable
 from hie.fhir import json_format
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.parameters import parameters, value
@@ -26,6 +26,8 @@ from hie.store.terminology import terminology
 
 #: So many code systems that have one code are named.
 _SHOWN_SYSTEMS = 5
+#: Versions of one code system that the codings of a concept are of.
+_MOST_VERSIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +44,51 @@ def in_value_set(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Tell whether a code is in a value set."""
     inputs.refuse_date(request)
     asked = inputs.codings(request, version="systemVersion")
-    stated = {one.system: one.version for one in asked if one.system and one.version}
-    service = terminology(ctx.store, Versions(default=stated))
     is_inferred = _is_inferred(request)
-    value_set = ValueSet(inputs.value_set_of(request, ctx, service), service)
+    rooms: list[tuple[dict[str | None, str | None], ValueSet, Terminology]] = []
+
+    def judge(coding: Coding) -> Verdict:
+        value_set, service = next(one[1:] for one in rooms if one[0].get(coding.system) == coding.version)
+        return _of_value_set(value_set, coding, service, request)
+
+    for versions in _versions_together(asked):
+        service = terminology(ctx.store, Versions(default={
+            system: version for system, version in versions.items() if system and version}))
+        rooms.append((versions, ValueSet(inputs.value_set_of(request, ctx, service), service), service))
     if is_inferred:
-        return _told(_inferred(value_set, asked[0], service, request))
-    return _answer(request, asked, lambda one: _of_value_set(value_set, one, service, request))
+        verdict = _inferred(*rooms[0][1:], request, asked[0])
+        return _told(verdict if inputs.boolean(request, "inferSystem") else replace(verdict, system=None))
+    return _answer(request, asked, judge)
+
+
+def _versions_together(asked: list[Coding]) -> list[dict[str | None, str | None]]:
+    """Part the versions that codings say of their code systems, so that each part has one of each system."""
+    parted: list[dict[str | None, str | None]] = []
+    for one in asked:
+        found = next((each for each in parted if each.setdefault(one.system, one.version) == one.version), None)
+        if found is None:
+            parted.append({one.system: one.version})
+    if len(parted) > _MOST_VERSIONS:
+        raise TooCostly(f"The codings of the concept are of {len(parted)} versions of one code system; at most "
+                        f"{_MOST_VERSIONS} are looked at.", expression="codeableConcept")
+    return parted
 
 
 def _is_inferred(request: FhirRequest) -> bool:
-    """Tell whether the system of the code is to be found out; one that is given stands."""
-    if inputs.boolean(request, "inferSystem") is not True:
-        return False
-    if request.parameter("code") is None:
+    """Tell whether the system of the code is to be found out, as that of a context's code is; one that is given stands.
+    """
+    wanted, has_code = inputs.boolean(request, "inferSystem") is True, request.parameter("code") is not None
+    if wanted and not has_code:
         raise InvalidRequest("inferSystem is for a code; a coding says its system itself.", expression="inferSystem")
-    if request.parameter("system") is not None:
+    if not has_code or request.parameter("system") is not None:
         return False
     if request.parameter("systemVersion") is not None:
-        raise InvalidRequest("systemVersion needs the parameter system: of a system that is inferred it is the version "
-                             "that the value set means.", expression="systemVersion")
-    return True
+        raise InvalidRequest("systemVersion needs the parameter system: of one that is not named it is that which "
+                             "the value set means.", expression="systemVersion")
+    return wanted or request.parameter("context") is not None
 
 
-def _inferred(value_set: ValueSet, coding: Coding, service: Terminology, request: FhirRequest) -> Verdict:
+def _inferred(value_set: ValueSet, service: Terminology, request: FhirRequest, coding: Coding) -> Verdict:
     """Judge a code as of the one code system that has it in the value set; of several none is taken."""
     found, undecided = inferred(value_set, coding.code)
     if len(found) > 1:
@@ -104,7 +127,28 @@ def _of_value_set(value_set: ValueSet, coding: Coding, service: Terminology, req
         raise _undecided(coding, service)
     if not found:
         return Verdict(False, f"The code {coding} is not in the value set {_name(value_set)}{_known(coding, service)}.")
+    if (other := _other_version(value_set, coding, service)) is not None:
+        return Verdict(False, f"The code {coding} is in the value set {_name(value_set)} in version {other[:80]}, not "
+                       f"in version {coding.version}.")
     return _judged(value_set.member(coding.system, coding.code), coding, service, request)
+
+
+def _other_version(value_set: ValueSet, coding: Coding, service: Terminology) -> str | None:
+    """Return the version in which a value set means a code, where it does not mean it in that which is asked for."""
+    if coding.system is None or coding.version is None:
+        return None
+    others = list(value_set.versions_of(coding.system, coding.code))
+    if any(one is None or _is_same(coding.system, one, coding.version, service) for one in others):
+        return None
+    return next(iter(others), None)
+
+
+def _is_same(url: str, one: str, other: str, service: Terminology) -> bool:
+    """Tell whether two versions are the same: by another name, 4.0.1, whatever came with R4 is known as well."""
+    if one == other:
+        return True
+    found, known = (service.find("CodeSystem", url, version) for version in (one, other))
+    return found is not None and known is not None and found.key == known.key
 
 
 def _name(value_set: ValueSet) -> str:
@@ -140,12 +184,19 @@ def in_code_system(request: FhirRequest, ctx: Context) -> FhirResponse:
         known = service.known_system(url, version)
         if known is None or not known.has_content:
             return _answer(request, own, lambda one: _of_grammar(url, one))
-    if given is None:
-        system = service.code_system(url, version)
-    else:
+    system = None
+    if given is not None:
         system = service.with_codes(CodeSystem(given))
         _refuse_other_versions(system, request, asked)
-    return _answer(request, own, lambda one: _of_code_system(system, one, service, request))
+        version = system.version
+
+    def judge(one: Coding) -> Verdict:
+        if None not in (version, one.version) and not _is_same(url, str(version), str(one.version), service):
+            return Verdict(False, f"The code {one} is of version {one.version}, the question of version {version}.")
+        found = service.code_system(url, version or one.version) if system is None else system
+        return _of_code_system(found, one, service, request)
+
+    return _answer(request, own, judge)
 
 
 def _given(request: FhirRequest, ctx: Context) -> dict[str, Any] | None:
@@ -168,12 +219,12 @@ def _refuse_other_versions(system: CodeSystem, request: FhirRequest, asked: list
 
 
 def _named(request: FhirRequest, asked: list[Coding]) -> tuple[str, str | None]:
-    """Return URL and version of the code system that is named, by a coding at least."""
+    """Return URL and version of the code system that is named, the URL by a coding at least."""
     url = request.parameter("url") or next((one.system for one in asked if one.system is not None), None)
     if url is None:
         raise InvalidRequest("$validate-code needs url or codeSystem, or a coding with its system.", expression="url")
     url, stated = split_canonical(url)
-    return url, request.parameter("version") or stated or next((one.version for one in asked if one.version), None)
+    return url, request.parameter("version") or stated
 
 
 def _of_grammar(url: str, coding: Coding) -> Verdict:
@@ -238,7 +289,7 @@ def _answer(request: FhirRequest, asked: list[Coding], judge: Callable[[Coding],
     for one in asked:
         try:
             verdict = judge(one)
-        except Unprocessable as error:
+        except (NotFound, Unprocessable) as error:  # of another coding more may be known
             undecided = undecided or error
             continue
         if verdict.is_valid:

@@ -76,7 +76,7 @@ class Terminology:
 
     def __init__(self, source: Source | None = None, versions: Versions | None = None,
                  given: Iterable[Json] = (), most_steps: int | None = MOST_STEPS) -> None:
-        self._source, self._versions = source, versions or Versions()
+        self._source, self.versions = source, versions or Versions()
         self._most = self._left = most_steps
         self._left_in_all = 0 if most_steps is None else OF_ALL_QUESTIONS * most_steps
         self._spent_before = 0
@@ -270,8 +270,8 @@ class Terminology:
         """Return the code system that an include of a value set names."""
         if url.startswith("#"):
             return self._contained_system(self._contained_in(resource, url, "CodeSystem"))
-        found = self._code_system(url, self._versions.of(url, version), False, tuple(supplements))
-        wanted = self._versions.checked.get(url)
+        found = self._code_system(url, self.versions.of(url, version), False, tuple(supplements))
+        wanted = self.versions.checked.get(url)
         if wanted is not None and found.version != wanted:
             raise Unprocessable(f"check-system-version asks for {url}|{wanted}; {found.version} would be used.",
                                 expression="check-system-version")

@@ -101,6 +101,14 @@ class ValueSet:
             return found
         return next((found for one in self._includes if (found := one.member(system, code)) is not None), None)
 
+    def versions_of(self, system: str, code: str) -> Iterator[str | None]:
+        """Yield the version in which each include has a code of a code system; None where it may be any."""
+        if self._expansion is not None and (found := self._expanded(system, code)) is not None:
+            yield found.version
+        for one in self._includes:
+            if (member := one.member(system, code)) is not None:
+                yield None if one.has_all_versions else member.version
+
     def members(self) -> dict[tuple[str, str], Member]:
         """Return every code in the order of the definition; the error says why they cannot be listed."""
         try:
@@ -308,13 +316,13 @@ class Part:
     def _valid(self, rows: list[Json]) -> dict[str, Json]:
         """Return the listed codes that are codes: https://hl7.org/fhir/R4/valueset.html#expansion"""
         system = self._system
-        if system is None or not system.is_complete or self._has_all_versions:
+        if system is None or not system.is_complete or self.has_all_versions:
             return {one["code"]: one for one in rows}
         self._terminology.spend(len(rows))
         return {one["code"]: one for one in rows if system.get(one["code"]) is not None}
 
     @property
-    def _has_all_versions(self) -> bool:
+    def has_all_versions(self) -> bool:
         """Tell whether other versions of the code system are meant too, of which codes may be that are not here."""
         return bool(self._row.get("version") == _ALL_VERSIONS)
 
@@ -350,7 +358,7 @@ class Part:
             return judged(self.url, self._row.get("filter", []), code)
         concept = system.get(code)
         if concept is None:
-            is_none = system.is_complete and not self._has_all_versions
+            is_none = system.is_complete and not self.has_all_versions
             return False if is_none else judged(self.url, self._row.get("filter", []), code)
         return all(test(concept) for test in self._filters)
 
@@ -389,7 +397,8 @@ class Part:
     def _member(self, code: str, concept: Concept | None) -> Member:
         listed = (self._listed or {}).get(self._listed_as(code) or "", {})
         designations = told(listed.get("designation", []), "value")
-        version, display = None if self._has_all_versions else self._row.get("version"), listed.get("display")
+        stated = None if self.has_all_versions else self._row.get("version")
+        version, display = self._terminology.versions.forced.get(self.url) or stated, listed.get("display")
         system = self._system
         if concept is None or system is None:
             return Member(self.url, code, version, display, tuple(designations))
