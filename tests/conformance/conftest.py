@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 from flask import Flask
 
@@ -18,6 +19,7 @@ from hie.settings import Settings
 from hie.store import administration, packages
 from hie.store.check import check
 from hie.store.packages import REMEMBERED_MICROSECONDS
+from ml.cnn import samples
 from tests import terminologies
 from tests.conformance.administration import Admin, make_token
 
@@ -137,9 +139,14 @@ def application(app: Flask) -> Application:
 
 
 @pytest.fixture
-def do_due(application: Application) -> Callable[[], None]:
+def worker(application: Application) -> Worker:
+    """A worker that does one job at each step it is told to take."""
+    return Worker(application, "test")
+
+
+@pytest.fixture
+def do_due(worker: Worker) -> Callable[[], None]:
     """Do every job that is due."""
-    worker = Worker(application, "test")
 
     def done() -> None:
         while worker.step():
@@ -169,6 +176,20 @@ def client(app: Flask) -> Callable[..., Fhir]:
 def fhir(client: Callable[..., Fhir]) -> Fhir:
     """A client that may do everything with every type."""
     return client("system/*.cruds")
+
+
+@pytest.fixture
+def patient(fhir: Fhir) -> str:
+    """The Patient of images, whom DICOM files call P-1: its id."""
+    known = {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "P-1"}],
+             "birthDate": "2019-02-03", "gender": "female"}  # fmt: skip
+    return str(fhir.create(known)["id"])
+
+
+@pytest.fixture(scope="module")
+def radiograph() -> np.ndarray:
+    """A synthetic chest radiograph of the class pneumonia that the model accepts."""
+    return next(pixels for label, pixels in samples.sample_radiographs(seed=1, per_class=1) if label == "pneumonia")
 
 
 @pytest.fixture
