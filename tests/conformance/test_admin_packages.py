@@ -55,10 +55,4 @@ def test_a_package_is_installed_from_its_file(admin: Admin, application: Applica
     (told,) = admin.ok("POST", "/packages", **{**sent, "data": above})["unusable"]
     assert f"The base definition {BASE}nobody is not known here" in told
     admin.ok("DELETE", "/packages/example.above/1.0.0")
-    alone = {key: one for key, one in profile("alone", "Patient").items() if key != "snapshot"} | {
-        "baseDefinition": BASE + "nobody", "differential": {"element": [{"path": "Patient"}]}}
-    above = tarball(alone, package=manifest("example.above"))
-    (told,) = admin.ok("POST", "/packages", **{**sent, "data": above})["unusable"]
-    assert f"The base definition {BASE}nobody is not known here" in told
-    admin.ok("DELETE", "/packages/example.above/1.0.0")
     assert admin.ok("DELETE", "/packages/example.profiles/1.0.0")["packages"] == []
