@@ -43,8 +43,9 @@ from hie.store.statements_at_once import (
 
 if TYPE_CHECKING:
     from hie.store.keys import NewKey
+    from hie.store.locks import Locks
     from hie.store.looking import AtOnce
-    from hie.store.rows import Locks, Target
+    from hie.store.reference_targets import Target
     from hie.store.search.kinds import Kinds
     from hie.store.unit_of_work import Written
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hie.store.models import DELETED
 from hie.store.past import NUMBER
-from hie.store.rows import ONE, REFERRING, WITNESSES, Target, of_kinds, one_values, types_of
+from hie.store.reference_targets import REFERRING, WITNESSES, Target
+from hie.store.rows import ONE, of_kinds, one_values, types_of
 from hie.store.search.kinds import NONE
 
 if TYPE_CHECKING:

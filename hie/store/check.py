@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from hie.errors import IntegrityFailure
 from hie.store import audit as audit_trail
-from hie.store import by_key, contained_check, jobs, kept_answers, past_check, rows
+from hie.store import by_key, contained_check, jobs, kept_answers, past_check, reference_targets
 from hie.store.contained import Holder
 from hie.store.crypto import SealBroken, associated_data, open_
 from hie.store.integrity import literal_targets
@@ -130,9 +130,9 @@ def _resources(connection: Connection, tenant: Tenant, report: CheckReport, base
         yield from contained_check.problems(connection, keys, holders, is_past=False, skipped=skipped)
         if not (tenant.enforces_on_write and tenant.enforces_on_delete):
             continue  # references may lead to nothing
-        missing = set(targets) - rows.live(connection, tenant.id, list(targets))
+        missing = set(targets) - reference_targets.live(connection, tenant.id, list(targets))
         for target in sorted(missing):
-            if targets[target].partition("/")[0] not in rows.WITNESSES:
+            if targets[target].partition("/")[0] not in reference_targets.WITNESSES:
                 yield f"{targets[target]} refers to {'/'.join(target)}, which does not exist."
 
 

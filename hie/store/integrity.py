@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 
 from hie.errors import BrokenReference, OutcomeIssue, Referenced
 from hie.fhir import references
-from hie.store import rows
-from hie.store.rows import Target
+from hie.store import locks, rows
+from hie.store.reference_targets import WITNESSES, Target, live, referring
 from hie.store.search.index import place as hashed_place
 from hie.store.tenants import Tenant
 
@@ -65,9 +65,9 @@ class Integrity:
     def check(self, connection: Connection) -> None:
         """See to it that all hangs together when everything is written, and keep it so. BrokenReference, Referenced."""
         targets = self.targets_outside()
-        rows.lock_targets(connection, rows.target_locks(self.tenant, targets, self.deleted))
+        locks.lock_targets(connection, locks.target_locks(self.tenant, targets, self.deleted))
         if targets:
-            self.refuse_missing(targets, rows.live(connection, self.tenant.id, targets))
+            self.refuse_missing(targets, live(connection, self.tenant.id, targets))
         self._check_versions(connection)
         deleted = sorted(self.deleted)
         for target in deleted if deleted and self._refers(connection, deleted) else ():
@@ -106,11 +106,11 @@ class Integrity:
     def _refers(self, connection: Connection, targets: list[Target]) -> bool:
         """Tell by one question for all whether anything refers to one of the targets."""
         places = [hashed_place(*target, self.tenant.blind) for target in targets]
-        return any(row.type not in rows.WITNESSES for row in rows.referring(connection, self.tenant.id, places))
+        return any(row.type not in WITNESSES for row in referring(connection, self.tenant.id, places))
 
     def _refuse_referenced(self, connection: Connection, type_name: str, id_: str) -> None:
-        found = rows.referring(connection, self.tenant.id, [hashed_place(type_name, id_, self.tenant.blind)])
-        by = sorted({(row.type, row.id) for row in found if row.type not in rows.WITNESSES} - {(type_name, id_)})
+        found = referring(connection, self.tenant.id, [hashed_place(type_name, id_, self.tenant.blind)])
+        by = sorted({(row.type, row.id) for row in found if row.type not in WITNESSES} - {(type_name, id_)})
         if by:
             raise Referenced.of((type_name, id_), by, by[0])
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import text
 
 from hie.fhir import search_parameters
-from hie.store import rows
 from hie.store.conflicts import Again
+from hie.store.locks import LOCKING
 from hie.store.prepared import Prepared, driver_of
+from hie.store.reference_targets import CARRYING
 from hie.store.search import conditions, token
 from hie.store.search.blinding import hash_of
 from hie.store.search.chain import NOT_REFERENCED
@@ -41,7 +42,7 @@ _BY_VALUE_SETS = frozenset({"in", "not-in", "above", "below"})
 IDENTIFIERS = ("identifier", "masterIdentifier")
 
 _CARRYING = Prepared(
-    text(rows.CARRYING.format(wanted="unnest(CAST(:hashes AS bigint[]))", tenant=":tenant")), ("type", "id")
+    text(CARRYING.format(wanted="unnest(CAST(:hashes AS bigint[]))", tenant=":tenant")), ("type", "id")
 )
 
 
@@ -89,7 +90,7 @@ def see_that_none_came(store: ResourceStore, unit: UnitOfWork, attempt: int) -> 
         return
     connection = unit.writing()
     numbers, alone, hashes, _ = at_once(unit)
-    driver_of(connection).execute(rows.LOCKING.format("%s::bigint[], %s::boolean[]"), [numbers, alone], prepare=True)
+    driver_of(connection).execute(LOCKING.format("%s::bigint[], %s::boolean[]"), [numbers, alone], prepare=True)
     looked_for = [one for some in unit.looked.values() for one in some if attempt < MOST_TIMES or not one.leads_on]
     named = [one for one in looked_for if one.identifiers]
     carrying = _CARRYING.all(connection, {"hashes": hashes, "tenant": store.tenant}) if hashes else ()

@@ -14,7 +14,18 @@ from hie.fhir.conditions import IfMatch
 from hie.fhir.http import FhirResponse
 from hie.fhir.scopes import Grant
 from hie.fhir.search_parameters import extract
-from hie.store import contents, index_runs, jobs, looking, row_statements, rows, transacting, writes
+from hie.store import (
+    contents,
+    index_runs,
+    jobs,
+    locks,
+    looking,
+    reference_targets,
+    row_statements,
+    rows,
+    transacting,
+    writes,
+)
 from hie.store.audit import AuditEntry
 from hie.store.database import Database
 from hie.store.history import HistoryPage, history_page
@@ -269,7 +280,7 @@ class ResourceStore:
 
     def lock(self, type: str, criteria: Sequence[tuple[str, str]]) -> None:
         """Let transactions that look by the same criteria follow each other (conditional interactions, D14)."""
-        rows.lock(self._open_unit().writing(), self.keys, *_lock_of(type, criteria))
+        locks.lock(self._open_unit().writing(), self.keys, *_lock_of(type, criteria))
 
     def ahead(self, type: str, criteria: Sequence[tuple[str, str]]) -> ResourceStore | None:
         """Return the store by which something may be looked for before the transaction begins.
@@ -297,7 +308,7 @@ class ResourceStore:
         """Commit only if what was looked for and not found has not come meanwhile (hie.store.looking)."""
         unit = self._open_unit()
         unit.looked.setdefault(type, []).append(looking.looked(type, criteria))
-        unit.criteria.add(rows.number_of(self.keys, *_lock_of(type, criteria)))
+        unit.criteria.add(locks.number_of(self.keys, *_lock_of(type, criteria)))
 
     def create(
         self, type: str, content: dict[str, Any], *, id: str | None = None, method: int = CREATED
@@ -348,8 +359,8 @@ class ResourceStore:
     def referring(self, targets: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """Return what refers to the targets, whether or not the token may see it: for deleting, never for showing."""
         places = [place(*target, self.blind) for target in targets]
-        found = rows.referring(self._open_unit().writing(), self.tenant, places)
-        return list(dict.fromkeys((row.type, row.id) for row in found if row.type not in rows.WITNESSES))
+        found = reference_targets.referring(self._open_unit().writing(), self.tenant, places)
+        return list(dict.fromkeys((row.type, row.id) for row in found if row.type not in reference_targets.WITNESSES))
 
     def foresee(self, places: Iterable[tuple[str, str]], steps: int) -> None:
         """Say what the open transaction of so many steps will change, to lock it in the order in which all lock."""

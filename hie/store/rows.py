@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -12,8 +11,10 @@ from sqlalchemy import ARRAY, BigInteger, Connection, Text, bindparam, collate, 
 
 from hie.store import contained, past, sqlite_rows
 from hie.store.conflicts import Again
-from hie.store.models import ITSELF, data_key, resource
+from hie.store.locks import id_locks, lock_numbers
+from hie.store.models import data_key, resource
 from hie.store.prepared import Prepared, copy_in, driver_of, insert_or_ignore
+from hie.store.reference_targets import FEW, Target
 from hie.store.search.kinds import EVERY, Kinds
 from hie.store.sqlite_rows import DATES, LINKS, NUMBERS, RESOURCE_COLUMNS, TOKEN, NewRows, resource_values
 from hie.store.tenants import Tenant
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
     from hie.store.unit_of_work import Written
 
 T = TypeVar("T")
-Target = tuple[str, str]
-
-#: Resources that tell what happened may outlive what they tell of.
-WITNESSES = frozenset({"AuditEvent", "Provenance"})
-
 
 class Current(NamedTuple):
     """The row of a resource as it stands."""
@@ -109,11 +105,6 @@ def hold(connection: Connection, tenant: Tenant, places: Iterable[Target]) -> di
         parameters = {"tenant": tenant.id, "type": type_name, "ids": [id_ for _, id_ in group]}
         held.update(((type_name, row.id), row.vid) for row in _HOLD.all(connection, parameters))
     return held
-
-
-def id_locks(tenant: Tenant, places: Iterable[Target]) -> list[int]:
-    """Return the numbers of the locks of whoever makes resources under ids that were not known, in their order."""
-    return sorted(number_of(tenant, "id", *place) for place in places)
 
 
 # -- writing -------------------------------------------------------------------------------------------------------
@@ -441,157 +432,3 @@ def replace_index(
     tokens = sorted((hash_, key) for key, i in indexed for hash_ in i.tokens)
     run("INSERT OR IGNORE INTO token (hash, key) VALUES (?,?)", tokens)
     _insert_side_rows(driver_of(connection), indexed)
-
-
-# -- referential integrity -----------------------------------------------------------------------------------------
-
-_LIVE_SQLITE = Prepared(
-    text(
-        "SELECT id FROM resource WHERE tenant = :tenant AND type = :type AND sealed IS NOT NULL "
-        "AND id IN (SELECT value FROM json_each(:ids))"
-    ),
-    ["id"],
-)
-_LIVE_POSTGRES = Prepared(
-    text(
-        "SELECT id FROM resource WHERE tenant = :tenant AND type = :type AND sealed IS NOT NULL "
-        "AND id = ANY(CAST(:ids AS text[]))"
-    ),
-    ["id"],
-)
-
-
-#: So many targets are looked up by a statement for just so many: json_each takes longer to begin than they do.
-FEW = 8
-
-
-@cache
-def _live_of(number: int) -> Prepared:
-    one = (
-        "SELECT type, id FROM resource WHERE tenant = :tenant AND type = :type_{0} AND id = :id_{0} "
-        "AND sealed IS NOT NULL"
-    )
-    return Prepared(text(" UNION ALL ".join(one.format(each) for each in range(number))), ["type", "id"])
-
-
-def live(connection: Connection, tenant: int, targets: Sequence[Target]) -> set[Target]:
-    """Return those of `targets` that exist and are not deleted."""
-    found: set[Target] = set()
-    on_sqlite = connection.dialect.name == "sqlite"
-    if on_sqlite and 0 < len(targets) <= FEW:
-        given: dict[str, Any] = {"tenant": tenant}
-        for number, (type_name, id_) in enumerate(targets):
-            given[f"type_{number}"], given[f"id_{number}"] = type_name, id_
-        return {(row.type, row.id) for row in _live_of(len(targets)).all(connection, given)}
-    statement = _LIVE_SQLITE if on_sqlite else _LIVE_POSTGRES
-    for type_name, group in groupby(sorted(targets), key=lambda target: target[0]):
-        ids = [id_ for _, id_ in group]
-        parameters = {"tenant": tenant, "type": type_name, "ids": json.dumps(ids) if on_sqlite else ids}
-        found.update((type_name, row.id) for row in statement.all(connection, parameters))
-    return found
-
-
-#: It takes numbers and, for each, whether nobody else may have it.
-LOCKING = (
-    "SELECT CASE WHEN alone THEN pg_advisory_xact_lock(number) ELSE pg_advisory_xact_lock_shared(number) END "
-    "FROM unnest({}) AS lock (number, alone)"
-)
-_LOCKING = LOCKING.format("%s::bigint[], %s::boolean[]")
-_LOCK_ALL = text("SELECT pg_advisory_xact_lock(h) FROM unnest(CAST(:hashes AS bigint[])) AS h")
-_LOCK = text("SELECT pg_advisory_xact_lock(:hash)")
-
-
-class Locks(NamedTuple):
-    """Numbers of locks in the order in which all take them, and whether nobody else may have each."""
-
-    numbers: list[int]
-    alone: list[bool]
-
-
-def target_locks(tenant: Tenant, targets: Iterable[Target], deleted: Iterable[Target]) -> Locks:
-    """Return the locks that keep `targets` from being deleted, and others from referring to what is deleted."""
-    locks = {lock_of(tenant, target): False for target in targets}
-    locks |= {lock_of(tenant, target): True for target in deleted}
-    return Locks([*(numbers := sorted(locks))], [locks[number] for number in numbers])
-
-
-def lock_targets(connection: Connection, locks: Locks) -> None:
-    """Take them until this transaction ends. SQLite has one writer anyway."""
-    if connection.dialect.name == "postgresql" and locks.numbers:
-        driver_of(connection).execute(_LOCKING, locks, prepare=True)
-
-
-def lock(connection: Connection, tenant: Tenant, *parts: str) -> None:
-    """Serialise transactions that name the same parts, for example one conditional URL."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK, {"hash": number_of(tenant, *parts)})
-
-
-def lock_numbers(connection: Connection, numbers: Iterable[int]) -> None:
-    """Do that by their numbers, in the order in which all do."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK_ALL, {"hashes": sorted(numbers)})
-
-
-def number_of(tenant: Tenant, *parts: str) -> int:
-    """Return the number of the lock of whoever names the same parts."""
-    number: int = tenant.blind.hash("lock", *parts)
-    return number
-
-
-def lock_of(tenant: Tenant, target: Target) -> int:
-    """Return the number of the lock of whoever refers to a target (shared), or deletes it."""
-    return tenant.blind.hash("lock", "target", *target)
-
-
-#: By links, or by the tokens of references that no parameter looks at (hie.store.search.index). CROSS JOIN: SQLite
-#: keeps this order, else it may go through all resources of the tenant.
-_REFERRING_SQLITE = text(
-    f"""
-    SELECT resource.type, resource.id FROM json_each(:places) AS wanted
-    CROSS JOIN reference_index AS link ON link.target = wanted.value AND link.parameter <> {ITSELF}
-    CROSS JOIN resource ON resource.key = link.key WHERE resource.tenant = :tenant
-    UNION ALL
-    SELECT resource.type, resource.id FROM json_each(:places) AS wanted CROSS JOIN token ON token.hash = wanted.value
-    CROSS JOIN resource ON resource.key = token.key WHERE resource.tenant = :tenant
-    """
-)
-#: What carries one of some tokens, on PostgreSQL.
-CARRYING = """
-    SELECT found.type, found.id FROM {wanted} AS wanted (hash) CROSS JOIN LATERAL (
-        SELECT type, id FROM resource WHERE tokens @> ARRAY[wanted.hash] AND tenant = {tenant}
-        AND sealed IS NOT NULL OFFSET 0) AS found
-"""
-#: One look into each index for each place: comparing arrays with a long one would take their product.
-REFERRING = f"""
-    SELECT found.type, found.id FROM {{wanted}} AS wanted (hash) CROSS JOIN LATERAL (
-        SELECT resource.type, resource.id FROM reference_index AS link JOIN resource ON resource.key = link.key
-        WHERE link.target = wanted.hash AND link.parameter <> {ITSELF} AND tenant = {{tenant}} AND sealed IS NOT NULL
-        OFFSET 0) AS found
-    UNION ALL {CARRYING}
-"""
-_REFERRING_TO_ONE_SQLITE = Prepared(
-    text(
-        f"""
-        SELECT resource.type, resource.id FROM reference_index AS link CROSS JOIN resource ON resource.key = link.key
-        WHERE link.target = :place AND link.parameter <> {ITSELF} AND resource.tenant = :tenant
-        UNION ALL
-        SELECT resource.type, resource.id FROM token CROSS JOIN resource ON resource.key = token.key
-        WHERE token.hash = :place AND resource.tenant = :tenant
-        """
-    ),
-    ("type", "id"),
-)
-_REFERRING_POSTGRES = text(REFERRING.format(wanted="unnest(CAST(:places AS bigint[]))", tenant=":tenant"))
-_PREPARED_SQLITE = Prepared(_REFERRING_SQLITE, ("type", "id"))
-_PREPARED_POSTGRES = Prepared(_REFERRING_POSTGRES, ("type", "id"))
-
-
-def referring(connection: Connection, tenant: int, places: Sequence[int]) -> Iterable[Any]:
-    """Return (type, id) of live resources that refer to one of the places, in whatever element; some more than once."""
-    on_postgres = connection.dialect.name == "postgresql"
-    if not on_postgres and len(places) == 1:
-        return _REFERRING_TO_ONE_SQLITE.all(connection, {"place": places[0], "tenant": tenant})
-    statement = _PREPARED_POSTGRES if on_postgres else _PREPARED_SQLITE
-    given = list(places) if on_postgres else json.dumps(list(places))
-    return statement.all(connection, {"places": given, "tenant": tenant})

@@ -18,8 +18,10 @@ from itertools import product
 from hie.store.change_at_once import DELETED_ONE, UNREFERENCED, change, delete, types_changed
 from hie.store.contained_at_once import END, ENDED, KEEP, KEPT
 from hie.store.jobs import NEW
+from hie.store.locks import LOCKING
 from hie.store.models import audit, data_key
-from hie.store.rows import CARRYING, LOCKING, TARGETS, store_also, store_one, types_of
+from hie.store.reference_targets import CARRYING
+from hie.store.rows import TARGETS, store_also, store_one, types_of
 from hie.store.search.kinds import Kinds
 
 #: The SQLSTATE of a statement that refuses what it met: division_by_zero.

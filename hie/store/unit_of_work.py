@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection
 
 from hie.fhir import search_parameters
-from hie.store import at_once, custom_parameters, jobs, looking, rows, waiting
+from hie.store import at_once, custom_parameters, jobs, locks, looking, rows, waiting
 from hie.store.audit import AuditEntry
 from hie.store.conflicts import Again
 from hie.store.crypto import place_of_version, seal
@@ -159,9 +159,9 @@ class UnitOfWork:
                 raise Again("What is remembered is of use to a message alone.")
             self._transaction = self.database.begin()
             if not self.is_large and self.tenant.turns.are_taken:
-                rows.lock(self._transaction.connection, self.tenant, "turn")
+                locks.lock(self._transaction.connection, self.tenant, "turn")
             if self.criteria:
-                rows.lock_numbers(self._transaction.connection, self.criteria)
+                locks.lock_numbers(self._transaction.connection, self.criteria)
             if self.database.dialect == "postgresql":
                 self._hold_rows(self._transaction.connection)
             else:
@@ -259,7 +259,7 @@ class UnitOfWork:
     def _locked(self, connection: Connection, type_name: str, id_: str) -> rows.Current | None:
         row = rows.current(connection, self.tenant.id, type_name, id_, lock=True)
         if row is None:  # nobody else makes it
-            rows.lock(connection, self.tenant, "id", type_name, id_)
+            locks.lock(connection, self.tenant, "id", type_name, id_)
             row = rows.current(connection, self.tenant.id, type_name, id_, lock=True)
         return row
 
@@ -401,11 +401,11 @@ class UnitOfWork:
     def _message(self, written: list[Written], version: int) -> Message:
         targets, deleted = self.integrity.targets_outside(), self.integrity.deleted
         read = sorted(self._ahead.items(), key=lambda one: one[0])
-        made = rows.id_locks(self.tenant, [place for place, row in read if row is None] if len(read) > 1 else [])
+        made = locks.id_locks(self.tenant, [place for place, row in read if row is None] if len(read) > 1 else [])
         return at_once.FewResources(
             tenant=self.tenant.id, written=written, kinds=[self._kinds(one, version) for one in written],
             held=[(row.key, row.vid, row.updated, row.presence) for _, row in read if row is not None],
-            made=made, locks=rows.target_locks(self.tenant, targets, deleted), targets=targets, version=version,
+            made=made, locks=locks.target_locks(self.tenant, targets, deleted), targets=targets, version=version,
             keys=list(self._new_keys.values()), freed=[hashed_place(*one, self.tenant.blind) for one in deleted],
             looked=looking.at_once(self) if self.looked else None, jobs=self.jobs,
         )  # fmt: skip
@@ -481,7 +481,7 @@ class UnitOfWork:
     def _store_one(self, written: Written) -> None:
         """PostgreSQL: lock, store and check with two round trips instead of five, and find out what is missing."""
         targets = self.integrity.targets_outside()
-        self._transaction = self.database.begin(rows.target_locks(self.tenant, targets, ()).numbers)
+        self._transaction = self.database.begin(locks.target_locks(self.tenant, targets, ()).numbers)
         self._pending = {}
         found = rows.insert_one(self._transaction.connection, self.tenant.id, written, targets)
         self.integrity.refuse_missing(targets, found)

@@ -249,7 +249,7 @@ def _places(resource: dict[str, Any], bound: Bound) -> Iterator[int]:
 def _unlinked(refers: frozenset[str], linked: set[str], bound: Bound) -> set[int]:
     """Return the tokens of what the resource refers to in places that no search parameter of R4 looks at.
 
-    With the links by parameters these say who refers to what (hie.store.rows.referring).
+    With the links by parameters these say who refers to what (hie.store.reference_targets.referring).
     """
     found = {hash_ for text in refers - linked if (hash_ := bound.refers_hash(text)) is not None}
     return found.difference(map(bound.place, linked)) if found else found  # linked in another version, perhaps

@@ -25,7 +25,8 @@ from hie.store.integrity import literal_targets
 from hie.store.models import DELETED, resource
 from hie.store.opening import parsed
 from hie.store.prepared import Listed, Prepared
-from hie.store.rows import WITNESSES, Current
+from hie.store.reference_targets import WITNESSES
+from hie.store.rows import Current
 from hie.store.search import instant, joins, narrowed, reference
 from hie.store.search.clauses import AnyToken, Clause, Either, Ids, Led, Shaped, both, either
 from hie.store.search.criteria import Compiled

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hie.store.rows import WITNESSES
+from hie.store.reference_targets import WITNESSES
 from hie.store.search import grants, then
 from hie.store.search.clauses import EVERYTHING, Clause, negation
 from hie.store.search.criteria import Compiled

@@ -15,7 +15,7 @@ from sqlalchemy import Table, event, func, select, text, update
 
 from hie.errors import BrokenReference, Busy, Gone, Referenced
 from hie.fhir import json_format
-from hie.store import at_once, known_parameters, literals, rows, unit_of_work
+from hie.store import at_once, known_parameters, literals, locks, unit_of_work
 from hie.store.check import check
 from hie.store.conflicts import WRITE_ATTEMPTS
 from hie.store.models import (
@@ -431,11 +431,11 @@ def test_what_was_looked_for_by_anything_else_is_done_in_steps(bind: Bind, answe
 def test_all_take_the_locks_of_targets_in_one_order_whether_they_refer_to_them_or_delete_them(store: Store) -> None:
     """Two who delete what the other refers to would wait in a circle."""
     places = [("Patient", f"p{number}") for number in range(9)]
-    one = rows.target_locks(store.tenants[1], places[:6], places[5:])
-    other = rows.target_locks(store.tenants[1], places[4:], places[:4])
+    one = locks.target_locks(store.tenants[1], places[:6], places[5:])
+    other = locks.target_locks(store.tenants[1], places[4:], places[:4])
     assert one.numbers == other.numbers == sorted(one.numbers)
     alone = dict(zip(*one, strict=True))
-    assert [alone[rows.lock_of(store.tenants[1], place)] for place in places] == [False] * 5 + [True] * 4
+    assert [alone[locks.lock_of(store.tenants[1], place)] for place in places] == [False] * 5 + [True] * 4
 
 
 _INTEGERS = st.integers(-(2**63), 2**63 - 1)

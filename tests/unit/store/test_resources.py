@@ -20,7 +20,7 @@ from hie.errors import (
     Referenced,
 )
 from hie.fhir import json_format
-from hie.store import rows, waiting
+from hie.store import reference_targets, waiting
 from hie.store.check import check
 from hie.store.models import DELETED, UPDATED, data_key, resource, resource_history
 from hie.store.resources import ResourceStore
@@ -491,7 +491,10 @@ def test_a_write_outside_a_transaction_is_a_programming_error(bind: Bind) -> Non
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-@pytest.mark.parametrize("of", [rows._REFERRING_SQLITE, rows._REFERRING_TO_ONE_SQLITE.statement], ids=["many", "one"])
+@pytest.mark.parametrize(
+    "of", [reference_targets._REFERRING_SQLITE, reference_targets._REFERRING_TO_ONE_SQLITE.statement],
+    ids=["many", "one"],
+)
 def test_who_refers_is_looked_up_from_links_and_tokens(store, of):
     """A plan that began with the resources of the tenant made every deletion as slow as the store is large."""
     statement = of.text.replace(":places", "'[1,2]'").replace(":place", "1").replace(":tenant", "1")
@@ -503,12 +506,12 @@ def test_who_refers_is_looked_up_from_links_and_tokens(store, of):
     ]
 
 
-@pytest.mark.parametrize("number", [1, rows.FEW, rows.FEW + 1])
+@pytest.mark.parametrize("number", [1, reference_targets.FEW, reference_targets.FEW + 1])
 def test_of_many_or_few_targets_those_that_are_there_are_told(bind: Bind, store: Store, number: int) -> None:
     create(bind(), patient(), "there")
     create(bind(), patient(), "gone")
     bind().transact(lambda inside: inside.delete("Patient", "gone"))
     others = [("Patient", "gone"), ("Observation", "there"), *(("Encounter", f"e{n}") for n in range(number))]
     for targets in ([("Patient", "there"), *others][:number], others[:number], []):
-        found = rows.live(store.database.connection(), 1, targets)
+        found = reference_targets.live(store.database.connection(), 1, targets)
         assert found == {("Patient", "there")}.intersection(targets)
