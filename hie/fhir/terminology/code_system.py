@@ -63,12 +63,12 @@ class CodeSystem:
     @property
     def is_complete(self) -> bool:
         """Tell whether a code that is not here is none of the code system: a grammar makes codes that nobody lists."""
-        return self.content == "complete" and not self.is_compositional
+        return self.content == "complete" and self.has_content and not self.is_compositional
 
     @property
     def has_content(self) -> bool:
         """Tell whether any codes are here at all."""
-        return self.content not in ("not-present", "supplement")
+        return self.content not in ("not-present", "supplement") and bool(self.concepts)
 
     @property
     def is_subsuming(self) -> bool:
@@ -234,6 +234,12 @@ def _walk(concepts: list[Json]) -> Iterator[Json]:
         row = waiting.pop()
         yield row
         waiting += reversed(row.get("concept", []))
+
+
+def is_supplement(resource: Json, system: Json) -> bool:
+    """Tell whether a supplement is for a code system in its version; others are for other systems of a value set."""
+    url, _, version = str(resource.get("supplements", "")).partition("|")
+    return url == system.get("url") and version in ("", system.get("version"))
 
 
 def told(rows: Iterable[Json], *names: str) -> list[Json]:

@@ -9,6 +9,12 @@ from hie.fhir.terminology.code_system import told
 
 Json = dict[str, Any]
 
+#: Parameters of an expansion that leave codes out: https://hl7.org/fhir/R4/valueset-operation-expand.html
+_NARROWING = frozenset({"filter", "activeOnly", "excludeNotForUI", "excludePostCoordinated", "exclude-system", "count",
+                        "limitedExpansion"})
+#: Extensions that say that an expansion has not all codes.
+_OPEN = frozenset(f"http://hl7.org/fhir/StructureDefinition/valueset-{one}" for one in ("unclosed", "toocostly"))
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -31,9 +37,9 @@ class Member:
 
 
 def carried(resource: Json) -> dict[tuple[str, str], Member] | None:
-    """Return the codes of the expansion that a value set carries; None where there is none, or only a page of it."""
+    """Return the codes of the expansion that a value set carries; None where there is none, or only a part of it."""
     expansion = resource.get("expansion")
-    if expansion is None:
+    if expansion is None or _is_narrowed(expansion):
         return None
     found: dict[tuple[str, str], Member] = {}
     waiting = list(reversed(expansion.get("contains", [])))
@@ -46,3 +52,12 @@ def carried(resource: Json) -> dict[tuple[str, str], Member] | None:
             found.setdefault(member.key, member)
         waiting += reversed(row.get("contains", []))
     return None if expansion.get("offset", 0) or expansion.get("total", 0) > len(found) else found
+
+
+def _is_narrowed(expansion: Json) -> bool:
+    """Tell whether codes of the value set were left out when it was expanded."""
+    if any(one.get("url") in _OPEN and one.get("valueBoolean") is not False for one in expansion.get("extension", ())):
+        return True
+    narrowing = _NARROWING - {"count"} if "total" in expansion else _NARROWING  # which says whether it is all
+    return any(one.get("name") in narrowing and one.get("valueBoolean") is not False
+               for one in expansion.get("parameter", ()))

@@ -13,7 +13,7 @@ from weakref import proxy
 
 from hie.errors import FhirError, NotFound, TooCostly, Unprocessable
 from hie.fhir.terminology import shipped
-from hie.fhir.terminology.code_system import CodeSystem
+from hie.fhir.terminology.code_system import CodeSystem, is_supplement
 from hie.fhir.terminology.grammars import GRAMMARS
 from hie.fhir.terminology.implicit import implicit
 from hie.fhir.terminology.kept_systems import KEPT
@@ -320,21 +320,20 @@ class Terminology:
             raise self.absent(url) if version is None else _Unknown(
                 self._unknown("CodeSystem", url, version), expression="version")
         self.spend(_OF_SUPPLEMENT * len(supplements))
-        added = [self._supplement(one, url) for one in supplements]
+        added = [self._supplement(one) for one in supplements]
         if supplemented:
             added += self._supplements_of(url)
+        added = [one for one in added if is_supplement(one.resource, known.resource)]
         key = (known.key, *(one.key for one in added))
         if key not in self._systems:
             self._systems[key] = KEPT.system(key, known.resource, [one.resource for one in added])
         self._systems[key].refuse_modified()
         return self._systems[key]
 
-    def _supplement(self, canonical: str, url: str) -> Known:
+    def _supplement(self, canonical: str) -> Known:
         known = self.find("CodeSystem", *split_canonical(canonical))
         if known is None:
             raise _Unknown(f"The supplement {canonical} is not known here.", expression="ValueSet.extension")
-        if split_canonical(known.resource.get("supplements", ""))[0] != url:
-            return known._replace(resource={})  # it is for another code system of the value set
         return known
 
     def _supplements_of(self, url: str) -> list[Known]:

@@ -131,6 +131,54 @@ def test_each_version_of_a_code_system_that_an_expansion_has_codes_of_is_told() 
     assert [one["valueUri"] for one in told] == [f"{SYSTEM}|1", f"{SYSTEM}|2"]
 
 
+def test_a_code_system_without_concepts_does_not_say_that_it_has_none() -> None:
+    """https://hl7.org/fhir/R4/codesystem-definitions.html#CodeSystem.concept"""
+    empty = code_system(SYSTEM)
+    assert answers(value_set(SYSTEM), "fern", systems=(empty,)) == [None]
+    assert answers(value_set(listed(SYSTEM, "fern")), "fern", "moss", systems=(empty,)) == [True, False]
+    with pytest.raises(Unprocessable, match="without its content"):
+        Terminology(given=[empty]).code_system(SYSTEM)
+
+
+def carrying(**more: Any) -> dict[str, Any]:
+    return {"resourceType": "ValueSet", "url": "http://example.org/vs", "status": "active", "expansion": {
+        "timestamp": "2020-01-01", "contains": [{"system": SYSTEM, "code": "fern"}], **more}}  # fmt: skip
+
+
+@pytest.mark.parametrize(("more", "is_whole"), [
+    ({}, True), ({"parameter": [{"name": "displayLanguage", "valueCode": "de"}]}, True),
+    ({"parameter": [{"name": "activeOnly", "valueBoolean": False}]}, True), ({"total": 1, "offset": 0}, True),
+    ({"total": 2}, False), ({"parameter": [{"name": "filter", "valueString": "fe"}]}, False),
+    *(({"parameter": [{"name": name, "valueBoolean": True}]}, False)
+      for name in ("activeOnly", "excludeNotForUI", "excludePostCoordinated", "limitedExpansion")),
+    ({"parameter": [{"name": "exclude-system", "valueUri": OTHER}]}, False),
+    ({"parameter": [{"name": "count", "valueInteger": 1}]}, False),
+    ({"parameter": [{"name": "count", "valueInteger": 1}], "total": 1}, True),
+    *(({"extension": [{"url": f"http://hl7.org/fhir/StructureDefinition/valueset-{one}", "valueBoolean": True}]}, False)
+      for one in ("unclosed", "toocostly")),
+], ids=str)  # fmt: skip
+def test_an_expansion_that_was_narrowed_is_not_all_of_the_value_set(more: dict[str, Any], is_whole: bool) -> None:
+    """https://hl7.org/fhir/R4/valueset-definitions.html#ValueSet.expansion.parameter"""
+    assert answers(carrying(**more), "fern", "moss") == ([True, False] if is_whole else [None, None])
+    if not is_whole:
+        with pytest.raises(Unprocessable, match="neither"):
+            members(carrying(**more))
+
+
+def test_a_supplement_of_one_version_is_of_no_other() -> None:
+    """https://hl7.org/fhir/R4/codesystem-definitions.html#CodeSystem.supplements"""
+    extension = {"url": "http://hl7.org/fhir/StructureDefinition/valueset-supplement", "valueCanonical": "urn:s"}
+
+    def designations(named: str) -> int:
+        supplement = code_system("urn:s", {"code": "fern", "designation": [{"value": "bracken"}]},
+                                 content="supplement", supplements=named)
+        definition = value_set(SYSTEM, extension=[extension])
+        made = Terminology(given=[PLANTS, supplement, definition]).value_set(definition["url"])
+        return len(made.members()[SYSTEM, "fern"].designations)
+
+    assert [designations(one) for one in (SYSTEM, f"{SYSTEM}|1", f"{SYSTEM}|2")] == [1, 1, 0]
+
+
 UNKNOWN = {"modifierExtension": [{"url": "urn:x:not", "valueBoolean": True}]}
 
 
