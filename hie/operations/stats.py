@@ -69,9 +69,7 @@ def _asked(request: FhirRequest, ctx: Context) -> _Asked:
     subject = relative(subject, ctx.base_url)
     if subject and "/" not in subject and ":" not in subject:  # an id alone may be a Patient's, a Device's or a Group's
         raise InvalidRequest(f"subject is {subject[:80]!r}; it is a reference such as Patient/1.", expression="subject")
-    include = request.parameter("include")
-    limit = _limit(request, ctx)
-    sources = limit if include == "true" else 0
+    sources = _limit(request, ctx) if request.parameter("include") == "true" else 0  # else R4 has it ignored
     return _Asked(subject, _coded(request), _period(request, ctx), _statistics(request), sources)
 
 
@@ -85,6 +83,9 @@ def _coded(request: FhirRequest) -> list[dict[str, Any]]:
     for coding in found:
         if not coding.get("system") or not coding.get("code"):
             raise InvalidRequest("Each code needs its system: give both, or a coding with both.", expression="system")
+    if system is not None and not any(name == "code" for name, _ in request.parameters):
+        raise InvalidRequest("system is that of a code, of which there is none here; a coding says its own.",
+                             expression="system")
     if not found:
         raise InvalidRequest("$stats needs a code with its system, or a coding.", expression="code")
     if len(found) > _MOST_CODES:

@@ -137,7 +137,8 @@ def _rehearsed(mode: str, request: FhirRequest, subject: Any, ctx: Context) -> l
         return [information(f"Whether the {mode} would be refused by references, scopes or what is stored, is not "
                             "looked at inside of a transaction.")]
     id_ = None if mode == "create" else request.id or subject["id"]
-    asked = FhirRequest(mode, type=request.type, id=id_, resource=subject, method=_METHODS[mode])
+    asked = FhirRequest(mode, type=request.type, id=id_, resource=subject, method=_METHODS[mode],
+                        conditions=request.conditions)
     try:
         with integrity.named(lambda: {"": ("", subject)}):
             ctx.store.rehearse(lambda store: ctx.dispatch(asked, ctx.within(store)))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import observation, patient
+from tests.builders import observation, parameters, patient
 
 L = "http://loinc.org"
 RATE = f"code=8867-4&system={L}"
@@ -172,12 +172,23 @@ def test_only_what_the_token_may_search_is_counted(client, fhir, person):
     (f"subject=Patient/1&{RATE}&statistic=sum&include=maybe", "include"),
     (f"subject=Patient/1&{RATE}&statistic=sum&include=true&limit=0", "limit"),
     (f"subject=Patient/1&{RATE}&statistic=sum&period=2020", "period"),
+    ("subject=Patient/1&system=http://loinc.org&statistic=sum", "system"),
     (f"subject=Device-1/x/y&{RATE}&statistic=sum", "subject"),
     (f"subject=1&{RATE}&statistic=sum", "subject"),
     (f"subject=&{RATE}&statistic=sum", "subject"),
 ])  # fmt: skip
 def test_what_cannot_be_answered_is_refused(fhir, query, expression):
     fhir.get(f"Observation/$stats?{query}").refused(400, "invalid", expression)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_limit_of_what_is_not_included_is_ignored_and_a_system_of_no_code_is_not(fhir, person):
+    asked = f"Observation/$stats?subject={person}&{RATE}&statistic=count&limit=0"
+    for url in (asked, f"{asked}&include=false"):
+        assert fhir.get(url).status == 200
+    of_coding = parameters(subject=("Uri", person), statistic=("Code", "count"), system=("Uri", "http://loinc.org"))
+    of_coding["parameter"].append({"name": "coding", "valueCoding": {"system": "http://loinc.org", "code": "8867-4"}})
+    fhir.post("Observation/$stats", of_coding).refused(400, "invalid", "system", "code")
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

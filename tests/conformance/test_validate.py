@@ -54,6 +54,20 @@ def test_a_resource_of_another_type_is_an_issue(fhir):
     assert errors(fhir.post("Patient/$validate", observation()))[0]["expression"] == ["resourceType"]
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_conditions_are_those_of_what_is_asked_about(fhir):
+    """An update is looked at with its version: https://hl7.org/fhir/R4/resource-operation-validate.html"""
+    made = fhir.create(patient(identifier=[{"system": "urn:x", "value": "1"}]))
+    address, stale = f"Patient/{made['id']}/$validate", {"If_Match": 'W/"7"'}
+    assert errors(fhir.post(f"{address}?mode=update", made, If_Match='W/"1"')) == []
+    for answer in (fhir.post(f"{address}?mode=update", made, **stale), fhir.get(f"{address}?mode=delete", **stale)):
+        assert [one["code"] for one in errors(answer)] == ["conflict"]
+    fhir.create(patient(identifier=[{"system": "urn:x", "value": "1"}]))
+    several = fhir.post("Patient/$validate?mode=create", patient(), If_None_Exist="identifier=urn:x|1")
+    assert [one["code"] for one in errors(several)] == ["multiple-matches"]
+    assert fhir.get(f"Patient/{made['id']}").vid == "1"
+
+
 def test_a_deletion_is_validated(fhir):
     id_ = fhir.create(patient())["id"]
     assert errors(fhir.get(f"Patient/{id_}/$validate?mode=delete")) == []
