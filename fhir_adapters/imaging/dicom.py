@@ -124,6 +124,9 @@ def _check_kind(source: Dataset) -> None:
         raise Unsupported(f"The DICOM image allocates {allocated} bits for a sample; 8 and 16 are read.")
     if stored is None or not 1 <= stored <= allocated:
         raise Damaged(f"The DICOM image stores {stored} bits of {allocated} for a sample.")
+    high = words.whole(source, "HighBit", stored - 1)
+    if high != stored - 1:
+        raise Unsupported(f"The DICOM image has its {stored} bits up to bit {high}; those up to {stored - 1} are read.")
 
 
 def _check_length(source: Dataset, rows: int, columns: int) -> None:

@@ -16,26 +16,36 @@ SAMPLES = {"MONOCHROME1": 1, "MONOCHROME2": 1, "RGB": 3, "YBR_FULL": 3, "YBR_FUL
 
 _GENDERS = {"M": "male", "F": "female", "O": "other"}
 _UID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
-_OFFSET = re.compile(r"[+-](0[0-9]|1[0-4])[0-5][0-9]")
+_OFFSET = re.compile(r"[+-]((0[0-9]|1[0-3])[0-5][0-9]|1400)", re.ASCII)  # what FHIR has
+_DAY = re.compile(r"[0-9]{8}", re.ASCII)
 _DEVICE_NAME_LENGTH = 200
+_CODE_LENGTH = 64
 
 
 def value(source: Dataset, keyword: str) -> Any:
     """The element's value as pydicom reads it, the first of several; None where it is absent or unreadable."""
-    try:
-        found = source.get(keyword)
-    except Exception:  # an unreadable element says nothing; what an image cannot do without is checked by the caller
-        return None
-    if isinstance(found, list) or (hasattr(found, "__getitem__") and not isinstance(found, (str, bytes))):
+    found = _read(source, keyword)
+    if _is_list(found):
         return found[0] if len(found) else None
     return found
 
 
 def text(source: Dataset, keyword: str) -> str | None:
-    """Text without padding; None where it is absent or empty."""
-    found = value(source, keyword)
-    stripped = str(found).strip(" \0") if found is not None else ""
-    return stripped or None
+    """Text without padding, several values as they stand in the file; None where it is absent or empty."""
+    found = _read(source, keyword)
+    whole_text = "\\".join(map(str, found)) if _is_list(found) else "" if found is None else str(found)
+    return whole_text.strip(" \0") or None
+
+
+def _read(source: Dataset, keyword: str) -> Any:
+    try:
+        return source.get(keyword)
+    except Exception:  # an unreadable element says nothing; what an image cannot do without is checked by the caller
+        return None
+
+
+def _is_list(found: Any) -> bool:
+    return isinstance(found, list) or (hasattr(found, "__getitem__") and not isinstance(found, (str, bytes)))
 
 
 def whole(source: Dataset, keyword: str, default: int | None = None) -> int | None:
@@ -51,7 +61,7 @@ def whole(source: Dataset, keyword: str, default: int | None = None) -> int | No
 
 def facts(source: Dataset) -> DicomFacts:
     """What the header says of the picture."""
-    name = " ".join(filter(None, (text(source, "Manufacturer"), text(source, "ManufacturerModelName"))))
+    name = _line(" ".join(filter(None, (text(source, "Manufacturer"), text(source, "ManufacturerModelName")))))
     return DicomFacts(
         sop_class=_uid(source, "SOPClassUID"),
         sop_instance=_uid(source, "SOPInstanceUID"),
@@ -91,14 +101,18 @@ def _uid(source: Dataset, keyword: str) -> str | None:
 
 
 def _code(source: Dataset, keyword: str) -> str | None:
-    """A code string (CS): upper case, at most 16 characters."""
-    found = (text(source, keyword) or "").upper()
-    return found if 0 < len(found) <= 16 and found.isprintable() else None
+    """A code string (CS) in upper case; what is none, as it is too long, still says something else than one."""
+    return _line((text(source, keyword) or "").upper())[:_CODE_LENGTH].strip() or None
+
+
+def _line(found: str) -> str:
+    """Text as FHIR's strings and codes may have it: no control characters, single spaces."""
+    return " ".join("".join(one if one.isprintable() else " " for one in found).split())
 
 
 def _date(found: str | None) -> str | None:
     try:
-        return date.fromisoformat(found or "").isoformat() if len(found or "") == 8 else None
+        return date.fromisoformat(found).isoformat() if found is not None and _DAY.fullmatch(found) else None
     except ValueError:
         return None
 

@@ -196,12 +196,14 @@ def test_unreadable_facts_are_absent():
         ({"PhotometricInterpretation": None}, Unsupported, "none"),
         ({"PhotometricInterpretation": "RGB"}, Unsupported, "1 samples"),
         ({"BitsAllocated": 32}, Unsupported, "32 bits"),
+        ({"BitsStored": 7}, Unsupported, "up to bit 7"),
         ({"BitsAllocated": 1}, Unsupported, "1 bits"),
         ({"BitsStored": 99}, Damaged, "99 bits"),
         ({"PixelData": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.11"}, Unsupported, "Basic Text SR"),
     ],
     ids=["absurd size", "no rows", "too few pixels", "three frames", "a milliard of frames", "palette",
-         "no photometric interpretation", "samples that do not fit", "32 bits", "1 bit", "99 of 8 bits", "a report"],
+         "no photometric interpretation", "samples that do not fit", "32 bits",
+         "bits at the upper end", "1 bit", "99 of 8 bits", "a report"],
 )  # fmt: skip
 def test_what_cannot_be_read_is_refused_by_the_header(elements, error, words):
     with pytest.raises(error, match=words):
