@@ -40,7 +40,7 @@ OWN_CODES = {
     "recommended-medication": "Medication that patients with a like history have, and that this record has not.",
     "recommended-procedure": "Procedure that patients with a like history have, and that this record has not.",
     "score": "What orders the recommendations of one answer: the sum of all contributions. No probability.",
-    "rank": "Place in the order of one answer; 1 is the first.",
+    "rank": "Place among all that the model proposes, of every kind; 1 is the first.",
     "basis": "What the score was made from.",
     "history": "The score was made from the patient's own history.",
     "content": "The score was made from sex and age alone.",

@@ -92,15 +92,19 @@ class Model:
         return tuple(item for item in history.items if item.key not in self._index)
 
     def recommend(self, history: History, *, kind: str | None, count: int, now: date) -> list[Recommendation]:
-        """At most `count` items that the patient does not have yet, the best first; equal scores by kind and code."""
+        """At most `count` items that the patient does not have yet, the best first; equal scores by kind and code.
+
+        `rank` is the place among those of every kind: an item has one, whichever kind is asked for.
+        """
         _require(history, kind, count)
         known = {self._index[item.key]: item for item in history.items if item.key in self._index}
         row = Row(tuple(sorted(known)), history.sex, history.age(now))
-        ranked = self.ranker.rank(row, self._allowed(history, kind), count)
-        return [self._recommendation(ranked, place, known) for place in range(len(ranked.best))]
+        ranked = self.ranker.rank(row, self._allowed(history), count if kind is None else len(self.entries))
+        places = range(len(ranked.best)) if kind is None else np.flatnonzero(self._kinds[ranked.best] == kind)[:count]
+        return [self._recommendation(ranked, int(place), known) for place in places]
 
-    def _allowed(self, history: History, kind: str | None) -> NDArray[np.bool_]:
-        allowed = np.ones(len(self.entries), np.bool_) if kind is None else self._kinds == kind
+    def _allowed(self, history: History) -> NDArray[np.bool_]:
+        allowed = np.ones(len(self.entries), np.bool_)
         for item in history.items:
             # Whatever kind it was recorded as: a code that the patient has is not proposed again.
             allowed[list(self._codes.get((item.system, item.code), ()))] = False

@@ -129,6 +129,16 @@ def test_only_the_kind_asked_for_is_recommended_and_no_more_than_asked_for():
     assert len(model.recommend(patient("new", "b"), kind="condition", count=2, now=NOW)) == 2
 
 
+def test_an_item_has_one_rank_whichever_kind_is_asked_for():
+    model = train(PEOPLE, min_patients=1)
+    asked = patient("new", "b")
+    whole = {(r.kind, r.code): r for r in model.recommend(asked, kind=None, count=50, now=NOW)}
+
+    for kind in KINDS:
+        found = model.recommend(asked, kind=kind, count=50, now=NOW)
+        assert found == [r for r in whole.values() if r.kind == kind]
+
+
 def test_a_new_patient_gets_what_patients_of_the_same_sex_and_age_have():
     model = train(
         [*PEOPLE, *(patient(f"w{n}", item("pill", "medication", "2015"), sex="female", born="1990") for n in range(3))]
