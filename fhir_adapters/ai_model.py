@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -72,10 +72,12 @@ def full_url(identifier: Element, role: str) -> str:
     return f"urn:uuid:{uuid.uuid5(_NAMESPACE, '|'.join((identifier['system'], identifier['value'], role)))}"
 
 
-def created_once(resource: Resource, url: str, parameter: str, token: Element) -> Element:
-    """A Bundle entry that creates the resource unless one with this token is there."""
+def created_once(
+    resource: Resource, url: str, parameter: str, token: Element, further: Mapping[str, str] | None = None
+) -> Element:
+    """A Bundle entry that creates the resource unless one with this token, and what is `further` asked, is there."""
     value = f"{token['system']}|{token.get('value') or token['code']}"
-    condition = urlencode({parameter: value})
+    condition = urlencode({parameter: value, **(further or {})})
     request = {"method": "POST", "url": resource["resourceType"], "ifNoneExist": condition}
     return {"fullUrl": url, "resource": resource, "request": request}
 
@@ -105,9 +107,12 @@ def device_entry(model: ModelFacts) -> Element:
 
 
 def provenance_entry(
-    identity: Element, model: ModelFacts, targets: Iterable[str], sources: Sequence[str], recorded: str
+    identity: Element, model: ModelFacts, targets: Iterable[str], sources: Sequence[str], recorded: str, patient: str
 ) -> Element:
-    """Who made the targets, from what. Provenance has no identifier in R4, so a tag makes it known."""
+    """Who made the targets, from what. Provenance has no identifier in R4, so a tag makes it known.
+
+    `patient` (Patient/id) is whose Observations the targets are.
+    """
     tag = {"system": identity["system"], "code": identity["value"]}
     plain: Resource = {
         "resourceType": "Provenance",
@@ -127,7 +132,17 @@ def provenance_entry(
     }
     if sources:
         plain["entity"] = [{"role": "source", "what": {"reference": source}} for source in sources]
-    return created_once(typed(plain), full_url(identity, "Provenance"), "_tag", tag)
+    theirs = {"target:Observation.subject": patient}
+    return created_once(typed(plain), full_url(identity, "Provenance"), "_tag", tag, theirs)
+
+
+def result_of(resource: Resource, identifier: Element, patient: str) -> Element:
+    """The entry of a resource about a patient (Patient/id) that is known by the identifier of a result.
+
+    Whoever gave a result to another patient meanwhile made it another's: that one is not meant.
+    """
+    url = full_url(identifier, resource["resourceType"])
+    return created_once(resource, url, "identifier", identifier, {"subject": patient})
 
 
 def transaction(entries: Iterable[Element]) -> Resource:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fhir_adapters.ai_codes import DICOM_CODES, HL7, SNOMED
+from fhir_adapters.codings import OID_SYSTEMS
 from fhir_adapters.imaging import Image
 
 MODALITIES = frozenset({"CR", "DX", "RG", "OT", "SC"})
@@ -18,7 +19,9 @@ BODY_PARTS = frozenset({"CHEST", "THORAX", "LUNG"})
 VIEWS = frozenset({"AP", "PA"})
 CHEST_SITES = {"51185008": "Thoracic structure", "39607008": "Lung structure"}
 """SNOMED CT body structures that a chest radiograph shows, as R4's own examples and Synthea code them."""
-LATERAL_VIEWS = {"399067008": "Lateral projection"}
+FRONTAL_VIEWS = {"399348003": "Antero-posterior projection", "272479007": "Postero-anterior projection"}
+"""Of DICOM's CID 4010 (PS3.16) in SNOMED CT."""
+_BY_OID = {**OID_SYSTEMS, "urn:oid:1.2.840.10008.2.16.4": DICOM_CODES}
 
 
 def objection(media: dict[str, Any], image: Image) -> str | None:
@@ -48,9 +51,9 @@ def _of_media(media: dict[str, Any]) -> str | None:
     sites = list(_codes(media, "bodySite", SNOMED))
     if sites and not any(code in CHEST_SITES for code in sites):
         return f"Media.bodySite says SNOMED CT {sites[0]}, which is not known to be the chest."
-    for code in _codes(media, "view", SNOMED):
-        if code in LATERAL_VIEWS:
-            return "Media.view says a lateral projection; the model reads frontal views."
+    views = list(_codes(media, "view", SNOMED))
+    if views and not any(code in FRONTAL_VIEWS for code in views):
+        return f"Media.view says SNOMED CT {views[0]}, which is not known to be a frontal view."
     return None
 
 
@@ -60,5 +63,6 @@ def _of_colours(image: Image) -> str | None:
 
 def _codes(media: dict[str, Any], name: str, system: str) -> Iterator[str]:
     for coding in media.get(name, {}).get("coding", ()):
-        if coding.get("system") == system and "code" in coding:
+        named = coding.get("system")
+        if _BY_OID.get(named, named) == system and "code" in coding:
             yield coding["code"]

@@ -5,6 +5,8 @@ Which element comes from which attribute: docs/adapters/imaging.md. R4's Media h
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
 from fhir_adapters import ai_codes as codes
@@ -17,8 +19,11 @@ DICOM_UID = "urn:dicom:uid"
 _CHEST = frozenset({"CHEST", "THORAX"})
 
 
-def media(header: Header, binary: str, subject: str) -> dict[str, Any]:
-    """The Media of a DICOM file that is stored as `binary` (Binary/id) and shows `subject` (Patient/id)."""
+def media(header: Header, data: bytes, binary: str, subject: str) -> dict[str, Any]:
+    """The Media of a DICOM file that is stored as `binary` (Binary/id) and shows `subject` (Patient/id).
+
+    It says by size and hash which file is meant: a Binary may be given another.
+    """
     facts = header.facts or DicomFacts()
     plain: dict[str, Any] = {
         "resourceType": "Media",
@@ -27,7 +32,7 @@ def media(header: Header, binary: str, subject: str) -> dict[str, Any]:
         "subject": {"reference": subject},
         "height": header.rows,
         "width": header.columns,
-        "content": {"contentType": DICOM, "url": binary},
+        "content": {"contentType": DICOM, "url": binary, "size": len(data), "hash": sha1(data)},
     }
     if facts.sop_instance:
         plain["identifier"] = [sop_instance(facts.sop_instance)]
@@ -42,6 +47,11 @@ def media(header: Header, binary: str, subject: str) -> dict[str, Any]:
     if facts.device_name:
         plain["deviceName"] = facts.device_name
     return typed(plain)
+
+
+def sha1(data: bytes) -> str:
+    """Attachment.hash: https://hl7.org/fhir/R4/datatypes.html#Attachment"""
+    return base64.b64encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode("ascii")
 
 
 def sop_instance(uid: str) -> codes.Element:

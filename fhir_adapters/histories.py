@@ -81,6 +81,7 @@ NO_SUBJECT = "names no patient"
 NO_CODING = "has no coding with system and code"
 NO_MEDICATION = "its medication is not among the given resources"
 DO_NOT_PERFORM = "asks that it be not done"
+MODIFIED = "has modifier extensions or implicitRules, which may mean anything"
 
 
 class HistoryError(DataUnreadable):
@@ -212,6 +213,8 @@ def _not_his(resource: Resource, reading: Reading, names: frozenset[str]) -> str
 
 def _did_not_happen(resource: Resource, reading: Reading) -> str:
     """Why the resource says nothing about what the patient had; empty if it does."""
+    if "modifierExtension" in resource or "implicitRules" in resource:
+        return MODIFIED
     status = _text(resource.get("status"))
     if status in reading.never:
         return f"status {status}"

@@ -14,7 +14,7 @@ from typing import Any
 from fhir_adapters import ai_codes as codes
 from fhir_adapters import ai_model
 from fhir_adapters.ai_codes import Element
-from fhir_adapters.ai_model import ModelFacts, Resource, full_url, typed
+from fhir_adapters.ai_model import ModelFacts, Resource, typed
 from ml.recommender.history import History, Recommendation
 
 MOST_CONTRIBUTIONS = 10
@@ -68,16 +68,14 @@ def recommendation_bundle(
     for one in found:
         identifier = identifier_of(one, patient, state, model)
         resource = observation(one, patient, state, model, now, device)
-        entries.append(
-            ai_model.created_once(resource, full_url(identifier, "Observation"), "identifier", identifier)
-        )
+        entries.append(ai_model.result_of(resource, identifier, patient))
     if not entries:
         return ai_model.transaction(())
     values = [entry["resource"]["identifier"][0]["value"] for entry in entries]
     identity = ai_model.result_identifier(*values)
     targets = [entry["fullUrl"] for entry in entries]
     sources = [patient, *_sources(found)][:MOST_SOURCES]
-    provenance = ai_model.provenance_entry(identity, model, targets, sources, now)
+    provenance = ai_model.provenance_entry(identity, model, targets, sources, now, patient)
     return ai_model.transaction([*entries, ai_model.device_entry(model), provenance])
 
 

@@ -29,14 +29,20 @@ class Source:
     sha256: str
 
     @property
+    def patient(self) -> str:
+        """Whose image it is, Patient/id."""
+        return str(self.media["subject"]["reference"])
+
+    @property
     def subject(self) -> Element:
-        """Whose image it is."""
-        return {"reference": self.media["subject"]["reference"]}
+        """A reference to the patient."""
+        return {"reference": self.patient}
 
     @property
     def shared(self) -> Element:
         """What every resource about the image has in common with it."""
-        kept = {name: self.media[name] for name in ("encounter",) if name in self.media}
+        encounter = self.media.get("encounter")
+        kept = {} if encounter is None or _is_inside(encounter) else {"encounter": encounter}
         return {"subject": self.subject, **kept}
 
     @property
@@ -50,7 +56,13 @@ class Source:
     @property
     def based_on(self) -> Element:
         """The orders behind the image."""
-        return {"basedOn": self.media["basedOn"]} if "basedOn" in self.media else {}
+        orders = [one for one in self.media.get("basedOn", ()) if not _is_inside(one)]
+        return {"basedOn": orders} if orders else {}
+
+
+def _is_inside(reference: Element) -> bool:
+    """Tell whether it leads to what the Media contains, which nothing else can refer to."""
+    return str(reference.get("reference", "")).startswith("#")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,7 @@ def result_identifier(source: Source, found: Prediction | Refusal, model: ModelF
     What kept the model from looking at all may be put right later: then the image is judged, beside the old refusal.
     """
     why = (found.code, found.reason) if isinstance(found, Refusal) else ()
-    return ai_model.result_identifier(source.subject["reference"], source.sha256, model.name, model.version, *why)
+    return ai_model.result_identifier(source.patient, source.sha256, model.name, model.version, *why)
 
 
 def diagnosis_bundle(
@@ -96,10 +108,10 @@ def diagnosis_bundle(
         observation["derivedFrom"] += [_pointer(one) for one in extra if one["resource"]["resourceType"] == "Media"]
     targets = [observation_url, *(one["fullUrl"] for one in extra)]
     return ai_model.transaction([
-        ai_model.created_once(typed(observation), observation_url, "identifier", identifier),
+        ai_model.result_of(typed(observation), identifier, source.patient),
         *extra,
         ai_model.device_entry(model),
-        ai_model.provenance_entry(identifier, model, targets, [source.reference], now),
+        ai_model.provenance_entry(identifier, model, targets, [source.reference], now, source.patient),
     ])  # fmt: skip
 
 
@@ -172,12 +184,11 @@ def _shown(
     entries = []
     if heat_map is not None:
         media = _heat_map(source, model, positive_class, heat_map, identifier, now)
-        entries.append(ai_model.created_once(typed(media), full_url(identifier, "Media"), "identifier", identifier))
+        entries.append(ai_model.result_of(typed(media), identifier, source.patient))
     report = _report(source, found, positive_class, identifier, now)
     report["media"] = [{"comment": "Image that was judged", "link": {"reference": source.reference}}]
     report["media"] += [{"comment": "Heat map", "link": _pointer(entry)} for entry in entries]
-    url = full_url(identifier, "DiagnosticReport")
-    return [*entries, ai_model.created_once(typed(report), url, "identifier", identifier)]
+    return [*entries, ai_model.result_of(typed(report), identifier, source.patient)]
 
 
 def _heat_map(

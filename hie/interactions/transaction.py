@@ -27,8 +27,10 @@ from hie.interactions.steps import Plan, Step, in_request
 from hie.store.resources import ResourceStore
 
 #: https://hl7.org/fhir/R4/http.html#trules; a search by POST is a reading all the same
-_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
-_SEARCH = 3
+_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 4, "HEAD": 4}
+#: A Media comes when its image is there, wherever the Binary stands in the Bundle: it is looked at.
+_MEDIA = 3
+_SEARCH = 4
 #: What the FHIRPath of all entries, of patches and operations, may use together: on SQLite other writers wait.
 MOST_SECONDS = 10.0
 MOST_LOOKED_AT = 1_000_000
@@ -82,6 +84,8 @@ def _run(plan: Plan, ctx: Context) -> FhirResponse:
 
 
 def _order(step: Step) -> int:
+    if step.request.interaction in steps.KEEPS and step.request.type == "Media":
+        return _MEDIA
     return _SEARCH if step.request.interaction in SEARCHES else _ORDER[step.request.method]
 
 

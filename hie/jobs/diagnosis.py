@@ -9,7 +9,7 @@ from hie.errors import Gone, NotFound, Unprocessable
 from hie.fhir import json_format
 from hie.fhir.instants import instant
 from hie.jobs import tasks
-from hie.operations import diagnose, media_image
+from hie.operations import ai_results, diagnose, media_image
 from hie.operations.server_context import own_record
 from hie.registry import JobKind
 
@@ -30,9 +30,9 @@ def run(payload: dict[str, Any], ctx: Context) -> None:
     media = json_format.parse(ctx.store.read("Media", payload["media"]).content or b"{}")
     _refuse_another_patient(media, task, ctx)
     _refuse_another_binary(media, payload, ctx)
-    bundle = diagnose.result(media, ctx)
+    bundle = diagnose.result(media, ctx, payload.get("sha256"))  # jobs of before name none
     bundle["entry"].append(tasks.entry(_ended(task, bundle, ctx)))
-    diagnose.write(bundle, own_record(ctx, "job-result"))
+    ai_results.write(bundle, own_record(ctx, "job-result"))
 
 
 def _refuse_another_patient(media: dict[str, Any], task: dict[str, Any], ctx: Context) -> None:

@@ -95,9 +95,13 @@ def failed(task: dict[str, Any], reason: str, ctx: Context) -> dict[str, Any]:
     return {**task, "status": "failed", "statusReason": {"text": reason}, "lastModified": instant(ctx.clock())}
 
 
-def rejected(task: dict[str, Any], reason: str) -> dict[str, Any]:
-    """The Task that is not begun, and why."""
-    return {**task, "status": "rejected", "statusReason": {"text": reason}}
+def reject(task: dict[str, Any], reason: str, ctx: Context) -> None:
+    """Store a Task that is not begun, and why; where it is there, for whatever reason before, it says this one."""
+    wanted = {**task, "status": "rejected", "statusReason": {"text": reason}}
+    id_, is_new = create(wanted, ctx)
+    known = wanted if is_new else read(id_, ctx)
+    if known.get("statusReason") != wanted["statusReason"]:
+        update({**known, **{name: wanted[name] for name in ("status", "statusReason", "lastModified")}}, ctx)
 
 
 def _version(task: dict[str, Any]) -> str:

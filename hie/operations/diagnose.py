@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hie.context import Context
-from hie.errors import Unprocessable
-from hie.fhir import json_format
-from hie.fhir.http import FhirRequest, FhirResponse, Preferences
+from hie.errors import Forbidden, Gone, NotFound, Unprocessable
+from hie.fhir import json_format, modifiers
+from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import instant
 from hie.models import CHEST_XRAY, loaded
-from hie.operations import media_image
-from hie.operations.server_context import as_server, require
+from hie.operations import ai_results, media_image
+from hie.operations.ai_results import Written
+from hie.operations.server_context import require, require_for
 from hie.registry import Operation
 
 if TYPE_CHECKING:
@@ -34,12 +35,28 @@ def diagnose(request: FhirRequest, ctx: Context) -> FhirResponse:
     require(ctx, "Observation", "c")
     require(ctx, "Observation", "r")
     media = json_format.parse(ctx.store.read("Media", request.id or "").content or b"{}")
-    written = write(result(media, ctx), ctx)
-    return observation_of(written, ctx)
+    found = result(media, ctx)
+    require_for(ctx, "cr", found["entry"][0]["resource"])
+    return _answer(ai_results.write(found, ctx)[0], ctx)
 
 
-def result(media: dict[str, Any], ctx: Context) -> dict[str, Any]:
-    """The transaction Bundle of what the model says about the image of a Media; nothing is written."""
+def _answer(written: Written, ctx: Context) -> FhirResponse:
+    """The Observation, as the client may read it."""
+    try:
+        stored = ctx.store.read(written.type, written.id)
+    except (NotFound, Gone) as error:  # it was there, and somebody changed it since
+        raise Forbidden("The image was judged before, and the token's scopes do not cover what the result has become.",
+                        expression="Observation") from error
+    location = f"{written.type}/{written.id}/_history/{stored.vid}"
+    return FhirResponse(201 if written.is_new else 200, stored.content, stored.vid, stored.updated, location,
+                        entity=(written.type, written.id))
+
+
+def result(media: dict[str, Any], ctx: Context, sha256: str | None = None) -> dict[str, Any]:
+    """The transaction Bundle of what the model says about the image of a Media; nothing is written.
+
+    `sha256`: of the image that is meant, where another would be somebody else's question.
+    """
     from fhir_adapters.results import Refusal, Source, diagnosis_bundle
     from ml.cnn.heatmap import heatmap_png
 
@@ -49,7 +66,12 @@ def result(media: dict[str, Any], ctx: Context) -> dict[str, Any]:
                             "nobody.", expression="Media.subject")
     if media.get("status") in _NEVER_JUDGED:
         raise Unprocessable(f"The Media has status {media['status']}.", expression="Media.status")
+    modifiers.refuse_definition(media)
     image = media_image.image_of(media, ctx.store)
+    if sha256 not in (None, image.sha256):
+        raise Unprocessable("The image was replaced by another, which nobody asked to judge.",
+                            expression="Media.content")
+    media_image.inspected(image)
     source = Source(f"Media/{media['id']}", {**media, "subject": {"reference": patient}}, image.sha256)
     manifest = loaded(CHEST_XRAY, ctx).manifest
     found = _judgement(media, image, ctx)
@@ -90,31 +112,6 @@ def _facts(manifest: Any) -> ModelFacts:
         manifest["name"], manifest["version"], manifest["title"], ai_codes.DEEP_LEARNING, SAFETY,
         float(manifest["threshold"]["value"]),
     )  # fmt: skip
-
-
-def write(bundle: dict[str, Any], ctx: Context) -> dict[str, Any]:
-    """Store a Bundle that this server made, by the same interaction as everybody's, and return the response Bundle."""
-    # Written and read again, so that the interaction sees what it would see of a client's: decimals with their text.
-    body = json_format.parse(json_format.dump(bundle))
-    request = FhirRequest("transaction", resource=body, method="POST", preferences=Preferences(return_="minimal"))
-    answer = ctx.dispatch(request, as_server(ctx))
-    response: dict[str, Any] = json_format.parse(answer.content or b"{}")
-    return response
-
-
-def observation_of(response: dict[str, Any], ctx: Context) -> FhirResponse:
-    """The Observation of a written result, as the client may read it."""
-    first = response["entry"][0]
-    id_ = id_of(first, "Observation")
-    stored = ctx.store.read("Observation", id_)
-    status = 201 if str(first["response"]["status"]).startswith("201") else 200
-    location = f"Observation/{id_}/_history/{stored.vid}"
-    return FhirResponse(status, stored.content, stored.vid, stored.updated, location, entity=("Observation", id_))
-
-
-def id_of(entry: dict[str, Any], type_name: str) -> str:
-    """The id that an entry of a response Bundle was given, or found."""
-    return str(entry["response"]["location"]).rpartition(f"{type_name}/")[2].partition("/")[0]
 
 
 OPERATION = Operation(

@@ -6,11 +6,14 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hie.errors import InvalidResource, NotFound, Unprocessable
+from hie.errors import InvalidResource, NotFound, OutcomeIssue, Unprocessable
 from hie.fhir import binary, json_format, references
 from hie.store.resources import ResourceStore
+
+if TYPE_CHECKING:
+    from fhir_adapters.imaging import Header
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,20 @@ def image_of(media: dict[str, Any], store: ResourceStore) -> MediaImage:
         image = MediaImage(data, declared or held_as, "Media.content.url")
     _check_hash(content, image)
     return image
+
+
+def inspected(image: MediaImage) -> Header | None:
+    """The image's header; None where it is an image of a kind that is not read; Unprocessable where it is none."""
+    from fhir_adapters import imaging
+    from fhir_adapters.base import AdapterError, NoImage, Unsupported
+
+    try:
+        return imaging.inspect(image.data, image.content_type)
+    except AdapterError as error:
+        if isinstance(error, Unsupported) and not isinstance(error, NoImage):
+            return None
+        issue = OutcomeIssue(error.code, error.diagnostics, image.expression)
+        raise Unprocessable(error.diagnostics, issues=[issue]) from error
 
 
 def is_reachable(media: dict[str, Any], store: ResourceStore) -> bool:

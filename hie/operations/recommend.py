@@ -16,8 +16,8 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import instant
 from hie.fhir.json_format import Fragment
 from hie.models import RECOMMENDER, loaded
-from hie.operations import diagnose, histories
-from hie.operations.server_context import require
+from hie.operations import ai_results, histories
+from hie.operations.server_context import require, require_for
 from hie.registry import Operation, Parameter
 
 if TYPE_CHECKING:
@@ -105,13 +105,16 @@ def _shown(found: list[Recommendation], patient: str, state: str, now: str, ctx:
 
     model = _facts(ctx)
     device = {"identifier": model.identifier, "display": f"{model.name} {model.version}"}
-    return [
+    rows: list[dict[str, Any]] = [
         {
             "fullUrl": full_url(identifier_of(one, patient, state, model), "Observation"),
             "resource": observation(one, patient, state, model, now, device),
         }
         for one in found
     ]
+    for row in rows:
+        require_for(ctx, "r", row["resource"])
+    return rows
 
 
 def _stored(found: list[Recommendation], patient: str, state: str, now: str, ctx: Context) -> list[dict[str, Any]]:
@@ -120,8 +123,10 @@ def _stored(found: list[Recommendation], patient: str, state: str, now: str, ctx
 
     if not found:
         return []
-    written = diagnose.write(recommendation_bundle(found, patient, state, _facts(ctx), now), ctx)
-    targets = [("Observation", diagnose.id_of(row, "Observation")) for row in written["entry"][: len(found)]]
+    proposed = recommendation_bundle(found, patient, state, _facts(ctx), now)
+    for entry in proposed["entry"][: len(found)]:
+        require_for(ctx, "cr", entry["resource"])
+    targets = [(one.type, one.id) for one in ai_results.write(proposed, ctx)[: len(found)]]
     stored = ctx.store.read_many(targets)
     return [
         {"fullUrl": f"{ctx.base_url}/{type_}/{id_}", "resource": Fragment(stored[type_, id_].content or b"{}")}

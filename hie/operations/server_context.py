@@ -7,6 +7,7 @@ a narrow grant would not see that it is there and make another. What a client ma
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hie.context import Context
 from hie.errors import Forbidden
@@ -30,3 +31,10 @@ def require(ctx: Context, type_name: str, letter: str) -> None:
     queries = ctx.store.grant.queries(type_name, letter)
     if queries is not None and not queries:
         raise Forbidden(f"The token has no scope for this: system/{type_name}.{letter} is needed.")
+
+
+def require_for(ctx: Context, letters: str, resource: dict[str, Any]) -> None:
+    """Forbidden, unless the client's own grant has these letters for a resource as it will be stored."""
+    for letter in letters:
+        require(ctx, resource["resourceType"], letter)
+        ctx.store.permit(letter, resource)

@@ -389,6 +389,10 @@ class ResourceStore:
         resource_ = served(content, id, 1, self._open_unit().now)
         return conditions.Unstored(id, writes.index_of(self, resource_, is_new=True), extract(resource_))
 
+    def permit(self, letter: str, content: dict[str, Any]) -> None:
+        """Forbidden where the grant for `letter` does not cover a new resource; nothing is stored."""
+        writes.permit_new(self, content, letter)
+
     def enqueue(self, kind: str, payload: dict[str, Any], *, run_after: int | None = None) -> None:
         """Add a job in this transaction; workers see it when the transaction is committed."""
         unit = self._open_unit()

@@ -15,6 +15,7 @@ from hie.fhir.conditions import IfMatch, WantedVersions, etag
 from hie.fhir.scopes import BINARY
 from hie.store import erasure, kept_answers, rows
 from hie.store.conflicts import Again
+from hie.store.ids import new_id
 from hie.store.models import DELETED, REVIVED, UPDATED
 from hie.store.opening import open_versions, parsed
 from hie.store.search import grants, proxies, scope_conditions
@@ -53,6 +54,13 @@ def draft(
     index = index_of(store, resource_, dumped, is_new=True, said=said)
     _permit(store, type, letter, index)
     return Draft(StoredVersion(type, id, 1, method, now, dumped, came_into_being=True), resource_, index)
+
+
+def permit_new(store: ResourceStore, content: dict[str, Any], letter: str) -> None:
+    """Permit a resource that is about to be stored by somebody else's hand, or Forbidden."""
+    if store.grant.queries(content["resourceType"], letter) is not None:
+        resource_ = served(content, new_id(), 1, store.clock())
+        _permit(store, content["resourceType"], letter, index_of(store, resource_, is_new=True))
 
 
 def write(store: ResourceStore, unit: UnitOfWork, draft: Draft) -> StoredVersion:

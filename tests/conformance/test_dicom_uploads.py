@@ -21,11 +21,13 @@ def large(radiograph):
 
 
 def test_a_dicom_file_of_a_known_patient_becomes_a_media_and_an_observation(fhir, patient, worker, radiograph):
-    answer = upload(fhir, dicom(large(radiograph), Manufacturer="Maker", PatientBirthDate="20190203", PatientSex="F"))
+    file = dicom(large(radiograph), Manufacturer="Maker", PatientBirthDate="20190203", PatientSex="F")
+    answer = upload(fhir, file)
     assert answer.status == 201
     (described,) = fhir.get("Media").resources()
     assert described["subject"] == {"reference": f"Patient/{patient}"}
-    assert described["content"] == {"contentType": "application/dicom", "url": f"Binary/{answer.id}"}
+    content = {name: value for name, value in described["content"].items() if name != "hash"}
+    assert content == {"contentType": "application/dicom", "url": f"Binary/{answer.id}", "size": len(file)}
     assert described["identifier"][0]["system"] == "urn:dicom:uid"
     assert (described["createdDateTime"], described["deviceName"]) == ("2024-05-01", "Maker")
     assert described["modality"]["coding"][0]["code"] == "DX"

@@ -72,7 +72,7 @@ def test_size_and_hash_of_an_attachment_are_checked(fhir, patient, radiograph):
         ("radiograph", {"bodySite": {"coding": [{"system": "http://snomed.info/sct", "code": "85151006"}]}},
          "not-performed", "85151006"),
         ("radiograph", {"view": {"coding": [{"system": "http://snomed.info/sct", "code": "399067008"}]}},
-         "not-performed", "lateral"),
+         "not-performed", "399067008"),
         ("cmyk", {}, "unsupported", "CMYK"),
         ("short", {}, "error", "cannot be decoded"),
     ],

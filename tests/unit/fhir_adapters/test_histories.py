@@ -139,6 +139,8 @@ def test_a_reference_to_a_contained_medication_is_followed():
             resource("MedicationDispense", "x", status="declined", medicationCodeableConcept=concept()),
             "status declined",
         ),
+        (condition(modifierExtension=[{"url": "urn:x:not", "valueBoolean": True}]), histories.MODIFIED),
+        (request(implicitRules="urn:x:rules"), histories.MODIFIED),
         (condition(code={"text": "diabetes"}), histories.NO_CODING),
         (condition(code={"coding": [{"code": "1"}]}), histories.NO_CODING),
         (condition(code={"coding": [{"system": SNOMED}]}), histories.NO_CODING),

@@ -1,0 +1,118 @@
+"""DICOM files as Binaries: what headers in disorder come to, and files that are replaced."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import numpy as np
+import pytest
+
+from tests.one_database import ONE_DATABASE
+from tests.pictures import dicom, ramp
+
+FHIR_JSON = "application/fhir+json"
+
+
+def person(fhir, identifier):
+    return fhir.create({"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": identifier}]})["id"]
+
+
+def upload(fhir, data):
+    return fhir.post("Binary", data, Content_Type="application/dicom", Accept=FHIR_JSON)
+
+
+def replaced(fhir, id_, data):
+    return fhir.put(f"Binary/{id_}", data, Content_Type="application/dicom", Accept=FHIR_JSON)
+
+
+def sha1(data):
+    return base64.b64encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode()
+
+
+@ONE_DATABASE
+@pytest.mark.parametrize(
+    ("elements", "found"),
+    [
+        ({"Modality": "DX  A"}, {"modality": "DX A"}),
+        ({"Modality": "CT\\DX"}, {"modality": "CT\\DX"}),
+        ({"AcquisitionDateTime": "20240501101530+1459"}, {"createdDateTime": "2024-05-01"}),
+        ({"AcquisitionDateTime": "20240501101530+1400"}, {"createdDateTime": "2024-05-01T10:15:30+14:00"}),
+        ({"AcquisitionDateTime": "2024W011"}, {"createdDateTime": "2024-05-01"}),
+        ({"Manufacturer": "Ma\x07ker  of images"}, {"deviceName": "Ma ker of images"}),
+    ],
+    ids=["two spaces", "two values", "no offset of FHIR's", "the last offset", "a week", "control characters"],
+)
+def test_a_header_in_disorder_does_not_keep_a_file_from_being_described(fhir, patient, elements, found):
+    assert upload(fhir, dicom(**elements)).status == 201
+    (media,) = fhir.get("Media").resources()
+    said = {"modality": media["modality"]["coding"][0]["code"], "deviceName": media.get("deviceName"),
+            "createdDateTime": media["createdDateTime"]}  # fmt: skip
+    assert said | found == said
+
+
+@ONE_DATABASE
+def test_a_patient_id_of_two_values_is_nobodys(fhir, patient):
+    upload(fhir, dicom(PatientID="P-1\\P-2"))
+    assert fhir.total("Media") == 0
+    (task,) = fhir.get("Task").resources()
+    assert "No Patient has" in task["statusReason"]["text"]
+
+
+@ONE_DATABASE
+@pytest.mark.parametrize("part", ["ABDOMEN AND PELVIS", "CHEST\\HAND"], ids=["longer than a code", "two parts"])
+def test_a_body_part_that_is_no_code_of_the_chest_is_not_judged(fhir, patient, worker, part):
+    upload(fhir, dicom(BodyPartExamined=part))
+    worker.step()
+    (observation,) = fhir.get("Observation").resources()
+    assert part in observation["note"][0]["text"]
+
+
+def test_a_file_of_another_patient_does_not_take_the_place_of_an_image(fhir, patient):
+    person(fhir, "P-2")
+    held = upload(fhir, dicom()).id
+    replaced(fhir, held, dicom(PatientID="P-2", SOPInstanceUID="1.2.3")).refused(422, "processing", "Binary.data")
+    assert fhir.get(f"Binary/{held}", Accept=FHIR_JSON).vid == "1"
+    (media,) = fhir.get("Media").resources()
+    assert media["subject"] == {"reference": f"Patient/{patient}"}
+
+
+def test_a_corrected_file_is_described_by_the_same_media_and_judged(fhir, patient):
+    first, second = dicom(), dicom(255 - ramp(), SOPInstanceUID="1.2.3", StudyDate="20240502")
+    held = upload(fhir, first).id
+    (media,) = fhir.get("Media").resources()
+    assert (media["content"]["size"], media["content"]["hash"]) == (len(first), sha1(first))
+    fhir.put(f"Media/{media['id']}", {**media, "note": [{"text": "seen"}]})
+    assert replaced(fhir, held, second).status == 200
+    (media,) = fhir.get("Media").resources()
+    assert media["content"]["hash"] == sha1(second)
+    assert media["identifier"][0]["value"] == "urn:oid:1.2.3"
+    assert (media["createdDateTime"], media["note"]) == ("2024-05-02", [{"text": "seen"}])
+    assert fhir.total(f"Task?based-on=Binary/{held}&status=requested") == 2
+
+
+@ONE_DATABASE
+def test_what_takes_the_place_of_a_file_is_not_judged_by_what_described_it(fhir, patient):
+    held = upload(fhir, dicom()).id
+    replaced(fhir, held, dicom(np.ascontiguousarray(ramp()[::-1]), PatientID="P-9"))
+    (media,) = fhir.get("Media").resources()
+    fhir.post(f"Media/{media['id']}/$diagnose").refused(422, "processing", "Media.content.hash")
+
+
+@ONE_DATABASE
+def test_the_task_of_a_file_that_was_replaced_says_why_the_new_one_has_no_media(fhir, patient):
+    held = upload(fhir, dicom(PatientID="P-9")).id
+    replaced(fhir, held, dicom(PatientID=None))
+    (task,) = fhir.get(f"Task?focus=Binary/{held}").resources()
+    assert (task["status"], "no Patient ID" in task["statusReason"]["text"]) == ("rejected", True)
+
+
+@ONE_DATABASE
+def test_a_second_media_of_an_object_keeps_no_file_out(fhir, patient):
+    upload(fhir, dicom())
+    (media,) = fhir.get("Media").resources()
+    fhir.create({name: value for name, value in media.items() if name not in ("id", "meta")})
+    again = upload(fhir, dicom())
+    assert again.status == 201
+    (task,) = fhir.get(f"Task?focus=Binary/{again.id}").resources()
+    assert "already known" in task["statusReason"]["text"]
