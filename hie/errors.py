@@ -8,7 +8,7 @@
     │   └── BrokenReference 400 not-found        a literal reference to nothing
     ├── Unauthenticated 401 login
     ├── Forbidden 403 forbidden
-    ├── NotFound 404 not-found ── UnknownType 404 not-supported
+    ├── NotFound 404 not-found ── NotOffered 404 not-supported, UnknownType 404 not-supported
     ├── MethodNotAllowed 405 not-supported
     ├── NotAcceptable 406 not-supported
     ├── Conflict 409 conflict ── Referenced 409 conflict
@@ -127,6 +127,12 @@ class Forbidden(FhirError):
 
 class NotFound(FhirError):
     status, code = 404, "not-found"
+
+
+class NotOffered(NotFound):
+    """R4 has it, and it is not here, or not at this address."""
+
+    code = "not-supported"
 
 
 class UnknownType(NotFound):

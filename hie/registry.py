@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hie.store.versions import StoredVersion
 
 LEVELS = frozenset({"system", "type", "instance", "version"})
+_ADDRESSES = {"system": "the system", "type": "{}", "instance": "{}/[id]", "version": "{}/[id]/_history/[vid]"}
 
 
 class RegistryError(RuntimeError):
@@ -192,6 +193,17 @@ class Registry:
             if operation.types is None or type_name is None:
                 found = operation
         return found
+
+    def places(self, code: str, type_name: str | None) -> list[str]:
+        """Name the addresses at which the operations of that name can be called: of the type, where it has one."""
+        there = self._operations_of.get(code, ())
+        of_type = [one for one in there if one.types is None or type_name in one.types]
+        found: set[str] = set()
+        for one in of_type or there:
+            types = sorted(one.types) if one.types is not None else ["[type]"]
+            shown = [type_name] if type_name in types and type_name is not None else types
+            found.update(_ADDRESSES[level].format(each) for level in one.levels for each in shown)
+        return sorted(found)
 
     def job(self, code: str) -> JobKind | None:
         """Return the kind of job of that name; None for one that this server does not know."""

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import FhirError, InvalidRequest, InvalidXml, MethodNotAllowed, NotFound
-from hie.fhir import facts, modifiers, peers
+from hie.errors import FhirError, InvalidRequest, InvalidXml, MethodNotAllowed, NotFound, NotOffered
+from hie.fhir import facts, modifiers, not_offered, peers
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.resource import type_of, validated
 from hie.fhir.routes import ANSWER_PARAMETERS, parse, wrong_method
@@ -87,11 +87,21 @@ def _found(request: FhirRequest, registry: Registry) -> Operation:
     if found is None or not found.offered(request.type, request.id is not None, request.vid is not None):
         where = "the system" if request.type is None else request.type + ("/[id]" if request.id is not None else "")
         where += "/_history/[vid]" if request.vid is not None else ""
-        here = peers.operation(code)
-        raise NotFound(f"There is no operation ${code} on {where}; "
-                       + (f"{here}." if here else "the CapabilityStatement lists what there is."),
-                       expression="http.url")
+        raise _not_there(code, request.type, where, registry)
     return found
+
+
+def _not_there(code: str, type_name: str | None, where: str, registry: Registry) -> NotFound:
+    """Say where an operation can be called, or why it is not here; and of one that nobody has, that it is not known."""
+    elsewhere = ", ".join(registry.places(code, type_name))
+    known = not_offered.reason(code, type_name) if registry.operation(code, type_name) is None else None
+    if known is None and elsewhere:
+        known = f"it is one of {elsewhere}"
+    if known is not None:
+        return NotOffered(f"There is no operation ${code} on {where}: {known}.", expression="http.url")
+    here = peers.operation(code)
+    return NotFound(f"There is no operation ${code} on {where}; "
+                    + (f"{here}." if here else "the CapabilityStatement lists what there is."), expression="http.url")
 
 
 def _with_parameters(request: FhirRequest, found: Operation) -> FhirRequest:

@@ -11,7 +11,8 @@ from tests import proofs
 
 #: Asked for in tests to see that they are refused; and JSON Schema's $ref.
 REFUSED_OPERATIONS = {
-    "nothing", "unheard-of", "ref", "convert-data", "count", "expunge", "export", "purge-history", "search",
+    "nothing", "unheard-of", "ref", "convert-data", "count", "evaluate-measure", "expunge", "export", "match",
+    "process-message", "purge-history", "search",
 }  # fmt: skip
 REFUSED_MODIFIERS = {"every", "ge", "recurse"}
 
