@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Protocol
+from urllib.parse import quote
 
 from hie.errors import InvalidSearch
 from hie.fhir.http import FhirRequest
@@ -21,6 +24,9 @@ TOTALS = ("none", "estimate", "accurate")
 LINK_HOURS = 24
 #: The record as it was: an instant, for read, search and $everything. A parameter of this server's own.
 AS_OF = "_asOf"
+
+#: What stands in a link as it is, and the bar beside, which stands between the parts of most values.
+_PLAIN = re.compile(r"[A-Za-z0-9_.\-~:,/$|]*", re.ASCII)
 
 
 class PageSizes(Protocol):
@@ -41,3 +47,16 @@ def page_size(request: FhirRequest, sizes: PageSizes) -> int:
         told = f"_count is {text[:80]!r}; it must be a whole number from 0 to 999999999."
         raise InvalidSearch(told, expression="_count")
     return min(int(text), sizes.max_page_size)
+
+
+def link(address: str, parameters: Iterable[tuple[str, str]]) -> str:
+    """Write the URL of a page: the separators of values stay readable as far as a URL may hold them.
+
+    It may hold no bar (https://www.rfc-editor.org/rfc/rfc3986#section-3.4): Java's URI refuses a link with one.
+    """
+    query = "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in parameters])
+    return f"{address}?{query}" if query else address
+
+
+def _quoted(text: str) -> str:
+    return text.replace("|", "%7C") if _PLAIN.fullmatch(text) else quote(text, safe=":,/$")

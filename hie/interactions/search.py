@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from hie.context import Context
 from hie.errors import OutcomeIssue
 from hie.fhir import bundle, json_format, outcome, search_parameters, summary
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.fhir.paging import CURSOR, OFFSET
+from hie.fhir.paging import CURSOR, OFFSET, link
 from hie.fhir.summary import Selection
 from hie.interactions import as_of, functional_lists
 from hie.store.search import query as search_query
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
 
 #: The web server takes 65,534 characters of a URL without scheme and host.
 MOST_OF_A_URL = 65_000
-#: What stands in a link as it is.
-_PLAIN = re.compile(r"[A-Za-z0-9_.\-~:|,/$]*", re.ASCII)
 
 
 def search(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -101,8 +97,8 @@ def _links(query: SearchQuery, page: SearchPage, base_url: str) -> list[tuple[st
     below = query.type if query.address is None else query.address
     address = f"{base_url}/{below}" if below else base_url
     begins = ((CURSOR, query.cursor),) if query.cursor else ((OFFSET, str(query.offset)),) if query.offset else ()
-    links = [("self", _url(address, query.self_link + begins))]
-    return links + [(relation, _url(address, (*query.self_link, (CURSOR, leads)))) for relation, leads in page.cursors]
+    links = [("self", link(address, query.self_link + begins))]
+    return links + [(relation, link(address, (*query.self_link, (CURSOR, leads)))) for relation, leads in page.cursors]
 
 
 def _too_long(links: list[tuple[str, str]]) -> Iterator[OutcomeIssue]:
@@ -112,14 +108,3 @@ def _too_long(links: list[tuple[str, str]]) -> Iterator[OutcomeIssue]:
         told = (f"The links to other pages have {longest} characters, and a URL has {MOST_OF_A_URL} at most: send what "
                 "stands behind the ? of a link as the form of a POST to _search.")
         yield OutcomeIssue("too-long", told, "Bundle.link", "warning")
-
-
-def _url(address: str, parameters: tuple[tuple[str, str], ...]) -> str:
-    if not parameters:
-        return address
-    return f"{address}?" + "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in parameters])
-
-
-def _quoted(text: str) -> str:
-    """Quote for a link, in which the separators of search values stay readable."""
-    return text if _PLAIN.fullmatch(text) else quote(text, safe=":|,/$")

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import orjson
 
@@ -18,7 +17,7 @@ from hie.context import Context
 from hie.errors import InvalidRequest, InvalidSearch, OutcomeIssue
 from hie.fhir import bundle, compartments, datatypes, facts, json_format, outcome, summary
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.fhir.paging import AS_OF, CURSOR, UNTIL, page_size
+from hie.fhir.paging import AS_OF, CURSOR, UNTIL, link, page_size
 from hie.fhir.summary import Selection
 from hie.interactions import as_of
 from hie.operations import surroundings
@@ -240,13 +239,9 @@ def _cut(number: int) -> OutcomeIssue:
 
 def _links(request: FhirRequest, cursors: list[tuple[str, str]], base_url: str) -> list[tuple[str, str]]:
     address = "/".join(filter(None, (base_url, request.type, request.id, "$everything")))
-    links = [("self", _url(address, request.parameters))]
+    links = [("self", link(address, request.parameters))]
     kept = [(name, value) for name, value in request.parameters if name != CURSOR]
-    return links + [(relation, _url(address, (*kept, (CURSOR, leads)))) for relation, leads in cursors]
-
-
-def _url(address: str, parameters: tuple[tuple[str, str], ...]) -> str:
-    return f"{address}?{urlencode(parameters, safe=',:', quote_via=quote)}" if parameters else address
+    return links + [(relation, link(address, (*kept, (CURSOR, leads)))) for relation, leads in cursors]
 
 
 #: Parameters of this server's own, and those of all interactions that cut what is answered: http.html#parameters

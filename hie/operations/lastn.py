@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from hie.context import Context
 from hie.errors import InvalidRequest, InvalidSearch, TooCostly
 from hie.fhir import bundle, json_format, search_parameters, summary
 from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.paging import link
 from hie.fhir.summary import Selection
 from hie.interactions import search
 from hie.operations import scanning
@@ -58,8 +58,7 @@ def lastn(request: FhirRequest, ctx: Context) -> FhirResponse:
             shown = content if part is None else part.of(json_format.parse(content))
             rows.append(bundle.match_entry(ctx.base_url, one.type, one.id, shown, mode))
     most = tuple(pair for pair in request.parameters if pair[0] == "max")
-    told = urlencode((*query.self_link, *most), safe=":|,/$", quote_via=quote)
-    links = [("self", f"{ctx.base_url}/Observation/$lastn?{told}")]
+    links = [("self", link(f"{ctx.base_url}/Observation/$lastn", (*query.self_link, *most)))]
     return FhirResponse(200, bundle.listing("searchset", ctx.new_id(), ctx.clock(), links, rows, len(matches)))
 
 
