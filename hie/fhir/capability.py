@@ -59,7 +59,7 @@ def capability_statement(
         "mode": "server",
         "documentation": "FHIR JSON and XML over HTTP; Prefer: respond-async on any request. Writes are validated "
                          f"against R4{checked}; what is stored is what was sent, but for id, meta.versionId and "
-                         "meta.lastUpdated, and a generated narrative that a patch made untrue. _asOf=<instant> on "
+                         "meta.lastUpdated, and a generated narrative that a patch made untrue. _asOf=[instant] on "
                          "read, search and $everything answers with the record as it was then. _contained and "
                          "_containedType search what resources contain.",
         "security": _security(cors),

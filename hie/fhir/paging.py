@@ -20,6 +20,8 @@ MOST_OFFSET = 10_000
 UNTIL = "until."
 #: What `_total` may be.
 TOTALS = ("none", "estimate", "accurate")
+#: What HAPI's client calls an estimate, by its SearchTotalModeEnum; it has no other word.
+_ESTIMATED = "estimated"
 #: How long links to further pages are good for.
 LINK_HOURS = 24
 #: The record as it was: an instant, for read, search and $everything. A parameter of this server's own.
@@ -47,6 +49,15 @@ def page_size(request: FhirRequest, sizes: PageSizes) -> int:
         told = f"_count is {text[:80]!r}; it must be a whole number from 0 to 999999999."
         raise InvalidSearch(told, expression="_count")
     return min(int(text), sizes.max_page_size)
+
+
+def total_of(text: str) -> str:
+    """Read _total."""
+    if text == _ESTIMATED:
+        return "estimate"
+    if text not in TOTALS:
+        raise InvalidSearch(f"_total is {text[:80]!r}; it must be one of {', '.join(TOTALS)}.", expression="_total")
+    return text
 
 
 def link(address: str, parameters: Iterable[tuple[str, str]]) -> str:

@@ -17,6 +17,7 @@ _ERASED = ("what was deleted is kept, until an administrator erases it by DELETE
            "deleted")
 _EXPLAINED = "GET [type]/$explain?… tells how a search is answered"
 _INCLUDED = "_include and _revinclude bring what is referred to, and what refers"
+_INDEXED = "$reindex by POST, with a token of the scope admin, indexes anew"
 _COUNTED = "_count says how many resources a page has"
 _COUNT_ALONE = "_summary=count tells how many there are"
 _PARAMETERS = {
@@ -51,6 +52,7 @@ _PARAMETERS = {
     "_purgeHistory": _ERASED,
     "_expunge": _ERASED,
     "_remove-references": "_cascade=delete takes along what refers to what is deleted",
+    "_at": "_asOf=[instant] searches the record as it was then; _at is for histories",
     "_before": "of a history _at=lt2024-05-01 are the versions from before that day",
     "_till": "of a history _at=lt2024-05-01 are the versions from before that day",
 }  # fmt: skip
@@ -64,6 +66,10 @@ _OPERATIONS = {
     "resource-counts": _COUNT_ALONE,
     "resource-count": _COUNT_ALONE,
     "get-resource-counts": _COUNT_ALONE,
+    "mark-all-resources-for-reindexing": _INDEXED,
+    "perform-reindexing-pass": _INDEXED,
+    "binary-access-read": "GET Binary/[id] answers the content in its own format to who does not ask for FHIR's",
+    "binary-access-write": "PUT Binary/[id] takes the content in its own format",
     "convert-data": "$convert makes FHIR of other formats",
     "search": "a search is GET [type]?…, or POST [type]/_search with a form",
     "docref": "GET DocumentReference?patient=[id] finds a patient's documents",

@@ -380,8 +380,11 @@ def _refuse_tricks(path: str, parts: list[str]) -> None:
 def wrong_method(method: str, path: str, allowed: tuple[str, ...]) -> MethodNotAllowed:
     """Build the refusal of a method that an address does not know."""
     told = ", ".join(allowed)
-    error = MethodNotAllowed(f"{_shown(method)} is not allowed on {_shown(path) or 'the base'}. Allowed: {told}.",
-                             expression="http.method")
+    refused = f"{_shown(method)} is not allowed on {_shown(path) or 'the base'}. Allowed: {told}."
+    if path.endswith("_search") and method in ("GET", "HEAD"):
+        below = path.removesuffix("_search").removesuffix("/") or "[base]"
+        refused += f" A search by GET has another address: GET {_shown(below)}{'/*' if below.count('/') == 1 else ''}?…"
+    error = MethodNotAllowed(refused, expression="http.method")
     error.headers["Allow"] = told
     return error
 

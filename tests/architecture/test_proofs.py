@@ -13,6 +13,7 @@ from tests import proofs
 REFUSED_OPERATIONS = {
     "nothing", "unheard-of", "ref", "convert-data", "count", "evaluate-measure", "expunge", "export", "match",
     "process-message", "purge-history", "search",
+    "binary-access-read", "perform-reindexing-pass",
 }  # fmt: skip
 REFUSED_MODIFIERS = {"every", "ge", "recurse"}
 

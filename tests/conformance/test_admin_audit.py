@@ -90,6 +90,23 @@ def test_audit_events_are_valid_resources(admin: Admin, app: Flask, application:
 
 
 @ONE_DATABASE
+def test_an_audit_event_says_what_was_done_by_the_codes_of_r4_and_which_it_is(
+    admin: Admin, app: Flask, application: Application
+) -> None:
+    headers = {"Authorization": f"Bearer {make_token(application, 'system/*.cruds')}"}
+    for method, path in (("GET", "Patient/one"), ("PATCH", "Patient/one"), ("GET", "Patient/one/$everything"),
+                         ("DELETE", "Patient/one/_history")):  # fmt: skip
+        app.test_client().open(f"/fhir/{path}", method=method, headers=headers)
+    rows = admin.ok("GET", "/audit?count=4")["entry"]
+    r4, own = "http://hl7.org/fhir/restful-interaction", "urn:x-hie:interaction"
+    assert [[(one["system"], one["code"]) for one in row["resource"]["subtype"]] for row in rows] == [
+        [(own, "delete-history")], [(own, "$everything"), (r4, "operation")], [(r4, "patch")], [(r4, "read")]]
+    assert [row["resource"]["action"] for row in rows] == ["D", "E", "U", "R"]
+    base = application.base_url
+    assert [row["fullUrl"] for row in rows] == [f"{base}/AuditEvent/{row['resource']['id']}" for row in rows]
+
+
+@ONE_DATABASE
 @pytest.mark.parametrize(
     ("query", "expression"),
     [

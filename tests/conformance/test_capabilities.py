@@ -17,7 +17,9 @@ def test_anybody_may_ask_what_the_server_can(nobody):
     assert answer.status == 200
     assert answer.json["fhirVersion"] == "4.0.1"
     assert answer.json["implementation"]["url"] == "http://localhost/fhir"
-    assert "what is stored is what was sent, but for id" in answer.json["rest"][0]["documentation"]
+    told = answer.json["rest"][0]["documentation"]
+    assert "what is stored is what was sent, but for id" in told
+    assert "<" not in told, "a reader of markdown would show no tag"
 
 
 @ONE_DATABASE

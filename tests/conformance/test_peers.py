@@ -21,6 +21,7 @@ def test_a_parameter_of_another_server_is_refused_with_what_is_meant(fhir):
         "Patient?_sort=birthdate:desc": "-birthdate", "Patient?birthdate:ge=1970": "birthdate=ge",
         "_history?_before=2030": "_at=lt", "Patient/1/_history?_page=2": "link next",
         "Patient?_score=1": "_sort=_score",
+        "Patient?_at=2024": "_asOf",
         "Patient?_query-latency=x": "It has: _id", "Observation?subject:Patient._type=Patient": "subject:Patient",
     }.items():  # fmt: skip
         answer = fhir.get(asked)
@@ -55,7 +56,8 @@ def test_a_deletion_for_good_is_refused_with_how_it_is_asked_for(fhir):
 def test_an_operation_of_another_server_is_told_what_does_the_same_here(fhir):
     for asked, here in {
         "Patient/1/$purge-history": ERASED, "Patient/1/$expunge": ERASED, "Patient/$count": "_summary=count",
-        "$convert-data": "$convert", "Patient/$search": "GET [type]?", "$nothing": "the CapabilityStatement lists",
+        "$convert-data": "$convert", "Patient/$search": "GET [type]?", "$perform-reindexing-pass": "$reindex",
+        "Binary/1/$binary-access-read": "own format", "$nothing": "the CapabilityStatement lists",
     }.items():  # fmt: skip
         fhir.post(asked).refused(404, "not-found", "http.url", text=here)
 
@@ -74,6 +76,21 @@ def test_who_asks_for_the_number_alone_is_told_it(fhir):
     for asked in ("Patient?_count=0&_total=none", "Patient?_summary=count&_total=none"):
         assert fhir.get(asked).json["total"] == 1
     assert fhir.post("", bundle(entry("GET", asked))).resources()[0]["total"] == 1
+
+
+def test_an_estimate_may_be_called_as_clients_of_hapi_call_it(fhir):
+    """Their SearchTotalModeEnum has no other word for it."""
+    fhir.create(patient())
+    for asked in ("Patient?_total=estimated", "Patient/_history?_total=estimated"):
+        assert fhir.get(asked).json["total"] == 1
+    fhir.get("Patient?_total=estimates").refused(400, "invalid", "_total", text="none, estimate, accurate")
+
+
+def test_a_search_form_that_is_asked_for_by_get_is_told_the_address_of_the_search(fhir):
+    for asked, here in {"Patient/_search?name=x": "GET Patient?", "_search?_type=Patient": "GET [base]?",
+                        "Patient/1/Observation/_search?code=x": "GET Patient/1/Observation?",
+                        "Patient/1/_search": "GET Patient/1/*?"}.items():  # fmt: skip
+        fhir.get(asked).refused(405, "not-supported", "http.method", text=here)
 
 
 def test_elements_that_name_none_are_refused(fhir):

@@ -69,7 +69,9 @@ def parse(text: str, name: str) -> QuantityValue:
     """Read one alternative."""
     parts = [unescape(part).strip() for part in split(text, "|")]
     if len(parts) not in (1, 3) or (len(parts) == 3 and not parts[2]):
-        raise InvalidSearch(f"{name}={text[:80]}: a quantity is number, number|system|code or number||code.")
+        told = f"{name}={text[:80]}: a quantity is number, number|system|code or number||code"
+        raise InvalidSearch(told + (f"; {parts[0][:40]} alone finds it in any unit." if len(parts) == 3 and not parts[1]
+                                    else "."))  # fmt: skip
     prefix, value = number.read(parts[0], name)
     system, code = parts[1:] or ("", "")
     unit = ucum.unit(code) if system == ucum.SYSTEM else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from hie.errors import InvalidSearch, NotSupported
 from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
-from hie.fhir.paging import AS_OF, CURSOR, MOST_OFFSET, OFFSET, TOTALS
+from hie.fhir.paging import AS_OF, CURSOR, MOST_OFFSET, OFFSET, total_of
 from hie.fhir.peers import PLACES_OF_PAGES
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.contents import MOST_BYTES
@@ -220,7 +220,7 @@ class _Reader:
             self._count = _once(name, self._count, _count(text, self._max_count))
             text = str(self._count)
         elif name == "_total":
-            self._total = _once(name, self._total, _choice(name, text, TOTALS))
+            self._total = _once(name, self._total, total_of(text))
         elif name == "_sort":
             self._sort += self._sort_keys(text)
         elif code in ("_include", "_revinclude"):

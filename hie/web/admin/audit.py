@@ -15,9 +15,14 @@ from hie.web.admin.request import AdminRequest, AdminResponse, moment
 FILTERS = ("since", "until", "client", "patient", "entity", "interaction", "status", "count", "cursor")
 #: https://hl7.org/fhir/R4/valueset-audit-event-action.html
 _ACTIONS = {
-    "create": "C", "read": "R", "vread": "R", "update": "U", "delete": "D", "history-instance": "R",
-    "history-type": "R", "history-system": "R", "capabilities": "R",
+    "create": "C", "read": "R", "vread": "R", "update": "U", "patch": "U", "delete": "D", "delete-history": "D",
+    "history-instance": "R", "history-type": "R", "history-system": "R", "capabilities": "R",
 }  # fmt: skip
+_R4 = "http://hl7.org/fhir/restful-interaction"
+#: Its codes, as far as requests have them: https://hl7.org/fhir/R4/codesystem-restful-interaction.html
+_OF_R4 = frozenset(_ACTIONS) - {"delete-history"} | {"search-type", "search-system", "transaction", "batch"}
+#: What R4 has no code for: operations by their names, delete-history, and what administers.
+_OWN = "urn:x-hie:interaction"
 
 
 def search_audit(request: AdminRequest) -> AdminResponse:
@@ -42,7 +47,11 @@ def search_audit(request: AdminRequest) -> AdminResponse:
     page = rows[:count]
     bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "link": _links(request, rows, page)}
     if page:
-        bundle["entry"] = [{"resource": _event(row), "search": {"mode": "match"}} for row in page]
+        base = request.application.base_url
+        bundle["entry"] = [
+            {"fullUrl": f"{base}/AuditEvent/{event['id']}", "resource": event, "search": {"mode": "match"}}
+            for event in map(_event, page)
+        ]
     return AdminResponse(200, bundle)
 
 
@@ -98,7 +107,7 @@ def _event(row: dict[str, Any]) -> dict[str, Any]:
         "resourceType": "AuditEvent",
         "id": f"{row['stream']}-{row['seq']}",
         "type": {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest"},
-        "subtype": [{"system": "http://hl7.org/fhir/restful-interaction", "code": row["interaction"] or "unknown"}],
+        "subtype": _subtype(row["interaction"] or "unknown"),
         "action": _ACTIONS.get(row["interaction"], "E"),
         "recorded": moment(row["at"]),
         "outcome": _outcome(row["status"]),
@@ -110,6 +119,13 @@ def _event(row: dict[str, Any]) -> dict[str, Any]:
     if entities:
         event["entity"] = entities
     return event
+
+
+def _subtype(interaction: str) -> list[dict[str, str]]:
+    if interaction in _OF_R4:
+        return [{"system": _R4, "code": interaction}]
+    operation = [{"system": _R4, "code": "operation"}] if interaction[0] == "$" else []
+    return [{"system": _OWN, "code": interaction}, *operation]
 
 
 def _outcome(status: int) -> str:

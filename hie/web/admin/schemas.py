@@ -151,6 +151,7 @@ SCHEMAS: dict[str, Schema] = {
             "type": {"const": "searchset"},
             "link": _list(_object({"relation": {"enum": ["self", "next"]}, "url": _TEXT})),
             "entry": {**_list(_object({
+                "fullUrl": _TEXT,
                 "resource": {
                     "type": "object",
                     "properties": {"resourceType": {"const": "AuditEvent"}, "recorded": _MOMENT},
