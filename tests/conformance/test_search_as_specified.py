@@ -111,3 +111,37 @@ def test_elements_are_those_of_matches_and_of_types_that_are_named(stored: Fhir,
     assert "valueQuantity" not in match
     assert "name" in included
     assert "telecom" not in included
+
+
+def named(id_: str, *parts: str, **more: Any) -> dict[str, Any]:
+    name = {"family": parts[0]} | ({"given": list(parts[1:])} if parts[1:] else {})
+    return patient(id=id_, name=[name], **more)
+
+
+SOUNDS = {
+    "smith": ["1", "2", "3"], "SMYTHE": ["1", "2", "3"], "smi": [], "Jonathan": ["1"], "Maier": ["4"],
+    "van der Berck": ["5"], "van": ["5"], "berg": [], "Philipp": [], "Kathrin": ["6"], "obrian": ["7"],
+    "Иванов": ["8"], "Иванова": [], "smith,maier": ["1", "2", "3", "4"],
+}  # fmt: skip
+
+
+def test_phonetic_finds_names_that_sound_alike(fhir: Fhir) -> None:
+    """https://hl7.org/fhir/R4/patient.html#search: some kind of phonetic matching algorithm."""
+    records = [named("1", "Smith", "Jonathon"), named("2", "Smyth"), named("3", "Schmitt"), named("4", "Meyer"),
+               named("5", "van der Berg"), named("6", "Catherine"), named("7", "O’Brien"), named("8", "Иванов")]
+    assert fhir.post("", bundle(*map(put, records))).status == 200
+    for asked, found in SOUNDS.items():
+        assert ids(fhir.get(f"Patient?phonetic={quote(asked)}")) == found, asked
+    assert fhir.total("Patient?phonetic=smith") == 3
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_phonetic_may_stand_in_chains_and_not_in_scopes(fhir: Fhir, client: Any) -> None:
+    fhir.put("Patient/1", named("1", "Smith"))
+    fhir.put("Organization/1", {"resourceType": "Organization", "id": "1", "name": "Mayer & Sons"})
+    fhir.put("Observation/1", observation("Patient/1", 1, id="1"))
+    assert ids(fhir.get("Observation?patient.phonetic=smyth")) == ["1"]
+    assert ids(fhir.get("Organization?phonetic=meier")) == ["1"]
+    assert ids(fhir.get("Organization?phonetic:exact=Mayer %26 Sons")) == ["1"]
+    fhir.get("Patient?phonetic='").refused(400, "invalid", "phonetic")
+    client("system/Patient.rs?phonetic=smith").get("Patient").refused(403, "forbidden")

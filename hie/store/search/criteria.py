@@ -24,6 +24,7 @@ from hie.store.search import (
     date,
     near,
     number,
+    phonetic,
     quantity,
     reference,
     string,
@@ -262,6 +263,8 @@ def _value(parameter: SearchParameter, modifier: str, name: str, text: str, read
         return _composite(parameter, name, text, reading)
     if parameter.type == "uri" and parameter.code == "url" and not modifier and _has_version(parameter):
         return uri.of_version(text, name)
+    if parameter.url in phonetic.PARAMETERS and not modifier:
+        return string.parse_sounds(text, name)
     types = frozenset({modifier}) if modifier in RESOURCE_TYPES else _targets(parameter)
     if parameter.type == "reference" and "canonical" in parameter.element_types:
         return reference.parse(text, modifier, types, name, reading.base_url, is_canonical=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hie.errors import InvalidSearch
 from hie.fhir.datatypes import normalize_string
 from hie.fhir.search_values import StringValue as Stored
+from hie.store.search import phonetic
 from hie.store.search.blinding import Form, Hash
 from hie.store.search.clauses import STRING, AllTokens, Clause, Token, either
 from hie.store.search.syntax import unescape
@@ -20,13 +21,16 @@ PREFIX = 64
 SHORTEST_CONTAINS = 3
 #: Trigrams of longer texts are not kept: such a text is a candidate of every :contains, and is then read.
 TRIGRAM_TEXT = 1_000
+#: What the index gives candidates for.
+_NARROWED = frozenset({"contains", "whole", "ends", "sounds"})
 
 
 @dataclass(frozen=True, slots=True)
 class StringValue:
     """One alternative of a string search; `text` is normalised unless exact.
 
-    `modifier` may also be what _filter asks for: the whole text ("whole"), or how it ends ("ends").
+    `modifier` may also be what _filter asks for: the whole text ("whole"), or how it ends ("ends"); or what the
+    parameter `phonetic` asks for: words that sound like it at the beginning ("sounds").
     """
 
     text: str
@@ -35,7 +39,7 @@ class StringValue:
     @property
     def needs_verification(self) -> bool:
         """Tell whether the index gives candidates only."""
-        return self.modifier in ("contains", "whole", "ends") or (self.modifier == "" and len(self.text) > PREFIX)
+        return self.modifier in _NARROWED or (self.modifier == "" and len(self.text) > PREFIX)
 
 
 def index(value: Stored) -> Iterator[Form]:
@@ -74,6 +78,14 @@ def parse(text: str, modifier: str, name: str) -> StringValue:
     return StringValue(normal, modifier)
 
 
+def parse_sounds(text: str, name: str) -> StringValue:
+    """Read one alternative of a parameter that finds what sounds alike."""
+    value = parse(text, "", name)
+    if not phonetic.sounds(value.text):
+        raise InvalidSearch(f"{name}={text[:80]} has no word in it.")
+    return StringValue(value.text, "sounds")
+
+
 def where(value: StringValue, hash_: Hash) -> Clause:
     """Return the candidates; exact unless the value needs verification."""
     if value.modifier == "exact":
@@ -81,6 +93,8 @@ def where(value: StringValue, hash_: Hash) -> Clause:
     if value.modifier in ("contains", "ends"):
         trigrams = AllTokens(tuple(hash_("holds", trigram) for trigram in _trigrams(value.text)))
         return either([trigrams, Token(hash_("long"), STRING)])
+    if value.modifier == "sounds":
+        return either([Token(hash_("begins", letter), STRING) for letter in phonetic.beginnings(value.text)])
     return Token(hash_("begins", value.text[:PREFIX]), STRING)
 
 
@@ -91,6 +105,9 @@ def matches(value: StringValue, stored: Stored) -> bool:
     normal = normalize_string(stored[1])
     if value.modifier == "whole":
         return normal == value.text
+    if value.modifier == "sounds":
+        asked = phonetic.sounds(value.text)
+        return phonetic.sounds(normal)[: len(asked)] == asked
     if value.modifier == "ends":
         return normal.endswith(value.text)
     return value.text in normal if value.modifier == "contains" else normal.startswith(value.text)
