@@ -5,7 +5,8 @@
     ├── Damaged structure              cut short, inconsistent, or breaking the rules of their format
     ├── Unsupported not-supported      sound as far as can be seen, but of a kind that is not read here
     │   └── NoImage not-supported      a DICOM file that is no picture: a report, a waveform
-    └── TooCostly too-costly           larger, or slower to read, than the limits allow
+    ├── TooCostly too-costly           larger, or slower to read, than the limits allow
+    └── Occupied transient             nothing against the content: there is no room to read it at this moment
 
 Issue codes: https://hl7.org/fhir/R4/valueset-issue-type.html
 """
@@ -51,3 +52,9 @@ class TooCostly(AdapterError):
     """Reading would take more memory or time than is allowed."""
 
     code = "too-costly"
+
+
+class Occupied(AdapterError):
+    """Others are read at this moment; the same content may be read later."""
+
+    code = "transient"

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fhir_adapters import base
-from fhir_adapters.base import AdapterError, Damaged, TooCostly
+from fhir_adapters.base import AdapterError, Damaged, Occupied, TooCostly
 from fhir_adapters.imaging.limits import CPU_SECONDS, MEMORY_BYTES, WALL_SECONDS
 
 _ROOT = str(Path(__file__).parents[2])
@@ -32,7 +32,7 @@ _seats = threading.BoundedSemaphore(os.cpu_count() or 1)
 def decode(data: bytes, content_type: str) -> tuple[NDArray[np.uint8], bool]:
     """Grey pixels, and whether the picture is a coloured one."""
     if not _seats.acquire(timeout=WALL_SECONDS):
-        raise TooCostly("Too many large images are being decoded at this moment.")
+        raise Occupied("Too many large images are being decoded at this moment; try again.")
     try:
         answer = subprocess.run(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", __name__, content_type],

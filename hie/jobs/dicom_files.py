@@ -23,6 +23,10 @@ Resource = dict[str, Any]
 
 #: What a Media has of the file; the rest of it is whoever's who changed it.
 _OF_FILE = ("identifier", "modality", "bodySite", "view", "createdDateTime", "deviceName", "height", "width", "content")
+_NOT_THEIRS = (
+    "The Binary is the image of a Media. Another file takes its place only where it is known to be of the same "
+    "Patient: let securityContext name them, or store the file as a Binary of its own."
+)
 #: So many Tasks of one Binary are looked at.
 _MOST_TASKS = 100
 
@@ -37,15 +41,14 @@ def describe(stored: StoredVersion, resource: Resource, ctx: Context) -> None:
     asked = [] if before is None else _asked(stored, inside)
     if before is not None and asked and _is_same(before, resource):
         return  # a label asks for nothing
-    if header is None:
-        return _reject(address, "The DICOM file holds a kind of image that is not read here.", inside)
-    subject, reason = _whose(header.patient, resource, ctx, inside)
-    if subject is None:
-        return _reject(address, reason, inside)
+    subject, reason = None, "The DICOM file holds a kind of image that is not read here."
+    if header is not None:
+        subject, reason = _whose(header.patient, resource, ctx, inside)
     shown_by = list(_shown_by(asked, stored, inside))
     if any(media_image.patient_of(one, inside.store.base_url) != subject for one in shown_by):
-        raise Unprocessable("The Binary is the image of a Media of another Patient than that of this file; store the "
-                            "file as a Binary of its own.", expression="Binary.data")
+        raise Unprocessable(_NOT_THEIRS, expression="Binary.data")  # one answer, whoever else it may be of
+    if subject is None:
+        return _reject(address, reason, inside)
     _make(header, image, address, subject, [one for one in shown_by if _describes(one, before)], inside)
 
 
@@ -54,7 +57,7 @@ def _whose(wanted: Any, resource: Resource, ctx: Context, inside: Context) -> tu
     named = named_id if type_name == "Patient" else None
     is_trusted = named is not None and dicom_patient.may_name(named, ctx)
     reads_all = ctx.store.grant.queries("Patient", "r") is None
-    return dicom_patient.find(wanted, named, is_trusted, reads_all, inside)
+    return dicom_patient.find(wanted, named, is_trusted, reads_all, inside, ctx)
 
 
 def _make(

@@ -25,6 +25,9 @@ _NOT_BOTH = (
 )
 
 
+#: So many Patients with one identifier are looked at.
+_MOST_LOOKED_AT = 1000
+
 _NOT_ONE = (
     "The file's Patient ID must be an identifier of one Patient alone, and neither birth date nor sex may differ; what "
     "fails is told a token that reads every Patient."
@@ -44,16 +47,17 @@ def may_name(id_: str, ctx: Context) -> bool:
 
 
 def find(
-    wanted: DicomPatient, named: str | None, is_trusted: bool, reads_all: bool, ctx: Context
+    wanted: DicomPatient, named: str | None, is_trusted: bool, reads_all: bool, ctx: Context, sender: Context
 ) -> tuple[str | None, str]:
     """Patient/id and nothing, or None and the reason; the reason never quotes what the file says.
 
     `named` is the id of the Patient that the Binary's securityContext names, `is_trusted` whether it may be named;
-    `reads_all`: whether the sender may read every Patient, and so be told what of a guess is wrong.
+    `reads_all`: whether the sender may read every Patient, and so be told what of a guess is wrong. `ctx` has the
+    server's grant, `sender` that of the request.
     """
-    found = conditions.match(ctx.store, "Patient", [("identifier", _token(wanted.id))]) if wanted.id is not None else []
     if named is not None and is_trusted:
-        return _named(wanted, named, bool(found), ctx)
+        return _named(wanted, named, ctx, sender)
+    found = conditions.match(ctx.store, "Patient", _identified_by(wanted)) if wanted.id is not None else []
     subject, reason = _identified(wanted, found)
     if named is not None and subject != f"Patient/{named}":
         return None, _NOT_BOTH
@@ -73,17 +77,28 @@ def _identified(wanted: DicomPatient, found: list[StoredVersion]) -> tuple[str |
     return f"Patient/{found[0].id}", ""
 
 
-def _named(wanted: DicomPatient, id_: str, is_somebodys: bool, ctx: Context) -> tuple[str | None, str]:
+def _named(wanted: DicomPatient, id_: str, ctx: Context, sender: Context) -> tuple[str | None, str]:
     try:
         patient = json_format.parse(ctx.store.read("Patient", id_).content or b"{}")
     except (NotFound, Gone):  # without it the request fails; it may come later in the same transaction
         return None, "The Patient that the Binary's securityContext names is not stored yet; store it before the file."
-    if is_somebodys and wanted.id not in [one.get("value") for one in patient.get("identifier", ())]:
+    theirs = [one.get("value") for one in patient.get("identifier", ())]
+    if wanted.id is not None and wanted.id not in theirs and _is_anothers(wanted, ctx, sender):
         return None, "The file's Patient ID is that of another Patient than the Binary's securityContext names."
     differing = _differing(wanted, patient)
     if differing is not None:
         return None, f"The Patient that the Binary's securityContext names has another {differing} than the file says."
     return f"Patient/{id_}", ""
+
+
+def _is_anothers(wanted: DicomPatient, ctx: Context, sender: Context) -> bool:
+    """Tell whether a Patient that the sender may read has the file's Patient ID: of others nothing is told."""
+    found = conditions.match_ids(ctx.store, "Patient", _identified_by(wanted), _MOST_LOOKED_AT)
+    return any(may_name(id_, sender) for id_ in found)
+
+
+def _identified_by(wanted: DicomPatient) -> list[tuple[str, str]]:
+    return [("identifier", _token(wanted.id or ""))]
 
 
 def _differing(wanted: DicomPatient, patient: dict[str, Any]) -> str | None:

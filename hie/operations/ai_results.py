@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from hie.context import Context
-from hie.errors import MultipleMatches
+from hie.errors import Gone, MultipleMatches, NotFound
 from hie.fhir import json_format
 from hie.fhir.http import FhirRequest, Preferences
 from hie.interactions import conditional
@@ -68,7 +69,7 @@ def _known_twice(entries: list[Resource], ctx: Context) -> Iterator[tuple[str, s
     """What of the entries is there more than once, by fullUrl, and which of those is meant: always the same one.
 
     Identifiers are no secret: a partner with the same model version sends its Device, or somebody a copy. Were that
-    refused, as it is to a client, nothing would be judged from then on.
+    refused, as it is to a client, nothing would be judged from then on. The one that was made first is ours.
     """
     for entry in entries:
         asked = entry["request"].get("ifNoneExist")
@@ -78,4 +79,13 @@ def _known_twice(entries: list[Resource], ctx: Context) -> Iterator[tuple[str, s
         criteria = conditional.criteria(type_name, asked, "ifNoneExist")
         found = conditions.match_ids(ctx.store, type_name, criteria, MOST_COPIES)
         if len(found) > 1:
-            yield entry["fullUrl"], f"{type_name}/{min(found)}"
+            first = min(found, key=lambda id_: (_made(type_name, id_, ctx), id_))
+            yield entry["fullUrl"], f"{type_name}/{first}"
+
+
+def _made(type_name: str, id_: str, ctx: Context) -> int:
+    """When the first version was stored; late for one that was erased."""
+    try:
+        return ctx.store.vread(type_name, id_, 1).updated
+    except (NotFound, Gone):
+        return sys.maxsize

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hie.context import Context
-from hie.errors import Forbidden, Gone, NotFound, Unprocessable
+from hie.errors import Busy, Forbidden, Gone, NotFound, Unprocessable
 from hie.fhir import json_format, modifiers
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import instant
@@ -73,8 +73,9 @@ def result(media: dict[str, Any], ctx: Context, sha256: str | None = None) -> di
                             expression="Media.content")
     media_image.inspected(image)
     source = Source(f"Media/{media['id']}", {**media, "subject": {"reference": patient}}, image.sha256)
-    manifest = loaded(CHEST_XRAY, ctx).manifest
-    found = _judgement(media, image, ctx)
+    model = loaded(CHEST_XRAY, ctx)  # once: an administrator may switch to another version at any moment
+    manifest = model.manifest
+    found = _judgement(media, image, model)
     heat_map = None
     if not isinstance(found, Refusal) and found.heatmap is not None:
         heat_map = heatmap_png(found)
@@ -82,14 +83,16 @@ def result(media: dict[str, Any], ctx: Context, sha256: str | None = None) -> di
     return diagnosis_bundle(source, found, _facts(manifest), manifest["positive_class"], heat_map, now)
 
 
-def _judgement(media: dict[str, Any], image: media_image.MediaImage, ctx: Context) -> Prediction | Refusal:
+def _judgement(media: dict[str, Any], image: media_image.MediaImage, model: Any) -> Prediction | Refusal:
     from fhir_adapters import chest_xray, imaging
-    from fhir_adapters.base import AdapterError, Unsupported
+    from fhir_adapters.base import AdapterError, Occupied, Unsupported
     from fhir_adapters.results import Refusal
     from ml.result import InvalidImage
 
     try:
         decoded = imaging.decode(image.data, image.content_type)
+    except Occupied as error:
+        raise Busy(error.diagnostics) from error
     except Unsupported as error:
         return Refusal("unsupported", error.diagnostics)
     except AdapterError as error:
@@ -98,7 +101,7 @@ def _judgement(media: dict[str, Any], image: media_image.MediaImage, ctx: Contex
     if objection is not None:
         return Refusal("not-performed", objection)
     try:
-        prediction: Prediction = loaded(CHEST_XRAY, ctx).predict(decoded.pixels)
+        prediction: Prediction = model.predict(decoded.pixels)
     except InvalidImage as error:
         return Refusal("not-performed", str(error))
     return prediction

@@ -48,9 +48,10 @@ def recommend(request: FhirRequest, ctx: Context) -> FhirResponse:
     history = histories.history(request.id or "", ctx)
     at = ctx.clock()
     today = datetime.fromtimestamp(at / 1_000_000, UTC).date()
-    found = _found(history, kind, count, today, ctx)
+    model = loaded(RECOMMENDER, ctx)  # once: an administrator may switch to another version at any moment
+    found, facts = _found(model, history, kind, count, today), _facts(model)
     state = record_state(history, history.age(today))
-    rows = (_stored if attach else _shown)(found, f"Patient/{request.id}", state, instant(at), ctx)
+    rows = (_stored if attach else _shown)(found, f"Patient/{request.id}", state, facts, instant(at), ctx)
     unseen = list(_unseen(history, ctx))
     if unseen:
         rows.append({"resource": outcome.outcome([outcome.information(text) for text in unseen])})
@@ -78,11 +79,11 @@ def _count(request: FhirRequest) -> int:
     return int(text)
 
 
-def _found(history: History, kind: str | None, count: int, today: Any, ctx: Context) -> list[Recommendation]:
+def _found(model: Any, history: History, kind: str | None, count: int, today: Any) -> list[Recommendation]:
     from ml.recommender import PatientDeceased, RecommenderError
 
     try:
-        found: list[Recommendation] = loaded(RECOMMENDER, ctx).recommend(history, kind=kind, count=count, now=today)
+        found: list[Recommendation] = model.recommend(history, kind=kind, count=count, now=today)
     except PatientDeceased as error:
         raise Unprocessable(str(error), expression="Patient.deceased[x]") from error
     except RecommenderError as error:
@@ -90,20 +91,20 @@ def _found(history: History, kind: str | None, count: int, today: Any, ctx: Cont
     return found
 
 
-def _facts(ctx: Context) -> ModelFacts:
+def _facts(model: Any) -> ModelFacts:
     from fhir_adapters import ai_codes
     from fhir_adapters.ai_model import ModelFacts
 
-    model = loaded(RECOMMENDER, ctx)
     return ModelFacts(model.name, model.version, TITLE, ai_codes.MACHINE_LEARNING, SAFETY)
 
 
-def _shown(found: list[Recommendation], patient: str, state: str, now: str, ctx: Context) -> list[dict[str, Any]]:
+def _shown(
+    found: list[Recommendation], patient: str, state: str, model: ModelFacts, now: str, ctx: Context
+) -> list[dict[str, Any]]:
     """Observations that are nowhere stored; their model is named by its identifier, as it may have no Device yet."""
     from fhir_adapters.ai_model import full_url
     from fhir_adapters.recommendations import identifier_of, observation
 
-    model = _facts(ctx)
     device = {"identifier": model.identifier, "display": f"{model.name} {model.version}"}
     rows: list[dict[str, Any]] = [
         {
@@ -117,13 +118,15 @@ def _shown(found: list[Recommendation], patient: str, state: str, now: str, ctx:
     return rows
 
 
-def _stored(found: list[Recommendation], patient: str, state: str, now: str, ctx: Context) -> list[dict[str, Any]]:
+def _stored(
+    found: list[Recommendation], patient: str, state: str, model: ModelFacts, now: str, ctx: Context
+) -> list[dict[str, Any]]:
     """The Observations as they are stored, whether now or before."""
     from fhir_adapters.recommendations import recommendation_bundle
 
     if not found:
         return []
-    proposed = recommendation_bundle(found, patient, state, _facts(ctx), now)
+    proposed = recommendation_bundle(found, patient, state, model, now)
     for entry in proposed["entry"][: len(found)]:
         require_for(ctx, "cr", entry["resource"])
     targets = [(one.type, one.id) for one in ai_results.write(proposed, ctx)[: len(found)]]

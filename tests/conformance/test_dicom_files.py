@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 
-import numpy as np
 import pytest
+from pydicom.uid import JPEGBaseline8Bit
 
+from fhir_adapters.imaging import apart
 from tests.one_database import ONE_DATABASE
-from tests.pictures import dicom, ramp
+from tests.pictures import dicom, encoded, ramp
 
 FHIR_JSON = "application/fhir+json"
 
@@ -68,10 +70,13 @@ def test_a_body_part_that_is_no_code_of_the_chest_is_not_judged(fhir, patient, w
     assert part in observation["note"][0]["text"]
 
 
-def test_a_file_of_another_patient_does_not_take_the_place_of_an_image(fhir, patient):
+@pytest.mark.parametrize("elements", [{"PatientID": "P-2"}, {"PatientID": None}, {"NumberOfFrames": 2}],
+                         ids=["another's", "nobody's", "not read"])  # fmt: skip
+def test_a_file_that_is_not_of_the_same_patient_does_not_take_the_place_of_an_image(fhir, patient, elements):
     person(fhir, "P-2")
     held = upload(fhir, dicom()).id
-    replaced(fhir, held, dicom(PatientID="P-2", SOPInstanceUID="1.2.3")).refused(422, "processing", "Binary.data")
+    file = dicom(SOPInstanceUID="1.2.3", **elements)
+    replaced(fhir, held, file).refused(422, "processing", "Binary.data")
     assert fhir.get(f"Binary/{held}", Accept=FHIR_JSON).vid == "1"
     (media,) = fhir.get("Media").resources()
     assert media["subject"] == {"reference": f"Patient/{patient}"}
@@ -94,9 +99,9 @@ def test_a_corrected_file_is_described_by_the_same_media_and_judged(fhir, patien
 @ONE_DATABASE
 def test_what_takes_the_place_of_a_file_is_not_judged_by_what_described_it(fhir, patient):
     held = upload(fhir, dicom()).id
-    replaced(fhir, held, dicom(np.ascontiguousarray(ramp()[::-1]), PatientID="P-9"))
+    assert fhir.put(f"Binary/{held}", encoded(ramp()), Content_Type="image/png").status == 200
     (media,) = fhir.get("Media").resources()
-    fhir.post(f"Media/{media['id']}/$diagnose").refused(422, "processing", "Media.content.hash")
+    fhir.post(f"Media/{media['id']}/$diagnose").refused(422, "processing", "Media.content.size")
 
 
 @ONE_DATABASE
@@ -116,3 +121,32 @@ def test_a_second_media_of_an_object_keeps_no_file_out(fhir, patient):
     assert again.status == 201
     (task,) = fhir.get(f"Task?focus=Binary/{again.id}").resources()
     assert "already known" in task["statusReason"]["text"]
+
+
+@ONE_DATABASE
+def test_who_reads_one_patient_alone_learns_by_no_file_whose_identifiers_others_have(client, fhir, patient):
+    person(fhir, "P-7")
+    narrow = client("system/Binary.c", f"system/Patient.r?_id={patient}", "system/Task.rs", "system/Media.rs")
+    for number, identifier in enumerate(("P-7", "P-8")):
+        file = dicom(PatientID=identifier, SOPInstanceUID=f"1.2.{number}")
+        narrow.post("Binary", file, Content_Type="application/dicom", X_Security_Context=f"Patient/{patient}")
+    assert [one["status"] for one in narrow.get("Task").resources()] == ["requested", "requested"]
+    assert narrow.total("Media") == 2
+
+
+@ONE_DATABASE
+def test_an_image_that_finds_no_decoder_free_is_judged_later(fhir, patient, worker, clock, monkeypatch):
+    seats = threading.BoundedSemaphore(1)
+    monkeypatch.setattr(apart, "_seats", seats)
+    monkeypatch.setattr(apart, "WALL_SECONDS", 0.01)
+    frame = encoded(ramp(), "JPEG")
+    upload(fhir, dicom(syntax=JPEGBaseline8Bit, frame=frame + b"\0" * (len(frame) % 2)))
+    (media,) = fhir.get("Media").resources()
+    with seats:
+        fhir.post(f"Media/{media['id']}/$diagnose").refused(503, "transient", text="at this moment")
+        assert worker.step()
+    assert fhir.total("Observation") == 0
+    monkeypatch.setattr(apart, "WALL_SECONDS", 30.0)
+    clock.forward(60)
+    assert worker.step()
+    assert [one["status"] for one in fhir.get("Task").resources()] == ["completed"]
