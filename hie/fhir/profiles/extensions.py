@@ -102,12 +102,27 @@ def check_context(check: Check, place: Place, definition: Definition) -> None:
     """
     if place.parent is None:
         return
+    _check_kind(check, place, definition)
     _check_place(check, place, place.parent, definition)
     for expression in definition.resource.get("contextInvariant") or ():
         check.count()
         if _holds(check, str(expression), place, place.parent, definition) is False:
             text = f"The extension {definition.url} may stand only where this holds: {str(expression)[:200]}"
             check.tell("error", "extension", text, place.path)
+
+
+def _check_kind(check: Check, place: Place, definition: Definition) -> None:
+    """Check that what modifies its element says so, and nothing else does; who reads over one must not miss the other.
+
+    https://hl7.org/fhir/R4/extensibility.html#modifierExtension
+    """
+    is_modifier = definition.root.definition.get("isModifier")
+    if is_modifier is True and place.name == "extension":
+        check.tell("error", "extension", f"The extension {definition.url} modifies what it stands in; it belongs in "
+                   "modifierExtension.", place.path)
+    elif is_modifier is False and place.name == "modifierExtension":
+        check.tell("error", "extension", f"The extension {definition.url} modifies nothing; it belongs in extension.",
+                   place.path)
 
 
 def _holds(check: Check, expression: str, place: Place, parent: Place, definition: Definition) -> bool | None:

@@ -70,7 +70,10 @@ def _kept(resource: Json) -> Json:
 
 
 def _element(element: Json) -> Json:
-    return {name: value for name, value in element.items() if name in _OF_ELEMENTS or name.startswith(_VALUES)}
+    found = {name: value for name, value in element.items() if name in _OF_ELEMENTS or name.startswith(_VALUES)}
+    if element.get("path") == "Extension" and "isModifier" in element:  # of an element it is the base's to say
+        found["isModifier"] = element["isModifier"]
+    return found
 
 
 def _placed(element: Json) -> Json:

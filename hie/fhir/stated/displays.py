@@ -67,10 +67,27 @@ class Displays:
 def _of_system(
     terminology: Terminology, url: str, version: str | None, codings: dict[tuple[str, str | None], str]
 ) -> list[Problem]:
+    named = [*_named(terminology, url, version, codings)]
     system = _system(terminology, url, version)
     if system is None:
-        return []
-    return [one for (code, display), path in codings.items() for one in _of(system, code, display, path, terminology)]
+        return named
+    return named + [one for (code, display), path in codings.items()
+                    for one in _of(system, code, display, path, terminology)]
+
+
+def _named(
+    terminology: Terminology, url: str, version: str | None, codings: dict[tuple[str, str | None], str]
+) -> Iterator[Problem]:
+    """Give what names a code system as none may be named: https://hl7.org/fhir/R4/codesystem.html#supplements"""
+    known = terminology.find("CodeSystem", url, version)
+    resource = {} if known is None else known.resource
+    for path in codings.values():
+        if resource.get("content") == "supplement":
+            text = f"{shown(url)} is a supplement of {shown(resource.get('supplements'))}, whose codes are meant."
+            yield f"{path}.system", "error", "code-invalid", text
+        elif resource.get("versionNeeded") is True and version is None:
+            text = f"The codes of {shown(url)} mean another thing in other versions; which is meant has to be said."
+            yield f"{path}.version", "error", "required", text
 
 
 def _system(terminology: Terminology, url: str, version: str | None) -> CodeSystem | None:

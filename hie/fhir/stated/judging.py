@@ -10,7 +10,7 @@ from hie.fhir.terminology.terminology import Terminology
 from hie.fhir.validation.issue import Issue, Problem, below, issues
 from hie.fhir.working_time import WorkingTime
 
-from . import bundles, definitions, forms, questionnaires, values
+from . import bundles, code_systems, definitions, forms, groups, questionnaires, values
 from .displays import Displays
 from .fragments import Fragments
 from .ids import Ids
@@ -25,6 +25,8 @@ SECONDS = 5.0
 
 _OF_RESOURCES: dict[str, Callable[[dict[str, Any]], Iterator[Problem]]] = {
     "Bundle": bundles.of,
+    "CodeSystem": code_systems.of,
+    "Group": groups.of,
     "Questionnaire": questionnaires.of,
     "StructureDefinition": definitions.of,
 }

@@ -66,3 +66,19 @@ def test_an_extension_may_be_for_one_part_of_a_complex_one() -> None:
     resource = patient(extension=[{"url": OUTER, "extension": parts}])
     assert refused(resource, "extension", f"{OUTER}#first") == ["Patient.extension[0].extension[1].extension[0]"]
     assert len(refused(resource, "extension", f"{BASE}other#first")) == 2
+
+
+@pytest.mark.parametrize(("root", "wrong"), [
+    ({"isModifier": True, "isModifierReason": "It negates."}, ["Patient.extension[0]"]),
+    ({"isModifier": False}, ["Patient.modifierExtension[0]"]), ({}, []),
+], ids=["one that modifies", "one that does not", "one that does not say"])  # fmt: skip
+def test_what_modifies_stands_in_modifier_extension_and_nothing_else_does(root: Json, wrong: list[str]) -> None:
+    """https://hl7.org/fhir/R4/extensibility.html#modifierExtension"""
+    mark = profile("mark", "Extension", element("Extension.url", fixedUri=MARK), context=ANYWHERE)
+    mark["snapshot"]["element"][0].pop("isModifier", None)
+    mark["snapshot"]["element"][0] |= root
+    library = Library([Package("example", "1.0.0", resources=(mark,), digest=f"modifier {root}")])
+    for name in ("extension", "modifierExtension"):
+        found = conformance(patient(**{name: [ONE]}), (), library, asked_by(library))
+        assert [one.expression for one in found if one.code == "extension"] == [
+            one for one in wrong if f".{name}[" in one]

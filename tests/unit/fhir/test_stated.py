@@ -14,6 +14,7 @@ from hie.fhir.terminology.terminology import Terminology
 from hie.fhir.validation import validate
 from tests.builders import observation, patient
 from tests.growth import Text, Work, growth
+from tests.terminologies import code_system
 
 Json = dict[str, Any]
 DATA = b"seen in both lungs"
@@ -35,10 +36,22 @@ def with_text(inner: str, **more: Any) -> Json:
     return patient(text={"status": "generated", "div": div}, **more)
 
 
+def group(type_: str, *members: str) -> Json:
+    return {"resourceType": "Group", "type": type_, "actual": True,
+            "member": [{"entity": {"reference": one}} for one in members]}  # fmt: skip
+
+
 SHA1 = base64.b64encode(hashlib.sha1(DATA, usedforsecurity=False).digest()).decode()
 OTHER = base64.b64encode(hashlib.sha1(b"x", usedforsecurity=False).digest()).decode()
 LABEL, OTHERS = {"system": "urn:x", "code": "a"}, {"system": "urn:x", "code": "b"}
 CASES: list[tuple[str, Json, list[tuple[str, str]]]] = [
+    ("members of a group are of its type", group("person", "Patient/1", "Group/2", "http://x/Patient/3"), []),
+    ("one is not", group("device", "Device/1", "http://x/fhir/Patient/1"), [("value", "Group.member[1].entity")]),
+    ("a supplement names what it adds to", code_system("urn:s", "a", content="supplement"),
+     [("required", "CodeSystem.supplements")]),
+    ("count is that of all concepts", code_system("urn:s", {"code": "b", "concept": [{"code": "c"}]}, count=2), []),
+    ("more than all", code_system("urn:s", {"code": "b", "concept": [{"code": "c"}]}, count=1),
+     [("value", "CodeSystem.count")]),
     ("size and hash are those of the data", media(size=len(DATA), hash=SHA1), []),
     ("another size", media(size=5), [("value", "Media.content.size")]),
     ("another hash", media(hash=OTHER), [("value", "Media.content.hash")]),
@@ -208,6 +221,18 @@ WARNINGS: list[tuple[str, Json, list[tuple[str, str]]]] = [
 def test_what_may_be_right_elsewhere_is_a_warning(resource: Json, expected: list[tuple[str, str]]) -> None:
     assert told(resource, "warning") == expected
     assert told(resource) == []
+
+
+def test_a_coding_names_no_supplement_and_the_version_where_it_is_needed() -> None:
+    """https://hl7.org/fhir/R4/codesystem-definitions.html#CodeSystem.versionNeeded"""
+    known = Terminology(given=[code_system("urn:more", "a", content="supplement", supplements="urn:x"),
+                               code_system("urn:changing", "a", versionNeeded=True, version="1")])
+    codings = [{"system": "urn:more", "code": "a"}, {"system": "urn:changing", "code": "a"},
+               {"system": "urn:changing", "version": "1", "code": "a"}]
+    found = stated.problems(patient(maritalStatus={"coding": codings}), known)
+    assert [(one.code, one.expression) for one in found if one.severity == "error"] == [
+        ("code-invalid", "Patient.maritalStatus.coding[0].system"),
+        ("required", "Patient.maritalStatus.coding[1].version")]
 
 
 def test_places_are_told_inside_of_bundles_and_parameters() -> None:
