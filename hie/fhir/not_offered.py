@@ -18,9 +18,6 @@ _REASONS = {
                         "Group/[id]/$everything give an engine the records",
     "everything@MedicinalProduct": "a product with all that refers to it is the search "
                                    "MedicinalProduct?_id=[id]&_include=*&_revinclude=*",
-    "match": "patients are not compared by likeness here, which takes a patient index; "
-             "Patient?identifier=[system]|[value] and Patient?family=…&given=…&birthdate=… find those who are the "
-             "same in what is asked",
     "process-message": "what a message does is agreed between two sites and not known here; a transaction, POST "
                        "[base], stores the resources that one carries",
     "questionnaire": "forms are not made of profiles here",

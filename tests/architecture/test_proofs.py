@@ -11,9 +11,8 @@ from tests import proofs
 
 #: Asked for in tests to see that they are refused; and JSON Schema's $ref.
 REFUSED_OPERATIONS = {
-    "nothing", "unheard-of", "ref", "convert-data", "count", "evaluate-measure", "expunge", "export", "match",
-    "process-message", "purge-history", "search",
-    "binary-access-read", "perform-reindexing-pass",
+    "nothing", "unheard-of", "ref", "convert-data", "count", "evaluate-measure", "expunge", "export",
+    "process-message", "purge-history", "search", "transform", "binary-access-read", "perform-reindexing-pass",
 }  # fmt: skip
 REFUSED_MODIFIERS = {"every", "ge", "recurse"}
 

@@ -235,6 +235,7 @@ READS = [
     *(asked + name for name in PROFILES for asked in (
         "Patient/m/$validate?profile=http://example.org/", "StructureDefinition/",
         "StructureDefinition/$snapshot?url=http://example.org/")),
+    *(f"ValueSet/$expand?context=http://example.org/{name}%23Patient.gender" for name in PROFILES),
     *(f"Patient/m/$fhirpath?expression=conformsTo('http://example.org/{name}')"
       for name in PROFILES),
     *(f"StructureDefinition/{name}/$snapshot" for name in PROFILES),
@@ -335,6 +336,9 @@ WRITES: list[tuple[str, str, Any, dict[str, str]]] = [
       ("Patient?name=Secret", "Patient?birthdate=1960-01-01", "Observation?category=exam&_count=9",
        "Observation?patient.name=Secret&_count=9", "Observation/lab1/_history", "Observation/exam2/_history",
        "Condition?_id=c")),
+    *(("POST", "Patient/$match", asked, {}) for asked in (
+        _person("x", "Secret", "1970-01-01", **FEMALE), _person("x", "Other", "1990-01-01"),
+        _person("x", "Hidden", "1960-01-01"), _person("x", "Open", "1950-01-01"))),
     *(("POST", place, META, {}) for place in
       ("Patient/f/$meta-add", "Patient/g/$meta-add", "Observation/exam2/$meta-delete", "Condition/c/$meta-add")),
     *(("POST", "Observation", NEW, {"If_None_Exist": criteria}) for criteria in

@@ -25,7 +25,7 @@ def test_every_operation_of_r4_is_offered_or_told_why_not():
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.parametrize(("address", "text"), [
-    ("Patient/$match", "Patient?identifier="),
+    ("StructureMap/$transform", "ConceptMap/$translate"),
     ("$process-message", "POST [base]"),
     ("Measure/1/$evaluate-measure", "Clinical Quality Language"),
     ("MedicinalProduct/1/$everything", "_revinclude=*"),

@@ -1,0 +1,152 @@
+"""Patient/$match: https://hl7.org/fhir/R4/patient-operation-match.html
+
+Who may be meant is found by searches under the token's grant, and compared by hie.fhir.likeness.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from hie.context import Context
+from hie.errors import InvalidRequest, InvalidResource, OutcomeIssue
+from hie.fhir import bundle, likeness, modifiers, outcome, validation
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.fhir.likeness import Likeness
+from hie.fhir.outcome import information
+from hie.fhir.resource import type_of
+from hie.operations import scanning
+from hie.operations import terminology_inputs as inputs
+from hie.registry import Operation, standard_parameters
+from hie.store.opening import parsed
+from hie.store.search import chain
+from hie.store.search.criteria import Reading
+from hie.store.search.query import SearchQuery
+from hie.store.versions import StoredVersion
+
+Json = dict[str, Any]
+Found = tuple[Likeness, StoredVersion]
+
+#: Patients that one search brings to be compared, their bytes, and matches that one answer holds.
+MOST_COMPARED, _MOST_BYTES, MOST_ANSWERED = 200, 20_000_000, 100
+_GRADE = "http://hl7.org/fhir/StructureDefinition/match-grade"
+#: What a Patient may lack to be compared: https://hl7.org/fhir/R4/patient-operation-match.html
+_MAY_LACK = frozenset({"required", "invariant"})
+_SEPARATORS = re.compile(r"([\\,|$])")
+
+
+def match(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Return the patients who may be the one that was sent, the most likely first."""
+    asked = _asked(request.resource)
+    only_certain, most = inputs.boolean(request, "onlyCertainMatches") is True, _most(request)
+    found, is_cut = _found(asked, ctx)
+    told = []
+    if is_cut:
+        told.append(OutcomeIssue("incomplete", f"More than {MOST_COMPARED} patients have what was asked in common, of "
+                                 "whom some were not compared; more of what is known makes them fewer.",
+                                 "Patient", "warning"))
+    if only_certain and (is_cut or len(found) != 1 or found[0][0].grade != "certain"):
+        if found:
+            told.append(information(f"{len(found)} patients may be meant, and not one alone with certainty; without "
+                                    "onlyCertainMatches they are told."))
+        found = []
+    rows = [bundle.outcome_entry(outcome.outcome(told))] if told else []
+    rows = [*(_entry(one, ctx) for one in found[:most]), *rows]
+    return FhirResponse(200, bundle.listing("searchset", ctx.new_id(), ctx.clock(), [], rows, len(found)))
+
+
+def _asked(resource: Any) -> Json:
+    """Return the Patient to be compared: it need not be whole, but what it says has to be right."""
+    if type_of(resource) != "Patient":
+        raise InvalidResource(f"$match compares a Patient; found {type_of(resource)}.", expression="resource")
+    wrong = [OutcomeIssue(one.code, one.diagnostics, one.expression, one.severity)
+             for one in validation.validate(resource, "Patient")
+             if one.severity in ("fatal", "error") and one.code not in _MAY_LACK]
+    if wrong:
+        raise InvalidResource(wrong[0].diagnostics, issues=wrong)
+    modifiers.refuse(resource)
+    asked: Json = resource
+    return asked
+
+
+def _most(request: FhirRequest) -> int:
+    count = inputs.integer(request, "count")
+    if count == 0:
+        raise InvalidRequest("count is 0; it is the number of patients to be told, from 1.", expression="count")
+    return min(count or MOST_ANSWERED, MOST_ANSWERED)
+
+
+def _found(asked: Json, ctx: Context) -> tuple[list[Found], bool]:
+    """Compare all who have something in common with a Patient; tell too whether some were left out."""
+    wanted, is_cut = likeness.traits(asked), False
+    found: dict[str, Found | None] = {}
+    kept = scanning.Kept("ask with more of what is known.", "resource")
+    questions = list(_questions(asked))
+    if not questions:
+        raise InvalidRequest("$match needs an identifier with its system, a telephone number or address of mail, or "
+                             "two of family name, given name and birth date (beside which a postal code will do).",
+                             expression="resource")
+    for question in questions:
+        reading = Reading(ctx.base_url)
+        page = ctx.store.search(SearchQuery(
+            "Patient", tuple(chain.parse("Patient", name, text, reading) for name, text in question),
+            count=MOST_COMPARED, total="none", most_bytes=_MOST_BYTES))
+        is_cut = is_cut or page.next_cursor is not None
+        for one in page.matches:
+            if one.id not in found:
+                alike = likeness.compared(wanted, likeness.traits(parsed(one)))
+                found[one.id] = (alike, one) if alike.grade is not None else None
+                kept.take(len(one.content or b"") if alike.grade is not None else 0)
+    graded = [one for one in found.values() if one is not None]
+    return sorted(graded, key=lambda one: (-one[0].score, one[1].id)), is_cut
+
+
+def _questions(asked: Json) -> Iterator[list[tuple[str, str]]]:
+    """Yield the searches for whoever may be meant: each for who has one, or two, of the traits."""
+    names, addresses = _rows(asked, "name"), _rows(asked, "address")
+    families = _any(one.get("family") for one in names)
+    givens = _any(given for one in names for given in one.get("given", ()))
+    if known := ",".join(f"{_escaped(one['system'])}|{_escaped(one['value'])}" for one in _rows(asked, "identifier")
+                         if one.get("system") and one.get("value")):  # fmt: skip
+        yield [("identifier", known)]
+    if families and givens:
+        yield [("name", families), ("name", givens)]
+    if day := asked.get("birthDate"):
+        if either := ",".join(filter(None, (families, givens))):
+            yield [("birthdate", day), ("name", either)]
+        if codes := _any(one.get("postalCode") for one in addresses):
+            yield [("birthdate", day), ("address-postalcode", codes)]
+    if contacts := _any(one.get("value") for one in _rows(asked, "telecom")
+                        if one.get("system") in ("phone", "sms", "email", None)):  # fmt: skip
+        yield [("telecom", contacts)]
+
+
+def _rows(asked: Json, name: str) -> list[Json]:
+    return [one for one in asked.get(name, [])[: likeness.MOST_VALUES] if isinstance(one, dict)]
+
+
+def _any(values: Iterator[Any]) -> str:
+    found = dict.fromkeys(_escaped(one) for one in values if isinstance(one, str) and one.strip())
+    return ",".join(list(found)[: likeness.MOST_VALUES])
+
+
+def _escaped(text: str) -> str:
+    return _SEPARATORS.sub(r"\\\1", text.strip())
+
+
+def _entry(found: Found, ctx: Context) -> Json:
+    alike, stored = found
+    row = bundle.match_entry(ctx.base_url, stored.type, stored.id, stored.content or b"{}", "match")
+    row["search"] = {"extension": [{"url": _GRADE, "valueCode": alike.grade}], "mode": "match", "score": alike.score}
+    return row
+
+
+OPERATION = Operation(
+    code="match",
+    levels=frozenset({"type"}),
+    types=frozenset({"Patient"}),
+    function=match,
+    definition="http://hl7.org/fhir/OperationDefinition/Patient-match",
+    parameters=standard_parameters("match@Patient"),
+)
