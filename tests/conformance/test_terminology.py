@@ -127,6 +127,15 @@ def test_a_token_uses_only_what_it_may_see(shades: Fhir, client: Callable[..., F
 
 
 @sqlite
+def test_terminology_capabilities_say_how_codes_are_searched_and_maps_found(shades: Fhir) -> None:
+    """https://hl7.org/fhir/R4/terminologycapabilities-definitions.html#TerminologyCapabilities.codeSearch"""
+    stated = shades.get("metadata?mode=terminology").json
+    assert (stated["codeSearch"], stated["translation"]) == ("explicit", {"needsMap": False})
+    assert [shades.total(f"ValueSet?code={code}") for code in ("navy", "pink")] == [1, 0]  # by list, and by filter
+    assert matches(shades.get(f"ConceptMap/$translate?system={COLOURS}&code=red")) == [("equivalent", "f00")]
+
+
+@sqlite
 def test_terminology_capabilities_and_the_capability_statement(nobody: Fhir) -> None:
     answer = nobody.get("metadata?mode=terminology")
     assert answer.status == 200

@@ -46,9 +46,9 @@ def terminology_capabilities(
             "parameter": [{"name": row["name"]} for row in rows if row["use"] == "in" and row["name"] not in _REFUSED],
             "textFilter": "Every word has to occur in the code, its display or a designation, in any case.",
         },
-        "codeSearch": "all",
+        "codeSearch": "explicit",
         "validateCode": {"translations": False},
-        "translation": {"needsMap": True},
+        "translation": {"needsMap": False},
         "closure": {"translation": False},
     }  # fmt: skip
 
