@@ -20,6 +20,9 @@ from ml.recommender.history import History, Recommendation
 MOST_CONTRIBUTIONS = 10
 """Items of the history that are listed one by one; the others are one component together."""
 MOST_SOURCES = 100
+MOST_RECORDS = 10
+"""Of one item: an answer lists up to a thousand contributions, and a drug may be ordered every week for a life."""
+MOST_DISPLAY = 200
 
 _NOTE = "Made by an AI model from like histories, not reviewed by a person. No order, and no advice to treat."
 _RECORD = re.compile(r"[A-Za-z]{1,64}/[A-Za-z0-9\-.]{1,64}")
@@ -100,14 +103,17 @@ def _components(found: Recommendation) -> list[Element]:
 
 def _contribution(item: Any, weight: float) -> Element:
     """What one item of the history brings; R4 has no place for item and records, so they stand in extensions."""
-    concept = codes.concept(codes.coding(item.system, item.code, item.display), text=item.display)
+    display = item.display[:MOST_DISPLAY] if item.display else None
+    concept = codes.concept(codes.coding(item.system, item.code, display), text=display)
     extensions = [{"url": codes.ITEM_EXTENSION, "valueCodeableConcept": concept}]
     extensions += [
         {"url": codes.SOURCE_EXTENSION, "valueReference": {"reference": source}} for source in _records(item.sources)
     ]
+    more = len(item.sources) - MOST_RECORDS
+    text = f"{display or item.code}, and {more} more records" if more > 0 else display
     return {
         "extension": extensions,
-        "code": codes.own("contribution", item.display),
+        "code": codes.own("contribution", text),
         "valueQuantity": codes.quantity(weight),
     }
 
@@ -118,5 +124,7 @@ def _sources(found: Iterable[Recommendation]) -> list[str]:
 
 
 def _records(sources: Iterable[str]) -> list[str]:
-    """Those sources that are addresses of records."""
-    return [source for source in sources if _RECORD.fullmatch(source)]
+    """Those sources that are addresses of records; of many the oldest and the latest."""
+    named = [source for source in sources if _RECORD.fullmatch(source)]
+    half = MOST_RECORDS // 2
+    return named if len(named) <= MOST_RECORDS else named[:half] + named[-half:]

@@ -72,6 +72,19 @@ def test_parts_of_a_score_add_up_to_it_however_many_there_are():
     assert sum(parts) == 4.0
 
 
+def test_of_many_records_of_an_item_the_oldest_and_the_latest_are_named():
+    many = tuple(f"Condition/{i}" for i in range(3000))
+    often = replace(DIABETES, sources=many, display="x" * 5000)
+    entries = bundle(replace(FOUND, contributions=((often, 0.5),)))["entry"]
+    part = components(entries[0]["resource"])["contribution"]
+    item, *sources = part["extension"]
+    named = [one["valueReference"]["reference"] for one in sources]
+    assert named == [f"Condition/{i}" for i in (0, 1, 2, 3, 4, 2995, 2996, 2997, 2998, 2999)]
+    assert part["code"]["text"] == "x" * 200 + ", and 2990 more records"
+    assert item["valueCodeableConcept"]["coding"][0]["display"] == "x" * 200
+    assert [one["what"]["reference"] for one in entries[-1]["resource"]["entity"]] == ["Patient/1", *named]
+
+
 def test_addresses_that_are_no_records_are_no_references():
     odd = replace(DIABETES, sources=("urn:uuid:1", "Condition/7/x", "Condition/8"))
     observation = bundle(replace(FOUND, contributions=((odd, 0.5),)))["entry"][0]["resource"]
