@@ -6,9 +6,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from hie.context import Context
+from hie.errors import MultipleMatches
 from hie.fhir import json_format
 from hie.fhir.http import Conditions, FhirRequest
 from hie.fhir.instants import instant
+from hie.operations.ai_results import first_made
 
 DIAGNOSE = "image-diagnosis"
 #: A Task in one of these states is not worked on any more.
@@ -51,10 +53,14 @@ def ask(task: dict[str, Any], ctx: Context) -> str | None:
 def create(task: dict[str, Any], ctx: Context) -> tuple[str, bool]:
     """Store a Task unless one with its identifier is there; its id, and whether it is new."""
     identifier = task["identifier"][0]
-    condition = urlencode({"identifier": f"{identifier['system']}|{identifier['value']}"})
-    answer = ctx.dispatch(
-        FhirRequest("create", "Task", resource=task, conditions=Conditions(if_none_exist=condition), method="POST"), ctx
-    )
+    asked = ("identifier", f"{identifier['system']}|{identifier['value']}")
+    conditions = Conditions(if_none_exist=urlencode([asked]))
+    try:
+        answer = ctx.dispatch(
+            FhirRequest("create", "Task", resource=task, conditions=conditions, method="POST"), ctx
+        )
+    except MultipleMatches:  # somebody copied it
+        return first_made("Task", [asked], ctx)[0], False
     _, id_ = answer.entity or ("Task", "")  # a create names what it stored or found
     return id_, answer.status == 201
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,10 +77,16 @@ def _known_twice(entries: list[Resource], ctx: Context) -> Iterator[tuple[str, s
             continue
         type_name = entry["resource"]["resourceType"]
         criteria = conditional.criteria(type_name, asked, "ifNoneExist")
-        found = conditions.match_ids(ctx.store, type_name, criteria, MOST_COPIES)
-        if len(found) > 1:
-            first = min(found, key=lambda id_: (_made(type_name, id_, ctx), id_))
+        first, is_one = first_made(type_name, criteria, ctx)
+        if not is_one:
             yield entry["fullUrl"], f"{type_name}/{first}"
+
+
+def first_made(type_name: str, criteria: Sequence[tuple[str, str]], ctx: Context) -> tuple[str, bool]:
+    """The id of the match that was made first, empty where there is none, and whether no more than one matches."""
+    found = conditions.match_ids(ctx.store, type_name, criteria, MOST_COPIES)
+    first = min(found, key=lambda id_: (_made(type_name, id_, ctx), id_), default="")
+    return first, len(found) <= 1
 
 
 def _made(type_name: str, id_: str, ctx: Context) -> int:

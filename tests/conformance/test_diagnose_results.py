@@ -58,6 +58,18 @@ def test_what_others_sent_under_the_identifiers_of_results_keeps_nothing_from_be
 
 
 @ONE_DATABASE
+def test_copies_of_a_task_keep_no_media_from_being_changed(fhir, patient, worker, radiograph):
+    source = fhir.create(media(patient, encoded(radiograph)))
+    (task,) = fhir.get("Task").resources()
+    for _ in range(4):
+        fhir.create({**plain(task), "status": "completed"})
+    assert fhir.put(f"Media/{source['id']}", {**source, "deviceName": "X1"}).status == 200
+    worker.step()
+    assert fhir.get(f"Task/{task['id']}").json["status"] == "completed"
+    assert fhir.total("Observation") == 1
+
+
+@ONE_DATABASE
 @pytest.mark.parametrize("scope", [
     "system/Observation.cr?category=laboratory", "system/Observation.c?category=laboratory system/Observation.r",
     "system/Observation.c system/Observation.r?category=laboratory",
