@@ -94,7 +94,7 @@ def where(value: StringValue, hash_: Hash) -> Clause:
         trigrams = AllTokens(tuple(hash_("holds", trigram) for trigram in _trigrams(value.text)))
         return either([trigrams, Token(hash_("long"), STRING)])
     if value.modifier == "sounds":
-        return either([Token(hash_("begins", letter), STRING) for letter in phonetic.beginnings(value.text)])
+        return either([Token(hash_("begins", one), STRING) for one in phonetic.beginnings(value.text)])
     return Token(hash_("begins", value.text[:PREFIX]), STRING)
 
 
@@ -106,8 +106,7 @@ def matches(value: StringValue, stored: Stored) -> bool:
     if value.modifier == "whole":
         return normal == value.text
     if value.modifier == "sounds":
-        asked = phonetic.sounds(value.text)
-        return phonetic.sounds(normal)[: len(asked)] == asked
+        return phonetic.begins_alike(normal, value.text)
     if value.modifier == "ends":
         return normal.endswith(value.text)
     return value.text in normal if value.modifier == "contains" else normal.startswith(value.text)
