@@ -79,6 +79,9 @@ def _coded(request: FhirRequest) -> list[dict[str, Any]]:
     for name, text in request.parameters:
         if name == "code":
             before, bar, code = text.rpartition("|")
+            if bar and system not in (None, before):
+                raise InvalidRequest(f"code is of {before[:200]!r}, the parameter system names {str(system)[:200]!r}.",
+                                     expression="system")
             found.append({"system": before if bar else system, "code": code.strip()})
     for coding in found:
         if not coding.get("system") or not coding.get("code"):

@@ -65,7 +65,13 @@ def _question(request: FhirRequest, coding: Coding) -> Question:
 
 
 def _dependency(rows: list[Json]) -> tuple[str, Json]:
-    found = {row.get("name"): row for row in rows}
+    found: dict[str, Json] = {}
+    for row in rows:
+        if row["name"] not in ("element", "concept") or row["name"] in found:
+            raise InvalidRequest("A dependency has the parts element and concept, each once; found "
+                                 f"{row['name'][:80]!r}{' again' if row['name'] in found else ''}.",
+                                 expression="dependency")
+        found[row["name"]] = row
     element = found.get("element", {}).get("valueUri")
     concept = found.get("concept", {}).get("valueCodeableConcept")
     if concept is not None and len(concept.get("coding", [])) > inputs.MOST_CODINGS:

@@ -171,10 +171,12 @@ def _known(coding: Coding, service: Terminology) -> str:
 def in_code_system(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Tell whether a code is in a code system."""
     inputs.refuse_date(request)
-    asked = inputs.codings(request, system="url")
+    asked = _with_system(inputs.codings(request, system="url"), request)
     service = terminology(ctx.store)
     given = _given(request, ctx)
     url, version = (str(given.get("url", "")), None) if given is not None else _named(request, asked)
+    if (named := inputs.named_system(request)[0]) not in (None, url):
+        raise InvalidRequest(f"The code is of {str(named)[:200]}, the question of {url[:200]}.", expression="system")
     for one in asked:
         if one.system not in (None, url) and request.argument("codeableConcept") is None:
             raise InvalidRequest(f"The coding is of {(one.system or '')[:200]}, the question of {url[:200]}.",
@@ -199,6 +201,17 @@ def in_code_system(request: FhirRequest, ctx: Context) -> FhirResponse:
     return _answer(request, own, judge)
 
 
+def _with_system(asked: list[Coding], request: FhirRequest) -> list[Coding]:
+    """Return the code with the version that its system is written with; R4 speaks of "code+system", and has no system.
+    """
+    url, stated = inputs.named_system(request)
+    if url is None:
+        return asked
+    if request.parameter("code") is None:
+        raise InvalidRequest("system is that of a code; a coding says its own.", expression="system")
+    return [replace(one, version=inputs.one_version("version", one.version, stated)) for one in asked]
+
+
 def _given(request: FhirRequest, ctx: Context) -> dict[str, Any] | None:
     """Return the code system that the URL or a parameter gives; None where one is named by its canonical URL."""
     url, given = request.parameter("url"), request.argument("codeSystem")
@@ -220,11 +233,12 @@ def _refuse_other_versions(system: CodeSystem, request: FhirRequest, asked: list
 
 def _named(request: FhirRequest, asked: list[Coding]) -> tuple[str, str | None]:
     """Return URL and version of the code system that is named, the URL by a coding at least."""
-    url = request.parameter("url") or next((one.system for one in asked if one.system is not None), None)
+    url = request.parameter("url") or request.parameter("system")
+    url = url or next((one.system for one in asked if one.system is not None), None)
     if url is None:
         raise InvalidRequest("$validate-code needs url or codeSystem, or a coding with its system.", expression="url")
     url, stated = split_canonical(url)
-    return url, request.parameter("version") or stated
+    return url, asked[0].version if request.parameter("code") is not None else request.parameter("version") or stated
 
 
 def _of_grammar(url: str, coding: Coding) -> Verdict:
@@ -325,5 +339,5 @@ CODE_SYSTEM = Operation(
     types=frozenset({"CodeSystem"}),
     function=in_code_system,
     definition="http://hl7.org/fhir/OperationDefinition/CodeSystem-validate-code",
-    parameters=standard_parameters("validate-code@CodeSystem"),
+    parameters=(*standard_parameters("validate-code@CodeSystem"), Parameter("system", "uri")),
 )

@@ -173,6 +173,7 @@ def test_only_what_the_token_may_search_is_counted(client, fhir, person):
     (f"subject=Patient/1&{RATE}&statistic=sum&include=true&limit=0", "limit"),
     (f"subject=Patient/1&{RATE}&statistic=sum&period=2020", "period"),
     ("subject=Patient/1&system=http://loinc.org&statistic=sum", "system"),
+    ("subject=Patient/1&system=http://loinc.org&code=urn:x|8867-4&statistic=sum", "system"),
     (f"subject=Device-1/x/y&{RATE}&statistic=sum", "subject"),
     (f"subject=1&{RATE}&statistic=sum", "subject"),
     (f"subject=&{RATE}&statistic=sum", "subject"),

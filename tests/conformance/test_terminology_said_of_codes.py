@@ -140,3 +140,27 @@ def test_lookup_tells_the_url_where_it_is_asked_for(shades: Fhir) -> None:
 def test_the_direction_of_a_context_needs_one(shades: Fhir) -> None:
     shades.get(f"ValueSet/$expand?url={SHADES}&contextDirection=incoming").refused(
         400, "invalid", "contextDirection", "context")
+
+
+def test_a_code_of_a_code_system_may_come_with_its_system(shades: Fhir) -> None:
+    """R4 speaks of "code+system", though it has no such parameter: codesystem-operation-validate-code.html"""
+    for address in (f"CodeSystem/$validate-code?system={COLOURS}", f"CodeSystem/$validate-code?url={COLOURS}&system="
+                    f"{COLOURS}|1", f"CodeSystem/mine/$validate-code?system={COLOURS}"):
+        assert told(shades.get(f"{address}&code=blue")) == {"result": True, "display": "Blue"}
+    for address in (f"CodeSystem/$validate-code?url={COLOURS}", "CodeSystem/mine/$validate-code?abstract=true"):
+        shades.get(f"{address}&system=http://loinc.org&code=blue").refused(400, "invalid", "system", COLOURS)
+    shades.get(f"CodeSystem/mine/$validate-code?system={COLOURS}|2&code=blue").refused(400, "invalid", "version")
+    shades.get(f"CodeSystem/$validate-code?url={COLOURS}&version=1&system={COLOURS}|2&code=blue").refused(
+        400, "invalid", "version", "Two versions")
+    beside = body({"name": "system", "valueUri": COLOURS}, one(coding("blue")))
+    shades.post("CodeSystem/$validate-code", beside).refused(400, "invalid", "system", "code")
+
+
+def test_a_dependency_has_each_part_once(shades: Fhir) -> None:
+    element = {"name": "element", "valueUri": "http://example.org/use"}
+    value = {"name": "concept", "valueCodeableConcept": {"coding": [{"system": "urn:u", "code": "print"}]}}
+    other = {"name": "x", "valueCode": "y"}
+    for parts, named in (([element, element, value], "element"), ([element, value, other], "x")):
+        shades.post("ConceptMap/mine/$translate", body(
+            {"name": "system", "valueUri": COLOURS}, {"name": "code", "valueCode": "pink"},
+            {"name": "dependency", "part": parts})).refused(400, "invalid", "dependency", f"{named!r}")
