@@ -20,6 +20,26 @@ _REFERENCE_POLICY = ("literal", "logical")
 _ENFORCED = "enforced"
 
 
+#: What no SearchParameter defines: https://hl7.org/fhir/R4/search.html#2.21.1.1
+_CONTROLS = [{"name": name, "type": type_, "documentation": text} for name, type_, text in (
+    ("_sort", "string", "Parameters, each with - before it for the other direction."),
+    ("_count", "number", "Matches on a page."),
+    ("_offset", "number", "So many matches are left out first."),
+    ("_total", "token", "none, estimate or accurate."),
+    ("_summary", "token", "true, text, data, count or false."),
+    ("_elements", "string", "Elements that are wanted."),
+    ("_include", "string", "As searchInclude of the type says; :iterate."),
+    ("_revinclude", "string", "As searchRevInclude of the type says; :iterate."),
+    ("_has", "string", "_has:[type]:[reference]:[parameter], also nested and in chains."),
+    ("_list", "string", "What a List has as items, or a functional list ($current-problems and others)."),
+    ("_not-referenced", "string", "[type]:[reference], [type]:* or *:*: what nothing refers to so."),
+    ("_contained", "token", "true, false or both."),
+    ("_containedType", "token", "container or contained."),
+    ("_type", "token", "Types that a search of the system is for."),
+    ("_asOf", "date", "The instant as of which everything is told."),
+)]  # fmt: skip
+
+
 class OfferedOperation(Protocol):
     """What is told of an operation."""
 
@@ -68,7 +88,7 @@ def capability_statement(
             for name in parameters
         ],
         "interaction": [{"code": code} for code in _system_interactions()],
-        "searchParam": _search_parameters(parameters_of("Resource")),
+        "searchParam": [*_search_parameters(parameters_of("Resource")), *_CONTROLS],
         "compartment": [_COMPARTMENT + name.lower() for name in facts.COMPARTMENTS],
     }
     operations_of_system = _operations(offered, None)

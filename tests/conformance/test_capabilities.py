@@ -75,6 +75,25 @@ def test_search_beyond_plain_parameters_stands_where_it_is_offered(nobody):
     assert "near" not in rows["Patient"]
 
 
+#: What each is asked by.
+CONTROLS = {"_sort": "_id", "_count": "1", "_offset": "0", "_total": "none", "_summary": "true", "_elements": "status",
+            "_include": "Observation:subject", "_revinclude": "Observation:has-member", "_contained": "both",
+            "_containedType": "contained&_contained=true", "_has": ":Provenance:target:_id=x", "_list": "x",
+            "_asOf": "2026-01-01T00:00:00Z", "_not-referenced": "Provenance:target"}  # fmt: skip
+
+
+@ONE_DATABASE
+def test_what_controls_a_search_stands_among_what_every_type_has(nobody, fhir):
+    """https://hl7.org/fhir/R4/capabilitystatement-definitions.html#CapabilityStatement.rest.searchParam"""
+    stated = {one["name"]: one for one in statement(nobody)["rest"][0]["searchParam"]}
+    assert stated.keys() >= {*CONTROLS, "_type", "_id", "_lastUpdated"}
+    assert all("definition" in one or one["documentation"] for one in stated.values())
+    for name, value in CONTROLS.items():
+        separator = "" if value.startswith(":") else "="
+        assert fhir.get(f"Observation?{name}{separator}{value}").status == 200, name
+    assert fhir.get("?_type=Observation,Patient&_id=x").status == 200
+
+
 @ONE_DATABASE
 def test_operations_stand_with_their_definitions(nobody):
     rows = {row["type"]: row for row in statement(nobody)["rest"][0]["resource"]}

@@ -58,7 +58,7 @@ FOUND = {
 }
 
 
-@pytest.mark.proves("include:*")
+@pytest.mark.proves("include:*", "parameter:_include", "parameter:_revinclude")
 def test_wildcards_and_iterate_include(records):
     assert {search: included(records.get(search)) for search in FOUND} == FOUND
     form = {"Content_Type": "application/x-www-form-urlencoded"}
