@@ -33,6 +33,8 @@ MOST_COMPARED, _MOST_BYTES, MOST_ANSWERED = 200, 20_000_000, 100
 _GRADE = "http://hl7.org/fhir/StructureDefinition/match-grade"
 #: What a Patient may lack to be compared: https://hl7.org/fhir/R4/patient-operation-match.html
 _MAY_LACK = frozenset({"required", "invariant"})
+#: What one who is certain has in common at least: more who have it than are compared may hide another one.
+_OF_CERTAIN = frozenset({"birthdate", "identifier"})
 _SEPARATORS = re.compile(r"([\\,|$])")
 
 
@@ -40,13 +42,13 @@ def match(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return the patients who may be the one that was sent, the most likely first."""
     asked = _asked(request.resource)
     only_certain, most = inputs.boolean(request, "onlyCertainMatches") is True, _most(request)
-    found, is_cut = _found(asked, ctx)
+    found, uncompared = _found(asked, ctx)
     told = []
-    if is_cut:
+    if uncompared:
         told.append(OutcomeIssue("incomplete", f"More than {MOST_COMPARED} patients have what was asked in common, of "
                                  "whom some were not compared; more of what is known makes them fewer.",
                                  "Patient", "warning"))
-    if only_certain and (is_cut or len(found) != 1 or found[0][0].grade != "certain"):
+    if only_certain and (uncompared & _OF_CERTAIN or len(found) != 1 or found[0][0].grade != "certain"):
         if found:
             told.append(information(f"{len(found)} patients may be meant, and not one alone with certainty; without "
                                     "onlyCertainMatches they are told."))
@@ -77,9 +79,9 @@ def _most(request: FhirRequest) -> int:
     return min(count or MOST_ANSWERED, MOST_ANSWERED)
 
 
-def _found(asked: Json, ctx: Context) -> tuple[list[Found], bool]:
-    """Compare all who have something in common with a Patient; tell too whether some were left out."""
-    wanted, is_cut = likeness.traits(asked), False
+def _found(asked: Json, ctx: Context) -> tuple[list[Found], set[str]]:
+    """Compare all who have something in common with a Patient; name what more have in common than are compared."""
+    wanted, uncompared = likeness.traits(asked), set[str]()
     found: dict[str, Found | None] = {}
     kept = scanning.Kept("ask with more of what is known.", "resource")
     questions = list(_questions(asked))
@@ -92,18 +94,20 @@ def _found(asked: Json, ctx: Context) -> tuple[list[Found], bool]:
         page = ctx.store.search(SearchQuery(
             "Patient", tuple(chain.parse("Patient", name, text, reading) for name, text in question),
             count=MOST_COMPARED, total="none", most_bytes=_MOST_BYTES))
-        is_cut = is_cut or page.next_cursor is not None
+        if page.next_cursor is not None:
+            uncompared.add(question[0][0])
         for one in page.matches:
             if one.id not in found:
                 alike = likeness.compared(wanted, likeness.traits(parsed(one)))
                 found[one.id] = (alike, one) if alike.grade is not None else None
                 kept.take(len(one.content or b"") if alike.grade is not None else 0)
     graded = [one for one in found.values() if one is not None]
-    return sorted(graded, key=lambda one: (-one[0].score, one[1].id)), is_cut
+    return sorted(graded, key=lambda one: (-one[0].score, one[1].id)), uncompared
 
 
 def _questions(asked: Json) -> Iterator[list[tuple[str, str]]]:
-    """Yield the searches for whoever may be meant: each for who has one, or two, of the traits."""
+    """Yield the searches for whoever may be meant: each for who has one, or two, of the traits, the more telling first.
+    """
     names, addresses = _rows(asked, "name"), _rows(asked, "address")
     families = _any(one.get("family") for one in names)
     givens = _any(given for one in names for given in one.get("given", ()))

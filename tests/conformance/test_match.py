@@ -123,6 +123,17 @@ def test_a_match_in_a_batch(people: Fhir) -> None:
     assert people.post("", asked).json["entry"][0]["resource"]["total"] == 4
 
 
+def test_namesakes_of_another_age_do_not_hide_who_is_certain(fhir: Fhir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be more of them than are compared; one who is certain has the birth date, or an identifier, as well."""
+    for year in range(1990, 1994):
+        fhir.create(person(born=f"{year}-03-01"))
+    fhir.put("Patient/same", person("same"))
+    monkeypatch.setattr(match, "MOST_COMPARED", 2)
+    answer = fhir.post("Patient/$match?onlyCertainMatches=true", person())
+    assert told(answer) == [("same", "certain")]
+    assert outcomes(answer)[0]["code"] == "incomplete"
+
+
 def test_what_was_left_out_is_told_and_nobody_is_certain(people: Fhir, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(match, "MOST_COMPARED", 1)
     answer = people.post("Patient/$match", person(ssn="123", gender="female"))
