@@ -119,6 +119,7 @@ class Walk:
             element = element | {"slicing": usual or {}}
         elif usual is not None and not element["slicing"].get("discriminator"):
             element = element | {"slicing": usual | element["slicing"]}
+        self._check_names(base, slices)
         found = Slices([first, *(self.merged(one, slices.pop(one.slice or "", None), True) for one in base[1:])])
         for name, change in slices.items():
             above = name.rpartition("/")[0]  # a/b is a slice of the slice a
@@ -126,6 +127,19 @@ class Walk:
             found.add(self._new_slice(base[0] if whole is None else whole, change))
         first.element = choices.decided(element, found)
         return list(found)
+
+    def _check_names(self, base: list[Node], slices: dict[str, Node]) -> None:
+        """See that a slice is one of the base's, or none of them, where it says so.
+
+        https://hl7.org/fhir/R4/elementdefinition-definitions.html#ElementDefinition.sliceIsConstraining
+        """
+        known = {one.slice for one in base[1:]}
+        for name, change in slices.items():
+            told = (change.element or {}).get("sliceIsConstraining")
+            if told is True and name not in known:
+                self._wrong(change, "it says that it constrains a slice of the base, which has none of this name.")
+            elif told is False and name in known:
+                self._wrong(change, "it says that it is a new slice; the base has one of this name.")
 
     def _new_slice(self, whole: Node, change: Node) -> Node:
         """Return a new slice: the element as the base has it, of which there need not be any."""

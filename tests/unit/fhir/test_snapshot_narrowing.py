@@ -107,3 +107,22 @@ def test_values_of_an_element_s_own_type_are_kept(path: str, said: Json) -> None
 def test_an_entry_may_be_of_one_type_of_resources(code: str) -> None:
     assert types(made(of("Bundle.entry.resource", type=[{"code": code}]), type_name="Bundle")[
         "Bundle.entry.resource"]) == [code]
+
+
+@pytest.mark.parametrize(("name", "said", "told"), [
+    ("official", {"sliceIsConstraining": True}, ""), ("official", {"sliceIsConstraining": False}, "it is a new slice"),
+    ("other", {"sliceIsConstraining": False}, ""), ("other", {"sliceIsConstraining": True}, "has none of this name"),
+    ("official", {}, ""), ("other", {}, ""),
+], ids=str)  # fmt: skip
+def test_a_slice_is_one_of_the_bases_or_none_of_them_as_it_says(name: str, said: Json, told: str) -> None:
+    """https://hl7.org/fhir/R4/elementdefinition-definitions.html#ElementDefinition.sliceIsConstraining"""
+    by_use = {"discriminator": [{"type": "value", "path": "use"}], "rules": "open"}
+    base = profile("Patient", of("Patient.name", slicing=by_use), a_slice("Patient.name", "official", min=1),
+                   url="http://x.org/base")  # fmt: skip
+    derived = profile("Patient", a_slice("Patient.name", name, max="1", **said), base="http://x.org/base")
+    if told:
+        with pytest.raises(SnapshotError, match=told):
+            generated(derived, Known([base]))
+    else:
+        elements = generated(derived, Known([base]))["snapshot"]["element"]
+        assert [one["max"] for one in elements if one.get("sliceName") == name] == ["1"]
