@@ -71,6 +71,7 @@ FOUND = {
     f"Observation?value-quantity=0.005|{UCUM}|L": ["o3"],
     f"Observation?value-quantity=7|{UCUM}|[pH]": ["o4"],
     "Observation?value-quantity=5||g": ["o2"],
+    "Observation?value-quantity=5||": ["o2", "o3"],
     f"Observation?code-value-quantity=w$5|{UCUM}|g": ["o1", "o2"],
     f"Observation?code-value-quantity=http://loinc.org|w$5|{UCUM}|g": ["o1", "o2"],
     "Observation?code:text=HEART": ["o1", "o2", "o3", "o4"],

@@ -1,6 +1,7 @@
 """Quantity search: a number, with or without its unit. https://hl7.org/fhir/R4/search.html#quantity
 
-`5.4`, `5.4|http://unitsofmeasure.org|mg`, `5.4||mg` (the code, or the unit as people read it). With the UCUM system,
+`5.4`, `5.4|http://unitsofmeasure.org|mg`, `5.4||mg` (the code, or the unit as people read it); system and code are
+optional, so that `5.4||`, as HAPI's client writes a number alone, is `5.4`. With the UCUM system,
 `5|…|g` also finds 5000 mg: such quantities are indexed a second time in the canonical unit of their kind, under a
 parameter of that kind. The digits that are asked for count in the unit that is asked for. A unit that is no
 convertible UCUM unit (hie.fhir.ucum) is compared as it is written.
@@ -68,10 +69,8 @@ def canonical_form(unit: str) -> Form:
 def parse(text: str, name: str) -> QuantityValue:
     """Read one alternative."""
     parts = [unescape(part).strip() for part in split(text, "|")]
-    if len(parts) not in (1, 3) or (len(parts) == 3 and not parts[2]):
-        told = f"{name}={text[:80]}: a quantity is number, number|system|code or number||code"
-        raise InvalidSearch(told + (f"; {parts[0][:40]} alone finds it in any unit." if len(parts) == 3 and not parts[1]
-                                    else "."))  # fmt: skip
+    if len(parts) not in (1, 3) or (len(parts) == 3 and parts[1] and not parts[2]):
+        raise InvalidSearch(f"{name}={text[:80]}: a quantity is number, number|system|code or number||code.")
     prefix, value = number.read(parts[0], name)
     system, code = parts[1:] or ("", "")
     unit = ucum.unit(code) if system == ucum.SYSTEM else None
