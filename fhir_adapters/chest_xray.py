@@ -6,21 +6,25 @@ Only what contradicts refuses: a record that says nothing leaves the decision to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 from fhir_adapters.ai_codes import DICOM_CODES, HL7, SNOMED
 from fhir_adapters.codings import OID_SYSTEMS
 from fhir_adapters.imaging import Image
+from fhir_adapters.imaging.image import Code
 
 MODALITIES = frozenset({"CR", "DX", "RG", "OT", "SC"})
 """Computed, digital and film radiography; "other" and secondary captures, which do not say what they are."""
 BODY_PARTS = frozenset({"CHEST", "THORAX", "LUNG"})
 VIEWS = frozenset({"AP", "PA"})
-CHEST_SITES = {"51185008": "Thoracic structure", "39607008": "Lung structure"}
-"""SNOMED CT body structures that a chest radiograph shows, as R4's own examples and Synthea code them."""
+CHEST_SITES = {"51185008": "Thoracic structure", "816094009": "Chest", "39607008": "Lung structure"}
+"""SNOMED CT body structures that a chest radiograph shows, as R4's own examples, Synthea and DICOM code them."""
 FRONTAL_VIEWS = {"399348003": "Antero-posterior projection", "272479007": "Postero-anterior projection"}
 """Of DICOM's CID 4010 (PS3.16) in SNOMED CT."""
+_OLD_REGIONS, _OLD_VIEWS = frozenset({"T-D3000", "T-28000"}), frozenset({"R-10206", "R-10214"})
+"""The same in SNOMED RT, which files of before 2020 have."""
+_SNOMED_SCHEMES = frozenset({"SCT", "SRT", "SNM3", "99SDM"})
 _BY_OID = {**OID_SYSTEMS, "urn:oid:1.2.840.10008.2.16.4": DICOM_CODES}
 
 
@@ -39,7 +43,19 @@ def _of_dicom(image: Image) -> str | None:
         return f"The DICOM header says body part {facts.body_part}, which is not the chest."
     if facts.view_position is not None and facts.view_position not in VIEWS:
         return f"The DICOM header says view {facts.view_position}; the model reads frontal views (AP, PA)."
+    region = _other_than(CHEST_SITES.keys() | _OLD_REGIONS, facts.regions)
+    if region is not None:
+        return f"The DICOM header says anatomic region {region}, which is not known to be the chest."
+    view = _other_than(FRONTAL_VIEWS.keys() | _OLD_VIEWS, facts.views)
+    if view is not None:
+        return f"The DICOM header says view {view}, which is not known to be frontal (AP, PA)."
     return None
+
+
+def _other_than(known: Set[str], said: tuple[Code, ...]) -> str | None:
+    """What is said by codes of SNOMED of which none is known; None where one is, or nothing is said."""
+    codes = [code for scheme, code in said if scheme in _SNOMED_SCHEMES]
+    return codes[0] if codes and known.isdisjoint(codes) else None
 
 
 def _of_media(media: dict[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ from fhir_adapters.imaging import dicom_words as words
 from fhir_adapters.imaging import jpeg
 from fhir_adapters.imaging.formats import DICOM, DICOM_PREAMBLE
 from fhir_adapters.imaging.image import Header
-from fhir_adapters.imaging.limits import BYTES_IN_PROCESS, MAX_BYTES, MAX_READS
+from fhir_adapters.imaging.limits import BYTES_IN_PROCESS, MAX_BYTES, MAX_READS, MAX_SEQUENCE_READS
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -25,13 +25,16 @@ _JPEG = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"})
 _LONG_VALUE_REPRESENTATIONS = frozenset({b"OB", b"OW", b"SQ", b"UN", b"UT"})
 
 _PIXEL_DATA = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+_SEQUENCES = (0x00082218, 0x00283000, 0x00283010, 0x00540220)
+"""Anatomic Region, Modality LUT, VOI LUT, View Code."""
 _TAGS = [
     *(0x00080016, 0x00080018, 0x00080020, 0x00080022, 0x0008002A, 0x00080030, 0x00080032, 0x00080060, 0x00080070),
     *(0x00080201, 0x00081090, 0x00100020, 0x00100021, 0x00100030, 0x00100040, 0x00180015, 0x00185101),
     *(0x0020000D, 0x0020000E),
     *(0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011),
     *(0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280120, 0x00280121),
-    *(0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00281056, 0x00283000, 0x00283010),
+    *(0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00281056),
+    *_SEQUENCES,
     *_PIXEL_DATA,
 ]
 
@@ -39,14 +42,14 @@ _TAGS = [
 class _Budgeted(io.BytesIO):
     """Bytes that can be read a bounded number of times, so that millions of tiny elements cost no more than that."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, reads: int = MAX_READS) -> None:
         super().__init__(data)
-        self._left = MAX_READS
+        self._reads = self._left = reads
 
     def read(self, size: int | None = -1, /) -> bytes:
         self._left -= 1
         if self._left < 0:
-            raise TooCostly(f"The DICOM data set takes more than {MAX_READS} reads to walk through.")
+            raise TooCostly(f"The DICOM data set takes more than {self._reads} reads to walk through.")
         return super().read(size)
 
 
@@ -63,14 +66,32 @@ def guarded(read: Callable[[], Any]) -> Any:
 
 
 def dataset(data: bytes) -> Dataset:
-    """The elements that pictures and their records need; sequences and private elements are walked over."""
+    """The elements that pictures and their records need; other sequences and private elements are walked over."""
     import pydicom
     from pydicom import config
 
     # What breaks a rule on a value's form is checked here where it matters; a warning could quote patient data.
     config.settings.reading_validation_mode = config.IGNORE
     content = _inflated(data)
-    return guarded(lambda: pydicom.dcmread(_Budgeted(content), specific_tags=list(_TAGS)))
+    return guarded(lambda: _opened(pydicom.dcmread(_Budgeted(content), specific_tags=list(_TAGS))))
+
+
+def _opened(source: Dataset) -> Dataset:
+    """The data set with its sequences read, which pydicom would do later, with as many items as their bytes hold."""
+    from pydicom.charset import default_encoding
+    from pydicom.dataelem import DataElement
+    from pydicom.filereader import read_sequence
+
+    for tag in _SEQUENCES:
+        raw = source.get_item(tag)
+        if raw is None or isinstance(raw, DataElement) or raw.VR not in (None, "SQ", "UN") or not raw.value:
+            continue  # an element of undefined length is read already
+        file = _Budgeted(raw.value, MAX_SEQUENCE_READS)
+        items = read_sequence(
+            file, raw.is_implicit_VR, raw.is_little_endian, len(raw.value), default_encoding
+        )
+        source[tag] = DataElement(tag, "SQ", items)
+    return source
 
 
 def header(data: bytes) -> Header:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date, time
 from typing import TYPE_CHECKING, Any
 
-from fhir_adapters.imaging.image import DicomFacts, DicomPatient
+from fhir_adapters.imaging.image import Code, DicomFacts, DicomPatient
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -70,6 +71,8 @@ def facts(source: Dataset) -> DicomFacts:
         modality=_code(source, "Modality"),
         body_part=_code(source, "BodyPartExamined"),
         view_position=_code(source, "ViewPosition"),
+        regions=_codes(source, "AnatomicRegionSequence"),
+        views=_codes(source, "ViewCodeSequence"),
         acquired=_acquired(source),
         device_name=name[:_DEVICE_NAME_LENGTH] or None,
     )
@@ -103,6 +106,14 @@ def _uid(source: Dataset, keyword: str) -> str | None:
 def _code(source: Dataset, keyword: str) -> str | None:
     """A code string (CS) in upper case; what is none, as it is too long, still says something else than one."""
     return _line((text(source, keyword) or "").upper())[:_CODE_LENGTH].strip() or None
+
+
+def _codes(source: Dataset, keyword: str) -> tuple[Code, ...]:
+    """The codes of a sequence of codes; none of what is no such sequence."""
+    found = _read(source, keyword)
+    items = found if isinstance(found, Sequence) else ()
+    pairs = ((_code(item, "CodingSchemeDesignator"), _code(item, "CodeValue")) for item in items)
+    return tuple((scheme, code) for scheme, code in pairs if scheme and code)
 
 
 def _line(found: str) -> str:

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Code = tuple[str, str]
+"""Coding Scheme Designator and Code Value: PS3.3 8."""
+
 
 @dataclass(frozen=True, slots=True)
 class DicomFacts:
     """What a DICOM header says of the picture; None: absent, or not readable as what it should be.
 
+    `regions` and `views` are the codes of Anatomic Region and View Code Sequence;
     `acquired` is a FHIR date, or a dateTime where the header has the time and the offset from UTC.
     """
 
@@ -22,6 +26,8 @@ class DicomFacts:
     modality: str | None = None
     body_part: str | None = None
     view_position: str | None = None
+    regions: tuple[Code, ...] = ()
+    views: tuple[Code, ...] = ()
     acquired: str | None = None
     device_name: str | None = None
 

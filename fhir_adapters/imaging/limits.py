@@ -17,6 +17,9 @@ MAX_SCANS = 64
 MAX_READS = 100_000
 """Reads while walking a DICOM data set, about one for each element. Real ones have some hundred."""
 
+MAX_SEQUENCE_READS = 5_000
+"""The same inside each of the few sequences that are looked into; a LUT or a code takes about ten."""
+
 PIXELS_IN_PROCESS = 4_000_000
 BYTES_IN_PROCESS = 4_000_000
 """Above either, and for every compressed DICOM, decoding happens in a process of its own under the limits below."""

@@ -7,6 +7,7 @@ import hashlib
 import threading
 
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.uid import JPEGBaseline8Bit
 
 from fhir_adapters.imaging import apart
@@ -68,6 +69,31 @@ def test_a_body_part_that_is_no_code_of_the_chest_is_not_judged(fhir, patient, w
     worker.step()
     (observation,) = fhir.get("Observation").resources()
     assert part in observation["note"][0]["text"]
+
+
+def coded(code, scheme="SCT"):
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, scheme, "what it is"
+    return [item]
+
+
+@ONE_DATABASE
+@pytest.mark.parametrize(
+    ("elements", "words"),
+    [
+        ({"ViewPosition": None, "ViewCodeSequence": coded("399173006")}, "view 399173006"),
+        ({"ViewPosition": None, "ViewCodeSequence": coded("R-10236", "SRT")}, "view R-10236"),
+        ({"BodyPartExamined": None, "AnatomicRegionSequence": coded("85562004")}, "region 85562004"),
+        ({"ViewCodeSequence": coded("R-10214", "SRT"), "AnatomicRegionSequence": coded("816094009")}, "look like"),
+        ({"ViewCodeSequence": coded("LATERAL", "99SITE")}, "look like"),
+    ],
+    ids=["lateral", "lateral of old", "a hand", "the chest from behind", "a site's own code"],
+)
+def test_codes_of_view_and_region_are_heeded_as_words_are(fhir, patient, worker, elements, words):
+    upload(fhir, dicom(**elements))
+    worker.step()
+    (observation,) = fhir.get("Observation").resources()
+    assert words in observation["note"][0]["text"]
 
 
 @pytest.mark.parametrize("elements", [{"PatientID": "P-2"}, {"PatientID": None}, {"NumberOfFrames": 2}],

@@ -254,6 +254,17 @@ def test_a_deflated_bomb_is_refused():
         inspect(data[:end] + bomb)
 
 
+@pytest.mark.parametrize("group", [b"\x28\x00\x10\x30", b"\x28\x00\x00\x30", b"\x54\x00\x20\x02"],
+                         ids=["VOI LUT", "modality LUT", "view"])  # fmt: skip
+def test_a_sequence_of_very_many_items_is_given_up(group):
+    data = dicom(GREY)
+    pixels = data.rindex(b"\xe0\x7f\x10\x00")
+    items = b"\xfe\xff\x00\xe0\0\0\0\0" * 50_000
+    sequence = group + b"SQ\0\0" + struct.pack("<I", len(items)) + items
+    with pytest.raises(TooCostly, match="5000 reads"):
+        inspect(data[:pixels] + sequence + data[pixels:])
+
+
 def test_millions_of_tiny_elements_are_given_up():
     data = dicom(GREY)
     tiny = b"".join(struct.pack("<HH2sH", 9, i & 0xFFFF, b"UI", 0) for i in range(200_000))
