@@ -90,6 +90,16 @@ class _Looked(NamedTuple):
     is_costly: bool = False
 
 
+def _known(form: Form | None, why: str = "") -> _Looked:
+    """Give a questionnaire to judge by, unless it means what is not known here.
+
+    https://hl7.org/fhir/R4/extensibility.html#modifierExtension
+    """
+    if form is not None and form.is_modified:
+        return _Looked(None, "it has modifier extensions or implicitRules; what these make of it is not known here.")
+    return _Looked(form, why)
+
+
 class _Forms:
     """The questionnaires that are contained where the answers are, and those that are stored."""
 
@@ -108,7 +118,7 @@ class _Forms:
             self._holder = holder
             self._contained = {str(one.get("id")): Form(one, holder) for one in holder.get("contained", ())
                                if one.get("resourceType") == "Questionnaire"}
-        return _Looked(self._contained.get(canonical[1:]), "it is not contained.")
+        return _known(self._contained.get(canonical[1:]), "it is not contained.")
 
 
 class _Stored:
@@ -140,4 +150,4 @@ class _Stored:
             return _Looked(None, "it is not stored here.")
         form = self._judging.form(known)
         self._bytes += form.size
-        return _Looked(form)
+        return _known(form)

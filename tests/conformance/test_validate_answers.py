@@ -58,6 +58,22 @@ def test_a_contained_questionnaire_is_asked_and_answers_inside_of_a_bundle(fhir:
         ("structure", WHERE.replace("QuestionnaireResponse", "Bundle.entry[0].resource"))]
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("place", ["questionnaire", "item", "option", "rules"])
+def test_what_a_modifier_makes_of_a_questionnaire_is_not_known(fhir: Any, treat: Any, place: str) -> None:
+    """https://hl7.org/fhir/R4/extensibility.html#modifierExtension"""
+    unknown = {"implicitRules": "urn:x"} if place == "rules" else {"modifierExtension": [
+        {"url": "urn:x:not", "valueBoolean": True}]}  # fmt: skip
+    option = {"valueInteger": 1} | (unknown if place == "option" else {})
+    scoops = {"linkId": "scoops", "type": "integer", "answerOption": [option]} | (unknown if place == "item" else {})
+    fhir.create(ICE | {"item": [scoops]} | (unknown if place in ("questionnaire", "rules") else {}))
+    found = fhir.post("QuestionnaireResponse/$validate", BAD)
+    assert errors(found) == []
+    assert any("modifier extensions or implicitRules" in one["diagnostics"] for one in found.json["issue"])
+    treat("reject")
+    assert fhir.post("QuestionnaireResponse", BAD).status == 201
+
+
 def test_answers_are_judged_on_write_as_declared_profiles_are(fhir: Any, treat: Any) -> None:
     fhir.create(ICE)
     assert fhir.post("QuestionnaireResponse", BAD).status == 201

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-from hie.fhir import json_format
+from hie.fhir import json_format, modifiers
 
 from .answers import Options
 from .values import extensions, is_marked
@@ -33,6 +33,8 @@ def least(item: Json) -> int:
 
 
 _NONE = Level(())
+#: Of an item: what decides whether it is asked, and what it takes.
+_PARTS = ("enableWhen", "answerOption", "initial")
 
 
 class Form:
@@ -46,6 +48,13 @@ class Form:
         self._levels: dict[int, Level] = {}
         self._options: dict[int, Options] = {}
         self._value_sets: dict[str, Json] | None = None
+
+    @cached_property
+    def is_modified(self) -> bool:
+        """Tell whether it, or an item, means something else by rules or modifiers that nobody knows here."""
+        rows = (self.questionnaire, *_all_items(self.questionnaire))
+        return any(modifiers.has(one) or any(modifiers.has(part) for name in _PARTS for part in one.get(name, ()))
+                   for one in rows)  # fmt: skip
 
     @cached_property
     def size(self) -> int:
