@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
-from hie.fhir import json_format
+from hie.fhir import json_format, modifiers
 from hie.fhir.profiles import judging
 from hie.fhir.profiles.library import STORED, Definition
 from hie.fhir.profiles.making import NotMade, made
@@ -80,6 +80,9 @@ def _size(ways: tuple[_Judged, ...]) -> int:
 def _judge(resource: Json, bases: Bases, allowance: Allowance) -> tuple[_Judged, bool]:
     """Judge a definition; what came of it is not lasting where too much had been made before."""
     place = f"StructureDefinition/{resource.get('id')}"
+    if _is_modified(resource):
+        told = f"{place} has modifier extensions or implicitRules: what these make of it is not known here."
+        return _judged(told, {}), True
     if judging.usable(resource):
         wrong = judging.problems(resource)
         found = f"{place} cannot be used: {'; '.join(wrong)}" if wrong else Definition(slim(resource), STORED)
@@ -92,6 +95,13 @@ def _judge(resource: Json, bases: Bases, allowance: Allowance) -> tuple[_Judged,
         return _judged(Definition(made(slim_base(resource), seen, allowance), STORED), seen.names), True
     except NotMade as error:
         return _judged(f"{place} cannot be used: {error}", seen.names), not error.is_costly
+
+
+def _is_modified(resource: Json) -> bool:
+    """Tell whether a profile may mean something else: https://hl7.org/fhir/R4/extensibility.html#modifierExtension"""
+    views = (resource.get(name) for name in ("snapshot", "differential"))
+    elements = (one for view in views if view is not None for one in view.get("element", ()))
+    return modifiers.has(resource) or any(map(modifiers.has, elements))
 
 
 class _Seen:

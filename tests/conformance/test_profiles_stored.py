@@ -82,6 +82,9 @@ def test_a_profile_that_the_token_may_not_see_is_none_for_it(fhir: Any, client: 
     seeing.post("Patient", BAD).refused(422, "required", "Patient.telecom")
 
 
+UNKNOWN = {"modifierExtension": [{"url": "urn:x:not", "valueBoolean": True}]}
+
+
 @pytest.mark.parametrize(
     ("definition", "words"),
     [
@@ -89,8 +92,11 @@ def test_a_profile_that_the_token_may_not_see_is_none_for_it(fhir: Any, client: 
          | {"differential": {"element": [{"id": "Patient", "path": "Patient"}]}}, f"{BASE}nobody is not known here"),
         (stored(profile("phoned", "Patient", element("Patient.colour"))), "'Patient.colour': R4 has no such element"),
         (stored(profile("phoned", "Patient"), derivation="specialization"), "is no profile"),
+        ({**PHONED, "implicitRules": "urn:x"}, "what these make of it"),
+        ({**PHONED, **UNKNOWN}, "what these make of it"),
+        (stored(profile("phoned", "Patient", element("Patient.active", min=1, **UNKNOWN))), "what these make of it"),
     ],
-    ids=["no base", "nonsense", "no profile"],
+    ids=["no base", "nonsense", "no profile", "rules", "modifiers", "modifiers of an element"],
 )  # fmt: skip
 def test_one_that_cannot_be_used_is_told_why(fhir: Any, treat: Any, definition: Any, words: str) -> None:
     id_ = fhir.create(definition)["id"]
