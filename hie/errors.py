@@ -130,7 +130,7 @@ class NotFound(FhirError):
 
 
 class NotOffered(NotFound):
-    """R4 has it, and it is not here, or not at this address."""
+    """R4 has it, and it is not here."""
 
     code = "not-supported"
 

@@ -68,6 +68,8 @@ class Operation:
     """Media types of bodies that the function reads itself, with its parameters."""
     tells_of_body: bool = False
     """What a body in XML has that is no FHIR it tells, as of JSON; others refuse such a body."""
+    conditions: frozenset[str] = frozenset()
+    """The conditions of a request that the function asks, named as in Conditions; others are refused."""
     answers_in: str = "application/fhir+json"
     """The media type of its answers: that of resources, which are written as XML too, or one of its own."""
 

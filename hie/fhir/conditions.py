@@ -112,7 +112,7 @@ _ASKED = {
 def refuse_unasked(interaction: str, conditions: Conditions) -> None:
     """Refuse a condition that the interaction would pass over: it would be done as if it held.
 
-    Of a Bundle each entry has its own. What an operation means by a condition it says itself.
+    Of a Bundle each entry has its own. What an operation means by a condition it says itself (refuse_unasked_by).
     """
     for name, (header, asking, instead) in _ASKED.items():
         if getattr(conditions, name) is not None and interaction not in asking:
@@ -123,6 +123,14 @@ def refuse_unasked(interaction: str, conditions: Conditions) -> None:
                 f"whether it holds or not; {instead}.",
                 expression=f"http.{header}",
             )
+
+
+def refuse_unasked_by(name: str, asked: frozenset[str], conditions: Conditions, *, only_reads: bool) -> None:
+    """Refuse a condition that an operation would pass over; of what only reads, If-None-Match always holds."""
+    for one, (header, *_) in _ASKED.items():
+        if getattr(conditions, one) is not None and one not in asked and not (only_reads and one == "if_none_match"):
+            raise NotSupported(f"{header} is no condition of {name}, which would be done whether it holds or not; "
+                               "leave it out.", expression=f"http.{header}")
 
 
 def refuse_if_none_match(conditions: Conditions, what: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from hie.context import Context
 from hie.errors import FhirError, InvalidRequest, InvalidXml, MethodNotAllowed, NotFound, NotOffered
 from hie.fhir import facts, modifiers, not_offered, peers
+from hie.fhir.conditions import refuse_unasked_by
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.resource import type_of, validated
 from hie.fhir.routes import ANSWER_PARAMETERS, parse, wrong_method
@@ -28,6 +29,7 @@ _ANY_TYPE = frozenset({"Element", "Type"})
 def operation(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Find the operation, check its parameters wherever the client wrote them, and run it."""
     found = offered(request, ctx.registry)
+    refuse_unasked_by(f"${found.code}", found.conditions, request.conditions, only_reads=not found.affects_state)
     if found.takes_body:
         return found.function(request, ctx)
     return found.function(_with_search(request) if found.takes_search else _with_parameters(request, found), ctx)
@@ -93,15 +95,14 @@ def _found(request: FhirRequest, registry: Registry) -> Operation:
 
 def _not_there(code: str, type_name: str | None, where: str, registry: Registry) -> NotFound:
     """Say where an operation can be called, or why it is not here; and of one that nobody has, that it is not known."""
-    elsewhere = ", ".join(registry.places(code, type_name))
-    known = not_offered.reason(code, type_name) if registry.operation(code, type_name) is None else None
-    if known is None and elsewhere:
-        known = f"it is one of {elsewhere}"
-    if known is not None:
-        return NotOffered(f"There is no operation ${code} on {where}: {known}.", expression="http.url")
-    here = peers.operation(code)
-    return NotFound(f"There is no operation ${code} on {where}; "
-                    + (f"{here}." if here else "the CapabilityStatement lists what there is."), expression="http.url")
+    told = f"There is no operation ${code} on {where}"
+    reason = not_offered.reason(code, type_name) if registry.operation(code, type_name) is None else None
+    if reason is not None:
+        return NotOffered(f"{told}: {reason}.", expression="http.url")
+    if elsewhere := registry.places(code, type_name):
+        return NotFound(f"{told}: it is one of {', '.join(elsewhere)}.", expression="http.url")
+    here = peers.operation(code) or "the CapabilityStatement lists what there is"
+    return NotFound(f"{told}; {here}.", expression="http.url")
 
 
 def _with_parameters(request: FhirRequest, found: Operation) -> FhirRequest:

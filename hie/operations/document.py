@@ -37,7 +37,8 @@ def document(request: FhirRequest, ctx: Context) -> FhirResponse:
     if not persist:
         return FhirResponse(200, json_format.dump(bundle), entity=("Composition", id_))
     made = json_format.parse(json_format.dump(bundle))  # the parts as JSON, for the Bundle's own validation
-    answer = ctx.dispatch(FhirRequest("create", "Bundle", resource=made, method="POST"), ctx)
+    answer = ctx.dispatch(FhirRequest("create", "Bundle", resource=made, method="POST",
+                                      conditions=request.conditions), ctx)
     return FhirResponse(200, answer.content, answer.version_id, answer.last_modified, location=answer.location,
                         entity=("Composition", id_))
 
@@ -51,6 +52,12 @@ def _persist(request: FhirRequest) -> bool:
                                  expression="http.method")
         error.headers["Allow"] = "POST"
         raise error
+    if text != "true" and request.conditions.if_none_exist is not None:
+        raise NotSupported("If-None-Exist is for a document that is stored: persist=true.",
+                           expression="http.If-None-Exist")
+    if text == "true" and request.conditions.if_none_match is not None:
+        raise NotSupported("If-None-Match is no condition of a document that is stored; use If-None-Exist.",
+                           expression="http.If-None-Match")
     return text == "true"
 
 
@@ -147,4 +154,5 @@ OPERATION = Operation(
     definition="http://hl7.org/fhir/OperationDefinition/Composition-document",
     parameters=standard_parameters("document@Composition"),
     is_done_once=True,
+    conditions=frozenset({"if_none_exist", "if_none_match"}),
 )

@@ -113,6 +113,7 @@ OPERATIONS = (
         definition=f"{_DEFINITION}meta-add",
         parameters=standard_parameters("meta-add@Resource"),
         affects_state=True,
+        conditions=frozenset({"if_match", "if_unmodified_since"}),
     ),
     Operation(
         code="meta-delete",
@@ -121,5 +122,6 @@ OPERATIONS = (
         definition=f"{_DEFINITION}meta-delete",
         parameters=standard_parameters("meta-delete@Resource"),
         affects_state=True,
+        conditions=frozenset({"if_match", "if_unmodified_since"}),
     ),
 )

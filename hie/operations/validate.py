@@ -156,4 +156,5 @@ OPERATION = Operation(
     definition="http://hl7.org/fhir/OperationDefinition/Resource-validate",
     parameters=standard_parameters("validate@Resource"),
     tells_of_body=True,
+    conditions=frozenset({"if_match", "if_none_match", "if_none_exist", "if_unmodified_since"}),
 )

@@ -179,6 +179,19 @@ def test_what_a_composition_names_counts_with_what_its_graph_reads(fhir, note, m
     fhir.get(url).refused(422, "too-costly", "graph", "more than 6 resources")
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_document_is_stored_once_where_that_is_asked(fhir, note):
+    """As a create is conditional: https://hl7.org/fhir/R4/http.html#ccreate"""
+    address, criteria = f"Composition/{note['id']}/$document", f"composition=Composition/{note['id']}"
+    first, second = (fhir.post(f"{address}?persist=true", If_None_Exist=criteria) for _ in range(2))
+    assert first.status == second.status == 200
+    assert first.headers["Location"] == second.headers["Location"]
+    assert first.json == second.json
+    assert fhir.total("Bundle") == 1
+    fhir.post(address, If_None_Exist=criteria).refused(400, "not-supported", "http.If-None-Exist", "persist=true")
+    fhir.post(f"{address}?persist=true", If_None_Match="*").refused(400, "not-supported", "http.If-None-Match")
+
+
 def test_a_document_that_lacks_what_its_graph_asks_for_is_not_made(fhir, client, note):
     url = f"Composition/{note['id']}/$document"
     lacking = graph(fhir, {"path": "encounter", "min": 1, "target": [{"type": "Encounter"}]})

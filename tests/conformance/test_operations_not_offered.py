@@ -24,20 +24,20 @@ def test_every_operation_of_r4_is_offered_or_told_why_not():
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-@pytest.mark.parametrize(("address", "text"), [
-    ("StructureMap/$transform", "ConceptMap/$translate"),
-    ("$process-message", "POST [base]"),
-    ("Measure/1/$evaluate-measure", "Clinical Quality Language"),
-    ("MedicinalProduct/1/$everything", "_revinclude=*"),
-    ("Encounter/$everything", "Encounter/[id]"),
-    ("Group/$everything", "Group/[id]"),
-    ("$everything", "Encounter/[id], Group/[id], Patient, Patient/[id]"),
-    ("$validate", "[type], [type]/[id]"),
-    ("Patient/$graph?graph=x", "[type]/[id]"),
-    ("Patient/1/$convert", "the system"),
-    ("Patient/1/_history/1/$meta-add", "[type]/[id]"),
-    ("Observation/1/$lastn", "Observation"),
+@pytest.mark.parametrize(("address", "code", "text"), [
+    ("StructureMap/$transform", "not-supported", "ConceptMap/$translate"),
+    ("$process-message", "not-supported", "POST [base]"),
+    ("Measure/1/$evaluate-measure", "not-supported", "Clinical Quality Language"),
+    ("MedicinalProduct/1/$everything", "not-supported", "_revinclude=*"),
+    ("Encounter/$everything", "not-found", "one of Encounter/[id]."),
+    ("Group/$everything", "not-found", "one of Group/[id]."),
+    ("$everything", "not-found", "one of Encounter/[id], Group/[id], Patient, Patient/[id]."),
+    ("$validate", "not-found", "one of [type], [type]/[id]."),
+    ("Patient/$graph?graph=x", "not-found", "one of [type]/[id]."),
+    ("Patient/1/$convert", "not-found", "one of the system."),
+    ("Patient/1/_history/1/$meta-add", "not-found", "one of [type]/[id]."),
+    ("Observation/1/$lastn", "not-found", "one of Observation."),
 ])  # fmt: skip
-def test_an_operation_that_is_not_there_is_told_with_what_is(fhir, address, text):
+def test_an_operation_that_is_not_there_is_told_with_what_is(fhir, address, code, text):
     for method in ("GET", "POST"):
-        fhir(method, address).refused(404, "not-supported", "http.url", text)
+        fhir(method, address).refused(404, code, "http.url", text)

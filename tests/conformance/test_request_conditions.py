@@ -2,11 +2,13 @@
 
 import pytest
 
-from tests.builders import SYSTEM, bundle, entry, patient, post, put
+from tests.builders import SYSTEM, bundle, entry, parameters, patient, post, put
 from tests.one_database import ONE_DATABASE
 
 PATCH = {"active": True}
 MERGE = {"Content_Type": "application/merge-patch+json"}
+LABEL = parameters(meta=("Meta", {"tag": [{"system": "urn:x", "code": "y"}]}))
+NAME = parameters(name=("String", "mine"))
 
 
 def changed(fhir, method, url, value):
@@ -78,6 +80,12 @@ def test_a_read_is_of_the_version_that_if_match_names(stored):
 
 
 @ONE_DATABASE
+def test_a_condition_that_asks_nothing_of_an_operation_which_changes_nothing_does_no_harm(stored):
+    """What has no ETag is always other than what a cache has: RFC 9110 section 13.1.2"""
+    assert stored.get("Patient/1/$everything", If_None_Match='W/"1"').status == 200
+
+
+@ONE_DATABASE
 def test_of_a_header_that_came_empty_it_is_told_that_headers_are_ascii(stored):
     """granian gives one with other characters so."""
     for header in ("If_None_Exist", "X_Provenance"):
@@ -119,6 +127,13 @@ def test_a_token_learns_no_version_by_if_match(stored, client):
     ("POST", "", bundle(post(patient()), type_="batch"), {"If_Match": 'W/"1"'}),
     ("GET", "Patient/1", None, {"If_None_Exist": "identifier=1"}),
     ("GET", "Patient?_id=1", None, {"If_Match": 'W/"1"'}),
+    ("POST", "Patient/1/$meta-add", LABEL, {"If_None_Match": "*"}),
+    ("POST", "Patient/1/$meta-delete", LABEL, {"If_None_Exist": "identifier=1"}),
+    ("POST", "$closure", NAME, {"If_Match": 'W/"1"'}),
+    ("POST", "$closure", NAME, {"If_None_Match": "*"}),
+    ("GET", "Patient/1/$everything", None, {"If_Match": 'W/"1"'}),
+    ("GET", "Patient/1/$meta", None, {"If_Unmodified_Since": "Sun, 06 Nov 1994 08:49:37 GMT"}),
+    ("GET", "Patient/$everything", None, {"If_None_Exist": "identifier=1"}),
 ])  # fmt: skip
 def test_a_condition_that_would_be_passed_over_is_refused(stored, method, url, body, headers):
     header = next(name for name in headers if name.startswith("If_")).replace("_", "-")

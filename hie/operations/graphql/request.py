@@ -145,5 +145,6 @@ OPERATION = Operation(
     takes_body=frozenset({JSON, GRAPHQL, "application/fhir+json"}),
     answers_in=JSON,
     writes=writes,
+    conditions=frozenset({"if_match", "if_none_match", "if_none_exist", "if_unmodified_since"}),
     hands_on_provenance=True,
 )
