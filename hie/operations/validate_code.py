@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -273,7 +273,15 @@ def _judged(member: Member | None, coding: Coding, service: Terminology, request
     ):
         return Verdict(False, f"The code {coding} is there, but not with the display {coding.display[:200]!r}; it is "
                        f"{display!r}.", display)
-    return Verdict(True, None, display)
+    return Verdict(True, " ".join(_hints(member, coding)) or None, display)
+
+
+def _hints(member: Member, coding: Coding) -> Iterator[str]:
+    """Say what who has a valid code should know of it."""
+    if member.is_inactive:
+        yield f"The code {coding} is inactive: it is kept to understand old records, and not to be used any more."
+    if member.code != coding.code:
+        yield f"The code is written {member.code[:200]} in its code system."
 
 
 def _undecided(coding: Coding, service: Terminology) -> FhirError:

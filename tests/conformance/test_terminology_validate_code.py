@@ -31,7 +31,6 @@ VALIDATE_CODE_CASES: list[Any] = [
         "coding": [coding("x", "http://loinc.org"), coding("navy")]}},), True, None),
     ("ValueSet/$validate-code?code=pink", ({"name": "valueSet", "resource": SET},), True, None),
     (f"CodeSystem/$validate-code?url={COLOURS}&code=blue", (), True, None),
-    (f"CodeSystem/$validate-code?url={COLOURS}&code=Blue", (), True, None),  # it does not say that case counts
     (f"CodeSystem/$validate-code?url={COLOURS}&code=Bleu", (), False, "not in the code system"),
     ("ValueSet/$validate-code?code=red", ({"name": "valueSet", "resource": TWO},), False,
      f"as one of {COLOURS} and urn:other"),
@@ -58,6 +57,24 @@ def test_validate_code(shades: Fhir, subtests: Any) -> None:
             assert answer["result"] is result
             assert ("message" in answer) is (not result)
             assert (text or "") in answer.get("message", "")
+
+
+@sqlite
+def test_what_is_to_be_known_of_a_valid_code_is_told(shades: Fhir) -> None:
+    """https://hl7.org/fhir/R4/codesystem-operation-validate-code.html: with result = true the message has hints."""
+    url = f"CodeSystem/$validate-code?url={COLOURS}&code="
+    answer = told(shades.get(f"{url}BLUE"))  # the code system does not say that case counts
+    assert (answer["result"], answer["display"]) == (True, "Blue")
+    assert "is written blue" in answer["message"]
+    old = {"code": "puce", "property": [{"code": "inactive", "valueBoolean": True}]}
+    shades.put("CodeSystem/mine", SYSTEM | {"id": "mine", "concept": [*SYSTEM["concept"], old]})
+    answer = told(shades.get(f"{url}puce"))
+    assert answer["result"] is True
+    assert "is inactive" in answer["message"]
+    listing = value_set(listed(COLOURS, "puce", "navy"), id="old")
+    shades.put("ValueSet/old", listing)
+    assert "is inactive" in told(shades.get(f"ValueSet/old/$validate-code?system={COLOURS}&code=puce"))["message"]
+    assert "message" not in told(shades.get(f"ValueSet/old/$validate-code?system={COLOURS}&code=navy"))
 
 
 @sqlite
