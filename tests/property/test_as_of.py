@@ -25,8 +25,8 @@ from hie.store.search import then as past_ends
 from hie.store.store import Store
 from hie.store.versions import StoredVersion
 from tests.conftest import Clock
-from tests.property import test_search as plain
-from tests.property.test_search import Json
+from tests.property import plain
+from tests.property.plain_filter import Json
 from tests.property.test_search_joins import GRANTS, World, criterion, is_in_compartment, world
 
 Place = tuple[str, str]

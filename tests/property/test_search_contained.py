@@ -18,8 +18,9 @@ from hie.store.check import check
 from hie.store.resources import ResourceStore
 from hie.store.search import engine, query
 from hie.store.store import Store
-from tests.property import test_search as plain
-from tests.property.test_search import NOW, Asked, Json, Meaning
+from tests.property import plain, random_resources
+from tests.property.plain import Asked, Meaning
+from tests.property.plain_filter import NOW, Json
 
 Place = tuple[str, str]
 World = dict[Place, Json]
@@ -45,7 +46,7 @@ def container(rng: random.Random, number: int, records: list[Json]) -> Json:
     else:
         parts = [rng.choice([one for one in records if one["resourceType"] == kind])
                  for kind in rng.choice([["Patient"], ["Patient", "Observation"], ["Observation"]])]  # fmt: skip
-        found = plain.observation(rng, number) | {"id": f"k{number}"}
+        found = random_resources.observation(rng, number) | {"id": f"k{number}"}
         if parts[0]["resourceType"] == "Patient":
             found["subject"] = {"reference": f"#{parts[0]['id']}"}
     return {**found, "contained": parts} if parts else found
@@ -56,7 +57,7 @@ class History:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
-        self.records = plain.records(seed)
+        self.records = random_resources.records(seed)
         self.parts = [one for one in self.records if one["resourceType"] != "Group"]
         self.events: list[tuple[int, Place, Json | None]] = []
 

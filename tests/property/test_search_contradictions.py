@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from hie.store.resources import ResourceStore
 from hie.store.search import counting, drivers, hops, pages, rare
-from tests.property import test_search as plain
+from tests.property import plain
 from tests.property import test_search_joins as joins
-from tests.property.test_search import Asked
+from tests.property.plain import Asked
+from tests.property.plain_filter import GET, KINDS
+from tests.property.random_values import date_value, quantity_value
 
 ORDERS = {
     "Patient": ["", "_id", "-_id", "-_lastUpdated,_id", "birthdate", "-birthdate", "family", "-gender,birthdate"],
@@ -41,13 +43,13 @@ def contradictory(draw: st.DrawFn, here: joins.World, type_name: str) -> list[As
             found.append(one)
         elif also == "its opposite" and name in NEGATED:
             found.append((f"{name}:not", text, lambda record, meaning=meaning: not meaning(record)))
-        elif also == "its absence" and name in plain.GET[type_name]:
-            get, wanted = plain.GET[type_name][name], draw(st.booleans())
+        elif also == "its absence" and name in GET[type_name]:
+            get, wanted = GET[type_name][name], draw(st.booleans())
             found.append((f"{name}:missing", str(wanted).lower(),
                           lambda record, get=get, wanted=wanted: (not get(record)) is wanted))
     if type_name == "Observation" and draw(st.booleans()):
         found.append(draw(plain.composite_criterion()))
-    ranges = sorted(name for name in plain.GET[type_name] if plain.KINDS.get(name) in ("date", "quantity"))
+    ranges = sorted(name for name in GET[type_name] if KINDS.get(name) in ("date", "quantity"))
     if ranges and draw(st.booleans()):
         found = [*found[:1], *draw(bounds(type_name, draw(st.sampled_from(ranges))))]
     return draw(st.permutations(found))
@@ -56,8 +58,8 @@ def contradictory(draw: st.DrawFn, here: joins.World, type_name: str) -> list[As
 @st.composite
 def bounds(draw: st.DrawFn, type_name: str, name: str) -> list[Asked]:
     """Several bounds of one date or quantity, which may leave nothing between them."""
-    get = plain.GET[type_name][name]
-    values = plain.date_value() if plain.KINDS[name] == "date" else plain.quantity_value()
+    get = GET[type_name][name]
+    values = date_value() if KINDS[name] == "date" else quantity_value()
     drawn = [draw(values) for _ in range(draw(st.sampled_from([2, 2, 3])))]
     return [(name, text, lambda record, holds=holds: any(map(holds, get(record)))) for text, holds in drawn]
 

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from hie.fhir import search_parameters
 from hie.store.resources import ResourceStore
 from hie.store.search import hops
-from tests.property import test_search as plain
-from tests.property.test_search import Asked, Json, Meaning, listed
+from tests.property import plain
+from tests.property.plain import Asked, Meaning
+from tests.property.plain_filter import GET, Json, listed
+from tests.property.random_resources import FAMILIES, meta, records
 
-plain.GET["Organization"] = {
+GET["Organization"] = {
     "name": lambda r: [r["name"]],
     "active": lambda r: listed(r.get("active")),
     "identifier": lambda r: listed(r.get("identifier")),
@@ -30,7 +32,7 @@ plain.GET["Organization"] = {
 def world(seed: int) -> list[Json]:
     """The records of the plain law, joined to each other over several hops."""
     rng = random.Random(seed)
-    found = plain.records(seed)
+    found = records(seed)
     for number in range(6):
         found.append(organization(rng, number))
     for record in found:
@@ -53,7 +55,7 @@ def world(seed: int) -> list[Json]:
 
 
 def organization(rng: random.Random, number: int) -> Json:
-    found = {"resourceType": "Organization", "id": f"r{number}", "name": rng.choice(plain.FAMILIES), **plain.meta(rng)}
+    found = {"resourceType": "Organization", "id": f"r{number}", "name": rng.choice(FAMILIES), **meta(rng)}
     if rng.random() < 0.7:
         found["active"] = rng.choice([True, False])
     join(rng, found, "partOf", f"Organization/r{rng.randrange(6)}")
