@@ -5,9 +5,8 @@ from itertools import pairwise
 import pytest
 
 from tests.builders import SYSTEM, bundle, encounter, entry, observation, patient, post
+from tests.conformance.full_urls import E, P
 
-P = "urn:uuid:11111111-1111-1111-1111-111111111111"
-E = "urn:uuid:22222222-2222-2222-2222-222222222222"
 FAR = "http://other.example/fhir/Patient/7"
 PERSON = post(patient(identifier="1"), P, ifNoneExist=f"identifier={SYSTEM}|1")
 

@@ -8,10 +8,13 @@ from hie.fhir import bundle_stream
 from hie.store import unit_of_work
 from hie.store.check import check
 from tests.builders import bundle, observation, patient, post
-from tests.conformance import test_transaction
-from tests.conformance.test_transaction import *  # noqa: F403 - every test of transactions runs here again
+from tests.conformance.full_urls import P
 
-P = test_transaction.P
+# Every test of transactions runs here again.
+from tests.conformance.test_transaction import *  # noqa: F403
+from tests.conformance.test_transaction_conditional_references import *  # noqa: F403
+from tests.conformance.test_transaction_conditions import *  # noqa: F403
+from tests.conformance.test_transaction_references import *  # noqa: F403
 
 
 @pytest.fixture(params=["sqlite"])
