@@ -1,61 +1,18 @@
-"""The resource store under one request's grant: versions, integrity, transactions, sealed rows."""
+"""The resource store: versions, history, references that lead somewhere, transactions that leave all or nothing."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, text
 
-from hie.errors import (
-    BrokenReference,
-    Forbidden,
-    Gone,
-    IntegrityFailure,
-    NotFound,
-    PreconditionFailed,
-    Referenced,
-)
+from hie.errors import BrokenReference, Gone, NotFound, PreconditionFailed, Referenced
 from hie.fhir import json_format
 from hie.store import reference_targets, waiting
 from hie.store.check import check
-from hie.store.models import DELETED, UPDATED, data_key, resource, resource_history
+from hie.store.models import DELETED, UPDATED, resource
 from hie.store.resources import ResourceStore
 from hie.store.store import Store
-from hie.store.versions import StoredVersion
-
-Bind = Callable[..., ResourceStore]
-
-
-def patient(**elements: Any) -> dict[str, Any]:
-    return {"resourceType": "Patient", "name": [{"family": "Smith"}], **elements}
-
-
-def observation(subject: str, **elements: Any) -> dict[str, Any]:
-    code = {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]}
-    return {
-        "resourceType": "Observation", "status": "final", "code": code, "subject": {"reference": subject}, **elements,
-    }  # fmt: skip
-
-
-def create(bound: ResourceStore, content: dict[str, Any], id: str | None = None) -> StoredVersion:
-    return bound.transact(lambda inside: inside.create(content["resourceType"], content, id=id))
-
-
-def put(bound: ResourceStore, id: str, content: dict[str, Any], **values: Any) -> StoredVersion:
-    return bound.transact(lambda inside: inside.update(content["resourceType"], id, content, **values))
-
-
-def delete(bound: ResourceStore, type_name: str, id: str) -> StoredVersion | None:
-    return bound.transact(lambda inside: inside.delete(type_name, id))
-
-
-def content(version: StoredVersion) -> dict[str, Any]:
-    assert version.content is not None
-    return json.loads(version.content)
+from tests.unit.store.written import Bind, content, create, delete, observation, patient, put
 
 
 def test_what_is_created_is_read_as_it_was_received(bind: Bind) -> None:
@@ -138,20 +95,6 @@ def test_history_is_newest_first_and_pages_without_gap(bind: Bind) -> None:
     assert [v.vid for v in bind().history("Patient", first.id, since=since, count=10).versions] == [8, 7, 6, 5]
 
 
-def test_history_of_type_and_system_keeps_to_the_grant(bind: Bind) -> None:
-    subject = create(bind(), patient())
-    create(bind(), observation(f"Patient/{subject.id}"))
-    put(bind(), subject.id, patient(active=True))
-    assert [(v.type, v.vid) for v in bind().history(count=10).versions] == [
-        ("Patient", 2), ("Observation", 1), ("Patient", 1),
-    ]  # fmt: skip
-    assert [v.type for v in bind("system/Observation.rs").history(count=10).versions] == ["Observation"]
-    with pytest.raises(Forbidden):
-        bind("system/Observation.rs").history("Patient", count=10)
-    with pytest.raises(Forbidden):
-        bind("system/Patient.cud").history(count=10)
-
-
 def test_a_reference_to_nothing_is_refused_and_nothing_is_written(bind: Bind, store: Store) -> None:
     with pytest.raises(BrokenReference, match="leads to nothing") as error:
         create(bind(), observation("Patient/nobody"))
@@ -230,162 +173,6 @@ def test_a_failing_transaction_leaves_nothing(bind: Bind, store: Store) -> None:
     assert check(store).problems == []
 
 
-def test_concurrent_updates_of_one_resource_all_count(bind: Bind, store: Store) -> None:
-    first = create(bind(), patient())
-
-    def increase(number: int) -> int:
-        return put(bind(), first.id, patient(birthDate=f"2000-01-{number + 1:02d}")).vid
-
-    with ThreadPoolExecutor(8) as pool:
-        vids = sorted(pool.map(increase, range(24)))
-    assert vids == list(range(2, 26))
-    assert check(store).problems == []
-
-
-def test_of_concurrent_updates_with_one_expected_version_one_wins(bind: Bind) -> None:
-    first = create(bind(), patient())
-
-    def attempt(number: int) -> bool:
-        try:
-            put(bind(), first.id, patient(birthDate=f"2000-01-{number + 1:02d}"), if_match=1)
-        except PreconditionFailed:
-            return False
-        return True
-
-    with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(attempt, range(8))) == 1
-
-
-def test_concurrent_first_writes_of_one_patient_share_one_data_key(bind: Bind, store: Store) -> None:
-    create(bind(), patient(), id="shared")
-
-    def about(_: int) -> None:
-        create(bind(), observation("Patient/shared"))
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(about, range(16)))
-    owners = store.database.connection().execute(select(data_key.c.owner)).scalars().all()
-    assert sorted(owners) == ["", "shared"]
-    assert check(store).problems == []
-
-
-def test_each_patient_has_a_data_key_and_the_rest_the_tenants(bind: Bind, store: Store) -> None:
-    for id_ in ("a", "b"):
-        put(bind(), id_, patient())
-        create(bind(), observation(f"Patient/{id_}"))
-    create(bind(), {"resourceType": "Organization", "name": "Clinic"})
-    rows = store.database.connection().execute(
-        select(resource.c.type, data_key.c.owner).join(data_key, data_key.c.id == resource.c.data_key)
-    )
-    assert sorted(tuple(row) for row in rows) == [
-        ("Observation", "a"), ("Observation", "b"), ("Organization", ""), ("Patient", "a"), ("Patient", "b"),
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("column", ["id", "vid", "data_key", "tenant"])
-def test_a_row_moved_to_another_place_fails_closed_with_an_alarm(
-    bind: Bind, store: Store, column: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    first, second = create(bind(), patient(), id="a"), create(bind(), patient(), id="b")
-    sealed = select(resource.c.sealed).where(resource.c.id == "a").scalar_subquery()
-    keys = select(resource.c.data_key).where(resource.c.id == "a").scalar_subquery()
-    changes = {
-        "id": {"sealed": sealed, "data_key": keys},
-        "vid": {"vid": 2},
-        "data_key": {"data_key": keys},
-        "tenant": {"sealed": resource.c.sealed, "data_key": 1},
-    }
-    statement = update(resource).where(resource.c.id == second.id).values(**changes[column])
-    store.database.write(lambda connection: connection.execute(statement))
-    with pytest.raises(IntegrityFailure, match="does not open"):
-        bind().read("Patient", second.id)
-    assert [record.name for record in caplog.records] == ["hie.alarm"]
-    assert bind().read("Patient", first.id).content == first.content
-    assert any(f"Patient/{second.id}" in problem for problem in check(store).problems)
-
-
-def test_an_old_version_put_in_the_place_of_the_current_one_does_not_open(bind: Bind, store: Store) -> None:
-    first = create(bind(), patient(), id="a")
-    put(bind(), first.id, patient(active=True))
-    older = select(resource_history.c.sealed).where(resource_history.c.id == "a").scalar_subquery()
-    store.database.write(lambda c: c.execute(update(resource).where(resource.c.id == "a").values(sealed=older)))
-    with pytest.raises(IntegrityFailure):
-        bind().read("Patient", "a")
-
-
-@pytest.mark.parametrize(
-    ("scope", "allowed"),
-    [
-        ("system/Patient.r", {"read"}),
-        ("system/Patient.c", {"create"}),
-        ("system/Patient.u", {"update"}),
-        ("system/Patient.d", {"delete"}),
-        ("system/Observation.cruds", set()),
-        ("system/*.cruds", {"read", "create", "update", "delete"}),
-    ],
-)
-def test_each_interaction_needs_its_letter(bind: Bind, scope: str, allowed: set[str]) -> None:
-    put(bind(), "a", patient())
-    actions: dict[str, Callable[[], Any]] = {
-        "read": lambda: bind(scope).read("Patient", "a"),
-        "create": lambda: create(bind(scope), patient()),
-        "update": lambda: put(bind(scope), "a", patient(active=True)),
-        "delete": lambda: delete(bind(scope), "Patient", "a"),
-    }
-    for name, action in actions.items():
-        if name in allowed:
-            action()
-        else:
-            with pytest.raises(Forbidden):
-                action()
-
-
-def test_a_granular_scope_hides_what_it_does_not_cover(bind: Bind) -> None:
-    subject = create(bind(), patient())
-    lab = {"category": [{"coding": [{"system": "http://x", "code": "laboratory"}]}]}
-    inside = create(bind(), observation(f"Patient/{subject.id}", **lab))
-    outside = create(bind(), observation(f"Patient/{subject.id}"))
-    scope = "system/Observation.cruds?category=laboratory"
-    assert bind(scope).read("Observation", inside.id).vid == 1
-    with pytest.raises(NotFound):
-        bind(scope).read("Observation", outside.id)
-    with pytest.raises(NotFound):
-        bind(scope).history("Observation", outside.id)
-    assert [v.id for v in bind(scope).history("Observation").versions] == [inside.id]
-    assert bind(scope).read_many([("Observation", inside.id), ("Observation", outside.id)]).keys() == {
-        ("Observation", inside.id)
-    }
-    with pytest.raises(Forbidden):
-        create(bind(scope), observation(f"Patient/{subject.id}"))
-    with pytest.raises(Forbidden):
-        put(bind(scope), inside.id, observation(f"Patient/{subject.id}"))
-    with pytest.raises(Forbidden):
-        delete(bind(scope), "Observation", outside.id)
-
-
-@pytest.mark.parametrize("number", [1, 3, 20, 21, 100, 101])
-def test_any_number_of_resources_is_read_together_under_the_grant(bind: Bind, number: int) -> None:
-    def unit(inside: ResourceStore) -> None:
-        for one in range(number):
-            inside.create("Patient", patient(), id=f"p{one}")
-            made = observation("Patient/p0") | {"status": "final" if one % 3 else "amended"}
-            inside.create("Observation", made, id=f"o{one}")
-
-    bind().transact(unit)
-    ids = [*range(number), "none"]
-    targets = [("Observation", f"o{one}") for one in ids] + [("Patient", f"p{one}") for one in ids]
-    scopes = {"system/*.cruds": 1, "system/Observation.rs?status=final": 2, "system/Observation.rs?status=amended": 3}
-    for scope, what in scopes.items():
-        for _ in range(4):  # PostgreSQL's own library reads from the third time on
-            found = bind(scope).read_many(targets)
-            assert all((one.type, one.id) == place and one.content for place, one in found.items())
-            final = [f"o{one}" for one in range(number) if one % 3]
-            amended = [f"o{one}" for one in range(0, number, 3)]
-            wanted = {1: {*final, *amended, *(f"p{one}" for one in range(number))}, 2: {*final}, 3: {*amended}}
-            assert {one.id for one in found.values()} == wanted[what]
-    assert bind().read_many([]) == {}
-
-
 def test_jobs_appear_with_the_transaction_that_made_them(bind: Bind, store: Store) -> None:
     def fails(inside: ResourceStore) -> None:
         inside.enqueue("diagnose", {"media": "1"})
@@ -411,78 +198,6 @@ def test_the_check_finds_index_rows_that_do_not_match(bind: Bind, store: Store) 
     )
     store.database.write(lambda connection: connection.execute(text(statement)))
     assert any("token index" in problem for problem in check(store).problems)
-
-
-def _meanwhile(bind: Bind, work: Callable[[ResourceStore], Any]) -> Callable[[], None]:
-    """Return what lets a neighbour write once, while this thread is about to."""
-    left = [work]
-
-    def act() -> None:
-        if left:
-            with ThreadPoolExecutor(1) as pool:
-                pool.submit(bind().transact, left.pop()).result()
-
-    return act
-
-
-@pytest.mark.parametrize("neighbour", [
-    lambda inside: inside.update("Patient", "p", patient(gender="male")),
-    lambda inside: inside.delete("Patient", "p"),
-], ids=["changed", "deleted"])  # fmt: skip
-@pytest.mark.parametrize("mine", [
-    lambda inside: inside.update("Patient", "p", patient(active=True)),
-    lambda inside: inside.delete("Patient", "p"),
-    lambda inside: (inside.read_to_change("Patient", "p"), inside.update("Patient", "p", patient(active=True)))[1],
-    lambda inside: (inside.update("Patient", "p", patient(active=True)), inside.create("Patient", patient()))[0],
-], ids=["update", "delete", "patch", "several"])  # fmt: skip
-def test_what_a_neighbour_changed_after_it_was_read_is_not_written_over(
-    store: Store, bind: Bind, mine: Callable[[ResourceStore], Any], neighbour: Callable[[ResourceStore], Any]
-) -> None:
-    create(bind(), patient(), id="p")
-    meanwhile = _meanwhile(bind, neighbour)
-
-    def work(inside: ResourceStore) -> Any:
-        written = mine(inside)
-        meanwhile()
-        return written
-
-    try:
-        stored = bind().transact(work)
-    except Gone:  # what was deleted is not there to be patched
-        stored = None
-    versions = bind().history("Patient", "p").versions
-    assert [one.vid for one in versions] == ([3, 2, 1] if stored is not None else [2, 1])
-    assert stored is None or stored.content == versions[0].content
-    assert check(store).problems == []
-
-
-def test_a_resource_that_a_neighbour_made_first_is_changed(store: Store, bind: Bind) -> None:
-    create(bind(), patient(), id="other")
-    meanwhile = _meanwhile(bind, lambda inside: inside.update("Patient", "p", patient()))
-
-    def work(inside: ResourceStore) -> StoredVersion:
-        stored = inside.update("Patient", "p", patient(active=True))
-        meanwhile()
-        return stored
-
-    stored = bind().transact(work)
-    assert (stored.vid, stored.came_into_being) == (2, False)
-    assert check(store).problems == []
-
-
-def test_of_two_who_name_one_version_the_second_is_refused(store: Store, bind: Bind) -> None:
-    create(bind(), patient(), id="p")
-    meanwhile = _meanwhile(bind, lambda inside: inside.update("Patient", "p", patient(gender="male"), if_match=1))
-
-    def work(inside: ResourceStore) -> StoredVersion:
-        stored = inside.update("Patient", "p", patient(active=True), if_match=1)
-        meanwhile()
-        return stored
-
-    with pytest.raises(PreconditionFailed):
-        bind().transact(work)
-    assert content(bind().read("Patient", "p"))["gender"] == "male"
-    assert check(store).problems == []
 
 
 def test_a_write_outside_a_transaction_is_a_programming_error(bind: Bind) -> None:
