@@ -8,7 +8,7 @@ import pytest
 
 from tests.builders import patient
 from tests.packages import element, profile, slicing
-from tests.unit.fhir.test_profiles import told
+from tests.unit.fhir.profiled import told
 
 RESLICED = profile(
     "resliced", "Patient",

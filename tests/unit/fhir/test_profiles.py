@@ -1,4 +1,4 @@
-"""Profiles: cardinality, values, types, slices, extensions, bindings, invariants, references, must-support.
+"""Profiles: cardinality, values, types, bindings, invariants, references, must-support.
 
 https://hl7.org/fhir/R4/profiling.html, https://hl7.org/fhir/R4/elementdefinition.html
 """
@@ -15,81 +15,7 @@ from hie.fhir.profiles import Library, Package, checking, conformance
 from hie.fhir.profiles.terminology import asked_by
 from tests.builders import observation, patient
 from tests.packages import BASE, Json, element, profile, slicing
-
-LOINC = "http://loinc.org"
-COLOURS = "http://example.org/colours"
-CODES: Json = {
-    "resourceType": "CodeSystem", "url": COLOURS, "status": "active", "content": "complete",
-    "concept": [{"code": "red"}, {"code": "green"}],
-}  # fmt: skip
-COLOURED: Json = {
-    "resourceType": "ValueSet", "url": COLOURS + "/vs", "status": "active",
-    "compose": {"include": [{"system": COLOURS}]},
-}  # fmt: skip
-UNKNOWN: Json = {
-    "resourceType": "ValueSet", "url": "http://example.org/snomed", "status": "active",
-    "compose": {"include": [{"system": "http://snomed.info/sct",
-                             "filter": [{"property": "concept", "op": "is-a", "value": "1"}]}]},
-}  # fmt: skip
-
-
-def coding(code: str, system: str = LOINC) -> Json:
-    return {"coding": [{"system": system, "code": code}]}
-
-
-def component(code: str, **more: Any) -> Json:
-    return {"code": coding(code), **more}
-
-
-def told(resource: Json, *definitions: Json, support: bool = False) -> list[tuple[str, str, str]]:
-    """Validate against the first definition; give severity, code and expression of every issue."""
-    package = Package("example", "1.0.0", resources=(*definitions, CODES, COLOURED, UNKNOWN), digest="x")
-    library = Library([package])
-    found = conformance(resource, [definitions[0]["url"]], library, asked_by(library), with_support=support)
-    return [(one.severity, one.code, one.expression) for one in found]
-
-
-def on_component(*more: Json, **sliced: Any) -> Json:
-    """A profile that slices Observation.component into systolic (exactly one) and diastolic (at most one)."""
-    return profile(
-        "bp", "Observation",
-        element("Observation.component", **sliced),
-        element("Observation.component:systolic", sliceName="systolic", min=1, max="1"),
-        element("Observation.component:systolic.code", min=1, max="1", patternCodeableConcept=coding("8480-6")),
-        element("Observation.component:systolic.value[x]", min=1, max="1", types="Quantity"),
-        element("Observation.component:diastolic", sliceName="diastolic", max="1"),
-        element("Observation.component:diastolic.code", min=1, max="1", patternCodeableConcept=coding("8462-4")),
-        *more,
-    )  # fmt: skip
-
-
-SYSTOLIC, DIASTOLIC = component("8480-6", valueQuantity={"value": 1}), component("8462-4", valueQuantity={"value": 1})
-OTHER = component("1-1", valueString="x")
-BY_CODE = slicing(("pattern", "code"))
-CLOSED, AT_END = slicing(("value", "code.coding.code"), rules="closed"), slicing(("value", "code"), rules="openAtEnd")
-ORDERED = slicing(("pattern", "code"), ordered=True)
-SLICED: list[tuple[str, Json, list[Json], list[tuple[str, str, str]]]] = [
-    ("right", BY_CODE, [SYSTOLIC, DIASTOLIC, OTHER], []),
-    ("missing", BY_CODE, [DIASTOLIC], [("error", "required", "Observation.component")]),
-    ("too many", BY_CODE, [SYSTOLIC, SYSTOLIC], [("error", "structure", "Observation.component")]),
-    ("wrong type in a slice", BY_CODE, [component("8480-6", valueString="x")],
-     [("error", "structure", "Observation.component[0].value")]),
-    ("missing in a slice", BY_CODE, [component("8480-6")], [("error", "required", "Observation.component[0].value")]),
-    ("by a nested value, right", CLOSED, [SYSTOLIC, DIASTOLIC], []),
-    ("closed", CLOSED, [SYSTOLIC, OTHER], [("error", "structure", "Observation.component[1]")]),
-    ("open at the end, right", AT_END, [SYSTOLIC, OTHER], []),
-    ("open at the end", AT_END, [OTHER, SYSTOLIC], [("error", "structure", "Observation.component[0]")]),
-    ("ordered, right", ORDERED, [SYSTOLIC, OTHER, DIASTOLIC], []),
-    ("ordered", ORDERED, [DIASTOLIC, SYSTOLIC], [("error", "structure", "Observation.component[1]")]),
-]
-
-
-@pytest.mark.parametrize(
-    ("rules", "components", "expected"), [row[1:] for row in SLICED], ids=[row[0] for row in SLICED]
-)
-def test_slices(rules: Json, components: list[Json], expected: list[tuple[str, str, str]]) -> None:
-    assert told(observation(component=components), on_component(slicing=rules)) == expected
-
+from tests.unit.fhir.profiled import ABOUT, COLOURED, COLOURS, NAMED, RACE, UNKNOWN, bundle, coding, told
 
 Elements = tuple[Json, ...]
 
@@ -207,130 +133,6 @@ def test_elements(elements: Elements, change: Callable[[Json], Any], expected: l
     assert told(resource, profile("p", "Patient", *elements)) == expected
 
 
-RACE = profile(
-    "race", "Extension",
-    element("Extension.url", min=1, max="1", fixedUri=BASE + "race"),
-    element("Extension.value[x]", min=1, max="1", types="string"),
-    context=[{"type": "element", "expression": "Patient"}],
-)  # fmt: skip
-WITH_RACE = profile(
-    "p", "Patient",
-    element("Patient.extension", slicing=slicing(("value", "url"))),
-    element("Patient.extension:race", sliceName="race", min=1, max="1",
-            type=[{"code": "Extension", "profile": [BASE + "race"]}]),
-)  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("extension", "expected"),
-    [
-        ([{"url": BASE + "race", "valueString": "x"}], []),
-        ([], [("error", "required", "Patient.extension")]),
-        ([{"url": BASE + "race", "valueCode": "x"}], [("error", "structure", "Patient.extension[0].value")]),
-        ([{"url": BASE + "race"}], [("error", "required", "Patient.extension[0].value")]),
-        ([{"url": BASE + "race", "valueString": "x"}, {"url": "urn:nobody", "valueString": "x"}],
-         [("information", "informational", "Patient")]),
-    ],
-)  # fmt: skip
-def test_extensions_by_their_own_profiles(extension: list[Json], expected: list[tuple[str, str, str]]) -> None:
-    assert told(patient(extension=extension), WITH_RACE, RACE) == expected
-
-
-def test_an_extension_stands_where_its_definition_lets_it_sliced_or_not() -> None:
-    resource = patient(extension=[{"url": BASE + "race", "valueString": "x"}])
-    resource["name"][0]["extension"] = [{"url": BASE + "race", "valueString": "x"}]
-    nobody = profile("q", "Patient", element("Patient.name"), element("Patient.name.extension"))
-    assert told(resource, nobody, RACE) == [("error", "extension", "Patient.name[0].extension[0]")]
-    everywhere = {**RACE, "context": [{"type": "element", "expression": "Element"}]}
-    assert told(resource, nobody, everywhere) == [], "a resource is meant, too"
-
-
-def _with_extensions() -> Json:
-    """A Patient with the extension race in seven places."""
-    race = [{"url": BASE + "race", "valueString": "x"}]
-    return patient(
-        extension=race, name=[{"use": "official", "family": "A", "extension": race}, {"use": "old", "extension": race}],
-        _gender={"extension": race}, _birthDate={"extension": race}, multipleBirthBoolean=True,
-        _multipleBirthBoolean={"extension": race}, contact=[{"name": {"family": "B", "extension": race}}],
-    )  # fmt: skip
-
-
-EVERYWHERE = ["extension[0]", "name[0].extension[0]", "name[1].extension[0]", "gender.extension[0]",
-              "birthDate.extension[0]", "multipleBirth.extension[0]", "contact[0].name.extension[0]"]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("expression", "allowed"),
-    [
-        ("Patient", [0]), ("Patient.name", [1, 2]), ("name.where(use = 'official')", [1]), ("Patient.gender", [3]),
-        ("Patient.gender | Patient.birthDate", [3, 4]), ("descendants().ofType(HumanName)", [1, 2, 6]),
-        ("Patient.multipleBirth", [5]), ("contact.name", [6]), ("Observation", []), ("Patient.photo", []),
-        # what cannot be decided is no error: a condition, an expression that fails
-        ("name.exists()", [0, 1, 2, 3, 4, 5, 6]), ("name.single()", [0, 1, 2, 3, 4, 5, 6]),
-    ],
-)  # fmt: skip
-def test_an_extension_stands_where_a_fhirpath_selects_its_element(expression: str, allowed: list[int]) -> None:
-    race = {**RACE, "context": [{"type": "fhirpath", "expression": expression}]}
-    plain = profile("q", "Patient", element("Patient.name"))
-    refused = [where.removeprefix("Patient.") for _, code, where in told(_with_extensions(), plain, race)
-               if code == "extension"]  # fmt: skip
-    assert sorted(refused) == sorted(EVERYWHERE[at] for at in range(7) if at not in allowed)
-    both = {**race, "context": [*race["context"], {"type": "element", "expression": "Patient"}]}
-    assert "Patient.extension[0]" not in [where for _, _, where in told(_with_extensions(), plain, both)]
-
-
-@pytest.mark.parametrize(
-    ("expressions", "allowed"),
-    [
-        (["true"], [0, 1, 2, 3, 4, 5, 6]), (["false"], []), (["$this is HumanName"], [1, 2, 6]),
-        (["use = 'official'"], [0, 1, 3, 4, 5, 6]),  # of others it cannot be told: they have no use, or none is said
-        (["%extension.value = 'x'"], [0, 1, 2, 3, 4, 5, 6]), (["%extension.value = 'y'"], []),
-        (["%resource.gender = 'male'"], []), (["$this is HumanName", "use.exists()"], [1, 2]),
-        (["extension.where(url = %extension.url).count() = 1"], [0, 1, 2, 3, 4, 5, 6]),
-    ],
-)  # fmt: skip
-def test_what_has_to_hold_where_an_extension_stands_is_asked_of_its_holder(
-    expressions: list[str], allowed: list[int]
-) -> None:
-    anywhere = [{"type": "element", "expression": name} for name in ("Element", "Patient")]
-    race = {**RACE, "context": anywhere, "contextInvariant": expressions}
-    plain = profile("q", "Patient", element("Patient.name"))
-    refused = {where.removeprefix("Patient.") for _, code, where in told(_with_extensions(), plain, race)
-               if code == "extension"}  # fmt: skip
-    assert sorted(refused) == sorted(EVERYWHERE[at] for at in range(7) if at not in allowed)
-
-
-def test_an_invariant_of_the_context_that_fails_is_told_and_refuses_nothing() -> None:
-    race = {**RACE, "contextInvariant": ["name.single().exists()"]}
-    found = told(_with_extensions(), profile("q", "Patient", element("Patient.name")), race)
-    assert ("information", "informational", "Patient.extension[0]") in found
-
-
-def test_a_modifier_extension_that_nobody_defines_is_a_warning() -> None:
-    resource = patient(modifierExtension=[{"url": "urn:nobody", "valueBoolean": True}])
-    plain = profile("q", "Patient", element("Patient.modifierExtension"))
-    assert told(resource, plain) == [("warning", "extension", "Patient.modifierExtension[0]")]
-
-
-DOCUMENT = profile(
-    "document", "Bundle",
-    element("Bundle.entry", slicing=slicing(("profile", "resource"))),
-    element("Bundle.entry:patient", sliceName="patient", min=1, max="1"),
-    element("Bundle.entry:patient.resource", min=1, max="1", type=[{"code": "Patient", "profile": [BASE + "named"]}]),
-    element("Bundle.entry:vitals", sliceName="vitals"),
-    element("Bundle.entry:vitals.resource", min=1, max="1",
-            type=[{"code": "Observation", "profile": [BASE + "about"]}]),
-)  # fmt: skip
-NAMED = profile("named", "Patient", element("Patient.name", min=1))
-ABOUT = profile("about", "Observation", element("Observation.subject", min=1, max="1", type=[
-    {"code": "Reference", "targetProfile": [BASE + "named"]}]))  # fmt: skip
-
-
-def bundle(*resources: Json) -> Json:
-    rows = [{"fullUrl": f"urn:uuid:{at}", "resource": one} for at, one in enumerate(resources)]
-    return {"resourceType": "Bundle", "type": "collection", "entry": rows}
-
-
 def test_what_a_resource_contains_is_judged_by_the_profiles_that_it_declares() -> None:
     definition = profile("named", "Practitioner", element("Practitioner.name", min=1))
     inner = {"resourceType": "Practitioner", "id": "a", "meta": {"profile": [definition["url"]]}}
@@ -344,20 +146,6 @@ def test_what_a_resource_contains_is_judged_by_the_profiles_that_it_declares() -
         found = conformance(resource, (), library, asked_by(library))
         assert [(one.severity, one.code, one.expression) for one in found if one.severity == "error"] == [
             ("error", "required", path)]
-
-
-def test_a_complex_extension_has_no_other_parts_than_its_definition_says() -> None:
-    url = BASE + "pair"
-    definition = profile(
-        "pair", "Extension", element("Extension.extension", slicing=slicing(("value", "url"))),
-        element("Extension.extension:left", sliceName="left", max="1"),
-        element("Extension.extension:left.url", min=1, max="1", fixedUri="left"),
-        element("Extension.url", min=1, max="1", fixedUri=url),
-    )  # fmt: skip
-    parts = [{"url": one, "valueString": "x"} for one in ("left", "foo", "http://example.org/other")]
-    found = told(patient(extension=[{"url": url, "extension": parts}]), profile("p", "Patient"), definition)
-    assert found == [("error", "extension", "Patient.extension[0].extension[1]"),
-                     ("information", "informational", "Patient")]
 
 
 def test_no_error_is_crowded_out_by_what_cannot_be_told() -> None:
@@ -383,56 +171,6 @@ def test_what_installed_profiles_were_not_asked_of_whole_is_an_error(monkeypatch
     assert ("error", "incomplete", "Observation") in told(observation(note=[{"text": "x"}]), definition)
 
 
-@pytest.mark.parametrize(
-    ("telecom", "expected"),
-    [
-        ({"system": "email", "value": "a"}, []),
-        ({"system": "email", "value": "a", "use": "home"}, [("error", "structure", "Patient.telecom[0]")]),
-        ({"system": "phone", "value": "1", "use": "home"}, []),
-        ({"system": "phone", "value": "1"}, [("error", "structure", "Patient.telecom[0]")]),
-    ],
-)  # fmt: skip
-def test_a_slice_that_forbids_what_tells_slices_apart_is_of_values_without_it(
-    telecom: Json, expected: list[tuple[str, str, str]]
-) -> None:
-    apart = slicing(("value", "system"), ("value", "use"), rules="closed")
-    definition = profile(
-        "p", "Patient",
-        element("Patient.telecom", slicing=apart),
-        element("Patient.telecom:phone", sliceName="phone"),
-        element("Patient.telecom:phone.system", fixedCode="phone"),
-        element("Patient.telecom:phone.use", fixedCode="home"),
-        element("Patient.telecom:email", sliceName="email"),
-        element("Patient.telecom:email.system", fixedCode="email"),
-        element("Patient.telecom:email.use", max="0"),
-    )  # fmt: skip
-    assert told(patient(telecom=[telecom]), definition) == expected
-
-
-def test_what_is_said_of_a_sliced_element_holds_in_its_slices_too() -> None:
-    rule = {"key": "one-word", "severity": "error", "human": "One word", "expression": "code.text.contains(' ').not()"}
-    definition = on_component(
-        element("Observation.component.interpretation", max="0"), slicing=BY_CODE, constraint=[rule],
-    )  # fmt: skip
-    wrong = {**SYSTOLIC, "code": {**SYSTOLIC["code"], "text": "a b"}, "interpretation": [{"text": "high"}]}
-    assert told(observation(component=[wrong]), definition) == [
-        ("error", "invariant", "Observation.component[0]"),
-        ("error", "structure", "Observation.component[0].interpretation")]
-    assert told(observation(component=[SYSTOLIC]), definition) == []
-    also = copy.deepcopy(definition)
-    also["snapshot"]["element"][2]["constraint"] = [rule]
-    assert told(observation(component=[wrong]), also)[0][1:] == ("invariant", "Observation.component[0]")
-    assert len(told(observation(component=[wrong]), also)) == 2, "nothing is told twice"
-
-
-def test_slices_by_profile_look_at_what_entries_hold() -> None:
-    anna, nameless = patient(id="a"), {"resourceType": "Patient", "id": "b"}
-    definitions = (DOCUMENT, NAMED, ABOUT)
-    assert told(bundle(anna, observation("urn:uuid:0")), *definitions) == []
-    assert told(bundle(nameless), *definitions) == [("error", "required", "Bundle.entry")]
-    assert told(bundle(anna, anna), *definitions) == [("error", "structure", "Bundle.entry")]
-
-
 def test_the_target_of_a_reference_is_checked_where_it_is_at_hand() -> None:
     definitions = (profile("b", "Bundle", element("Bundle.entry"), element("Bundle.entry.resource", type=[
         {"code": "Resource", "profile": [BASE + "about", BASE + "named", BASE + "any"]}])),
@@ -440,21 +178,6 @@ def test_the_target_of_a_reference_is_checked_where_it_is_at_hand() -> None:
     assert told(bundle(patient(), observation("urn:uuid:0")), *definitions) == []
     nameless = bundle({"resourceType": "Patient"}, observation("urn:uuid:0"))
     assert [one[2] for one in told(nameless, *definitions)] == ["Bundle.entry[0].resource", "Bundle.entry[1].resource"]
-
-
-def test_slices_behind_references_that_are_not_at_hand_are_undecided() -> None:
-    by_target = profile(
-        "r", "Observation",
-        element("Observation.performer", slicing=slicing(("profile", "resolve()"), rules="closed")),
-        element("Observation.performer:named", sliceName="named", min=1,
-                type=[{"code": "Reference", "targetProfile": [BASE + "named"]}]),
-    )  # fmt: skip
-    there = observation(performer=[{"reference": "#p"}], contained=[patient(id="p")])
-    assert told(there, by_target, NAMED) == []
-    elsewhere = observation(performer=[{"reference": "Patient/1"}])
-    assert told(elsewhere, by_target, NAMED) == [("information", "informational", "Observation.performer")]
-    another = observation(performer=[{"reference": "Device/1"}])
-    assert [one[1] for one in told(another, by_target, NAMED)] == ["required", "structure"]
 
 
 def test_what_must_be_supported_and_is_absent_is_told() -> None:
