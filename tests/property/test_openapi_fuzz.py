@@ -16,18 +16,9 @@ from hypothesis import strategies as st
 
 from hie.registry import Operation, built_in
 from hie.web.openapi import document
-from tests.property.test_wire_fuzz import (
-    EXAMPLES,
-    JSON,
-    RESOURCES,
-    TEXTS,
-    TYPES,
-    Target,
-    anything,
-    mutated,
-    searches,
-    target,
-)
+from tests.property.caught import Target, target
+from tests.property.thrown import EXAMPLES, JSON, RESOURCES, TEXTS, TYPES, anything, mutated
+from tests.property.thrown_requests import searches
 
 __all__ = ["target"]
 
