@@ -27,10 +27,11 @@ from hie.interactions.steps import Plan, Step, in_request
 from hie.store.resources import ResourceStore
 
 #: https://hl7.org/fhir/R4/http.html#trules; a search by POST is a reading all the same
-_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 4, "HEAD": 4}
-#: A Media comes when its image is there, wherever the Binary stands in the Bundle: it is looked at.
-_MEDIA = 3
-_SEARCH = 4
+_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 5, "HEAD": 5}
+#: What is looked at when it is written comes when what it is about is there, wherever that stands in the Bundle: a
+#: Binary after the Patients, of whom a DICOM file may be, a Media after its image.
+_LOOKED_AT = {"Binary": 3, "Media": 4}
+_SEARCH = 5
 #: What the FHIRPath of all entries, of patches and operations, may use together: on SQLite other writers wait.
 MOST_SECONDS = 10.0
 MOST_LOOKED_AT = 1_000_000
@@ -84,8 +85,8 @@ def _run(plan: Plan, ctx: Context) -> FhirResponse:
 
 
 def _order(step: Step) -> int:
-    if step.request.interaction in steps.KEEPS and step.request.type == "Media":
-        return _MEDIA
+    if step.request.interaction in steps.KEEPS and step.request.type in _LOOKED_AT:
+        return _LOOKED_AT[step.request.type]
     return _SEARCH if step.request.interaction in SEARCHES else _ORDER[step.request.method]
 
 

@@ -80,7 +80,7 @@ def _identified(wanted: DicomPatient, found: list[StoredVersion]) -> tuple[str |
 def _named(wanted: DicomPatient, id_: str, ctx: Context, sender: Context) -> tuple[str | None, str]:
     try:
         patient = json_format.parse(ctx.store.read("Patient", id_).content or b"{}")
-    except (NotFound, Gone):  # without it the request fails; it may come later in the same transaction
+    except (NotFound, Gone):  # without it the request fails
         return None, "The Patient that the Binary's securityContext names is not stored yet; store it before the file."
     theirs = [one.get("value") for one in patient.get("identifier", ())]
     if wanted.id is not None and wanted.id not in theirs and _is_anothers(wanted, ctx, sender):

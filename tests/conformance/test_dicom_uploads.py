@@ -138,17 +138,24 @@ def test_who_may_not_read_patients_learns_nothing_of_them_by_files_with_guessed_
     assert [one["subject"] for one in fhir.get("Media").resources()] == [{"reference": f"Patient/{patient}"}]
 
 
-def test_a_dicom_file_that_comes_with_its_patient_has_to_wait_for_it(fhir):
-    url = "urn:uuid:8f6a0f4e-2f3d-4a76-9b69-000000000003"
-    held = {"resourceType": "Binary", "contentType": "application/dicom", "securityContext": {"reference": url},
-            "data": base64.b64encode(dicom(PatientID="P-9")).decode()}  # fmt: skip
-    entries = [
-        {"resource": held, "request": {"method": "POST", "url": "Binary"}},
-        {"fullUrl": url, "resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient"}},
-    ]
-    assert fhir.post("", {"resourceType": "Bundle", "type": "transaction", "entry": entries}).status == 200
-    (task,) = fhir.get("Task").resources()
-    assert "not stored yet" in task["statusReason"]["text"]
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize("named", [True, False], ids=["named", "by identifier"])
+def test_a_dicom_file_may_come_with_its_patient_in_whatever_order(fhir, named, method):
+    for number, turn in enumerate((1, -1)):
+        url = f"Patient/p{number}" if method == "PUT" else f"urn:uuid:8f6a0f4e-2f3d-4a76-9b69-00000000000{number}"
+        held = {"resourceType": "Binary", "contentType": "application/dicom",
+                "data": base64.b64encode(dicom(PatientID=f"P-{number}")).decode()}  # fmt: skip
+        comes = {"resourceType": "Patient", "id": f"p{number}"}
+        comes, held = (comes, held | {"securityContext": {"reference": url}}) if named else (
+            comes | {"identifier": [{"value": f"P-{number}"}]}, held)  # fmt: skip
+        entries = [
+            {"resource": held, "request": {"method": "POST", "url": "Binary"}},
+            {"resource": comes, "request": {"method": method, "url": url if method == "PUT" else "Patient"}}
+            | ({"fullUrl": url} if method == "POST" else {}),
+        ][::turn]
+        assert fhir.post("", {"resourceType": "Bundle", "type": "transaction", "entry": entries}).status == 200
+    assert tasks(fhir) == ["requested", "requested"]
+    assert fhir.total("Media") == 2
 
 
 def test_a_patient_id_that_two_patients_have_is_nobodys(fhir, patient):
