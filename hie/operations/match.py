@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
 from hie.errors import InvalidRequest, InvalidResource, OutcomeIssue
 from hie.fhir import bundle, likeness, modifiers, outcome, validation
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.fhir.likeness import Likeness
+from hie.fhir.likeness import Likeness, Traits
 from hie.fhir.outcome import information
 from hie.fhir.resource import type_of
 from hie.operations import scanning
@@ -98,11 +99,17 @@ def _found(asked: Json, ctx: Context) -> tuple[list[Found], set[str]]:
             uncompared.add(question[0][0])
         for one in page.matches:
             if one.id not in found:
-                alike = likeness.compared(wanted, likeness.traits(parsed(one)))
+                alike = _compared(wanted, parsed(one))
                 found[one.id] = (alike, one) if alike.grade is not None else None
                 kept.take(len(one.content or b"") if alike.grade is not None else 0)
     graded = [one for one in found.values() if one is not None]
     return sorted(graded, key=lambda one: (-one[0].score, one[1].id)), uncompared
+
+
+def _compared(wanted: Traits, patient: Json) -> Likeness:
+    """Compare a record: what its rules and modifiers make of it is not known, so that somebody has to look at it."""
+    alike = likeness.compared(wanted, likeness.traits(patient))
+    return replace(alike, grade="possible") if alike.grade is not None and modifiers.has(patient) else alike
 
 
 def _questions(asked: Json) -> Iterator[list[tuple[str, str]]]:

@@ -118,6 +118,12 @@ def test_only_what_the_token_may_search_is_compared(people: Fhir, client: Callab
     client("system/Patient.r").post("Patient/$match", asked).refused(403, "forbidden")
 
 
+def test_a_record_that_means_more_than_is_known_is_no_certain_match(fhir: Fhir) -> None:
+    """https://hl7.org/fhir/R4/extensibility.html#modifierExtension"""
+    fhir.create(person(modifierExtension=[{"url": "urn:x", "valueCode": "y"}]))
+    assert [grade for _, grade in told(fhir.post("Patient/$match", person()))] == ["possible"]
+
+
 def test_a_match_in_a_batch(people: Fhir) -> None:
     asked = bundle(entry("POST", "Patient/$match", person(ssn="123")), type_="batch")
     assert people.post("", asked).json["entry"][0]["resource"]["total"] == 4
