@@ -12,7 +12,6 @@ from hie.context import Context
 from hie.errors import Forbidden, Gone, NotFound
 from hie.fhir import json_format
 from hie.store.search import conditions
-from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
     from fhir_adapters.imaging import DicomPatient
@@ -25,6 +24,8 @@ _NOT_BOTH = (
 )
 
 
+#: So many records of one person may have been merged.
+_MOST_MERGED = 20
 #: So many Patients with one identifier are looked at.
 _MOST_LOOKED_AT = 1000
 
@@ -57,24 +58,33 @@ def find(
     """
     if named is not None and is_trusted:
         return _named(wanted, named, ctx, sender)
-    found = conditions.match(ctx.store, "Patient", _identified_by(wanted)) if wanted.id is not None else []
-    subject, reason = _identified(wanted, found)
+    subject, reason = _identified(wanted, ctx)
     if named is not None and subject != f"Patient/{named}":
         return None, _NOT_BOTH
     return subject, reason if reads_all or subject is not None or wanted.id is None else _NOT_ONE
 
 
-def _identified(wanted: DicomPatient, found: list[StoredVersion]) -> tuple[str | None, str]:
+def _identified(wanted: DicomPatient, ctx: Context) -> tuple[str | None, str]:
     if wanted.id is None:
         return None, "The DICOM file has no Patient ID, so it is not known whose image it is."
-    if not found:
+    stored = conditions.match(ctx.store, "Patient", _identified_by(wanted), _MOST_MERGED)
+    everybody = [json_format.parse(one.content or b"{}") for one in stored]
+    found = [patient for patient in everybody if not _is_replaced(patient)]
+    if not everybody:
         return None, "No Patient has the file's Patient ID as an identifier."
-    if len(found) > 1:
+    if not found:
+        return None, "The Patient with the file's Patient ID was replaced by another, who has it not."
+    if len(found) > 1 or len(everybody) == _MOST_MERGED:
         return None, "More than one Patient has the file's Patient ID as an identifier."
-    differing = _differing(wanted, json_format.parse(found[0].content or b"{}"))
+    differing = _differing(wanted, found[0])
     if differing is not None:
         return None, f"The Patient with the file's Patient ID has another {differing}."
-    return f"Patient/{found[0].id}", ""
+    return f"Patient/{found[0]['id']}", ""
+
+
+def _is_replaced(patient: dict[str, Any]) -> bool:
+    """Tell whether the record is no longer to be used: https://hl7.org/fhir/R4/valueset-link-type.html"""
+    return any(link.get("type") == "replaced-by" for link in patient.get("link", ()))
 
 
 def _named(wanted: DicomPatient, id_: str, ctx: Context, sender: Context) -> tuple[str | None, str]:

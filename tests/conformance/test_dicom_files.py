@@ -63,6 +63,20 @@ def test_a_patient_id_of_two_values_is_nobodys(fhir, patient):
 
 
 @ONE_DATABASE
+def test_a_file_is_of_the_patient_who_replaced_the_one_of_its_patient_id(fhir, patient):
+    merged = {"resourceType": "Patient", "identifier": [{"value": "P-1"}],
+              "link": [{"type": "replaced-by", "other": {"reference": f"Patient/{patient}"}}]}  # fmt: skip
+    fhir.create(merged)
+    upload(fhir, dicom())
+    assert [one["subject"]["reference"] for one in fhir.get("Media").resources()] == [f"Patient/{patient}"]
+
+    fhir.create(merged | {"identifier": [{"value": "P-3"}]})
+    alone = upload(fhir, dicom(PatientID="P-3", SOPInstanceUID="1.2.3"))
+    (task,) = fhir.get(f"Task?focus=Binary/{alone.id}").resources()
+    assert "was replaced" in task["statusReason"]["text"]
+
+
+@ONE_DATABASE
 @pytest.mark.parametrize("part", ["ABDOMEN AND PELVIS", "CHEST\\HAND"], ids=["longer than a code", "two parts"])
 def test_a_body_part_that_is_no_code_of_the_chest_is_not_judged(fhir, patient, worker, part):
     upload(fhir, dicom(BodyPartExamined=part))
