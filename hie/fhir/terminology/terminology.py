@@ -28,6 +28,8 @@ MOST_STEPS, OF_ALL_QUESTIONS = 3_000_000, 2
 _OF_LOOKING_UP = 1000
 #: What it costs to see which code system a supplement is for.
 _OF_SUPPLEMENT = 10
+#: Code systems that have later versions than R4's; guides for R4 stand on these.
+_GOES_ON = "http://terminology.hl7.org/"
 #: Value sets that lead to one another.
 MOST_DEEP = 20
 
@@ -189,6 +191,11 @@ class Terminology:
     def known_system(self, url: str, version: str | None = None) -> CodeSystem | None:
         """Return what is here of a code system, be it without codes; None where it is not known."""
         return None if self.find("CodeSystem", url, version) is None else self._code_system(url, version, False, ())
+
+    def is_dated(self, url: str) -> bool:
+        """Tell whether a code system is here as R4 brings it, and goes on elsewhere: it may have got further codes."""
+        known = self.find("CodeSystem", url) if url.startswith(_GOES_ON) else None
+        return known is not None and known.key == ("R4", url)
 
     def with_codes(self, system: CodeSystem) -> CodeSystem:
         """Return the code system; the error says that it has no codes here."""

@@ -316,7 +316,8 @@ class Part:
     def _valid(self, rows: list[Json]) -> dict[str, Json]:
         """Return the listed codes that are codes: https://hl7.org/fhir/R4/valueset.html#expansion"""
         system = self._system
-        if system is None or not system.is_complete or self.has_all_versions:
+        may_have_more = self.has_all_versions or ("version" not in self._row and self._terminology.is_dated(self.url))
+        if system is None or not system.is_complete or may_have_more:
             return {one["code"]: one for one in rows}
         self._terminology.spend(len(rows))
         return {one["code"]: one for one in rows if system.get(one["code"]) is not None}
