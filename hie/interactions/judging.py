@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hie.errors import OutcomeIssue
 from hie.fhir import json_format
 from hie.fhir.questionnaires import Form
-from hie.fhir.terminology.terminology import Known, Source, Terminology
+from hie.fhir.terminology.source import Known, Source
+from hie.fhir.terminology.terminology import Terminology
 from hie.fhir.working_time import WorkingTime
 from hie.store.terminology import StoredTerminology
 

@@ -17,7 +17,7 @@ from hie.fhir.profiles.library import STORED, Definition
 from hie.fhir.profiles.making import NotMade, made
 from hie.fhir.profiles.slimming import slim, slim_base
 from hie.fhir.snapshots import Allowance
-from hie.fhir.terminology.terminology import Known
+from hie.fhir.terminology.source import Known
 
 Json = dict[str, Any]
 

@@ -13,7 +13,7 @@ from hie.fhir.profiles.library import STORED, Bases, Definition, Library
 from hie.fhir.profiles.slimming import is_of_r4, slim_base
 from hie.fhir.snapshots import Allowance
 from hie.fhir.snapshots.problems import refused
-from hie.fhir.terminology.terminology import Known, Source
+from hie.fhir.terminology.source import Known, Source
 from hie.fhir.working_time import WorkingTime
 from hie.store.judged_profiles import JUDGED, Name
 from hie.store.search import engine

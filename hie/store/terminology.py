@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from hie.errors import Forbidden, TooCostly
 from hie.fhir import search_parameters
 from hie.fhir.profiles.terminology import InstalledTerminology
-from hie.fhir.terminology.terminology import Known, Terminology, Versions
+from hie.fhir.terminology.source import Known
+from hie.fhir.terminology.terminology import Terminology, Versions
 from hie.fhir.version_order import version_order
 from hie.store.opening import parsed
 from hie.store.search import all_codes, criteria, engine, ordering, reference, uri

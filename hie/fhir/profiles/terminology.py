@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from hie.errors import TooCostly
-from hie.fhir.terminology.terminology import Known, Source, Terminology, split_canonical
+from hie.fhir.terminology.source import Known, Source
+from hie.fhir.terminology.terminology import Terminology, split_canonical
 from hie.fhir.working_time import WorkingTime
 
 from .checking import InValueSet

@@ -4,6 +4,7 @@ Pure: what is stored comes through a Source (hie.store.terminology); what ships 
 hie.fhir at the first question. `in_value_set` is the one question that bindings and memberOf() ask.
 """
 
-from hie.fhir.terminology.terminology import Source, Terminology, in_value_set
+from hie.fhir.terminology.source import Source
+from hie.fhir.terminology.terminology import Terminology, in_value_set
 
 __all__ = ["Source", "Terminology", "in_value_set"]

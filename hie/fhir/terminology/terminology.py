@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, cast
 from weakref import proxy
 
 from hie.errors import FhirError, NotFound, TooCostly, Unprocessable
@@ -17,6 +17,7 @@ from hie.fhir.terminology.code_system import CodeSystem, is_supplement
 from hie.fhir.terminology.grammars import GRAMMARS
 from hie.fhir.terminology.implicit import implicit
 from hie.fhir.terminology.kept_systems import KEPT
+from hie.fhir.terminology.source import Known, Source
 from hie.fhir.terminology.value_set import ValueSet, place_of
 
 Json = dict[str, Any]
@@ -32,32 +33,6 @@ _OF_SUPPLEMENT = 10
 _GOES_ON = "http://terminology.hl7.org/"
 #: Value sets that lead to one another.
 MOST_DEEP = 20
-
-
-class Known(NamedTuple):
-    """A terminology resource; `key` names this version of it wherever it is met again."""
-
-    resource: Json
-    key: Hashable
-
-
-class Source(Protocol):
-    """Where terminology beyond the specification's comes from; it shows only what its reader may see."""
-
-    def find(self, type_name: str, url: str, version: str | None) -> Known | None:
-        """Return the resource with this canonical URL, the latest where no version is asked for."""
-
-    def read(self, type_name: str, id_: str) -> Json:
-        """Return the resource with this id; NotFound, Gone, Forbidden."""
-
-    def of_all_codes(self, url: str, version: str | None) -> Known | None:
-        """Return the code system that names this value set as that of all its codes."""
-
-    def supplements(self, url: str) -> list[Known]:
-        """Return the supplements of a code system."""
-
-    def concept_maps(self, criteria: Mapping[str, str]) -> list[Json]:
-        """Return the concept maps that match search criteria."""
 
 
 @dataclass(frozen=True, slots=True)

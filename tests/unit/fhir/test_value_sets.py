@@ -10,7 +10,7 @@ import pytest
 
 from hie.errors import FhirError, NotSupported, TooCostly, Unprocessable
 from hie.fhir.terminology import Terminology
-from hie.fhir.terminology.terminology import Known
+from hie.fhir.terminology.source import Known
 from tests import terminologies
 from tests.terminologies import code_system, listed, value_set
 from tests.unit.fhir.animals import ANIMALS, SYSTEM, codes, concept

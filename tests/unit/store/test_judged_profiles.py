@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hie.fhir.snapshots import Allowance
-from hie.fhir.terminology.terminology import Known
+from hie.fhir.terminology.source import Known
 from hie.store import judged_profiles
 from hie.store.judged_profiles import Judged
 from tests.packages import Json, element, profile
