@@ -54,6 +54,10 @@ FOUND = {
     "?_type=Patient,Observation&_not-referenced=*:*": ["alone", "o", "witnessed"],
     "Encounter?patient._not-referenced=Observation:*": ["e"],
     "Encounter?patient._not-referenced=Encounter:*": [],
+    "Observation?subject._not-referenced=Encounter:subject": ["o"],
+    "Observation?subject._not-referenced=Observation:subject": [],
+    "Observation?subject._not-referenced=Encounter:*": ["o"],
+    "Observation?subject._not-referenced=*:*": [],
     "Patient?_has:Encounter:patient:_not-referenced=*:*": ["seen"],
 }
 

@@ -203,7 +203,7 @@ class _Reader:
             return Inside(parameter, held, self._within(self.read(held, rest, depth.further())))
         if colon:
             return Chain(parameter, ((wanted, self.read(wanted, rest, depth.further())),))
-        known = [one for one in sorted(allowed) if len(allowed) == 1 or _knows(one, rest)]
+        known = [one for one in sorted(allowed) if len(allowed) == 1 or _knows(one, rest, self._text)]
         if not known:
             first = rest.partition(".")[0].partition(":")[0]
             raise self._invalid(f"asks for {first!r}, a parameter of none of {', '.join(sorted(allowed)[:12])}")
@@ -256,13 +256,17 @@ def ends_of(parameter: SearchParameter) -> frozenset[str]:
     return frozenset(known).difference(_REACHED_AT_URL)
 
 
-def _knows(type_name: str, rest: str) -> bool:
-    """Tell whether a type has what the rest of a chain begins with: an untyped chain asks only those that have."""
+def _knows(type_name: str, rest: str, text: str) -> bool:
+    """Tell whether a type has what the rest of a chain begins with: an untyped chain asks only those that have.
+
+    `text`: what the chain asks for at its end.
+    """
     if rest.startswith("_has:"):
         source, _, behind = rest[5:].partition(":")
-        code = behind.partition(":")[0]
-        found = search_parameters.for_type(source).get(code) if source in RESOURCE_TYPES else None
-        return found is None or type_name in ends_of(found)  # what is unknown is refused where it is read
+        return _leads_to(type_name, source, behind.partition(":")[0])
+    if rest.startswith(NOT_REFERENCED):
+        source, _, code = text.partition(":")
+        return _leads_to(type_name, source, code)
     if rest.startswith("_list"):
         return True
     head, dot, _ = rest.partition(".")
@@ -272,6 +276,12 @@ def _knows(type_name: str, rest: str) -> bool:
         return parameter is not None
     leads = is_chained(parameter) or is_canonical(parameter) or is_inside(parameter)
     return leads and (not wanted or wanted in ends_of(parameter))
+
+
+def _leads_to(type_name: str, source: str, code: str) -> bool:
+    """Tell whether a parameter of `source` may refer to a type; what is unknown is refused where it is read."""
+    found = search_parameters.for_type(source).get(code) if source in RESOURCE_TYPES else None
+    return found is None or type_name in ends_of(found)
 
 
 def is_chained(parameter: SearchParameter) -> bool:
