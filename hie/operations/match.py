@@ -12,7 +12,7 @@ from typing import Any
 
 from hie.context import Context
 from hie.errors import InvalidRequest, InvalidResource, OutcomeIssue
-from hie.fhir import bundle, likeness, modifiers, outcome, validation
+from hie.fhir import bundle, likeness, modifiers, outcome, references, validation
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.likeness import Likeness, Traits
 from hie.fhir.outcome import information
@@ -24,6 +24,7 @@ from hie.store.opening import parsed
 from hie.store.search import chain
 from hie.store.search.criteria import Reading
 from hie.store.search.query import SearchQuery
+from hie.store.search.reference import relative
 from hie.store.versions import StoredVersion
 
 Json = dict[str, Any]
@@ -34,6 +35,8 @@ MOST_COMPARED, _MOST_BYTES, MOST_ANSWERED = 200, 20_000_000, 100
 _GRADE = "http://hl7.org/fhir/StructureDefinition/match-grade"
 #: What a Patient may lack to be compared: https://hl7.org/fhir/R4/patient-operation-match.html
 _MAY_LACK = frozenset({"required", "invariant"})
+#: Records that replaced one another, one after the other.
+_MOST_MERGED = 5
 #: What one who is certain has in common at least: more who have it than are compared may hide another one.
 _OF_CERTAIN = frozenset({"birthdate", "identifier"})
 _SEPARATORS = re.compile(r"([\\,|$])")
@@ -102,14 +105,43 @@ def _found(asked: Json, ctx: Context) -> tuple[list[Found], set[str]]:
                 alike = _compared(wanted, parsed(one))
                 found[one.id] = (alike, one) if alike.grade is not None else None
                 kept.take(len(one.content or b"") if alike.grade is not None else 0)
-    graded = [one for one in found.values() if one is not None]
+    graded = _in_use({id_: one for id_, one in found.items() if one is not None}, ctx).values()
     return sorted(graded, key=lambda one: (-one[0].score, one[1].id)), uncompared
 
 
 def _compared(wanted: Traits, patient: Json) -> Likeness:
     """Compare a record: what its rules and modifiers make of it is not known, so that somebody has to look at it."""
-    alike = likeness.compared(wanted, likeness.traits(patient))
+    return _capped(likeness.compared(wanted, likeness.traits(patient)), patient)
+
+
+def _capped(alike: Likeness, patient: Json) -> Likeness:
     return replace(alike, grade="possible") if alike.grade is not None and modifiers.has(patient) else alike
+
+
+def _in_use(found: dict[str, Found], ctx: Context) -> dict[str, Found]:
+    """Return the records that take the place of those that are replaced, which must no longer be used, in their stead.
+
+    https://hl7.org/fhir/R4/valueset-link-type.html
+    """
+    for _ in range(_MOST_MERGED):
+        replaced = {id_: others for id_, one in found.items() if (others := _replacing(parsed(one[1]), ctx))}
+        known = ctx.store.read_many(("Patient", other) for others in replaced.values() for other in others)
+        for id_, others in replaced.items():
+            heirs = [known["Patient", other] for other in others if ("Patient", other) in known]
+            alike = found.pop(id_)[0] if heirs else found[id_][0]
+            for heir in heirs:
+                if heir.id not in found or found[heir.id][0].score < alike.score:
+                    found[heir.id] = (_capped(alike, parsed(heir)), heir)
+        if not known:
+            break
+    return {id_: (replace(alike, grade="possible") if _replacing(parsed(one), ctx) else alike, one)
+            for id_, (alike, one) in found.items()}
+
+
+def _replacing(patient: Json, ctx: Context) -> list[str]:
+    links = (one["other"].get("reference", "") for one in patient.get("link", []) if one.get("type") == "replaced-by")
+    read = (references.parse(relative(text, ctx.store.base_url)) for text in links)
+    return [one.id for one in read if one.kind == "relative" and one.type == "Patient" and one.id]
 
 
 def _questions(asked: Json) -> Iterator[list[tuple[str, str]]]:

@@ -124,6 +124,22 @@ def test_a_record_that_means_more_than_is_known_is_no_certain_match(fhir: Fhir) 
     assert [grade for _, grade in told(fhir.post("Patient/$match", person()))] == ["possible"]
 
 
+def test_who_was_merged_is_found_as_who_is_in_use(fhir: Fhir, client: Callable[..., Fhir]) -> None:
+    """What replaced-by says of a record: it must no longer be used. https://hl7.org/fhir/R4/valueset-link-type.html"""
+    def replaced(by: str) -> dict[str, Any]:
+        return {"link": [{"type": "replaced-by", "other": {"reference": f"Patient/{by}"}}]}
+
+    fhir.put("Patient/new", person("new", "Married", "Other", "1980-01-01", gender="male"))
+    fhir.put("Patient/old", person("old", ssn="123", **replaced("new")))
+    fhir.put("Patient/older", person("older", **replaced("old")))
+    asked = person(ssn="123")
+    assert told(fhir.post("Patient/$match?onlyCertainMatches=true", asked)) == [("new", "certain")]
+    some = client("system/Patient.rs?gender:missing=true")
+    assert told(some.post("Patient/$match", asked)) == [("old", "possible")]
+    fhir.put("Patient/new", person("new", **replaced("older")))  # a circle, which nobody can use
+    assert [grade for _, grade in told(fhir.post("Patient/$match", asked))] == ["possible"]
+
+
 def test_a_match_in_a_batch(people: Fhir) -> None:
     asked = bundle(entry("POST", "Patient/$match", person(ssn="123")), type_="batch")
     assert people.post("", asked).json["entry"][0]["resource"]["total"] == 4
