@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import InvalidSearch, NotSupported
-from hie.fhir import search_parameters
+from hie.fhir import references, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.fhirpath.paths import routes
 from hie.fhir.search_parameters import IndexValues, SearchParameter
@@ -319,7 +319,9 @@ def _token(
 def _id(text: str, name: str) -> str:
     id_ = unescape(text).strip()
     if not reference.ID.fullmatch(id_):
-        raise InvalidSearch(f"{name}={id_[:80]}: an id is 1 to 64 of A-Z, a-z, 0-9, - and '.'.")
+        within = references.parse(id_).id
+        raise InvalidSearch(f"{name}={id_[:80]}: an id is 1 to 64 of A-Z, a-z, 0-9, - and '.'"
+                            + (f"; use {within} alone." if within else "."))
     return id_
 
 
