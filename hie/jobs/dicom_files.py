@@ -37,10 +37,10 @@ def describe(stored: StoredVersion, resource: Resource, ctx: Context) -> None:
     header = media_image.inspected(image)
     inside = as_server(ctx)
     address = f"Binary/{stored.id}"
-    before = _before(stored, inside)
+    before = _before(stored, resource, inside)
     asked = [] if before is None else _asked(stored, inside)
     if before is not None and asked and _is_same(before, resource):
-        return  # a label asks for nothing
+        return  # a label asks for nothing, nor does the same file again
     subject, reason = None, "The DICOM file holds a kind of image that is not read here."
     if header is not None:
         subject, reason = _whose(header.patient, resource, ctx, inside)
@@ -85,10 +85,14 @@ def _make(
         _reject(address, "This DICOM object (SOP Instance UID) is already known for this patient.", ctx)
 
 
-def _before(stored: StoredVersion, ctx: Context) -> Resource | None:
-    """The Binary before this update; None where there is none."""
+def _before(stored: StoredVersion, resource: Resource, ctx: Context) -> Resource | None:
+    """The Binary before this update, which may have changed nothing; None where there is none."""
+    if stored.came_into_being:
+        return None
+    if ("Binary", stored.id) not in ctx.store.touched():
+        return resource
     try:
-        return parsed(ctx.store.vread("Binary", stored.id, stored.vid - 1)) if stored.vid > 1 else None
+        return parsed(ctx.store.vread("Binary", stored.id, stored.vid - 1))
     except (NotFound, Gone):
         return None
 

@@ -69,7 +69,7 @@ def result(media: dict[str, Any], ctx: Context, sha256: str | None = None) -> di
     modifiers.refuse_definition(media)
     image = media_image.image_of(media, ctx.store)
     if sha256 not in (None, image.sha256):
-        raise Unprocessable("The image was replaced by another, which nobody asked to judge.",
+        raise Unprocessable("The image was replaced by another; an update of the Media asks for that one.",
                             expression="Media.content")
     media_image.inspected(image)
     source = Source(f"Media/{media['id']}", {**media, "subject": {"reference": patient}}, image.sha256)

@@ -145,6 +145,20 @@ def test_what_takes_the_place_of_a_file_is_not_judged_by_what_described_it(fhir,
 
 
 @ONE_DATABASE
+@pytest.mark.parametrize("uid", [{}, {"SOPInstanceUID": None}], ids=["an instance UID", "none"])
+def test_the_same_file_again_asks_for_nothing_once_its_patient_is_known(fhir, uid):
+    first, second = dicom(**uid), dicom(255 - ramp(), **uid)
+    held = upload(fhir, first).id
+    assert fhir.total("Media") == 0
+    person(fhir, "P-1")
+    for file in (first, first, second, second):
+        assert replaced(fhir, held, file).status == 200
+    assert fhir.total("Media") == 1
+    assert fhir.total(f"Task?based-on=Binary/{held}&status=requested") == 2
+    assert fhir.total("Task") == 3
+
+
+@ONE_DATABASE
 def test_the_task_of_a_file_that_was_replaced_says_why_the_new_one_has_no_media(fhir, patient):
     held = upload(fhir, dicom(PatientID="P-9")).id
     replaced(fhir, held, dicom(PatientID=None))
