@@ -71,8 +71,10 @@ def test_an_open_date_range_of_several_types_is_read_from_its_beginning(dated: B
     search(store, None, BOTH, ("date", "ge2014"))
     event.remove(store.database.engine, "before_cursor_execute", listen)
     pages = [one for one in seen if "FROM resource" in one[0] and "LIMIT" in one[0]]
-    assert len(pages) == 4  # long periods that began before, and the others, of each type
-    for statement, values in pages:
+    # Long periods that began before, and the others, of each type; on PostgreSQL all are read again where a test beside
+    # this one committed in between (hie.store.search.reading).
+    assert len(pages) in ((4,) if store.database.dialect == "sqlite" else (4, 8))
+    for statement, values in pages[-4:]:
         assert "resource.date_low >= " in statement or "date_low + 0 < " in statement  # near ones, far ones
         if store.database.dialect == "sqlite":
             plan = store.connection().exec_driver_sql("EXPLAIN QUERY PLAN " + statement, values).all()
