@@ -17,17 +17,23 @@ def delete_referring(deleted: list[tuple[str, str]], ctx: Context) -> list[str]:
         level = sorted(set(ctx.store.referring(level)) - seen)
         seen.update(level)
         if len(seen) - len(deleted) > most:
+            if not all(ctx.store.grant.covers_all(type_name, "d") for type_name, _ in level):
+                raise _forbidden(most)  # how many there are that it may not see is not for it to know
             raise Conflict(f"More than {most} resources refer to what is to be deleted; nothing was deleted. "
                            "Delete some of them first.", expression="http.url")
         for place in level:
-            _delete(place, ctx)
+            _delete(place, most, ctx)
     return sorted("/".join(place) for place in seen.difference(deleted))
 
 
-def _delete(place: tuple[str, str], ctx: Context) -> None:
+def _delete(place: tuple[str, str], most: int, ctx: Context) -> None:
     try:
         ctx.store.delete(*place)
     except Forbidden:
-        # Which resource it is, and of which type, the token may not be entitled to know.
-        raise Forbidden("The token may not delete everything that refers to what is to be deleted; nothing was "
-                        "deleted.") from None
+        raise _forbidden(most) from None
+
+
+def _forbidden(most: int) -> Forbidden:
+    """Return the refusal; which resource it is, and of which type, the token may not be entitled to know."""
+    return Forbidden("The token may not delete everything that refers to what is to be deleted, or that is more than "
+                     f"{most} resources; nothing was deleted.")

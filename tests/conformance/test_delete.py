@@ -173,6 +173,14 @@ def test_a_cascade_is_bounded_and_needs_the_scope_for_each(app, client, fhir):
         assert "Observation" not in answer.content.decode()
         assert "Encounter" not in answer.content.decode()
     application = app.extensions["hie"]
+    narrow = client("system/Patient.rd", "system/Encounter.d?status=planned", "system/Observation.d?status=amended")
+    told = set()
+    for most in (2, 0):  # how many there are is not told to whom some may be hidden from
+        object.__setattr__(application, "settings", replace(application.settings, max_cascade_deletes=most))
+        answer = narrow.delete(f"Patient/{id_}?_cascade=delete")
+        answer.refused(403, "forbidden")
+        told.add(answer.json["issue"][0]["diagnostics"].replace(f"than {most} ", ""))
+    assert len(told) == 1
     object.__setattr__(application, "settings", replace(application.settings, max_cascade_deletes=2))
     fhir.delete(f"Patient/{id_}?_cascade=delete").refused(409, "conflict", text="More than 2")
     assert [fhir.total(name) for name in ("Patient", "Encounter", "Observation")] == [1, 1, 2]
