@@ -200,7 +200,8 @@ def _seal_cursor(
 ) -> str:
     told = None if saw is None else saw.to_json()
     parts = ["history", mark, updated, *place, newest, at, told, store.clock(), total]
-    return cursor_text.seal(store, parts, told)
+    # Within a transaction, what others write meanwhile decides whether the newest version is named, or what was seen.
+    return cursor_text.seal(store, parts, [updated, newest, told])
 
 
 def _open_cursor(store: ResourceStore, cursor: str | None, mark: int) -> _Position | None:

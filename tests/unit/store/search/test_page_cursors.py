@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 
 from hie.errors import Expired
+from hie.store import history
+from hie.store.models import FOREVER
 from hie.store.search import ordering, query, seen
 from hie.store.search.seen import MOST_UNSEEN, Seen, from_json, told
 from tests.unit.store.search.changing import Bind, Walk, change, fill, shown
@@ -36,6 +38,11 @@ def test_the_length_of_a_link_tells_nothing_of_how_much_others_write(bind: Bind,
     few = ordering.Position(0, (5,), 1, 3, bound.clock(), Seen(2))
     many = replace(few, key=10**15, seen=saw)
     assert len(ordering.seal(bound, asked, few)) == len(ordering.seal(bound, asked, many))
+    # A history that is read within a transaction beside others' writes does not name its newest version.
+    at = bound.clock()
+    links = [history._seal_cursor(bound, 1, ("", "", 0), newest, newest, at, seen, 3)
+             for newest, seen in ((at, Seen(2)), (FOREVER, saw))]
+    assert len(links[0]) == len(links[1])
 
 
 @pytest.mark.parametrize(
