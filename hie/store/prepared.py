@@ -6,6 +6,7 @@ conversion, so only statements whose columns need none (text, numbers, bytes) ma
 
 from __future__ import annotations
 
+import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import BindParameter, Connection, Dialect, Insert, Table, bindparam, insert
 from sqlalchemy.sql.expression import Executable
 from sqlalchemy.types import TypeEngine
+
+from hie.errors import TooCostly
 
 if TYPE_CHECKING:
     from hie.store.direct import Direct, Statement
@@ -58,6 +61,10 @@ def libpq() -> Any:
     from hie.store import direct
 
     return direct
+
+
+#: What SQLite says of conditions that stand in one another too deep.
+_BEYOND_SQLITE = ("Expression tree is too large", "parser stack overflow")
 
 
 class Prepared:
@@ -121,7 +128,14 @@ class Prepared:
             listener(connection, None, known.text, values, None, False)
         if prepare is False and name == "postgresql":
             return driver_of(connection).execute(known.text, values, prepare=False)
-        return driver_of(connection).execute(known.text, values)
+        try:
+            return driver_of(connection).execute(known.text, values)
+        except sqlite3.OperationalError as error:
+            if str(error).startswith(_BEYOND_SQLITE):
+                raise TooCostly("What is asked for, with the conditions of the token's scopes, is more than the "
+                                "database takes in one statement; ask with fewer criteria, or of fewer types."
+                                ) from error
+            raise
 
 
 class Listed:

@@ -39,4 +39,6 @@ def test_what_such_a_token_sees_is_the_same_in_every_search(client, fhir, clock,
     contained = [token.get(f"{asked}_contained=true&_containedType=contained{more}")
                  for asked in ("Patient?", "?") for more in ("", f"&_asOf={now}")]
     assert [answer.status for answer in contained] == [200] * 4
+    for total in ("accurate", "estimate"):
+        assert token.get(f"?_contained=both&_total={total}&_asOf={now}").json["total"] > 0
     assert len({tuple(row["fullUrl"] for row in answer.entries()) for answer in contained}) == 1

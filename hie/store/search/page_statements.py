@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Select, bindparam, func, literal_column, select
+from sqlalchemy import CompoundSelect, Select, bindparam, func, literal_column, select
 from sqlalchemy.types import BigInteger
 
 from hie.store.prepared import Prepared
@@ -122,8 +122,9 @@ def count_statement(
     if as_of is not None:
         found, names = at_instant(
             as_of, lambda sql: sql.page(one, shaped.clause, place(sql.tables.row, typed)), _then(inside))
-        limited = select(found).limit(most) if is_limited else select(found)
-        counted: Select[Any] = select(func.count(), *told).select_from(limited.subquery())
+        # Not a level more than it takes: SQLite's parser refuses what nests too deep ("parser stack overflow").
+        of = cast("CompoundSelect[Any]", found.element).limit(most).subquery() if is_limited else found
+        counted: Select[Any] = select(func.count(), *told).select_from(of)
         return prepared(counted), names
     sql = sql_for(dialect, tables=CONTAINED if inside else CURRENT)
     if isinstance(sql, SqliteSql) and typed and not inside and is_of_tokens(shaped.clause):

@@ -23,6 +23,7 @@ from sqlalchemy import (
     select,
 )
 
+from hie.errors import TooCostly
 from hie.settings import Settings
 from hie.store import direct, prepared
 from hie.store.away import is_unreachable
@@ -43,6 +44,13 @@ def test_what_is_kept_by_dialect_is_kept_once_for_all_stores(store: Store, setti
     assert again.database.connection().dialect is not store.database.connection().dialect
     assert dialect_of(again.database.connection()) is dialect_of(store.database.connection())
     again.close()
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("written", ["NOT " * 1001 + "1", "1 AND (" * 60 + "1" + ")" * 60], ids=["deep", "nested"])
+def test_a_statement_that_sqlite_does_not_take_is_refused(store: Store, written: str) -> None:
+    with pytest.raises(TooCostly, match="fewer criteria"):
+        Prepared(select(literal_column(written).label("one")), ["one"]).all(store.database.connection(), {})
 
 
 @ON_POSTGRES
