@@ -128,14 +128,7 @@ class Prepared:
             listener(connection, None, known.text, values, None, False)
         if prepare is False and name == "postgresql":
             return driver_of(connection).execute(known.text, values, prepare=False)
-        try:
-            return driver_of(connection).execute(known.text, values)
-        except sqlite3.OperationalError as error:
-            if str(error).startswith(_BEYOND_SQLITE):
-                raise TooCostly("What is asked for, with the conditions of the token's scopes, is more than the "
-                                "database takes in one statement; ask with fewer criteria, or of fewer types."
-                                ) from error
-            raise
+        return _executed(connection, known.text, values)
 
 
 class Listed:
@@ -182,7 +175,18 @@ class KeptText:
         values = self._sql.values(parameters)
         for listener in connection.dispatch.before_cursor_execute:
             listener(connection, None, self._sql.text, values, None, False)
-        return [*map(self._row._make, driver_of(connection).execute(self._sql.text, values).fetchall())]
+        return [*map(self._row._make, _executed(connection, self._sql.text, values).fetchall())]
+
+
+def _executed(connection: Connection, text: str, values: Any) -> Any:
+    """Execute on the driver's own cursor; TooCostly where SQLite takes no statement of that depth."""
+    try:
+        return driver_of(connection).execute(text, values)
+    except sqlite3.OperationalError as error:
+        if str(error).startswith(_BEYOND_SQLITE):
+            raise TooCostly("What is asked for, with the conditions of the token's scopes, is more than the database "
+                            "takes in one statement; ask with fewer criteria, or of fewer types.") from error
+        raise
 
 
 class _Sql(NamedTuple):
