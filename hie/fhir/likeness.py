@@ -115,6 +115,14 @@ def compared(asked: Traits, found: Traits) -> Likeness:
     return Likeness(round(score, 4), _grade(score, evidence))
 
 
+def effort(asked: Traits, found: Traits) -> int:
+    """Return how many pairs of characters a comparison may look at: texts that are alike are found by nothing less."""
+    return sum(len("".join(one)) * len("".join(other)) for one, other in (
+        (asked.families, found.families), (asked.givens, found.givens),
+        (asked.postal_codes, found.postal_codes), (asked.lines, found.lines),
+    ))  # fmt: skip
+
+
 def _grade(score: float, evidence: _Evidence) -> Grade | None:
     """Grade a probability. Households share names, addresses and telephones, and twins a birth date as well: what tells
     people apart goes before any sum of what they may share.

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import InvalidRequest, InvalidResource, OutcomeIssue
+from hie.errors import InvalidRequest, InvalidResource, OutcomeIssue, TooCostly
 from hie.fhir import bundle, likeness, modifiers, outcome, references, validation
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.fhir.likeness import Likeness, Traits
+from hie.fhir.likeness import Likeness
 from hie.fhir.outcome import information
 from hie.fhir.resource import type_of
 from hie.operations import scanning
@@ -32,6 +32,8 @@ Found = tuple[Likeness, StoredVersion]
 
 #: Patients that one search brings to be compared, their bytes, and matches that one answer holds.
 MOST_COMPARED, _MOST_BYTES, MOST_ANSWERED = 200, 20_000_000, 100
+#: Pairs of characters that one request looks at, in about a second; a thousand usual records take less than a million.
+MOST_EFFORT = 20_000_000
 _GRADE = "http://hl7.org/fhir/StructureDefinition/match-grade"
 #: What a Patient may lack to be compared: https://hl7.org/fhir/R4/patient-operation-match.html
 _MAY_LACK = frozenset({"required", "invariant"})
@@ -87,7 +89,7 @@ def _found(asked: Json, ctx: Context) -> tuple[list[Found], set[str]]:
     """Compare all who have something in common with a Patient; name what more have in common than are compared."""
     wanted, uncompared = likeness.traits(asked), set[str]()
     found: dict[str, Found | None] = {}
-    kept = scanning.Kept("ask with more of what is known.", "resource")
+    kept, effort = scanning.Kept("ask with more of what is known.", "resource"), 0
     questions = list(_questions(asked))
     if not questions:
         raise InvalidRequest("$match needs an identifier with its system, a telephone number or address of mail, or "
@@ -102,19 +104,22 @@ def _found(asked: Json, ctx: Context) -> tuple[list[Found], set[str]]:
             uncompared.add(question[0][0])
         for one in page.matches:
             if one.id not in found:
-                alike = _compared(wanted, parsed(one))
+                patient = parsed(one)
+                known = likeness.traits(patient)
+                effort += likeness.effort(wanted, known)
+                if effort > MOST_EFFORT:
+                    raise TooCostly("So many long names and addresses take too long to compare with those of the "
+                                    "patients who have something in common; ask with fewer of them.",
+                                    expression="resource")
+                alike = _capped(likeness.compared(wanted, known), patient)
                 found[one.id] = (alike, one) if alike.grade is not None else None
                 kept.take(len(one.content or b"") if alike.grade is not None else 0)
     graded = _in_use({id_: one for id_, one in found.items() if one is not None}, ctx).values()
     return sorted(graded, key=lambda one: (-one[0].score, one[1].id)), uncompared
 
 
-def _compared(wanted: Traits, patient: Json) -> Likeness:
-    """Compare a record: what its rules and modifiers make of it is not known, so that somebody has to look at it."""
-    return _capped(likeness.compared(wanted, likeness.traits(patient)), patient)
-
-
 def _capped(alike: Likeness, patient: Json) -> Likeness:
+    """What the rules and modifiers of a record make of it is not known, so that somebody has to look at it."""
     return replace(alike, grade="possible") if alike.grade is not None and modifiers.has(patient) else alike
 
 

@@ -161,3 +161,17 @@ def test_what_was_left_out_is_told_and_nobody_is_certain(people: Fhir, monkeypat
     answer = people.post("Patient/$match", person(ssn="123", gender="female"))
     assert outcomes(answer)[0]["code"] == "incomplete"
     assert told(people.post("Patient/$match?onlyCertainMatches=true", person(ssn="123", gender="female"))) == []
+
+
+def test_records_that_take_long_to_compare_are_refused(fhir: Fhir) -> None:
+    """Names and lines of many characters, in as many records as are compared, kept a process busy for ten seconds."""
+    def long(number: int) -> dict[str, Any]:
+        words = [f"{number}{at}".ljust(40, "abcdefgh"[at % 8]) for at in range(10)]
+        names = [{"family": one, "given": words[:5]} for one in words]
+        addresses = [{"postalCode": one, "line": words[:5]} for one in words]
+        return person(ssn="1", address=addresses) | {"name": names}
+
+    stored = bundle(*(entry("POST", "Patient", long(number)) for number in range(match.MOST_COMPARED)))
+    assert fhir.post("", stored).status == 200
+    fhir.post("Patient/$match", long(999)).refused(422, "too-costly", "resource", "fewer of them")
+    assert fhir.post("Patient/$match", person(ssn="1")).status == 200
