@@ -41,7 +41,7 @@ def _wishes(request: FhirRequest) -> Wishes:
         active_only=inputs.boolean(request, "activeOnly") is True,
         nested=inputs.boolean(request, "excludeNested") is False,
         selectable_only=inputs.boolean(request, "excludeNotForUI") is True,
-        language=inputs.language(request),
+        languages=inputs.languages(request),
         without_systems=inputs.all_of(request, "exclude-system"),
         told=tuple(_told(request)),
     )

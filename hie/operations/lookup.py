@@ -11,7 +11,7 @@ from hie.fhir import json_format
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.parameters import parameters, parts, value
 from hie.fhir.terminology.code_system import CodeSystem, Concept
-from hie.fhir.terminology.expansion import display_in
+from hie.fhir.terminology.languages import Languages, display_in
 from hie.fhir.terminology.member import Member
 from hie.fhir.terminology.terminology import split_canonical
 from hie.operations import terminology_inputs as inputs
@@ -38,7 +38,7 @@ def lookup(request: FhirRequest, ctx: Context) -> FhirResponse:
         told = "" if system.content == "complete" else f", of which only a part is here ({system.content})"
         raise NotFound(f"The code {asked.code[:200]} is not in the code system {url}{told}.", expression="code")
     return FhirResponse(200, json_format.dump(parameters(list(
-        _rows(system, concept, _wanted(request), inputs.language(request))))))
+        _rows(system, concept, _wanted(request), inputs.languages(request))))))
 
 
 def _wanted(request: FhirRequest) -> set[str]:
@@ -47,13 +47,13 @@ def _wanted(request: FhirRequest) -> set[str]:
     return set() if _EVERY in wanted else wanted
 
 
-def _rows(system: CodeSystem, concept: Concept, wanted: set[str], language: str | None) -> Iterator[Json]:
+def _rows(system: CodeSystem, concept: Concept, wanted: set[str], languages: Languages | None) -> Iterator[Json]:
     member = Member(system.url, concept.code, system.version, concept.display, tuple(concept.designations),
                     concept.is_abstract, concept.is_inactive, system.language)
     yield value("name", "String", system.name)
     if system.version is not None:
         yield value("version", "String", system.version)
-    yield value("display", "String", display_in(language, member) or concept.code)
+    yield value("display", "String", display_in(languages, member) or concept.code)
     if "url" in wanted:
         yield parts("property", [value("code", "Code", "url"), value("value", "Uri", system.url)])
     for one in concept.designations:

@@ -12,6 +12,7 @@ from hie.context import Context
 from hie.errors import InvalidRequest, NotSupported, TooCostly
 from hie.fhir import json_format
 from hie.fhir.http import FhirRequest
+from hie.fhir.terminology.languages import Languages
 from hie.fhir.terminology.terminology import Terminology, Versions, split_canonical
 from hie.operations import contexts
 
@@ -19,7 +20,6 @@ Json = dict[str, Any]
 
 #: Codings of one CodeableConcept.
 MOST_CODINGS = 100
-MOST_PARTS_OF_LANGUAGE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +113,13 @@ def as_coding(row: Json) -> Coding:
     return Coding(row.get("system"), row["code"], row.get("version"), row.get("display"))
 
 
-def language(request: FhirRequest) -> str | None:
-    """Return the language that displays are wanted in; None where it does not matter."""
+def languages(request: FhirRequest) -> Languages | None:
+    """Return the languages that displays are wanted in; None where it does not matter."""
     text = request.parameter("displayLanguage")
-    if text is not None and text.count("-") >= MOST_PARTS_OF_LANGUAGE:  # each is left out where the whole is not found
-        raise InvalidRequest(f"displayLanguage has {text.count('-') + 1} parts; a language such as de-CH has at most "
-                             f"{MOST_PARTS_OF_LANGUAGE}.", expression="displayLanguage")
-    return text
+    try:
+        return None if text is None else Languages(text)
+    except ValueError as error:
+        raise InvalidRequest(f"displayLanguage {error}.", expression="displayLanguage") from None
 
 
 def boolean(request: FhirRequest, name: str) -> bool | None:

@@ -13,9 +13,9 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.parameters import parameters, value
 from hie.fhir.terminology.code_system import CodeSystem
 from hie.fhir.terminology.displays import is_display
-from hie.fhir.terminology.expansion import display_in
 from hie.fhir.terminology.grammars import GRAMMARS
 from hie.fhir.terminology.inferring import inferred
+from hie.fhir.terminology.languages import display_in
 from hie.fhir.terminology.member import Member
 from hie.fhir.terminology.terminology import Terminology, Versions, split_canonical
 from hie.fhir.terminology.value_set import ValueSet
@@ -94,14 +94,14 @@ def _inferred(value_set: ValueSet, service: Terminology, request: FhirRequest, c
     if len(found) > 1:
         return _ambiguous(value_set, coding, found)
     if undecided:
-        value_set.refuse_modified()
+        value_set.refuse_unusable()
         raise _undecided(replace(coding, system=undecided[0]), service)
     if found:
         coding = replace(coding, system=found[0])
         verdict = _judged(value_set.member(coding.system, coding.code), coding, service, request)
         return replace(verdict, system=coding.system)
     if value_set.has(None, coding.code) is None:
-        value_set.refuse_modified()
+        value_set.refuse_unusable()
         raise _undecided(coding, service)
     return Verdict(False, f"The code {coding.code[:200]} is not in the value set {_name(value_set)}: none of its code "
                    "systems has it there.")
@@ -123,7 +123,7 @@ def _of_value_set(value_set: ValueSet, coding: Coding, service: Terminology, req
         return _ambiguous(value_set, coding, several)
     found = value_set.has(coding.system, coding.code)
     if found is None:
-        value_set.refuse_modified()
+        value_set.refuse_unusable()
         raise _undecided(coding, service)
     if not found:
         return Verdict(False, f"The code {coding} is not in the value set {_name(value_set)}{_known(coding, service)}.")
@@ -265,14 +265,14 @@ def _judged(member: Member | None, coding: Coding, service: Terminology, request
     if member is None:
         return Verdict(True)
     service.spend(len(member.designations))
-    display = display_in(inputs.language(request), member)
+    display = display_in(inputs.languages(request), member)
     if inputs.boolean(request, "abstract") is False and member.is_abstract:
         return Verdict(False, f"The code {coding} is abstract: it groups others and is not to be selected.", display)
-    if coding.display is not None and display is not None and not is_display(
+    if coding.display is not None and member.display is not None and not is_display(
         coding.display, member.display, member.designations
     ):
         return Verdict(False, f"The code {coding} is there, but not with the display {coding.display[:200]!r}; it is "
-                       f"{display!r}.", display)
+                       f"{display or member.display!r}.", display)
     return Verdict(True, " ".join(_hints(member, coding)) or None, display)
 
 

@@ -53,11 +53,13 @@ class CodeSystem:
         self.concepts: dict[str, Concept] = {}
         self._is_modified = modifiers.has(resource)
         self._roles = _roles(resource)
+        self._of_supplements: list[str] = []  # properties
         self._add(resource.get("concept", []), None)
         for supplement in supplements:
             if modifiers.has(supplement):
                 continue  # what it says is not known here
             self._supplement(supplement.get("concept", []), _roles(supplement))
+            self._of_supplements += [one["code"] for one in told(supplement.get("property", []), "code")]
         self._join()
 
     @property
@@ -128,10 +130,11 @@ class CodeSystem:
             case "display" | "definition":
                 text = concept.display if name == "display" else concept.definition
                 return [] if text is None else [text]
-            case "inactive":
-                return [concept.is_inactive]
+        role = self._roles.get(name)
+        if role == "inactive":
+            return [concept.is_inactive]
         found = [value_of(one) for one in concept.properties if one.get("code") == name]
-        return found or ([concept.is_abstract] if name == "notSelectable" else [])
+        return found or ([concept.is_abstract] if role == "notSelectable" else [])
 
     def knows_property(self, name: str) -> bool:
         """Tell whether a filter can ask for a property."""
@@ -139,7 +142,10 @@ class CodeSystem:
 
     @cached_property
     def _declared(self) -> frozenset[Any]:
-        return frozenset(one.get("code") for one in self.resource.get("property", []))
+        """The properties that the code system or a supplement declares, and those that concepts have without that."""
+        declared = (one.get("code") for one in self.resource.get("property", []))
+        had = (one["code"] for concept in self.concepts.values() for one in concept.properties)
+        return frozenset((*declared, *self._of_supplements, *had))
 
     def has_filter(self, name: str) -> bool:
         """Tell whether the code system names a filter of its own: what that does only its own code knows."""

@@ -9,6 +9,7 @@ from typing import Any
 from hie.errors import InvalidRequest, TooCostly
 from hie.fhir.instants import instant
 from hie.fhir.terminology.code_system import CodeSystem
+from hie.fhir.terminology.languages import Languages, display_in
 from hie.fhir.terminology.member import Member
 from hie.fhir.terminology.terminology import split_canonical
 from hie.fhir.terminology.value_set import ValueSet
@@ -41,7 +42,7 @@ class Wishes:
     active_only: bool = False
     nested: bool = False
     selectable_only: bool = False
-    language: str | None = None
+    languages: Languages | None = None
     without_systems: tuple[str, ...] = ()
     told: tuple[Json, ...] = ()
 
@@ -87,24 +88,6 @@ def expanded(value_set: ValueSet, wishes: Wishes, identifier: str, at: int) -> J
     return {"resourceType": "ValueSet", **kept, "expansion": expansion}
 
 
-def display_in(language: str | None, member: Member) -> str | None:
-    """Return a code's display in a language, or else as its code system has it."""
-    wanted = language
-    while wanted:
-        if member.language is not None and _speaks(member.language, wanted):
-            return member.display
-        for one in member.designations:
-            if _speaks(one.get("language", ""), wanted):
-                return str(one["value"])
-        wanted = wanted.rpartition("-")[0]  # de-CH, then de: RFC 4647 §3.4
-    return member.display
-
-
-def _speaks(language: str, wanted: str) -> bool:
-    """Tell whether a language tag is the wanted one, or a regional form of it: RFC 4647 §3.3.1."""
-    return f"{language.lower()}-".startswith(f"{wanted.lower()}-")
-
-
 def _is_wanted(member: Member, wishes: Wishes, without: frozenset[tuple[str, str | None]]) -> bool:
     if wishes.active_only and member.is_inactive:
         return False
@@ -137,7 +120,7 @@ def _row(member: Member, wishes: Wishes) -> Json:
     if member.version is not None:
         row["version"] = member.version
     row["code"] = member.code
-    display = display_in(wishes.language, member)
+    display = display_in(wishes.languages, member)
     if display is not None:
         row["display"] = display
     if wishes.with_designations or wishes.designations:

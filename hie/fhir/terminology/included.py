@@ -28,6 +28,7 @@ class Part:
         self._terminology = terminology
         self.url: str = row.get("system", "")
         self._row = row
+        self._language: str | None = owner.resource.get("language")
         self._problem: FhirError | None = None
         self._system: CodeSystem | None = None
         if self.url:
@@ -242,12 +243,15 @@ class Part:
         version, display = self._terminology.versions.forced.get(self.url) or stated, listed.get("display")
         system = self._system
         if concept is None or system is None:
-            return Member(self.url, code, version, display, tuple(designations))
-        if display is not None and concept.display not in (None, display):
-            designations = [*designations, {"value": concept.display}]
+            return Member(self.url, code, version, display, tuple(designations), language=self._language)
+        language = system.language
+        if display is not None:  # is of the language of the value set, if that says one
+            own = {} if language is None else {"language": language}
+            designations += [own | {"value": concept.display}] * (concept.display not in (None, display))
+            language = self._language or language
         return Member(
             self.url, code, version or system.version, display or concept.display,
-            (*designations, *concept.designations), concept.is_abstract, concept.is_inactive, system.language,
+            (*designations, *concept.designations), concept.is_abstract, concept.is_inactive, language,
         )  # fmt: skip
 
 

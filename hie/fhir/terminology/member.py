@@ -28,7 +28,7 @@ class Member:
     is_abstract: bool = False
     is_inactive: bool = False
     language: str | None = None
-    """The language of `display`, where the code system tells it."""
+    """The language of `display`, where the code system tells it, or the value set whose display it is."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -48,7 +48,7 @@ def carried(resource: Json) -> dict[tuple[str, str], Member] | None:
         if "code" in row and "system" in row:
             designations = tuple(told(row.get("designation", []), "value"))
             member = Member(row["system"], row["code"], row.get("version"), row.get("display"), designations,
-                            row.get("abstract") is True, row.get("inactive") is True)
+                            row.get("abstract") is True, row.get("inactive") is True, resource.get("language"))
             found.setdefault(member.key, member)
         waiting += reversed(row.get("contains", []))
     return None if expansion.get("offset", 0) or expansion.get("total", 0) > len(found) else found

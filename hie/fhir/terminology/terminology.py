@@ -259,6 +259,17 @@ class Terminology:
                                 expression="check-system-version")
         return found
 
+    def supplement(self, canonical: str) -> Known:
+        """Return a supplement that a value set names; the error says that it is not here, or none."""
+        known = self.find("CodeSystem", *split_canonical(canonical))
+        if known is None:
+            raise _Unknown(f"The supplement {canonical[:200]} is not known here, and the value set is not to be used "
+                           "without it.", expression="ValueSet.extension")
+        if known.resource.get("content") != "supplement":
+            raise Unprocessable(f"CodeSystem {canonical[:200]} is no supplement, as which the value set names it.",
+                                expression="ValueSet.extension")
+        return known
+
     def _contained_in(self, resource: Json, reference: str, type_name: str) -> Json:
         """Return what a resource contains under an id, looking all of it through once."""
         if id(resource) not in self._contained:
@@ -302,7 +313,7 @@ class Terminology:
             raise self.absent(url) if version is None else _Unknown(
                 self._unknown("CodeSystem", url, version), expression="version")
         self.spend(_OF_SUPPLEMENT * len(supplements))
-        added = [self._supplement(one) for one in supplements]
+        added = [self.supplement(one) for one in supplements]
         if supplemented:
             added += self._supplements_of(url)
         added = [one for one in added if is_supplement(one.resource, known.resource)]
@@ -311,12 +322,6 @@ class Terminology:
             self._systems[key] = KEPT.system(key, known.resource, [one.resource for one in added])
         self._systems[key].refuse_modified()
         return self._systems[key]
-
-    def _supplement(self, canonical: str) -> Known:
-        known = self.find("CodeSystem", *split_canonical(canonical))
-        if known is None:
-            raise _Unknown(f"The supplement {canonical} is not known here.", expression="ValueSet.extension")
-        return known
 
     def _supplements_of(self, url: str) -> list[Known]:
         found = self._source.supplements(url) if self._source is not None else []

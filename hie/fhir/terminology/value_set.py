@@ -50,6 +50,7 @@ class ValueSet:
         supplements = list(dict.fromkeys(
             one["valueCanonical"] for one in resource.get("extension", [])
             if one.get("url", "").endswith("/valueset-supplement") and "valueCanonical" in one))
+        self._unmet = _unmet(supplements, terminology)
         self._includes = [Part(one, self, terminology, supplements) for one in (compose or {}).get("include", [])]
         self._excludes = [Part(one, self, terminology, supplements) for one in (compose or {}).get("exclude", [])]
         self._listed_codes: dict[str, set[str]] = {}
@@ -75,6 +76,8 @@ class ValueSet:
         self._terminology.spend(1)
         if self._is_modified:
             return None
+        if self._unmet is not None:
+            return None if self._expansion is None else self._expanded(system, code) is not None
         if not self._includes:
             return None if self._expansion is None else self._expanded(system, code) is not None
         found = self._is_listed(system, code) or _any(one.has(system, code) for one in self._others)
@@ -135,23 +138,29 @@ class ValueSet:
         Each by its URL and as it is here, in the version that is meant; None where it is not here.
         """
         parts = self._includes
-        if self._is_modified or self._excludes or not parts or not self._with_inactive:
+        if self._is_modified or self._unmet or self._excludes or not parts or not self._with_inactive:
             return None
         if not all(one.is_whole for one in parts):
             return None
         return [(one.url, one.system) for one in parts]
 
-    def refuse_modified(self) -> None:
-        """Refuse a value set that nothing can be told of, since it, or one that it takes over, has modifiers."""
+    def refuse_unusable(self) -> None:
+        """Refuse a value set that nothing can be told of: it, or one that it takes over, has modifiers, or needs a
+        supplement that is not here.
+        """
         if self._is_modified:
             raise Unprocessable(f"ValueSet {shown(self.resource)} has a modifier extension or implicitRules; what "
                                 "these make of it is not known here.", expression="ValueSet")
+        if self._unmet is not None and self._expansion is None:
+            raise self._unmet
         for part in (*self._includes, *self._excludes):
             for one in part.imports:
-                one.refuse_modified()
+                one.refuse_unusable()
 
     def _listed(self) -> dict[tuple[str, str], Member]:
-        self.refuse_modified()
+        self.refuse_unusable()
+        if self._unmet is not None:
+            raise self._unmet
         if not self._includes:
             if self._expansion is None:
                 raise Unprocessable(f"ValueSet {shown(self.resource)} has neither a compose nor a whole expansion.",
@@ -174,6 +183,19 @@ class ValueSet:
     def _is_inactive(self, system: str | None, code: str) -> bool:
         member = self.member(system, code)
         return member is not None and member.is_inactive
+
+
+def _unmet(supplements: Iterable[str], terminology: Terminology) -> FhirError | None:
+    """Say which supplement is not here that a value set needs, and without which it is not to be used.
+
+    https://hl7.org/fhir/R4/extension-valueset-supplement.html
+    """
+    for one in supplements:
+        try:
+            terminology.supplement(one)
+        except Unprocessable as error:
+            return error.without_frames()
+    return None
 
 
 def _any(answers: Iterable[bool | None]) -> bool | None:
