@@ -38,11 +38,11 @@ def walk_of(definitions: Iterable[Definition]) -> Walk:
 @lru_cache(maxsize=256)
 def walk_of_one(parameter: SearchParameter) -> Walk:
     """Compile the walk that finds the values of one parameter; what cannot be compiled says so."""
-    return walk_of((of_custom(parameter),))
+    return walk_of((definition_of(parameter),))
 
 
-def of_custom(parameter: SearchParameter) -> Definition:
-    """Return the definition of a parameter that is none of R4's own."""
+def definition_of(parameter: SearchParameter) -> Definition:
+    """Return a parameter with the routes to its elements; what R4's own repeat of others is not looked for."""
     return Definition(parameter, routes(parameter.expression or "", parameter.base_type))
 
 
@@ -60,10 +60,7 @@ def _add(root: Node, one: Definition) -> None:
 
 def _add_route(root: Node, parameter: SearchParameter | Component, name: str, route: Route) -> None:
     if route.type == "Extension":
-        for property_, type_name in model.children("Extension")["value"].forms:
-            emit = emitter(parameter.type, type_name, name)
-            if emit is not None:
-                root.add((*route.hops, Hop(property_)), emit)
+        _add_values(root, route.hops, parameter.type, name)
         return
     emit = emitter(parameter.type, route.type, name, route.value_set)
     if emit is None and route.type == "Resource" and isinstance(parameter, SearchParameter):
@@ -71,6 +68,14 @@ def _add_route(root: Node, parameter: SearchParameter | Component, name: str, ro
     if emit is None:
         emit = _present(name)  # such as a performed string, which no date search can compare
     root.add(route.hops, emit)
+
+
+def _add_values(root: Node, hops: tuple[Hop, ...], kind: str, name: str) -> None:
+    """Add the ways to whatever value an extension may have that a search of this type compares."""
+    for property_, type_name in model.children("Extension")["value"].forms:
+        emit = emitter(kind, type_name, name)
+        if emit is not None:
+            root.add((*hops, Hop(property_)), emit)
 
 
 def _present(name: str) -> Emit:
@@ -97,7 +102,13 @@ def _computed(parameter: SearchParameter) -> Emit:
 def _computed_custom(parameter: SearchParameter) -> Emit:
     """Index what somebody's expression computes; where it has no result on a resource, it finds it by nothing."""
     compiled = compile_expression(parameter.expression or "", parameter.base_type)
-    emit_value = emitter(parameter.type, next(iter(parameter.element_types)), parameter.code)
+    emit_value: Emit | Walk | None
+    if compiled.type == "Extension":
+        root = Node()
+        _add_values(root, (), parameter.type, parameter.code)
+        emit_value = root.compiled()
+    else:
+        emit_value = emitter(parameter.type, next(iter(parameter.element_types)), parameter.code)
 
     def emit(resource: Any, out: IndexValues) -> None:
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from types import MappingProxyType
@@ -21,7 +21,7 @@ from hie.fhir.fhirpath import compile as compile_expression
 from hie.fhir.fhirpath import model, syntax
 from hie.fhir.fhirpath.paths import Route, routes
 from hie.fhir.search_definitions import Component, SearchParameter, defined, own_row
-from hie.fhir.search_extraction import of_custom, walk_of, walk_of_one
+from hie.fhir.search_extraction import definition_of, walk_of, walk_of_one
 from hie.fhir.search_values import IndexValues, emitter, only_system
 from hie.fhir.search_walk import Walk
 
@@ -179,7 +179,7 @@ def _walk(type_name: str) -> Walk:
     own = (one for one in defined(type_name).values() if one.parameter.is_indexed)
     return walk_of([
         *(one for one in own if one.parameter.code != "_id"),  # a search asks the id of the row
-        *map(of_custom, _installed.of(type_name).indexed),
+        *map(definition_of, _installed.of(type_name).indexed),
     ])  # fmt: skip
 
 
@@ -266,6 +266,8 @@ def define(
         frozenset({_computed_type(expression, type_name)} if found is None else {route.type for route in found}),
         is_special=False, state=state,
     )  # fmt: skip
+    if not components:  # those of a composite lie in the extension itself
+        parameter = replace(parameter, element_types=_with_values(kind, parameter.element_types))
     if not components and not any(is_comparable(kind, one) for one in parameter.element_types):
         types = ", ".join(sorted(parameter.element_types))
         raise ValueError(f"the expression leads to {types} of {type_name}, which no {kind} search compares")
@@ -279,10 +281,22 @@ def _computed_type(expression: str, type_name: str) -> str:
     return {"System.String": "string", "System.Integer": "integer", "System.Decimal": "decimal"}.get(name, name)
 
 
+def _with_values(kind: str, element_types: frozenset[str]) -> frozenset[str]:
+    """Return for Extension the types of its values that are compared: of an extension its value is meant."""
+    if "Extension" not in element_types:
+        return element_types
+    return element_types - {"Extension"} | (_values_of_extensions(kind) or {"Extension"})
+
+
+def _values_of_extensions(kind: str) -> frozenset[str]:
+    forms = model.children("Extension")["value"].forms
+    return frozenset(one for _, one in forms if emitter(kind, one, "") is not None)
+
+
 def is_comparable(kind: str, element_type: str) -> bool:
     """Tell whether a search parameter of a type compares elements of a type."""
     if element_type == "Extension":
-        return any(emitter(kind, one, "") is not None for _, one in model.children("Extension")["value"].forms)
+        return bool(_values_of_extensions(kind))
     return emitter(kind, element_type, "") is not None or (element_type == "Resource" and kind == "reference")
 
 

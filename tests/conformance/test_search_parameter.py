@@ -78,6 +78,10 @@ def test_another_expression_is_indexed_anew_and_another_description_is_not(fhir,
      ["c", "http://s|c", "http://s|"]),
     ("string", "Patient.name.first().family", {"valueString": "x"}, ["smi"]),
     ("token", "Patient.extension('{}').exists()", {"valueString": "x"}, ["true"]),
+    ("token", "Patient.extension('{}')", {"valueCoding": {"system": "http://s", "code": "c"}}, ["c", "http://s|c"]),
+    ("date", "Patient.extension('{}').first()", {"valueDate": "2024-03-01"}, ["ge2024", "2024-03"]),
+    ("reference", "Patient.extension('{}').first()", {"valueReference": {"reference": "http://a.b/Group/1"}},
+     ["http://a.b/Group/1"]),
 ])  # fmt: skip
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_every_type_of_parameter_is_searched(fhir, work, clean, kind, expression, value, searches):
@@ -130,6 +134,33 @@ def test_a_reference_is_searched_and_included(fhir, work, clean):
     assert ids(fhir.get("Patient?payer.name=firm")) == {person}
     assert ids(fhir.get("Organization?_has:Patient:payer:gender=female")) == {firm}
     assert ids(fhir.get("Organization?_revinclude=Patient:payer")) == {person, firm}
+    assert clean()
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_an_expression_that_leads_to_an_extension_means_its_value_wherever_a_parameter_may_stand(fhir, work, clean):
+    firm = fhir.create({"resourceType": "Organization", "name": "Firm"})["id"]
+    other = fhir.create({"resourceType": "Organization", "name": "Other"})["id"]
+    number = {"system": "urn:s", "value": "7", "type": {"coding": [{"system": "urn:t", "code": "MR"}]}}
+    person = fhir.create(patient(extension=[
+        {"url": EYES, "valueReference": {"reference": f"Organization/{firm}"}},
+        {"url": EYES + "2", "valueIdentifier": number},
+    ]))["id"]  # fmt: skip
+    fhir.create(definition(type="reference", target=["Organization"], code="payer",
+                           expression=f"Patient.extension('{EYES}')"))
+    fhir.create(definition(code="number", url="http://example.org/number",
+                           expression=f"Patient.extension('{EYES}2')"))
+    work()
+    assert ids(fhir.get(f"Patient?payer={firm}")) == {person}
+    assert ids(fhir.get("Patient?payer.name=firm")) == {person}
+    assert ids(fhir.get("Patient?_include=Patient:payer")) == {person, firm}
+    assert ids(fhir.get("Organization?name=firm&_revinclude=Patient:payer")) == {person, firm}
+    assert ids(fhir.get("Organization?_has:Patient:payer:gender=female")) == {firm}
+    assert ids(fhir.get("Organization?_not-referenced=Patient:payer")) == {other}
+    assert ids(fhir.get('Patient?_filter=payer.name%20eq%20"firm"')) == {person}
+    asked = fhir.get(f"Organization/{firm}/$graphql?query={{PatientList(_reference:payer){{id}}}}")
+    assert asked.json == {"data": {"PatientList": [{"id": person}]}}
+    assert ids(fhir.get("Patient?number:of-type=urn:t|MR|7")) == {person}
     assert clean()
 
 

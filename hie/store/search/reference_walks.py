@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from hie.fhir import search_parameters
-from hie.fhir.fhirpath.paths import routes
+from hie.fhir.search_extraction import definition_of, walk_of
 from hie.fhir.search_parameters import answering
-from hie.fhir.search_values import emitter, entry_emitter
-from hie.fhir.search_walk import Node, Walk
+from hie.fhir.search_walk import Walk
 from hie.store.search.literal_references import SELF_CONTAINED
 from hie.store.search.plan import plan_of
 
@@ -20,11 +19,7 @@ def reference_walk(type_name: str, code: str | None) -> Walk:
 
 @lru_cache(maxsize=4096)
 def _reference_walk(type_name: str, code: str | None, _custom: object) -> Walk:
-    root = Node()
     parameters = plan_of(type_name).parameters
     every = (one.code for one in parameters.values() if one.type == "reference" and type_name not in SELF_CONTAINED)
-    for answer in dict.fromkeys(one for each in ([code] if code else every) for one in answering(parameters, each)):
-        for route in routes(parameters[answer].expression or "", type_name) or ():
-            emit = emitter("reference", route.type, answer) or entry_emitter(answer, parameters[answer].targets)
-            root.add(route.hops, emit)
-    return root.compiled()
+    answers = dict.fromkeys(one for each in ([code] if code else every) for one in answering(parameters, each))
+    return walk_of(definition_of(parameters[one]) for one in answers)
