@@ -15,8 +15,9 @@ from typing import Any
 
 from hie.errors import FhirError, NotSupported, Unprocessable
 from hie.fhir import custom_components, facts, modifiers, personal_dates, search_parameters
-from hie.fhir.fhirpath import FhirPathError, model
-from hie.fhir.fhirpath.paths import routes
+from hie.fhir.fhirpath import FhirPathError, compile_tree, model
+from hie.fhir.fhirpath import compile as compile_expression
+from hie.fhir.fhirpath.paths import Route, routes
 from hie.fhir.search_parameters import Component, SearchParameter
 
 KINDS = frozenset({*custom_components.KINDS, "composite"})
@@ -166,6 +167,7 @@ def _defined(found: Definition, base: str) -> SearchParameter:
             found.components,
         )
         ways = routes(found.expression, base)
+        _check_names(found.expression, base, ways)
     except (FhirPathError, ValueError) as error:
         raise _invalid("expression", f"The expression cannot be used for {base}: {str(error)[:500]}.") from error
     personal = personal_dates.named(found.expression) if ways is None else personal_dates.passed(ways)
@@ -174,6 +176,15 @@ def _defined(found: Definition, base: str) -> SearchParameter:
                                      "other parameter would keep them readable in the index. This expression leads "
                                      "to them, or may.")
     return parameter
+
+
+def _check_names(expression: str, base: str, ways: Sequence[Route] | None) -> None:
+    """Refuse names of what no element has, in conditions and in what is computed: it would find nothing, ever."""
+    if ways is None:
+        compile_expression(expression, base, strict=True)
+    for hop in {hop for way in ways or () for hop in way.hops}:
+        if hop.criteria is not None:
+            compile_tree(hop.criteria, hop.owner, strict=True)
 
 
 def _invalid(element: str, told: str) -> FhirError:

@@ -82,6 +82,7 @@ def test_another_expression_is_indexed_anew_and_another_description_is_not(fhir,
     ("date", "Patient.extension('{}').first()", {"valueDate": "2024-03-01"}, ["ge2024", "2024-03"]),
     ("reference", "Patient.extension('{}').first()", {"valueReference": {"reference": "http://a.b/Group/1"}},
      ["http://a.b/Group/1"]),
+    ("date", "Patient.extension.where(url = '{}').valueDateTime", {"valueDateTime": "2024-03-01"}, ["2024-03"]),
 ])  # fmt: skip
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_every_type_of_parameter_is_searched(fhir, work, clean, kind, expression, value, searches):
@@ -208,6 +209,10 @@ def test_a_parameter_of_every_domain_resource_leaves_out_the_others(fhir):
     ({"code": "_eyes"}, 422, "processing", "code"),
     ({"code": "eyes:colour"}, 422, "processing", "code"),
     ({"base": ["Resource"]}, 422, "processing", "expression"),
+    ({"expression": "Patient.extension.valueNothing"}, 422, "processing", "expression"),
+    ({"expression": "Patient.name.where(usage='official').family", "type": "string"}, 422, "processing", "expression"),
+    ({"expression": "Patient.extension.where(valueCode='x').exists()"}, 422, "processing", "expression"),
+    ({"expression": "Patient.nam.exists()"}, 422, "processing", "expression"),
     ({"base": ["DomainResource"], "code": "title", "expression": "DomainResource.language"}, 422, "processing", "code"),
     ({"type": "special"}, 400, "not-supported", "type"),
     *(({"xpathUsage": usage}, 400, "not-supported", "xpathUsage") for usage in ("phonetic", "distance", "other")),

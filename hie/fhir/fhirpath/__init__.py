@@ -161,9 +161,9 @@ def typed(items: list[Any], own: str | None) -> list[Element]:
     return [one if type(one) is Element else Element(one, type_of(one, own)) for one in items]
 
 
-def compile_tree(tree: Expression, context_type: str) -> Compiled:
+def compile_tree(tree: Expression, context_type: str, *, strict: bool = False) -> Compiled:
     """Compile an expression that has been parsed already."""
-    return Compiled(tree, context_type)
+    return Compiled(tree, context_type, strict=strict)
 
 
 def _type_of_context(path: str) -> str | None:

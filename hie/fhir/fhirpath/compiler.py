@@ -107,7 +107,7 @@ class Compiler:
             for name in names:
                 form = only_form(type_name, name)
                 if form is None and has_no_child(type_name, name):
-                    raise FhirPathSemanticError(f"{type_name} has no element {name}.")
+                    raise FhirPathSemanticError(f"{type_name} has no element {name}{_meant(type_name, name)}.")
                 type_name = form[1] if form else None
         return steps(start, names)
 
@@ -201,6 +201,12 @@ _URLS = {
 def resource_items(frame: Frame, focus: Items) -> Items:
     """Give %resource; a function of its own so that what is costly to compute from it can be kept."""
     return [] if frame.resource is None else [frame.resource]
+
+
+def _meant(type_name: str | None, name: str) -> str:
+    """Tell how FHIRPath calls a choice that is named with its type."""
+    choice = model.choice_with_type(type_name, name) if type_name is not None else None
+    return f"; it is {choice[0]}.ofType({choice[1]})" if choice else ""
 
 
 def _literal(value: Any, kind: str) -> Part:

@@ -50,6 +50,19 @@ def property_types(type_name: str) -> dict[str, str]:
 
 
 @remembered_if_short(facts.NAMES_KEPT)
+def choice_with_type(type_name: str, name: str) -> tuple[str, str] | None:
+    """Give the choice, and the type of it, that a name such as valueDateTime means in JSON; None where it means none.
+
+    FHIRPath calls a choice by its name alone: https://hl7.org/fhir/R4/fhirpath.html#polymorphism
+    """
+    for child in children(type_name).values():
+        for property_, own in child.forms if len(child.forms) > 1 else ():
+            if property_ == name:
+                return child.name, own
+    return None
+
+
+@remembered_if_short(facts.NAMES_KEPT)
 def is_type(name: str) -> bool:
     """Tell whether R4 knows a type by this name, abstract ones included."""
     return facts.type_kind(name) is not None

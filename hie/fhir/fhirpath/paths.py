@@ -104,11 +104,16 @@ def _from_start(start: str, name: str) -> tuple[Route, ...]:
 def _step(route: Route, name: str) -> tuple[Route, ...]:
     child = model.children(route.type).get(name)
     if child is None:
-        return ()
+        chosen = model.choice_with_type(route.type, name)  # US Core 6.1.0 writes `.valueDateTime` in its definitions
+        return () if chosen is None else _of_type_all(_step(route, chosen[0]), chosen[1])
     return tuple(
         Route((*route.hops, Hop(property_)), type_name, child.value_set, route.from_resource)
         for property_, type_name in child.forms
     )
+
+
+def _of_type_all(found: tuple[Route, ...], wanted: str) -> tuple[Route, ...]:
+    return tuple(one for one in found if one.type == wanted)
 
 
 def _of_type(route: Route, wanted: str) -> tuple[Route, ...]:
