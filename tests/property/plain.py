@@ -141,7 +141,7 @@ def comparison(draw: st.DrawFn, type_name: str) -> tuple[str, Meaning]:
     differs = False
     holds: Callable[[Any], bool]
     if kind == "string":
-        operator = draw(st.sampled_from(["eq", "ne", "co", "sw", "ew"]))
+        operator = draw(st.sampled_from(["eq", "ne", "co", "sw", "ew", "gt", "lt", "ge", "le"]))
         source = draw(st.sampled_from([*FAMILIES, "Anna"]))
         text = {"sw": source[:4], "ew": source[-4:], "co": source[1:5]}.get(operator, source)
         text = text if len(plain(text)) >= 3 else "ann"
@@ -150,6 +150,8 @@ def comparison(draw: st.DrawFn, type_name: str) -> tuple[str, Meaning]:
             "eq": lambda value: plain(value) == asked, "ne": lambda value: plain(value) == asked,
             "co": lambda value: asked in plain(value), "sw": lambda value: plain(value).startswith(asked),
             "ew": lambda value: plain(value).endswith(asked),
+            "gt": lambda value: plain(value) > asked, "lt": lambda value: plain(value) < asked,
+            "ge": lambda value: plain(value) >= asked, "le": lambda value: plain(value) <= asked,
         }[operator]  # fmt: skip
         value = json.dumps(text)
     elif kind in ("date", "quantity"):

@@ -160,7 +160,8 @@ def _one(parameter: SearchParameter, value: Any, blind: Blind, type_name: str) -
         case "date":
             if parameter.code == "_lastUpdated":
                 return Compiled(Interval("updated", value.prefix, value.low, value.high))
-            return Compiled(date.where(value, _place(type_name, parameter.code), hash_))
+            clause = date.where(value, _place(type_name, parameter.code), hash_)
+            return Compiled(clause, verifying.anything if value.needs_verification else None)
         case "number":
             return Compiled(number.where(value, hash_))
         case "quantity":

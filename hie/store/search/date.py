@@ -7,7 +7,7 @@ keyed hashes (hie.store.search.blind_date).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hie.errors import InvalidSearch
 from hie.fhir import datatypes
@@ -30,6 +30,11 @@ class DateValue:
     prefix: str
     low: int
     high: int
+
+    @property
+    def needs_verification(self) -> bool:
+        """Tell whether the index gives candidates only: what overlaps, of which a filter wants what holds all of it."""
+        return self.prefix == "co"
 
 
 def index_blind(value: Stored) -> Iterator[Form]:
@@ -58,7 +63,9 @@ def parse(text: str, name: str, now: int) -> DateValue:
 
 
 def where(value: DateValue, place: str, hash_: Hash) -> Clause:
-    """Return the resources with such a date; `place`: "row", "index" or "blind"."""
+    """Return the resources with such a date, or candidates; `place`: "row", "index" or "blind"."""
+    if value.needs_verification:
+        value = replace(value, prefix="ap")
     if place == "blind":
         return either([Token(hash_("date", node)) for node in blind_date.cover(value.prefix, value.low, value.high)])
     if place == "row":

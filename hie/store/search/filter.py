@@ -18,12 +18,14 @@ from hie.errors import FhirError, InvalidSearch
 from hie.fhir import search_parameters
 from hie.fhir.datatypes import normalize_string
 from hie.fhir.search_parameters import SearchParameter
-from hie.store.search import criteria, string
+from hie.store.search import criteria, string, uri
 from hie.store.search.chain import MOST_HOPS, NOT_REFERENCED, Chain, ends_of, is_canonical, is_chained
 from hie.store.search.criteria import Criterion, Reading
 from hie.store.search.date import DateValue
-from hie.store.search.logic import AllOf, AnyOf, Differs, NotOf
+from hie.store.search.logic import AllOf, AnyOf, Differs, NotOf, Opened
+from hie.store.search.number import NumberValue
 from hie.store.search.string import StringValue
+from hie.store.search.uri import UriValue
 
 LONGEST, MOST_COMPARISONS, DEEPEST = 10_000, 100, 20
 #: SQLite's parser takes no statement that nests a hundred deep.
@@ -31,16 +33,18 @@ MOST_NESTED = 40
 _ORDERED = ("eq", "ne", "gt", "lt", "ge", "le", "ap", "sa", "eb")
 #: Which comparisons each type of parameter takes; `pr` is for all.
 OPERATORS = {
-    "string": ("eq", "ne", "co", "sw", "ew"),
+    "string": ("eq", "ne", "co", "sw", "ew", *string.ORDERS),
     "token": ("eq", "ne", "in", "ni", "ss", "sb"),
     "reference": ("eq", "ne", "re"),
-    "uri": ("eq", "ne"),
-    "date": (*_ORDERED, "po"),
-    "number": _ORDERED,
+    "uri": ("eq", "ne", *uri.TEXTS),
+    "date": (*_ORDERED, "po", "co"),
+    "number": (*_ORDERED, "co"),
     "quantity": _ORDERED,
-    "composite": ("eq",),
+    "composite": ("eq", "ne"),
 }
-_STRINGS = {"eq": "whole", "ne": "whole", "co": "contains", "sw": "", "ew": "ends"}
+_STRINGS = {
+    "eq": "whole", "ne": "whole", "co": "contains", "sw": "", "ew": "ends", **{one: one for one in string.ORDERS},
+}  # fmt: skip
 _TERMINOLOGY = {"in": "in", "ni": "not-in", "ss": "below", "sb": "above"}
 #: Code systems that a filter may name shortly, in a value or a part of a composite one.
 _SHORT = {
@@ -207,7 +211,11 @@ class _Reader:
     def _operators(self, parameter: SearchParameter, at: int) -> tuple[str, ...]:
         if parameter.is_special:
             raise self._wrong(f"{parameter.code} cannot stand in a filter; ask for it beside _filter", at)
-        return ("eq", "ne", "pr") if parameter.code == "_id" else (*OPERATORS[parameter.type], "pr")
+        if parameter.code == "_id":
+            return ("eq", "ne", "pr")
+        if parameter.code == "_lastUpdated":
+            return (*_ORDERED, "po", "pr")
+        return (*OPERATORS[parameter.type], "pr")
 
     def _value(self) -> str:
         if self._text.startswith('"', self._at):
@@ -233,24 +241,28 @@ class _Reader:
             return self._criterion(type_name, f"{code}:missing", "false" if value == "true" else "true")
         if kind == "string":
             found = Criterion(parameter, "", (_string(operator, value),))
-        elif operator in _TERMINOLOGY:
+            return Opened(found) if operator in string.ORDERS else Differs(found) if operator == "ne" else found
+        if kind == "uri" and operator in uri.TEXTS:
+            return Opened(Criterion(parameter, "", (UriValue(value, operator),)))
+        if operator in _TERMINOLOGY:
             return self._criterion(type_name, f"{code}:{_TERMINOLOGY[operator]}", value)
-        elif kind in ("date", "number", "quantity"):
+        if kind in ("date", "number", "quantity"):
             return self._ordered(type_name, parameter, operator, value)
-        else:
-            found = self._criterion(type_name, code, value)
+        found = self._criterion(type_name, code, value)
         return Differs(found) if operator == "ne" else found
 
-    def _ordered(self, type_name: str, parameter: SearchParameter, operator: str, value: str) -> Criterion:
+    def _ordered(self, type_name: str, parameter: SearchParameter, operator: str, value: str) -> Any:
         if not value[:1].isdigit() and value[:1] not in ("+", "-", "."):
             raise InvalidSearch(f"{value[:40]!r} is no {parameter.type}")
-        prefix = "eq" if operator == "po" else operator
+        prefix = "eq" if operator in ("po", "co") else operator
         found = self._criterion(type_name, parameter.code, prefix + value)
-        if operator != "po":
+        if prefix == operator:
             return found
         # ap asks whether two periods overlap; here the period is that of the date itself.
-        periods = [replace(one, prefix="ap") for one in found.values if isinstance(one, DateValue)]
-        return replace(found, values=tuple(periods), kept=None)
+        asked = "ap" if operator == "po" else operator
+        values = tuple(replace(one, prefix=asked) for one in found.values if isinstance(one, DateValue | NumberValue))
+        found = replace(found, values=values, kept=None)
+        return Opened(found) if parameter.type == "number" else found
 
     def _criterion(self, type_name: str, name: str, value: str) -> Criterion:
         """Read the value as a search would, where a comma would stand between alternatives."""

@@ -60,6 +60,10 @@ def compare(prefix: str, low: int, high: int, stored: Truth) -> bool | None:
         return _and(
             _at_most(stored.low_from, stored.low_to, high - 1), _at_least(stored.high_from, stored.high_to, low + 1)
         )
+    if prefix == "co":  # of a filter: the stored interval holds the search value's
+        return _and(
+            _at_most(stored.low_from, stored.low_to, low), _at_least(stored.high_from, stored.high_to, high)
+        )
     raise ValueError(f"{prefix!r} is no prefix.")
 
 

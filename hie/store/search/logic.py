@@ -46,8 +46,15 @@ class Differs:
     criterion: Criterion
 
 
-Logic = AllOf | AnyOf | NotOf | Differs
-LOGIC = (AllOf, AnyOf, NotOf, Differs)
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The parameter has a value that the criterion asks for, as only opened resources tell."""
+
+    criterion: Criterion
+
+
+Logic = AllOf | AnyOf | NotOf | Differs | Opened
+LOGIC = (AllOf, AnyOf, NotOf, Differs, Opened)
 
 Compile = Callable[[Any], Compiled]
 Resolve = Callable[[Compiled], Clause]
@@ -67,7 +74,7 @@ def compile_(asked: Any, blind: Blind, type_name: str, compile_one: Compile, res
             return _any(asked, type_name, [compiled(part) for part in parts], resolve)
         case NotOf(part):
             return _not(asked, type_name, compiled(part), resolve)
-        case Differs(criterion):
+        case Differs(criterion) | Opened(criterion):
             return Compiled(compiling.present(criterion.parameter, blind, type_name), _verify(asked, type_name))
     raise TypeError(f"{asked!r} is no combination of criteria.")
 
@@ -108,7 +115,7 @@ def is_testable(asked: Any) -> bool:
             return all(is_testable(part) for part in parts)
         case NotOf(part):
             return is_testable(part)
-    return isinstance(asked, Differs | Criterion)
+    return isinstance(asked, Differs | Opened | Criterion)
 
 
 def _verify(asked: Any, type_name: str) -> Verify:
@@ -125,4 +132,6 @@ def _holds(asked: Any, type_name: str, found: IndexValues) -> bool:
             return not _holds(part, type_name, found)
         case Differs(criterion):
             return verifying.has_another(criterion, type_name, found)
+        case Opened(criterion):
+            return verifying.holds(criterion, type_name, found)
     return verifying.holds(asked, type_name, found)

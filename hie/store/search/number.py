@@ -104,7 +104,15 @@ def where(value: NumberValue, hash_: Hash) -> Clause:
 
 def matches(value: NumberValue, stored: Stored) -> bool:
     """Tell whether one number of the resource is asked for."""
+    if value.prefix == "co":
+        return _is_meant(value.value, stored)
     return stands(value, *index(stored))
+
+
+def _is_meant(asked: float, stored: Stored) -> bool:
+    """Tell whether the digits of a stored number may mean the one asked for, as a filter's `co` wants it."""
+    low, high = (None if end is None else datatypes.implicit_range(end) for end in stored[1:])
+    return (low is None or float(low[0]) <= asked) and (high is None or asked < float(high[1]))
 
 
 def stands(value: NumberValue, low: float, high: float) -> bool:

@@ -6,7 +6,8 @@ they cannot decide (longer beginnings, `:contains`) is verified on the opened re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import operator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from hie.errors import InvalidSearch
@@ -21,6 +22,10 @@ PREFIX = 64
 SHORTEST_CONTAINS = 3
 #: Trigrams of longer texts are not kept: such a text is a candidate of every :contains, and is then read.
 TRIGRAM_TEXT = 1_000
+#: Which of two texts comes first, by their code points: search_filter.html
+ORDERS: dict[str, Callable[[str, str], bool]] = {
+    "gt": operator.gt, "lt": operator.lt, "ge": operator.ge, "le": operator.le,
+}  # fmt: skip
 #: What the index gives candidates for.
 _NARROWED = frozenset({"contains", "whole", "ends", "sounds"})
 
@@ -29,8 +34,9 @@ _NARROWED = frozenset({"contains", "whole", "ends", "sounds"})
 class StringValue:
     """One alternative of a string search; `text` is normalised unless exact.
 
-    `modifier` may also be what _filter asks for: the whole text ("whole"), or how it ends ("ends"); or what the
-    parameter `phonetic` asks for: words that sound like it at the beginning ("sounds").
+    `modifier` may also be what _filter asks for: the whole text ("whole"), how it ends ("ends"), or
+    which comes first (ORDERS), of which the index knows nothing; or what the parameter `phonetic` asks for: words that
+    sound like it at the beginning ("sounds").
     """
 
     text: str
@@ -103,6 +109,8 @@ def matches(value: StringValue, stored: Stored) -> bool:
     if value.modifier == "exact":
         return stored[1] == value.text
     normal = normalize_string(stored[1])
+    if value.modifier in ORDERS:
+        return ORDERS[value.modifier](normal, value.text)
     if value.modifier == "whole":
         return normal == value.text
     if value.modifier == "sounds":

@@ -6,26 +6,31 @@ stands between slashes: https://hl7.org/fhir/R4/search.html#uri
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from hie.errors import InvalidSearch
 from hie.fhir.search_values import UriValue as Stored
 from hie.store.search.blinding import Form, Hash
 from hie.store.search.clauses import CODE, Clause, Token, either
+from hie.store.search.string import ORDERS
 from hie.store.search.syntax import unescape
 
 #: So many of a URL's beginnings are hashed. Parameters of every resource keep the server's name alone: there would
 #: else be five tokens for each profile.
 LEVELS, LEVELS_OF_COMMON = 12, 1
 _COMMON = frozenset({"_profile", "_source"})
+#: How a filter may compare URIs, letter by letter.
+TEXTS: dict[str, Callable[[str, str], bool]] = {
+    "co": str.__contains__, "sw": str.startswith, "ew": str.endswith, **ORDERS,
+}  # fmt: skip
 #: What stands behind `#` in it is one message or request of the system that the URL names, as HAPI writes it.
 _SOURCE = "_source"
 
 
 @dataclass(frozen=True, slots=True)
 class UriValue:
-    """One alternative."""
+    """One alternative; `modifier` may also be a comparison of a filter as of strings (TEXTS), which no index knows."""
 
     uri: str
     modifier: str = ""
@@ -116,6 +121,8 @@ def is_below(version: str, asked: str) -> bool:
 def matches(value: UriValue, stored: Stored) -> bool:
     """Tell whether one URI of the resource is asked for."""
     uri = stored[1]
+    if value.modifier in TEXTS:
+        return TEXTS[value.modifier](uri, value.uri)
     url, _, version = uri.partition("|")
     if value.modifier == "below" and value.version is not None:
         return url == value.uri and is_below(version, value.version)

@@ -66,6 +66,10 @@ def has_another(criterion: Criterion, type_name: str, found: IndexValues) -> boo
     if criterion.parameter.code == "_id":
         return found.root.get("id") not in criterion.values
     for answer in indexed_by(type_name, criterion.parameter):
+        if answer.type == "composite":
+            asked = [value for value in criterion.values if isinstance(value, composite.CompositeValue)]
+            pairs = [one[1] for one in found.composites if one[0] == answer.code]
+            return not all(any(_has_all(answer, value, pair) for value in asked) for pair in pairs)
         kind, matches = _MATCHES[answer.type]
         stored = [one for one in getattr(found, kind) if one[0] == answer.code and _is_of(criterion.parameter, one)]
         if not all(any(matches(value, one) for value in criterion.values) for one in stored):
