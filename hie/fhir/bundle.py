@@ -111,6 +111,10 @@ def response_status(status: int) -> str:
 # ---- Bundles that the server is sent ---------------------------------------------------------------------------------
 
 
+#: The types of Bundles whose entries are done: https://hl7.org/fhir/R4/http.html#transaction, #other-bundles
+SENT = frozenset({"batch", "transaction", "history"})
+
+
 class Stretch(Protocol):
     """A part of a request's body that holds an entry."""
 
@@ -124,7 +128,10 @@ class Stretch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RequestEntry:
-    """One entry of a batch or transaction: https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.request"""
+    """One entry of a batch, transaction or history that was sent.
+
+    https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.request
+    """
 
     index: int
     full_url: str | None
@@ -133,11 +140,12 @@ class RequestEntry:
     stretch: Stretch | None = None  # where in a large body the resource is read again; None: `resource` is kept
     version: str | None = None  # the resource's own meta.versionId
     has_resource: bool = True  # also where that of a large body was let go
+    number: int | None = None  # where it stands in the Bundle, if `index` counts others
 
     @property
     def expression(self) -> str:
         """FHIRPath of the entry."""
-        return f"Bundle.entry[{self.index}]"
+        return f"Bundle.entry[{self.index if self.number is None else self.number}]"
 
 
 def is_placeholder(full_url: str | None) -> bool:
@@ -148,11 +156,11 @@ def is_placeholder(full_url: str | None) -> bool:
 def request_entries(bundle: dict[str, Any], type_: str, most_entries: int) -> list[RequestEntry]:
     """Check the Bundle around its entries' resources, which the entries' own interactions check."""
     if bundle["resourceType"] != "Bundle":
-        raise InvalidRequest(f"A Bundle of type batch or transaction is expected here, not a {bundle['resourceType']}.",
-                             expression="resourceType")
-    if bundle.get("type") != type_ or type_ not in ("batch", "transaction"):
+        raise InvalidRequest("A Bundle of type batch, transaction or history is expected here, not a "
+                             f"{bundle['resourceType']}.", expression="resourceType")
+    if bundle.get("type") != type_ or type_ not in SENT:
         found = repr(bundle["type"])[:80] if "type" in bundle else "missing"
-        raise InvalidRequest(f"Bundle.type is {found}; it must be batch or transaction here. "
+        raise InvalidRequest(f"Bundle.type is {found}; it must be batch, transaction or history here. "
                              "To store a Bundle as it is, POST it to Bundle.", expression="Bundle.type")
     entries = bundle.get("entry", [])
     if not isinstance(entries, list):
@@ -175,7 +183,7 @@ def request_entry(index: int, entry: dict[str, Any]) -> RequestEntry:
 
 
 def _no_request(index: int) -> InvalidRequest:
-    return InvalidRequest("The entry has no request; batch and transaction need request.method and request.url.",
+    return InvalidRequest("The entry has no request; it needs request.method and request.url.",
                           expression=f"Bundle.entry[{index}].request")
 
 

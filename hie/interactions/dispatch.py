@@ -16,10 +16,16 @@ from hie.interactions.history import history
 from hie.interactions.operation import operation
 from hie.interactions.patch import patch
 from hie.interactions.read import read
+from hie.interactions.replay import replay
 from hie.interactions.search import search
 from hie.interactions.transaction import transaction
 from hie.interactions.update import update
 from hie.interactions.vread import vread
+
+
+def _bundle(request: FhirRequest, ctx: Context) -> FhirResponse:
+    return (replay if request.resource.get("type") == "history" else transaction)(request, ctx)
+
 
 INTERACTIONS: dict[str, Callable[[FhirRequest, Context], FhirResponse]] = {
     "async-cancel": asynchronous.cancel,
@@ -37,7 +43,7 @@ INTERACTIONS: dict[str, Callable[[FhirRequest, Context], FhirResponse]] = {
     "read": read,
     "search-system": search,
     "search-type": search,
-    "transaction": transaction,
+    "transaction": _bundle,
     "update": update,
     "vread": vread,
 }

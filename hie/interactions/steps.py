@@ -104,6 +104,11 @@ def _planned(request: FhirRequest, ctx: Context) -> Plan:
     return Plan(steps, _searches(steps, mentions), mentions)
 
 
+def of_entries(rows: Iterable[RequestEntry], request: FhirRequest, ctx: Context) -> Plan:
+    """Settle entries whose texts mean what they say: without fullUrls and conditional references."""
+    return Plan([_step(entry, request, {}, ctx) for entry in rows], {}, {})
+
+
 def _step(entry: RequestEntry, outer: FhirRequest, mentions: dict[str, int], ctx: Context) -> Step:
     try:
         request = entries.as_request(entry, outer, ctx, new_id=ctx.new_id())

@@ -7,6 +7,7 @@ conditional entries and references mean (hie.interactions.resolving), POST, PUT 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -43,19 +44,34 @@ def transaction(request: FhirRequest, ctx: Context) -> FhirResponse:
 
     def unit(store: ResourceStore) -> FhirResponse:
         allowance, room = Allowance(MOST_SECONDS, MOST_LOOKED_AT), entries.room(ctx)
-        return _run(plan, replace(ctx, store=store, allowance=allowance, room=room, judging=of_bundle()))
+        inside = replace(ctx, store=store, allowance=allowance, room=room, judging=of_bundle())
+        return answer(done(plan, inside), ctx)
 
-    with integrity.named(lambda: _Sources(plan)):
+    with placed([plan]):
         try:
             return ctx.store.transact(unit, is_last=True)
-        except Referenced as error:
-            step = plan.deletes.get(error.place)
-            raise error if step is None else entries.refused(error, step.entry, step.request) from error
         except BrokenReference as error:
             raise _saying_how(error, plan) from error
 
 
-def _run(plan: Plan, ctx: Context) -> FhirResponse:
+@contextmanager
+def placed(plans: list[Plan]) -> Iterator[None]:
+    """Place what is told of a resource, raised inside, in the entry that stores or deletes it."""
+    with integrity.named(lambda: _Sources(plans)):
+        try:
+            yield
+        except Referenced as error:
+            step = next((plan.deletes[error.place] for plan in plans if error.place in plan.deletes), None)
+            raise error if step is None else entries.refused(error, step.entry, step.request) from error
+
+
+def answer(rows: list[Any], ctx: Context) -> FhirResponse:
+    """Build the transaction-response of these entries."""
+    return FhirResponse(200, bundle.listing("transaction-response", ctx.new_id(), ctx.clock(), (), rows))
+
+
+def done(plan: Plan, ctx: Context) -> list[Any]:
+    """Do what the steps ask in the open transaction, and return the entries of its answer."""
     rows: list[Any] = [None] * len(plan.steps)
     ctx.store.foresee([(step.request.type or "", step.request.id) for step in sorted(plan.steps, key=_order)
                        if step.request.interaction in steps.CHANGES and step.request.id is not None], len(plan.steps))
@@ -81,7 +97,7 @@ def _run(plan: Plan, ctx: Context) -> FhirResponse:
         for step, row in zip(group, _written(group, meanings, links, ctx), strict=True):
             rows[step.entry.index] = _row(step, row)
     resolving.refuse_doubles(plan, looking, watched, ctx)
-    return FhirResponse(200, bundle.listing("transaction-response", ctx.new_id(), ctx.clock(), (), rows))
+    return rows
 
 
 def _order(step: Step) -> int:
@@ -138,7 +154,7 @@ def _delete(plan: Plan, rows: list[Any], ctx: Context) -> frozenset[tuple[str, s
     deleting = [step for step in plan.steps if step.request.interaction == "delete"]
     if not deleting:
         return frozenset()
-    named, meant = Named(plan.steps), []
+    named, meant, before = Named(plan.steps), [], ctx.store.touched()
     requests: dict[int, FhirRequest] = {}
     for step in deleting:
         with in_request(step):
@@ -149,7 +165,7 @@ def _delete(plan: Plan, rows: list[Any], ctx: Context) -> frozenset[tuple[str, s
     plan.deletes = {(step.request.type or "", id_): step for step, id_ in meant}
     for step in deleting:
         rows[step.entry.index] = _answered(step, requests[step.entry.index], ctx)
-    return ctx.store.touched()
+    return ctx.store.touched() - before
 
 
 def _refuse_deleted(targets: list[tuple[Step, str | None]], deleted: frozenset[tuple[str, str]]) -> None:
@@ -228,13 +244,14 @@ def _saying_how(error: BrokenReference, plan: Plan) -> BrokenReference:
 class _Sources:
     """Where each resource of the Bundle stands, looked up once something is wrong with one of them."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, plans: list[Plan]) -> None:
+        self._plans = plans
 
     def get(self, key: str, /) -> tuple[str, Any] | None:
-        """Return the entry's place and its resource."""
-        for step in self._plan.steps:
-            if self._plan.targets.get(step.entry.index, "") == key:
-                resource = step.loaded()[0]
-                return step.expression, resource if isinstance(resource, dict) else None
+        """Return the entry's place and its resource; of several the last one's."""
+        for plan in reversed(self._plans):
+            for step in plan.steps:
+                if plan.targets.get(step.entry.index, "") == key:
+                    resource = step.loaded()[0]
+                    return step.expression, resource if isinstance(resource, dict) else None
         return None

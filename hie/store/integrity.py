@@ -31,6 +31,8 @@ class Integrity:
     deleted: set[Target] = field(default_factory=set)
     versions: dict[tuple[str, str, str], Target] = field(default_factory=dict)
     """References to versions, and what refers to each first."""
+    latest: dict[Target, frozenset[str]] | None = None
+    """What each resource refers to as it was written last, where some are written several times."""
     _references: dict[Target, Target] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)  # the references that were looked at
     _live: set[Target] = field(default_factory=set)
@@ -39,6 +41,18 @@ class Integrity:
         """Take note of a resource and of what it refers to."""
         self._live.add(place)
         self.deleted.discard(place)
+        if self.latest is None:
+            self._note(place, texts)
+        else:
+            self.latest[place] = texts
+
+    def settle(self) -> None:
+        """Take note of what everything refers to in the end, where it was written several times."""
+        latest, self.latest = self.latest or {}, None
+        for place, texts in latest.items():
+            self._note(place, texts)
+
+    def _note(self, place: Target, texts: frozenset[str]) -> None:
         new = texts - self._said
         self._said |= new
         for text in new:
@@ -56,6 +70,8 @@ class Integrity:
         if self.tenant.enforces_on_delete:
             self.deleted.add(place)
         self._live.discard(place)
+        if self.latest is not None:
+            self.latest.pop(place, None)
 
     def targets_outside(self) -> list[Target]:
         """Return what is referred to, not written here, and has to be there: what a token may not see always has to."""

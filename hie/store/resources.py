@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
@@ -365,6 +366,19 @@ class ResourceStore:
     def foresee(self, places: Iterable[tuple[str, str]], steps: int) -> None:
         """Say what the open transaction of so many steps will change, to lock it in the order in which all lock."""
         self._open_unit().foresee(places, steps)
+
+    @contextmanager
+    def rewriting(self, places: Collection[tuple[str, str]], steps: int) -> Iterator[None]:
+        """Write resources several times in the open transaction: what counts is what each refers to in the end.
+
+        Nobody else changes them from here on, so that what is read of them stays so.
+        """
+        unit = self._open_unit()
+        unit.foresee(places, steps)
+        unit.beginning()
+        unit.integrity.latest = {}
+        yield
+        unit.integrity.settle()
 
     def expect(self, ids: Iterable[str]) -> None:
         """Say which ids, made just now, new resources will be stored under."""

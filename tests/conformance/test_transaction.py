@@ -81,7 +81,7 @@ def test_an_address_elsewhere_and_a_missing_type_are_told_in_their_words(fhir):
     fhir.post("", bundle(entry("GET", "http://other.example/Patient/1"))).refused(
         404, "not-found", "Bundle.entry[0].request.url", "is no address of this server")
     fhir.post("", {"resourceType": "Bundle", "entry": [post(patient())]}).refused(
-        400, "invalid", "Bundle.type", "Bundle.type is missing; it must be batch or transaction")
+        400, "invalid", "Bundle.type", "Bundle.type is missing; it must be batch, transaction or history")
     fhir.post("Binary", b"x", Content_Type=None).refused(415, "not-supported", "http.Content-Type", "of the content")
 
 
