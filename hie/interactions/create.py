@@ -8,8 +8,8 @@ from dataclasses import replace
 from hie.context import Context
 from hie.errors import OutcomeIssue
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.fhir.resource import to_create
-from hie.interactions import answers, conditional, integrity
+from hie.fhir.resource import to_create, validated
+from hie.interactions import answers, conditional, integrity, referring
 from hie.interactions.accepting import accepted
 from hie.store.resources import ResourceStore
 from hie.store.versions import StoredVersion
@@ -24,7 +24,8 @@ def create(request: FhirRequest, ctx: Context) -> FhirResponse:
     type_name = request.type or ""
     if (resource := to_create(request.resource)) is not request.resource:
         request = replace(request, resource=resource)
-    issues = accepted(request.resource, type_name, ctx)
+    links = referring.found(request.resource)
+    issues = validated(request.resource, type_name) if links else accepted(request.resource, type_name, ctx)
     if_none_exist = request.conditions.if_none_exist
     criteria = (
         ()
@@ -38,7 +39,11 @@ def create(request: FhirRequest, ctx: Context) -> FhirResponse:
             found = conditional.existing(type_name, criteria, inside, "http.If-None-Exist")
             if found is not None:
                 return answers.written(request, found, 200, issues)
-        return made(request, store.create(type_name, request.resource, id=request.id), issues, inside)
+        told = issues
+        if links:
+            referring.resolve(links, request.resource, inside)
+            told = accepted(request.resource, type_name, inside)
+        return made(request, store.create(type_name, request.resource, id=request.id), told, inside)
 
     with integrity.named(lambda: {"": ("", request.resource)}):
         return ctx.store.transact(unit)

@@ -11,7 +11,7 @@ from hie.fhir.conditions import refuse_if_none_match, wanted_versions
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.patching import Patch
 from hie.fhir.resource import check_id
-from hie.interactions import answers, conditional, integrity
+from hie.interactions import answers, conditional, integrity, referring
 from hie.interactions.accepting import accepted
 from hie.store.models import PATCHED
 from hie.store.opening import parsed
@@ -67,6 +67,8 @@ def _patched(
     text = None if narrative is None else json_format.dump(narrative)
     data = _data(resource)
     result = change.applied(resource, ctx.allowance)
+    if isinstance(result, dict):
+        referring.resolve(referring.found(result), result, ctx)
     try:
         issues = accepted(result, type_name, ctx)
         check_id(result, id_)

@@ -8,11 +8,11 @@ from hie.context import Context
 from hie.errors import Conflict, InvalidRequest, PreconditionFailed, Unprocessable
 from hie.fhir.conditions import wanted_versions, wants_absence
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.fhir.resource import check_id
+from hie.fhir.resource import check_id, validated
 from hie.fhir.routes import checked_id
 from hie.fhir.scopes import BINARY
 from hie.fhir.summary import SUBSETTED
-from hie.interactions import answers, conditional, integrity
+from hie.interactions import answers, conditional, integrity, referring
 from hie.interactions.accepting import accepted
 from hie.store.models import UPDATED
 from hie.store.opening import parsed
@@ -22,7 +22,8 @@ from hie.store.resources import ResourceStore
 def update(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Store a new version of a resource, or the first one under an id that the client chose."""
     type_name = request.type or ""
-    issues = accepted(request.resource, type_name, ctx)
+    links = referring.found(request.resource)
+    issues = validated(request.resource, type_name) if links else accepted(request.resource, type_name, ctx)
     _refuse_part(request.resource, type_name)
     if_match, only_new = wanted_versions(request.conditions), wants_absence(request.conditions)
     criteria = None
@@ -38,17 +39,19 @@ def update(request: FhirRequest, ctx: Context) -> FhirResponse:
         id_ = request.id
         if criteria is not None:
             id_ = meant_id(type_name, request.resource.get("id"), criteria, inside)
+        if id_ is None and if_match is not None:
+            raise PreconditionFailed(f"If-Match {if_match}, but no {type_name} matches.", expression="http.If-Match")
+        told = issues
+        if links:
+            referring.resolve(links, request.resource, inside)
+            told = accepted(request.resource, type_name, inside)
         if id_ is None:
-            if if_match is not None:
-                raise PreconditionFailed(
-                    f"If-Match {if_match}, but no {type_name} matches.", expression="http.If-Match"
-                )
             stored = store.create(type_name, request.resource, method=UPDATED)
         else:
             stored = store.update(
                 type_name, id_, request.resource, if_match=if_match, only_new=only_new, keeping=keeping)
         inside.registry.after_write(stored, parsed(stored) if keeping else request.resource, inside)
-        return answers.written(request, stored, 201 if stored.came_into_being else 200, issues)
+        return answers.written(request, stored, 201 if stored.came_into_being else 200, told)
 
     with integrity.named(lambda: {"": ("", request.resource)}):
         return ctx.store.transact(unit)

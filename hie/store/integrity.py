@@ -148,6 +148,6 @@ def _literal(text: str) -> tuple[Target, str | None] | None:
 
 
 def _unresolved(place: Target, text: str) -> BrokenReference:
-    told = f"{text[:200]!r} is a conditional reference; those are resolved in a transaction only."
+    told = f"{text[:200]!r} refers by criteria, and is stored only as what these lead to."
     issue = OutcomeIssue("not-found", told, place[0], source="/".join(place), target=text)
     return BrokenReference(told, issues=[issue])

@@ -169,13 +169,6 @@ def test_a_token_without_the_scope_creates_nothing(client, fhir):
     assert fhir.total("Patient") == 0
 
 
-def test_a_conditional_reference_outside_a_transaction_is_refused(fhir):
-    fhir.create(patient(identifier="1"))
-    fhir.post("Observation", observation(f"Patient?identifier={SYSTEM}|1")).refused(
-        400, "not-found", "Observation.subject.reference", "transaction")
-    assert fhir.total("Observation") == 0
-
-
 def test_references_inside_a_stored_bundle_are_its_own(fhir):
     document = {"resourceType": "Bundle", "type": "collection", "entry": [
         {"fullUrl": "http://other.example/fhir/Patient/7", "resource": patient(id="7")},

@@ -76,7 +76,8 @@ def _target(text: str, scope: Scope) -> tuple[str | None, list[Problem] | None]:
         return in_bundle or (match[1] if match[1] in facts.RESOURCE_TYPES else None), None
     if _ABSOLUTE.fullmatch(text):
         return (scope.bundle.type_of(text) if scope.bundle else None), None
-    return None, error("value", f"{shown(text)} is no reference: Type/id, an absolute URL, urn:… or #id is expected.")
+    return None, error("value", f"{shown(text)} is no reference: Type/id, an absolute URL, urn:…, #id or "
+                          "Type?criteria is expected.")
 
 
 def _local(text: str, scope: Scope) -> tuple[str | None, list[Problem] | None]:
