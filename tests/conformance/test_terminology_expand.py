@@ -144,3 +144,40 @@ def test_a_posted_value_set_has_to_be_valid(fhir: Fhir) -> None:
     importing = value_set({"valueSet": ["urn:none"]}, url=None)
     fhir.post("ValueSet/$expand", importing).refused(422, "not-found", "ValueSet.compose.include.valueSet",
                                                      "ValueSet urn:none is not known here.")
+
+
+@sqlite
+def test_an_expansion_says_of_a_code_what_who_shows_it_needs(fhir: Fhir) -> None:
+    """R4 has the extensions valueset-label, -conceptOrder and -concept-definition in expansions, and ordinalValue not.
+    """
+    base, system = "http://hl7.org/fhir/StructureDefinition/", "http://example.org/CodeSystem/answers"
+
+    def said(**names: Any) -> dict[str, Any]:
+        rows = [{"url": base + name.replace("_", "-"), **content} for name, content in names.items()]
+        return {"extension": [*rows, {"url": "urn:own", "valueString": "is for its author"}]}
+
+    first, second = {"valueString": "A"}, {"valueString": "B"}
+    fhir.create(code_system(
+        system, {"code": "never"} | said(codesystem_label=first, ordinalValue={"valueDecimal": 0}),
+        {"code": "often"} | said(codesystem_label=second, codesystem_conceptOrder={"valueInteger": 2})))
+    never = said(valueset_label={"valueString": "1)"}, valueset_concept_definition={"valueString": "Not"})
+    listing = value_set({"system": system, "concept": [{"code": "never"} | never, {"code": "often"}]},
+                        {"system": "urn:elsewhere", "concept": [{"code": "x"} | said(valueset_label=first)]},
+                        url="http://example.org/answers", id="answers")
+    fhir.put("ValueSet/answers", listing)
+    wanted = [
+        [{"url": base + "valueset-label", "valueString": "1)"},
+         {"url": base + "valueset-concept-definition", "valueString": "Not"}],
+        [{"url": base + "valueset-label", "valueString": "B"},
+         {"url": base + "valueset-conceptOrder", "valueInteger": 2}],
+        [{"url": base + "valueset-label", "valueString": "A"}]]
+    expansion = fhir.get("ValueSet/answers/$expand").json
+    assert [one.get("extension") for one in expansion["expansion"]["contains"]] == wanted
+    issues = fhir.post("ValueSet/$validate", expansion).json["issue"]
+    assert [one for one in issues if one["severity"] == "error"] == []
+    importing = fhir.post("ValueSet/$expand", value_set({"valueSet": [listing["url"]]}, url=None)).json
+    assert [one.get("extension") for one in importing["expansion"]["contains"]] == wanted
+    carried = {name: content for name, content in expansion.items() if name in ("resourceType", "status", "expansion")}
+    assert fhir.post("ValueSet/$expand", carried).json["expansion"]["contains"] == expansion["expansion"]["contains"]
+    whole = fhir.post("ValueSet/$expand", value_set(system, url=None)).json["expansion"]["contains"]
+    assert [one["extension"][0]["valueString"] for one in whole] == ["A", "B"]

@@ -13,6 +13,7 @@ from typing import Any
 
 from hie.errors import Unprocessable
 from hie.fhir import modifiers
+from hie.fhir.terminology import carried_extensions
 
 Json = dict[str, Any]
 
@@ -35,6 +36,8 @@ class Concept:
     children: dict[str, None] = field(default_factory=dict)
     is_abstract: bool = False
     is_inactive: bool = False
+    extensions: tuple[Json, ...] = ()
+    """Those that an expansion carries."""
 
 
 class CodeSystem:
@@ -183,7 +186,8 @@ class CodeSystem:
             if concept is None:
                 concept = self.concepts[code] = Concept(code, row.get("display"), row.get("definition"),
                                                         told(row.get("property", []), "code"),
-                                                        told(row.get("designation", []), "value"))
+                                                        told(row.get("designation", []), "value"),
+                                                        extensions=carried_extensions.of_code_system(row))
             if above is not None:
                 concept.parents[above] = None
             waiting += [(one, code) for one in reversed(row.get("concept", []))]
@@ -197,6 +201,7 @@ class CodeSystem:
                 continue
             concept.designations += told(row.get("designation", []), "value")
             concept.properties += told(row.get("property", []), "code")
+            concept.extensions = carried_extensions.joined(concept.extensions, carried_extensions.of_code_system(row))
             if "display" in row and row["display"] != concept.display:
                 concept.designations.append({"value": row["display"]})
 

@@ -112,7 +112,8 @@ def _holds(member: Member, words: list[str]) -> bool:
 
 
 def _row(member: Member, wishes: Wishes) -> Json:
-    row: Json = {"system": member.system}
+    row: Json = {"extension": list(member.extensions)} if member.extensions else {}
+    row["system"] = member.system
     if member.is_abstract:
         row["abstract"] = True
     if member.is_inactive:

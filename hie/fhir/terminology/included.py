@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import FhirError, NotFound, TooCostly, Unprocessable
-from hie.fhir.terminology import filters
+from hie.fhir.terminology import carried_extensions, filters
 from hie.fhir.terminology.code_system import CodeSystem, Concept, told
 from hie.fhir.terminology.grammars import GRAMMARS, judged
 from hie.fhir.terminology.member import Member
@@ -243,7 +243,8 @@ class Part:
         version, display = self._terminology.versions.forced.get(self.url) or stated, listed.get("display")
         system = self._system
         if concept is None or system is None:
-            return Member(self.url, code, version, display, tuple(designations), language=self._language)
+            return Member(self.url, code, version, display, tuple(designations), language=self._language,
+                          extensions=carried_extensions.of_value_set(listed))
         language = system.language
         if display is not None:  # is of the language of the value set, if that says one
             own = {} if language is None else {"language": language}
@@ -252,6 +253,7 @@ class Part:
         return Member(
             self.url, code, version or system.version, display or concept.display,
             (*designations, *concept.designations), concept.is_abstract, concept.is_inactive, language,
+            carried_extensions.joined(carried_extensions.of_value_set(listed), concept.extensions),
         )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from hie.fhir.terminology import carried_extensions
 from hie.fhir.terminology.code_system import told
 
 Json = dict[str, Any]
@@ -29,6 +30,7 @@ class Member:
     is_inactive: bool = False
     language: str | None = None
     """The language of `display`, where the code system tells it, or the value set whose display it is."""
+    extensions: tuple[Json, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -48,7 +50,8 @@ def carried(resource: Json) -> dict[tuple[str, str], Member] | None:
         if "code" in row and "system" in row:
             designations = tuple(told(row.get("designation", []), "value"))
             member = Member(row["system"], row["code"], row.get("version"), row.get("display"), designations,
-                            row.get("abstract") is True, row.get("inactive") is True, resource.get("language"))
+                            row.get("abstract") is True, row.get("inactive") is True, resource.get("language"),
+                            carried_extensions.of_value_set(row))
             found.setdefault(member.key, member)
         waiting += reversed(row.get("contains", []))
     return None if expansion.get("offset", 0) or expansion.get("total", 0) > len(found) else found
