@@ -28,7 +28,9 @@ _EVERY = "*"
 def lookup(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return what is known of a code."""
     inputs.refuse_date(request)
-    asked = inputs.codings(request, ways=("code", "coding"))[0]
+    asked = next(iter(inputs.codings(request, ways=("code", "coding"))), None)
+    if asked is None:
+        raise InvalidRequest("coding has no code.", expression="coding")
     if asked.system is None:
         raise InvalidRequest("$lookup needs the system of the code.", expression="system")
     url, stated = split_canonical(asked.system)  # of a coding

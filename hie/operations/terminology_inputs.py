@@ -18,6 +18,8 @@ from hie.operations import contexts
 
 Json = dict[str, Any]
 
+#: Parameters that say which versions of code systems are meant.
+OF_VERSIONS = ("system-version", "check-system-version", "force-system-version")
 #: Codings of one CodeableConcept.
 MOST_CODINGS = 100
 
@@ -30,6 +32,13 @@ class Coding:
     code: str
     version: str | None = None
     display: str | None = None
+    place: str = ""
+    """Where it stands: Coding, or CodeableConcept.coding[0]."""
+
+    @property
+    def is_of_concept(self) -> bool:
+        """Tell whether it is one of the codings of a CodeableConcept."""
+        return self.place.startswith("CodeableConcept")
 
     def __str__(self) -> str:
         return f"{self.system or ''}|{self.code}"[:300]
@@ -42,7 +51,8 @@ def codings(
     """Return the codes that are asked about: of code and system, coding or codeableConcept, one of which is given.
 
     What the parameters `system` (url|version, too), `version` and `display` say holds for a coding that does not say
-    it; of a concept, whose codings may be of several systems, only a code system is named.
+    it; of a concept, whose codings may be of several systems, only a code system is named. What has no code is not
+    there.
     """
     code, coding, concept = request.parameter("code"), request.argument("coding"), request.argument("codeableConcept")
     given = [name for name, value in (("code", code), ("coding", coding), ("codeableConcept", concept))
@@ -61,12 +71,11 @@ def codings(
     if len(rows) > MOST_CODINGS:
         raise TooCostly(f"The concept has {len(rows)} codings; at most {MOST_CODINGS} are looked up at once.",
                         expression="codeableConcept")
-    found = [as_coding(one) for one in rows if "code" in one]
-    if not found:
-        raise InvalidRequest(f"{given[0]} has no code.", expression=given[0])
-    if coding is not None:
-        return [_shown(completed(found[0], "coding", url if system == "system" else None, in_version), display)]
-    return found
+    if concept is not None:
+        return [replace(as_coding(one), place=f"CodeableConcept.coding[{at}]") for at, one in enumerate(rows)
+                if "code" in one]
+    return [_shown(completed(replace(as_coding(one), place="Coding"), "coding", url if system == "system" else None,
+                             in_version), display) for one in rows if "code" in one]
 
 
 def _refuse_of_one_coding(request: FhirRequest, names: tuple[str, ...]) -> None:
@@ -153,8 +162,7 @@ def refuse_date(request: FhirRequest) -> None:
 
 def versions(request: FhirRequest) -> Versions:
     """Return which versions of code systems are to be used."""
-    return Versions(*(_by_system(request, name)
-                      for name in ("system-version", "check-system-version", "force-system-version")))
+    return Versions(*(_by_system(request, name) for name in OF_VERSIONS))
 
 
 def _by_system(request: FhirRequest, name: str) -> dict[str, str]:

@@ -47,7 +47,7 @@ def translate(request: FhirRequest, ctx: Context) -> FhirResponse:
     is_found = any(one.code is not None and one.equivalence not in _NO_TRANSLATION for one in matches)
     rows = [value("result", "Boolean", is_found)]
     if not is_found:
-        codes = ", ".join(str(one) for one in asked)
+        codes = ", ".join(str(one) for one in asked) or "what has no code"
         told = f" The map names {', '.join(missing)[:500]} for it, which is not known here." if missing else ""
         rows.append(value("message", "String", f"There is no translation of {codes[:500]} here.{told}"))
     rows += [parts("match", list(_match(one))) for one in matches]

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import FhirError, InvalidRequest, NotFound, TooCostly, Unprocessable
-from hie.fhir import json_format
+from hie.errors import FhirError, InvalidRequest, TooCostly, Unprocessable
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.fhir.parameters import parameters, value
 from hie.fhir.terminology.code_system import CodeSystem
 from hie.fhir.terminology.displays import is_display
 from hie.fhir.terminology.grammars import GRAMMARS
 from hie.fhir.terminology.inferring import inferred
 from hie.fhir.terminology.languages import display_in
 from hie.fhir.terminology.member import Member
-from hie.fhir.terminology.terminology import Terminology, Versions, split_canonical
+from hie.fhir.terminology.terminology import Terminology, split_canonical
 from hie.fhir.terminology.value_set import ValueSet
 from hie.operations import terminology_inputs as inputs
 from hie.operations.terminology_inputs import Coding
+from hie.operations.verdicts import Remark, Verdict, answer, refusal, told
 from hie.registry import Operation, Parameter, standard_parameters
 from hie.store.terminology import terminology
 
@@ -28,16 +27,6 @@ from hie.store.terminology import terminology
 _SHOWN_SYSTEMS = 5
 #: Versions of one code system that the codings of a concept are of.
 _MOST_VERSIONS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a code is valid, and if not why; `display` is how it should be shown, `system` what was inferred."""
-
-    is_valid: bool
-    message: str | None = None
-    display: str | None = None
-    system: str | None = None
 
 
 def in_value_set(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -51,14 +40,18 @@ def in_value_set(request: FhirRequest, ctx: Context) -> FhirResponse:
         value_set, service = next(one[1:] for one in rooms if one[0].get(coding.system) == coding.version)
         return _of_value_set(value_set, coding, service, request)
 
+    wanted = inputs.versions(request)
     for versions in _versions_together(asked):
-        service = terminology(ctx.store, Versions(default={
-            system: version for system, version in versions.items() if system and version}))
+        stated = {system: version for system, version in versions.items() if system and version}
+        service = terminology(ctx.store, replace(wanted, default={**wanted.default, **stated}))
         rooms.append((versions, ValueSet(inputs.value_set_of(request, ctx, service), service), service))
     if is_inferred:
         verdict = _inferred(*rooms[0][1:], request, asked[0])
-        return _told(verdict if inputs.boolean(request, "inferSystem") else replace(verdict, system=None))
-    return _answer(request, asked, judge)
+        return told(verdict if inputs.boolean(request, "inferSystem") else replace(verdict, system=None))
+    if not asked:
+        inputs.value_set_of(request, ctx, terminology(ctx.store))  # which has to be there
+        return told(_without_code(request))
+    return answer(asked, judge)
 
 
 def _versions_together(asked: list[Coding]) -> list[dict[str | None, str | None]]:
@@ -103,8 +96,8 @@ def _inferred(value_set: ValueSet, service: Terminology, request: FhirRequest, c
     if value_set.has(None, coding.code) is None:
         value_set.refuse_unusable()
         raise _undecided(coding, service)
-    return Verdict(False, f"The code {coding.code[:200]} is not in the value set {_name(value_set)}: none of its code "
-                   "systems has it there.")
+    return refusal("not-in-vs", f"The code {coding.code[:200]} is not in {_name(value_set)}: none of its code systems "
+                   "has it there.")
 
 
 def _ambiguous(value_set: ValueSet, coding: Coding, found: list[str]) -> Verdict:
@@ -114,8 +107,8 @@ def _ambiguous(value_set: ValueSet, coding: Coding, found: list[str]) -> Verdict
     """
     shown = [url[:200] for url in found[:_SHOWN_SYSTEMS]] + ["others"] * (len(found) > _SHOWN_SYSTEMS)
     which = " and ".join(shown)
-    return Verdict(False, f"The code {coding.code[:200]} is in the value set {_name(value_set)} as one of {which}: "
-                   "which is meant has to be said by system.")
+    return refusal("cannot-infer", f"The code {coding.code[:200]} is in {_name(value_set)} as one of {which}: which is "
+                   "meant has to be said by system.")
 
 
 def _of_value_set(value_set: ValueSet, coding: Coding, service: Terminology, request: FhirRequest) -> Verdict:
@@ -124,12 +117,12 @@ def _of_value_set(value_set: ValueSet, coding: Coding, service: Terminology, req
     found = value_set.has(coding.system, coding.code)
     if found is None:
         value_set.refuse_unusable()
-        raise _undecided(coding, service)
+        raise next(value_set.problems(coding.system), None) or _undecided(coding, service)
     if not found:
-        return Verdict(False, f"The code {coding} is not in the value set {_name(value_set)}{_known(coding, service)}.")
+        return refusal("not-in-vs", f"The code {coding} is not in {_name(value_set)}{_known(coding, service)}.")
     if (other := _other_version(value_set, coding, service)) is not None:
-        return Verdict(False, f"The code {coding} is in the value set {_name(value_set)} in version {other[:80]}, not "
-                       f"in version {coding.version}.")
+        return refusal("version-error", f"The code {coding} is in {_name(value_set)} in version {other[:80]}, not in "
+                       f"version {coding.version}.", element="version")
     return _judged(value_set.member(coding.system, coding.code), coding, service, request)
 
 
@@ -151,8 +144,17 @@ def _is_same(url: str, one: str, other: str, service: Terminology) -> bool:
     return found is not None and known is not None and found.key == known.key
 
 
+def _without_code(request: FhirRequest) -> Verdict:
+    """Say that a concept, or a coding, has no code: what it says in words is in no value set, nor in a code system."""
+    name = "coding" if request.argument("coding") is not None else "concept"
+    remark = Remark("invalid-data", f"The {name} has no code.", "", "Coding" if name == "coding" else "CodeableConcept")
+    return Verdict(False, (remark,))
+
+
 def _name(value_set: ValueSet) -> str:
-    return str(value_set.resource.get("url") or f"ValueSet/{value_set.resource.get('id', '')}")
+    """Name a value set in a message; one that was sent may have neither URL nor id."""
+    url, id_ = value_set.resource.get("url"), value_set.resource.get("id")
+    return f"the value set {url or f'ValueSet/{id_}'}" if url or id_ else "the value set that was sent"
 
 
 def _known(coding: Coding, service: Terminology) -> str:
@@ -182,10 +184,14 @@ def in_code_system(request: FhirRequest, ctx: Context) -> FhirResponse:
             raise InvalidRequest(f"The coding is of {(one.system or '')[:200]}, the question of {url[:200]}.",
                                  expression="coding")
     own = [one for one in asked if one.system in (None, url)]
+    if not asked:
+        return told(_without_code(request))
+    if not own:
+        return told(refusal("invalid-code", "No coding is of this code system.", element=""))
     if given is None and url in GRAMMARS:
         known = service.known_system(url, version)
         if known is None or not known.has_content:
-            return _answer(request, own, lambda one: _of_grammar(url, one))
+            return answer(own, lambda one: _of_grammar(url, one))
     system = None
     if given is not None:
         system = service.with_codes(CodeSystem(given))
@@ -194,11 +200,12 @@ def in_code_system(request: FhirRequest, ctx: Context) -> FhirResponse:
 
     def judge(one: Coding) -> Verdict:
         if None not in (version, one.version) and not _is_same(url, str(version), str(one.version), service):
-            return Verdict(False, f"The code {one} is of version {one.version}, the question of version {version}.")
+            return refusal("version-error", f"The code {one} is of version {one.version}, the question of version "
+                           f"{version}.", element="version")
         found = service.code_system(url, version or one.version) if system is None else system
         return _of_code_system(found, one, service, request)
 
-    return _answer(request, own, judge)
+    return answer(own, judge)
 
 
 def _with_system(asked: list[Coding], request: FhirRequest) -> list[Coding]:
@@ -244,7 +251,7 @@ def _named(request: FhirRequest, asked: list[Coding]) -> tuple[str, str | None]:
 def _of_grammar(url: str, coding: Coding) -> Verdict:
     if GRAMMARS[url](coding.code):
         return Verdict(True)
-    return Verdict(False, f"{coding.code[:200]!r} does not follow the grammar of {url}.")
+    return refusal("invalid-code", f"{coding.code[:200]!r} does not follow the grammar of {url}.")
 
 
 def _of_code_system(system: CodeSystem, coding: Coding, service: Terminology, request: FhirRequest) -> Verdict:
@@ -254,7 +261,7 @@ def _of_code_system(system: CodeSystem, coding: Coding, service: Terminology, re
             return _of_grammar(system.url, coding)
         if not system.is_complete:
             raise _undecided(coding, service)
-        return Verdict(False, f"The code {coding.code[:200]} is not in the code system {system.url}.")
+        return refusal("invalid-code", f"The code {coding.code[:200]} is not in the code system {system.url}.")
     member = Member(system.url, concept.code, system.version, concept.display, tuple(concept.designations),
                     concept.is_abstract, concept.is_inactive, system.language)
     return _judged(member, coding, service, request)
@@ -267,21 +274,23 @@ def _judged(member: Member | None, coding: Coding, service: Terminology, request
     service.spend(len(member.designations))
     display = display_in(inputs.languages(request), member)
     if inputs.boolean(request, "abstract") is False and member.is_abstract:
-        return Verdict(False, f"The code {coding} is abstract: it groups others and is not to be selected.", display)
+        return refusal("code-rule", f"The code {coding} is abstract: it groups others and is not to be selected.",
+                       display)
     if coding.display is not None and member.display is not None and not is_display(
         coding.display, member.display, member.designations
     ):
-        return Verdict(False, f"The code {coding} is there, but not with the display {coding.display[:200]!r}; it is "
-                       f"{display or member.display!r}.", display)
-    return Verdict(True, " ".join(_hints(member, coding)) or None, display)
+        return refusal("invalid-display", f"The code {coding} is there, but not with the display "
+                       f"{coding.display[:200]!r}; it is {display or member.display!r}.", display, element="display")
+    return Verdict(True, tuple(_hints(member, coding)), display, version=member.version)
 
 
-def _hints(member: Member, coding: Coding) -> Iterator[str]:
+def _hints(member: Member, coding: Coding) -> Iterator[Remark]:
     """Say what who has a valid code should know of it."""
     if member.is_inactive:
-        yield f"The code {coding} is inactive: it is kept to understand old records, and not to be used any more."
+        yield Remark("code-comment", f"The code {coding} is inactive: it is kept to understand old records, and not to "
+                     "be used any more.")
     if member.code != coding.code:
-        yield f"The code is written {member.code[:200]} in its code system."
+        yield Remark("code-comment", f"The code is written {member.code[:200]} in its code system.")
 
 
 def _undecided(coding: Coding, service: Terminology) -> FhirError:
@@ -302,44 +311,14 @@ def _why(system: CodeSystem) -> str:
     return f"what is here of the code system is marked {system.content}, and does not list it"
 
 
-def _answer(request: FhirRequest, asked: list[Coding], judge: Callable[[Coding], Verdict]) -> FhirResponse:
-    """Answer for the first code that is valid, or else for all of them."""
-    if not asked:
-        return _told(Verdict(False, "No coding is of this code system."))
-    refusals: list[Verdict] = []
-    undecided: FhirError | None = None
-    for one in asked:
-        try:
-            verdict = judge(one)
-        except (NotFound, Unprocessable) as error:  # of another coding more may be known
-            undecided = undecided or error
-            continue
-        if verdict.is_valid:
-            return _told(verdict)
-        refusals.append(verdict)
-    if undecided is not None:
-        raise undecided
-    return _told(Verdict(False, " ".join(one.message or "" for one in refusals), refusals[0].display))
-
-
-def _told(verdict: Verdict) -> FhirResponse:
-    rows: list[dict[str, Any]] = [value("result", "Boolean", verdict.is_valid)]
-    if verdict.message is not None:
-        rows.append(value("message", "String", verdict.message))
-    if verdict.display is not None:
-        rows.append(value("display", "String", verdict.display))
-    if verdict.system is not None:
-        rows.append(value("system", "Uri", verdict.system))
-    return FhirResponse(200, json_format.dump(parameters(rows)))
-
-
 VALUE_SET = Operation(
     code="validate-code",
     levels=frozenset({"type", "instance"}),
     types=frozenset({"ValueSet"}),
     function=in_value_set,
     definition="http://hl7.org/fhir/OperationDefinition/ValueSet-validate-code",
-    parameters=(*standard_parameters("validate-code@ValueSet"), Parameter("inferSystem", "boolean")),
+    parameters=(*standard_parameters("validate-code@ValueSet"), Parameter("inferSystem", "boolean"),
+                *(Parameter(name, "canonical", max="*") for name in inputs.OF_VERSIONS)),
 )
 CODE_SYSTEM = Operation(
     code="validate-code",

@@ -108,7 +108,7 @@ EXPAND_REFUSES_CLEARLY_CASES: list[Any] = [
     ("ValueSet/mine/$expand?activeOnly=maybe", 400, "invalid", "true or false"),
     ("ValueSet/mine/$expand?date=2020-01-01", 400, "not-supported", "as they are now"),
     ("ValueSet/mine/$expand?colour=red", 400, "invalid", "has no parameter 'colour'"),
-    (f"ValueSet/mine/$expand?check-system-version={COLOURS}%7C2", 422, "processing", "asks for"),
+    (f"ValueSet/mine/$expand?check-system-version={COLOURS}%7C2", 422, "not-found", "in version 2. Known is 1"),
     (f"ValueSet/mine/$expand?force-system-version={COLOURS}%7C2", 422, "not-found", "in version 2. Known is 1"),
     ("ValueSet/mine/$expand?system-version=x", 400, "invalid", "written system|version"),
     (f"ValueSet/mine/$expand?system-version={COLOURS}|1&system-version={COLOURS}|2", 400, "invalid", "Two versions"),

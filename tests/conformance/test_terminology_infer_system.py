@@ -59,7 +59,8 @@ def test_a_code_of_two_systems_is_not_valid_without_one(stored: Fhir) -> None:
 
 def test_a_code_of_no_system_is_not_valid(stored: Fhir) -> None:
     told_of = f"The code ochre is not in the value set {ALL}: none of its code systems has it there."
-    assert asked(stored, "ochre") == {"result": False, "message": told_of}
+    answer = asked(stored, "ochre")
+    assert (answer.keys(), answer["result"], answer["message"]) == ({"result", "message", "issues"}, False, told_of)
     assert "none of its code systems" in asked(stored, "blue")["message"], "of the system, not of the value set"
 
 

@@ -87,6 +87,14 @@ class Part:
             return any(one.is_open for one in self.imports)
         return self._listed is None and self._system is not None and self._system.is_compositional
 
+    def problems(self, system: str | None) -> Iterator[FhirError]:
+        """Yield why the codes of a code system are not known here, where it names that; None: whichever it names."""
+        self._terminology.spend(1)
+        if self._problem is not None and system in (None, self.url):
+            yield self._problem
+        for one in self.imports:
+            yield from one.problems(system)
+
     def systems(self) -> Iterator[CodeSystem]:
         """Yield the code systems that are used."""
         if self._system is not None:
@@ -170,6 +178,7 @@ class Part:
 
     def _find_system(self, owner: ValueSet, version: str | None, supplements: list[str]) -> None:
         known = None if version == _ALL_VERSIONS else version
+        self._terminology.versions.check(self.url, self._terminology.versions.of(self.url, known))
         try:
             found = self._terminology.code_system_of(owner.container, self.url, known, supplements)
         except FhirError as error:

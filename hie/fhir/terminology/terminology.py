@@ -45,7 +45,14 @@ class Versions:
 
     def of(self, url: str, stated: str | None) -> str | None:
         """Return the version to use where a value set states one, or none."""
-        return self.forced.get(url) or stated or self.default.get(url)
+        return self.forced.get(url) or stated or self.default.get(url) or self.checked.get(url)
+
+    def check(self, url: str, used: str | None) -> None:
+        """Refuse another version than the one that has to be used; a listed code is of one too."""
+        wanted = self.checked.get(url)
+        if wanted is not None and used != wanted:
+            raise Unprocessable(f"check-system-version asks for {url}|{wanted}; {used} would be used.",
+                                expression="check-system-version")
 
 
 class Terminology:
@@ -252,12 +259,7 @@ class Terminology:
         """Return the code system that an include of a value set names."""
         if url.startswith("#"):
             return self._contained_system(self._contained_in(resource, url, "CodeSystem"))
-        found = self._code_system(url, self.versions.of(url, version), False, tuple(supplements))
-        wanted = self.versions.checked.get(url)
-        if wanted is not None and found.version != wanted:
-            raise Unprocessable(f"check-system-version asks for {url}|{wanted}; {found.version} would be used.",
-                                expression="check-system-version")
-        return found
+        return self._code_system(url, self.versions.of(url, version), False, tuple(supplements))
 
     def supplement(self, canonical: str) -> Known:
         """Return a supplement that a value set names; the error says that it is not here, or none."""

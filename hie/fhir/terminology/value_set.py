@@ -121,6 +121,11 @@ class ValueSet:
         for one in (*self._includes, *self._excludes):
             yield from one.systems()
 
+    def problems(self, system: str | None) -> Iterator[FhirError]:
+        """Yield why the codes of a code system that is named are not known here; None: of any that is."""
+        for part in (*self._includes, *self._excludes):
+            yield from part.problems(system)
+
     @property
     def is_open(self) -> bool:
         """Tell whether it has codes that a grammar makes and nobody lists."""
