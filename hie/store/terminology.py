@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import Forbidden, TooCostly
-from hie.fhir import search_parameters
+from hie.fhir import references, search_parameters
 from hie.fhir.profiles.terminology import InstalledTerminology
 from hie.fhir.terminology.source import Known
 from hie.fhir.terminology.terminology import Terminology, Versions
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 _Key = tuple[int, str, str, int, int]
 
+#: What canonicals lead to; the URL of a code system is its name in codes, and no place.
+_AT_PLACES = frozenset({"Questionnaire", "StructureDefinition", "ValueSet"})
 #: Versions of one canonical URL, supplements of one code system, maps between two.
 MOST_FOUND, MOST_BYTES = 100, 128_000_000
 
@@ -101,14 +103,24 @@ class StoredTerminology:
         self._store = store
 
     def find(self, type_name: str, url: str, version: str | None) -> Known | None:
-        """Return the resource with this URL; without a version the one in use with the highest."""
+        """Return the resource with this URL; without a version the one in use with the highest.
+
+        Where none has it the URL may say where the resource stands, as R4's own examples write it (`Questionnaire/42`).
+        """
         asked = {"url": url}
         if version is not None and "version" in search_parameters.for_type(type_name):
             asked["version"] = version
-        found = [self._known(one) for one in self._search(type_name, asked)]
+        rows = self._search(type_name, asked) or self._standing_at(type_name, url)
+        found = [self._known(one) for one in rows]
         if version is not None:
             found = [one for one in found if one.resource.get("version") == version]
         return max(found, key=_age, default=None)
+
+    def _standing_at(self, type_name: str, url: str) -> list[StoredVersion]:
+        id_ = references.id_here(url, type_name, self._store.base_url) if "/" in url else None
+        if id_ is None or type_name not in _AT_PLACES:
+            return []
+        return self._found(type_name, (criteria.Criterion(criteria.parameter_of(type_name, "_id"), "", (id_,)),))
 
     def named(self, type_name: str, name: str) -> list[Known]:
         """Return the resources with this name, which need not be of one kind: of each URL the version as for `find`."""

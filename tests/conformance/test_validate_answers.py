@@ -48,6 +48,31 @@ def test_validate_tells_answers_that_the_questionnaire_does_not_ask_for(fhir: An
     assert errors(fhir.post("QuestionnaireResponse/$validate", {**BAD, "questionnaire": f"{URL}|1"})) == []
 
 
+def test_a_questionnaire_and_its_value_set_may_be_named_by_where_they_stand(fhir: Any, treat: Any) -> None:
+    """As R4's own examples write it: https://hl7.org/fhir/R4/questionnaireresponse-example.json.html"""
+    colours = {"system": "http://x/colours", "concept": [{"code": "red"}]}
+    fhir.put("ValueSet/colours", {"resourceType": "ValueSet", "id": "colours", "status": "active",
+                                  "compose": {"include": [colours]}})
+    asked = {"linkId": "scoops", "type": "choice", "answerValueSet": "ValueSet/colours"}
+    fhir.put("Questionnaire/ice", {"resourceType": "Questionnaire", "id": "ice", "version": "1", "status": "active",
+                                   "item": [asked]})
+    red, blue = ({"valueCoding": {"system": "http://x/colours", "code": one}} for one in ("red", "blue"))
+    for named in ("Questionnaire/ice", "Questionnaire/ice|1"):
+        assert errors(fhir.post("QuestionnaireResponse/$validate", response(red, questionnaire=named))) == []
+        assert errors(fhir.post("QuestionnaireResponse/$validate", response(blue, questionnaire=named))) == [
+            ("code-invalid", WHERE)]
+    for named in ("Questionnaire/ice|2", "Questionnaire/none", "ValueSet/colours"):
+        answer = fhir.post("QuestionnaireResponse/$validate", response(blue, questionnaire=named))
+        assert errors(answer) == []
+        assert any("not stored here" in one["diagnostics"] for one in answer.json["issue"]), named
+    treat("reject")
+    fhir.post("QuestionnaireResponse", response(blue, questionnaire="Questionnaire/ice")).refused(
+        422, "code-invalid", WHERE)
+    fhir.get("ValueSet/$expand?url=ValueSet/colours")
+    fhir.delete("Questionnaire/ice")
+    assert errors(fhir.post("QuestionnaireResponse/$validate", response(blue, questionnaire="Questionnaire/ice"))) == []
+
+
 def test_a_contained_questionnaire_is_asked_and_answers_inside_of_a_bundle(fhir: Any) -> None:
     inside = {name: value for name, value in ICE.items() if name not in ("url", "version")} | {"id": "ice"}
     held = {**BAD, "questionnaire": "#ice", "contained": [inside]}

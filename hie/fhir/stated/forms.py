@@ -72,6 +72,13 @@ def _unit(quantity: Json, one: str, all_: str) -> Iterator[Problem]:
         yield ".code", "error", "code-invalid", f"{shown(code)} is no unit of {all_}, as R4 has it here."
 
 
+def _of_ucum(quantity: Json) -> Iterator[Problem]:
+    """What is said to be of UCUM is a unit of it: https://hl7.org/fhir/R4/ucum.html"""
+    code = quantity.get("code")
+    if isinstance(code, str) and quantity.get("system") == ucum.SYSTEM and not GRAMMARS[ucum.SYSTEM](code):
+        yield ".code", "warning", "code-invalid", f"{shown(code)} is no unit of UCUM."
+
+
 def _series(value: Json) -> Iterator[Problem]:
     """Numbers with one space between them: https://hl7.org/fhir/R4/datatypes-definitions.html#SampledData.data"""
     data = value.get("data")
@@ -109,6 +116,7 @@ def _response(value: Json) -> Iterator[Problem]:
 
 
 _OF_TYPES: dict[str, Callable[[Json], Iterator[Problem]]] = {
-    "Age": _of_time, "Duration": _of_time, "Distance": _of_length, "Attachment": _content, "Binary": _content,
+    "Age": _of_time, "Duration": _of_time, "Distance": _of_length, "Quantity": _of_ucum,
+    "Count": _of_ucum, "Attachment": _content, "Binary": _content,
     "SampledData": _series, "Identifier": _identifier, "Reference": _reference, "Bundle.entry.response": _response,
 }  # fmt: skip

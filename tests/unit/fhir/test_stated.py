@@ -181,6 +181,13 @@ def related(**coding: Any) -> Json:
     return patient(contact=[{"name": {"text": "x"}, "relationship": [{"coding": [coding]}]}])
 
 
+def amounts(*units: str) -> Json:
+    of_ucum = [{"system": "http://unitsofmeasure.org", "code": one, "value": 1} for one in units]
+    others = [{"system": "urn:x", "code": "MG/DL", "value": 1}, {"unit": "MG/DL", "value": 1}]
+    return {"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "component": [
+        {"code": {"text": "x"}, "valueQuantity": one} for one in of_ucum + others]}
+
+
 WHERE = "Patient.contact[0].relationship[0].coding[0]"
 WARNINGS: list[tuple[str, Json, list[tuple[str, str]]]] = [
     ("a display", related(system=V2, code="C", display="Emergency contact"), []),
@@ -203,6 +210,8 @@ WARNINGS: list[tuple[str, Json, list[tuple[str, str]]]] = [
      [("required", "Patient.managingOrganization")]),
     ("what is no type of resource", patient(managingOrganization={"display": "x", "type": "Foo"}),
      [("code-invalid", "Patient.managingOrganization.type")]),
+    ("units of UCUM, and what is none of it", amounts("mg/dL", "{score}", "[pH]", "MG/DL", "mEq"),
+     [("code-invalid", f"Observation.component[{number}].value.code") for number in (3, 4)]),
     ("an image that is contained", with_text('<img src="#pic" alt="x"/>', contained=[BINARY]), []),
     ("an image that is here", with_text('<img src="data:image/png;base64,iVBORw0KGgo=" alt="x"/>'), []),
     ("an image from elsewhere", with_text('<img src="http://example.org/x.png" alt="x"/><img src="y.png" alt="y"/>'),
