@@ -20,6 +20,13 @@ _INCLUDED = "_include and _revinclude bring what is referred to, and what refers
 _INDEXED = "$reindex by POST, with a token of the scope admin, indexes anew"
 _COUNTED = "_count says how many resources a page has"
 _COUNT_ALONE = "_summary=count tells how many there are"
+_MATCHED = "Patient/$match finds who may be one person, and links or merges nothing"
+_MERGED = ("Patient/$match finds who may be one person; a transaction writes Patient.link into both records, and lets "
+           "what refers to the one refer to the other")
+_REPOINTED = "GET [type]?[reference]=[id] finds what refers, and a transaction of patches changes all of it at once"
+_OF_CODES = "a code system is stored as a CodeSystem, or comes with a package that an administrator installs"
+_EXPANDED = "a value set is expanded anew whenever it is asked for"
+_FORMS = "forms are not filled in or taken apart here; QuestionnaireResponse/$validate judges answers"
 _PARAMETERS = {
     "_fields": "_elements=name,birthDate chooses elements",
     "_compartment": "a compartment is searched by its address, as in GET Patient/[id]/Observation or Patient/[id]/*",
@@ -56,6 +63,8 @@ _PARAMETERS = {
     "_before": "of a history _at=lt2024-05-01 are the versions from before that day",
     "_till": "of a history _at=lt2024-05-01 are the versions from before that day",
 }  # fmt: skip
+#: In front of the names of some of HAPI's own operations.
+_OF_HAPI = "hapi.fhir."
 _OPERATIONS = {
     "expunge": _ERASED,
     "erase": _ERASED,
@@ -73,6 +82,25 @@ _OPERATIONS = {
     "convert-data": "$convert makes FHIR of other formats",
     "search": "a search is GET [type]?…, or POST [type]/_search with a form",
     "docref": "GET DocumentReference?patient=[id] finds a patient's documents",
+    "merge": _MERGED,
+    "undo-merge": "every version is kept: GET [type]/[id]/_history/[vid] has what was before, and PUT brings it back",
+    "replace-references": _REPOINTED,
+    "member-match": f"{_MATCHED}; GET Coverage?identifier=[number] finds a Coverage",
+    "export": "Patient/[id]/$everything, Patient/$everything and Group/[id]/$everything give records page by page, "
+              "GET [type]?… all of a type",
+    "import": "a transaction, POST [base], stores many resources at once, and the command hie load sends them",
+    "delete-expunge": f"DELETE [type]?[criteria]&_count=[most] deletes what matches; {_ERASED}",
+    "bulk-patch": "PATCH [type]?[criteria] changes the one that matches, a transaction of patches several",
+    "summary": "Patient/[id]/$everything gives a record, Composition/[id]/$document a document of what one names",
+    "invalidate-expansion": _EXPANDED,
+    "reindex-terminology": _EXPANDED,
+    "upload-external-code-system": _OF_CODES,
+    "apply-codesystem-delta-add": _OF_CODES,
+    "apply-codesystem-delta-remove": _OF_CODES,
+    "trigger-subscription": "no notifications are sent here; _history?_since=[instant]&_sort=_lastUpdated tells what "
+                            "was written",
+    "populate": _FORMS,
+    "extract": _FORMS,
 }  # fmt: skip
 
 
@@ -85,4 +113,5 @@ def parameter(name: str) -> str | None:
 
 def operation(code: str) -> str | None:
     """Tell what does here what an operation does elsewhere; None where it is none that is known."""
-    return _OPERATIONS.get(code)
+    code = code.removeprefix(_OF_HAPI)
+    return _MATCHED if code.startswith("mdm-") else _OPERATIONS.get(code)

@@ -91,7 +91,7 @@ _ASCII = "".join(map(chr, range(128)))
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _VID = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 _MOST_VERSIONS = 2**31 - 1  # what a column of the version holds
-_OPERATION = re.compile(r"[a-z][A-Za-z0-9\-]{0,63}", re.ASCII)
+_OPERATION = re.compile(r"[a-z][A-Za-z0-9.\-]{0,63}", re.ASCII)
 #: Methods allowed on each path of the table, with the interaction each stands for.
 _BY_PATH: dict[str, dict[str, Route]] = {}
 for _route in ROUTES:

@@ -13,6 +13,8 @@ from tests import proofs
 REFUSED_OPERATIONS = {
     "nothing", "unheard-of", "ref", "convert-data", "count", "evaluate-measure", "expunge", "export",
     "process-message", "purge-history", "search", "transform", "binary-access-read", "perform-reindexing-pass",
+    "a", "apply-codesystem-delta-add", "delete-expunge", "hapi", "import", "invalidate-expansion", "mdm-submit",
+    "member-match", "merge", "summary", "trigger-subscription",
 }  # fmt: skip
 REFUSED_MODIFIERS = {"every", "ge", "recurse"}
 

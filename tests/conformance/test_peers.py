@@ -58,6 +58,13 @@ def test_an_operation_of_another_server_is_told_what_does_the_same_here(fhir):
         "Patient/1/$purge-history": ERASED, "Patient/1/$expunge": ERASED, "Patient/$count": "_summary=count",
         "$convert-data": "$convert", "Patient/$search": "GET [type]?", "$perform-reindexing-pass": "$reindex",
         "Binary/1/$binary-access-read": "own format", "$nothing": "the CapabilityStatement lists",
+        "Patient/$merge": "Patient.link", "Patient/$hapi.fhir.merge": "Patient.link",
+        "$hapi.fhir.replace-references": "transaction of patches", "Patient/$member-match": "Patient/$match",
+        "Patient/$mdm-submit": "Patient/$match", "$export": "$everything", "Group/1/$export": "$everything",
+        "$delete-expunge": ERASED, "$hapi.fhir.bulk-patch": "PATCH", "$import": "transaction",
+        "ValueSet/$invalidate-expansion": "anew", "$apply-codesystem-delta-add": "CodeSystem",
+        "Subscription/$trigger-subscription": "notification", "Patient/1/$summary": "$everything",
+        "$hapi.fhir.nothing": "the CapabilityStatement lists", "$a_b": "not the name of an operation",
     }.items():  # fmt: skip
         fhir.post(asked).refused(404, "not-found", "http.url", text=here)
 
