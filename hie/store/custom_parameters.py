@@ -129,7 +129,8 @@ def _refuse_conflicts(after: Mapping[str, Definition], changes: Container[str]) 
             first = of_code.setdefault((base, one.code), id_)
             if first != id_:
                 came, other = (id_, first) if id_ in changes else (first, id_)
-                told = Conflict(f"{base} has the search parameter {one.code} already, by SearchParameter/{other}; "
+                # Its id would tell of a resource that the token need not see; the CapabilityStatement tells the URL.
+                told = Conflict(f"{base} has the search parameter {one.code} already, by {after[other].url}; "
                                 "there is one of a code at a time.", expression="SearchParameter.code")
                 raise _about(told, came)
             of_type[base] = of_type.get(base, 0) + 1

@@ -65,3 +65,13 @@ def test_what_a_token_s_condition_means_is_changed_by_an_administrator_alone(fhi
     assert client("admin system/*.cruds").put(f"SearchParameter/{made['id']}", changed).status in (200, 201)
     work()
     assert writer.get(f"Patient/{hidden}").status == 200  # as the administrator has it
+
+
+def test_who_may_not_read_a_definition_is_told_of_it_what_the_capability_statement_tells(fhir, work, client):
+    made = fhir.create(definition())
+    work()
+    writer = client("system/SearchParameter.cruds?_tag=mine")
+    mine = definition(url="http://example.org/SearchParameter/mine", meta={"tag": [{"code": "mine"}]})
+    answer = writer.post("SearchParameter", mine)
+    answer.refused(409, "conflict", "SearchParameter.code", f"already, by {made['url']};")
+    assert made["id"] not in answer.content.decode()
