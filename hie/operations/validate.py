@@ -80,7 +80,7 @@ def _issues(
     unread = _unread(subject, request)
     try:
         issues = resource.validated(subject, request.type or "")
-        if request.id is not None or mode == "update":
+        if mode == "update" or (mode is None and request.id is not None and "id" in subject):
             _check_update(subject, request)
     except FhirError as error:
         return [*unread, *error.issues]

@@ -48,6 +48,16 @@ def test_an_update_needs_its_id(fhir):
     assert errors(fhir.post("Patient/$validate?mode=update", patient()))[0]["expression"] == ["Patient.id"]
     assert errors(fhir.post("Patient/1/$validate", patient(id="2")))[0]["expression"] == ["Patient.id"]
     assert errors(fhir.post("Patient/1/$validate", patient(id="1"))) == []
+    assert errors(fhir.post("Patient/1/$validate?mode=update", patient()))[0]["expression"] == ["Patient.id"]
+
+
+def test_without_a_mode_the_content_alone_is_judged(fhir):
+    """And a create keeps no id: https://hl7.org/fhir/R4/resource-operation-validate.html"""
+    made = fhir.create(patient())["id"]
+    assert errors(fhir.post(f"Patient/{made}/$validate", patient())) == []
+    assert errors(fhir.post(f"Patient/{made}/$validate", parameters(resource=patient()))) == []
+    for sent in (patient(), patient(id="2")):
+        assert errors(fhir.post(f"Patient/{made}/$validate?mode=create", sent)) == []
 
 
 def test_a_resource_of_another_type_is_an_issue(fhir):
