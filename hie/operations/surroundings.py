@@ -23,8 +23,13 @@ from hie.store.versions import StoredVersion
 Target = tuple[str, str]
 Belongs = Callable[[dict[str, Any]], bool]
 
-#: One answer includes at most so many resources, and so many bytes of them; and of versions that are superseded.
-MOST, MOST_BYTES, MOST_VERSIONS = 1_000, 50_000_000, 100
+#: One answer includes at most so many resources, and so many versions that are superseded.
+MOST, MOST_VERSIONS = 1_000, 100
+#: So many resources, and bytes of them, are read for it, with those that are left: members of the record on other
+#: pages, of which one Provenance may name all, and what is somebody else's.
+MOST_READ, MOST_BYTES = 10_000, 50_000_000
+#: Rows are held for so many of them at once.
+AT_ONCE = 500
 #: Stored JSON is compact, and a quote inside a string is escaped: these find references and attachments, nothing else.
 _REFERENCE = re.compile(rb'"reference":"([^"\\]{3,500})"')
 _ATTACHMENT = re.compile(rb'"url":"([^"\\]{0,400}Binary/[^"\\]{1,100})"')
@@ -42,6 +47,7 @@ def around(matches: Iterable[StoredVersion], skipped: Belongs, ctx: Context) -> 
     taken: set[tuple[str, str, int]] = set()
     found: list[StoredVersion] = []
     front, left, versions = list(matches), MOST_BYTES, NamedVersions(ctx.store, MOST_VERSIONS)
+    room = MOST_READ
     while front:
         wanted: dict[Target, set[int | None]] = {}
         for target, vid in _targets(front, ctx.store.base_url):
@@ -51,7 +57,7 @@ def around(matches: Iterable[StoredVersion], skipped: Belongs, ctx: Context) -> 
         front = []
         unread = [target for target in wanted if len(asked[target]) == len(wanted[target])]
         again = [current[target] for target in wanted if target in current]
-        for stored in chain(ctx.store.each_read(unread[: MOST + 1]), again):
+        for stored in chain(_each_read(unread[:room], ctx), again):
             current[stored.type, stored.id] = stored
             for one in versions.of(stored, wanted[stored.type, stored.id]):
                 if (one.type, one.id, one.vid) in taken:
@@ -63,9 +69,17 @@ def around(matches: Iterable[StoredVersion], skipped: Belongs, ctx: Context) -> 
                 if not skipped(orjson.loads(one.content or b"{}")):
                     front.append(one)
                     found.append(one)
-        if len(found) > MOST or len(unread) > MOST or versions.is_cut:
-            return found[:MOST], True
+                    if len(found) > MOST:
+                        return found[:MOST], True
+        if len(unread) > room or versions.is_cut:
+            return found, True
+        room -= len(unread)
     return found, False
+
+
+def _each_read(targets: list[Target], ctx: Context) -> Iterator[StoredVersion]:
+    for start in range(0, len(targets), AT_ONCE):
+        yield from ctx.store.each_read(targets[start : start + AT_ONCE])
 
 
 def _targets(versions: Iterable[StoredVersion], base_url: str) -> Iterator[tuple[Target, int | None]]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hie.operations import surroundings
 from tests.builders import bundle, encounter, observation, parameters, patient, post, practitioner, put
 
 
@@ -64,6 +65,24 @@ def test_a_reference_to_a_version_brings_that_version(fhir, client):
     assert versions("Patient/p/$everything") == ["3", "2"]
     assert fhir.get(f"Observation/0/$graphql?query={query}").json["data"]["performer"][0]["resource"]["meta"] == {
         "versionId": "3"}
+
+
+def test_members_on_other_pages_keep_nothing_out(fhir, record, monkeypatch):
+    """A Provenance names all of a record, as Synthea's do: these are read and left, and none of them is included."""
+    monkeypatch.setattr(surroundings, "MOST", 3)
+    members = [{"reference": f"{one['resourceType']}/{one['id']}"}
+               for one in fhir.get(f"Patient/{record}/*").resources()]
+    machine = fhir.create({"resourceType": "Device", "deviceName": [{"name": "Writer", "type": "other"}]})["id"]
+    agent = {"who": {"reference": f"Device/{machine}"}}
+    fhir.create({"resourceType": "Provenance", "recorded": "2024-05-01T10:00:00Z", "target": members, "agent": [agent]})
+    url, found = f"Patient/{record}/$everything?_count=2", []
+    while url:
+        answer = fhir.get(url)
+        found += kinds(answer)
+        url = answer.link("next")
+    assert (found.count("Device"), found.count("Provenance"), found.count("OperationOutcome")) == (1, 1, 0)
+    monkeypatch.setattr(surroundings, "MOST_READ", 3)
+    assert "OperationOutcome" in kinds(fhir.get(answer.link("self")))
 
 
 def test_pages_hold_the_record_once(fhir, record):
