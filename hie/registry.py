@@ -38,6 +38,8 @@ class Parameter:
     type: str
     min: int = 0
     max: str = "1"
+    is_token: bool = False
+    """A Coding that a URL or a form may give as well, as a search has it: `system|code`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class Operation:
     """What a body in XML has that is no FHIR it tells, as of JSON; others refuse such a body."""
     conditions: frozenset[str] = frozenset()
     """The conditions of a request that the function asks, named as in Conditions; others are refused."""
+    also: tuple[str, ...] = ()
+    """Definitions of the same operation beside `definition`, as several guides have one."""
     answers_in: str = "application/fhir+json"
     """The media type of its answers: that of resources, which are written as XML too, or one of its own."""
 
@@ -232,6 +236,7 @@ def built_in() -> Registry:
         convert,
         diagnose,
         diff,
+        docref,
         document,
         everything,
         explain,
@@ -259,6 +264,7 @@ def built_in() -> Registry:
         group_everything.OPERATION,
         convert.OPERATION,
         diff.OPERATION,
+        docref.OPERATION,
         document.OPERATION,
         versions.OPERATION,
         snapshot.OPERATION,

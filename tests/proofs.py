@@ -72,6 +72,7 @@ def _server(whole: Any, rest: Any) -> dict[str, str]:
     said = [word for word in ("respond-async", "_asOf") if word in rest["documentation"]]
     return {
         f"fhirVersion:{whole['fhirVersion']}": "`fhirVersion`",
+        "instantiates": "`instantiates`",
         **{f"format:{one}": "`format`" for one in whole["format"]},
         **{f"patchFormat:{one}": "`patchFormat`" for one in whole["patchFormat"]},
         **{f"security:{one['coding'][0]['code']}": "`rest.security.service`" for one in rest["security"]["service"]},

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from hie.fhir import facts, patching
+from hie.fhir import facts, instantiation, patching
 from hie.fhir.instants import instant
 from hie.fhir.routes import ROUTES, Route
 
@@ -47,6 +47,8 @@ class OfferedOperation(Protocol):
     def code(self) -> str: ...
     @property
     def definition(self) -> str: ...
+    @property
+    def also(self) -> tuple[str, ...]: ...
     def offered(self, type_name: str | None, instance: bool) -> bool: ...
 
 
@@ -69,8 +71,12 @@ ParametersOf = Callable[[str], Mapping[str, OfferedParameter]]
 def capability_statement(
     *, base_url: str, version: str, at: int, operations: Iterable[OfferedOperation], parameters_of: ParametersOf,
     cors: bool = False, profiles: Mapping[str, Sequence[str]] | None = None, enforced: bool = True,
+    published: Iterable[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Build the statement of this server at `base_url`; `enforced`: references always lead somewhere."""
+    """Build the statement of this server at `base_url`; `enforced`: references always lead somewhere.
+
+    `published`: what guides say that servers have to do; those all of which is done here are said to be instantiated.
+    """
     checked = ", their references checked" if enforced else ""
     offered = list(operations)
     parameters = {name: parameters_of(name) for name in sorted(facts.RESOURCE_TYPES)}
@@ -94,7 +100,7 @@ def capability_statement(
     operations_of_system = _operations(offered, None)
     if operations_of_system:
         rest["operation"] = operations_of_system
-    return {
+    statement: dict[str, Any] = {
         "resourceType": "CapabilityStatement",
         "id": "hie",
         "url": f"{base_url}/metadata",
@@ -111,6 +117,8 @@ def capability_statement(
         "patchFormat": list(patching.FORMATS),
         "rest": [rest],
     }
+    met = instantiation.instantiated(statement, published)
+    return statement | ({"instantiates": met} if met else {})
 
 
 def _security(cors: bool) -> dict[str, Any]:
@@ -188,8 +196,9 @@ def _profiled(row: dict[str, Any], profiles: Mapping[str, Sequence[str]]) -> dic
 
 
 def _operations(operations: list[OfferedOperation], type_name: str | None) -> list[dict[str, str]]:
-    return [{"name": one.code, "definition": one.definition} for one in operations
-            if one.offered(type_name, False) or (type_name is not None and one.offered(type_name, True))]
+    return [{"name": one.code, "definition": definition} for one in operations
+            if one.offered(type_name, False) or (type_name is not None and one.offered(type_name, True))
+            for definition in (one.definition, *one.also)]
 
 
 def _pointing(parameters: dict[str, Mapping[str, OfferedParameter]]) -> dict[str, list[str]]:

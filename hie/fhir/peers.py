@@ -27,6 +27,9 @@ _REPOINTED = "GET [type]?[reference]=[id] finds what refers, and a transaction o
 _OF_CODES = "a code system is stored as a CodeSystem, or comes with a package that an administrator installs"
 _EXPANDED = "a value set is expanded anew whenever it is asked for"
 _FORMS = "forms are not filled in or taken apart here; QuestionnaireResponse/$validate judges answers"
+_RECORDS = ("Patient/[id]/$everything and Group/[id]/$everything, with Prefer: respond-async where they are long, give "
+            "the records, their _since what changed")
+_LOADED = "a transaction or batch, POST [base], stores many resources at once, and the command hie load sends files"
 _PARAMETERS = {
     "_fields": "_elements=name,birthDate chooses elements",
     "_compartment": "a compartment is searched by its address, as in GET Patient/[id]/Observation or Patient/[id]/*",
@@ -80,18 +83,20 @@ _OPERATIONS = {
     "binary-access-read": "GET Binary/[id] answers the content in its own format to who does not ask for FHIR's",
     "binary-access-write": "PUT Binary/[id] takes the content in its own format",
     "convert-data": "$convert makes FHIR of other formats",
+    "export": _RECORDS,
+    "patient-export": _RECORDS,
+    "group-export": _RECORDS,
+    "import": _LOADED,
+    "bulk-submit": _LOADED,
+    "summary": "Bundle?composition.type=60591-5 finds the patient summaries that are stored, "
+               "Composition/[id]/$document makes a document of a Composition, Patient/[id]/$everything is the record",
     "search": "a search is GET [type]?…, or POST [type]/_search with a form",
-    "docref": "GET DocumentReference?patient=[id] finds a patient's documents",
     "merge": _MERGED,
     "undo-merge": "every version is kept: GET [type]/[id]/_history/[vid] has what was before, and PUT brings it back",
     "replace-references": _REPOINTED,
     "member-match": f"{_MATCHED}; GET Coverage?identifier=[number] finds a Coverage",
-    "export": "Patient/[id]/$everything, Patient/$everything and Group/[id]/$everything give records page by page, "
-              "GET [type]?… all of a type",
-    "import": "a transaction, POST [base], stores many resources at once, and the command hie load sends them",
     "delete-expunge": f"DELETE [type]?[criteria]&_count=[most] deletes what matches; {_ERASED}",
     "bulk-patch": "PATCH [type]?[criteria] changes the one that matches, a transaction of patches several",
-    "summary": "Patient/[id]/$everything gives a record, Composition/[id]/$document a document of what one names",
     "invalidate-expansion": _EXPANDED,
     "reindex-terminology": _EXPANDED,
     "upload-external-code-system": _OF_CODES,

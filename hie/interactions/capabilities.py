@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from hashlib import blake2b
+from typing import Any
 
 from hie import __version__
 from hie.context import Context
@@ -36,7 +37,9 @@ def statement(ctx: Context) -> bytes:
     started, cors = _started(ctx.registry, ctx.clock()), bool(ctx.settings.cors_origins)
     known, profiles = search_parameters.installed(), ctx.profiles.supported()
     content, enforced = ctx.settings.content_search, ctx.settings.referential_integrity == "both"
-    return _statement(ctx.base_url, ctx.registry.operations, started, cors, content, known, profiles, enforced)
+    published = _Published(ctx.profiles.statements())
+    return _statement(ctx.base_url, ctx.registry.operations, started, cors, content, known, profiles, enforced,
+                      published)
 
 
 def _if_changed(request: FhirRequest, content: bytes, started: int) -> FhirResponse:
@@ -56,15 +59,28 @@ Supported = tuple[tuple[str, tuple[str, ...]], ...]
 """The profiles of each type, as a value that can be compared."""
 
 
+class _Published:
+    """What packages say that servers have to do; the same as long as it is read from what is installed once."""
+
+    def __init__(self, statements: tuple[dict[str, Any], ...]) -> None:
+        self.statements = statements
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Published) and other.statements is self.statements
+
+    def __hash__(self) -> int:
+        return id(self.statements)
+
+
 @lru_cache(maxsize=8)
 def _statement(
     base_url: str, operations: tuple[Operation, ...], at: int, cors: bool, content_search: bool, _custom: object,
-    profiles: Supported, enforced: bool,
+    profiles: Supported, enforced: bool, published: _Published,
 ) -> bytes:  # fmt: skip
     return json_format.dump(capability_statement(
         base_url=base_url, version=__version__, at=at, operations=operations,
         parameters_of=partial(offered_parameters, content_search), cors=cors, profiles=dict(profiles),
-        enforced=enforced,
+        enforced=enforced, published=published.statements,
     ))
 
 

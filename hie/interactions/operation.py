@@ -111,7 +111,7 @@ def _with_parameters(request: FhirRequest, found: Operation) -> FhirRequest:
     values = [(name, value) for name, value in request.parameters if name in known or name not in ANSWER_PARAMETERS]
     _refuse_unknown([name for name, _ in values], known, found)
     for name, _ in values:
-        if (kind := _kind(known[name])) != "plain":
+        if (kind := _kind(known[name])) != "plain" and not known[name].is_token:
             is_one = kind == "open" or [one.type for one in found.parameters].count(known[name].type) == 1
             alone = ", or as the body itself" if kind in ("open", "resource") and is_one else ""
             raise InvalidRequest(f"{name} of ${found.code} is a {known[name].type or 'parameter with parts'}: send it "

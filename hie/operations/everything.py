@@ -134,7 +134,7 @@ def query_of(
     since = _since(request)
     if since is not None:
         asked.append(criteria.parse("Resource", "_lastUpdated", f"ge{since}", Reading()))
-    care = _care(request)
+    care = care_between(request)
     if care is not None:
         asked.append(care)
     count = page_size(request, ctx.settings) if request.parameter("_count") is not None else ctx.settings.max_page_size
@@ -181,7 +181,7 @@ def _since(request: FhirRequest) -> str | None:
     return text
 
 
-def _care(request: FhirRequest) -> CareBetween | None:
+def care_between(request: FhirRequest) -> CareBetween | None:
     """Read start and end, which mean the dates of care, not those of the record; both days count."""
     start, end = request.parameter("start"), request.parameter("end")
     if start is None and end is None:

@@ -25,8 +25,9 @@ from hie.store.search.query import SearchQuery, SortKey
 from hie.store.terminology import Later
 from hie.store.versions import StoredVersion
 
-#: One answer holds so many Observations at most.
+#: One answer holds so many resources at most.
 MOST = 10_000
+_HINT = "ask for a smaller max, a category, a code or a date, or for some elements."
 _SUBJECTS = frozenset({"patient", "subject"})
 #: They mean pages and an order, of which $lastn has its own.
 _REFUSED = frozenset({"_count", "_sort", "_total", "_cursor"})
@@ -44,7 +45,7 @@ def lastn(request: FhirRequest, ctx: Context) -> FhirResponse:
     groups = Groups(_max(request), selection if is_cut_before else None)
     for page in scanning.pages(query, ctx, "name a category, a code or a date."):
         for stored in page:
-            groups.add(stored)
+            groups.add(stored, json_format.parse(stored.content or b"{}"))
     matches = list(groups.members())
     shown_matches = [] if counts_only else matches
     included, is_cut = inclusion.included(ctx.store, query.includes, shown_matches) if query.includes else ([], False)
@@ -105,36 +106,35 @@ class _Group:
 
 
 class Groups:
-    """Observations by code: codes of one concept are equal, and equality is transitive.
+    """Resources by a concept, as Observations by their code: codes of one are equal, and equality is transitive.
 
-    `shown`: the part of each that is kept; None: all of it.
+    `shown`: the part of each that is kept; None: all of it. `hint` says how to ask for less, `expression` by what.
+    `undated_tie`: what has no date is as recent as any other without one, where nothing of the group has one.
     """
 
-    def __init__(self, most: int, shown: Selection | None = None) -> None:
+    def __init__(
+        self, most: int, shown: Selection | None = None, *, element: str = "code", hint: str = _HINT,
+        expression: str = "max", undated_tie: bool = False,
+    ) -> None:  # fmt: skip
         self._most, self._of_code, self._shown = most, dict[Code, _Group](), shown
+        self._element, self._hint, self._expression, self._undated_tie = element, hint, expression, undated_tie
         self._kept = 0
-        self._room = scanning.Kept("ask for a smaller max, a category, a code or a date, or for some elements.", "max")
+        self._room = scanning.Kept(hint, expression)
 
-    def add(self, stored: StoredVersion) -> None:
-        """Take the next Observation, not more recent than the one before."""
-        resource = json_format.parse(stored.content or b"{}")
+    def add(self, stored: StoredVersion, resource: dict[str, Any]) -> None:
+        """Take the next one, not more recent than the one before."""
         when = next((one[1] for one in search_parameters.extract(resource).dates if one[0] == "date"), None)
-        group = self._group(_codes(resource.get("code")))
+        group = self._group(_codes(resource.get(self._element) or {}))
         before = len(group.kept)
-        if before < self._most or (when is not None and group.kept[-1][0] == when):
-            kept = self._as_shown(stored, resource)
+        is_tie = before > 0 and group.kept[-1][0] == when and (when is not None or self._undated_tie)
+        if before < self._most or is_tie:
+            kept = as_shown(stored, resource, self._shown)
             group.kept.append((when, kept))
             self._kept += 1
             self._room.take(len(kept.content or b""))
         if self._kept > MOST:
-            raise TooCostly(f"More than {MOST} Observations would be answered; ask for a smaller max, a category, "
-                                "a code or a date.", expression="max")
-
-    def _as_shown(self, stored: StoredVersion, resource: dict[str, Any]) -> StoredVersion:
-        """Return what is kept of an Observation: the part that will be shown."""
-        if self._shown is None:
-            return stored
-        return stored._replace(content=None if self._shown.counts_only else json_format.dump(self._shown.of(resource)))
+            raise TooCostly(f"More than {MOST} resources would be answered; {self._hint}",
+                            expression=self._expression)
 
     def members(self) -> Iterator[StoredVersion]:
         """Yield what was kept, group after group, the group with the most recent one first."""
@@ -156,6 +156,13 @@ class Groups:
             self._room.take(-size_of(version for _, version in together[len(group.kept) :]))
         self._of_code.update(dict.fromkeys(codes, group))
         return group
+
+
+def as_shown(stored: StoredVersion, resource: dict[str, Any], selection: Selection | None) -> StoredVersion:
+    """Return what is kept of a resource: the part that will be shown."""
+    if selection is None:
+        return stored
+    return stored._replace(content=None if selection.counts_only else json_format.dump(selection.of(resource)))
 
 
 def _newest_first(when: int | None) -> tuple[bool, int]:

@@ -1,7 +1,8 @@
 """What is kept of a package, in one value: frames of zstd, one behind another.
 
 First what validation needs, a list of definitions; a version that knew no more reads that alone. Then an index:
-profiles without a snapshot, and where those lie that `$snapshot` reads with all that they say, each in its own frame.
+profiles without a snapshot, statements of what servers have to do, and where those lie that `$snapshot` reads with all
+that they say, each in its own frame.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ def packed(found: Package) -> bytes:
         frames.append(_frame(one))
         at.append([one["url"], str(one.get("version", "")), start, len(frames[-1])])
         start += len(frames[-1])
-    index = {"differentials": [one for one in found.resources if "differential" in one], "published": at}
+    index = {
+        "differentials": [one for one in found.resources if "differential" in one], "published": at,
+        "statements": found.statements,
+    }  # fmt: skip
     return b"".join((_frame(ready), _frame(index), *frames))
 
 
@@ -36,8 +40,13 @@ def resources(content: bytes) -> tuple[Json, ...]:
 
 
 def is_whole(content: bytes) -> bool:
-    """Tell whether what is kept has definitions as they were published; earlier versions did not keep them."""
-    return bool(_first(content)[1])
+    """Tell whether what is kept has definitions as they were published, and statements: earlier versions kept none."""
+    return "statements" in _index(content)
+
+
+def statements(content: bytes) -> tuple[Json, ...]:
+    """Return what servers have to do; nothing where an earlier version installed the package."""
+    return tuple(_index(content).get("statements", ()))
 
 
 def published(content: bytes, url: str, version: str) -> Json | None:
@@ -51,6 +60,12 @@ def published(content: bytes, url: str, version: str) -> Json | None:
             found: Json = json_format.parse(_first(frames[start : start + length])[0])
             return found
     return None
+
+
+def _index(content: bytes) -> Json:
+    _, rest = _first(content)
+    found: Json = json_format.parse(_first(rest)[0]) if rest else {}
+    return found
 
 
 def _frame(value: Any) -> bytes:

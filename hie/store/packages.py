@@ -76,6 +76,12 @@ def library(connection: Connection) -> tuple[Library, tuple[_Row, ...]]:
     return Library(found), tuple(sorted((row.name, row.version, row.digest, row.installed) for row in rows))
 
 
+def statements(connection: Connection) -> tuple[dict[str, Any], ...]:
+    """Return what installed packages say that servers have to do."""
+    rows = connection.execute(select(package.c.content).order_by(package.c.name, package.c.version)).scalars()
+    return tuple(one for content in rows for one in package_content.statements(content))
+
+
 def unusable(connection: Connection, found: Package) -> list[str]:
     """Tell which profiles of an installed package came without a snapshot and cannot be used, and why."""
     urls = [f"{one['url']}|{one.get('version', '')}" for one in found.resources if "differential" in one]
@@ -120,6 +126,8 @@ class Profiles:
         self._supported: tuple[tuple[str, tuple[str, ...]], ...] = ()
         self._modes: dict[int, str] = {}
         self._library = Library()
+        self._statements: tuple[dict[str, Any], ...] = ()
+        self._statements_of: tuple[_Row, ...] = ()
         self._published: dict[tuple[str, ...], dict[str, Any]] = {}
         self._loaded: tuple[_Row, ...] = ()
 
@@ -140,6 +148,14 @@ class Profiles:
             if self._loaded != self._installed:
                 self._library, self._loaded = library(self._database.connection())
         return self._library
+
+    def statements(self) -> tuple[dict[str, Any], ...]:
+        """Return what installed packages say that servers have to do; read when it is first asked for."""
+        self._look()
+        with self._lock:
+            if self._statements_of != self._installed:
+                self._statements, self._statements_of = statements(self._database.connection()), self._installed
+        return self._statements
 
     def published(self, canonical: str) -> dict[str, Any] | None:
         """Return an installed profile or extension with all that it says; nobody may change it.

@@ -60,10 +60,11 @@ def test_an_operation_of_another_server_is_told_what_does_the_same_here(fhir):
         "Binary/1/$binary-access-read": "own format", "$nothing": "the CapabilityStatement lists",
         "Patient/$merge": "Patient.link", "Patient/$hapi.fhir.merge": "Patient.link",
         "$hapi.fhir.replace-references": "transaction of patches", "Patient/$member-match": "Patient/$match",
-        "Patient/$mdm-submit": "Patient/$match", "$export": "$everything", "Group/1/$export": "$everything",
+        "Patient/$mdm-submit": "Patient/$match", "$export": "Group/[id]/$everything", "Group/1/$export": "_since",
+        "Patient/$export": "respond-async",
         "$delete-expunge": ERASED, "$hapi.fhir.bulk-patch": "PATCH", "$import": "transaction",
         "ValueSet/$invalidate-expansion": "anew", "$apply-codesystem-delta-add": "CodeSystem",
-        "Subscription/$trigger-subscription": "notification", "Patient/1/$summary": "$everything",
+        "Subscription/$trigger-subscription": "notification", "Patient/1/$summary": "composition.type=60591-5",
         "$hapi.fhir.nothing": "the CapabilityStatement lists", "$a_b": "not the name of an operation",
     }.items():  # fmt: skip
         fhir.post(asked).refused(404, "not-found", "http.url", text=here)

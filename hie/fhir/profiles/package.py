@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hie.fhir import json_format
+from hie.fhir import instantiation, json_format
 from hie.fhir.validation import validate
 from hie.fhir.validation.issue import Issue
 
@@ -51,6 +51,8 @@ class Package:
     """SHA-256 of the archive: another file under the same name and version is another package."""
     published: tuple[Json, ...] = field(default=(), repr=False)
     """The profiles and extensions with all that they say, for `StructureDefinition/$snapshot`."""
+    statements: tuple[Json, ...] = field(default=(), repr=False)
+    """What servers have to do (CapabilityStatements of the kind requirements), as far as that is compared."""
 
     @property
     def key(self) -> str:
@@ -87,7 +89,8 @@ def _contents(content: bytes) -> tuple[Json | None, list[Json]]:
         found = _json(unpacked[file.start : file.start + file.size], file.name)
         if name == "package.json":
             manifest = found
-        elif isinstance(found, dict) and str(found.get("resourceType")) in KEPT_TYPES:
+        elif isinstance(found, dict) and (str(found.get("resourceType")) in KEPT_TYPES
+                                          or instantiation.is_of_servers(found)):
             resources.append(found)
     return manifest, resources
 
@@ -112,7 +115,7 @@ def _json(content: bytes, name: str) -> Any:
         raise PackageError(f"{name[:100]!r} is no JSON: {error}") from None
 
 
-def _package(manifest: Any, resources: list[Json], digest: str) -> Package:
+def _package(manifest: Any, found: list[Json], digest: str) -> Package:
     if not isinstance(manifest, dict):
         raise PackageError("package.json is no JSON object.")
     name, version = manifest.get("name"), manifest.get("version")
@@ -123,6 +126,7 @@ def _package(manifest: Any, resources: list[Json], digest: str) -> Package:
     fhir = manifest.get("fhirVersions") or manifest.get("fhir-version-list") or ["4.0.1"]
     if not isinstance(fhir, list) or not any(_R4.fullmatch(str(one)) for one in fhir):
         raise PackageError(f"The package is for FHIR {', '.join(map(str, fhir))[:100]}; this server speaks R4 (4.0.1).")
+    resources = [one for one in found if one["resourceType"] in KEPT_TYPES]
     kept = [one for one in resources if isinstance(one.get("url"), str) and _is_usable(one, name)]
     for one in kept:
         _check(one)
@@ -131,7 +135,9 @@ def _package(manifest: Any, resources: list[Json], digest: str) -> Package:
         raise PackageError("The package has no profile or extension with a snapshot or a differential.")
     title, canonical = str(manifest.get("title", ""))[:200], str(manifest.get("canonical", ""))[:500]
     published = () if name == _R4_CORE else tuple(_without_narrative(one) for one in kept if _defines([one]))
-    return Package(name, version, title, canonical, usable, digest, published)
+    statements = tuple(instantiation.compared(one) for one in found if one["resourceType"] not in KEPT_TYPES
+                       and not any(issue.severity == "error" for issue in validate(_without_narrative(one))))
+    return Package(name, version, title, canonical, usable, digest, published, statements)
 
 
 def _without_narrative(resource: Json) -> Json:
