@@ -31,17 +31,20 @@ class Cors:
 
     origins: frozenset[str]
 
-    def allowed(self, origin: str | None) -> str | None:
-        """Return what Access-Control-Allow-Origin says to this origin; None where it may not ask."""
+    def allowed(self, origin: str | None, *, is_public: bool = False) -> str | None:
+        """Return what Access-Control-Allow-Origin says to this origin; None where it may not ask.
+
+        `is_public`: what needs no token is for every page, as SMART has it, where any page may ask at all.
+        """
         if origin is None or not self.origins:
             return None
         if "*" in self.origins:
             return "*"
-        return origin if origin.lower() in self.origins else None
+        return origin if origin.lower() in self.origins else "*" if is_public else None
 
-    def headers(self, environ: dict[str, Any]) -> Headers:
+    def headers(self, environ: dict[str, Any], *, is_public: bool = False) -> Headers:
         """Return what an answer carries for the page that asked."""
-        allowed = self.allowed(environ.get("HTTP_ORIGIN"))
+        allowed = self.allowed(environ.get("HTTP_ORIGIN"), is_public=is_public)
         if allowed is None:
             return []
         if is_preflight(environ):

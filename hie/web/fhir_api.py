@@ -38,6 +38,7 @@ NO_GRANT = Grant(())
 _HOST = re.compile(r"[A-Za-z0-9.\-_]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?", re.ASCII)
 _ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00)", re.IGNORECASE)
 _NO_CONDITIONS = (None, None, None, None, None)
+_PUBLIC = f"{PREFIX}/metadata"
 _TURN = "hie.turn"  # in environ: whether this request has a turn to leave
 _PATIENT_PARAMETERS = frozenset({"patient", "subject"})
 
@@ -68,7 +69,7 @@ class FhirApi:
             reply = compression.compressed(reply, encodings)
         headers = [*reply.headers, *here.headers(), self._vary]
         if self._cors.origins:
-            headers += self._cors.headers(environ)
+            headers += self._cors.headers(environ, is_public=path == _PUBLIC)
         if reply.status != 304:
             headers.append(("Content-Length", str(len(reply.body))))
         start_response(reply.line, headers)

@@ -32,7 +32,7 @@ def make(application: Application) -> Blueprint:
 
     @blueprint.after_request
     def for_browsers(response: Response) -> Response:
-        for name, value in cors.headers(request.environ):
+        for name, value in cors.headers(request.environ, is_public=True):
             response.headers[name] = value
         if cors.origins:
             response.headers["Vary"] = "Origin"

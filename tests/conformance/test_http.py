@@ -218,10 +218,25 @@ def test_a_page_of_an_allowed_origin_may_ask(of_page, origins, allowed):
 def test_a_page_of_another_origin_may_not(of_page, origin):
     page = of_page(ORIGIN)
     sent = {"Origin": origin} if origin else {}
-    for answer in (page("OPTIONS", "Patient/1", **PREFLIGHT, **sent), page.get("metadata", **sent)):
+    for answer in (page("OPTIONS", "Patient/1", **PREFLIGHT, **sent), page.get("Patient", **sent)):
         assert answer.status == 200
         assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
         assert "Origin" in answer.headers["Vary"]
+
+
+@pytest.mark.proves("security:cors")
+@pytest.mark.parametrize("address", ["metadata", "/fhir/.well-known/smart-configuration",
+                                     "/.well-known/smart-configuration"])
+def test_what_needs_no_token_is_for_pages_of_any_origin(of_page, address):
+    """https://hl7.org/fhir/smart-app-launch/app-launch.html (CORS)"""
+    page = Fhir(of_page(ORIGIN).app, None)
+    for origin, allowed in (("https://other.example.org", "*"), ("null", "*"), (ORIGIN, ORIGIN)):
+        answer = page.get(address, Origin=origin)
+        assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (200, allowed)
+        assert "Origin" in answer.headers["Vary"]
+    assert "Access-Control-Allow-Origin" not in page.get(address).headers
+    asked = page("OPTIONS", "metadata", Origin="https://other.example.org", **PREFLIGHT)
+    assert (asked.status, asked.headers["Access-Control-Allow-Origin"]) == (200, "*")
 
 
 def test_no_page_may_ask_unless_the_operator_says_so(fhir):
