@@ -12,10 +12,11 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.terminology.expansion import Wishes, expanded
 from hie.fhir.terminology.value_set import ValueSet
 from hie.operations import terminology_inputs as inputs
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, Parameter, standard_parameters
 from hie.store.terminology import terminology
 
-_PARAMETERS = standard_parameters("expand@ValueSet")
+_PARAMETERS = (*standard_parameters("expand@ValueSet"), Parameter("property", "string", max="*"),
+               inputs.USED_SUPPLEMENTS)
 #: How expansion.parameter shows an input of each type: https://hl7.org/fhir/R4/valueset.html
 _SHOWN = {"uri": "Uri", "canonical": "Uri", "code": "Code", "string": "String"}
 
@@ -23,7 +24,7 @@ _SHOWN = {"uri": "Uri", "canonical": "Uri", "code": "Code", "string": "String"}
 def expand(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return the value set with the codes that are in it."""
     inputs.refuse_date(request)
-    service = terminology(ctx.store, inputs.versions(request))
+    service = inputs.use_supplements(request, terminology(ctx.store, inputs.versions(request)))
     resource = inputs.value_set_of(request, ctx, service)
     answer = expanded(ValueSet(resource, service), _wishes(request), ctx.new_id(), ctx.clock())
     return FhirResponse(200, json_format.dump(answer))
@@ -42,6 +43,7 @@ def _wishes(request: FhirRequest) -> Wishes:
         nested=inputs.boolean(request, "excludeNested") is False,
         selectable_only=inputs.boolean(request, "excludeNotForUI") is True,
         languages=inputs.languages(request),
+        properties=inputs.all_of(request, "property"),
         without_systems=inputs.all_of(request, "exclude-system"),
         told=tuple(_told(request)),
     )

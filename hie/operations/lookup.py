@@ -34,7 +34,8 @@ def lookup(request: FhirRequest, ctx: Context) -> FhirResponse:
     if asked.system is None:
         raise InvalidRequest("$lookup needs the system of the code.", expression="system")
     url, stated = split_canonical(asked.system)  # of a coding
-    system = terminology(ctx.store).code_system(url, asked.version or stated, supplemented=True)
+    service = inputs.use_supplements(request, terminology(ctx.store))
+    system = service.code_system(url, asked.version or stated, supplemented=True)
     concept = system.get(asked.code)
     if concept is None:
         told = "" if system.content == "complete" else f", of which only a part is here ({system.content})"
@@ -109,5 +110,5 @@ OPERATION = Operation(
     types=frozenset({"CodeSystem"}),
     function=lookup,
     definition="http://hl7.org/fhir/OperationDefinition/CodeSystem-lookup",
-    parameters=standard_parameters("lookup@CodeSystem"),
+    parameters=(*standard_parameters("lookup@CodeSystem"), inputs.USED_SUPPLEMENTS),
 )

@@ -15,11 +15,14 @@ from hie.fhir.http import FhirRequest
 from hie.fhir.terminology.languages import Languages
 from hie.fhir.terminology.terminology import Terminology, Versions, split_canonical
 from hie.operations import contexts
+from hie.registry import Parameter
 
 Json = dict[str, Any]
 
 #: Parameters that say which versions of code systems are meant.
 OF_VERSIONS = ("system-version", "check-system-version", "force-system-version")
+#: https://hl7.org/fhir/R5/valueset-operation-expand.html
+USED_SUPPLEMENTS = Parameter("useSupplement", "canonical", max="*")
 #: Codings of one CodeableConcept.
 MOST_CODINGS = 100
 
@@ -152,6 +155,12 @@ def integer(request: FhirRequest, name: str) -> int | None:
 def all_of(request: FhirRequest, name: str) -> tuple[str, ...]:
     """Return every value of a parameter that may be repeated."""
     return tuple(value for key, value in request.parameters if key == name)
+
+
+def use_supplements(request: FhirRequest, terminology: Terminology) -> Terminology:
+    """Let what is asked be answered with the supplements that are named."""
+    terminology.use(all_of(request, USED_SUPPLEMENTS.name))
+    return terminology
 
 
 def refuse_date(request: FhirRequest) -> None:

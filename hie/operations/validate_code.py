@@ -44,6 +44,7 @@ def in_value_set(request: FhirRequest, ctx: Context) -> FhirResponse:
     for versions in _versions_together(asked):
         stated = {system: version for system, version in versions.items() if system and version}
         service = terminology(ctx.store, replace(wanted, default={**wanted.default, **stated}))
+        inputs.use_supplements(request, service)
         rooms.append((versions, ValueSet(inputs.value_set_of(request, ctx, service), service), service))
     if is_inferred:
         verdict = _inferred(*rooms[0][1:], request, asked[0])
@@ -174,7 +175,7 @@ def in_code_system(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Tell whether a code is in a code system."""
     inputs.refuse_date(request)
     asked = _with_system(inputs.codings(request, system="url"), request)
-    service = terminology(ctx.store)
+    service = inputs.use_supplements(request, terminology(ctx.store))
     given = _given(request, ctx)
     url, version = (str(given.get("url", "")), None) if given is not None else _named(request, asked)
     if (named := inputs.named_system(request)[0]) not in (None, url):
@@ -194,7 +195,7 @@ def in_code_system(request: FhirRequest, ctx: Context) -> FhirResponse:
             return answer(own, lambda one: _of_grammar(url, one))
     system = None
     if given is not None:
-        system = service.with_codes(CodeSystem(given))
+        system = service.given_system(given)
         _refuse_other_versions(system, request, asked)
         version = system.version
 
@@ -318,7 +319,7 @@ VALUE_SET = Operation(
     function=in_value_set,
     definition="http://hl7.org/fhir/OperationDefinition/ValueSet-validate-code",
     parameters=(*standard_parameters("validate-code@ValueSet"), Parameter("inferSystem", "boolean"),
-                *(Parameter(name, "canonical", max="*") for name in inputs.OF_VERSIONS)),
+                *(Parameter(name, "canonical", max="*") for name in inputs.OF_VERSIONS), inputs.USED_SUPPLEMENTS),
 )
 CODE_SYSTEM = Operation(
     code="validate-code",
@@ -326,5 +327,5 @@ CODE_SYSTEM = Operation(
     types=frozenset({"CodeSystem"}),
     function=in_code_system,
     definition="http://hl7.org/fhir/OperationDefinition/CodeSystem-validate-code",
-    parameters=(*standard_parameters("validate-code@CodeSystem"), Parameter("system", "uri")),
+    parameters=(*standard_parameters("validate-code@CodeSystem"), Parameter("system", "uri"), inputs.USED_SUPPLEMENTS),
 )

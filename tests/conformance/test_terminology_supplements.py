@@ -109,3 +109,29 @@ def test_properties_by_any_name_are_asked_alike(trees: Fhir, name: str, op: str,
     assert codes(answer) == expected.split()
     trees.post("ValueSet/$expand", value_set(filtered(TREES, "leaves", op, wanted), url=None)).refused(
         400, "not-supported", text="'leaves'")
+
+
+def test_supplements_are_used_that_the_question_names(trees: Fhir) -> None:
+    """https://hl7.org/fhir/R5/valueset-operation-expand.html, useSupplement"""
+    assert trees.put("ValueSet/all", value_set(TREES, url="urn:all", id="all")).status == 201
+    used = f"displayLanguage=nl&useSupplement={DUTCH}"
+    expansion = trees.get(f"ValueSet/all/$expand?{used}").json["expansion"]
+    assert [one.get("display") for one in expansion["contains"]] == [None, None, "Iep"]
+    assert {"name": "useSupplement", "valueUri": DUTCH} in expansion["parameter"]
+    street = value_set(filtered(TREES, "street", "=", "yes"), url=None)
+    assert codes(trees.post(f"ValueSet/$expand?{used}", street)) == ["elm"]
+    whole = value_set({"valueSet": ["urn:all"]}, url=None)
+    assert trees.post(f"ValueSet/$expand?{used}", whole).json["expansion"]["contains"] == expansion["contains"]
+    asked = f"system={TREES}&code=elm&{used}"
+    for url in (f"ValueSet/all/$validate-code?{asked}", f"CodeSystem/$validate-code?{asked}",
+                f"CodeSystem/trees/$validate-code?{asked}"):
+        assert told(trees.get(url))["display"] == "Iep", url
+        assert "display" not in told(trees.get(url.replace(used, "displayLanguage=nl")))
+        trees.get(url.replace(DUTCH, "urn:none")).refused(422, "not-found", text="supplement urn:none")
+    found = trees.get(f"CodeSystem/$lookup?{asked}")
+    assert told(found)["display"] == "Iep"
+    assert found.json == trees.get(f"CodeSystem/$lookup?system={TREES}&code=elm&displayLanguage=nl").json, "once"
+    trees.get(f"CodeSystem/$lookup?{asked}&useSupplement=urn:none").refused(422, "not-found", text="urn:none")
+    trees.get(f"ValueSet/all/$expand?useSupplement={TREES}").refused(422, "processing", text="is no supplement")
+    other = value_set(listed("urn:elsewhere", "elm"), url=None)
+    assert codes(trees.post(f"ValueSet/$expand?{used}", other)) == ["elm"], "of another code system"

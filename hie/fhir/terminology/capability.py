@@ -14,8 +14,8 @@ from hie.fhir.instants import instant
 from hie.fhir.terminology import shipped
 from hie.fhir.terminology.grammars import GRAMMARS
 
-#: Inputs of $expand that are refused.
-_REFUSED = frozenset({"date"})
+#: Inputs of $expand that are refused, and those of R5 that it takes.
+_REFUSED, _MORE = frozenset({"date"}), ("property", "useSupplement")
 
 
 def terminology_capabilities(
@@ -43,7 +43,8 @@ def terminology_capabilities(
             "hierarchical": True,
             "paging": True,
             "incomplete": False,
-            "parameter": [{"name": row["name"]} for row in rows if row["use"] == "in" and row["name"] not in _REFUSED],
+            "parameter": [{"name": name} for name in (
+                *(row["name"] for row in rows if row["use"] == "in" and row["name"] not in _REFUSED), *_MORE)],
             "textFilter": "Every word has to occur in the code, its display or a designation, in any case.",
         },
         "codeSearch": "explicit",

@@ -17,7 +17,8 @@ from hie.fhir.terminology import carried_extensions
 
 Json = dict[str, Any]
 
-_PROPERTIES = "http://hl7.org/fhir/concept-properties#"
+#: Where R4 defines properties: https://hl7.org/fhir/R4/codesystem-concept-properties.html
+PROPERTIES = "http://hl7.org/fhir/concept-properties#"
 #: Values of the property status that say: no longer active (the official example of an inactive code is deprecated).
 _INACTIVE = frozenset({"retired", "deprecated", "inactive", "withdrawn"})
 _STANDARD = ("parent", "child", "inactive", "notSelectable", "status")
@@ -56,13 +57,14 @@ class CodeSystem:
         self.concepts: dict[str, Concept] = {}
         self._is_modified = modifiers.has(resource)
         self._roles = _roles(resource)
-        self._of_supplements: list[str] = []  # properties
+        self.properties: dict[str, str] = _properties(resource)
+        """URIs of the properties that it or a supplement declares, by their codes; "" where there is none."""
         self._add(resource.get("concept", []), None)
         for supplement in supplements:
             if modifiers.has(supplement):
                 continue  # what it says is not known here
             self._supplement(supplement.get("concept", []), _roles(supplement))
-            self._of_supplements += [one["code"] for one in told(supplement.get("property", []), "code")]
+            self.properties = _properties(supplement) | self.properties
         self._join()
 
     @property
@@ -146,9 +148,8 @@ class CodeSystem:
     @cached_property
     def _declared(self) -> frozenset[Any]:
         """The properties that the code system or a supplement declares, and those that concepts have without that."""
-        declared = (one.get("code") for one in self.resource.get("property", []))
         had = (one["code"] for concept in self.concepts.values() for one in concept.properties)
-        return frozenset((*declared, *self._of_supplements, *had))
+        return frozenset((*self.properties, *had))
 
     def has_filter(self, name: str) -> bool:
         """Tell whether the code system names a filter of its own: what that does only its own code knows."""
@@ -233,10 +234,14 @@ def _roles(resource: Json) -> dict[str, str]:
     """Say which standard property each code stands for: https://hl7.org/fhir/R4/codesystem-concept-properties.html"""
     roles = {name: name for name in _STANDARD} | {"subsumedBy": "parent", "abstract": "notSelectable"}
     for one in resource.get("property", []):
-        name = str(one.get("uri", "")).removeprefix(_PROPERTIES)
+        name = str(one.get("uri", "")).removeprefix(PROPERTIES)
         if name != one.get("uri", "") and name in _STANDARD and "code" in one:
             roles[one["code"]] = name
     return roles
+
+
+def _properties(resource: Json) -> dict[str, str]:
+    return {one["code"]: str(one.get("uri", "")) for one in told(resource.get("property", []), "code")}
 
 
 def _walk(concepts: list[Json]) -> Iterator[Json]:

@@ -12,6 +12,7 @@ from hie.fhir.terminology.code_system import CodeSystem
 from hie.fhir.terminology.languages import Languages, display_in
 from hie.fhir.terminology.member import Member
 from hie.fhir.terminology.terminology import split_canonical
+from hie.fhir.terminology.told_properties import Properties
 from hie.fhir.terminology.value_set import ValueSet
 
 Json = dict[str, Any]
@@ -43,6 +44,7 @@ class Wishes:
     nested: bool = False
     selectable_only: bool = False
     languages: Languages | None = None
+    properties: tuple[str, ...] = ()
     without_systems: tuple[str, ...] = ()
     told: tuple[Json, ...] = ()
 
@@ -71,11 +73,15 @@ def expanded(value_set: ValueSet, wishes: Wishes, identifier: str, at: int) -> J
     used = list(value_set.systems())
     systems = {one.url: one for one in used}
     parameters = [*wishes.told, *_systems_told(used, {one.system for one in members})]
-    if not wishes.without_expressions and value_set.is_open:
-        expansion["extension"] = [{"url": _UNCLOSED, "valueBoolean": True}]
+    is_unclosed = not wishes.without_expressions and value_set.is_open
+    extensions: list[Json] = [{"url": _UNCLOSED, "valueBoolean": True}] if is_unclosed else []
     if parameters:
         expansion["parameter"] = parameters
-    rows = [_row(one, wishes) for one in page]
+    properties = Properties(wishes.properties, used)
+    rows = [_row(one, wishes, properties) for one in page]
+    extensions += properties.declared()
+    if extensions:
+        expansion["extension"] = extensions
     contains = _nested(rows, page, systems) if nested else rows
     if contains:
         expansion["contains"] = contains
@@ -111,8 +117,9 @@ def _holds(member: Member, words: list[str]) -> bool:
     return all(word in whole for word in words)
 
 
-def _row(member: Member, wishes: Wishes) -> Json:
-    row: Json = {"extension": list(member.extensions)} if member.extensions else {}
+def _row(member: Member, wishes: Wishes, properties: Properties) -> Json:
+    extensions = [*member.extensions, *properties.of_member(member)]
+    row: Json = {"extension": extensions} if extensions else {}
     row["system"] = member.system
     if member.is_abstract:
         row["abstract"] = True

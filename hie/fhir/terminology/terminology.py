@@ -72,6 +72,14 @@ class Terminology:
         self._imported: dict[tuple[int, int], ValueSet] = {}
         self._all_codes: dict[tuple[str, str | None], Json | None] = {}
         self._contained: dict[int, tuple[Json, dict[tuple[str, str], Json]]] = {}
+        self.used_supplements: tuple[str, ...] = ()
+
+    def use(self, supplements: Iterable[str]) -> None:
+        """Add supplements to the code systems of every question; the error says which is not here, or none."""
+        used = tuple(dict.fromkeys(supplements))
+        for one in used:
+            self.supplement(one)
+        self.used_supplements = used
 
     def begins_anew(self) -> bool:
         """Let the questions of a further resource look at as much as those of one may.
@@ -165,10 +173,15 @@ class Terminology:
     def code_system(self, url: str, version: str | None = None, *, supplemented: bool = False) -> CodeSystem:
         """Return a code system whose codes are here; NotFound, or the error that says what is not here."""
         try:
-            system = self._code_system(url, version, supplemented, ())
+            system = self._code_system(url, version, supplemented, self.used_supplements)
         except _Unknown as error:
             raise NotFound(error.diagnostics, expression="system") from None
         return self.with_codes(system)
+
+    def given_system(self, resource: Json) -> CodeSystem:
+        """Return a code system that is given itself, with its codes and what the supplements in use add to it."""
+        used = [self.supplement(one).resource for one in self.used_supplements]
+        return self.with_codes(CodeSystem(resource, [one for one in used if is_supplement(one, resource)]))
 
     def known_system(self, url: str, version: str | None = None) -> CodeSystem | None:
         """Return what is here of a code system, be it without codes; None where it is not known."""
@@ -265,10 +278,10 @@ class Terminology:
         """Return a supplement that a value set names; the error says that it is not here, or none."""
         known = self.find("CodeSystem", *split_canonical(canonical))
         if known is None:
-            raise _Unknown(f"The supplement {canonical[:200]} is not known here, and the value set is not to be used "
-                           "without it.", expression="ValueSet.extension")
+            raise _Unknown(f"The supplement {canonical[:200]} is not known here, and what needs it is not to be "
+                           "used without it.", expression="ValueSet.extension")
         if known.resource.get("content") != "supplement":
-            raise Unprocessable(f"CodeSystem {canonical[:200]} is no supplement, as which the value set names it.",
+            raise Unprocessable(f"CodeSystem {canonical[:200]} is no supplement, as which it is named.",
                                 expression="ValueSet.extension")
         return known
 
@@ -318,7 +331,7 @@ class Terminology:
         added = [self.supplement(one) for one in supplements]
         if supplemented:
             added += self._supplements_of(url)
-        added = [one for one in added if is_supplement(one.resource, known.resource)]
+        added = list({one.key: one for one in added if is_supplement(one.resource, known.resource)}.values())
         key = (known.key, *(one.key for one in added))
         if key not in self._systems:
             self._systems[key] = KEPT.system(key, known.resource, [one.resource for one in added])

@@ -49,7 +49,8 @@ class ValueSet:
         self._with_inactive = compose is None or compose.get("inactive") is not False
         supplements = list(dict.fromkeys(
             one["valueCanonical"] for one in resource.get("extension", [])
-            if one.get("url", "").endswith("/valueset-supplement") and "valueCanonical" in one))
+            if one.get("url", "").endswith("/valueset-supplement") and "valueCanonical" in one)
+            | dict.fromkeys(terminology.used_supplements))
         self._unmet = _unmet(supplements, terminology)
         self._includes = [Part(one, self, terminology, supplements) for one in (compose or {}).get("include", [])]
         self._excludes = [Part(one, self, terminology, supplements) for one in (compose or {}).get("exclude", [])]
