@@ -14,7 +14,7 @@ from itertools import zip_longest
 from typing import Any
 
 from hie.context import Context
-from hie.errors import Conflict, InvalidRequest, NotFound
+from hie.errors import BrokenReference, Conflict, InvalidRequest, NotFound
 from hie.fhir import bundle, bundle_links, facts, json_format, outcome
 from hie.fhir.bundle import RequestEntry
 from hie.fhir.bundle_links import Link
@@ -32,11 +32,19 @@ from hie.store.conflicts import Again
 from hie.store.resources import ResourceStore
 from hie.store.versions import StoredVersion, served
 
+#: So many versions of a resource are looked through for what is here already.
+MOST_HERE = 1_000
+#: Digits of version numbers that are compared.
+LONGEST = 10
 _STORING = frozenset({"POST", "PUT", "PATCH"})
 #: Where a resource is, as Bundle.entry.request.url, fullUrl and response.location say it; `id` is not in each.
 _ADDRESS = re.compile(
     r"(?:https?://.+/|/)?(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>[A-Za-z0-9\-.]{1,64}))?"
     r"(?:/_history/(?P<version>[A-Za-z0-9\-.]{1,64}))?(?:\?.*)?", re.ASCII | re.DOTALL)  # fmt: skip
+
+_ETAG = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"', re.ASCII)
+_TOGETHER = ("a Bundle has all versions of one transaction, which have the same lastModified, and comes after those "
+             "that are older.")
 
 Place = tuple[str, str]
 
@@ -55,6 +63,12 @@ class Version:
     @property
     def is_creation(self) -> bool:
         return self.entry.request["method"] == "POST"
+
+    @property
+    def counted(self) -> int | None:
+        """Its number, where it is one."""
+        text = self.number or ""
+        return int(text) if text.isascii() and text.isdigit() and len(text) < LONGEST else None
 
     @property
     def addresses(self) -> Iterator[str]:
@@ -96,7 +110,12 @@ def replay(request: FhirRequest, ctx: Context) -> FhirResponse:
         return transaction.answer(rows, ctx)
 
     with transaction.placed(plans):
-        return ctx.store.transact(unit, is_last=True)
+        try:
+            return ctx.store.transact(unit, is_last=True)
+        except BrokenReference as error:
+            raise BrokenReference(error.diagnostics, issues=[
+                replace(one, diagnostics=f"{one.diagnostics.partition(';')[0]}; {_TOGETHER}") for one in error.issues
+            ]) from error
 
 
 # ---- what the Bundle tells -------------------------------------------------------------------------------------------
@@ -135,9 +154,16 @@ def _version(entry: RequestEntry, response: dict[str, Any]) -> Version:
             raise InvalidRequest(f"{one.string[:200]!r} is not {'/'.join(place)}, of which the entry is.",
                                  expression=where)
     resource = entry.resource if method in _STORING else None
-    number = entry.version if resource is not None else None
-    number = number or next((one["version"] for one in said.values() if one is not None and one["version"]), None)
+    number = (entry.version if resource is not None else None) or _number(response, said.values())
     return Version(entry, place, resource, number, _time(response, resource), bundle_links.find(resource))
+
+
+def _number(response: dict[str, Any], addresses: Iterable[re.Match[str] | None]) -> str | None:
+    """Return what an entry calls its version."""
+    found = _ETAG.fullmatch(str(response.get("etag")))
+    if found is not None:
+        return found[1]
+    return next((one["version"] for one in addresses if one is not None and one["version"]), None)
 
 
 def _address(text: Any) -> re.Match[str] | None:
@@ -166,8 +192,8 @@ def _chains(told: list[Version]) -> list[_Chain]:
         chains.setdefault(one.place, []).append(one)
     for versions in chains.values():
         are_timed = all(one.at is not None for one in versions)
-        are_counted = all(one.number is not None and one.number.isascii() and one.number.isdigit() for one in versions)
-        versions.sort(key=lambda one: ((one.at or 0) if are_timed else 0, int(one.number or "0") if are_counted else 0))
+        are_counted = all(one.counted is not None for one in versions)
+        versions.sort(key=lambda one: ((one.at or 0) if are_timed else 0, (one.counted or 0) if are_counted else 0))
     return [_Chain(place, versions) for place, versions in chains.items()]
 
 
@@ -214,48 +240,63 @@ def _refers_to_versions(chain: _Chain) -> bool:
 def _settle_one(chain: _Chain, rows: list[Any], ctx: Context) -> None:
     stored = _stored(chain, ctx)
     vid = stored[0].vid if stored else 0
-    same = _overlap(chain.versions, stored[::-1])
+    here = _here(chain.versions, stored)
     first = chain.versions[0]
-    if not same and first.is_creation and stored and stored[0].content is not None:
+    if not here and first.is_creation and stored and stored[0].content is not None:
         raise Conflict(f"{'/'.join(chain.place)} was created there, and is here already, as something else or in later "
                        "versions: histories are sent in their order, from one server, or under ids of their own.",
                        expression=f"{first.entry.expression}.resource.id")
     chain.vids, chain.new = {}, []
     before: Version | None = None
-    for number, one in enumerate(chain.versions):
-        if number < same:
-            chain.vids[one.entry.index] = stored[same - 1 - number].vid
-            here = chain.vids[one.entry.index]
-            rows[one.entry.index] = _answered(
-                here, f"This is version {here} of {'/'.join(one.place)}, which is here already.")
+    for one, known in zip_longest(chain.versions, here):
+        place, index = "/".join(one.place), one.entry.index
+        if known is not None:
+            chain.vids[index] = known.vid
+            rows[index] = _answered(known.vid, f"This is version {known.vid} of {place}, which is here already.")
         elif vid == 0 and one.resource is None:
-            rows[one.entry.index] = _answered(None, f"{'/'.join(one.place)} is not here; nothing was deleted.")
+            rows[index] = _answered(None, f"{place} is not here; nothing was deleted.")
         elif before is not None and _equal(one.resource, before.resource):
-            chain.vids[one.entry.index] = vid
-            rows[one.entry.index] = _answered(
-                vid, f"It is as it was before: version {vid} of {'/'.join(one.place)} stands for both.")
+            chain.vids[index] = chain.vids[before.entry.index]
+            rows[index] = _answered(chain.vids[index], f"It is as it was before: version {chain.vids[index]} of "
+                                                       f"{place} stands for both.")
         else:
             vid += 1
-            chain.vids[one.entry.index] = vid
+            chain.vids[index] = vid
             chain.new.append(one)
         before = one
 
 
 def _stored(chain: _Chain, ctx: Context) -> list[StoredVersion]:
-    """Return what is here of a resource, the newest version first: as many as are told, and at least one."""
+    """Return what is here of a resource, the newest version first: as many as are told, or as they may be here."""
+    count, first = len(chain.versions), chain.versions[0].counted
     try:
-        page = ctx.store.history(*chain.place, count=len(chain.versions), counts=False)
+        found = ctx.store.history(*chain.place, count=count, counts=False).versions
+        if first is not None and found and count < found[0].vid - first + 1 <= MOST_HERE:
+            found = ctx.store.history(*chain.place, count=found[0].vid - first + 1, counts=False).versions
     except NotFound:
         return []
-    return list(page.versions)
+    return list(found)
 
 
-def _overlap(versions: list[Version], stored: list[StoredVersion]) -> int:
-    """Return how many of the first versions are the last ones that are here, in the same order."""
+def _here(versions: list[Version], stored: list[StoredVersion]) -> list[StoredVersion]:
+    """Return what the first versions are here: those of their numbers, or else the last ones that are here.
+
+    One that was stored here before it came to be there is another one, of which the number and content are the same.
+    """
+    by_number = {one.vid: one for one in stored}
+    found: list[StoredVersion] = []
+    for one in versions:
+        here = by_number.get(one.counted or 0)
+        if here is None or not _is(one, here) or here.updated < (one.at or 0):
+            break
+        found.append(here)
+    if found:
+        return found
     for number in range(min(len(versions), len(stored)), 0, -1):
-        if all(_is(one, here) for one, here in zip(versions, stored[-number:], strict=False)):
-            return number
-    return 0
+        last = stored[:number][::-1]
+        if all(_is(one, here) for one, here in zip(versions, last, strict=False)):
+            return last
+    return []
 
 
 def _is(one: Version, here: StoredVersion) -> bool:

@@ -120,6 +120,34 @@ def test_a_part_of_a_history_goes_on_where_the_last_one_ended(there, fhir):
     assert versions(fhir, "Patient/a") == versions(there, "Patient/a")
 
 
+def test_earlier_histories_may_come_again(there, fhir):
+    """Who follows begins anew, and every Bundle is one of long ago."""
+    there.put("Patient/a", patient("One", id="a"))
+    first = taken(there)
+    there.put("Patient/a", patient("Two", id="a"))
+    second = taken(there, "_history?_count=1")
+    there.delete("Patient/a")
+    third = taken(there, "_history?_count=1")
+    there.put("Patient/a", patient("One", id="a"))
+    fourth = taken(there, "_history?_count=1")
+    for sent in (first, second, third, fourth):
+        assert fhir.post("", sent).status == 200
+    for sent in (first, second, third, fourth, taken(there)):
+        assert all(is_here(row) for row in fhir.post("", sent).entries())
+    there.put("Patient/a", patient("Two", id="a"))  # as it was once
+    assert fhir.post("", taken(there, "_history?_count=1")).entries()[0]["response"]["etag"] == 'W/"5"'
+    assert versions(fhir, "Patient/a") == versions(there, "Patient/a")
+
+
+def test_what_is_here_since_before_it_was_there_is_another_version(fhir):
+    for family in ("Mine", "Other", "A", "B", "A"):  # two of its own, then three that came
+        fhir.put("Patient/a", patient(family, id="a"))
+    back = told(("PUT", "Patient/a", patient("B", id="a", meta={"versionId": "4"})))
+    back["entry"][0]["response"]["lastModified"] = "2027-01-01T00:00:00Z"
+    assert fhir.post("", back).entries()[0]["response"]["etag"] == 'W/"6"'
+    assert fhir.get("Patient/a").json["name"][0]["family"] == "B"
+
+
 def test_the_times_tell_the_order_not_the_places(there, fhir):
     for family in ("One", "Two", "Three"):
         there.put("Patient/a", patient(family, id="a"))
@@ -180,7 +208,8 @@ def test_what_refers_may_go_with_what_it_refers_to(fhir):
 
 def test_what_still_refers_to_nothing_is_refused_and_nothing_kept(fhir):
     sent = told(("PUT", "Observation/o", observation("Patient/none", id="o")), ("POST", "Patient/b", patient(id="b")))
-    fhir.post("", sent).refused(400, "not-found", "Bundle.entry[0].resource.subject.reference", "Patient/none")
+    fhir.post("", sent).refused(400, "not-found", "Bundle.entry[0].resource.subject.reference",
+                               "Patient/none, which does not exist here (or was deleted); a Bundle has all versions")
     assert fhir.get("Patient/b").status == 404
     fhir.put("Patient/a", patient(id="a"))
     fhir.create(observation("Patient/a"))
