@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hie.context import Context
 from hie.errors import OutcomeIssue, Unprocessable
-from hie.fhir import json_format, vital_signs
+from hie.fhir import json_format, subscriptions, vital_signs
 from hie.fhir.fhirpath import Conforms, Element
 from hie.fhir.resource import validated
 from hie.fhir.validation.issue import Severity
@@ -33,8 +33,12 @@ logger = logging.getLogger(__name__)
 
 
 def accepted(resource: Any, type_name: str, ctx: Context) -> list[OutcomeIssue]:
-    """Return the warnings of a resource that may be stored; InvalidResource or Unprocessable with all issues."""
+    """Return the warnings of a resource that may be stored; InvalidResource or Unprocessable with all issues.
+
+    NotSupported: a Subscription that wants to be carried out.
+    """
     issues = validated(resource, type_name)
+    subscriptions.refuse_wanted(resource)
     if ctx.profiles.mode(ctx.store.tenant) == "off" or not _is_judged(resource, type_name):
         return issues
     if ctx.judging is not None and ctx.judging.waiting is not None:
