@@ -1,7 +1,7 @@
 """What other servers have, and FHIR R4 has not: what does the same here, for who comes from one of them.
 
-HAPI, Microsoft's FHIR server, Medplum, Aidbox, Firely Server, Blaze, Google's and R5's own. Parameters of one's own
-(SearchParameter) may have these names: they are asked about what is unknown alone.
+HAPI, Microsoft's FHIR server, Medplum, LinuxForHealth's, Aidbox, Firely Server, Blaze, Google's and R5's own.
+Parameters of one's own (SearchParameter) may have these names: they are asked about what is unknown alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from hie.fhir.paging import OFFSET
 #: They say where a page begins: passed over, each of them would be answered with the first page.
 PLACES_OF_PAGES = frozenset({
     "_getpages", "_getpagesoffset", "_page", "_skip", "_continuationToken", "includesCt", "_page_token",
-    "_pageToken", "__t", "__page-id", "__page-offset", "_after", "ct", "offset", "page", "skip",
+    "_pageToken", "__t", "__page-id", "__page-offset", "_after", "_changeIdMarker", "ct", "offset", "page", "skip",
 })  # fmt: skip
 _ERASED = ("what was deleted is kept, until an administrator erases it by DELETE [type]/[id]/_history, once it is "
            "deleted")
@@ -91,6 +91,8 @@ _OPERATIONS = {
     "summary": "Bundle?composition.type=60591-5 finds the patient summaries that are stored, "
                "Composition/[id]/$document makes a document of a Composition, Patient/[id]/$everything is the record",
     "search": "a search is GET [type]?…, or POST [type]/_search with a form",
+    "csv": "a search answers a Bundle; _elements=name,birthDate chooses elements",
+    "healthcheck": "GET /health tells whether the server and its database work",
     "merge": _MERGED,
     "undo-merge": "every version is kept: GET [type]/[id]/_history/[vid] has what was before, and PUT brings it back",
     "replace-references": _REPOINTED,

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from hie.context import Context
 from hie.errors import InvalidSearch, NotSupported
-from hie.fhir import bundle, json_format, peers, references, summary
+from hie.fhir import bundle, facts, json_format, peers, references, summary
 from hie.fhir.bundle import response_status
 from hie.fhir.conditions import etag
 from hie.fhir.datatypes import InvalidDate, parse_date
@@ -22,10 +22,11 @@ from hie.store.history import HistoryPage
 from hie.store.models import CREATED, DELETED, PATCHED, REVIVED, UPDATED
 from hie.store.versions import StoredVersion
 
-_KNOWN = frozenset(
-    {"_since", "_at", "_list", "_count", "_total", "_sort", CURSOR, "_format", "_pretty", "_summary", "_elements"}
-)
-_NAMED = "_since, _at, _list, _count, _sort and _total"
+_TYPE = "_type"
+_KNOWN = frozenset({
+    "_since", "_at", "_list", "_count", "_total", "_sort", _TYPE, CURSOR, "_format", "_pretty", "_summary", "_elements",
+})  # fmt: skip
+_NAMED = "_since, _at, _list, _count, {}_sort and _total"
 #: What _sort may say; R5 and Microsoft's server have it.
 _NEWEST_FIRST, _OLDEST_FIRST = "-_lastUpdated", "_lastUpdated"
 #: How a period that _at means is bounded by a date with a prefix: from its beginning or end, to its beginning or end.
@@ -46,7 +47,8 @@ def history(request: FhirRequest, ctx: Context) -> FhirResponse:
     selection = summary.asked(request, request.type)
     count = 0 if selection is not None and selection.counts_only else page_size(request, ctx.settings)
     read = partial(ctx.store.history, request.type, request.id, since=_since(request), count=count,
-                   during=_during(request), listed=_listed(request, ctx), counts=_counts(request))
+                   during=_during(request), listed=_listed(request, ctx), counts=_counts(request),
+                   types=_types(request))
     page = _oldest_first(read, request) if request.once("_sort") == _OLDEST_FIRST else read(cursor=request.once(CURSOR))
     links = [("self", _url(request, ctx, request.once(CURSOR)))]
     around = (("first", page.first), ("previous", page.previous), ("next", page.next), ("last", page.last))
@@ -139,6 +141,18 @@ def _listed(request: FhirRequest, ctx: Context) -> str | None:
     return found
 
 
+def _types(request: FhirRequest) -> frozenset[str] | None:
+    """Read _type, which LinuxForHealth's server has, of the history of the system; None: all types."""
+    texts = [value for name, value in request.parameters if name == _TYPE]
+    names = [part.strip() for text in texts for part in text.split(",")]
+    if names and request.type is not None:
+        raise InvalidSearch("Only the history of the system takes _type: GET [base]/_history?_type=…", expression=_TYPE)
+    for name in names:
+        if name not in facts.RESOURCE_TYPES:
+            raise InvalidSearch(f"_type names {name[:80]!r}, which is no resource type of FHIR R4.", expression=_TYPE)
+    return frozenset(names) or None
+
+
 def _counts(request: FhirRequest) -> bool:
     """Read _total, as of a search; an estimate is the count."""
     text = request.once("_total")
@@ -152,7 +166,8 @@ def _refuse_others(request: FhirRequest) -> None:
                                f"{_OLDEST_FIRST}.", expression=name)
         if name not in _KNOWN and (request.preferences.handling != "lenient" or name in peers.PLACES_OF_PAGES):
             here = peers.parameter(name)
-            raise InvalidSearch(f"History has no parameter {name[:80]!r}; it has {_NAMED}"
+            named = _NAMED.format("" if request.type else f"{_TYPE}, ")
+            raise InvalidSearch(f"History has no parameter {name[:80]!r}; it has {named}"
                                 + (f"; {here}." if here else "."), expression=name[:80])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hie.errors import Expired, Forbidden, InvalidSearch
+from hie.errors import Expired, InvalidSearch
 from hie.fhir.paging import LINK_HOURS, UNTIL
 from hie.store import history_led
 from hie.store.contents import MOST_BYTES
@@ -72,9 +72,15 @@ class _Position:
 def history_page(
     store: ResourceStore, type_name: str | None, id_: str | None, *, since: int | None, count: int, cursor: str | None,
     during: tuple[int, int] | None = None, listed: str | None = None, counts: bool = True,
+    types: frozenset[str] | None = None,
 ) -> HistoryPage:
-    """Return one page of versions and, if it `counts`, the number of all; `listed`: the List that names them."""
-    asked = (type_name, id_, since, during, listed)
+    """Return one page of versions and, if it `counts`, the number of all; `listed`: the List that names them.
+
+    `types`: those of the system's history, None for all; one alone is met by its own index.
+    """
+    if types is not None and len(types) == 1:
+        type_name, types = next(iter(grants.allowed_types(store, "s", types))), None
+    asked = (type_name, id_, since, during, listed) if types is None else (sorted(types), since, during, listed)
     mark = cursor_text.mark(store.blind, store.grant, ["history", *map(str, asked)])
     position = _open_cursor(store, cursor, mark)
 
@@ -85,7 +91,7 @@ def history_page(
         named = None
         if listed is not None:  # further pages ask what it named when the first was read
             named = items(inside if position is None else inside.as_of(position.at), listed)
-        shape = _shape(inside, type_name, id_, since, during, behind)
+        shape = _shape(inside, type_name, id_, since, during, behind, types)
         values = _values(inside, shape, behind)
         values |= {name: one for name, one in (("type", type_name), ("id", id_), ("since", since)) if one is not None}
         if during is not None:
@@ -109,12 +115,10 @@ class _Asked:
 
 def _shape(
     store: ResourceStore, type_name: str | None, id_: str | None, since: int | None, during: tuple[int, int] | None,
-    position: _Position | None,
+    position: _Position | None, types: frozenset[str] | None,
 ) -> Shape:
     letter = "r" if id_ is not None else "s"
-    names = store.grant.types(letter) if type_name is None else {type_name}
-    if not names:
-        raise Forbidden("The token has no scope to search any type: system/*.s is needed.")
+    names = grants.allowed_types(store, letter, types) if type_name is None else {type_name}
     conditions = {name: grants.stated(store, name, letter) for name in sorted(names)}
     is_led = id_ is None and history_led.is_led(store, conditions)
     return Shape(

@@ -215,16 +215,17 @@ class ResourceStore:
         during: tuple[int, int] | None = None,
         listed: str | None = None,
         counts: bool = True,
+        types: frozenset[str] | None = None,
     ) -> HistoryPage:
         """Return versions, newest first; NotFound where an instance never was.
 
         `during`: those current in that time; `listed`: those that the List of this id names; `counts`: tell how many
-        there are in all.
+        there are in all; `types`: of the system, those of these types.
         """
         if type is not None and id is not None:
             self._permitted_row(type, id)
         return history_page(self, type, id, since=since, count=count, cursor=cursor, during=during,
-                            listed=listed, counts=counts)
+                            listed=listed, counts=counts, types=types)
 
     def search(self, query: SearchQuery) -> SearchPage:
         """Return one page of a search."""

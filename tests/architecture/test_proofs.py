@@ -11,10 +11,10 @@ from tests import proofs
 
 #: Asked for in tests to see that they are refused; and JSON Schema's $ref.
 REFUSED_OPERATIONS = {
-    "nothing", "unheard-of", "ref", "convert-data", "count", "evaluate-measure", "expunge", "export",
+    "nothing", "unheard-of", "ref", "convert-data", "count", "csv", "evaluate-measure", "expunge", "export",
     "process-message", "purge-history", "search", "transform", "binary-access-read", "perform-reindexing-pass",
-    "a", "apply-codesystem-delta-add", "delete-expunge", "hapi", "import", "invalidate-expansion", "mdm-submit",
-    "member-match", "merge", "summary", "trigger-subscription",
+    "a", "apply-codesystem-delta-add", "delete-expunge", "hapi", "healthcheck", "import", "invalidate-expansion",
+    "mdm-submit", "member-match", "merge", "summary", "trigger-subscription",
 }  # fmt: skip
 REFUSED_MODIFIERS = {"every", "ge", "recurse"}
 

@@ -21,7 +21,8 @@ HEADERS = {
 }  # fmt: skip
 QUERY = {
     "_format": "xml", "_pretty": "true", "_summary": "true", "_elements": "id", "_count": "3", "_since": "2020",
-    "_at": "ge2020", "_list": "l", "_sort": "_lastUpdated", "_total": "none", "_cascade": "delete", "mode": "full",
+    "_at": "ge2020", "_list": "l", "_sort": "_lastUpdated", "_total": "none", "_type": "Patient",
+    "_cascade": "delete", "mode": "full",
 }  # fmt: skip
 CONDITIONS = ("If-Match", "If-None-Match", "If-None-Exist")
 FILLED = {"{type}": "Patient", "{compartment}": "Patient", "{id}": "one", "{vid}": "1"}

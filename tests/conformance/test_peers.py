@@ -32,7 +32,7 @@ def test_a_parameter_of_another_server_is_refused_with_what_is_meant(fhir):
 def test_what_numbers_pages_elsewhere_is_never_passed_over(fhir):
     """Who asks for page after page until one is empty would read the first one for ever."""
     for name in ("_page", "_getpages", "_skip", "ct", "_continuationToken", "_page_token", "__t", "__page-offset",
-                 "page", "offset"):
+                 "page", "offset", "_changeIdMarker"):
         for headers in ({}, LENIENT):
             for asked in ("Patient", "Patient/_history", "_history"):
                 fhir.get(f"{asked}?{name}=2", **headers).refused(400, "invalid", name, text="link next")
@@ -66,6 +66,7 @@ def test_an_operation_of_another_server_is_told_what_does_the_same_here(fhir):
         "ValueSet/$invalidate-expansion": "anew", "$apply-codesystem-delta-add": "CodeSystem",
         "Subscription/$trigger-subscription": "notification", "Patient/1/$summary": "composition.type=60591-5",
         "$hapi.fhir.nothing": "the CapabilityStatement lists", "$a_b": "not the name of an operation",
+        "Patient/$csv": "_elements=", "$healthcheck": "GET /health",
     }.items():  # fmt: skip
         fhir.post(asked).refused(404, "not-found", "http.url", text=here)
 

@@ -55,17 +55,22 @@ def _as_it_was_and_is(store: ResourceStore, asked: Clause) -> Clause:
     return asked if store.at is None else both([asked, StandsNow(asked)])
 
 
-def over_types(store: ResourceStore, letter: str, wanted: frozenset[str] | None = None) -> Clause | None:
-    """Return what resources of any of the wanted types must match; None: no restriction."""
+def allowed_types(store: ResourceStore, letter: str, wanted: frozenset[str] | None = None) -> frozenset[str]:
+    """Return the types that are wanted, or else all that the grant allows; Forbidden where it does not allow one."""
     allowed = store.grant.types(letter)
     if not allowed:
         raise Forbidden(f"The token has no scope to search over types: system/*.{letter} is needed.")
-    if wanted is not None:
-        if not wanted <= allowed:
-            closed = ", ".join(f"system/{name}.{letter}" for name in sorted(wanted - allowed))
-            raise Forbidden(f"The token has no scope for all of the types: {closed} is needed.")
-        allowed = wanted
-    conditions = {name: _covered(store, name, letter) for name in sorted(allowed)}
+    if wanted is None:
+        return allowed
+    if not wanted <= allowed:
+        closed = ", ".join(f"system/{name}.{letter}" for name in sorted(wanted - allowed))
+        raise Forbidden(f"The token has no scope for all of the types: {closed} is needed.")
+    return wanted
+
+
+def over_types(store: ResourceStore, letter: str, wanted: frozenset[str] | None = None) -> Clause | None:
+    """Return what resources of any of the wanted types must match; None: no restriction."""
+    conditions = {name: _covered(store, name, letter) for name in sorted(allowed_types(store, letter, wanted))}
     free = tuple(name for name, asked in conditions.items() if asked is None)
     if len(free) == len(RESOURCE_TYPES):
         return None
