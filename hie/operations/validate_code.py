@@ -290,6 +290,9 @@ def _hints(member: Member, coding: Coding) -> Iterator[Remark]:
     if member.is_inactive:
         yield Remark("code-comment", f"The code {coding} is inactive: it is kept to understand old records, and not to "
                      "be used any more.")
+    if member.is_deprecated:
+        yield Remark("code-comment", f"The value set marks the code {coding} as deprecated: it is not to be used there "
+                     "any more.")
     if member.code != coding.code:
         yield Remark("code-comment", f"The code is written {member.code[:200]} in its code system.")
 

@@ -69,6 +69,22 @@ def test_why_a_code_is_not_valid_is_told_for_programs_too(
     assert issues(shades, f"{type_name}/$validate-code", *rows) == expected
 
 
+@sqlite
+def test_a_code_that_its_value_set_deprecates_is_valid_with_a_warning(shades: Fhir) -> None:
+    """https://hl7.org/fhir/R4/extension-valueset-deprecated.html"""
+    def marked(code: str, deprecated: bool) -> dict[str, Any]:
+        return {"code": code, "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/valueset-deprecated",
+                                             "valueBoolean": deprecated}]}
+
+    rows = [marked("red", True), marked("pink", False), marked("gone", True)]
+    sent = {"name": "valueSet", "resource": value_set({"system": COLOURS, "concept": rows[:2]},
+                                                      {"system": "urn:other", "concept": rows[2:]}, url=None)}
+    warned = [("warning", "business-rule", "code-comment", "Coding.code")]
+    for code, system, expected in (("red", COLOURS, warned), ("pink", COLOURS, []), ("gone", "urn:other", warned)):
+        assert issues(shades, "ValueSet/$validate-code", sent, one(code, system)) == expected
+    assert told(shades.post("ValueSet/$validate-code", body(sent, one("red"))))["result"] is True
+
+
 def test_which_coding_of_a_concept_is_valid_is_told(shades: Fhir) -> None:
     asked = concept(coding("x", "http://loinc.org"), coding("blue"), coding("PINK"), coding("red"))
     found = told(shades.post("ValueSet/$validate-code", body(INTO_SET, asked)))

@@ -28,6 +28,12 @@ def of_code_system(row: Json) -> tuple[Json, ...]:
     return _carried(row, _OF_CODE_SYSTEMS)
 
 
+def is_deprecated(row: Json) -> bool:
+    """Tell whether a value set marks a code that it lists as not to be used any more, whatever its code system says."""
+    return any(one.get("url") == f"{_BASE}valueset-deprecated" and one.get("valueBoolean") is True
+               for one in row.get("extension", ()))
+
+
 def joined(first: Iterable[Json], then: Iterable[Json]) -> tuple[Json, ...]:
     """Return extensions of which each is said once: by those who come first, if they say it."""
     found: dict[str, Json] = {}

@@ -253,7 +253,8 @@ class Part:
         system = self._system
         if concept is None or system is None:
             return Member(self.url, code, version, display, tuple(designations), language=self._language,
-                          extensions=carried_extensions.of_value_set(listed))
+                          extensions=carried_extensions.of_value_set(listed),
+                          is_deprecated=carried_extensions.is_deprecated(listed))
         language = system.language
         if display is not None:  # is of the language of the value set, if that says one
             own = {} if language is None else {"language": language}
@@ -263,6 +264,7 @@ class Part:
             self.url, code, version or system.version, display or concept.display,
             (*designations, *concept.designations), concept.is_abstract, concept.is_inactive, language,
             carried_extensions.joined(carried_extensions.of_value_set(listed), concept.extensions),
+            carried_extensions.is_deprecated(listed),
         )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from hie.fhir.terminology.member import Member
 
 #: Languages of one question, and parts of one language.
 MOST_LANGUAGES, MOST_PARTS = 10, 8
+_LONGEST = 1_000
 _WEIGHTED = re.compile(r"\s*([A-Za-z0-9*-]{1,100})\s*(?:;\s*q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*)?", re.ASCII)
 _ANY = "*"
 
@@ -58,6 +59,8 @@ def display_in(languages: Languages | None, member: Member) -> str | None:
 def _weights(text: str) -> dict[str, float]:
     """Read languages and how much each is wanted; of one that is named twice the first counts."""
     found: dict[str, float] = {}
+    if len(text) > _LONGEST:
+        raise ValueError(f"has {len(text)} characters; at most {_LONGEST} are read")
     for part in filter(str.strip, text.split(",")):
         if part.count("-") >= MOST_PARTS:  # each is left out where the whole is not found
             raise ValueError(f"has {part.count('-') + 1} parts; a language such as de-CH has at most {MOST_PARTS}")

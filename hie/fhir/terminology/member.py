@@ -31,6 +31,8 @@ class Member:
     language: str | None = None
     """The language of `display`, where the code system tells it, or the value set whose display it is."""
     extensions: tuple[Json, ...] = ()
+    is_deprecated: bool = False
+    """Whether the value set says that it is not to be used there any more."""
 
     @property
     def key(self) -> tuple[str, str]:

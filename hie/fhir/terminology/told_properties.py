@@ -6,7 +6,7 @@ elements of R5: https://hl7.org/fhir/R5/versions.html#extensions
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hie.errors import TooCostly
@@ -32,6 +32,7 @@ class Properties:
         for one in systems:
             self._systems.setdefault((one.url, one.version), one)
             self._systems.setdefault((one.url, None), one)
+        self._found: dict[CodeSystem, dict[str, str]] = {}
         self._uris: dict[str, str] = {}
         self._left = MOST_VALUES
 
@@ -41,15 +42,15 @@ class Properties:
         concept = system.get(member.code) if system is not None else None
         if system is None or concept is None:
             return
-        for name, uri in self._names(system):
-            for typed in _values(system, concept, name):
-                self._left -= 1
-                if self._left < 0:
-                    raise TooCostly(f"The properties of these codes have more than {MOST_VALUES} values; ask for fewer "
-                                    "of them, or for pages by offset and count.", expression="property")
-                self._uris.setdefault(name, uri)
-                yield {"url": f"{_BASE}contains.property",
-                       "extension": [{"url": "code", "valueCode": name}, {"url": "value", **typed}]}
+        names = self._names(system)
+        for name, typed in _values(system, concept, names):
+            self._left -= 1
+            if self._left < 0:
+                raise TooCostly(f"The properties of these codes have more than {MOST_VALUES} values; ask for fewer of "
+                                "them, or for pages by offset and count.", expression="property")
+            self._uris.setdefault(name, names[name])
+            yield {"url": f"{_BASE}contains.property",
+                   "extension": [{"url": "code", "valueCode": name}, {"url": "value", **typed}]}
 
     def declared(self) -> list[Json]:
         """Return an extension for each property that was told: what its code stands for."""
@@ -57,20 +58,25 @@ class Properties:
             {"url": "code", "valueCode": name}, *([{"url": "uri", "valueUri": uri}] if uri else [])]}
             for name, uri in self._uris.items()]
 
-    def _names(self, system: CodeSystem) -> Iterator[tuple[str, str]]:
-        for name, uri in ({name: PROPERTIES + name for name in _ALWAYS} | system.properties).items():
-            is_named = name in self._wanted or (uri != "" and uri in self._wanted)
-            if is_named or (EVERY in self._wanted and (name != _ALWAYS[-1] or name in system.properties)):
-                yield name, uri
+    def _names(self, system: CodeSystem) -> dict[str, str]:
+        """Return the properties of a code system that are wanted, with their URIs."""
+        if system not in self._found:
+            known = {name: PROPERTIES + name for name in _ALWAYS} | system.properties
+            every = EVERY in self._wanted
+            self._found[system] = {
+                name: uri for name, uri in known.items()
+                if name in self._wanted or (uri != "" and uri in self._wanted)
+                or (every and (name != _ALWAYS[-1] or name in system.properties))}
+        return self._found[system]
 
 
-def _values(system: CodeSystem, concept: Concept, name: str) -> Iterator[Json]:
-    if name not in _ALWAYS:
-        rows = (row for row in concept.properties if row["code"] == name)
-        yield from ({key: found} for row in rows for key, found in row.items() if key.startswith("value"))
-        return
-    for found in system.values(concept, name):
-        if isinstance(found, bool):
-            yield {"valueBoolean": found}
-        else:
-            yield {"valueString" if name == "definition" else "valueCode": found}
+def _values(system: CodeSystem, concept: Concept, names: Mapping[str, str]) -> Iterator[tuple[str, Json]]:
+    for name in _ALWAYS:
+        for found in system.values(concept, name) if name in names else ():
+            if isinstance(found, bool):
+                yield name, {"valueBoolean": found}
+            else:
+                yield name, {"valueString" if name == "definition" else "valueCode": found}
+    for row in concept.properties:
+        if row["code"] in names and row["code"] not in _ALWAYS:
+            yield from ((row["code"], {key: found}) for key, found in row.items() if key.startswith("value"))

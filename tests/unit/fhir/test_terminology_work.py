@@ -12,6 +12,9 @@ import pytest
 from hie.errors import FhirError, TooCostly
 from hie.fhir.terminology import Terminology, in_value_set, terminology
 from hie.fhir.terminology.code_system import CodeSystem
+from hie.fhir.terminology.languages import Languages, display_in
+from hie.fhir.terminology.member import Member
+from hie.fhir.terminology.told_properties import Properties
 from tests import terminologies
 from tests.growth import Work, growth, growth_of_time
 from tests.terminologies import value_set
@@ -161,3 +164,30 @@ def test_what_has_been_asked_is_let_go_without_a_search_for_garbage(include: Jso
         assert seen() is None
     finally:
         gc.enable()
+
+
+def test_properties_that_are_declared_are_looked_through_once() -> None:
+    def told(number: int) -> Work:
+        system = CodeSystem(code_system(size=number, property=[
+            {"code": f"p{one}", "type": "string"} for one in range(number)]))
+        members = [Member(SYSTEM, code) for code in system.concepts]
+
+        def work() -> None:
+            properties = Properties(["*"], [system])
+            assert all(len(list(properties.of_member(one))) == 1 for one in members), "inactive"
+
+        return work
+
+    assert growth(told, 200) < 5
+
+
+def test_designations_are_each_looked_at_once_for_all_languages() -> None:
+    languages = [f"a{one}-Latn-CH" for one in "abcdefghij"]
+
+    def shown(number: int) -> Work:
+        rows = tuple({"language": f"x{one % 50}", "value": str(one)} for one in range(number))
+        return lambda: display_in(Languages(",".join(languages)), Member(SYSTEM, "0", designations=rows))
+
+    assert growth(shown, 2_000) < 5
+    few = Languages("aa,ab")
+    assert display_in(few, Member(SYSTEM, "0", designations=({"language": "AB-x", "value": "b"},))) == "b"
