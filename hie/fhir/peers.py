@@ -76,6 +76,7 @@ _OPERATIONS = {
     "bulk-delete": "DELETE [type]?[criteria]&_count=[most] deletes what matches",
     "count": _COUNT_ALONE,
     "resource-counts": _COUNT_ALONE,
+    "totals": _COUNT_ALONE,
     "resource-count": _COUNT_ALONE,
     "get-resource-counts": _COUNT_ALONE,
     "mark-all-resources-for-reindexing": _INDEXED,

@@ -55,8 +55,7 @@ def search(request: FhirRequest, ctx: Context) -> FhirResponse:
 def _entries(
     page: SearchPage, query: SearchQuery, selection: Selection | None, base_url: str, links: list[tuple[str, str]]
 ) -> Iterator[dict[str, Any]]:
-    cut = "a smaller _count shows all of them over more pages" if page.is_cut else None
-    yield from outcomes(query, len(page.included), cut, _too_long(links))
+    yield from outcomes(query, len(page.included), _all_of(page) if page.is_cut else None, _too_long(links))
     of_included = selection and selection.of_included()
     for mode, versions, told, part in (
             ("match", page.matches, page.told, selection), ("include", page.included, (), of_included)):
@@ -66,6 +65,13 @@ def _entries(
             if told:
                 entry["search"] |= told[number]
             yield entry
+
+
+def _all_of(page: SearchPage) -> str:
+    """Tell how all is shown that a page would include; no page has less than one match."""
+    if len(page.matches) > 1:
+        return "a smaller _count shows all of them over more pages"
+    return "a search for their own types, by what they refer to or by _has, shows all of them over pages"
 
 
 def _shown(stored: StoredVersion, selection: Selection | None) -> bytes | dict[str, Any]:

@@ -87,7 +87,10 @@ def test_a_bound_that_cuts_is_told(records, monkeypatch, bound):
         "MOST_ROUNDS": ["Organization/clinic", "Organization/region", "Patient/smith"],
         "MOST_INCLUDED": ["Organization/clinic", "Patient/smith"],
     }[bound]
-    assert answer.entries()[0]["resource"]["issue"][0]["code"] == "incomplete"
+    told = answer.entries()[0]["resource"]["issue"][0]
+    assert (told["code"], "by _has" in told["diagnostics"]) == ("incomplete", True)  # a page of one match has no less
+    several = records.get(search.replace("_id=whole&", "")).entries()[0]["resource"]["issue"][0]
+    assert "a smaller _count" in several["diagnostics"]
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

@@ -56,6 +56,7 @@ def test_a_deletion_for_good_is_refused_with_how_it_is_asked_for(fhir):
 def test_an_operation_of_another_server_is_told_what_does_the_same_here(fhir):
     for asked, here in {
         "Patient/1/$purge-history": ERASED, "Patient/1/$expunge": ERASED, "Patient/$count": "_summary=count",
+        "$totals": "_summary=count",
         "$convert-data": "$convert", "Patient/$search": "GET [type]?", "$perform-reindexing-pass": "$reindex",
         "Binary/1/$binary-access-read": "own format", "$nothing": "the CapabilityStatement lists",
         "Patient/$merge": "Patient.link", "Patient/$hapi.fhir.merge": "Patient.link",
