@@ -190,7 +190,7 @@ def perform(payload: dict[str, Any], ctx: Context) -> None:
         return
     if not mine.store.entry.recorded or request.interaction not in _ONE_TRANSACTION:  # else kept with what was written
         mine.store.entry.status = answer.status
-        content = _content(entries.response(answer, mine), mine)
+        content = _content(entries.response(answer, mine, request), mine)
         del answer  # a large one is held once
         _keep(asked, content, mine, may_be_refused=not once)
 
@@ -262,7 +262,7 @@ def _done(request: FhirRequest, asked: Asked, ctx: Context) -> FhirResponse:
         return entries.dispatched(request, granted)
 
     def content(answer: FhirResponse) -> bytes:
-        return _content(entries.response(answer, ctx), ctx)
+        return _content(entries.response(answer, ctx, request), ctx)
 
     return ctx.dispatch(request, replace(ctx, store=asynchronous.keeping(ctx.store, asked, content)))
 

@@ -86,4 +86,4 @@ def _dispatched(entry: RequestEntry, request: FhirRequest, audited: AuditEntry, 
     audited.query = str(entry.request["url"]).partition("?")[2]
     answer = entries.dispatched(request, ctx.within(replace(ctx.store, entry=audited)))
     audited.status = answer.status
-    return entries.response(answer, ctx)
+    return entries.response(answer, ctx, request)

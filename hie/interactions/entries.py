@@ -28,7 +28,9 @@ MOST_ANSWERED = 128_000_000
 #: Where the criteria of a conditional entry stand.
 _CRITERIA = {"create": "http.If-None-Exist", "update": "http.url", "patch": "http.url", "delete": "http.url"}
 _FORM = "application/x-www-form-urlencoded"
-_OUTCOME, _PARAMETERS = b'{"resourceType":"OperationOutcome"', b'{"resourceType":"Parameters"'
+#: How one begins that tells of what was done; one that is stored has an id there.
+_OUTCOME = b'{"resourceType":"OperationOutcome","issue":'
+_PARAMETERS = b'{"resourceType":"Parameters"'
 
 
 def read(request: FhirRequest, ctx: Context) -> Iterable[RequestEntry]:
@@ -198,8 +200,12 @@ def dispatched(request: FhirRequest, ctx: Context) -> FhirResponse:
     return replace(answer, content=json_format.dump(selection.of(json_format.parse(answer.content))))
 
 
-def response(answer: FhirResponse, ctx: Context) -> dict[str, Any]:
-    """Build the entry of the response Bundle; an OperationOutcome goes beside the status, a resource in its place."""
+def response(answer: FhirResponse, ctx: Context, request: FhirRequest) -> dict[str, Any]:
+    """Build the entry of the response Bundle.
+
+    A resource goes in its place, an OperationOutcome that tells of what was done beside the status; that of an
+    operation, as of $validate, is both: what was asked for, and what clients look for there.
+    """
     told = Fragment(answer.content) if answer.content is not None and answer.content.startswith(_OUTCOME) else None
     if answer.content is not None and answer.content_type != "application/fhir+json":  # in its own format
         carried = binary.wrapped(answer.content, answer.content_type, None, None)
@@ -209,7 +215,8 @@ def response(answer: FhirResponse, ctx: Context) -> dict[str, Any]:
     full_url = None
     if answer.entity is not None and told is None and _is_of_its_entity(answer):
         full_url = f"{ctx.base_url}/{answer.entity[0]}/{answer.entity[1]}"
-    return bundle.response_entry(answer, ctx.base_url, full_url=full_url, outcome=told)
+    row = bundle.response_entry(answer, ctx.base_url, full_url=full_url, outcome=told)
+    return {"resource": told, **row} if told is not None and request.interaction == "operation" else row
 
 
 def _is_of_its_entity(answer: FhirResponse) -> bool:

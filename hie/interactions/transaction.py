@@ -191,8 +191,8 @@ def _written(
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of the answer for steps that are done together."""
     if _is_new(group[0], meanings):
-        for answer in staged.made(group, links, ctx):
-            yield entries.response(answer, ctx)
+        for step, answer in zip(group, staged.made(group, links, ctx), strict=True):
+            yield entries.response(answer, ctx, step.request)
     else:
         for step in group:
             yield _done(step, meanings.get(step.entry.index), links, ctx)
@@ -203,7 +203,7 @@ def _done(step: Step, meaning: Found | None, links: Links, ctx: Context) -> dict
     if request.interaction == "create" and meaning is not None and (
             meaning.stored is not None or meaning.id != step.new_id):
         stored = meaning.stored or ctx.store.read(request.type or "", meaning.id)
-        return entries.response(answers.written(request, stored, 200), ctx)
+        return entries.response(answers.written(request, stored, 200), ctx, request)
     if request.interaction in SEARCHES or _takes_search(request, ctx):
         request = replace(request, parameters=criteria_links.meant(request.type, request.parameters, links.full_urls))
     resource = links.set_in(step)
@@ -223,7 +223,7 @@ def _takes_search(request: FhirRequest, ctx: Context) -> bool:
 
 def _answered(step: Step, request: FhirRequest, ctx: Context) -> dict[str, Any]:
     try:
-        return entries.response(entries.dispatched(request, ctx), ctx)
+        return entries.response(entries.dispatched(request, ctx), ctx, request)
     except FhirError as error:
         raise entries.refused(error, step.entry, request) from error
 

@@ -27,6 +27,22 @@ def test_each_entry_succeeds_or_fails_alone(fhir):
     assert fhir.total("Patient") == 2
 
 
+@pytest.mark.parametrize("type_", ["batch", "transaction"])
+def test_an_outcome_that_is_asked_for_stands_where_resources_do(fhir, type_):
+    """What hints at a write does not: https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.response.outcome"""
+    told = {"resourceType": "OperationOutcome", "id": "1", "issue": [{"severity": "error", "code": "invalid"}]}
+    fhir.put("OperationOutcome/1", told)
+    validated, read, part, written = fhir.post("", bundle(
+        entry("POST", "Patient/$validate", patient()), entry("GET", "OperationOutcome/1"),
+        entry("GET", "OperationOutcome/1?_elements=issue"), post(patient()),
+        type_=type_), Prefer="return=OperationOutcome").entries()  # fmt: skip
+    assert validated["resource"] == validated["response"]["outcome"]
+    assert (read["fullUrl"], read["resource"]["id"]) == ("http://localhost/fhir/OperationOutcome/1", "1")
+    assert part["resource"]["meta"]["tag"][0]["code"] == "SUBSETTED"
+    assert not any("outcome" in one["response"] for one in (read, part))
+    assert ("resource" in written, "outcome" in written["response"]) == (False, True)
+
+
 @pytest.mark.proves("system:batch")
 @pytest.mark.parametrize("type_", ["batch", "transaction"])
 def test_an_entry_that_reads_brings_the_part_that_it_asks_for(fhir, type_):
