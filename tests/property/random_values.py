@@ -47,7 +47,7 @@ def quantity_value(draw: st.DrawFn) -> tuple[str, Callable[[Json], bool]]:
     prefix, text = draw(st.sampled_from(PREFIXES)), draw(st.sampled_from(NUMBERS))
     unit = draw(st.sampled_from([
         "", f"|{UCUM}|mg", "||mg", "||gram", f"|{UCUM}|g", f"|{UCUM}|Cel", f"|{UCUM}|[degF]", f"|{UCUM}|[pH]",
-        f"|{LOCAL}|mg",
+        f"|{LOCAL}|mg", f"|{LOCAL}|", f"|{UCUM}",
     ]))  # fmt: skip
 
     def meaning(value: Json) -> bool:
@@ -56,7 +56,10 @@ def quantity_value(draw: st.DrawFn) -> tuple[str, Callable[[Json], bool]]:
         if system == UCUM and code in SIZES:
             same = its[0] == UCUM and its[1] in SIZES and SIZES[its[1]][0] == SIZES[code][0]
             return same and number_is(prefix or "eq", text, value, code)
-        same = its == (system, code) if code and system else not code or code in (its[1], value.get("unit"))
+        if system and not code:
+            same = its[0] == system
+        else:
+            same = its == (system, code) if system else not code or code in (its[1], value.get("unit"))
         return same and number_is(prefix or "eq", text, value)
 
     return f"{prefix}{text}{unit}", meaning

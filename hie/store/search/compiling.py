@@ -165,7 +165,8 @@ def _one(parameter: SearchParameter, value: Any, blind: Blind, type_name: str) -
         case "number":
             return Compiled(number.where(value, hash_))
         case "quantity":
-            return Compiled(quantity.where(value, hash_, hash_of(blind, type_name, "unit")))
+            clause = quantity.where(value, hash_, hash_of(blind, type_name, "unit"))
+            return Compiled(clause, verifying.anything if value.needs_verification else None)
         case "uri":
             clause = uri.where(value, parameter.code, hash_)
             if value.version is not None and not value.modifier:
@@ -210,7 +211,9 @@ def _one_composite(
             for component, part in zip(parameter.components, value.parts, strict=True)
             if at_root and isinstance(part, token.TokenValue) and part.system is not None
         ]
-        return Compiled(both([clause, *map(_not_first, with_systems)]))
+        last = value.parts[-1]
+        verify = verifying.anything if isinstance(last, quantity.QuantityValue) and last.needs_verification else None
+        return Compiled(both([clause, *map(_not_first, with_systems)]), verify)
     narrowing = [present(parameter, blind, type_name)] if parameter.state else []
     for one, part in zip(plan_of(type_name).narrowed_by[parameter.code], value.parts, strict=True):
         if one is not None:

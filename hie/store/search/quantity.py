@@ -1,7 +1,8 @@
 """Quantity search: a number, with or without its unit. https://hl7.org/fhir/R4/search.html#quantity
 
 `5.4`, `5.4|http://unitsofmeasure.org|mg`, `5.4||mg` (the code, or the unit as people read it); system and code are
-optional, so that `5.4||`, as HAPI's client writes a number alone, is `5.4`. With the UCUM system,
+optional, so that `5.4||`, as HAPI's client writes a number alone, is `5.4`, and `5.4|system|` is that in any unit of
+the system, which the index does not tell apart: it is verified on opened resources. With the UCUM system,
 `5|…|g` also finds 5000 mg: such quantities are indexed a second time in the canonical unit of their kind, under a
 parameter of that kind. The digits that are asked for count in the unit that is asked for. A unit that is no
 convertible UCUM unit (hie.fhir.ucum) is compared as it is written.
@@ -25,13 +26,19 @@ from hie.store.search.syntax import split, unescape
 
 @dataclass(frozen=True, slots=True)
 class QuantityValue:
-    """One alternative; system "" and code "": any unit; system "": code or text of the unit."""
+    """One alternative; system "" and code "": any unit; system "": code or text of the unit; code "": any of the system.
+    """
 
     number: number.NumberValue
     system: str = ""
     code: str = ""
     canonical: str = ""
     """The unit that `number` is converted to; empty: it is in the unit asked for."""
+
+    @property
+    def needs_verification(self) -> bool:
+        """Whether the index gives more than what is asked for: it has no system without a code."""
+        return bool(self.system) and not self.code
 
 
 class Converted(NamedTuple):
@@ -69,10 +76,12 @@ def canonical_form(unit: str) -> Form:
 def parse(text: str, name: str) -> QuantityValue:
     """Read one alternative."""
     parts = [unescape(part).strip() for part in split(text, "|")]
-    if len(parts) not in (1, 3) or (len(parts) == 3 and parts[1] and not parts[2]):
-        raise InvalidSearch(f"{name}={text[:80]}: a quantity is number, number|system|code or number||code.")
+    _, system, code = (*parts, "", "")[:3]
+    # A system alone is a URI: `5|mg` would find nothing where `5||mg` is meant.
+    if len(parts) > 3 or parts[1:] == [""] or (system and not code and ":" not in system):
+        raise InvalidSearch(f"{name}={text[:80]}: a quantity is number, number|system|code, number||code or "
+                            "number|system|, the system a URI.")
     prefix, value = number.read(parts[0], name)
-    system, code = parts[1:] or ("", "")
     unit = ucum.unit(code) if system == ucum.SYSTEM else None
     if unit is None:
         return QuantityValue(number.scaled(prefix, value), system, code)
@@ -100,5 +109,7 @@ def matches(value: QuantityValue, stored: Stored) -> bool:
         if (value.system, value.code) != (system, code):
             return False
     elif value.code and value.code not in (code, unit):
+        return False
+    elif value.system and value.system != system:
         return False
     return number.stands(value.number, *number.bounds(low, high))

@@ -92,7 +92,7 @@ def test_commas_are_alternatives_and_repeats_are_conditions() -> None:
         ("Observation", "value-quantity", "gx5", "no prefix"),
         ("Observation", "value-quantity", "five", "no prefix"),
         ("Observation", "value-quantity", "5|mg", "number||code"),
-        ("Observation", "value-quantity", "5|http://unitsofmeasure.org|", "number||code"),
+        ("Observation", "value-quantity", "5|mg|", "number||code"),
         ("RiskAssessment", "probability", "0.5.1", "no number"),
         ("Observation", "code", "", "empty value"),
         ("Observation", "code", "a,,b", "empty value"),
