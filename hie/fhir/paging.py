@@ -43,12 +43,15 @@ class PageSizes(Protocol):
 def page_size(request: FhirRequest, sizes: PageSizes) -> int:
     """Read _count, cut to the largest page that the server gives."""
     text = request.once("_count")
-    if text is None:
-        return sizes.default_page_size
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        told = f"_count is {text[:80]!r}; it must be a whole number from 0 to 999999999."
-        raise InvalidSearch(told, expression="_count")
-    return min(int(text), sizes.max_page_size)
+    return sizes.default_page_size if text is None else counted(text, sizes.max_page_size)
+
+
+def counted(text: str, most: int) -> int:
+    """Read _count, cut to the largest page: clients write the largest integer that they have for all that there is."""
+    if not text.isascii() or not text.isdigit():
+        raise InvalidSearch(f"_count is {text[:80]!r}; it must be a whole number from 0.", expression="_count")
+    digits = text.lstrip("0") or "0"
+    return most if len(digits) > 9 else min(int(digits), most)
 
 
 def total_of(text: str) -> str:

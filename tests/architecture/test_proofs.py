@@ -15,6 +15,7 @@ REFUSED_OPERATIONS = {
     "process-message", "purge-history", "search", "transform", "binary-access-read", "perform-reindexing-pass",
     "a", "apply-codesystem-delta-add", "delete-expunge", "hapi", "healthcheck", "import", "invalidate-expansion",
     "mdm-submit", "member-match", "merge", "summary", "totals", "trigger-subscription",
+    "bulk-delete", "bulk-update", "includes", "status",
 }  # fmt: skip
 REFUSED_MODIFIERS = {"every", "ge", "recurse"}
 

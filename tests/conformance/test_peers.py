@@ -68,6 +68,8 @@ def test_an_operation_of_another_server_is_told_what_does_the_same_here(fhir):
         "Subscription/$trigger-subscription": "notification", "Patient/1/$summary": "composition.type=60591-5",
         "$hapi.fhir.nothing": "the CapabilityStatement lists", "$a_b": "not the name of an operation",
         "Patient/$csv": "_elements=", "$healthcheck": "GET /health",
+        "Patient/$bulk-update": "PATCH", "$bulk-delete": "DELETE [type]?", "Patient/$includes": "_include",
+        "SearchParameter/$status": "$reindex",
     }.items():  # fmt: skip
         fhir.post(asked).refused(404, "not-found", "http.url", text=here)
 
@@ -86,6 +88,18 @@ def test_who_asks_for_the_number_alone_is_told_it(fhir):
     for asked in ("Patient?_count=0&_total=none", "Patient?_summary=count&_total=none"):
         assert fhir.get(asked).json["total"] == 1
     assert fhir.post("", bundle(entry("GET", asked))).resources()[0]["total"] == 1
+
+
+def test_the_largest_integer_of_a_client_asks_for_the_largest_page(fhir):
+    """As .NET, Java and JavaScript have it; it was refused beyond 999999999, while 999999999 was cut."""
+    fhir.create(patient())
+    for number in ("2147483647", "9223372036854775807", "9007199254740991", "0" * 5000 + "7", "1" * 5000):
+        for asked in ("Patient", "Patient/_history", "_history", "Patient/$everything"):
+            answer = fhir.get(f"{asked}?_count={number}")
+            assert len(answer.entries()) == 1, (asked, number[:20])
+    assert "_count=1000" in fhir.get("Patient?_count=2147483647").link("self")
+    for number in ("-1", "1.0", "+1", "1e3", "", "٣"):
+        fhir.get(f"Patient?_count={number}").refused(400, "invalid", "_count", text="whole number")
 
 
 def test_an_estimate_may_be_called_as_clients_of_hapi_call_it(fhir):

@@ -14,10 +14,10 @@ def measured(value, system=None, code=None, subject="Patient/1", **more):
 
 @pytest.fixture
 def measures(fhir):
-    """Observations a to g: 5 in units of the system urn:one, in one of urn:two, of UCUM, of none; and 6, and 5000 mg."""
+    """Observations: 5 in units of the system urn:one, in one of urn:two, of UCUM, of none; and 6, and 5000 mg."""
     fhir.put("Patient/1", patient(id="1"))
-    for id_, parts in {"a": (5, "urn:one", "u"), "b": (5, "urn:one", "v"), "c": (5, "urn:two", "u"), "d": (5, UCUM, "g"),
-                       "e": (5,), "f": (6, "urn:one", "u"), "g": (5000, UCUM, "mg"),
+    for id_, parts in {"a": (5, "urn:one", "u"), "b": (5, "urn:one", "v"), "c": (5, "urn:two", "u"),
+                       "d": (5, UCUM, "g"), "e": (5,), "f": (6, "urn:one", "u"), "g": (5000, UCUM, "mg"),
                        "h": (5, "urn:one")}.items():  # fmt: skip
         assert fhir.put(f"Observation/{id_}", measured(*parts, id=id_)).status == 201
     return fhir

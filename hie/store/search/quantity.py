@@ -26,8 +26,7 @@ from hie.store.search.syntax import split, unescape
 
 @dataclass(frozen=True, slots=True)
 class QuantityValue:
-    """One alternative; system "" and code "": any unit; system "": code or text of the unit; code "": any of the system.
-    """
+    """One alternative; system "": code, or text of the unit; code "": any unit of the system; both "": any unit."""
 
     number: number.NumberValue
     system: str = ""
@@ -105,11 +104,8 @@ def matches(value: QuantityValue, stored: Stored) -> bool:
     if value.canonical:
         its = converted(low, high, system, code)
         return its is not None and its.unit == value.canonical and number.stands(value.number, its.low, its.high)
-    if value.code and value.system:
-        if (value.system, value.code) != (system, code):
-            return False
-    elif value.code and value.code not in (code, unit):
+    if value.system and value.system != system:
         return False
-    elif value.system and value.system != system:
+    if value.code and value.code not in ((code,) if value.system else (code, unit)):
         return False
     return number.stands(value.number, *number.bounds(low, high))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from hie.errors import InvalidSearch, NotSupported
 from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
-from hie.fhir.paging import AS_OF, CURSOR, MOST_OFFSET, OFFSET, total_of
+from hie.fhir.paging import AS_OF, CURSOR, MOST_OFFSET, OFFSET, counted, total_of
 from hie.fhir.peers import PLACES_OF_PAGES
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.contents import MOST_BYTES
@@ -217,7 +217,7 @@ class _Reader:
             self._offset = _once(name, self._offset, _offset(text))
             return
         elif name == "_count":
-            self._count = _once(name, self._count, _count(text, self._max_count))
+            self._count = _once(name, self._count, counted(text, self._max_count))
             text = str(self._count)
         elif name == "_total":
             self._total = _once(name, self._total, total_of(text))
@@ -430,10 +430,3 @@ def _offset(text: str) -> int:
         raise TooFar(f"{OFFSET} is {text}: what it leaves out is met one by one, so {MOST_OFFSET} is the most. The "
                      "link next leads to the page behind at the same cost wherever it is.", expression=OFFSET)
     return int(text)
-
-
-def _count(text: str, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        told = f"_count is {text[:80]!r}; it must be a whole number from 0 to 999999999."
-        raise InvalidSearch(told, expression="_count")
-    return min(int(text), most)
