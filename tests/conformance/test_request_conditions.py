@@ -200,3 +200,20 @@ def test_a_refusal_does_not_repeat_all_versions_that_were_named(stored):
     many = ", ".join(f'W/"{number}"' for number in range(100, 2_000))
     answer = changed(stored, "PUT", "Patient/1", many)
     answer.refused(412, "conflict", "http.If-Match", text="107, 108, 109 and more, but Patient/1 is at version 3")
+
+
+@pytest.mark.parametrize("more", ["_count=1", "_total=none", "_containedType=contained", "_sort=_id", "_count=0"])
+def test_what_is_no_criterion_is_refused_among_criteria(stored, more):
+    """`_count=1` looks as if the first of several was meant; `_sort` was refused, and this passed over."""
+    asked = f"identifier=1&{more}"
+    name = more.partition("=")[0]
+    stored.post("Patient", patient(), If_None_Exist=asked).refused(400, "invalid", name)
+    stored.put(f"Patient?{asked}", patient()).refused(400, "invalid", name)
+    stored("PATCH", f"Patient?{asked}", PATCH, **MERGE).refused(400, "invalid", name)
+    stored.post("", bundle(post(patient(), ifNoneExist=asked))).refused(
+        400, "invalid", "Bundle.entry[0].request.ifNoneExist")
+    referring = {"resourceType": "Basic", "code": {"text": "x"}, "subject": {"reference": f"Patient?{asked}"}}
+    stored.post("", bundle(post(referring))).refused(400, "invalid", "Bundle.entry[0].resource.subject.reference")
+    if name != "_count":  # it says how many may go
+        stored.delete(f"Patient?{asked}").refused(400, "invalid", name)
+    assert (stored.total("Patient"), stored.get("Patient/1").vid) == (1, "3")

@@ -20,7 +20,7 @@ from hie.store.versions import StoredVersion
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
 
-_NO_CRITERIA = frozenset({"_sort", "_include", "_revinclude", CURSOR})
+_NO_CRITERIA = frozenset({"_sort", "_include", "_revinclude", "_count", "_total", "_containedType", CURSOR})
 
 
 def match(
@@ -83,8 +83,9 @@ def _condition(store: ResourceStore, type_name: str, parameters: Sequence[tuple[
 
     query = parse(type_name, parameters, base_url=store.base_url, now=store.clock(), default_count=2,
                   terminology=Later(store))
-    if not query.criteria or query.sort or query.includes or query.cursor:
-        names = [name for name, _ in parameters]
-        other = next((name for name in names if name.partition(":")[0] in _NO_CRITERIA), names[0] if names else None)
-        raise InvalidSearch("A condition consists of search criteria alone, and of one at least.", expression=other)
+    names = [name for name, _ in parameters]
+    other = next((name for name in names if name.partition(":")[0] in _NO_CRITERIA), None)
+    if other is not None or not query.criteria:
+        raise InvalidSearch("A condition consists of search criteria alone, and of one at least.",
+                            expression=other or next(iter(names), None))
     return query
