@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from hie.store.resources import ResourceStore
 from hie.store.search import estimate, query
 from hie.store.search.engine import SearchPage
-from tests.builders import observation
+from tests.builders import observation, patient
 from tests.property.test_as_of import live_through
 from tests.property.test_pages import SEARCHES
 from tests.property.test_search_joins import GRANTS
@@ -79,6 +80,27 @@ def test_a_sample_of_some_comes_near_and_takes_nothing_from_what_is_hidden(
         assert told == total(narrow, ("Observation", asked, None), "estimate")
         assert total(narrow, ("Observation", asked, None), "accurate") == visible
     assert total(narrow, ("Observation", [("status", "amended")], None), "estimate") == 0
+
+
+NARROW = {"a condition": "system/Observation.rs?status=final", "one type": "system/Observation.rs"}
+
+
+@pytest.mark.parametrize("scope", NARROW.values(), ids=NARROW)
+def test_what_is_hidden_changes_no_estimate(
+    bind: Callable[..., ResourceStore], sampling: None, monkeypatch: pytest.MonkeyPatch, scope: str
+) -> None:
+    """Neither the number nor whether it is rounded: the share of the store that a sample is tells how large that is."""
+    for name, value in {"ASKED": 100, "ASKED_OPENED": 100, "FEWEST": 20}.items():
+        monkeypatch.setattr(estimate, name, value)
+    questions: list[Asked] = [[], [("code:text", "heart")], [("date", "ge1980")]]
+
+    def stored(resource: dict[str, Any], number: int) -> list[int]:
+        bind().transact(lambda inside: [inside.create(resource["resourceType"], resource) for _ in range(number)])
+        return [total(bind(scope), ("Observation", asked, None), "estimate") for asked in questions]
+
+    assert stored(observation(status="final"), 317) == [320] * 3
+    assert stored(patient(), 500) == [320] * 3
+    assert stored(patient(), 2_000) == [320] * 3
 
 
 def test_few_are_counted_and_so_are_those_of_whom_a_sample_tells_too_little(

@@ -1,8 +1,9 @@
 """How many resources match, from a sample, where counting all of them costs much.
 
-Some resources are asked the whole question, the grant with it, and what matches among them stands for the rest. So it
-is an estimate of what the token may see. Statistics of the database are not asked: what they expect of two criteria is
-made of how often each of them holds in the whole store, also where the token may not look (docs/search.md).
+Some resources are asked the whole question, and what matches among them stands for the rest, for tokens from which
+nothing is hidden: which resources these are, and what share of all, others decide, and who knows how much of it may be
+seen would learn how much there is. Other tokens are told the count to two digits. Statistics of the database are not
+asked: what they expect of two criteria is made of how often each of them holds in the whole store (docs/search.md).
 https://hl7.org/fhir/R4/search.html#total
 """
 
@@ -56,10 +57,12 @@ class Sample:
 
         `least` is known to match; None: the sample is too small to tell.
         """
-        if self.found < FEWEST:
-            return None
-        told = round(self.found / self.share)
-        return max(least, round(told, 2 - len(str(told))))
+        return None if self.found < FEWEST else rounded(round(self.found / self.share), least)
+
+
+def rounded(number: int, least: int) -> int:
+    """Return a number to two digits; `least` is known to match."""
+    return max(least, round(number, 2 - len(str(number))))
 
 
 def exact(store: ResourceStore, clause: Clause, type_name: str | None, *, opened: bool) -> int:

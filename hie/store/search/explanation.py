@@ -102,13 +102,15 @@ def _question(store: ResourceStore, query: SearchQuery, one: Any) -> Question:
 
 def growth(store: ResourceStore, query: SearchQuery) -> list[str]:
     """Say what grows with the store, rather than with the page; nothing where the page costs its own rows."""
-    return list(_growth(questions(store, query), query))
+    return list(_growth(questions(store, query), query, samples=store.grant.is_whole))
 
 
-def _growth(asked: list[Question], query: SearchQuery) -> Iterator[str]:
-    if query.total == "accurate":
+def _growth(asked: list[Question], query: SearchQuery, *, samples: bool) -> Iterator[str]:
+    if query.total is not None and query.total != "none" and not samples:
+        yield "The total counts every match; _total=none leaves it out."
+    elif query.total == "accurate":
         yield "The total counts every match; _total=estimate asks a sample of many, _total=none leaves it out."
-    if query.total == "estimate":
+    elif query.total == "estimate":
         yield "The total counts up to some thousand matches, and of more asks a sample; _total=none leaves it out."
     if query.criteria and all(one.name.endswith((":missing", ":not")) for one in asked):
         yield "No criterion has an index that leads to its matches: resources are read until the page is full."

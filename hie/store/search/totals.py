@@ -47,7 +47,10 @@ def _is_told(query: SearchQuery, position: Position) -> bool:
 
 
 def of_all(store: ResourceStore, query: SearchQuery, asked: Asked) -> int:
-    """Count all matches; where an estimate will do, only so many, and of more ask a sample."""
+    """Count all matches; where an estimate will do, only so many, and of more ask a sample.
+
+    Which share of the store that is tells how large the store is: where something is hidden, all are counted.
+    """
     arm = asked.arms[0]
     is_estimated = query.total == "estimate" and store.at is None and query.contained is None
     if not is_estimated or not estimate.is_possible(arm.clause):
@@ -56,6 +59,8 @@ def of_all(store: ResourceStore, query: SearchQuery, asked: Asked) -> int:
     counted = count(store, query, asked, exact + 1)
     if counted <= exact:
         return counted
+    if not store.grant.is_whole:
+        return estimate.rounded(count(store, query, asked, None), counted)
 
     def judge(rows: Sequence[Any]) -> int:
         return sum(1 for _ in pages.verified(store, arm, rows))
