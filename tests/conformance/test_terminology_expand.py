@@ -181,3 +181,24 @@ def test_an_expansion_says_of_a_code_what_who_shows_it_needs(fhir: Fhir) -> None
     assert fhir.post("ValueSet/$expand", carried).json["expansion"]["contains"] == expansion["expansion"]["contains"]
     whole = fhir.post("ValueSet/$expand", value_set(system, url=None)).json["expansion"]["contains"]
     assert [one["extension"][0]["valueString"] for one in whole] == ["A", "B"]
+
+
+@sqlite
+def test_what_is_called_as_somebody_types_comes_first(fhir: Fhir) -> None:
+    assert codes(fhir.get(f"ValueSet/$expand?url={R4}administrative-gender&filter=Male")) == ["male", "female"]
+    system = "http://example.org/CodeSystem/found"
+    fhir.create(code_system(
+        system, {"code": "1", "display": "Old heart attack"}, {"code": "2", "display": "Sweetheart"},
+        {"code": "3", "display": "Heart attack"}, {"code": "4", "display": "Heart  attack, acute"},
+        {"code": "heart attack-5", "display": "Infarct"}, {"code": "6", "display": "Infarct", "designation": [
+            {"language": "en", "value": "Heart attack"}]}, {"code": "7", "display": "Attack of the heart"}))
+    found = value_set(system, url=None)
+
+    def typed(text: str, more: str = "") -> list[str]:
+        return codes(fhir.post(f"ValueSet/$expand?filter={text}{more}", found))
+
+    assert typed("HEART attack") == ["3", "4", "heart attack-5", "1", "7", "6"]
+    assert typed("heart attack", "&displayLanguage=en") == ["3", "6", "4", "heart attack-5", "1", "7"]
+    assert typed("heart") == ["3", "4", "heart attack-5", "1", "7", "2", "6"]
+    assert typed("heart", "&count=2&offset=4") == ["7", "2"]
+    assert typed("7") == ["7"]

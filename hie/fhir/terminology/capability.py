@@ -45,7 +45,9 @@ def terminology_capabilities(
             "incomplete": False,
             "parameter": [{"name": name} for name in (
                 *(row["name"] for row in rows if row["use"] == "in" and row["name"] not in _REFUSED), *_MORE)],
-            "textFilter": "Every word has to occur in the code, its display or a designation, in any case.",
+            "textFilter": "Every word has to occur in the code, its display or a designation, in any case. First come "
+                          "codes that are called so, then those whose code or display begins so, then those with words "
+                          "that do.",
         },
         "codeSearch": "explicit",
         "validateCode": {"translations": False},

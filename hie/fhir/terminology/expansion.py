@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hie.errors import InvalidRequest, TooCostly
+from hie.errors import TooCostly
 from hie.fhir.instants import instant
 from hie.fhir.terminology.code_system import CodeSystem
 from hie.fhir.terminology.languages import Languages, display_in
 from hie.fhir.terminology.member import Member
 from hie.fhir.terminology.terminology import split_canonical
+from hie.fhir.terminology.text_filter import having
 from hie.fhir.terminology.told_properties import Properties
 from hie.fhir.terminology.value_set import ValueSet
 
@@ -21,7 +22,6 @@ Json = dict[str, Any]
 MOST_RETURNED = 10_000
 #: A code deeper below others than this stands on top of an expansion again.
 MOST_NESTED = 30
-_MOST_WORDS = 20
 #: Says that codes are in the value set which an expansion cannot list.
 _UNCLOSED = "http://hl7.org/fhir/StructureDefinition/valueset-unclosed"
 _LANGUAGES = "urn:ietf:bcp:47"
@@ -59,7 +59,7 @@ def expanded(value_set: ValueSet, wishes: Wishes, identifier: str, at: int) -> J
     without = frozenset(split_canonical(one) for one in wishes.without_systems)
     members = [one for one in value_set.members().values() if _is_wanted(one, wishes, without)]
     if wishes.text:
-        members = _having(members, wishes.text)
+        members = having(members, wishes.text, wishes.languages)
     nested = wishes.nested and not wishes.is_paged and not wishes.text
     page = members if nested or wishes.count is None else members[wishes.offset : wishes.offset + wishes.count]
     if wishes.count is None and not nested:
@@ -100,21 +100,6 @@ def _is_wanted(member: Member, wishes: Wishes, without: frozenset[tuple[str, str
     if wishes.selectable_only and member.is_abstract:
         return False
     return (member.system, None) not in without and (member.system, member.version) not in without
-
-
-def _having(members: Iterable[Member], text: str) -> list[Member]:
-    """Keep the codes of which code, display and designations hold every word of the text."""
-    words = text.lower().split()
-    if len(words) > _MOST_WORDS:
-        raise InvalidRequest(f"filter has {len(words)} words; at most {_MOST_WORDS} are looked for.",
-                             expression="filter")
-    return [one for one in members if _holds(one, words)]
-
-
-def _holds(member: Member, words: list[str]) -> bool:
-    told = [member.code, member.display or "", *(str(one.get("value", "")) for one in member.designations)]
-    whole = "\n".join(told).lower()
-    return all(word in whole for word in words)
 
 
 def _row(member: Member, wishes: Wishes, properties: Properties) -> Json:
