@@ -282,7 +282,7 @@ def _judged(member: Member | None, coding: Coding, service: Terminology, request
     ):
         return refusal("invalid-display", f"The code {coding} is there, but not with the display "
                        f"{coding.display[:200]!r}; it is {display or member.display!r}.", display, element="display")
-    return Verdict(True, tuple(_hints(member, coding)), display, version=member.version)
+    return Verdict(True, tuple(_hints(member, coding)), display, found_in=(member.system, member.version))
 
 
 def _hints(member: Member, coding: Coding) -> Iterator[Remark]:
@@ -293,6 +293,11 @@ def _hints(member: Member, coding: Coding) -> Iterator[Remark]:
     if member.is_deprecated:
         yield Remark("code-comment", f"The value set marks the code {coding} as deprecated: it is not to be used there "
                      "any more.")
+    if coding.display is not None and member.display is None and not is_display(
+        coding.display, None, member.designations
+    ):
+        yield Remark("code-comment", f"Whether the code {coding} has the display {coding.display[:200]!r} was not "
+                     "judged: none is known here.", "display")
     if member.code != coding.code:
         yield Remark("code-comment", f"The code is written {member.code[:200]} in its code system.")
 

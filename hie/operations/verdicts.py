@@ -51,8 +51,8 @@ class Verdict:
     remarks: tuple[Remark, ...] = ()
     display: str | None = None
     system: str | None = None
-    version: str | None = None
-    """That in which the code system has the code, where it is known."""
+    found_in: tuple[str, str | None] | None = None
+    """The code system that has the code, and its version, where they are known."""
 
 
 def refusal(kind: str, text: str, display: str | None = None, *, element: str = "code") -> Verdict:
@@ -86,13 +86,14 @@ def told(verdict: Verdict, valid: Coding | None = None) -> FhirResponse:
         rows.append(value("message", "String", " ".join(one.text for one in verdict.remarks)))
     if verdict.display is not None:
         rows.append(value("display", "String", verdict.display))
-    system = verdict.system if valid is None else valid.system
+    system, version = verdict.system, None
     if valid is not None:
         rows.append(value("code", "Code", valid.code))
+        system, version = verdict.found_in or (valid.system, valid.version)
     if system is not None:
         rows.append(value("system", "Uri", system))
-    if valid is not None and verdict.version is not None:
-        rows.append(value("version", "String", verdict.version))
+    if version is not None:
+        rows.append(value("version", "String", version))
     if verdict.remarks:
         outcome = {"resourceType": "OperationOutcome", "issue": [_issue(one) for one in verdict.remarks]}
         rows.append({"name": "issues", "resource": outcome})

@@ -70,6 +70,16 @@ def test_why_a_code_is_not_valid_is_told_for_programs_too(
 
 
 @sqlite
+def test_a_display_that_cannot_be_judged_is_told(shades: Fhir) -> None:
+    rows = [{"code": "x", "designation": [{"value": "Known"}]}]
+    sent = {"name": "valueSet", "resource": value_set({"system": "urn:other", "concept": rows}, url=None)}
+    warned = [("warning", "business-rule", "code-comment", "Coding.display")]
+    assert issues(shades, "ValueSet/$validate-code", sent, one("x", "urn:other", display="Any")) == warned
+    for row in (one("x", "urn:other", display="known"), one("x", "urn:other")):
+        assert issues(shades, "ValueSet/$validate-code", sent, row) == []
+
+
+@sqlite
 def test_a_code_that_its_value_set_deprecates_is_valid_with_a_warning(shades: Fhir) -> None:
     """https://hl7.org/fhir/R4/extension-valueset-deprecated.html"""
     def marked(code: str, deprecated: bool) -> dict[str, Any]:
@@ -91,6 +101,8 @@ def test_which_coding_of_a_concept_is_valid_is_told(shades: Fhir) -> None:
     assert (found["code"], found["system"], found["version"]) == ("PINK", COLOURS, "1")
     found = told(shades.post("CodeSystem/$validate-code", body(INTO_SYSTEM, asked)))
     assert (found["code"], found["system"], found["version"]) == ("blue", COLOURS, "1")
+    silent = told(shades.post("ValueSet/$validate-code", body(INTO_SET, concept({"code": "navy"}))))
+    assert (silent["code"], silent["system"], silent["version"]) == ("navy", COLOURS, "1")
     alone = told(shades.post("ValueSet/$validate-code", body(INTO_SET, one("pink"))))
     assert alone.keys() == {"result", "display"}, "R4 has no more, and who asks for one code knows which"
 
