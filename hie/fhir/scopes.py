@@ -19,6 +19,8 @@ ADMIN = "admin"
 BINARY = "Binary"
 _READING, _MEETING = frozenset("rs"), frozenset("ruds")
 _SCOPE = re.compile(r"system/(?P<type>\*|[A-Za-z]+)\.(?P<letters>[a-z*]+)(?:\?(?P<query>.+))?", re.ASCII)
+_OF_PEOPLE = frozenset(
+    {"patient", "user", "launch", "openid", "fhirUser", "profile", "offline_access", "online_access"})
 _V1 = {"read": "rs", "write": "cud", "*": "cruds"}
 
 
@@ -98,14 +100,26 @@ def meeting(letter: str) -> frozenset[str]:
     return _READING if letter in _READING else _MEETING
 
 
+def _instead(text: str) -> str:
+    """Say what is written in place of a scope that cannot be granted."""
+    context, _, rest = text.partition("/")
+    if context not in _OF_PEOPLE:
+        return "examples: system/*.cruds, system/Observation.rs, system/Observation.rs?category=laboratory, admin"
+    told = "nobody signs in here, a token is of a client system"
+    if context == "user" and rest:
+        return f"{told}: system/{rest}"
+    if context == "patient" and rest:
+        rest = rest.replace("*", "[type]", 1) if rest.startswith("*") else rest
+        whose = "_id" if rest.startswith("Patient.") else "patient"
+        return f"{told}: system/{rest}{'&' if '?' in rest else '?'}{whose}=[id] is what concerns one patient"
+    return told
+
+
 def parse_scope(text: str) -> Scope:
     """Read one system scope, v2 (`system/Observation.rs?category=laboratory`) or v1 (`system/*.read`)."""
     match = _SCOPE.fullmatch(text)
     if match is None:
-        raise ScopeError(
-            f"Scope {text!r} is not understood; examples: system/*.cruds, system/Observation.rs, "
-            "system/Observation.rs?category=laboratory, admin."
-        )
+        raise ScopeError(f"Scope {text!r} is not understood; {_instead(text)}.")
     type_name, letters, query = match["type"], match["letters"], match["query"]
     if type_name != "*" and type_name not in RESOURCE_TYPES:
         raise ScopeError(f"Scope {text!r} names {type_name!r}, which is not a resource type of FHIR R4.")
