@@ -506,6 +506,17 @@ profile_validation = Table(
     Column("mode", Text, nullable=False),  # off, warn, reject; no row: off
 )
 
+#: What the versions that came by another server's history are called there (hie.store.followed).
+followed_version = Table(
+    "followed_version",
+    metadata,
+    Column("tenant", Integer, primary_key=True, autoincrement=False),
+    Column("type", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("number", Text, primary_key=True),
+    Column("vid", Integer, nullable=False),
+)
+
 #: Closure tables (hie.store.closures), each of one client.
 closure_table = Table(
     "closure_table",

@@ -1,6 +1,8 @@
 """Histories that another server sends: https://hl7.org/fhir/R4/http.html#other-bundles"""
 
+import itertools
 import json
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -190,11 +192,31 @@ def test_references_to_the_other_server_and_to_versions_mean_what_is_here(there,
 
 def test_an_address_there_means_what_an_earlier_history_brought(fhir):
     fhir.post("", told(("POST", "Patient/a", patient(id="a"))))
-    fhir.post("", told(("POST", "Observation/o", observation(f"{THERE}/Patient/a", id="o")),
-                       ("POST", "Observation/p", observation(f"{THERE}/Patient/none", id="p")),
-                       ("POST", "Observation/q", observation("http://elsewhere.example/fhir/Patient/a", id="q"))))
-    assert [fhir.get(f"Observation/{id_}").json["subject"]["reference"] for id_ in "opq"] == [
-        "Patient/a", f"{THERE}/Patient/none", "http://elsewhere.example/fhir/Patient/a"]
+    sent = told(("POST", "Observation/o", observation(f"{THERE}/Patient/a", id="o")),
+                ("POST", "Observation/q", observation("http://elsewhere.example/fhir/Patient/a", id="q")))
+    for _ in range(2):
+        assert fhir.post("", sent).status == 200
+    assert [fhir.get(f"Observation/{id_}").json["subject"]["reference"] for id_ in "oq"] == [
+        "Patient/a", "http://elsewhere.example/fhir/Patient/a"]
+    fhir.post("", told(("POST", "Observation/p", observation(f"{THERE}/Patient/none", id="p")))).refused(
+        400, "not-found", "Bundle.entry[0].resource.subject.reference")
+
+
+def test_a_version_that_never_came_is_not_mistaken_for_another(fhir):
+    def version(number: str, family: str) -> Any:
+        return "PUT", "Patient/a", patient(family, id="a", meta={"versionId": number})
+
+    fhir.post("", told(version("8", "B"), version("7", "A")))
+    assert fhir.get("Patient/a").json["meta"]["versionId"] == "2"
+    for number, place in (("7", "Patient/a/_history/1"), ("8", "Patient/a/_history/2")):
+        sent = told(("PUT", f"Observation/o{number}", observation(f"Patient/a/_history/{number}", id=f"o{number}")))
+        assert fhir.post("", sent).status == 200
+        assert fhir.get(f"Observation/o{number}").json["subject"]["reference"] == place
+    fhir.post("", told(("PUT", "Observation/o", observation("Patient/a/_history/2", id="o")))).refused(
+        400, "not-found", "Bundle.entry[0].resource", "is no version that came here")
+    answer = fhir.post("", told(version("6", "Older")))
+    assert "is older than what is here" in answer.entries()[0]["response"]["outcome"]["issue"][0]["diagnostics"]
+    assert len(versions(fhir, "Patient/a")) == 2
 
 
 def test_what_refers_may_go_with_what_it_refers_to(fhir):
@@ -219,8 +241,18 @@ def test_what_still_refers_to_nothing_is_refused_and_nothing_kept(fhir):
 def test_another_resource_of_that_id_is_not_written_over(fhir):
     fhir.put("Patient/a", patient("Mine", id="a"))
     fhir.post("", told(("PUT", "Patient/a", patient("Theirs", id="a")), ("POST", "Patient/a", patient(id="a")))
-              ).refused(409, "conflict", "Bundle.entry[1].resource.id", "histories are sent in their order")
+              ).refused(409, "conflict", "Bundle.entry[1].resource.id", "something else is here under this id")
     assert fhir.get("Patient/a").json["name"][0]["family"] == "Mine"
+
+
+def test_two_servers_with_the_same_ids_are_told_apart(fhir):
+    def of(server: str, family: str) -> Any:
+        return told(("PUT", "Patient/a", patient(family, id="a", meta={"versionId": "1"})), there=server)
+
+    assert fhir.post("", of(THERE, "Theirs")).status == 200
+    fhir.post("", of("http://elsewhere.example/fhir", "Others")).refused(
+        409, "conflict", "Bundle.entry[0].resource", "came before, with another content")
+    assert fhir.get("Patient/a").json["name"][0]["family"] == "Theirs"
 
 
 def test_versions_that_change_nothing_stay_one(fhir):
@@ -307,3 +339,42 @@ def test_a_single_put_after_it_goes_on_as_ever(there, fhir):
     fhir.post("", taken(there))
     assert fhir.put("Patient/a", patient("Mine", id="a"), If_Match='W/"1"').status == 200
     assert fhir.post("", bundle(put(patient("Mine again", id="a")))).entries()[0]["response"]["etag"] == 'W/"3"'
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_happened_there_is_here_in_the_end(there, fhir, seed):
+    """By whichever Bundles it comes, also twice and late, each ending between two transactions."""
+    source = random.Random(seed)
+    for _ in range(60):
+        _happen(there, source)
+    rows = taken(there)["entry"][::-1]
+    times = [row["response"]["lastModified"] for row in rows]
+    ends = [n for n in range(1, len(rows)) if times[n - 1] != times[n]]
+    cuts = [0, *sorted(source.sample(ends, len(ends) // 3)), len(rows)]
+    sent = [bundle(*rows[low:high][::-1], type_="history") for low, high in itertools.pairwise(cuts)]
+    for number, one in enumerate(sent):
+        assert fhir.post("", one).status == 200
+        again = fhir.post("", source.choice(sent[: number + 1]))
+        assert again.status == 200
+        assert all(is_here(row) for row in again.entries())
+    for place in {row["fullUrl"].removeprefix(f"{THERE}/") for row in rows}:
+        here, other = versions(fhir, place), versions(there, place)
+        assert [content for _, content in here] == [content for _, content in other]
+
+
+def _happen(there: Fhir, source: random.Random) -> None:
+    id_ = source.choice("abc")
+    match source.randrange(6):
+        case 0:
+            there.delete(f"Patient/{id_}")
+        case 1:
+            there.delete(f"Observation/{id_}")
+        case 2:
+            there.put(f"Observation/{id_}", observation(f"Patient/{source.choice('abc')}", id=id_))
+        case 3:
+            status = source.choice(("final", "amended"))
+            there.post("", bundle(
+                put(patient(source.choice("XY"), id=id_)),
+                put(observation(f"Patient/{id_}", id=source.choice("abc"), status=status))))
+        case _:
+            there.put(f"Patient/{id_}", patient(source.choice("XY"), id=id_))
