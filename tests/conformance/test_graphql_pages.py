@@ -159,3 +159,27 @@ def test_a_query_shows_the_record_as_of_an_instant(fhir: Any, clock: Any) -> Non
     assert (found["name"], len(found["ObservationList"])) == ([{"family": "Before"}], 5)
     ask(fhir, "{ PatientList { id } }", "?_asOf=2999-01-01T00:00:00Z").refused(400, "invalid", "_asOf")
     ask(fhir, 'mutation { PatientDelete(id: "anna") { information { id } } }', at).refused(400, "invalid", "_asOf")
+
+
+@pytest.mark.usefixtures("record")
+def test_a_list_may_leave_out_as_many_as_a_search_may(fhir: Any) -> None:
+    """Medplum's clients go from page to page by `_count` and `_offset`, in queries as in searches."""
+    every = [row["id"] for row in fhir.get("Observation?_sort=-_id").resources()]
+    listed = 'query ($n: Int) { ObservationList(_sort: "-_id", _count: 2, _offset: $n) { id } }'
+    for number in range(len(every) + 1):
+        found = [row["id"] for row in ask(fhir, listed, n=number).json["data"]["ObservationList"]]
+        searched = fhir.get(f"Observation?_sort=-_id&_count=2&_offset={number}").resources()
+        assert found == [row["id"] for row in searched] == every[number : number + 2], number
+    rest = ask(fhir, '{ ObservationList(_sort: "-_id", _offset: "1") { id } }').json["data"]["ObservationList"]
+    assert [row["id"] for row in rest] == every[1:], "without _count it is everything behind"
+
+
+@pytest.mark.usefixtures("record")
+@pytest.mark.parametrize(("query", "code", "text"), [
+    ("{ ObservationList(_offset: -1) { id } }", "invalid", "whole number"),
+    ("{ ObservationList(_offset: 10001) { id } }", "too-costly", "10000"),
+    ("{ ObservationConnection(_offset: 1) { count } }", "invalid", "ObservationList"),
+    ("{ PatientList { ObservationList(_reference: subject, _offset: 1) { id } } }", "invalid", "of the system"),
+])  # fmt: skip
+def test_what_leaves_out_nothing_is_refused(fhir: Any, query: str, code: str, text: str) -> None:
+    fhir.post("$graphql", {"query": query}, Content_Type="application/json").refused(400, code, text=text)

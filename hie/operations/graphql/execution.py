@@ -324,7 +324,7 @@ class Execution:
             return self._paged(one, asked)
         if CURSOR in one.arguments:
             raise invalid(f"{one.name} has no pages that _cursor could lead to; {type_name}Connection has.")
-        asked = searching.asked(one, type_name)
+        asked = searching.asked(one, type_name, leaves_out=True)
         is_whole = asked.count is None  # graphql.html#list: everything, or an error
         with OfPages(self.ctx.store, None) as terminology:
             query = asked.query(self.ctx, terminology)

@@ -89,7 +89,8 @@ def _query() -> GraphQLObjectType:
 def _of_system() -> Iterator[tuple[str, GraphQLField]]:
     for name in sorted(RESOURCE_TYPES):
         yield name, GraphQLField(_type(name), {"id": GraphQLArgument(GraphQLNonNull(GraphQLID))})
-        yield f"{name}List", GraphQLField(GraphQLList(_type(name)), _search(name))
+        yield f"{name}List", GraphQLField(GraphQLList(_type(name)), _search(name) | {
+            "_offset": GraphQLArgument(GraphQLInt)})
         yield f"{name}Connection", GraphQLField(_connection(name), _search(name) | {
             "_cursor": GraphQLArgument(GraphQLString)})
 

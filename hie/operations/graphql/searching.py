@@ -13,7 +13,7 @@ from typing import Any
 
 from hie.context import Context
 from hie.errors import InvalidSearch
-from hie.fhir.paging import CURSOR
+from hie.fhir.paging import CURSOR, OFFSET
 from hie.operations.graphql.checking import invalid, parameter_name
 from hie.operations.graphql.document import Field
 from hie.store.crypto import SealBroken
@@ -22,7 +22,7 @@ from hie.store.search.query import SearchQuery
 from hie.store.terminology import Later, OfPages
 
 _KIND = "graphql"
-_NO_CRITERIA = ("_count", CURSOR, "fhirpath")
+_NO_CRITERIA = ("_count", CURSOR, OFFSET, "fhirpath")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,18 @@ class Asked:
     path: str | None
     count: str | None
     cursor: str | None = None
+    offset: str | None = None
+    """How many matches a list leaves out."""
 
     def query(self, ctx: Context, terminology: Later | OfPages) -> SearchQuery:
         """Read the search; InvalidSearch, InvalidRequest."""
         count = () if self.count is None else (("_count", self.count),)
         cursor = () if self.cursor is None else ((CURSOR, self.cursor),)
+        offset = () if self.offset is None else ((OFFSET, self.offset),)
         query = search_query.parse(
-            self.type, [*self.parameters, *count, *cursor], default_count=ctx.settings.default_page_size,
+            self.type, [*self.parameters, *count, *cursor, *offset], default_count=ctx.settings.default_page_size,
             max_count=ctx.settings.max_page_size, base_url=ctx.base_url, now=ctx.clock(), terminology=terminology,
+            offset=self.offset is not None,
         )  # fmt: skip
         if query.includes or query.result or query.total is not None:
             raise invalid(f"{self.name} takes search criteria, _count, _sort and _cursor; what else is wanted, its "
@@ -59,12 +63,21 @@ class Asked:
         return sealed
 
 
-def asked(one: Field, type_name: str, more: tuple[tuple[str, str], ...] = ()) -> Asked:
-    """Return what the arguments of a list or a connection ask; `more`: what refers to a resource asks beside."""
+def asked(
+    one: Field, type_name: str, more: tuple[tuple[str, str], ...] = (), *, leaves_out: bool = False
+) -> Asked:
+    """Return what the arguments of a list or a connection ask; `more`: what refers to a resource asks beside.
+
+    `leaves_out`: whether it may begin behind the first match, as a list of the system may.
+    """
+    if OFFSET in one.arguments and not leaves_out:
+        raise invalid(f"{one.name} takes no {OFFSET} here; a list of the system does, as in {type_name}List(_count: "
+                      f"10, {OFFSET}: 20), and {type_name}Connection goes on by its cursors.")
     criteria = [(parameter_name(name), searched_text(value))
                 for name, value in one.arguments.items() if name not in _NO_CRITERIA]
     count = searched_text(one.arguments["_count"]) if "_count" in one.arguments else None
-    return Asked(one.name, type_name, (*more, *criteria), path_of(one), count)
+    offset = searched_text(one.arguments[OFFSET]) if OFFSET in one.arguments else None
+    return Asked(one.name, type_name, (*more, *criteria), path_of(one), count, offset=offset)
 
 
 def led_on(one: Field, type_name: str, ctx: Context) -> Asked:
