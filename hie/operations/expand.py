@@ -58,6 +58,8 @@ def _told(request: FhirRequest) -> Iterator[dict[str, Any]]:
                              "here.", expression="contextDirection")
     types = {one.name: one.type for one in _PARAMETERS}
     for name, text in request.parameters:
+        if not text.strip():  # of a filter nothing is typed yet
+            continue
         match types[name]:
             case "boolean":
                 yield {"name": name, "valueBoolean": text == "true"}

@@ -202,3 +202,4 @@ def test_what_is_called_as_somebody_types_comes_first(fhir: Fhir) -> None:
     assert typed("heart") == ["3", "4", "heart attack-5", "1", "7", "2", "6"]
     assert typed("heart", "&count=2&offset=4") == ["7", "2"]
     assert typed("7") == ["7"]
+    assert typed("%20") == typed("") == ["1", "2", "3", "4", "heart attack-5", "6", "7"], "nothing is typed yet"

@@ -20,6 +20,8 @@ def having(members: Iterable[Member], text: str, languages: Languages | None) ->
     if len(words) > _MOST_WORDS:
         raise InvalidRequest(f"filter has {len(words)} words; at most {_MOST_WORDS} are looked for.",
                              expression="filter")
+    if not words:  # nothing is typed yet
+        return list(members)
     found = [one for one in members if _holds(one, words)]
     return sorted(found, key=lambda one: _distance(one.code, display_in(languages, one) or "", words))
 
