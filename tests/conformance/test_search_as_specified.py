@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.builders import bundle, observation, patient, put
+from tests.builders import bundle, entry, observation, patient, put
 from tests.conformance.conftest import Answer, Fhir
 
 OWN = "http://localhost/fhir/StructureDefinition/me"
@@ -145,3 +145,20 @@ def test_phonetic_may_stand_in_chains_and_not_in_scopes(fhir: Fhir, client: Any)
     assert ids(fhir.get("Organization?phonetic:exact=Mayer %26 Sons")) == ["1"]
     fhir.get("Patient?phonetic='").refused(400, "invalid", "phonetic")
     client("system/Patient.rs?phonetic=smith").get("Patient").refused(403, "forbidden")
+
+
+def test_all_that_is_wrong_with_a_search_is_told_at_once(fhir: Fhir) -> None:
+    """As of a resource: who mends the first need not ask again to hear of the next. Ten at most."""
+    asked = "Patient?nme=a&birthdate=soon&_sort=foo&gender=male&_query=x&_include=Patient:foo&name:below=a"
+    for answer in (fhir.get(asked), fhir.post("Patient/_search", asked.partition("?")[2],
+                                              Content_Type="application/x-www-form-urlencoded")):
+        answer.refused(400, "invalid", "nme", text="did you mean name")
+        assert [(one["code"], one["expression"][0]) for one in answer.json["issue"]] == [
+            ("invalid", "nme"), ("invalid", "birthdate"), ("invalid", "_sort"), ("not-supported", "_query"),
+            ("invalid", "_include"), ("invalid", "name:below")]
+    lenient = fhir.get(asked, Prefer="handling=lenient").json["issue"]
+    assert [one["expression"][0] for one in lenient] == ["birthdate", "_sort", "_query", "_include", "name:below"]
+    many = fhir.get("Patient?" + "&".join(f"unknown{number}=1" for number in range(90)))
+    assert (many.status, len(many.json["issue"])) == (400, 10)
+    (row,) = fhir.post("", bundle(entry("GET", "Patient?nme=a&gnder=b"), type_="batch")).entries()
+    assert len(row["response"]["outcome"]["issue"]) == 2

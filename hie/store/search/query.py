@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from hie.errors import InvalidSearch, NotSupported
+from hie.errors import InvalidRequest, InvalidSearch, NotSupported
 from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
 from hie.fhir.paging import AS_OF, CURSOR, MOST_OFFSET, OFFSET, counted, total_of
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MOST_PARAMETERS = 100
 MOST_SORT_KEYS = 5
+#: So many parameters that cannot be understood are told.
+MOST_TOLD = 10
 #: They say how the answer looks; the search does not read them.
 RESULT_PARAMETERS = frozenset({"_format", "_pretty", "_summary", "_elements"})
 #: What has no modifier, though R3 and others had some; `_include` and its kin have one.
@@ -183,8 +185,7 @@ class _Reader:
 
     def read(self, parameters: Sequence[tuple[str, str]], default_count: int) -> SearchQuery:
         self._read_types(parameters)
-        for name, text in parameters:
-            self._read_one(name, text)
+        self._read_each(parameters)
         count = default_count if self._count is None else self._count
         if ("_summary", "count") in self._result:
             count = 0
@@ -205,6 +206,19 @@ class _Reader:
             frozenset(self._types) if len(self._types) > 1 else None, None, tuple(self._self_link), contained,
             self._offset or 0,
         )  # fmt: skip
+
+    def _read_each(self, parameters: Sequence[tuple[str, str]]) -> None:
+        """Read all parameters, and refuse those that cannot be understood together."""
+        wrong: list[InvalidRequest] = []
+        for name, text in parameters:
+            try:
+                self._read_one(name, text)
+            except InvalidRequest as error:
+                wrong.append(error)
+                if len(wrong) == MOST_TOLD:
+                    break
+        if wrong:
+            raise type(wrong[0])(wrong[0].diagnostics, issues=[issue for one in wrong for issue in one.issues])
 
     def _read_one(self, name: str, text: str) -> None:
         code, _, modifier = name.partition(":")
