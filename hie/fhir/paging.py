@@ -12,7 +12,8 @@ from hie.fhir.http import FhirRequest
 
 #: Where a next link carries on; its value is sealed by the store and means nothing to anyone else.
 CURSOR = "_cursor"
-#: So many matches the first page of a search leaves out. No parameter of R4, but one that HAPI and Medplum have.
+#: So many matches, or versions, the first page of a search or history leaves out. No parameter of R4, but one that HAPI
+#: and Medplum have.
 OFFSET = "_offset"
 #: They are met one by one: a client that asks page by page for what lies further would do so again for each.
 MOST_OFFSET = 10_000
@@ -52,6 +53,29 @@ def counted(text: str, most: int) -> int:
         raise InvalidSearch(f"_count is {text[:80]!r}; it must be a whole number from 0.", expression="_count")
     digits = text.lstrip("0") or "0"
     return most if len(digits) > 9 else min(int(digits), most)
+
+
+class TooFar(InvalidSearch):
+    """An offset beyond what is answered."""
+
+    code = "too-costly"
+
+
+def offset_of(text: str) -> int:
+    """Read _offset."""
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise InvalidSearch(f"{OFFSET} is {text[:80]!r}; it must be a whole number from 0 to {MOST_OFFSET}.",
+                            expression=OFFSET)
+    if int(text) > MOST_OFFSET:
+        raise TooFar(f"{OFFSET} is {text}: what it leaves out is met one by one, so {MOST_OFFSET} is the most. The "
+                     "link next leads to the page behind at the same cost wherever it is.", expression=OFFSET)
+    return int(text)
+
+
+def both_places() -> InvalidSearch:
+    """Return what tells that a page cannot begin at two places."""
+    return InvalidSearch(f"{CURSOR} says where its page begins, so that {OFFSET} cannot stand beside it.",
+                         expression=OFFSET)
 
 
 def total_of(text: str) -> str:

@@ -16,7 +16,7 @@ from hie.fhir.datatypes import InvalidDate, parse_date
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import instant
 from hie.fhir.json_format import Fragment
-from hie.fhir.paging import CURSOR, page_size, total_of
+from hie.fhir.paging import CURSOR, OFFSET, both_places, offset_of, page_size, total_of
 from hie.fhir.summary import Selection
 from hie.store.history import HistoryPage
 from hie.store.models import CREATED, DELETED, PATCHED, REVIVED, UPDATED
@@ -24,9 +24,10 @@ from hie.store.versions import StoredVersion
 
 _TYPE = "_type"
 _KNOWN = frozenset({
-    "_since", "_at", "_list", "_count", "_total", "_sort", _TYPE, CURSOR, "_format", "_pretty", "_summary", "_elements",
+    "_since", "_at", "_list", "_count", "_total", "_sort", _TYPE, OFFSET, CURSOR,
+    "_format", "_pretty", "_summary", "_elements",
 })  # fmt: skip
-_NAMED = "_since, _at, _list, _count, {}_sort and _total"
+_NAMED = "_since, _at, _list, _count, _offset, {}_sort and _total"
 #: What _sort may say; R5 and Microsoft's server have it.
 _NEWEST_FIRST, _OLDEST_FIRST = "-_lastUpdated", "_lastUpdated"
 #: How a period that _at means is bounded by a date with a prefix: from its beginning or end, to its beginning or end.
@@ -48,7 +49,7 @@ def history(request: FhirRequest, ctx: Context) -> FhirResponse:
     count = 0 if selection is not None and selection.counts_only else page_size(request, ctx.settings)
     read = partial(ctx.store.history, request.type, request.id, since=_since(request), count=count,
                    during=_during(request), listed=_listed(request, ctx), counts=_counts(request),
-                   types=_types(request))
+                   types=_types(request), offset=_offset(request))
     page = _oldest_first(read, request) if request.once("_sort") == _OLDEST_FIRST else read(cursor=request.once(CURSOR))
     links = [("self", _url(request, ctx, request.once(CURSOR)))]
     around = (("first", page.first), ("previous", page.previous), ("next", page.next), ("last", page.last))
@@ -153,6 +154,19 @@ def _types(request: FhirRequest) -> frozenset[str] | None:
     return frozenset(names) or None
 
 
+def _offset(request: FhirRequest) -> int:
+    """Read _offset: how many of the newest versions the first page leaves out."""
+    text = request.once(OFFSET)
+    if text is None:
+        return 0
+    if request.once(CURSOR) is not None:
+        raise both_places()
+    if request.once("_sort") == _OLDEST_FIRST:
+        raise NotSupported(f"{OFFSET} leaves out the newest versions; with _sort={_OLDEST_FIRST} follow the link next.",
+                           expression=OFFSET)
+    return offset_of(text)
+
+
 def _counts(request: FhirRequest) -> bool:
     """Read _total, as of a search; an estimate is the count."""
     text = request.once("_total")
@@ -175,5 +189,5 @@ def _url(request: FhirRequest, ctx: Context, cursor: str | None) -> str:
     path = "/".join(part for part in (request.type, request.id, "_history") if part)
     kept = [(name, value) for name, value in request.parameters if name in _KNOWN and name != CURSOR]
     if cursor is not None:
-        kept.append((CURSOR, cursor))
+        kept = [*((name, value) for name, value in kept if name != OFFSET), (CURSOR, cursor)]
     return f"{ctx.base_url}/{path}" + (f"?{urlencode(kept)}" if kept else "")

@@ -72,11 +72,12 @@ class _Position:
 def history_page(
     store: ResourceStore, type_name: str | None, id_: str | None, *, since: int | None, count: int, cursor: str | None,
     during: tuple[int, int] | None = None, listed: str | None = None, counts: bool = True,
-    types: frozenset[str] | None = None,
+    types: frozenset[str] | None = None, offset: int = 0,
 ) -> HistoryPage:
     """Return one page of versions and, if it `counts`, the number of all; `listed`: the List that names them.
 
-    `types`: those of the system's history, None for all; one alone is met by its own index.
+    `types`: those of the system's history, None for all; one alone is met by its own index. The first page leaves out
+    `offset` of them.
     """
     if types is not None and len(types) == 1:
         type_name, types = next(iter(grants.allowed_types(store, "s", types))), None
@@ -91,12 +92,12 @@ def history_page(
         named = None
         if listed is not None:  # further pages ask what it named when the first was read
             named = items(inside if position is None else inside.as_of(position.at), listed)
-        shape = _shape(inside, type_name, id_, since, during, behind, types)
+        shape = _shape(inside, type_name, id_, since, during, behind, types, is_bare=offset > 0)
         values = _values(inside, shape, behind)
         values |= {name: one for name, one in (("type", type_name), ("id", id_), ("since", since)) if one is not None}
         if during is not None:
             values["low"], values["high"] = during
-        return _read(inside, _Asked(shape, values, named, counts, mark), count, cursor, behind)
+        return _read(inside, _Asked(shape, values, named, counts, mark, offset), count, cursor, behind)
 
     return page(store) if position is not None else one_state(store, page)
 
@@ -111,11 +112,12 @@ class _Asked:
     counts: bool
     mark: int
     """What ties the links to it."""
+    offset: int
 
 
 def _shape(
     store: ResourceStore, type_name: str | None, id_: str | None, since: int | None, during: tuple[int, int] | None,
-    position: _Position | None, types: frozenset[str] | None,
+    position: _Position | None, types: frozenset[str] | None, *, is_bare: bool,
 ) -> Shape:
     letter = "r" if id_ is not None else "s"
     names = grants.allowed_types(store, letter, types) if type_name is None else {type_name}
@@ -126,6 +128,7 @@ def _shape(
         is_during=during is not None, is_seen=position is not None and position.seen is not None,
         free=tuple(name for name, one in conditions.items() if one is None),
         bound=tuple((name, one) for name, one in conditions.items() if one is not None), is_led=is_led,
+        is_bare=is_bare,
     )  # fmt: skip
 
 
@@ -145,28 +148,35 @@ def _read(
     if count and position is not None and position.is_edge and position.backward:
         total = _total(store, asked) if total is None else total
         count = last_page_size(total, count)
-    found = _found(store, asked, position, count + 1) if count else []
+    found = _found(store, asked, position, asked.offset + count + 1) if count else []
+    left_out, found = found[: asked.offset], found[asked.offset :]
     if total is None and (asked.counts or not count):
         total = _total(store, asked)
     versions, _ = up_to(store.each_opened(found[:count]), MOST_BYTES)
     more, count = len(found) > len(versions), len(versions)
-    if not versions or (position is None and not more):
+    if not left_out and (not versions or (position is None and not more)):
         return HistoryPage(versions, total, None)
     if position is None:
-        newest = versions[0].updated
+        newest = left_out[0].updated if left_out else versions[0].updated
         since = newest, max(store.clock(), newest), seen_by_page(store), total
     else:
         since = position.newest, position.at, position.seen, total
     first = _seal_cursor(store, asked.mark, ("", "", 0), since[0], *since)
     came = None if cursor is None or position is None or position.is_edge else cursor.removeprefix(UNTIL)
+    if left_out:
+        came = _seal_cursor(store, asked.mark, _place(left_out[-1]), left_out[-1].updated, *since)
     further = found[count if position is not None and position.backward else count - 1] if more else None
     onwards = None
     if further is not None:
-        onwards = _seal_cursor(store, asked.mark, (further.type, further.id, further.vid), further.updated, *since)
+        onwards = _seal_cursor(store, asked.mark, _place(further), further.updated, *since)
     if position is not None and position.backward:
         versions.reverse()
         return HistoryPage(versions, total, came, onwards and UNTIL + onwards, first, UNTIL + first)
     return HistoryPage(versions, total, onwards, came and UNTIL + came, first, UNTIL + first)
+
+
+def _place(row: Any) -> tuple[str, str, int]:
+    return row.type, row.id, row.vid
 
 
 def _found(store: ResourceStore, asked: _Asked, position: _Position | None, limit: int) -> Sequence[Any]:

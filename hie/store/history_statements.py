@@ -26,6 +26,7 @@ from sqlalchemy import (
     func,
     literal_column,
     not_,
+    null,
     or_,
     select,
     union_all,
@@ -71,6 +72,8 @@ class Shape:
     """Types with what their resources must match."""
     is_led: bool
     """Whether those that match are few, and found first (hie.store.history_led)."""
+    is_bare: bool
+    """Whether rows come without content, as where most of them are left out."""
 
     def granted(self) -> dict[str, Any]:
         """Return the values of what the grant asks."""
@@ -144,7 +147,8 @@ def _arm(shape: Shape, table: Any, few: CTE | None) -> Select[Any]:
     if shape.is_of_one:
         where.append(table.c.id == bindparam("id", type_=Text()))
     where += _shown(shape, table)
-    return select(*(table.c[name] for name in _NAMES[:-1]), contents.small(table)).select_from(found).where(*where)
+    content = null().label("sealed") if shape.is_bare else contents.small(table)
+    return select(*(table.c[name] for name in _NAMES[:-1]), content).select_from(found).where(*where)
 
 
 def _shown(shape: Shape, table: Any) -> list[ColumnElement[bool]]:

@@ -216,16 +216,18 @@ class ResourceStore:
         listed: str | None = None,
         counts: bool = True,
         types: frozenset[str] | None = None,
+        offset: int = 0,
     ) -> HistoryPage:
         """Return versions, newest first; NotFound where an instance never was.
 
         `during`: those current in that time; `listed`: those that the List of this id names; `counts`: tell how many
-        there are in all; `types`: of the system, those of these types.
+        there are in all; `types`: of the system, those of these types; `offset`: so many are left out by the first
+        page.
         """
         if type is not None and id is not None:
             self._permitted_row(type, id)
         return history_page(self, type, id, since=since, count=count, cursor=cursor, during=during,
-                            listed=listed, counts=counts, types=types)
+                            listed=listed, counts=counts, types=types, offset=offset)
 
     def search(self, query: SearchQuery) -> SearchPage:
         """Return one page of a search."""

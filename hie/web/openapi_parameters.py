@@ -30,6 +30,7 @@ _QUERY: dict[str, tuple[str, dict[str, Any]]] = {
     "_elements": ("Elements at the top of each resource that are answered, with commas.", _TEXT),
     "_asOf": ("The instant whose state of the record is asked for.", {"type": "string", "format": "date-time"}),
     "_count": ("How many resources a page has at most.", {"type": "integer", "minimum": 0}),
+    "_offset": ("How many of the newest versions are left out.", {"type": "integer", "minimum": 0}),
     "_since": ("Versions from that moment on.", _TEXT),
     "_at": ("Versions that were current at some time of this period.", _TEXT),
     "_list": ("Of what the List with this id names.", _TEXT),
@@ -41,7 +42,7 @@ _QUERY: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 _ANSWER = ("_format", "_pretty", "_summary", "_elements")
-_HISTORY = ("Prefer", "_since", "_at", "_list", "_count", "_sort", "_total", *_ANSWER)
+_HISTORY = ("Prefer", "_since", "_at", "_list", "_count", "_offset", "_sort", "_total", *_ANSWER)
 _SEARCH = ("Prefer", "_asOf", "_count", *_ANSWER)
 _FORM = ("Prefer", *_ANSWER)
 _READ = ("If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "Prefer")

@@ -22,7 +22,7 @@ HEADERS = {
 QUERY = {
     "_format": "xml", "_pretty": "true", "_summary": "true", "_elements": "id", "_count": "3", "_since": "2020",
     "_at": "ge2020", "_list": "l", "_sort": "_lastUpdated", "_total": "none", "_type": "Patient",
-    "_cascade": "delete", "mode": "full",
+    "_cascade": "delete", "mode": "full", "_offset": "0",
 }  # fmt: skip
 CONDITIONS = ("If-Match", "If-None-Match", "If-None-Exist")
 FILLED = {"{type}": "Patient", "{compartment}": "Patient", "{id}": "one", "{vid}": "1"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from hie.errors import InvalidRequest, InvalidSearch, NotSupported
 from hie.fhir import compartments, search_parameters
 from hie.fhir.facts import RESOURCE_TYPES
-from hie.fhir.paging import AS_OF, CURSOR, MOST_OFFSET, OFFSET, counted, total_of
+from hie.fhir.paging import AS_OF, CURSOR, OFFSET, both_places, counted, offset_of, total_of
 from hie.fhir.peers import PLACES_OF_PAGES
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.contents import MOST_BYTES
@@ -156,12 +156,6 @@ def _within(query: SearchQuery, type_name: str | None, compartment: tuple[str, s
     return replace(query, criteria=(place, *query.criteria), address=f"{kind}/{id_}/{type_name or '*'}")
 
 
-class TooFar(InvalidSearch):
-    """An offset beyond what is answered."""
-
-    code = "too-costly"
-
-
 class _Reader:
     """Reads one search, parameter by parameter."""
 
@@ -192,8 +186,7 @@ class _Reader:
         if self._includes and ("_summary", "text") in self._result:
             raise InvalidSearch("_include and _revinclude cannot be asked with _summary=text.", expression="_summary")
         if self._offset is not None and self._cursor is not None:
-            raise InvalidSearch(f"{CURSOR} says where its page begins, so that {OFFSET} cannot stand beside it.",
-                                expression=OFFSET)
+            raise both_places()
         self._check_fit()
         contained = None if self._contained in (None, "false") else self._containment()
         if contained is None or not contained.whole:  # else matches may be of any type
@@ -228,7 +221,7 @@ class _Reader:
             self._cursor = _once(name, self._cursor, text)
             return
         elif name == OFFSET:
-            self._offset = _once(name, self._offset, _offset(text))
+            self._offset = _once(name, self._offset, offset_of(text))
             return
         elif name == "_count":
             self._count = _once(name, self._count, counted(text, self._max_count))
@@ -434,13 +427,3 @@ def _choice(name: str, text: str, choices: Sequence[str]) -> str:
     if text not in choices:
         raise InvalidSearch(f"{name} is {text[:80]!r}; it must be one of {', '.join(choices)}.", expression=name)
     return text
-
-
-def _offset(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise InvalidSearch(f"{OFFSET} is {text[:80]!r}; it must be a whole number from 0 to {MOST_OFFSET}.",
-                            expression=OFFSET)
-    if int(text) > MOST_OFFSET:
-        raise TooFar(f"{OFFSET} is {text}: what it leaves out is met one by one, so {MOST_OFFSET} is the most. The "
-                     "link next leads to the page behind at the same cost wherever it is.", expression=OFFSET)
-    return int(text)
