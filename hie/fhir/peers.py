@@ -64,6 +64,8 @@ _PARAMETERS = {
     "_remove-references": "_cascade=delete takes along what refers to what is deleted",
     "_at": "_asOf=[instant] searches the record as it was then; _at is for histories",
     "_before": "of a history _at=lt2024-05-01 are the versions from before that day",
+    "_excludeTransactionTimeoutWindow": "the time of a version is when its request began: who follows changes asks "
+                                        "_since from some time before the newest that is known",
     "_till": "of a history _at=lt2024-05-01 are the versions from before that day",
 }  # fmt: skip
 #: In front of the names of some of HAPI's own operations.
