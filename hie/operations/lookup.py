@@ -11,7 +11,7 @@ from hie.fhir import json_format
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.parameters import parameters, parts, value
 from hie.fhir.terminology.code_system import CodeSystem, Concept
-from hie.fhir.terminology.languages import Languages, display_in
+from hie.fhir.terminology.languages import Languages, display_in, names_beside
 from hie.fhir.terminology.member import Member
 from hie.fhir.terminology.terminology import split_canonical
 from hie.operations import terminology_inputs as inputs
@@ -56,10 +56,11 @@ def _rows(system: CodeSystem, concept: Concept, wanted: set[str], languages: Lan
     yield value("name", "String", system.name)
     if system.version is not None:
         yield value("version", "String", system.version)
-    yield value("display", "String", display_in(languages, member) or concept.code)
+    shown = display_in(languages, member)
+    yield value("display", "String", shown or concept.code)
     if "url" in wanted:
         yield parts("property", [value("code", "Code", "url"), value("value", "Uri", system.url)])
-    for one in concept.designations:
+    for one in names_beside(shown, member):
         if not wanted or "designation" in wanted or f"lang.{one.get('language')}" in wanted:
             yield parts("designation", list(_designation(one)))
     for name in _ALWAYS:

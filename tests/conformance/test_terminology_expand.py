@@ -69,7 +69,7 @@ def test_an_expansion_tells_how_it_was_made(shades: Fhir) -> None:
     assert answer.json["compose"] == SET["compose"]
     red = expansion["contains"][0]
     assert red == {"system": COLOURS, "version": "1", "code": "red", "display": "Rot",
-                   "designation": SYSTEM["concept"][0]["designation"]}
+                   "designation": [{"language": "en", "value": "Red"}, *SYSTEM["concept"][0]["designation"]]}
     plain = shades.get("ValueSet/mine/$expand")
     assert "compose" not in plain.json
     assert plain.json["expansion"]["contains"][-1]["abstract"] is True

@@ -106,3 +106,21 @@ def test_an_expansion_that_is_carried_is_in_the_language_of_its_value_set(trees:
                                                  "designation": [{"language": "en", "value": "Oak"}]}]}}
     assert displays(trees, "de,en", carried) == ["Eichenbaum"]
     assert displays(trees, "en,de", carried) == ["Oak"]
+
+
+def test_the_name_that_gives_way_to_a_translation_is_a_designation(trees: Fhir) -> None:
+    def beside(query: str) -> list[Any]:
+        first = trees.post(f"ValueSet/$expand?{query}", value_set(TREES, url=None)).json["expansion"]["contains"][0]
+        rows = trees.get(f"CodeSystem/$lookup?system={TREES}&code=oak&{query.split('&')[0]}").json["parameter"]
+        parts = [{one["name"]: one[f"value{'Code' if one['name'] == 'language' else 'String'}"] for one in row["part"]}
+                 for row in rows if row["name"] == "designation"]
+        if "designation=" not in query:
+            assert parts == first["designation"]
+        return list(first.get("designation", []))
+
+    others = SYSTEM["concept"][0]["designation"]
+    assert beside("displayLanguage=de&includeDesignations=true") == [{"language": "en", "value": "Oak"}, *others]
+    assert beside("displayLanguage=en&includeDesignations=true") == others
+    assert beside("displayLanguage=es&includeDesignations=true") == others
+    assert beside("displayLanguage=de&designation=urn:ietf:bcp:47|en") == [{"language": "en", "value": "Oak"}]
+    assert beside("displayLanguage=en&designation=urn:ietf:bcp:47|en") == []

@@ -9,7 +9,7 @@ from typing import Any
 from hie.errors import TooCostly
 from hie.fhir.instants import instant
 from hie.fhir.terminology.code_system import CodeSystem
-from hie.fhir.terminology.languages import Languages, display_in
+from hie.fhir.terminology.languages import Languages, display_in, names_beside
 from hie.fhir.terminology.member import Member
 from hie.fhir.terminology.terminology import split_canonical
 from hie.fhir.terminology.text_filter import having
@@ -117,7 +117,8 @@ def _row(member: Member, wishes: Wishes, properties: Properties) -> Json:
     if display is not None:
         row["display"] = display
     if wishes.with_designations or wishes.designations:
-        designations = [one for one in member.designations if _is_asked_for(one, wishes.designations)]
+        names = names_beside(display, member)
+        designations = [one for one in names if _is_asked_for(one, wishes.designations)]
         if designations:
             row["designation"] = designations
     return row

@@ -7,9 +7,12 @@ they are wanted, as the header Accept-Language has them.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from hie.fhir.terminology.grammars import GRAMMARS
 from hie.fhir.terminology.member import Member
+
+Json = dict[str, Any]
 
 #: Languages of one question, and parts of one language.
 MOST_LANGUAGES, MOST_PARTS = 10, 8
@@ -54,6 +57,14 @@ def display_in(languages: Languages | None, member: Member) -> str | None:
         if rank is not None and (best is None or rank < best):
             best, shown = rank, str(one["value"])
     return shown
+
+
+def names_beside(shown: str | None, member: Member) -> tuple[Json, ...]:
+    """Return the designations of a code that is shown so; where that is one of them, its own display is one too."""
+    if member.display is None or shown == member.display:
+        return member.designations
+    own = {} if member.language is None else {"language": member.language}
+    return own | {"value": member.display}, *member.designations
 
 
 def _weights(text: str) -> dict[str, float]:
