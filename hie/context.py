@@ -42,6 +42,8 @@ class Context:
     """What the entries of one Bundle may answer altogether; None outside of one."""
     judging: Judging | None = None
     """What the resources of one Bundle are judged by, and for how long; None outside of one."""
+    keeps_labels: bool = True
+    """Whether an update leaves the tags and labels that it does not have; not where a history is followed."""
 
     def within(self, store: ResourceStore) -> Context:
         """Return the same context on another store: the one inside an open transaction."""
@@ -50,5 +52,5 @@ class Context:
         return Context(  # written out: once for each resource that is written, and `replace` takes four times as long
             store, self.principal, self.registry, self.settings, self.clock, self.new_id, self.base_url,
             self.request_id, self.dispatch, self.models, self.profiles, self.allowance, self.room,
-            self.judging,
+            self.judging, self.keeps_labels,
         )  # fmt: skip

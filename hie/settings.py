@@ -71,6 +71,11 @@ class Settings:
         "others refer to is not deleted without `_cascade=delete`), or none.",
         one_of=("both", "write", "delete", "none"),
     )
+    labels_on_update: str = _setting(
+        "keep", "What becomes of the tags and security labels that an update (PUT) does not have: keep, they stay, "
+        "and are taken away by `$meta-delete` or a patch; or replace, they go.",
+        one_of=("keep", "replace"),
+    )
     default_page_size: int = _setting(20, "_count where the client names none.", between=(0, 1_000_000))
     max_page_size: int = _setting(1_000, "Largest page of a search or history.", between=(1, 1_000_000))
     cors_origins: str = _setting(

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from hie.fhir.summary import SUBSETTED
+
 Json = dict[str, Any]
 
 _CODED = ("security", "tag")
@@ -37,6 +39,17 @@ def added(meta: Json, more: Json) -> Json:
             if f"_{name}" in meta:
                 result[f"_{name}"] = meta[f"_{name}"] + [None] * len(new)
     return result
+
+
+def labelled_as(resource: Json, before: Json) -> Json:
+    """Return a resource with the tags and security labels of its version before that it does not have.
+
+    Profiles are replaced: https://hl7.org/fhir/R4/resource.html#tag-updates. The tag of a part says what that version
+    was, not what this one is.
+    """
+    old, new = without(before.get("meta", {}), {"tag": [SUBSETTED]}), resource.get("meta", {})
+    merged = added(new, {name: old[name] for name in _CODED if name in old})
+    return resource if merged == new else resource | {"meta": merged}
 
 
 def without(meta: Json, less: Json) -> Json:

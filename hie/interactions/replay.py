@@ -58,7 +58,7 @@ def replay(request: FhirRequest, ctx: Context) -> FhirResponse:
     def unit(store: ResourceStore) -> FhirResponse:
         plans.clear()
         inside = replace(ctx, store=store, allowance=Allowance(transaction.MOST_SECONDS, transaction.MOST_LOOKED_AT),
-                         room=entries.room(ctx), judging=of_bundle())
+                         room=entries.room(ctx), judging=of_bundle(), keeps_labels=False)
         rows: list[Any] = [None] * number
         with store.rewriting([chain.place for chain in chains], number):
             called = _settle(chains, rows, inside)

@@ -17,6 +17,7 @@ from hie.interactions.accepting import accepted
 from hie.store.models import UPDATED
 from hie.store.opening import parsed
 from hie.store.resources import ResourceStore
+from hie.store.writes import is_labelled
 
 
 def update(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -33,6 +34,7 @@ def update(request: FhirRequest, ctx: Context) -> FhirResponse:
         check_id(request.resource, request.id)
 
     keeping = _kept(request)
+    keeps_labels = ctx.keeps_labels and ctx.settings.labels_on_update == "keep"
 
     def unit(store: ResourceStore) -> FhirResponse:
         inside = ctx.within(store)
@@ -49,8 +51,10 @@ def update(request: FhirRequest, ctx: Context) -> FhirResponse:
             stored = store.create(type_name, request.resource, method=UPDATED)
         else:
             stored = store.update(
-                type_name, id_, request.resource, if_match=if_match, only_new=only_new, keeping=keeping)
-        inside.registry.after_write(stored, parsed(stored) if keeping else request.resource, inside)
+                type_name, id_, request.resource, if_match=if_match, only_new=only_new, keeping=keeping,
+                keeps_labels=keeps_labels)
+        is_more = keeping or (keeps_labels and is_labelled(stored))
+        inside.registry.after_write(stored, parsed(stored) if is_more else request.resource, inside)
         return answers.written(request, stored, 201 if stored.came_into_being else 200, told)
 
     with integrity.named(lambda: {"": ("", request.resource)}):

@@ -339,14 +339,16 @@ class ResourceStore:
 
     def update(
         self, type: str, id: str, content: dict[str, Any], *, if_match: IfMatch | None = None, only_new: bool = False,
-        method: int = UPDATED, keeping: Sequence[str] = (),
+        method: int = UPDATED, keeping: Sequence[str] = (), keeps_labels: bool = False,
     ) -> StoredVersion:
         """Store the next version, or the first where there was none; one that changes nothing is not stored.
 
         `only_new`: only where there is none. `method` is what its history tells of it, unless it brings to life what
-        was deleted. `keeping`: elements that stay as they were where the content has none.
+        was deleted. `keeping`: elements that stay as they were where the content has none; `keeps_labels`: so do tags
+        and security labels.
         """
-        return writes.update(self, self._open_unit(), type, id, content, if_match, only_new, method, keeping)
+        return writes.update(
+            self, self._open_unit(), type, id, content, if_match, only_new, method, keeping, keeps_labels)
 
     def read_to_change(self, type: str, id: str, *, if_match: IfMatch | None = None) -> StoredVersion:
         """Return the current version; nobody else changes it until the transaction ends. NotFound, Gone, Forbidden."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import Conflict, Forbidden, Gone, NotFound, PreconditionFailed
-from hie.fhir import binary, json_format
+from hie.fhir import binary, json_format, meta
 from hie.fhir.conditions import IfMatch, WantedVersions, etag
 from hie.fhir.scopes import BINARY
 from hie.store import erasure, kept_answers, rows
@@ -73,12 +73,13 @@ def write(store: ResourceStore, unit: UnitOfWork, draft: Draft) -> StoredVersion
 
 def update(
     store: ResourceStore, unit: UnitOfWork, type: str, id: str, content: dict[str, Any], if_match: IfMatch | None,
-    only_new: bool, method: int, keeping: Sequence[str],
+    only_new: bool, method: int, keeping: Sequence[str], keeps_labels: bool,
 ) -> StoredVersion:
     """Store the next version, or the first where there was none; one that changes nothing is not stored.
 
     `only_new`: only where there is none. `method` is what its history tells of it, unless it brings to life what
-    was deleted. `keeping`: elements that stay as they were where the content has none.
+    was deleted. `keeping`: elements that stay as they were where the content has none; `keeps_labels`: so do tags and
+    security labels.
     """
     _permit(store, type, "u", None)
     row = unit.to_change(type, id)
@@ -98,6 +99,8 @@ def update(
     if keeping and before.content is not None:
         old = parsed(before)
         content = content | {name: old[name] for name in keeping if name in old and name not in content}
+    if keeps_labels and is_labelled(before):
+        content = meta.labelled_as(content, parsed(before))
     if before.content is not None and json_format.dump(served(content, id, row.vid, row.updated)) == before.content:
         return before
     now = max(unit.now, row.updated + 1000)
@@ -109,6 +112,12 @@ def update(
     version = StoredVersion(type, id, row.vid + 1, REVIVED if new else method, now, dumped, came_into_being=new)
     unit.write(version, resource_, index, row, before_index, past_index)
     return version
+
+
+def is_labelled(version: StoredVersion) -> bool:
+    """Tell whether a version may have tags or security labels."""
+    content = version.content or b""
+    return b'"security":[' in content or b'"tag":[' in content
 
 
 def read_to_change(
