@@ -54,6 +54,8 @@ FOUND = {
     "DocumentReference?contenttype:below=text/xml": ["plain", "utf"],
     "DocumentReference?contenttype:below=TEXT/xml,text/html": ["html", "plain", "utf"],
     "DocumentReference?contenttype:below=image/png": [],
+    "DocumentReference?contenttype:below=Text": ["html", "plain", "utf"],
+    "DocumentReference?contenttype:below=image": [],
     "Patient?_profile=StructureDefinition/me": ["a"],
     "Patient?_profile=StructureDefinition/you": [],
     "Patient?_profile:below=http://x/sd|1": ["a"],
@@ -68,6 +70,11 @@ FOUND = {
     "ValueSet?url=http://x/v|2.0": ["v2"],
     "ValueSet?url=http://x/v|1.0,http://x/v|3": ["v1"],
     "?_type=ValueSet,CodeSystem&url=http://x/v|2.0": ["v2"],
+    "ValueSet?url:below=http://x/v|1": ["v1"],
+    "ValueSet?url:below=http://x/v|2.0,http://x/v|3": ["v2"],
+    "ValueSet?url:below=http://x/v|1.0.5": [],
+    "?_type=ValueSet,CodeSystem&url:below=http://x/v|1": ["v1"],
+    "ValueSet?url:not=http://x/v|2.0": ["v1"],
     'ValueSet?_filter=url eq "http://x/v" and version eq "2.0"': ["v2"],
     "QuestionnaireResponse?questionnaire=http://x/q": ["q", "q1", "q10", "q2"],
     "QuestionnaireResponse?questionnaire:below=http://x/q": ["q", "q1", "q10", "q2"],
@@ -84,8 +91,19 @@ def test_what_the_specification_promises_is_found(stored: Fhir) -> None:
         assert answer.json["total"] == len(expected), search
 
 
+def test_versions_below_one_are_found_as_they_were(stored: Fhir) -> None:
+    search = "ValueSet?url:below=http://x/v|1"
+    before = stored.get(search).json["meta"]["lastUpdated"]
+    assert stored.put("ValueSet/v1", canonical("ValueSet", "v1", "http://x/v", "10")).status == 200
+    assert ids(stored.get(search)) == []
+    assert ids(stored.get(f"{search}&_asOf={before}")) == ["v1"]
+
+
 REFUSED = {
     "DocumentReference?contenttype:below=xml": ("contenttype:below", "as in text/xml"),
+    "DocumentReference?contenttype:below=image/": ("contenttype:below", "a kind of them, as in image"),
+    "ValueSet?url:above=http://x/v|1.0": ("url:above", "without a version"),
+    "Patient?_profile:below=http://x/sd|": ("_profile:below", "without a version"),
     "DocumentReference?contenttype:above=text/xml": ("contenttype:above", "system|code"),
     "QuestionnaireResponse?questionnaire:below=q": ("questionnaire:below", "canonical URL"),
 }

@@ -169,7 +169,7 @@ def _one(parameter: SearchParameter, value: Any, blind: Blind, type_name: str) -
             return Compiled(clause, verifying.anything if value.needs_verification else None)
         case "uri":
             clause = uri.where(value, parameter.code, hash_)
-            if value.version is not None and not value.modifier:
+            if value.version is not None and not value.modifier and not value.is_open:
                 version = plan_of(type_name).parameters["version"]
                 clause = both([clause, _one_token(version, token.TokenValue(None, value.version), blind, type_name)
                                .clause])

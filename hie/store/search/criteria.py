@@ -261,8 +261,8 @@ def _value(parameter: SearchParameter, modifier: str, name: str, text: str, read
         return near.parse(text, name)
     if parameter.type == "composite":
         return _composite(parameter, name, text, reading)
-    if parameter.type == "uri" and parameter.code == "url" and not modifier and _has_version(parameter):
-        return uri.of_version(text, name)
+    if parameter.type == "uri" and parameter.code == "url" and _has_version(parameter):
+        return uri.of_version(text, modifier, name)
     if parameter.url in phonetic.PARAMETERS and not modifier:
         return string.parse_sounds(text, name)
     types = frozenset({modifier}) if modifier in RESOURCE_TYPES else _targets(parameter)

@@ -161,9 +161,15 @@ def matches_typed(value: TypedIdentifier, stored: TypedIdentifierValue) -> bool:
 # ---- :below of media types -------------------------------------------------------------------------------------------
 
 
+#: What a media type may be of; these alone can be asked for without what stands behind the slash, as R5 has it.
+KINDS_OF_MEDIA = frozenset({
+    "application", "audio", "example", "font", "haptics", "image", "message", "model", "multipart", "text", "video",
+})  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class MediaType:
-    """A media type whatever its parameters, in lower case: search.html#mimetype"""
+    """A media type whatever its parameters, or all of a kind (image), in lower case: search.html#mimetype"""
 
     name: str
 
@@ -171,14 +177,18 @@ class MediaType:
 def parse_media(text: str, name: str) -> MediaType:
     """Read one alternative."""
     found = unescape(text).partition(";")[0].strip().lower()
-    if found.count("/") != 1 or found.startswith("/") or found.endswith("/"):
-        raise InvalidSearch(f"{name}={text[:80]}: a media type is expected, as in text/xml.")
+    kind, slash, subtype = found.partition("/")
+    if not (kind and subtype and "/" not in subtype) and (slash or kind not in KINDS_OF_MEDIA):
+        raise InvalidSearch(
+            f"{name}={text[:80]}: a media type is expected, as in text/xml, or a kind of them, as in image."
+        )
     return MediaType(found)
 
 
 def matches_media(value: MediaType, stored: Stored) -> bool:
     """Tell whether one code of the resource is such a media type."""
-    return stored[2].partition(";")[0].strip().lower() == value.name
+    found = stored[2].partition(";")[0].strip().lower()
+    return value.name in (found, found.partition("/")[0])
 
 
 # ---- :text -----------------------------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ class UriValue:
     modifier: str = ""
     version: str | None = None
     """The version that is asked for beside a URL: of the resource that has it, or with :below one that begins so."""
+    is_open: bool = False
+    """Whether the resource's own version may go on behind the one that is asked for."""
 
 
 def index(value: Stored) -> Iterator[Form]:
@@ -74,6 +76,8 @@ def parse(text: str, modifier: str, name: str) -> UriValue:
     url, bar, version = uri.partition("|")
     if modifier == "below" and bar and version:  # search.html#versions
         return UriValue(url, modifier, version)
+    if bar:
+        raise InvalidSearch(f"{name}={text[:200]}: :{modifier} takes a URL without a version.")
     url = uri.rstrip("/")
     if "://" not in url:
         raise InvalidSearch(
@@ -102,15 +106,22 @@ def _above(url: str) -> list[str]:
 def is_exact(value: UriValue, parameter: str) -> bool:
     """Tell whether the index decides."""
     if value.version is not None:
-        return value.modifier != "below"
+        return value.modifier != "below" and not value.is_open
     return value.modifier != "below" or len(list(_beginnings(value.uri))) < _levels(parameter)
 
 
-def of_version(text: str, name: str) -> UriValue:
+def of_version(text: str, modifier: str, name: str) -> UriValue:
     """Read the URL of a resource that has one, with its version as in `url|1.0`: search.html#uri"""
-    value = parse(text, "", name)
+    value = parse(text, modifier, name)
+    if value.version is not None:
+        return UriValue(value.uri, version=value.version, is_open=True)
     url, _, version = value.uri.partition("|")
     return UriValue(url, version=version) if url and version else value
+
+
+def is_own(value: UriValue, version: str) -> bool:
+    """Tell whether the own version of a resource is the one that is asked for."""
+    return is_below(version, value.version or "") if value.is_open else version == value.version
 
 
 def is_below(version: str, asked: str) -> bool:

@@ -113,7 +113,7 @@ def _has(parameter: SearchParameter, value: Any, found: IndexValues) -> bool:
             stored[0] == parameter.code and _has_all(parameter, value, stored[1]) for stored in found.composites
         )
     if isinstance(value, uri.UriValue) and value.version is not None and not value.modifier and not any(
-            one[0] == "version" and one[2] == value.version for one in found.tokens):
+            one[0] == "version" and uri.is_own(value, one[2]) for one in found.tokens):
         return False
     kind, matches = _MATCHES.get(type(value)) or _MATCHES[parameter.type]
     if any(stored[0] == parameter.code and matches(value, stored) for stored in getattr(found, kind)):

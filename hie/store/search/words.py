@@ -3,6 +3,7 @@
     _content=fracture left                 both words
     _content=fracture OR (joint AND pain)  `|` and `,` mean OR too; operators in any case
     _text="joint pain"                     the words side by side; so is what is written joint-pain
+    _text="joint pain"~3                   the words near each other
     _text=pain -knee                       NOT knee
     _text=pain metast*                     the beginning of a word, beside a whole one
 
@@ -13,6 +14,7 @@ _content, which asks for both. They decide about words; phrases and beginnings a
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +27,12 @@ PARAMETERS = frozenset({"_text", "_content"})
 MOST_TERMS, DEEPEST = 50, 10
 #: A word said once counts half of one that is said over and over (the k of BM25).
 _SATURATION = 1.0
-_PARTS = re.compile(r'\\.|"(?:[^"\\]|\\.)*"?|[()|,]|(?:\\.|[^\s()|,"\\])+')
+#: So many words may stand apart from where a phrase has them.
+FARTHEST = 100
+_PARTS = re.compile(r'\\.|"(?:[^"\\]|\\.)*(?:"(?:~\d+)?)?|[()|,]|(?:\\.|[^\s()|,"\\])+')
+_QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")(?:~(\d+))?')
+#: What is written as Lucene reads it, and would else be other words than meant: `pain~1`, `*itis`, `met*ses`.
+_UNREAD = re.compile(r"\w~\d*$|\*.*\w")
 _OPERATORS = {"and": "AND", "or": "OR", "not": "NOT", "|": "OR", ",": "OR"}
 HashOfWord = Callable[[str, str], int]
 """Hashes a word under a parameter, for one type."""
@@ -35,10 +42,14 @@ HashOfWord = Callable[[str, str], int]
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Words side by side, mostly one; the last one is a beginning if `is_open`."""
+    """Words side by side, mostly one; the last one is a beginning if `is_open`.
+
+    With `apart` they may stand elsewhere, in any order: by so many words, the one from the other.
+    """
 
     words: tuple[str, ...]
     is_open: bool = False
+    apart: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,7 @@ def parse(text: str, name: str) -> FullText:
 def _is_narrowed(asked: Expression) -> bool:
     """Tell whether a whole word, or an exclusion, stands beside each beginning, which the index knows nothing of."""
     match asked:
-        case Phrase(words, is_open):
+        case Phrase(words, is_open, _):
             return len(words) > is_open
         case All(parts):
             return any(_is_narrowed(part) for part in parts)
@@ -160,13 +171,27 @@ class _Reader:
         self._terms += 1
         if self._terms > MOST_TERMS:
             raise self._wrong(f"has more than {MOST_TERMS} words and phrases")
-        if part.startswith('"') and (len(part) < 2 or not part.endswith('"')):
-            raise self._wrong('has a " without its second one')
-        is_open = part.endswith("*") and not part.startswith('"')
+        is_quoted, apart = part.startswith('"'), 0
+        if is_quoted:
+            part, apart = self._quoted(part)
+        elif _UNREAD.search(part):
+            raise self._wrong(f'has {part[:40]!r}: ~ stands behind phrases ("joint pain"~3), * at the end of words')
         found = tuple(texts.words(re.sub(r"\\(.)", r"\1", part)))
         if not found:
             raise self._wrong(f"has no letter or digit in {part[:40]!r}")
-        return Phrase(found, is_open)
+        if apart and len(set(found)) < len(found):
+            raise self._wrong("says a word twice in a phrase with ~")
+        return Phrase(found, part.endswith("*") and not is_quoted, apart)
+
+    def _quoted(self, part: str) -> tuple[str, int]:
+        """Return a phrase with its quotes, and how far apart its words may stand."""
+        found = _QUOTED.fullmatch(part)
+        if found is None:
+            raise self._wrong('has a " without its second one')
+        apart = found[2] or "0"
+        if len(apart) > 3 or int(apart) > FARTHEST:
+            raise self._wrong(f"has words that may be more than {FARTHEST} apart")
+        return found[1], int(apart)
 
 
 def _not(part: Expression) -> Expression:
@@ -189,7 +214,7 @@ def where(value: FullText, hashes: Sequence[HashOfWord]) -> Clause:
 
 def _narrowing(asked: Expression, word: Callable[[str], Clause]) -> Clause:
     match asked:
-        case Phrase(words, is_open):
+        case Phrase(words, is_open, _):
             return both([word(one) for one in (words[:-1] if is_open else words)])
         case All(parts):
             return both([_narrowing(part, word) for part in parts])
@@ -206,7 +231,7 @@ def is_exact(value: FullText) -> bool:
 
 def _is_decided(asked: Expression) -> bool:
     match asked:
-        case Phrase(words, is_open):
+        case Phrase(words, is_open, _):
             return len(words) == 1 and not is_open
         case Not(part):
             return _is_decided(part)
@@ -263,9 +288,28 @@ def _count(phrase: Phrase, words: list[str]) -> int:
     first, length = phrase.words, len(phrase.words)
     if length == 1 and not phrase.is_open:
         return words.count(first[0])
+    if phrase.apart:
+        return _near(phrase, words)
     return sum(1 for start in range(len(words) - length + 1) if _stands(phrase, words[start : start + length]))
 
 
 def _stands(phrase: Phrase, words: list[str]) -> bool:
     *before, last = phrase.words
     return words[:-1] == before and (words[-1].startswith(last) if phrase.is_open else words[-1] == last)
+
+
+def _near(phrase: Phrase, words: list[str]) -> int:
+    """Count where all words of a phrase stand no farther from each other than it has them and may be apart."""
+    places = {word: place for place, word in enumerate(phrase.words)}
+    moved = sorted((at - places[word], word) for at, word in enumerate(words) if word in places)
+    within: Counter[str] = Counter()
+    found = end = 0
+    for by, word in moved:
+        while end < len(moved) and moved[end][0] <= by + phrase.apart:
+            within[moved[end][1]] += 1
+            end += 1
+        found += len(within) == len(places)
+        within[word] -= 1
+        if not within[word]:
+            del within[word]
+    return found
