@@ -224,7 +224,7 @@ def test_what_cannot_be_a_parameter_is_refused_and_nothing_is_stored(fhir, more,
 
 
 def test_there_is_one_of_a_code_and_repetitions_of_r4_change_nothing(fhir, work, client):
-    first = fhir.create(definition())["id"]
+    first = fhir.create(definition())["url"]
     fhir.post("SearchParameter", definition()).refused(409, "conflict", "SearchParameter.code", first)
     fhir.create(definition(base=["Person"], expression="Person.name", type="string"))
     own = {"url": "http://example.org/SearchParameter/us", "code": "gender", "expression": "Patient.gender"}
