@@ -56,7 +56,7 @@ def test_what_needs_a_target_still_does(fhir):
     """Conditional references and those to entries of the Bundle are to be resolved; they mean nothing as they stand."""
     lost = [observation("Patient?identifier=urn:x|none"), observation("urn:uuid:00000000-0000-4000-8000-000000000001")]
     assert [fhir.post("", bundle(entry("POST", "Observation", one))).status for one in lost] == [412, 400]
-    fhir.post("Observation", lost[0]).refused(400, "not-found", "Observation.subject.reference")
+    fhir.post("Observation", lost[0]).refused(412, "conflict", "Observation.subject.reference")
 
 
 @pytest.mark.parametrize("settings", ["none"], indirect=True)
