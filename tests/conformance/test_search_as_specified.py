@@ -75,6 +75,8 @@ FOUND = {
     "ValueSet?url:below=http://x/v|1.0.5": [],
     "?_type=ValueSet,CodeSystem&url:below=http://x/v|1": ["v1"],
     "ValueSet?url:not=http://x/v|2.0": ["v1"],
+    "ValueSet?_filter=url ne http://x/v|2.0": ["v1"],
+    "ValueSet?_filter=url eq http://x/v|2.0 or url ne http://x/v": ["v2"],
     'ValueSet?_filter=url eq "http://x/v" and version eq "2.0"': ["v2"],
     "QuestionnaireResponse?questionnaire=http://x/q": ["q", "q1", "q10", "q2"],
     "QuestionnaireResponse?questionnaire:below=http://x/q": ["q", "q1", "q10", "q2"],

@@ -72,7 +72,8 @@ def has_another(criterion: Criterion, type_name: str, found: IndexValues) -> boo
             return not all(any(_has_all(answer, value, pair) for value in asked) for pair in pairs)
         kind, matches = _MATCHES[answer.type]
         stored = [one for one in getattr(found, kind) if one[0] == answer.code and _is_of(criterion.parameter, one)]
-        if not all(any(matches(value, one) for value in criterion.values) for one in stored):
+        values = [value for value in criterion.values if _is_of_version(value, found)]
+        if not all(any(matches(value, one) for value in values) for one in stored):
             return True
     return False
 
@@ -103,6 +104,13 @@ def any_of(parameters: list[SearchParameter], values: tuple[Value, ...]) -> Veri
     return verify
 
 
+def _is_of_version(value: Any, found: IndexValues) -> bool:
+    """Tell whether a resource has the version that is asked for beside its URL, if one is."""
+    if not isinstance(value, uri.UriValue) or value.version is None or value.modifier:
+        return True
+    return any(one[0] == "version" and uri.is_own(value, one[2]) for one in found.tokens)
+
+
 def _has(parameter: SearchParameter, value: Any, found: IndexValues) -> bool:
     if isinstance(value, words.FullText):
         return words.matches(value, found.root)
@@ -112,8 +120,7 @@ def _has(parameter: SearchParameter, value: Any, found: IndexValues) -> bool:
         return any(
             stored[0] == parameter.code and _has_all(parameter, value, stored[1]) for stored in found.composites
         )
-    if isinstance(value, uri.UriValue) and value.version is not None and not value.modifier and not any(
-            one[0] == "version" and uri.is_own(value, one[2]) for one in found.tokens):
+    if not _is_of_version(value, found):
         return False
     kind, matches = _MATCHES.get(type(value)) or _MATCHES[parameter.type]
     if any(stored[0] == parameter.code and matches(value, stored) for stored in getattr(found, kind)):
