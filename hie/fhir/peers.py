@@ -26,6 +26,7 @@ _MERGED = ("Patient/$match finds who may be one person; a transaction writes Pat
 _REPOINTED = "GET [type]?[reference]=[id] finds what refers, and a transaction of patches changes all of it at once"
 _OF_CODES = "a code system is stored as a CodeSystem, or comes with a package that an administrator installs"
 _EXPANDED = "a value set is expanded anew whenever it is asked for"
+_BEFORE = "every version is kept: GET [type]/[id]/_history/[vid] has what was before, and PUT brings it back"
 _FORMS = "forms are not filled in or taken apart here; QuestionnaireResponse/$validate judges answers"
 _RECORDS = ("Patient/[id]/$everything and Group/[id]/$everything, with Prefer: respond-async where they are long, give "
             "the records, their _since what changed")
@@ -92,7 +93,9 @@ _OPERATIONS = {
     "export": _RECORDS,
     "patient-export": _RECORDS,
     "group-export": _RECORDS,
+    "export-poll-status": _RECORDS,
     "import": _LOADED,
+    "import-poll-status": _LOADED,
     "bulk-submit": _LOADED,
     "summary": "Bundle?composition.type=60591-5 finds the patient summaries that are stored, "
                "Composition/[id]/$document makes a document of a Composition, Patient/[id]/$everything is the record",
@@ -100,7 +103,8 @@ _OPERATIONS = {
     "csv": "a search answers a Bundle; _elements=name,birthDate chooses elements",
     "healthcheck": "GET /health tells whether the server and its database work",
     "merge": _MERGED,
-    "undo-merge": "every version is kept: GET [type]/[id]/_history/[vid] has what was before, and PUT brings it back",
+    "undo-merge": _BEFORE,
+    "undo-replace-references": _BEFORE,
     "replace-references": _REPOINTED,
     "member-match": f"{_MATCHED}; GET Coverage?identifier=[number] finds a Coverage",
     "delete-expunge": f"DELETE [type]?[criteria]&_count=[most] deletes what matches; {_ERASED}",

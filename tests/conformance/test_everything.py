@@ -434,3 +434,21 @@ def test_what_a_group_cannot_answer_is_refused(fhir, cohort):
     fhir.get(other).refused(400, "invalid", "_cursor")
     fhir.get("Group/nobody/$everything").refused(404, "not-found")
     fhir.get("Group/$everything").refused(404, "not-found", "http.url")
+
+
+def test_what_refers_to_the_patient_outside_of_r4s_compartment_is_one_search_more(fhir):
+    here = {"reference": "Patient/a"}
+    fhir.put("Patient/a", patient(id="a"))
+    outside = [
+        {"resourceType": "Device", "id": "x", "patient": here},
+        {"resourceType": "Task", "id": "x", "status": "requested", "intent": "order", "for": here},
+        {"resourceType": "GuidanceResponse", "id": "x", "status": "success", "moduleUri": "urn:m", "subject": here},
+        {"resourceType": "Contract", "id": "x", "subject": [here]},
+    ]
+    for one in outside:
+        assert fhir.put(f"{one['resourceType']}/x", one).status == 201
+    assert kinds(fhir.get("Patient/a/$everything")) == ["Patient"]
+    assert kinds(fhir.get("?_type=Contract,Device,GuidanceResponse,Task&patient=a")) == sorted(
+        one["resourceType"] for one in outside)
+    fhir.put("Observation/x", observation(here["reference"], device={"reference": "Device/x"}, id="x"))
+    assert kinds(fhir.get("Patient/a/$everything")) == ["Device", "Observation", "Patient"]
