@@ -82,7 +82,8 @@ def test_a_sample_of_some_comes_near_and_takes_nothing_from_what_is_hidden(
     assert total(narrow, ("Observation", [("status", "amended")], None), "estimate") == 0
 
 
-NARROW = {"a condition": "system/Observation.rs?status=final", "one type": "system/Observation.rs"}
+NARROW = {"a condition": "system/Observation.rs?status=final", "one type": "system/Observation.rs",
+          "what may be changed": "system/*.u system/Observation.rs?status=final"}
 
 
 @pytest.mark.parametrize("scope", NARROW.values(), ids=NARROW)

@@ -102,7 +102,7 @@ def _question(store: ResourceStore, query: SearchQuery, one: Any) -> Question:
 
 def growth(store: ResourceStore, query: SearchQuery) -> list[str]:
     """Say what grows with the store, rather than with the page; nothing where the page costs its own rows."""
-    return list(_growth(questions(store, query), query, samples=store.grant.is_whole))
+    return list(_growth(questions(store, query), query, samples=store.grant.meets_all("s")))
 
 
 def _growth(asked: list[Question], query: SearchQuery, *, samples: bool) -> Iterator[str]:

@@ -59,7 +59,7 @@ def of_all(store: ResourceStore, query: SearchQuery, asked: Asked) -> int:
     counted = count(store, query, asked, exact + 1)
     if counted <= exact:
         return counted
-    if not store.grant.is_whole:
+    if not store.grant.meets_all("s"):
         return estimate.rounded(count(store, query, asked, None), counted)
 
     def judge(rows: Sequence[Any]) -> int:
