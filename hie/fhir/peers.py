@@ -18,6 +18,7 @@ _ERASED = ("what was deleted is kept, until an administrator erases it by DELETE
 _EXPLAINED = "GET [type]/$explain?… tells how a search is answered"
 _INCLUDED = "_include and _revinclude bring what is referred to, and what refers"
 _INDEXED = "$reindex by POST, with a token of the scope admin, indexes anew"
+_GONE = "deletions stand in GET [type]/_history, and _asOf=[instant] searches the record as it was"
 _COUNTED = "_count says how many resources a page has"
 _COUNT_ALONE = "_summary=count tells how many there are"
 _MATCHED = "Patient/$match finds who may be one person, and links or merges nothing"
@@ -34,7 +35,8 @@ _LOADED = "a transaction or batch, POST [base], stores many resources at once, a
 _PARAMETERS = {
     "_fields": "_elements=name,birthDate chooses elements",
     "_compartment": "a compartment is searched by its address, as in GET Patient/[id]/Observation or Patient/[id]/*",
-    "_deleted": "deletions stand in GET [type]/_history, and _asOf=[instant] searches the record as it was",
+    "_deleted": _GONE,
+    "_includeDeleted": _GONE,
     "_history": "versions are at GET [type]/[id]/_history",
     "_includeHistory": "versions are at GET [type]/[id]/_history",
     "_createdAt": "when a resource came tells its history: GET [type]/[id]/_history",

@@ -13,6 +13,7 @@ def test_a_parameter_of_another_server_is_refused_with_what_is_meant(fhir):
     """The parameter that is spelled nearest to it was named: `_id` for `_fields`, `deceased` for `_deleted`."""
     for asked, here in {
         "Patient?_fields=name": "_elements", "Patient?_compartment=Patient/1": "Patient/[id]/Observation",
+        "Patient?_includeDeleted=true": "_history",
         "Patient?_deleted=true": "_history", "Patient?_project=x": "tenant", "Patient?_explain=1": "$explain",
         "Patient?__explain=true": "$explain", "Patient?_totalMethod=count": "_total", "Patient?_ilike=x": ":contains",
         "Patient?_with=organization": "_include", "Patient?_includesCount=5": "_count", "Patient?_in=Group/1": "_list",
