@@ -111,12 +111,12 @@ def test_numbers_and_dates_without_end_are_compared_as_they_are(fhir: Any) -> No
         "value-quantity=gt-1e400": 1,
         f"value-quantity=lt{10**30}": 1, f"value-quantity=ne{10**30}": 1, "value-quantity=gt1e-400": 1,
         "date=lt9999": 1, "date=gt9999": 0, "date=gt0001": 1, "date=ap0001": 0, "date=ap9999": 0,
-        f"date=lt{LAST}": 1, "date=sa0001-01-01T00:00:00%2B14:00": 1,
+        f"date=lt{LAST}": 1, "date=sa0001-01-01T00:00:00%2B14:00": 1, "_count=99999999999999999999": 1,
     }.items():  # fmt: skip
         assert fhir.total(f"Observation?{search}") == total, search
     for url, status, code in (
         ("Observation?date=0000", 400, "invalid"), ("Observation?date=gt10000", 400, "invalid"),
-        ("Observation?_count=99999999999999999999", 400, "invalid"), ("Observation?_count=1e400", 400, "invalid"),
+        ("Observation?_count=1e400", 400, "invalid"),
         ("Observation?_count=-1", 400, "invalid"), ("Observation?_offset=99999999999", 400, "invalid"),
         (f"Observation?_asOf={LAST}", 400, "invalid"), ("Patient/a/_history/2147483648", 404, "not-found"),
         ("Patient/a/_history/9223372036854775808", 404, "not-found"), ("_history?_count=1e400", 400, "invalid"),
