@@ -52,6 +52,13 @@ def labelled_as(resource: Json, before: Json) -> Json:
     return resource if merged == new else resource | {"meta": merged}
 
 
+def labelled_alone_by(resource: Json, sent: Json) -> Json:
+    """Return a resource with those tags and security labels alone that it was sent with."""
+    meta = {name: one for name, one in resource["meta"].items() if name.removeprefix("_") not in _CODED}
+    own = {name: one for name, one in sent.get("meta", {}).items() if name.removeprefix("_") in _CODED}
+    return resource | {"meta": meta | own}
+
+
 def without(meta: Json, less: Json) -> Json:
     """Return the meta without the profiles, labels and tags of another one."""
     result = dict(meta)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import Conflict, InvalidRequest, PreconditionFailed, Unprocessable
+from hie.errors import Conflict, Forbidden, InvalidRequest, PreconditionFailed, Unprocessable
+from hie.fhir import json_format, meta
 from hie.fhir.conditions import wanted_versions, wants_absence
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.resource import check_id, validated
@@ -54,8 +56,12 @@ def update(request: FhirRequest, ctx: Context) -> FhirResponse:
                 type_name, id_, request.resource, if_match=if_match, only_new=only_new, keeping=keeping,
                 keeps_labels=keeps_labels)
         is_more = keeping or (keeps_labels and is_labelled(stored))
-        inside.registry.after_write(stored, parsed(stored) if is_more else request.resource, inside)
-        return answers.written(request, stored, 201 if stored.came_into_being else 200, told)
+        whole = parsed(stored) if is_more else request.resource
+        inside.registry.after_write(stored, whole, inside)
+        answer = answers.written(request, stored, 201 if stored.came_into_being else 200, told)
+        if not is_more or answer.content is not stored.content or _is_read(type_name, whole, store):
+            return answer
+        return replace(answer, content=json_format.dump(_as_sent(whole, request.resource, keeping)))
 
     with integrity.named(lambda: {"": ("", request.resource)}):
         return ctx.store.transact(unit)
@@ -64,6 +70,23 @@ def update(request: FhirRequest, ctx: Context) -> FhirResponse:
 def _kept(request: FhirRequest) -> tuple[str, ...]:
     """Return what an update leaves as it is: content in its own format cannot say who may read it, its header may."""
     return ("securityContext",) if request.type == BINARY and request.content_type else ()
+
+
+def _is_read(type_name: str, resource: dict[str, Any], store: ResourceStore) -> bool:
+    """Tell whether the token may read what it updated, all of it."""
+    if store.grant.covers_all(type_name, "r"):
+        return True
+    try:
+        store.permit("r", resource)
+    except Forbidden:
+        return False
+    return type_name != BINARY  # of which what it names decides, too
+
+
+def _as_sent(stored: dict[str, Any], sent: dict[str, Any], keeping: tuple[str, ...]) -> dict[str, Any]:
+    """Return what is stored without what stayed of the version before, which an update need not be allowed to see."""
+    shown = {name: one for name, one in stored.items() if name in sent or name not in keeping}
+    return meta.labelled_alone_by(shown, sent)
 
 
 def _refuse_part(resource: dict[str, Any], type_name: str) -> None:

@@ -97,6 +97,28 @@ def test_a_history_that_is_followed_is_stored_as_it_is(fhir):
     assert len(fhir.get("Patient/a/_history").entries()) == 2
 
 
+@pytest.mark.parametrize("scopes", [["system/Patient.u"], ["system/Patient.u", "system/Patient.r?_tag=other"]],
+                         ids=["no scope to read", "a condition"])  # fmt: skip
+def test_who_may_not_read_a_resource_is_told_no_labels_of_it(client, fhir, scopes):
+    fhir.put("Patient/a", patient("One", id="a", meta={"security": [R], "tag": [MINE]}))
+    feed = client(*scopes)
+    for _ in range(2):  # the second changes nothing
+        answer = feed.put("Patient/a", patient("Two", id="a", meta={"tag": [SITE]}))
+        assert (answer.status, answer.vid, answer.json["name"][0]["family"]) == (200, "2", "Two")
+        assert answer.json["meta"] == {"versionId": "2", "lastUpdated": answer.json["meta"]["lastUpdated"],
+                                       "tag": [SITE]}  # fmt: skip
+    assert labels(fhir) == (["R"], ["site-a", "mine"])
+
+
+def test_who_may_not_read_a_binary_is_not_told_whom_it_is_about(client, fhir):
+    fhir.put("Patient/a", patient(id="a"))
+    fhir.put("Binary/b", {"resourceType": "Binary", "id": "b", "contentType": "text/plain", "data": "YQ==",
+                          "securityContext": {"reference": "Patient/a"}})  # fmt: skip
+    answer = client("system/*.u").put("Binary/b", b"b", Content_Type="text/plain", Accept="application/fhir+json")
+    assert (answer.status, answer.json["data"], "securityContext" in answer.json) == (200, "Yg==", False)
+    assert fhir.get("Binary/b", Accept="application/fhir+json").json["securityContext"]["reference"] == "Patient/a"
+
+
 class TestReplacing:
     """Of an operator whose clients take labels away by updates."""
 
