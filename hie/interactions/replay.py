@@ -13,7 +13,7 @@ from itertools import zip_longest
 from typing import Any
 
 from hie.context import Context
-from hie.errors import BrokenReference, Conflict, Gone, NotFound
+from hie.errors import BrokenReference, Conflict, Forbidden, Gone, NotFound
 from hie.fhir import bundle, bundle_links, json_format, outcome
 from hie.fhir.bundle import RequestEntry
 from hie.fhir.conditions import etag
@@ -43,6 +43,7 @@ class _Chain:
     versions: list[Version]
     vids: dict[int, int] = field(default_factory=dict)  # entry -> the version here that it is, or will be
     new: list[Version] = field(default_factory=list)
+    is_unseen: bool = False  # it never was here, or the token may not read it
 
     @property
     def refers_to_versions_of(self) -> set[Place]:
@@ -86,7 +87,9 @@ def replay(request: FhirRequest, ctx: Context) -> FhirResponse:
 def _settle(chains: list[_Chain], rows: list[Any], ctx: Context) -> list[tuple[Place, str, int]]:
     """Find out which versions are here already, and which ones the others will be; return what is to be remembered."""
     places = {chain.place for chain in chains}
-    numbers = followed.known(ctx.store, places.union(*(chain.refers_to_versions_of for chain in chains)))
+    mentioned = set().union(*(chain.refers_to_versions_of for chain in chains)) - places
+    seen = {(row.type, row.id) for row in ctx.store.rows_of(mentioned)}  # of others nothing is told
+    numbers = followed.known(ctx.store, places | seen)
     full_urls = {one.entry.full_url: "/".join(one.place)
                  for chain in chains for one in chain.versions if one.entry.full_url is not None}
     called: list[tuple[Place, str, int]] = []
@@ -135,6 +138,9 @@ def _settle_one(chain: _Chain, known: dict[str, int], rows: list[Any], ctx: Cont
     """Settle the versions of one resource; `known` is what the other server calls those that are here."""
     place = "/".join(chain.place)
     vid, state = _current(chain.place, ctx)
+    chain.is_unseen = vid == 0
+    if chain.is_unseen:
+        known.clear()
     newest = max((counted(text) or 0 for text in known), default=0)
     chain.vids, chain.new = {}, []
     for one in chain.versions:
@@ -223,4 +229,8 @@ def _see_that_all_are(chains: list[_Chain], rows: list[Any]) -> None:
     for chain in chains:
         for one in chain.new:
             if rows[one.entry.index]["response"]["etag"] != etag(chain.vids[one.entry.index]):
-                raise Again(f"{'/'.join(chain.place)} has other versions than it had.")
+                place = "/".join(chain.place)
+                if chain.is_unseen:
+                    raise Forbidden(f"The token's scopes for {chain.place[0]}.r do not cover {place}, which is here.",
+                                    expression=f"{one.entry.expression}.request.url")
+                raise Again(f"{place} has other versions than it had.")

@@ -314,6 +314,39 @@ def test_it_needs_the_scopes_of_what_it_does(client: Callable[..., Fhir]):
     assert client("system/Patient.rud").post("", sent).status == 200
 
 
+def _hidden(follower: Fhir, here: bool, fhir: Fhir) -> list[Any]:
+    """Send what tells of a Patient that the token may not see, who came by a history, or as any other."""
+    tag = {"tag": [{"system": "urn:tags", "code": "secret"}]}
+    if here:
+        fhir.post("", told(("PUT", "Patient/h", patient("H", id="h", meta={"versionId": "7", **tag}))))
+    else:
+        fhir.put("Patient/h", patient("H", id="h", meta=tag))
+    mine = {"tag": [{"system": "urn:tags", "code": "site-a"}]}
+    answers = []
+    for number in ("7", "8"):
+        answers.append(follower.post("", told(
+            ("PUT", "Patient/h", patient("H", id="h", meta={"versionId": number, **mine})))))
+        answers.append(follower.post("", told(
+            ("PUT", f"Observation/o{number}", observation(f"Patient/h/_history/{number}", id=f"o{number}")))))
+    return [(one.status, one.json["issue"]) for one in answers]
+
+
+def test_a_token_learns_nothing_of_what_it_may_not_see(client, fhir):
+    follower = client("system/Patient.rud?_tag=urn:tags|site-a", "system/Observation.rud")
+    as_any = _hidden(follower, False, fhir)
+    fhir.delete("Patient/h")
+    assert _hidden(follower, True, fhir) == as_any
+    assert [status for status, _ in as_any] == [403, 400, 403, 400]
+
+
+def test_who_may_write_and_not_read_is_told_so(client, fhir):
+    fhir.put("Patient/h", patient("H", id="h"))
+    follower = client("system/Patient.r?_tag=urn:tags|site-a", "system/Patient.ud")
+    follower.post("", told(("PUT", "Patient/h", patient("Other", id="h", meta={"versionId": "1"})))).refused(
+        403, "forbidden", "Bundle.entry[0].request.url", "Patient.r do not cover Patient/h")
+    assert fhir.get("Patient/h").json["name"][0]["family"] == "H"
+
+
 def test_as_of_an_instant_each_version_is_found(there, fhir):
     there.put("Patient/a", patient("One", id="a"))
     there.put("Patient/a", patient("Two", id="a"))
