@@ -245,7 +245,9 @@ def common_criterion(draw: st.DrawFn, type_name: str) -> Asked:
         text, words = draw(text_value())
         return name, text, lambda record: any(words(tag) for tag in record["meta"]["tag"])
     if name.startswith("_profile"):
-        url = draw(st.sampled_from(["http://p/a", "http://p/a|1", "http://p/b", "http://p/c", "http://p", "http://q/x"]))
+        urls = ["http://p/a", "http://p/b", "http://p/c", "http://p", "http://q/x"]
+        versioned = [] if name == "_profile:above" else ["http://p/a|1"]  # refused, as what lies above has no version
+        url = draw(st.sampled_from([*urls, *versioned]))
         return name, url, lambda record: any(
             uri_is(name.removeprefix("_profile"), url, profile) for profile in record["meta"]["profile"]
         )  # fmt: skip
