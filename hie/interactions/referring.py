@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import FhirError, PreconditionFailed
+from hie.errors import FhirError, PreconditionFailed, TooCostly
 from hie.fhir import bundle_links
 from hie.fhir.bundle_links import Link
 from hie.interactions import conditional
@@ -30,11 +30,20 @@ def resolve(links: Sequence[Link], resource: Any, ctx: Context) -> None:
     `links` is what was found in the resource as it came, so that a transaction that runs again searches again.
     """
     meant: dict[str, str] = {}
+    refuse_many(len({link.text for link in links}), ctx)
     for link in links:
         if link.text not in meant:
             with _at(link, resource):
                 meant[link.text] = _meant(link.text, ctx)
         link.holder[link.key] = meant[link.text]
+
+
+def refuse_many(searches: int, ctx: Context) -> None:
+    """Refuse more references by criteria than a Bundle may have entries: each is a search."""
+    most = ctx.settings.max_bundle_entries
+    if searches > most:
+        raise TooCostly(f"{searches} different references by criteria are {searches} searches; at most {most} are done "
+                        "at once. Refer by ids, or send it in parts.")
 
 
 def _meant(text: str, ctx: Context) -> str:

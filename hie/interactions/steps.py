@@ -17,7 +17,7 @@ from hie.fhir.bundle import RequestEntry
 from hie.fhir.bundle_links import Link
 from hie.fhir.http import FhirRequest
 from hie.fhir.resource import parse
-from hie.interactions import conditional, entries
+from hie.interactions import conditional, entries, referring
 
 #: Interactions after which there is a resource that a fullUrl may name
 KEEPS = frozenset({"create", "update", "patch"})
@@ -101,7 +101,9 @@ def _planned(request: FhirRequest, ctx: Context) -> Plan:
     steps = [_step(entry, request, mentions, ctx) for entry in entries.read(request, ctx)]
     _refuse_same_full_urls(steps)
     refuse_same_targets((step, step.request.id) for step in steps)
-    return Plan(steps, _searches(steps, mentions), mentions)
+    searches = _searches(steps, mentions)
+    referring.refuse_many(len(searches), ctx)
+    return Plan(steps, searches, mentions)
 
 
 def of_entries(rows: Iterable[RequestEntry], request: FhirRequest, ctx: Context) -> Plan:

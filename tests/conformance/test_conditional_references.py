@@ -4,6 +4,7 @@ https://hl7.org/fhir/R4/http.html#trules has them in one, where they mean the sa
 """
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -142,3 +143,21 @@ def test_an_update_in_a_transaction_is_resolved_as_before(fhir):
                        Prefer="return=representation")
     person, doctor = answer.resources()
     assert person["generalPractitioner"] == [{"reference": f"Practitioner/{doctor['id']}"}]
+
+
+class TestMany:
+    """Each of them is a search, of which a Bundle may have so many."""
+
+    @pytest.fixture
+    def settings(self, settings):
+        return replace(settings, max_bundle_entries=2)
+
+    def test_more_than_a_bundle_may_have_entries_are_refused(self, fhir, jones):
+        def seen(number):
+            criteria = [SEVENTH, *(f"{SEVENTH}&family={family}" for family in ("J", "Jo"))][:number]
+            return patient(generalPractitioner=[{"reference": one} for one in [*criteria, SEVENTH]])
+
+        for sent, url in ((seen, "Patient"), (lambda number: bundle(post(seen(number))), "")):
+            assert fhir.post(url, sent(1)).status < 300
+            fhir.post(url, sent(3)).refused(422, "too-costly", text="at most 2 are done")
+        assert fhir.total("Patient") == 2
