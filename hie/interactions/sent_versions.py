@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hie.context import Context
-from hie.errors import InvalidRequest
+from hie.errors import FhirError, InvalidRequest
 from hie.fhir import bundle, bundle_links, facts
 from hie.fhir.bundle import RequestEntry
 from hie.fhir.bundle_links import Link
 from hie.fhir.datatypes import InvalidDate, parse_date
 from hie.fhir.http import FhirRequest
-from hie.fhir.resource import type_of
+from hie.fhir.resource import type_of, validated
 from hie.fhir.routes import checked_id
 
 _STORING = frozenset({"POST", "PUT", "PATCH"})
@@ -116,7 +116,12 @@ def _place_of(entry: RequestEntry, method: str) -> Place:
     if not isinstance(id_, str):
         raise InvalidRequest("The resource has no id; a history tells the id under which it is.",
                              expression=f"{here}.resource.id")
-    return type_name, checked_id(id_, f"{here}.resource")
+    place = type_name, checked_id(id_, f"{here}.resource")
+    try:
+        validated(entry.resource, type_name)  # what is here already is compared, not stored
+    except FhirError as error:
+        raise error.within(here) from error
+    return place
 
 
 def _address(text: Any) -> re.Match[str] | None:

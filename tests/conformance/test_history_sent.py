@@ -274,6 +274,9 @@ def test_addresses_may_have_a_base_and_a_version(fhir, url):
     assert fhir.get("Patient/a").status == 410
 
 
+_META = "Bundle.entry[0].resource.meta"
+
+
 def _row(**changes: Any) -> Any:
     sent = told(("PUT", "Patient/a", patient(id="a")))
     row = sent["entry"][0]
@@ -289,6 +292,9 @@ def _row(**changes: Any) -> Any:
     (_row(resource=patient()), "invalid", "Bundle.entry[0].resource.id"),
     (_row(resource=patient(id="_")), "invalid", "Bundle.entry[0].resource.id"),
     (_row(resource={"id": "a"}), "invalid", "Bundle.entry[0].resource"),
+    (_row(resource=patient(id="a", meta={"versionId": "9" * 5_000})), "value", f"{_META}.versionId"),
+    (_row(resource=patient(id="a", meta={"versionId": "a\0"})), "value", f"{_META}.versionId"),
+    (_row(resource=patient(id="a", meta=[])), "structure", _META),
     (_row(request={"url": "Patient/b"}), "invalid", "Bundle.entry[0].request.url"),
     (_row(fullUrl=f"{THERE}/Patient/b"), "invalid", "Bundle.entry[0].fullUrl"),
     (_row(response={"location": "Observation/a"}), "invalid", "Bundle.entry[0].response.location"),

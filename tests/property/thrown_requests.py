@@ -242,6 +242,11 @@ def bundles(draw: st.DrawFn) -> Any:
                     st.one_of(st.sampled_from(["identifier=1", 'W/"1"', "2020-01-01T00:00:00Z"]), TEXTS)
                 )
         rows.append(row)
-    return mutated(
-        draw, bundle(*rows, type_=draw(st.sampled_from(["transaction", "transaction", "batch", "history"]))), 1
-    )
+    type_ = draw(st.sampled_from(["transaction", "transaction", "batch", "history"]))
+    if type_ == "history":
+        for number, row in enumerate(rows):
+            at = f"2024-05-01T10:00:{number:02d}Z"
+            row["response"] = {"status": "200", "etag": f'W/"{number}"', "lastModified": at}
+            if "resource" in row:
+                row["resource"] = {"id": "o", **row["resource"], "meta": {"versionId": str(number)}}
+    return mutated(draw, bundle(*rows, type_=type_), 1)
