@@ -78,18 +78,20 @@ def _escaped(text: str) -> str:
 
 def _wanted(query: SearchQuery, profiles: frozenset[str], ctx: Context) -> Found:
     """Yield what is current and of a profile that is asked for, the most recent first."""
+    without_versions = {one.partition("|")[0] for one in profiles}
     for page in scanning.pages(query, ctx, "ask for a type."):
         for stored in page:
             resource = json_format.parse(stored.content or b"{}")
-            if resource.get("docStatus") != "entered-in-error" and (not profiles or _is_of(resource, profiles)):
+            if resource.get("docStatus") != "entered-in-error" and (
+                    not profiles or _is_of(resource, profiles, without_versions)):
                 yield stored, resource
 
 
-def _is_of(resource: dict[str, Any], profiles: frozenset[str]) -> bool:
+def _is_of(resource: dict[str, Any], profiles: frozenset[str], without_versions: set[str]) -> bool:
     """Tell whether a document's format, which R4 has for the template it conforms to, is one of the profiles."""
     formats = {one.get("format", {}).get("code", "") for one in resource.get("content", [])}
-    return any(format_ in (one, one.partition("|")[0]) or format_.partition("|")[0] == one
-               for format_ in formats for one in profiles)  # fmt: skip
+    return any(format_ in profiles or format_ in without_versions or format_.partition("|")[0] in profiles
+               for format_ in formats)  # fmt: skip
 
 
 def _latest(found: Found, selection: Selection | None) -> Iterator[StoredVersion]:

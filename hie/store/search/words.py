@@ -32,7 +32,7 @@ FARTHEST = 100
 _PARTS = re.compile(r'\\.|"(?:[^"\\]|\\.)*(?:"(?:~\d+)?)?|[()|,]|(?:\\.|[^\s()|,"\\])+')
 _QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")(?:~(\d+))?')
 #: What is written as Lucene reads it, and would else be other words than meant: `pain~1`, `*itis`, `met*ses`.
-_UNREAD = re.compile(r"\w~\d*$|\*.*\w")
+_UNREAD = re.compile(r"\w~\d*$|\*[^*\w]*\w")
 _OPERATORS = {"and": "AND", "or": "OR", "not": "NOT", "|": "OR", ",": "OR"}
 HashOfWord = Callable[[str, str], int]
 """Hashes a word under a parameter, for one type."""
