@@ -32,7 +32,7 @@ class RegistryError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One input parameter: https://hl7.org/fhir/R4/operationdefinition-definitions.html#OperationDefinition.parameter"""
+    """One parameter: https://hl7.org/fhir/R4/operationdefinition-definitions.html#OperationDefinition.parameter"""
 
     name: str
     type: str
@@ -40,6 +40,16 @@ class Parameter:
     max: str = "1"
     is_token: bool = False
     """A Coding that a URL or a form may give as well, as a search has it: `system|code`."""
+    documentation: str = ""
+    """What it says, in a sentence or two of markdown: for the OperationDefinition."""
+    parts: tuple[Parameter, ...] = ()
+    """Of one without a type: what it consists of."""
+    search_type: str | None = None
+    """Of a string: the type of search parameter as which it is understood."""
+    binding: tuple[str, str] | None = None
+    """Strength and value set of its codes."""
+    refused: str | None = None
+    """Why it is not taken here, though a standard has it: who gives it is refused with this reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +63,22 @@ class Operation:
     code: str
     levels: frozenset[str]
     function: Callable[[FhirRequest, Context], FhirResponse]
-    definition: str
+    definition: str | None = None
+    """The canonical URL of the OperationDefinition of a standard that it follows; None: it is this server's own."""
     types: frozenset[str] | None = None
     parameters: tuple[Parameter, ...] = ()
+    returns: tuple[Parameter, ...] = ()
+    """What it answers with: one named `return` is the answer itself, others stand in a Parameters."""
+    documentation: str = ""
+    """What it does, in a few sentences of markdown: for the OperationDefinition."""
     affects_state: bool = False
     is_done_once: bool = False
     """A worker does not do again what another left half done: it may have stored something that would be there twice.
     So it is with all that affect state."""
     writes: Callable[[FhirRequest], bool] | None = None
     """Where only some requests for it affect state: tells of one whether it does."""
+    stores_by_post: bool = False
+    """POST may store something, GET never does: a function that tells them apart."""
     hands_on_provenance: bool = False
     """What it stores it stores by interactions, to which it hands on the header X-Provenance."""
     takes_search: bool = False
@@ -80,6 +97,11 @@ class Operation:
     def __post_init__(self) -> None:
         if not self.levels or not self.levels <= LEVELS:
             raise RegistryError(f"Operation ${self.code} names levels {set(self.levels)}; known are {set(LEVELS)}.")
+
+    @property
+    def canonicals(self) -> tuple[str, ...]:
+        """The canonical URLs of the standards' definitions that it follows."""
+        return (*(() if self.definition is None else (self.definition,)), *self.also)
 
     def offered(self, type_name: str | None, instance: bool, version: bool = False) -> bool:
         """Tell whether the operation can be called on this level of this type (None: the system)."""
@@ -222,10 +244,49 @@ class Registry:
                 trigger.function(stored, resource, ctx)
 
 
-def standard_parameters(key: str) -> tuple[Parameter, ...]:
-    """Return the input parameters of one of R4's own operations, named as in `everything@Patient`."""
-    return tuple(Parameter(row["name"], row.get("type", ""), row["min"], row["max"])
-                 for row in facts.OPERATIONS[key]["parameter"] if row["use"] == "in")
+Texts = Mapping[str, str]
+"""What parameters say, by their names; of parts `parameter.part`."""
+
+
+def standard_parameters(key: str, told: Texts, refused: Texts | None = None) -> tuple[Parameter, ...]:
+    """Return the input parameters of one of R4's own operations, named as in `everything@Patient`.
+
+    `told`: what they say here; `refused`: why some are not taken. All of them have one of the two.
+    """
+    return _standard(key, "in", told, refused or {})
+
+
+def standard_returns(key: str, told: Texts) -> tuple[Parameter, ...]:
+    """Return the output parameters of one of R4's own operations; `told`: what they say here. Parts of which nothing is
+    told are never answered.
+    """
+    return _standard(key, "out", told, {})
+
+
+def _standard(key: str, use: str, told: Texts, refused: Texts) -> tuple[Parameter, ...]:
+    rows = [row for row in facts.OPERATIONS[key]["parameter"] if row["use"] == use]
+    found = tuple(_parameter(row, row["name"], told, refused) for row in rows)
+    names = {one.name for one in found} | {name for row in rows for name in _names_of_parts(row, row["name"])}
+    if unknown := (told.keys() | refused.keys()) - names:
+        raise RegistryError(f"{key} has no parameters {', '.join(sorted(unknown))}.")
+    if untold := [one.name for one in found if not one.documentation]:
+        raise RegistryError(f"Nothing is told of {', '.join(untold)} of {key}.")
+    return found
+
+
+def _parameter(row: dict[str, Any], name: str, told: Texts, refused: Texts) -> Parameter:
+    parts = tuple(_parameter(one, f"{name}.{one['name']}", told, refused) for one in row.get("part", ())
+                  if one["use"] == "in" or f"{name}.{one['name']}" in told)
+    binding = (row["binding"]["strength"], row["binding"]["valueSet"]) if "binding" in row else None
+    return Parameter(row["name"], row.get("type", ""), row["min"], row["max"],
+                     documentation=told.get(name, refused.get(name, "")), parts=parts,
+                     search_type=row.get("searchType"), binding=binding, refused=refused.get(name))
+
+
+def _names_of_parts(row: dict[str, Any], name: str) -> Iterator[str]:
+    for part in row.get("part", ()):
+        yield f"{name}.{part['name']}"
+        yield from _names_of_parts(part, f"{name}.{part['name']}")
 
 
 def built_in() -> Registry:

@@ -134,8 +134,8 @@ def _search(rest: Any) -> dict[str, str]:
 def _operations(rest: Any) -> dict[str, str]:
     types: dict[str, list[str]] = {}
     for row in rest["resource"]:
-        for one in row["operation"]:
-            types.setdefault(one["name"], []).append(row["type"])
+        for name in dict.fromkeys(one["name"] for one in row["operation"]):  # of several definitions
+            types.setdefault(name, []).append(row["type"])
     of_types = {
         f"operation:{place}/${name}": "`rest.resource.operation`"
         for name, having in sorted(types.items())

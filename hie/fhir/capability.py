@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from hie.fhir import facts, instantiation, patching
+from hie.fhir import facts, instantiation, operation_definitions, patching
 from hie.fhir.instants import instant
 from hie.fhir.routes import ROUTES, Route
 
@@ -46,9 +46,9 @@ class OfferedOperation(Protocol):
     @property
     def code(self) -> str: ...
     @property
-    def definition(self) -> str: ...
+    def types(self) -> frozenset[str] | None: ...
     @property
-    def also(self) -> tuple[str, ...]: ...
+    def canonicals(self) -> tuple[str, ...]: ...
     def offered(self, type_name: str | None, instance: bool) -> bool: ...
 
 
@@ -90,14 +90,14 @@ def capability_statement(
                          "_containedType search what resources contain.",
         "security": _security(cors),
         "resource": [
-            _profiled(_resource(name, parameters[name], pointing.get(name, []), offered, enforced), profiles or {})
-            for name in parameters
+            _profiled(_resource(name, its, pointing.get(name, []), offered, enforced, base_url), profiles or {})
+            for name, its in parameters.items()
         ],
         "interaction": [{"code": code} for code in _system_interactions()],
         "searchParam": [*_search_parameters(parameters_of("Resource")), *_CONTROLS],
         "compartment": [_COMPARTMENT + name.lower() for name in facts.COMPARTMENTS],
     }
-    operations_of_system = _operations(offered, None)
+    operations_of_system = _operations(offered, None, base_url)
     if operations_of_system:
         rest["operation"] = operations_of_system
     statement: dict[str, Any] = {
@@ -141,13 +141,16 @@ def _codes(wanted: Callable[[Route], bool]) -> list[str]:
 _NOT_IN_R4 = frozenset({"operation", "delete-history"})
 
 
+_NOT_STATED = frozenset({"capabilities", "definition", "operation", "async-status", "async-cancel"})
+
+
 def _type_interactions() -> list[str]:
     return [code for code in _codes(lambda route: route.path.startswith("[type]")) if code not in _NOT_IN_R4]
 
 
 def _system_interactions() -> list[str]:
     codes = _codes(lambda route: not route.path.startswith("["))
-    known = [code for code in codes if code not in ("capabilities", "operation", "async-status", "async-cancel")]
+    known = [code for code in codes if code not in _NOT_STATED]
     return [*known, "batch"] if "transaction" in known else known
 
 
@@ -157,7 +160,7 @@ def _is_conditional(interaction: str) -> bool:
 
 def _resource(
     type_name: str, parameters: Mapping[str, OfferedParameter], pointing: list[str],
-    operations: list[OfferedOperation], enforced: bool,
+    operations: list[OfferedOperation], enforced: bool, base_url: str,
 ) -> dict[str, Any]:
     row: dict[str, Any] = {
         "type": type_name,
@@ -179,7 +182,7 @@ def _resource(
         row["searchRevInclude"] = ["*", *pointing]
     if parameters:
         row["searchParam"] = _search_parameters(parameters)
-    offered = _operations(operations, type_name)
+    offered = _operations(operations, type_name, base_url)
     if offered:
         row["operation"] = offered
     return row
@@ -195,10 +198,13 @@ def _profiled(row: dict[str, Any], profiles: Mapping[str, Sequence[str]]) -> dic
     return row | {"supportedProfile": list(supported)} if supported else row
 
 
-def _operations(operations: list[OfferedOperation], type_name: str | None) -> list[dict[str, str]]:
+def _operations(
+    operations: list[OfferedOperation], type_name: str | None, base_url: str
+) -> list[dict[str, str]]:
+    """Name the definitions of each operation: those of standards that it follows, then what is defined here."""
     return [{"name": one.code, "definition": definition} for one in operations
             if one.offered(type_name, False) or (type_name is not None and one.offered(type_name, True))
-            for definition in (one.definition, *one.also)]
+            for definition in (*one.canonicals, operation_definitions.url_of(one, base_url))]
 
 
 def _pointing(parameters: dict[str, Mapping[str, OfferedParameter]]) -> dict[str, list[str]]:

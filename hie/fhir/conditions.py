@@ -98,13 +98,14 @@ def wants_absence(conditions: Conditions) -> bool:
 _CHANGES = frozenset({"update", "patch", "delete", "operation"})
 _READS = frozenset({"read", "vread"})
 _LISTS = frozenset({"search-type", "search-system", "history-instance", "history-type", "history-system"})
+_COMPUTED = frozenset({"capabilities", "definition", "async-status"})
 _ASKED = {
     "if_match": ("If-Match", _CHANGES | _READS, "it is for update, patch, delete and read"),
-    "if_none_match": ("If-None-Match", _CHANGES | _READS | _LISTS | {"capabilities", "async-status"},
+    "if_none_match": ("If-None-Match", _CHANGES | _READS | _LISTS | _COMPUTED,
                       "a create that is to make no second one has If-None-Exist"),
     "if_none_exist": ("If-None-Exist", frozenset({"create", "operation"}),
                       "it is for create; an update that is to change nothing has If-None-Match: *"),
-    "if_unmodified_since": ("If-Unmodified-Since", _CHANGES | _READS | _LISTS | {"capabilities", "async-status"},
+    "if_unmodified_since": ("If-Unmodified-Since", _CHANGES | _READS | _LISTS | _COMPUTED,
                             "use If-Match with the ETag"),
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from hie.errors import InvalidRequest, MethodNotAllowed, NotFound, TooLarge, UnknownType
-from hie.fhir import facts, peers
+from hie.fhir import facts, operation_definitions, peers
 from hie.fhir.http import Conditions, FhirRequest, Preferences
 
 
@@ -28,6 +28,7 @@ class Route(NamedTuple):
 #: Codes of https://hl7.org/fhir/R4/valueset-restful-interaction.html, and "operation". HEAD goes where GET goes.
 ROUTES: tuple[Route, ...] = (
     Route("capabilities", "GET", "metadata"),
+    Route("definition", "GET", "OperationDefinition/[definition]"),  # of this server's own operations
     Route("transaction", "POST", ""),  # a Bundle of type batch makes it the batch interaction
     Route("history-system", "GET", "_history"),
     Route("async-status", "GET", "_async/[id]"),
@@ -84,7 +85,7 @@ _WRITES = {
 #: Reads, likewise; `_asOf` is this server's own, and of a version it says itself that it has none.
 _READS = {
     "read": ANSWER_PARAMETERS | {"_asOf"}, "vread": ANSWER_PARAMETERS | {"_asOf"},
-    "capabilities": ANSWER_PARAMETERS | {"mode"}, "async-status": _FORM,
+    "capabilities": ANSWER_PARAMETERS | {"mode"}, "definition": ANSWER_PARAMETERS, "async-status": _FORM,
 }
 _ASCII = "".join(map(chr, range(128)))
 
@@ -273,7 +274,7 @@ def _place(path: str) -> tuple[str, str | None, str | None, str | None]:
     parts = path.split("/")
     count = len(parts)
     first = parts[0]
-    if count == 2 and first in facts.RESOURCE_TYPES and parts[1][:1] not in ("$", "_", "*"):
+    if count == 2 and first in facts.RESOURCE_TYPES and parts[1][:1] not in ("$", "_", "*", "-"):
         return "[type]/[id]", first, checked_id(parts[1], first), None
     if path == "":
         return "", None, None, None
@@ -292,6 +293,8 @@ def _place(path: str) -> tuple[str, str | None, str | None, str | None]:
 
 
 def _place_in_type(path: str, type_name: str, parts: list[str]) -> tuple[str, str | None, str | None, str | None]:
+    if parts and operation_definitions.is_address(type_name, parts[0]):
+        return _place_of_definition(path, parts)
     match parts:
         case []:
             return "[type]", type_name, None, None
@@ -315,6 +318,14 @@ def _place_in_type(path: str, type_name: str, parts: list[str]) -> tuple[str, st
         case [id_, *below] if below[-1:] == ["_search"] or below == ["*"] or below[0] in facts.RESOURCE_TYPES:
             return _place_in_compartment(path, type_name, checked_id(id_, type_name), below)
     raise NotFound(f"{_shown(path)} is no address of the FHIR API.", expression="http.url")
+
+
+def _place_of_definition(path: str, parts: list[str]) -> tuple[str, str, str, None]:
+    if len(parts) > 1:
+        raise NotFound(f"{_shown(path)}: a definition of this server's own is read at its address, and is not stored: "
+                       "it has no versions, no history and no operations.", expression="http.url")
+    id_ = checked_id(parts[0], operation_definitions.TYPE)
+    return f"{operation_definitions.TYPE}/[definition]", operation_definitions.TYPE, id_, None
 
 
 def _place_in_compartment(

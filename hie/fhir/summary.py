@@ -17,7 +17,7 @@ SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValu
              "display": "subsetted"}
 _ALWAYS = frozenset({"resourceType", "id", "meta"})
 #: Interactions that answer with one resource, of which a part may be asked for: http.html#parameters
-_ONE_RESOURCE = frozenset({"read", "vread", "capabilities", "create", "update", "patch"})
+_ONE_RESOURCE = frozenset({"read", "vread", "capabilities", "definition", "create", "update", "patch"})
 
 
 @dataclass(frozen=True, slots=True)

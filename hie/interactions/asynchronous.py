@@ -31,7 +31,7 @@ _HOUR, _MINUTE = 3_600_000_000, 60_000_000
 #: Seconds after which one of many requests that wait may have been done.
 _SOON = 10
 #: Interactions that are answered at once whatever is preferred.
-_AT_ONCE = frozenset({"capabilities", "async-status", "async-cancel"})
+_AT_ONCE = frozenset({"capabilities", "definition", "async-status", "async-cancel"})
 #: So many of the resources that an interrupted batch wrote are told by one issue.
 _TOGETHER = 50
 #: Interactions that write in one transaction, so that their answer joins it.

@@ -12,11 +12,11 @@ from hie.context import Context
 from hie.errors import InvalidRequest
 from hie.fhir import json_format, search_parameters
 from hie.fhir.capability import capability_statement
-from hie.fhir.conditions import has_tag
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import instant
 from hie.fhir.search_parameters import SearchParameter
 from hie.fhir.terminology.capability import terminology_capabilities
+from hie.interactions import answers
 from hie.registry import Operation, Registry
 
 
@@ -44,9 +44,7 @@ def statement(ctx: Context) -> bytes:
 
 def _if_changed(request: FhirRequest, content: bytes, started: int) -> FhirResponse:
     """Return a statement with the ETag of what it says, or 304 where the client has that."""
-    tag = _tag(content, started)
-    is_known = has_tag(request.conditions, tag)
-    return FhirResponse(304 if is_known else 200, None if is_known else content, headers={"ETag": f'W/"{tag}"'})
+    return answers.if_other(request, content, _tag(content, started))
 
 
 @lru_cache(maxsize=8)

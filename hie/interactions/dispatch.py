@@ -10,6 +10,7 @@ from hie.interactions import asynchronous, provenance
 from hie.interactions.batch import batch
 from hie.interactions.capabilities import capabilities
 from hie.interactions.create import create
+from hie.interactions.definition import definition
 from hie.interactions.delete import delete
 from hie.interactions.delete_history import delete_history
 from hie.interactions.history import history
@@ -33,6 +34,7 @@ INTERACTIONS: dict[str, Callable[[FhirRequest, Context], FhirResponse]] = {
     "batch": batch,
     "capabilities": capabilities,
     "create": create,
+    "definition": definition,
     "delete": delete,
     "delete-history": delete_history,
     "history-instance": history,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import FhirError, InvalidRequest, InvalidXml, MethodNotAllowed, NotFound, NotOffered
+from hie.errors import FhirError, InvalidRequest, InvalidXml, MethodNotAllowed, NotFound, NotOffered, NotSupported
 from hie.fhir import facts, modifiers, not_offered, peers
 from hie.fhir.conditions import refuse_unasked_by
 from hie.fhir.http import FhirRequest, FhirResponse
@@ -126,6 +126,9 @@ def _with_parameters(request: FhirRequest, found: Operation) -> FhirRequest:
         values += more
     elif resource is not None:
         resource, arguments = _body(resource, found)
+    for name in dict.fromkeys(name for name, _ in (*values, *arguments)):
+        if known[name].refused is not None:
+            raise NotSupported(f"{name} of ${found.code} is not taken here. {known[name].refused}", expression=name)
     for name, text in values:
         check(name, text, known[name], found)
     _check_cardinality([name for name, _ in (*values, *arguments)], resource, found)

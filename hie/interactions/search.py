@@ -11,7 +11,7 @@ from hie.fhir import bundle, json_format, outcome, search_parameters, summary
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.paging import CURSOR, OFFSET, link
 from hie.fhir.summary import Selection
-from hie.interactions import as_of, functional_lists
+from hie.interactions import as_of, definition, functional_lists
 from hie.store.search import query as search_query
 from hie.store.search.query import SearchQuery
 from hie.store.terminology import OfPages
@@ -45,7 +45,7 @@ def search(request: FhirRequest, ctx: Context) -> FhirResponse:
             offset=True,
         )
         selection = summary.asked(request, query.type if query.contained is None else None)
-        page = terminology.store.search(query)
+        page = definition.beside(terminology.store.search(query), query, ctx)
     links = _links(query, page, ctx.base_url)
     rows = list(_entries(page, query, selection, ctx.base_url, links))
     content = bundle.listing("searchset", ctx.new_id(), ctx.clock(), links, rows, page.total)

@@ -18,7 +18,7 @@ from hie.fhir.instants import instant
 from hie.fhir.terminology.closure import Concept, Entry, entries, groups
 from hie.fhir.terminology.code_system import CodeSystem
 from hie.fhir.terminology.terminology import Terminology, split_canonical
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, standard_parameters, standard_returns
 from hie.store import closures
 from hie.store.closures import ClosureTable
 from hie.store.conflicts import Again
@@ -186,6 +186,14 @@ OPERATION = Operation(
     levels=frozenset({"system"}),
     function=closure,
     definition="http://hl7.org/fhir/OperationDefinition/ConceptMap-closure",
-    parameters=standard_parameters("closure@ConceptMap"),
+    parameters=standard_parameters("closure@ConceptMap", {
+        "name": "The name of the table; alone it initializes the table, or empties it.",
+        "concept": "A code, with its system, that is added to the table.",
+        "version": "Without `concept`: what came after this version of the table is told again; 0 is all.",
+    }),
+    returns=standard_returns("closure@ConceptMap", {
+        "return": "What is new: the source is the narrower code, `subsumes` the broader one."}),
+    documentation="Keeps a table of how the codes that a client meets stand to one another, one for each name and "
+                  "client.",
     affects_state=True,
 )

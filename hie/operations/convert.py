@@ -10,7 +10,7 @@ from hie.errors import InvalidRequest
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import dump
 from hie.fhir.resource import type_of, validated
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, standard_parameters, standard_returns
 
 
 def convert(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -27,5 +27,9 @@ OPERATION = Operation(
     levels=frozenset({"system"}),
     function=convert,
     definition="http://hl7.org/fhir/OperationDefinition/Resource-convert",
-    parameters=standard_parameters("convert@Resource"),
+    parameters=standard_parameters("convert@Resource", {
+        "input": "The resource, in JSON or XML; it must be valid."}),
+    returns=standard_returns("convert@Resource", {
+        "output": "The same resource, which is the answer itself, in the format that Accept or _format asks for."}),
+    documentation="The resource that is sent in the format that is wanted. Nothing is stored.",
 )

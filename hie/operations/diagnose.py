@@ -16,7 +16,7 @@ from hie.models import CHEST_XRAY, loaded
 from hie.operations import ai_results, media_image
 from hie.operations.ai_results import Written
 from hie.operations.server_context import require, require_for
-from hie.registry import Operation
+from hie.registry import Operation, Parameter
 
 if TYPE_CHECKING:
     from fhir_adapters.ai_model import ModelFacts
@@ -122,6 +122,9 @@ OPERATION = Operation(
     levels=frozenset({"instance"}),
     types=frozenset({"Media"}),
     function=diagnose,
-    definition="urn:x-hie:operation:diagnose",
+    returns=(Parameter("return", "Observation", 1, documentation="The result, which is stored: preliminary, for a "
+                       "person to look at."),),
+    documentation="Lets the chest radiograph model judge the image of a Media, and stores what it says as an "
+                  "Observation. " + SAFETY,
     affects_state=True,
 )

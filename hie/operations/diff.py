@@ -94,9 +94,17 @@ OPERATION = Operation(
     code="diff",
     levels=frozenset({"system", "instance"}),
     function=diff,
-    definition="urn:x-hie:operation:diff",
     parameters=(
-        Parameter("from", "uri"), Parameter("to", "uri"), Parameter("fromVersion", "positiveInt"),
-        Parameter("toVersion", "positiveInt"), Parameter("includeMeta", "boolean"),
+        Parameter("from", "uri", documentation="Of the system: a resource or a version of one, such as "
+                  "Patient/1/_history/2."),
+        Parameter("to", "uri", documentation="Of the system: what it is compared with, of the same type."),
+        Parameter("fromVersion", "positiveInt", documentation="Of a resource: the version that is compared; without it "
+                  "the one before `toVersion`."),
+        Parameter("toVersion", "positiveInt", documentation="Of a resource: the version that it is compared with; "
+                  "without it the current one."),
+        Parameter("includeMeta", "boolean", documentation="true: meta is compared as well."),
     ),
-)  # fmt: skip
+    returns=(Parameter("return", "Parameters", 1, documentation="A FHIRPath Patch that makes the first into the "
+                       "second."),),
+    documentation="What changed between two versions of a resource, or differs between two resources of one type.",
+)

@@ -15,7 +15,7 @@ from hie.fhir import bundle, json_format, search_parameters, summary
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.paging import link
 from hie.fhir.summary import Selection
-from hie.operations import scanning
+from hie.operations import answer_parameters, scanning
 from hie.operations.everything import care_between
 from hie.operations.lastn import MOST, Groups, as_shown
 from hie.operations.server_context import require
@@ -124,13 +124,21 @@ OPERATION = Operation(
     definition="http://hl7.org/fhir/us/core/OperationDefinition/docref",
     also=("http://hl7.org/fhir/uv/ipa/OperationDefinition/docref",),
     parameters=(
-        Parameter("patient", "id", 1),
-        Parameter("start", "dateTime"),
-        Parameter("end", "dateTime"),
-        Parameter("type", "Coding", max="*", is_token=True),
-        Parameter("on-demand", "boolean"),
-        Parameter("profile", "canonical", max="*"),
-        Parameter("_summary", "code"),
-        Parameter("_elements", "string"),
+        Parameter("patient", "id", 1, documentation="The id of the Patient."),
+        Parameter("start", "dateTime", documentation="Documents of care from this day on, which counts. Without start "
+                  "and end the current document of each type is meant."),
+        Parameter("end", "dateTime", documentation="Documents of care up to this day, which counts."),
+        Parameter("type", "Coding", max="*", is_token=True, documentation="A type of documents: in a URL or form as a "
+                  "search has it, system|code, several with commas."),
+        Parameter("on-demand", "boolean", documentation="true asks for documents that are made on demand alone: there "
+                  "are none here."),
+        Parameter("profile", "canonical", max="*", documentation="Documents whose content.format has this canonical "
+                  "URL as its code."),
+        answer_parameters.SUMMARY,
+        answer_parameters.ELEMENTS,
     ),
+    returns=(Parameter("return", "Bundle", 1, documentation="A Bundle of the type searchset with "
+                       "DocumentReferences, the most recent first."),),
+    documentation="The references to a patient's current documents: the latest of each type, or those of care between "
+                  "two dates. No document is made.",
 )

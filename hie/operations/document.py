@@ -17,7 +17,7 @@ from hie.fhir.json_format import Fragment
 from hie.fhir.routes import checked_id
 from hie.operations import graph, surroundings
 from hie.operations.page_state import page_state
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, Parameter, standard_parameters
 from hie.store.named_versions import NamedVersions, number
 from hie.store.search.reference import relative
 from hie.store.versions import StoredVersion
@@ -152,7 +152,15 @@ OPERATION = Operation(
     types=frozenset({"Composition"}),
     function=document,
     definition="http://hl7.org/fhir/OperationDefinition/Composition-document",
-    parameters=standard_parameters("document@Composition"),
+    parameters=standard_parameters("document@Composition", {
+        "id": "The Composition, where the address names none: its id, or its URL on this server.",
+        "persist": "true, by POST: the document is stored, and Location says where.",
+        "graph": "A GraphDefinition that says what comes with the Composition, as for $graph.",
+    }),
+    returns=(Parameter("return", "Bundle", 1, documentation="The document, the Composition first; its id where it is "
+                       "stored."),),
+    documentation="The document of a Composition: a Bundle with all that it refers to, directly or not.",
+    stores_by_post=True,
     is_done_once=True,
     conditions=frozenset({"if_none_exist", "if_none_match"}),
 )

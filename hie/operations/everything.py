@@ -17,13 +17,13 @@ from hie.context import Context
 from hie.errors import InvalidRequest, InvalidSearch, OutcomeIssue
 from hie.fhir import bundle, compartments, datatypes, facts, json_format, outcome, summary
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.fhir.paging import AS_OF, CURSOR, UNTIL, link, page_size
+from hie.fhir.paging import CURSOR, UNTIL, link, page_size
 from hie.fhir.summary import Selection
 from hie.interactions import as_of
-from hie.operations import surroundings
+from hie.operations import answer_parameters, surroundings
 from hie.operations.page_state import PageState, led_on, page_state
 from hie.operations.server_context import require
-from hie.registry import Operation, Parameter, standard_parameters
+from hie.registry import Operation, Parameter, standard_parameters, standard_returns
 from hie.store.contents import MOST_BYTES
 from hie.store.opening import size_of
 from hie.store.search import criteria
@@ -245,8 +245,21 @@ def _links(request: FhirRequest, cursors: list[tuple[str, str]], base_url: str) 
 
 
 #: Parameters of this server's own, and those of all interactions that cut what is answered: http.html#parameters
-PAGES = (Parameter(CURSOR, "string"), Parameter(AS_OF, "instant"), Parameter("_summary", "code"),
-          Parameter("_elements", "string"))
+PAGES = (
+    Parameter(CURSOR, "string", documentation="Where a further page begins: of links alone, which say all else too. A "
+              "parameter of this server."),
+    answer_parameters.AS_OF, answer_parameters.SUMMARY, answer_parameters.ELEMENTS,
+)
+TOLD = {
+    "_since": "Members that were changed at or after this instant, with whatever they refer to, however old.",
+    "_type": "Only resources of these types, among what is included too; repeated, or with commas.",
+    "_count": "So many members of the compartment on a page at most, and never more than the server's limit.",
+}
+TOLD_OF_CARE = {
+    "start": "Dates of care from this day on, which counts; a resource without a date is never left out.",
+    "end": "Dates of care up to this day, which counts; a resource without a date is never left out.",
+}
+RETURN = "A Bundle of the type searchset: a page, what is referred to from it as search.mode include."
 
 OPERATIONS = (
     Operation(
@@ -255,7 +268,10 @@ OPERATIONS = (
         types=frozenset({"Patient"}),
         function=patient,
         definition="http://hl7.org/fhir/OperationDefinition/Patient-everything",
-        parameters=(*standard_parameters("everything@Patient"), *PAGES),
+        parameters=(*standard_parameters("everything@Patient", TOLD_OF_CARE | TOLD), *PAGES),
+        returns=standard_returns("everything@Patient", {"return": RETURN}),
+        documentation="The record of a patient, or of every patient whom the token may read: the patient, all "
+                      "resources of the compartment, and what these refer to outside of it, in pages.",
     ),
     Operation(
         code="everything",
@@ -263,6 +279,9 @@ OPERATIONS = (
         types=frozenset({"Encounter"}),
         function=encounter,
         definition="http://hl7.org/fhir/OperationDefinition/Encounter-everything",
-        parameters=(*standard_parameters("everything@Encounter"), *PAGES),
+        parameters=(*standard_parameters("everything@Encounter", TOLD), *PAGES),
+        returns=standard_returns("everything@Encounter", {"return": RETURN}),
+        documentation="What belongs to an encounter: the encounter, its compartment, what refers to it by other "
+                      "elements of the encounter, and what these refer to, in pages.",
     ),
 )

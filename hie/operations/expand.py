@@ -12,18 +12,35 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.terminology.expansion import Wishes, expanded
 from hie.fhir.terminology.value_set import ValueSet
 from hie.operations import terminology_inputs as inputs
-from hie.registry import Operation, Parameter, standard_parameters
+from hie.registry import Operation, Parameter, standard_parameters, standard_returns
 from hie.store.terminology import terminology
 
-_PARAMETERS = (*standard_parameters("expand@ValueSet"), Parameter("property", "string", max="*"),
-               inputs.USED_SUPPLEMENTS)
+_TOLD = inputs.TOLD_OF_VALUE_SETS | inputs.TOLD_OF_VERSIONS | {
+    "contextDirection": "incoming or outgoing, beside a `context`; elements are bound in both alike.",
+    "filter": "Words that have to occur in the code, its display or a designation; it may be empty.",
+    "offset": "So many codes are left out first.",
+    "count": "So many codes at most.",
+    "includeDesignations": "Whether designations are answered.",
+    "designation": "Designations of this use or language alone: system|code, or the code alone.",
+    "includeDefinition": "Whether the compose is repeated.",
+    "activeOnly": "Whether inactive codes are left out.",
+    "excludeNested": "false: codes are nested by the hierarchy, unless a page or a filter is asked for.",
+    "excludeNotForUI": "Whether abstract codes are left out.",
+    "excludePostCoordinated": "true: it is not told that a grammar makes further codes.",
+    "exclude-system": "A code system, or a version of it, whose codes are left out.",
+}
+_PARAMETERS = (
+    *standard_parameters("expand@ValueSet", _TOLD, inputs.NO_DATE),
+    Parameter("property", "string", max="*", documentation="A property that is told of each code, by its code or URI; "
+              "* for all. A parameter of R5."),
+    inputs.USED_SUPPLEMENTS,
+)
 #: How expansion.parameter shows an input of each type: https://hl7.org/fhir/R4/valueset.html
-_SHOWN = {"uri": "Uri", "canonical": "Uri", "code": "Code", "string": "String"}
+_FORMS = {"uri": "Uri", "canonical": "Uri", "code": "Code", "string": "String"}
 
 
 def expand(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return the value set with the codes that are in it."""
-    inputs.refuse_date(request)
     service = inputs.use_supplements(request, terminology(ctx.store, inputs.versions(request)))
     resource = inputs.value_set_of(request, ctx, service)
     answer = expanded(ValueSet(resource, service), _wishes(request), ctx.new_id(), ctx.clock())
@@ -45,11 +62,11 @@ def _wishes(request: FhirRequest) -> Wishes:
         languages=inputs.languages(request),
         properties=inputs.all_of(request, "property"),
         without_systems=inputs.all_of(request, "exclude-system"),
-        told=tuple(_told(request)),
+        told=tuple(_shown(request)),
     )
 
 
-def _told(request: FhirRequest) -> Iterator[dict[str, Any]]:
+def _shown(request: FhirRequest) -> Iterator[dict[str, Any]]:
     if request.parameter("contextDirection") not in (None, "incoming", "outgoing"):
         raise InvalidRequest(f"contextDirection is {request.parameter('contextDirection')!r:.80}; it must be incoming "
                              "or outgoing.", expression="contextDirection")
@@ -66,7 +83,7 @@ def _told(request: FhirRequest) -> Iterator[dict[str, Any]]:
             case "integer":
                 yield {"name": name, "valueInteger": int(text)}
             case type_name:
-                yield {"name": name, f"value{_SHOWN[type_name]}": text}
+                yield {"name": name, f"value{_FORMS[type_name]}": text}
 
 
 OPERATION = Operation(
@@ -76,4 +93,6 @@ OPERATION = Operation(
     function=expand,
     definition="http://hl7.org/fhir/OperationDefinition/ValueSet-expand",
     parameters=_PARAMETERS,
+    returns=standard_returns("expand@ValueSet", {"return": "The value set with its expansion."}),
+    documentation="The codes that are in a value set.",
 )

@@ -15,7 +15,7 @@ from hie.errors import FhirError, InvalidRequest
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import dump
 from hie.fhir.routes import parse
-from hie.registry import Operation
+from hie.registry import Operation, Parameter
 from hie.store.search import explanation, grants
 from hie.store.search import query as search_query
 from hie.store.search.query import SearchQuery
@@ -107,10 +107,33 @@ def _text(name: str, value: str) -> Row:
     return {"name": name, "valueString": value}
 
 
+_RETURNS = (
+    Parameter("search", "string", 1, documentation="The search as it was understood."),
+    Parameter("grant", "string", 1, documentation="Whether the token's scopes add conditions."),
+    Parameter("criterion", "", max="*", documentation="One criterion of the search, or the grant.", parts=(
+        Parameter("parameter", "string", 1, documentation="The search parameter."),
+        Parameter("index", "string", 1, documentation="The index that answers it."),
+        Parameter("verified", "boolean", 1, documentation="Whether its matches are verified on opened resources."),
+    )),
+    Parameter("includes", "string", max="*", documentation="What including costs."),
+    Parameter("statement", "", max="*", documentation="One statement: for tokens with the scope admin.", parts=(
+        Parameter("words", "string", 1, documentation="What leads it."),
+        Parameter("sql", "string", 1, documentation="The statement."),
+        Parameter("plan", "string", max="*", documentation="A line of the database's plan."),
+        Parameter("rows", "decimal", documentation="So many rows are expected."),
+    )),
+    Parameter("growth", "string", 1, "*", documentation="What costs more as the store grows."),
+)
+
 OPERATION = Operation(
     code="explain",
     levels=frozenset({"system", "type"}),
     function=explain,
-    definition="urn:x-hie:operation:explain",
+    parameters=(Parameter("search", "string", documentation="Of the system: the URL of a search, relative to the base, "
+                          "such as Observation?patient=1, in place of all other parameters."),),
+    returns=_RETURNS,
+    documentation="What a search will ask of the database, before it does. It takes the parameters of that search, "
+                  "those of the type, with their modifiers and chains; SQL, plans and rows are told to tokens with "
+                  "the scope admin as well.",
     takes_search=True,
 )

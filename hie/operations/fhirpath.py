@@ -168,10 +168,28 @@ OPERATION = Operation(
     function=fhirpath,
     definition="http://fhirpath-lab.com/fhir/OperationDefinition/fhirpath",
     parameters=(
-        Parameter("expression", "string", min=1),
-        Parameter("context", "string"),
-        Parameter("resource", "Resource"),
-        Parameter("variables", "", max="*"),
-        Parameter("validate", "boolean"),
+        Parameter("expression", "string", min=1, documentation="What is evaluated."),
+        Parameter("context", "string", documentation="An expression: `expression` is evaluated for each of its items."),
+        Parameter("resource", "Resource", documentation="The resource that is meant, which need not be valid; without "
+                  "it that of the URL, or none."),
+        Parameter("variables", "", max="*", documentation="Variables of the expressions.", parts=(
+            Parameter("variable", "Element", max="*", documentation="Each part is a variable and has its name: "
+                      "%name has its values, which may be resources too."),)),
+        Parameter("validate", "boolean", documentation="true: names and types are checked before anything is "
+                  "evaluated."),
     ),
+    returns=(
+        Parameter("parameters", "", 1, documentation="What was asked.", parts=(
+            Parameter("evaluator", "string", 1, documentation="The engine."),
+            Parameter("expression", "string", 1, documentation="The expression."),
+            Parameter("context", "string", documentation="The context, where one was given."),
+        )),
+        Parameter("result", "", max="*", documentation="The result, or that for one item of the context.", parts=(
+            Parameter("item", "Element", max="*", documentation="Each part is an item, and named by its type; `empty` "
+                      "where there is none."),
+            Parameter("trace", "string", max="*", documentation="What trace() was given: its name, and as parts the "
+                      "items."),
+        )),
+    ),
+    documentation="Evaluates a FHIRPath expression on a resource that is sent or stored, or on nothing.",
 )

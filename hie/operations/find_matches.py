@@ -14,7 +14,7 @@ from hie.fhir.terminology.code_system import CodeSystem
 from hie.fhir.terminology.matching import Match, Property, matches
 from hie.fhir.terminology.terminology import Terminology, split_canonical
 from hie.operations import terminology_inputs as inputs
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, standard_parameters, standard_returns
 from hie.store.terminology import terminology
 
 Json = dict[str, Any]
@@ -96,5 +96,22 @@ OPERATION = Operation(
     types=frozenset({"CodeSystem"}),
     function=find_matches,
     definition="http://hl7.org/fhir/OperationDefinition/CodeSystem-find-matches",
-    parameters=standard_parameters("find-matches@CodeSystem"),
+    parameters=standard_parameters("find-matches@CodeSystem", {
+        "system": "The code system, where the address names none; url|version, too.",
+        "version": "Its version.",
+        "property": f"A property that is asked for, by POST in a Parameters resource; {MOST_ASKED} at most.",
+        "property.code": "The property: as in filters of value sets, or display, designation, definition.",
+        "property.value": "Its value; it has to be given.",
+        "exact": "false: a text is a possible match of what has all its words, in any case.",
+        "compositional": "Accepted; nothing here is post-coordinated.",
+    }, refused={"property.subproperty": "Properties of a CodeSystem have no properties of their own."}),
+    returns=standard_returns("find-matches@CodeSystem", {
+        "match": "A code that no other one betters.",
+        "match.code": "The code.",
+        "match.unmatched": "A property that was asked for, and that it has not.",
+        "match.unmatched.code": "The property.",
+        "match.unmatched.value": "The value that was asked for.",
+        "match.comment": "Says that it is a possible match, and by what.",
+    }),
+    documentation="The codes of a code system that have the properties which are asked for, or most of them.",
 )

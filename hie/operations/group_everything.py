@@ -18,9 +18,19 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.paging import CURSOR
 from hie.interactions import as_of
 from hie.operations import scanning
-from hie.operations.everything import PAGES, answer, members_of, owners_of, query_of, types_of
+from hie.operations.everything import (
+    PAGES,
+    RETURN,
+    TOLD,
+    TOLD_OF_CARE,
+    answer,
+    members_of,
+    owners_of,
+    query_of,
+    types_of,
+)
 from hie.operations.page_state import Moment, PageState, led_on, page_state
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, standard_parameters, standard_returns
 from hie.store.contents import MOST_BYTES
 from hie.store.opening import size_of
 from hie.store.search import ordering
@@ -193,5 +203,8 @@ OPERATION = Operation(
     types=frozenset({"Group"}),
     function=group,
     definition="http://hl7.org/fhir/OperationDefinition/Group-everything",
-    parameters=(*standard_parameters("everything@Group"), *PAGES),
+    parameters=(*standard_parameters("everything@Group", TOLD_OF_CARE | TOLD), *PAGES),
+    returns=standard_returns("everything@Group", {"return": RETURN}),
+    documentation="The records of all patients who are members of a group now, or of a group in it, patient after "
+                  "patient, in pages.",
 )

@@ -17,7 +17,7 @@ from hie.fhir.paging import link
 from hie.fhir.summary import Selection
 from hie.interactions import search
 from hie.operations import scanning
-from hie.registry import Operation
+from hie.registry import Operation, standard_parameters, standard_returns
 from hie.store.opening import size_of
 from hie.store.search import inclusion
 from hie.store.search import query as search_query
@@ -191,5 +191,13 @@ OPERATION = Operation(
     types=frozenset({"Observation"}),
     function=lastn,
     definition="http://hl7.org/fhir/OperationDefinition/Observation-lastn",
+    parameters=standard_parameters("lastn@Observation", {
+        "max": "So many of each group of codes, and what ties with the last of them; 1 unless given."}),
+    returns=standard_returns("lastn@Observation", {
+        "return": "A Bundle of the type searchset, the group with the most recent Observation first."}),
+    documentation="The most recent Observations of each code of a subject. Beside max all search parameters of "
+                  "Observation are taken, `patient` or `subject` among them, with their modifiers and chains; "
+                  "`_include`, `_revinclude`, `_elements` and `_summary` too, and no others that say how a search "
+                  "answers.",
     takes_search=True,
 )

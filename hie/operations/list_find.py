@@ -10,6 +10,7 @@ from hie.errors import InvalidRequest, NotFound, Unprocessable
 from hie.fhir import json_format, summary
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.interactions import answers, functional_lists
+from hie.operations import answer_parameters
 from hie.registry import Operation, Parameter, standard_parameters
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
@@ -43,5 +44,13 @@ OPERATION = Operation(
     types=frozenset({"List"}),
     function=find,
     definition="http://hl7.org/fhir/OperationDefinition/List-find",
-    parameters=(*standard_parameters("find@List"), Parameter("_summary", "code"), Parameter("_elements", "string")),
+    parameters=(
+        *standard_parameters("find@List", {
+            "patient": "The id of the Patient.",
+            "name": "The function: current-problems, current-medications or current-allergies, with or without $.",
+        }),
+        answer_parameters.SUMMARY, answer_parameters.ELEMENTS,
+    ),
+    returns=(Parameter("return", "List", 1, documentation="The List, as a read gives it."),),
+    documentation="The List that serves a function for a patient.",
 )

@@ -15,7 +15,7 @@ from hie.fhir.terminology.languages import Languages, display_in, names_beside
 from hie.fhir.terminology.member import Member
 from hie.fhir.terminology.terminology import split_canonical
 from hie.operations import terminology_inputs as inputs
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, standard_parameters, standard_returns
 from hie.store.terminology import terminology
 
 Json = dict[str, Any]
@@ -27,7 +27,6 @@ _EVERY = "*"
 
 def lookup(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Return what is known of a code."""
-    inputs.refuse_date(request)
     asked = next(iter(inputs.codings(request, ways=("code", "coding"))), None)
     if asked is None:
         raise InvalidRequest("coding has no code.", expression="coding")
@@ -105,11 +104,30 @@ def _property(row: Json, description: str | None) -> Iterator[Json]:
         yield value("description", "String", description)
 
 
+_TOLD = {name: inputs.TOLD_OF_CODES[name] for name in ("code", "system", "coding", "displayLanguage")} | {
+    "version": "The version of the code system.",
+    "property": "What is told alone: a property, definition, designation, lang.xx, url; repeated, or with commas.",
+}
+
 OPERATION = Operation(
     code="lookup",
     levels=frozenset({"type"}),
     types=frozenset({"CodeSystem"}),
     function=lookup,
     definition="http://hl7.org/fhir/OperationDefinition/CodeSystem-lookup",
-    parameters=(*standard_parameters("lookup@CodeSystem"), inputs.USED_SUPPLEMENTS),
+    parameters=(*standard_parameters("lookup@CodeSystem", _TOLD, inputs.NO_DATE), inputs.USED_SUPPLEMENTS),
+    returns=standard_returns("lookup@CodeSystem", {
+        "name": "The name of the code system.",
+        "version": "The version of the code system.",
+        "display": "What the code is called.",
+        "designation": "Another name of the code.",
+        "designation.language": "Its language.",
+        "designation.use": "What it is for.",
+        "designation.value": "The name.",
+        "property": "A property of the code.",
+        "property.code": "The property.",
+        "property.value": "Its value.",
+        "property.description": "What the property means, or the display of the code that is its value.",
+    }),
+    documentation="What a code system says of a code.",
 )

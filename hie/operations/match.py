@@ -19,7 +19,7 @@ from hie.fhir.outcome import information
 from hie.fhir.resource import type_of
 from hie.operations import scanning
 from hie.operations import terminology_inputs as inputs
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, standard_parameters, standard_returns
 from hie.store.opening import parsed
 from hie.store.search import chain
 from hie.store.search.criteria import Reading
@@ -196,5 +196,12 @@ OPERATION = Operation(
     types=frozenset({"Patient"}),
     function=match,
     definition="http://hl7.org/fhir/OperationDefinition/Patient-match",
-    parameters=standard_parameters("match@Patient"),
+    parameters=standard_parameters("match@Patient", {
+        "resource": "What is known of the patient: a Patient, which may lack what one must have.",
+        "onlyCertainMatches": "true: one alone who may be meant, and certainly is, or nobody.",
+        "count": "So many at most; 100 unless given, and at most.",
+    }),
+    returns=standard_returns("match@Patient", {
+        "return": "A Bundle of the type searchset, the most likely first, each with its score and grade."}),
+    documentation="Patients who may be the one that is sent, of those whom the token may search.",
 )

@@ -11,7 +11,7 @@ from hie.fhir import json_format, naming
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.parameters import parameters, value
 from hie.fhir.terminology.terminology import Terminology
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, standard_parameters, standard_returns
 from hie.store.search import chain
 from hie.store.search.criteria import Reading
 from hie.store.search.query import SearchQuery
@@ -106,5 +106,10 @@ OPERATION = Operation(
     types=frozenset({"NamingSystem"}),
     function=preferred_id,
     definition="http://hl7.org/fhir/OperationDefinition/NamingSystem-preferred-id",
-    parameters=standard_parameters("preferred-id@NamingSystem"),
+    parameters=standard_parameters("preferred-id@NamingSystem", {
+        "id": "An identifier of the system; an OID or UUID with or without urn:oid: or urn:uuid:.",
+        "type": "The type that is wanted: oid, uuid, uri or other.",
+    }),
+    returns=standard_returns("preferred-id@NamingSystem", {"result": "The identifier; an OID without urn:oid:."}),
+    documentation="The preferred identifier of a type of the system that has another identifier.",
 )

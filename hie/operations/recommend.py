@@ -143,6 +143,15 @@ OPERATION = Operation(
     levels=frozenset({"instance"}),
     types=frozenset({"Patient"}),
     function=recommend,
-    definition="urn:x-hie:operation:recommend",
-    parameters=(Parameter("kind", "code"), Parameter("count", "positiveInt")),
+    parameters=(
+        Parameter("kind", "code", documentation="Only items of this kind, as the model names them; another one is told "
+                  "those that there are."),
+        Parameter("count", "positiveInt",
+                  documentation=f"So many at most, up to {MOST}; {DEFAULT_COUNT} unless given."),
+    ),
+    returns=(Parameter("return", "Bundle", 1, documentation="A Bundle of the type collection with an Observation for "
+                       "each recommendation, and an OperationOutcome that tells what was not looked at."),),
+    documentation="What patients with a like history have, and this one has not, by the recommender model. GET stores "
+                  "nothing; POST attaches the Observations to the record, once for each state of it. " + SAFETY,
+    stores_by_post=True,
 )

@@ -90,10 +90,31 @@ def _parts(run: Run, ctx: Context) -> list[dict[str, Any]]:
     return rows
 
 
+_RETURNS = (
+    Parameter("run", "", max="*", documentation="A run, the last 20 unless one is named.", parts=(
+        Parameter("number", "integer", 1, documentation="Its number."),
+        Parameter("state", "code", 1, documentation="waiting, running or done."),
+        Parameter("type", "code", max="*", documentation="The types that it is for; none: all."),
+        Parameter("done", "integer", 1, documentation="So many resources are done."),
+        Parameter("total", "integer", documentation="Of so many, once it runs."),
+        Parameter("created", "instant", 1, documentation="When it was asked for."),
+        Parameter("finished", "instant", documentation="When it was done."),
+        Parameter("parameter", "", max="*", documentation="A custom search parameter that it is for.", parts=(
+            Parameter("code", "code", 1, documentation="Its code."),
+            Parameter("state", "code", 1, documentation="indexing, ready or removing."),
+            Parameter("resource", "Reference", 1, documentation="The SearchParameter."),
+        )),
+    )),
+)
+
 OPERATION = Operation(
     code="reindex",
     levels=frozenset({"system", "type", "instance"}),
     function=reindex,
-    definition="urn:x-hie:operation:reindex",
-    parameters=(Parameter("run", "positiveInt"),),
+    parameters=(Parameter("run", "positiveInt", documentation="By GET: the number of the run that is asked for."),),
+    returns=_RETURNS,
+    documentation="Writes index rows anew: POST of one resource at once, of a type or the system by a run in the "
+                  "background; GET tells how far runs are. For tokens with the scope admin. Of one resource the answer "
+                  "is an OperationOutcome.",
+    stores_by_post=True,
 )

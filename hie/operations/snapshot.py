@@ -12,7 +12,7 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.snapshots import SnapshotError
 from hie.operations import terminology_inputs as inputs
 from hie.operations.published import Published
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, standard_parameters, standard_returns
 
 Json = dict[str, Any]
 
@@ -85,5 +85,10 @@ OPERATION = Operation(
     types=frozenset({_TYPE}),
     function=snapshot,
     definition="http://hl7.org/fhir/OperationDefinition/StructureDefinition-snapshot",
-    parameters=standard_parameters("snapshot@StructureDefinition"),
+    parameters=standard_parameters("snapshot@StructureDefinition", {
+        "definition": "The definition itself, where the address names none.",
+        "url": "The canonical URL of the definition, where the address names none.",
+    }),
+    returns=standard_returns("snapshot@StructureDefinition", {"return": "The definition with its snapshot."}),
+    documentation="A profile or extension with a snapshot made of its differential and of its base. Nothing is stored.",
 )

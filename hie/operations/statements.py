@@ -17,7 +17,7 @@ from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.terminology.terminology import split_canonical
 from hie.interactions import capabilities
 from hie.operations import terminology_inputs as inputs
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, standard_parameters, standard_returns
 from hie.store.terminology import StoredTerminology
 
 Json = dict[str, Any]
@@ -81,6 +81,16 @@ def _own(ctx: Context) -> Json:
     return found
 
 
+_TOLD_OF_SUBSET = {
+    "server": "The canonical URL of the statement; without it that of the address, or this server's own.",
+    "resource": "A resource type that is wanted; repeated, or with commas.",
+}
+_TOLD_OF_IMPLEMENTS = {
+    "server": "The canonical URL of the server's statement; without it that of the address, or this server's own.",
+    "client": "The canonical URL of the client's statement.",
+    "resource": "The client's statement itself, in place of `client`.",
+}
+
 OPERATIONS = tuple(
     Operation(
         code=code,
@@ -88,7 +98,15 @@ OPERATIONS = tuple(
         types=frozenset({"CapabilityStatement"}),
         function=function,
         definition=f"http://hl7.org/fhir/OperationDefinition/CapabilityStatement-{code}",
-        parameters=standard_parameters(f"{code}@CapabilityStatement"),
+        parameters=standard_parameters(f"{code}@CapabilityStatement", told),
+        returns=standard_returns(f"{code}@CapabilityStatement", {"return": answer}),
+        documentation=documentation,
     )
-    for code, function in (("subset", subset), ("implements", implements))
+    for code, function, told, answer, documentation in (
+        ("subset", subset, _TOLD_OF_SUBSET, "The part of the statement, tagged SUBSETTED.",
+         "What a CapabilityStatement says of some resource types."),
+        ("implements", implements, _TOLD_OF_IMPLEMENTS, "Says that nothing is lacking; what is lacking is told by the "
+         "issues of a refusal (422).",
+         "Whether a server offers all that the CapabilityStatement of a client asks for."),
+    )
 )

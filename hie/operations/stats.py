@@ -15,7 +15,7 @@ from hie.fhir.instants import instant
 from hie.fhir.json_format import Fragment, dump
 from hie.operations import scanning, statistic_codes
 from hie.operations.measurements import Measurements, Series
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, standard_parameters, standard_returns
 from hie.store.search import criteria
 from hie.store.search.criteria import Reading
 from hie.store.search.query import SearchQuery, SortKey
@@ -220,5 +220,20 @@ OPERATION = Operation(
     types=frozenset({"Observation"}),
     function=stats,
     definition="http://hl7.org/fhir/OperationDefinition/Observation-stats",
-    parameters=standard_parameters("stats@Observation"),
+    parameters=standard_parameters("stats@Observation", {
+        "subject": "Whose Observations: a reference such as Patient/1.",
+        "code": "A code to compute of, with `system` or written system|code.",
+        "system": "The code system of each `code` that does not say it.",
+        "coding": "A code to compute of, with its system: in a Parameters resource.",
+        "duration": "So many hours until now; it goes before `period`.",
+        "period": "The time of the Observations: in a Parameters resource.",
+        "statistic": "What is computed, by R4's codes (`max` and `min` too); repeated, or with commas.",
+        "include": "Whether the most recent sources are answered as well.",
+        "limit": "So many of the sources at most; without `include` it is ignored.",
+    }),
+    returns=standard_returns("stats@Observation", {
+        "statistics": "For each code an Observation with a component for each statistic.",
+        "source": "Observations that were computed from, where `include` asks for them.",
+    }),
+    documentation="Statistics of the measurements of a subject, by code, converted to the unit of the most recent one.",
 )

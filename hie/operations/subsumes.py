@@ -11,7 +11,7 @@ from hie.fhir.terminology.code_system import CodeSystem
 from hie.fhir.terminology.terminology import Terminology
 from hie.operations import terminology_inputs as inputs
 from hie.operations.terminology_inputs import Coding
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, standard_parameters, standard_returns
 from hie.store.terminology import terminology
 
 
@@ -75,5 +75,15 @@ OPERATION = Operation(
     types=frozenset({"CodeSystem"}),
     function=subsumes,
     definition="http://hl7.org/fhir/OperationDefinition/CodeSystem-subsumes",
-    parameters=standard_parameters("subsumes@CodeSystem"),
+    parameters=standard_parameters("subsumes@CodeSystem", {
+        "codeA": "The first code, of `system` or of the code system at the address.",
+        "codeB": "The second code.",
+        "system": "The code system, where the address names none; url|version, too.",
+        "version": "Its version.",
+        "codingA": "The first code as a Coding: in a Parameters resource.",
+        "codingB": "The second code as a Coding: in a Parameters resource.",
+    }),
+    returns=standard_returns("subsumes@CodeSystem", {
+        "outcome": "equivalent, subsumes, subsumed-by or not-subsumed: how the first stands to the second."}),
+    documentation="How two codes of one code system stand to one another in its hierarchy.",
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hie.context import Context
-from hie.errors import InvalidRequest, NotSupported, TooCostly
+from hie.errors import InvalidRequest, TooCostly
 from hie.fhir import json_format
 from hie.fhir.http import FhirRequest
 from hie.fhir.terminology.languages import Languages
@@ -19,10 +19,36 @@ from hie.registry import Parameter
 
 Json = dict[str, Any]
 
-#: Parameters that say which versions of code systems are meant.
-OF_VERSIONS = ("system-version", "check-system-version", "force-system-version")
 #: https://hl7.org/fhir/R5/valueset-operation-expand.html
-USED_SUPPLEMENTS = Parameter("useSupplement", "canonical", max="*")
+USED_SUPPLEMENTS = Parameter(
+    "useSupplement", "canonical", max="*",
+    documentation="A supplement that is used as where a value set names it. A parameter of R5.")
+#: Why a date is refused: what is answered is what the definitions say now.
+NO_DATE = {"date": "The definitions are used as they are now."}
+_DISPLAY_LANGUAGE = "The language of displays, or the first of several that there is, as in de-CH,fr;q=0.5."
+#: What is said of codes.
+TOLD_OF_CODES = {
+    "code": "The code that is asked about.",
+    "system": "The code system of `code`; url|version, too.",
+    "coding": "The code as a Coding: in a Parameters resource.",
+    "codeableConcept": "Several codings, of which one has to do: in a Parameters resource.",
+    "display": "What the code is called, which has to be one of its names.",
+    "displayLanguage": _DISPLAY_LANGUAGE,
+}
+#: How a value set is named.
+TOLD_OF_VALUE_SETS = {
+    "url": "The canonical URL of the value set, where the address names none; with |version, too.",
+    "valueSet": "The value set itself.",
+    "valueSetVersion": "The version of the value set that `url` names.",
+    "context": "An element with a binding: of R4, such as Patient.gender, or [URL]#[path or id] of a profile.",
+    "displayLanguage": _DISPLAY_LANGUAGE,
+}
+#: Parameters that say which versions of code systems are meant.
+TOLD_OF_VERSIONS = {
+    "system-version": "A version of a code system, system|version, where the value set says none.",
+    "check-system-version": "A version of a code system, system|version; a value set that says another is refused.",
+    "force-system-version": "A version of a code system, system|version, whatever the value set says.",
+}
 #: Codings of one CodeableConcept.
 MOST_CODINGS = 100
 
@@ -163,15 +189,9 @@ def use_supplements(request: FhirRequest, terminology: Terminology) -> Terminolo
     return terminology
 
 
-def refuse_date(request: FhirRequest) -> None:
-    """Refuse a date: what is answered is what the definitions say now."""
-    if request.parameter("date") is not None:
-        raise NotSupported("date is not supported: the definitions are used as they are now.", expression="date")
-
-
 def versions(request: FhirRequest) -> Versions:
     """Return which versions of code systems are to be used."""
-    return Versions(*(_by_system(request, name) for name in OF_VERSIONS))
+    return Versions(*(_by_system(request, name) for name in TOLD_OF_VERSIONS))
 
 
 def _by_system(request: FhirRequest, name: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from hie.fhir.terminology.concept_map import MOST_FORWARDED, Match, Question, tr
 from hie.fhir.terminology.terminology import Terminology, split_canonical
 from hie.operations import terminology_inputs as inputs
 from hie.operations.terminology_inputs import Coding
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, standard_parameters, standard_returns
 from hie.store.opening import parsed
 from hie.store.search.reference import relative
 from hie.store.terminology import terminology
@@ -234,5 +234,30 @@ OPERATION = Operation(
     types=frozenset({"ConceptMap"}),
     function=translate,
     definition="http://hl7.org/fhir/OperationDefinition/ConceptMap-translate",
-    parameters=standard_parameters("translate@ConceptMap"),
+    parameters=standard_parameters("translate@ConceptMap", {
+        **{name: inputs.TOLD_OF_CODES[name] for name in ("code", "system", "coding", "codeableConcept")},
+        "url": "The canonical URL of the map, where the address names none; with |version, too.",
+        "conceptMap": "The map itself.",
+        "conceptMapVersion": "The version of the map that `url` names.",
+        "version": "The version of the code system.",
+        "source": "The value set that the code is of: its URL, or where it is stored here.",
+        "target": "The value set that is translated to: its URL, or where it is stored here.",
+        "targetsystem": "The code system that is translated to.",
+        "dependency": f"What a translation depends on, by POST in a Parameters resource; {MOST_DEPENDENCIES} at most.",
+        "dependency.element": "The element that is meant.",
+        "dependency.concept": "Its value.",
+        "reverse": "true: from target to source.",
+    }),
+    returns=standard_returns("translate@ConceptMap", {
+        "result": "Whether a match is a translation.",
+        "message": "Why there is none.",
+        "match": "What a map has for the code.",
+        "match.equivalence": "How it stands to the code.",
+        "match.concept": "The other code.",
+        "match.product": "What else it depends on.",
+        "match.product.element": "The element that is meant.",
+        "match.product.concept": "Its value.",
+        "match.source": "The map.",
+    }),
+    documentation="The codes of another system that stand for a code, by one map, or by all that are for it.",
 )

@@ -22,7 +22,7 @@ from hie.fhir.validation.issue import Issue
 from hie.interactions import integrity, judging
 from hie.interactions.accepting import profile_issues
 from hie.operations.published import Published
-from hie.registry import Operation, standard_parameters
+from hie.registry import Operation, standard_parameters, standard_returns
 from hie.store.stored_profiles import StoredProfiles
 from hie.store.terminology import terminology
 
@@ -154,7 +154,14 @@ OPERATION = Operation(
     levels=frozenset({"type", "instance"}),
     function=validate,
     definition="http://hl7.org/fhir/OperationDefinition/Resource-validate",
-    parameters=standard_parameters("validate@Resource"),
+    parameters=standard_parameters("validate@Resource", {
+        "resource": "The resource; without it the one at the address.",
+        "mode": "create, update or delete: could it be done, by this token; profile: does what is stored conform. "
+                "Without a mode: is the content right.",
+        "profile": "A profile that is asked for, beside those that the resource declares.",
+    }),
+    returns=standard_returns("validate@Resource", {"return": "What was found, and where."}),
+    documentation="Whether a resource is right, or could be stored or deleted. Nothing is stored.",
     tells_of_body=True,
     conditions=frozenset({"if_match", "if_none_match", "if_none_exist", "if_unmodified_since"}),
 )

@@ -20,7 +20,7 @@ from hie.fhir.terminology.value_set import ValueSet
 from hie.operations import terminology_inputs as inputs
 from hie.operations.terminology_inputs import Coding
 from hie.operations.verdicts import Remark, Verdict, answer, refusal, told
-from hie.registry import Operation, Parameter, standard_parameters
+from hie.registry import Operation, Parameter, standard_parameters, standard_returns
 from hie.store.terminology import terminology
 
 #: So many code systems that have one code are named.
@@ -31,7 +31,6 @@ _MOST_VERSIONS = 5
 
 def in_value_set(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Tell whether a code is in a value set."""
-    inputs.refuse_date(request)
     asked = inputs.codings(request, version="systemVersion")
     is_inferred = _is_inferred(request)
     rooms: list[tuple[dict[str | None, str | None], ValueSet, Terminology]] = []
@@ -173,7 +172,6 @@ def _known(coding: Coding, service: Terminology) -> str:
 
 def in_code_system(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Tell whether a code is in a code system."""
-    inputs.refuse_date(request)
     asked = _with_system(inputs.codings(request, system="url"), request)
     service = inputs.use_supplements(request, terminology(ctx.store))
     given = _given(request, ctx)
@@ -320,14 +318,38 @@ def _why(system: CodeSystem) -> str:
     return f"what is here of the code system is marked {system.content}, and does not list it"
 
 
+_TOLD = {"abstract": "false: an abstract code is not valid."}
+_TOLD_OF_ANSWERS = {
+    "result": "Whether the code is valid.",
+    "message": "Why it is not, or what else is to be known of it.",
+    "display": "How the code should be shown.",
+}
+#: https://hl7.org/fhir/R5/valueset-operation-validate-code.html
+_RETURNS_OF_R5 = (
+    Parameter("code", "code", documentation="Of a concept: the code that is valid."),
+    Parameter("system", "uri", documentation="The code system of what is valid: of a concept, or where it was found "
+              "out."),
+    Parameter("version", "string", documentation="Its version."),
+    Parameter("issues", "OperationOutcome", documentation="What `message` tells, for programs."),
+)
+
 VALUE_SET = Operation(
     code="validate-code",
     levels=frozenset({"type", "instance"}),
     types=frozenset({"ValueSet"}),
     function=in_value_set,
     definition="http://hl7.org/fhir/OperationDefinition/ValueSet-validate-code",
-    parameters=(*standard_parameters("validate-code@ValueSet"), Parameter("inferSystem", "boolean"),
-                *(Parameter(name, "canonical", max="*") for name in inputs.OF_VERSIONS), inputs.USED_SUPPLEMENTS),
+    parameters=(
+        *standard_parameters(
+            "validate-code@ValueSet", inputs.TOLD_OF_CODES | inputs.TOLD_OF_VALUE_SETS | _TOLD | {
+                "systemVersion": "The version of the code system of `code`."}, inputs.NO_DATE),
+        Parameter("inferSystem", "boolean", documentation="true: without `system` the code is of the one system that "
+                  "has it in the value set. A parameter of R5."),
+        *(Parameter(name, "canonical", max="*", documentation=text) for name, text in inputs.TOLD_OF_VERSIONS.items()),
+        inputs.USED_SUPPLEMENTS,
+    ),
+    returns=(*standard_returns("validate-code@ValueSet", _TOLD_OF_ANSWERS), *_RETURNS_OF_R5),
+    documentation="Whether a code is in a value set. What cannot be told is refused (422).",
 )
 CODE_SYSTEM = Operation(
     code="validate-code",
@@ -335,5 +357,17 @@ CODE_SYSTEM = Operation(
     types=frozenset({"CodeSystem"}),
     function=in_code_system,
     definition="http://hl7.org/fhir/OperationDefinition/CodeSystem-validate-code",
-    parameters=(*standard_parameters("validate-code@CodeSystem"), Parameter("system", "uri"), inputs.USED_SUPPLEMENTS),
+    parameters=(
+        *standard_parameters(
+            "validate-code@CodeSystem",
+            {name: text for name, text in inputs.TOLD_OF_CODES.items() if name != "system"} | _TOLD | {
+                "url": "The code system, where the address names none; with |version, too.",
+                "codeSystem": "The code system itself.",
+                "version": "The version of the code system.",
+            }, inputs.NO_DATE),
+        Parameter("system", "uri", documentation="The code system, as `url` says it."),
+        inputs.USED_SUPPLEMENTS,
+    ),
+    returns=(*standard_returns("validate-code@CodeSystem", _TOLD_OF_ANSWERS), *_RETURNS_OF_R5),
+    documentation="Whether a code is in a code system. What cannot be told is refused (422).",
 )

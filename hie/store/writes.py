@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hie.errors import Conflict, Forbidden, Gone, NotFound, PreconditionFailed
-from hie.fhir import binary, json_format, meta
+from hie.fhir import binary, json_format, meta, operation_definitions
 from hie.fhir.conditions import IfMatch, WantedVersions, etag
 from hie.fhir.scopes import BINARY
 from hie.store import erasure, kept_answers, rows
@@ -48,6 +48,7 @@ def draft(
 
     `said`: the texts of all its references, where they are known.
     """
+    operation_definitions.refuse_to_store(type, id)
     now = unit.now
     resource_ = served(content, id, 1, now)
     dumped = json_format.dump(resource_)

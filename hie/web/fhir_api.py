@@ -16,7 +16,7 @@ from typing import Any
 from hie.app import Application
 from hie.context import Context
 from hie.errors import FhirError, InvalidRequest, NotSupported, OutcomeIssue
-from hie.fhir import binary, bundle_stream, patching, resource, routes
+from hie.fhir import binary, bundle_stream, operation_definitions, patching, resource, routes
 from hie.fhir.conditions import refuse_unasked
 from hie.fhir.http import Conditions, FhirRequest
 from hie.fhir.scopes import Grant
@@ -30,15 +30,16 @@ from hie.web.responses import refuse_unshapable, respond
 
 PREFIX = "/fhir"
 #: Interactions that answer anybody: https://hl7.org/fhir/R4/http.html#capabilities
-PUBLIC = frozenset({"capabilities"})
+PUBLIC = frozenset({"capabilities", "definition"})
 #: Their addresses, of which anybody is told what is wrong too.
 _OPEN = frozenset({"metadata", "metadata/"})
+_OPEN_BELOW = f"{operation_definitions.TYPE}/{operation_definitions.PREFIX}"
 NO_GRANT = Grant(())
 
 _HOST = re.compile(r"[A-Za-z0-9.\-_]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?", re.ASCII)
 _ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00)", re.IGNORECASE)
 _NO_CONDITIONS = (None, None, None, None, None)
-_PUBLIC = f"{PREFIX}/metadata"
+_PUBLIC = (f"{PREFIX}/metadata", f"{PREFIX}/{_OPEN_BELOW}")
 _TURN = "hie.turn"  # in environ: whether this request has a turn to leave
 _PATIENT_PARAMETERS = frozenset({"patient", "subject"})
 
@@ -69,7 +70,7 @@ class FhirApi:
             reply = compression.compressed(reply, encodings)
         headers = [*reply.headers, *here.headers(), self._vary]
         if self._cors.origins:
-            headers += self._cors.headers(environ, is_public=path == _PUBLIC)
+            headers += self._cors.headers(environ, is_public=path.startswith(_PUBLIC))
         if reply.status != 304:
             headers.append(("Content-Length", str(len(reply.body))))
         start_response(reply.line, headers)
@@ -164,7 +165,7 @@ def _parsed(here: Exchange, path: str) -> FhirRequest:
             preferences=negotiation.preferences(environ.get("HTTP_PREFER"), "representation" if path else "minimal"),
         )
     except FhirError as error:
-        if path not in _OPEN:
+        if path not in _OPEN and not path.startswith(_OPEN_BELOW):
             here.authenticate()
         raise operation.of_method(error, environ["REQUEST_METHOD"], path, here.application.registry) from None
     _note(here, request)

@@ -28,7 +28,8 @@ from hie.web.negotiation import FHIR_JSON, FHIR_XML, FORM
 
 #: What each interaction answers, apart from 401, which all but the public ones give, and failures of the server.
 STATUSES: dict[str, tuple[int, ...]] = {
-    "capabilities": (200, 400, 406),
+    "capabilities": (200, 304, 400, 406),
+    "definition": (200, 304, 400, 404, 406),
     "transaction": (200, 400, 403, 404, 406, 409, 410, 412, 413, 415, 422),
     "async-status": (200, 202, 400, 404, 406),
     "async-cancel": (202, 400, 404, 406),
@@ -63,13 +64,14 @@ MEANINGS = {
 }  # fmt: skip
 #: Paths that answer without a token.
 PUBLIC_PATHS = (
-    "/fhir/metadata", "/health", "/openapi.json", "/.well-known/smart-configuration",
-    "/fhir/.well-known/smart-configuration",
+    "/fhir/metadata", "/fhir/OperationDefinition/{definition}", "/health", "/openapi.json",
+    "/.well-known/smart-configuration", "/fhir/.well-known/smart-configuration",
 )  # fmt: skip
 _SUMMARIES = {
     "async-status": "How far a request is that is answered later, or its answer",
     "async-cancel": "Cancel a request that is answered later, or remove its answer",
-    "capabilities": "What this server can do", "transaction": "Transaction or batch",
+    "capabilities": "What this server can do",
+    "definition": "What an operation of this server takes and answers", "transaction": "Transaction or batch",
     "history-system": "History of everything", "history-type": "History of a type",
     "history-instance": "History of a resource", "search-type": "Search", "search-form": "Search by a form",
     "search-system": "Search over all types", "search-compartment": "Search in a compartment",
@@ -97,6 +99,7 @@ _TEMPLATES: dict[str, Schema] = {
     "compartment": {"type": "string", "enum": sorted(facts.COMPARTMENTS)},
     "type": {"type": "string", "enum": sorted(facts.RESOURCE_TYPES)},
     "id": {"type": "string", "pattern": r"^[A-Za-z0-9\-.]{1,64}$"},
+    "definition": {"type": "string", "pattern": r"^-hie-[A-Za-z0-9\-.]{1,59}$"},
     "vid": {"type": "string", "pattern": r"^[1-9][0-9]{0,9}$"},
     "job": {"type": "integer", "minimum": 1},
 }
@@ -163,7 +166,7 @@ def _fhir(registry: Registry) -> Iterator[_Entry]:
         elif route.interaction == "patch":
             takes = _PATCH_CONTENT
         answers = {status: _RESOURCE_CONTENT if status < 300 else None for status in STATUSES[key] if status < 400}
-        if key not in ("capabilities", "async-status", "async-cancel"):
+        if key not in ("capabilities", "definition", "async-status", "async-cancel"):
             answers[202] = _RESOURCE_CONTENT  # Prefer: respond-async
         refusals = [status for status in STATUSES[key] if status >= 400]
         if path not in PUBLIC_PATHS:
@@ -196,7 +199,7 @@ def _fhir_operation(operation: Operation) -> Iterator[_Entry]:
             if takes is not None and takes_form(operation):
                 takes |= _FORM_CONTENT
             described = _operation(
-                path, f"${operation.code}", f"${operation.code}: {operation.definition}",
+                path, f"${operation.code}", f"${operation.code}: {operation.definition or operation.documentation}",
                 {200: _answers_of(operation), 202: _RESOURCE_CONTENT}, refusals, takes,
             )  # fmt: skip
             described["parameters"] += openapi_parameters.of_interaction("operation")

@@ -27,7 +27,8 @@ _WRITTEN = ("Location", *_VERSION)
 _LATER = ("Content-Location", "Preference-Applied")
 #: By interaction and status.
 _ALWAYS: dict[tuple[str, int], tuple[str, ...]] = {
-    ("capabilities", 200): ("ETag",),
+    ("capabilities", 200): ("ETag",), ("capabilities", 304): ("ETag",),
+    ("definition", 200): ("ETag",), ("definition", 304): ("ETag",),
     ("read", 200): _VERSION, ("read", 304): _VERSION, ("vread", 200): _VERSION, ("vread", 304): _VERSION,
     ("create", 200): _WRITTEN, ("create", 201): _WRITTEN,
     ("update", 200): _WRITTEN, ("update", 201): _WRITTEN,

@@ -49,7 +49,7 @@ _READ = ("If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since"
 _CHANGE = ("If-Match", "Prefer", "X-Provenance", *_ANSWER)
 _DELETE = ("If-Match", "X-Cascade", "Prefer", "_cascade", *_ANSWER)
 _HEARD: dict[str, tuple[str, ...]] = {
-    "capabilities": ("If-None-Match", "mode", *_ANSWER),
+    "capabilities": ("If-None-Match", "mode", *_ANSWER), "definition": ("If-None-Match", *_ANSWER),
     "transaction": ("Prefer", "X-Provenance", *_ANSWER),
     "async-status": ("_format", "_pretty"), "async-cancel": ("_format", "_pretty"),
     "history-system": (*_HISTORY, "_type"), "history-type": _HISTORY, "history-instance": _HISTORY,

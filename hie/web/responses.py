@@ -24,7 +24,7 @@ FHIR_XML_UTF8 = f"{FHIR_XML}; charset=utf-8"
 #: and one thread computes at a time anyway.
 LARGE = 1_000_000
 _rewriting = Lock()
-_ONE_RESOURCE = frozenset({"read", "vread", "capabilities"})
+_ONE_RESOURCE = frozenset({"read", "vread", "capabilities", "definition"})
 #: What a write answers with Prefer: return=OperationOutcome; it is never cut.
 _OUTCOME = "OperationOutcome"
 #: What answers with no resource of its own, and is done before it is answered.

@@ -16,6 +16,7 @@ from hie.settings import Settings
 #: Nothing of a record, and what a client must know before it has a token.
 OPEN = {
     ("GET", "/fhir/metadata"),
+    ("GET", "/fhir/OperationDefinition/-hie-Patient-everything"),
     ("GET", "/health"),
     ("GET", "/openapi.json"),
     ("GET", "/.well-known/smart-configuration"),
@@ -41,6 +42,7 @@ def _fhir_paths() -> Iterator[str]:
     for route in routes.ROUTES:
         for operation in ("everything", "validate", "diagnose", "unheard-of"):
             path = route.path.replace("[operation]", operation).replace("[compartment]", "Patient")
+            path = path.replace("[definition]", "-hie-Patient-everything")
             yield path.replace("[type]", "Patient").replace("[id]", "one").replace("[vid]", "1")
 
 

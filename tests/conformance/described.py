@@ -9,7 +9,8 @@ TEMPLATED = re.compile(r"\{[a-z]+\}")
 #: values for the templates of a path
 SAMPLE = {"{type}": "Patient", "{compartment}": "Patient",
           "{id}": "one", "{vid}": "1", "{client}": "none", "{token}": "none", "{model}": "none",
-          "{job}": "999999", "{package}": "none", "{version}": "1"}  # fmt: skip
+          "{job}": "999999", "{package}": "none", "{version}": "1",
+          "{definition}": "-hie-diff"}  # fmt: skip
 
 
 def described(document: dict[str, Any]) -> set[tuple[str, str]]:

@@ -30,9 +30,15 @@ def fhir_probes(etag: str) -> list[Probe]:
     typed = "/fhir/{type}"
     single = "/fhir/{type}/{id}"
     vread = "/fhir/{type}/{id}/_history/{vid}"
+    defined = "/fhir/OperationDefinition/{definition}"
     return [
         ("/fhir/metadata", "GET", 200, {}),
+        ("/fhir/metadata", "GET", 304, {"headers": {"If-None-Match": "*"}}),
         ("/fhir/metadata", "GET", 400, {"query": "mode=wrong"}),
+        (defined, "GET", 200, {}),
+        (defined, "GET", 304, {"headers": {"If-None-Match": "*"}}),
+        (defined, "GET", 400, {"query": "mode=full"}),
+        (defined, "GET", 404, {"path": "/fhir/OperationDefinition/-hie-none"}),
         (BUNDLE, "POST", 200, {"json": bundle(("GET", "Patient/one", None))}),
         (BUNDLE, "POST", 400, {"json": bundle(("POST", "Patient", {"resourceType": "Patient", "x": 1}))}),
         (BUNDLE, "POST", 404, {"json": bundle(("GET", "Patient/none", None))}),
@@ -248,7 +254,7 @@ def general_probes(document: dict[str, Any], too_large: bytes) -> list[Probe]:
     found: list[Probe] = []
     for path, method in sorted(described(document)):
         if path in openapi.PUBLIC_PATHS:
-            if path == "/fhir/metadata":
+            if path in ("/fhir/metadata", "/fhir/OperationDefinition/{definition}"):
                 found.append((path, method, 406, {"headers": {"Accept": "text/plain"}}))
             continue
         is_fhir, body = is_of_fhir(path), _body(path, method)

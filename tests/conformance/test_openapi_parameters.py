@@ -25,7 +25,8 @@ QUERY = {
     "_cascade": "delete", "mode": "full", "_offset": "0",
 }  # fmt: skip
 CONDITIONS = ("If-Match", "If-None-Match", "If-None-Exist")
-FILLED = {"{type}": "Patient", "{compartment}": "Patient", "{id}": "one", "{vid}": "1"}
+FILLED = {"{type}": "Patient", "{compartment}": "Patient", "{id}": "one", "{vid}": "1",
+          "{definition}": "-hie-diff"}  # fmt: skip
 
 
 @pytest.fixture

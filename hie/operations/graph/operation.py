@@ -10,14 +10,14 @@ from hie.errors import InvalidSearch, Unprocessable
 from hie.fhir import bundle, graph_definitions, json_format, outcome, summary
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import Fragment
-from hie.fhir.paging import AS_OF
 from hie.fhir.summary import Selection
 from hie.interactions import as_of
+from hie.operations import answer_parameters
 from hie.operations.graph import definition
 from hie.operations.graph.reading import Reading
 from hie.operations.graph.walk import Walk
 from hie.operations.page_state import page_state
-from hie.registry import Operation, Parameter, standard_parameters
+from hie.registry import Operation, standard_parameters, standard_returns
 from hie.store.versions import StoredVersion
 
 
@@ -62,6 +62,12 @@ OPERATION = Operation(
     levels=frozenset({"instance"}),
     function=graph,
     definition="http://hl7.org/fhir/OperationDefinition/Resource-graph",
-    parameters=(*standard_parameters("graph@Resource"), Parameter(AS_OF, "instant"), Parameter("_summary", "code"),
-                Parameter("_elements", "string")),
+    parameters=(
+        *standard_parameters("graph@Resource", {
+            "graph": "The GraphDefinition that is followed: its canonical URL, its name, or where it is stored here."}),
+        answer_parameters.AS_OF, answer_parameters.SUMMARY, answer_parameters.ELEMENTS,
+    ),
+    returns=standard_returns("graph@Resource", {
+        "result": "A Bundle of the type collection, which is the answer itself: the resource, and what was found."}),
+    documentation="A resource and all that the links of a stored GraphDefinition lead to from it.",
 )

@@ -13,11 +13,12 @@ from hie.fhir.json_format import JsonError
 from hie.fhir.paging import AS_OF
 from hie.fhir.routes import ANSWER_PARAMETERS
 from hie.interactions import as_of
+from hie.operations import answer_parameters
 from hie.operations.graphql import document, mutations, schema
 from hie.operations.graphql.answer import written
 from hie.operations.graphql.execution import Execution
 from hie.operations.graphql.states import one_state
-from hie.registry import Operation, Parameter, standard_parameters
+from hie.registry import Operation, Parameter, standard_parameters, standard_returns
 
 JSON, GRAPHQL = "application/json", "application/graphql"
 LONGEST = 100_000
@@ -141,10 +142,21 @@ OPERATION = Operation(
     levels=frozenset({"system", "instance"}),
     function=graphql,
     definition="http://hl7.org/fhir/OperationDefinition/Resource-graphql",
-    parameters=(*standard_parameters("graphql@Resource"), Parameter(AS_OF, "instant")),
+    parameters=(
+        *standard_parameters("graphql@Resource", {"query": "The query, or mutations, in GraphQL."}),
+        Parameter("variables", "string", documentation="The values of the query's variables, as a JSON object."),
+        Parameter("operationName", "string", documentation="Which of several operations of the query is meant."),
+        answer_parameters.AS_OF,
+    ),
+    returns=standard_returns("graphql@Resource", {
+        "result": "The answer itself, as application/json: `data`, and `errors` where something is missing in it."}),
+    documentation="Answers a query in GraphQL, on the system or on one resource. Mutations create, update and delete; "
+                  "they are for POST, to the system. The body of a POST may also be of the type application/graphql "
+                  "or application/json.",
     takes_body=frozenset({JSON, GRAPHQL, "application/fhir+json"}),
     answers_in=JSON,
     writes=writes,
+    stores_by_post=True,
     conditions=frozenset({"if_match", "if_none_match", "if_none_exist", "if_unmodified_since"}),
     hands_on_provenance=True,
 )

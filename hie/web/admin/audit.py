@@ -17,11 +17,13 @@ FILTERS = ("since", "until", "client", "patient", "entity", "interaction", "stat
 _ACTIONS = {
     "create": "C", "read": "R", "vread": "R", "update": "U", "patch": "U", "delete": "D", "delete-history": "D",
     "history-instance": "R", "history-type": "R", "history-system": "R", "capabilities": "R",
+    "definition": "R",
 }  # fmt: skip
 _R4 = "http://hl7.org/fhir/restful-interaction"
 #: Its codes, as far as requests have them: https://hl7.org/fhir/R4/codesystem-restful-interaction.html
-_OF_R4 = frozenset(_ACTIONS) - {"delete-history"} | {"search-type", "search-system", "transaction", "batch"}
-#: What R4 has no code for: operations by their names, delete-history, and what administers.
+_OF_R4 = (frozenset(_ACTIONS) - {"delete-history", "definition"}
+          | {"search-type", "search-system", "transaction", "batch"})
+#: What R4 has no code for: operations by their names, their definitions, delete-history, and what administers.
 _OWN = "urn:x-hie:interaction"
 
 

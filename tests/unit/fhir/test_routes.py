@@ -11,6 +11,9 @@ from hie.fhir.routes import ROUTES, allowed, parse, parse_query
 
 CASES = [
     ("GET", "metadata", "", ("capabilities", None, None)),
+    ("GET", "OperationDefinition/-hie-diff", "", ("definition", "OperationDefinition", "-hie-diff")),
+    ("GET", "OperationDefinition/-hie", "", ("read", "OperationDefinition", "-hie")),
+    ("GET", "Patient/-hie-diff", "", ("read", "Patient", "-hie-diff")),
     ("POST", "", "", ("transaction", None, None)),
     ("GET", "_history", "", ("history-system", None, None)),
     ("GET", "_async/0f1e", "", ("async-status", None, "0f1e")),
