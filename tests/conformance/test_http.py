@@ -225,8 +225,8 @@ def test_a_page_of_another_origin_may_not(of_page, origin):
 
 
 @pytest.mark.proves("security:cors")
-@pytest.mark.parametrize("address", ["metadata", "/fhir/.well-known/smart-configuration",
-                                     "/.well-known/smart-configuration"])
+@pytest.mark.parametrize("address", ["metadata", "OperationDefinition/-hie-diff",
+                                     "/fhir/.well-known/smart-configuration", "/.well-known/smart-configuration"])
 def test_what_needs_no_token_is_for_pages_of_any_origin(of_page, address):
     """https://hl7.org/fhir/smart-app-launch/app-launch.html (CORS)"""
     page = Fhir(of_page(ORIGIN).app, None)

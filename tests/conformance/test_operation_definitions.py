@@ -183,8 +183,8 @@ def test_nothing_is_stored_where_a_definition_is_read(nobody, fhir):
     entry = {"resource": mine, "request": {"method": "PUT", "url": "OperationDefinition/-hie-diff"}}
     fhir.post("", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}).refused(
         405, "not-supported", text="GET, HEAD, OPTIONS")
-    query = 'mutation { OperationDefinitionUpdate(id: "-hie-x", resource: {name: "X", status: active, kind: operation, ' \
-            'code: "x", system: true, type: false, instance: false}) { resource { id } } }'  # fmt: skip
+    query = ('mutation { OperationDefinitionUpdate(id: "-hie-x", resource: {name: "X", status: active, '
+             'kind: operation, code: "x", system: true, type: false, instance: false}) { resource { id } } }')
     told = fhir.post("$graphql", {"query": query}, Content_Type="application/json").json
     assert told["data"] == {"OperationDefinitionUpdate": None}
     assert told["errors"][0]["extensions"]["status"] == 400
