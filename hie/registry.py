@@ -19,6 +19,7 @@ from hie.fhir import facts
 if TYPE_CHECKING:
     from hie.context import Context
     from hie.fhir.http import FhirRequest, FhirResponse
+    from hie.interactions.bulk_export import Export
     from hie.settings import Settings
     from hie.store.versions import StoredVersion
 
@@ -93,6 +94,8 @@ class Operation:
     """Definitions of the same operation beside `definition`, as several guides have one."""
     answers_in: str = "application/fhir+json"
     """The media type of its answers: that of resources, which are written as XML too, or one of its own."""
+    files: Callable[[FhirRequest, Context], Export] | None = None
+    """It is answered later alone, by bulk files: checks what is asked, and returns what stands in them."""
 
     def __post_init__(self) -> None:
         if not self.levels or not self.levels <= LEVELS:
@@ -213,10 +216,15 @@ class Registry:
         self._job_of.update((one.code, one) for one in self.jobs)
 
     def operation(self, code: str, type_name: str | None) -> Operation | None:
-        """Return the operation of that name for the type; one that names its types goes before one that does not."""
+        """Return the operation of that name for the type; one that names its types goes before one that does not.
+
+        Of the system (None) one that can be called there goes before others.
+        """
         found = None
         for operation in self._operations_of.get(code, ()):
             if operation.types is not None and type_name in operation.types:
+                return operation
+            if type_name is None and "system" in operation.levels:
                 return operation
             if operation.types is None or type_name is None:
                 found = operation
@@ -301,6 +309,7 @@ def built_in() -> Registry:
         document,
         everything,
         explain,
+        export,
         fhirpath,
         graph,
         graphql,
@@ -332,6 +341,7 @@ def built_in() -> Registry:
         *statements.OPERATIONS,
         preferred_id.OPERATION,
         explain.OPERATION,
+        *export.OPERATIONS,
         lastn.OPERATION,
         list_find.OPERATION,
         match.OPERATION,

@@ -36,6 +36,7 @@ ADDED = {
     "0020": (),
     "0021": (),
     "0022": ("followed_version",),
+    "0023": ("bulk_file",),
 }
 #: The indexes that each revision added to tables that stay.
 ADDED_INDEXES = {"0015": ("ix_past_version_ended",), "0017": ("ix_contained_date", "ix_contained_date_far"),

@@ -141,7 +141,7 @@ def _codes(wanted: Callable[[Route], bool]) -> list[str]:
 _NOT_IN_R4 = frozenset({"operation", "delete-history"})
 
 
-_NOT_STATED = frozenset({"capabilities", "definition", "operation", "async-status", "async-cancel"})
+_NOT_STATED = frozenset({"capabilities", "definition", "operation", "async-status", "async-cancel", "async-file"})
 
 
 def _type_interactions() -> list[str]:

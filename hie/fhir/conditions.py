@@ -98,7 +98,7 @@ def wants_absence(conditions: Conditions) -> bool:
 _CHANGES = frozenset({"update", "patch", "delete", "operation"})
 _READS = frozenset({"read", "vread"})
 _LISTS = frozenset({"search-type", "search-system", "history-instance", "history-type", "history-system"})
-_COMPUTED = frozenset({"capabilities", "definition", "async-status"})
+_COMPUTED = frozenset({"capabilities", "definition", "async-status", "async-file"})
 _ASKED = {
     "if_match": ("If-Match", _CHANGES | _READS, "it is for update, patch, delete and read"),
     "if_none_match": ("If-None-Match", _CHANGES | _READS | _LISTS | _COMPUTED,

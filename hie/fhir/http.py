@@ -56,6 +56,8 @@ class FhirRequest:
     """Type and id of the compartment that a search is held to: http.html#search"""
     unread: tuple[OutcomeIssue, ...] = ()
     """What the body says that its resource does not, since it is no FHIR: of operations that tell of that."""
+    file: str | None = None
+    """The name of a bulk file, below the address of its request."""
     provenance: str | None = None
     """The header X-Provenance, as the client wrote it: https://hl7.org/fhir/R4/provenance.html#header"""
 

@@ -33,6 +33,7 @@ ROUTES: tuple[Route, ...] = (
     Route("history-system", "GET", "_history"),
     Route("async-status", "GET", "_async/[id]"),
     Route("async-cancel", "DELETE", "_async/[id]"),
+    Route("async-file", "GET", "_async/[id]/[file]"),
     Route("search-system", "GET", ""),
     Route("search-system", "POST", "_search"),
     Route("search-type", "GET", "[type]"),
@@ -86,6 +87,7 @@ _WRITES = {
 _READS = {
     "read": ANSWER_PARAMETERS | {"_asOf"}, "vread": ANSWER_PARAMETERS | {"_asOf"},
     "capabilities": ANSWER_PARAMETERS | {"mode"}, "definition": ANSWER_PARAMETERS, "async-status": _FORM,
+    "async-file": frozenset(),
 }
 _ASCII = "".join(map(chr, range(128)))
 
@@ -143,6 +145,7 @@ def parse(
         id=new_id if route.interaction == "create" else None if route.interaction in SEARCHES else id_,
         vid=vid,
         operation=last if route.interaction == "operation" else None,
+        file=last if route.interaction == "async-file" else None,
         parameters=parameters,
         resource=resource,
         body=body,
@@ -199,7 +202,7 @@ def _refuse_unread(route: Route, path: str, parameters: tuple[tuple[str, str], .
     unheard = next((name for name, _ in parameters if name not in heard), None)
     if unheard is None:
         return
-    told = f"A {route.interaction} has no parameter {_shown(unheard)!r}; it has {', '.join(sorted(heard))}."
+    told = f"A {route.interaction} has no parameter {_shown(unheard)!r}; it has {', '.join(sorted(heard)) or 'none'}."
     if route.interaction == "read":
         type_name, _, id_ = path.partition("/")
         told += f" A search has others: GET {type_name}?_id={id_}&…"
@@ -281,8 +284,8 @@ def _place(path: str) -> tuple[str, str | None, str | None, str | None]:
     _refuse_tricks(path, parts)
     if first in ("metadata", "_history", "_search") and count == 1:
         return first, None, None, None
-    if first == "_async" and count == 2 and _ID.fullmatch(parts[1]) is not None:
-        return "_async/[id]", None, parts[1], None
+    if first == "_async" and 2 <= count <= 3 and all(_ID.fullmatch(part) for part in parts[1:]):
+        return ("_async/[id]", None, parts[1], None) if count == 2 else ("_async/[id]/[file]", None, parts[1], parts[2])
     if first[0] == "$" and count == 1:
         return "$[operation]", None, None, _operation(first)
     if first[0] in "$_.*" or first == "metadata":

@@ -18,7 +18,7 @@ from hie.fhir import bundle, outcome
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.instants import http_date, instant
 from hie.fhir.scopes import Grant, parse_grant
-from hie.interactions import entries, kept_requests, operation
+from hie.interactions import bulk, entries, kept_requests, operation
 from hie.store import administration, asynchronous, audit, kept_answers
 from hie.store.asynchronous import Asked, Erased, Kept, Overtaken, Removed
 from hie.store.audit import AuditEntry
@@ -31,7 +31,7 @@ _HOUR, _MINUTE = 3_600_000_000, 60_000_000
 #: Seconds after which one of many requests that wait may have been done.
 _SOON = 10
 #: Interactions that are answered at once whatever is preferred.
-_AT_ONCE = frozenset({"capabilities", "definition", "async-status", "async-cancel"})
+_AT_ONCE = frozenset({"capabilities", "definition", "async-status", "async-cancel", "async-file"})
 #: So many of the resources that an interrupted batch wrote are told by one issue.
 _TOGETHER = 50
 #: Interactions that write in one transaction, so that their answer joins it.
@@ -51,10 +51,10 @@ def ask(request: FhirRequest, ctx: Context, *, in_xml: bool = False) -> FhirResp
 
     Who asks in XML is answered so, whatever is said when polling (async-bundle.html): the address says it.
     """
-    if request.interaction == "operation":  # who is told 202 waits for what an operation that is not here never gives
-        operation.offered(request, ctx.registry)
-    if request.parameter("_outputFormat") is not None:
-        raise NotSupported("_outputFormat asks for bulk files; what is answered later here is a Bundle.",
+    # who is told 202 waits for what an operation that is not here never gives
+    in_files = bulk.asked_for(request, ctx) is not None
+    if not in_files and request.parameter("_outputFormat") is not None:
+        raise NotSupported("_outputFormat asks for bulk files, which $export answers; this answer is a Bundle.",
                            expression="_outputFormat")
     id_, now = secrets.token_hex(16), ctx.clock()
     expires = now + ctx.settings.async_hours * _HOUR
@@ -70,7 +70,7 @@ def ask(request: FhirRequest, ctx: Context, *, in_xml: bool = False) -> FhirResp
         store.enqueue(EXPIRY_JOB, {"request": id_}, run_after=expires)
         asynchronous.add(store, id=id_, client=client, token=ctx.principal.token_id, request=kept, now=now,
                          expires=expires)
-        address = f"{ctx.base_url}/_async/{id_}{'?_format=xml' if in_xml else ''}"
+        address = f"{ctx.base_url}/_async/{id_}{'?_format=xml' if in_xml and not in_files else ''}"
         told = outcome.dump([outcome.information(f"Accepted; GET {address} tells how far it is, and then the answer.")])
         return FhirResponse(202, told, headers={"Content-Location": address, "Preference-Applied": "respond-async"})
 
@@ -115,10 +115,16 @@ def status(request: FhirRequest, ctx: Context) -> FhirResponse:
         answer = asynchronous.result_of(ctx.store, asked)
         if answer is None:
             raise asynchronous.unknown()  # removed just now
-        return FhirResponse(200, answer, headers={"Expires": http_date(asked.expires)})
+        headers = {"Expires": http_date(asked.expires)}
+        return bulk.answered(answer, headers) or FhirResponse(200, answer, headers=headers)
     progress = "waiting" if asked.begun is None else f"in progress since {instant(asked.begun)}"
     told = outcome.dump([outcome.information(f"The request is {progress}.")])
     return FhirResponse(202, told, headers={"X-Progress": progress, "Retry-After": "1"})
+
+
+def file(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Return one of the files of a request that was done."""
+    return bulk.file(request, ctx, _own)
 
 
 def cancel(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -170,12 +176,18 @@ def perform(payload: dict[str, Any], ctx: Context) -> None:
     if begun is None:
         return
     asked, is_first = begun
+    in_files = _is_in_files(request, ctx)
+    if in_files and not is_first:
+        asked = asynchronous.begin_again(ctx.store, asked)
     if request.interaction == "delete-history":
         asked = replace(asked, begun=None)  # what it erases itself it has not read
     try:
         mine = _granted(asked, mine)
         if once and not is_first:
             raise _interrupted(asked, mine)
+        if in_files:
+            _keep_files(request, asked, mine)
+            return
         answer = _done(request, asked, mine)
         if not mine.store.entry.recorded:
             _refuse_revoked(asked, mine)
@@ -186,7 +198,7 @@ def perform(payload: dict[str, Any], ctx: Context) -> None:
     except FhirError as refused:
         if refused.status >= 500 and not once:
             raise  # it is tried again; `gave_up` tells when no try is left
-        _refuse(asked, refused, mine)
+        _refuse(asked, refused, mine, in_files=in_files)
         return
     if not mine.store.entry.recorded or request.interaction not in _ONE_TRANSACTION:  # else kept with what was written
         mine.store.entry.status = answer.status
@@ -210,17 +222,33 @@ def _keep(asked: Asked, content: bytes, ctx: Context, *, may_be_refused: bool) -
             f"than {most}. DELETE the addresses of answers that you have read, and ask again, perhaps for less."), ctx)
 
 
+def _is_in_files(request: FhirRequest, ctx: Context) -> bool:
+    return request.interaction == "operation" and operation.offered(request, ctx.registry).files is not None
+
+
+def _keep_files(request: FhirRequest, asked: Asked, ctx: Context) -> None:
+    """List the files of a request, and keep what tells of them; beyond its client's share they are not kept."""
+    manifest = bulk.made(request, asked, ctx)
+    ctx.store.entry.status = 200
+    most = ctx.settings.async_client_bytes
+    if not asynchronous.finish(ctx.store, asked, manifest, most, asynchronous.refuse_taken_over):
+        asynchronous.drop_files(ctx.store, asked)
+        raise TooManyRequests(f"With what is kept for this client already, these files are more than {most} bytes, "
+                              "sealed. DELETE the addresses of answers that you have read, and ask again.")
+
+
 def gave_up(payload: dict[str, Any], reason: str, ctx: Context) -> None:
     """Answer a request that failed for good."""
     asked = asynchronous.find(ctx.store, payload["request"])
     if asked is None or asked.finished is not None:
         return
-    try:
+    mine, in_files = ctx, False
+    with suppress(IntegrityFailure):  # then what it asked nobody knows any more
         kept = asynchronous.request_of(ctx.store, asked)
-        mine = ctx if kept is None else _of_client(asked, kept, ctx)
-    except IntegrityFailure:
-        mine = ctx  # what it asked nobody knows any more
-    _refuse(asked, FhirError(f"The request failed for good: {reason}"), mine)
+        if kept is not None:
+            mine = _of_client(asked, kept, ctx)
+            in_files = _is_in_files(kept_requests.unpacked(kept), ctx)
+    _refuse(asked, FhirError(f"The request failed for good: {reason}"), mine, in_files=in_files)
 
 
 def owners(payloads: list[dict[str, Any]], ctx: Context) -> list[str]:
@@ -316,11 +344,13 @@ def _granted(asked: Asked, ctx: Context) -> Context:
     return replace(ctx, principal=principal, store=replace(ctx.store, grant=grant))
 
 
-def _refuse(asked: Asked, refused: FhirError, ctx: Context) -> None:
+def _refuse(asked: Asked, refused: FhirError, ctx: Context, *, in_files: bool = False) -> None:
     """Keep a refusal as the answer."""
     ctx.store.entry.status = refused.status
     asked = replace(asked, begun=None)  # it tells nothing that could be erased
-    asynchronous.finish(ctx.store, asked, _content(entries.refusal(refused.status, outcome.of_error(refused)), ctx))
+    told = outcome.of_error(refused)
+    content = bulk.refused(refused.status, told) if in_files else _content(entries.refusal(refused.status, told), ctx)
+    asynchronous.finish(ctx.store, asked, content)
 
 
 def _content(row: dict[str, Any], ctx: Context) -> bytes:

@@ -30,6 +30,7 @@ def _bundle(request: FhirRequest, ctx: Context) -> FhirResponse:
 
 INTERACTIONS: dict[str, Callable[[FhirRequest, Context], FhirResponse]] = {
     "async-cancel": asynchronous.cancel,
+    "async-file": asynchronous.file,
     "async-status": asynchronous.status,
     "batch": batch,
     "capabilities": capabilities,

@@ -21,7 +21,7 @@ from hie.fhir.resource import validated
 from hie.fhir.routes import ANSWER_PARAMETERS, SEARCHES, form, parse, parse_query
 from hie.interactions import operation
 
-_NOT_INSIDE = frozenset({"transaction", "delete-history", "async-status", "async-cancel"})
+_NOT_INSIDE = frozenset({"transaction", "delete-history", "async-status", "async-cancel", "async-file"})
 _WITH_RESOURCE = frozenset({"create", "update", "patch"})
 #: Bytes that the entries of one Bundle may answer together, while they are done: then no further one is.
 MOST_ANSWERED = 128_000_000

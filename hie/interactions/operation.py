@@ -29,10 +29,15 @@ _ANY_TYPE = frozenset({"Element", "Type"})
 def operation(request: FhirRequest, ctx: Context) -> FhirResponse:
     """Find the operation, check its parameters wherever the client wrote them, and run it."""
     found = offered(request, ctx.registry)
+    return found.function(checked(request, found), ctx)
+
+
+def checked(request: FhirRequest, found: Operation) -> FhirRequest:
+    """Return the request with the parameters of the operation, from wherever the client wrote them."""
     refuse_unasked_by(f"${found.code}", found.conditions, request.conditions, only_reads=not found.affects_state)
     if found.takes_body:
-        return found.function(request, ctx)
-    return found.function(_with_search(request) if found.takes_search else _with_parameters(request, found), ctx)
+        return request
+    return _with_search(request) if found.takes_search else _with_parameters(request, found)
 
 
 def offered(request: FhirRequest, registry: Registry) -> Operation:

@@ -104,7 +104,7 @@ def _filled(query: SearchQuery, state: PageState) -> Page:
     for _ in range(_MOST_SEARCHES):
         left = MOST_BYTES - size_of(matches)
         found = store.search(replace(query, count=query.count - len(matches), cursor=cursor, most_bytes=left))
-        matches += _of_visible_patients(found.matches, state.then)
+        matches += of_visible_patients(found.matches, state.then)
         cursor = found.next_cursor
         if cursor is None or len(matches) >= query.count or size_of(matches) >= MOST_BYTES:
             break
@@ -116,7 +116,7 @@ def owners_of(resource: dict[str, Any], ctx: Context) -> list[str]:
     return compartments.patient_of(resource, ctx.store.base_url)
 
 
-def _of_visible_patients(matches: list[StoredVersion], ctx: Context) -> list[StoredVersion]:
+def of_visible_patients(matches: list[StoredVersion], ctx: Context) -> list[StoredVersion]:
     owners = [owners_of(orjson.loads(one.content or b"{}"), ctx) for one in matches]
     asked = dict.fromkeys(("Patient", id_) for found in owners for id_ in found)
     visible = {row.id for row in ctx.store.rows_of(asked)}

@@ -66,7 +66,7 @@ def group(request: FhirRequest, ctx: Context) -> FhirResponse:
     ask = partial(_of, query, members, f"Group/{request.id}")
     place, first = _begin(query, ctx)
     with page_state(ctx, first) as state:
-        patients = _patients(json_format.parse(state.then.store.read(*request.instance).content or b"{}"), state.then)
+        patients = patients_of(json_format.parse(state.then.store.read(*request.instance).content or b"{}"), state.then)
         matches, following = _page(ask, query.count, patients, place, state)
         cursors = [] if following is None else [("next", _sealed(following, query, state.moment(matches), ctx))]
         return answer(request, state.then, types, (matches, cursors, None),
@@ -108,7 +108,7 @@ def _page(
             query = ask(patient, cursor, count - len(matches))
             store = (state.then if cursor is None else state.searching).store
             found = store.search(replace(query, most_bytes=MOST_BYTES - size_of(matches)))
-            matches += _first_shown_here(found.matches, patient, patients, state.then)
+            matches += first_shown_here(found.matches, patient, patients, state.then)
             cursor = found.next_cursor
             if cursor is None:
                 break
@@ -137,7 +137,7 @@ def _from(patients: Sequence[str], place: Place, ctx: Context) -> Iterator[tuple
         yield from ((one, one in seen) for one in some)
 
 
-def _first_shown_here(
+def first_shown_here(
     found: Sequence[StoredVersion], patient: str, patients: Sequence[str], ctx: Context
 ) -> list[StoredVersion]:
     """Leave out what belongs to the record of an earlier patient as well, with which it was shown."""
@@ -153,7 +153,7 @@ def _first_shown_here(
 # ---- whose records ---------------------------------------------------------------------------------------------------
 
 
-def _patients(resource: dict[str, Any], ctx: Context) -> list[str]:
+def patients_of(resource: dict[str, Any], ctx: Context) -> list[str]:
     """Return the ids of the patients who are in a group now, or in the groups in it that the token may read."""
     patients: set[str] = set()
     kept = scanning.Kept("ask for the groups in it one by one.", "Group.member")

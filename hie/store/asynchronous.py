@@ -15,14 +15,16 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from hie.errors import Busy, Conflict, NotFound, Unauthenticated
 from hie.fhir.http import FhirResponse
-from hie.store import administration
+from hie.store import administration, bulk_files
 from hie.store.administration import TokenRow
 from hie.store.kept_answers import opened, sealed
-from hie.store.models import async_request
+from hie.store.models import async_request, bulk_file
 from hie.store.resources import ResourceStore
 from hie.store.unit_of_work import UnitOfWork
 
 _TABLE = async_request.c
+#: Who takes a request over begins it so much later at least, in microseconds; erasures change that by one each.
+_TAKEN_OVER = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,24 @@ def begin(store: ResourceStore, asked: Asked) -> tuple[Asked, bool] | None:
     return store.database.write(unit)
 
 
-def finish(store: ResourceStore, asked: Asked, result: bytes, most: int | None = None) -> bool:
+def begin_again(store: ResourceStore, asked: Asked) -> Asked:
+    """Take a request over from a worker that began it and was lost; if it goes on, it is told (`refuse_taken_over`)."""
+    now = store.clock()
+    statement = update(async_request).where(_TABLE.id == asked.id, _TABLE.result.is_(None)).values(begun=now)
+    store.database.write(lambda connection: connection.execute(statement))
+    return replace(asked, begun=now)
+
+
+def finish(
+    store: ResourceStore, asked: Asked, result: bytes, most: int | None = None,
+    see: Callable[[Connection, Asked], None] | None = None,
+) -> bool:
     """Keep the answer, in one transaction with the audit record of what was done. Erased.
 
-    False: nothing was kept, as all that is kept for the client would be more than `most` bytes.
+    False: nothing was kept, as all that is kept for the client would be more than `most` bytes. `see`: what says that
+    it is still to be kept, where it is not as of any other.
     """
+    still = see or see_that_it_waits
     answer = _sealed(store, asked, result)
     if most is not None and kept(store, asked.client).size + len(answer) > most:
         return False
@@ -100,11 +115,16 @@ def finish(store: ResourceStore, asked: Asked, result: bytes, most: int | None =
 
     def unit(connection: Connection) -> None:
         with suppress(Overtaken):
-            _see_that_it_waits(connection, asked)
+            still(connection, asked)
             connection.execute(_finished(store, asked, answer))
 
     store.database.write(unit, entry)
     return True
+
+
+def drop_files(store: ResourceStore, asked: Asked) -> None:
+    """Remove the files of a request that stays."""
+    store.database.write(lambda connection: bulk_files.forget(connection, _TABLE.id == asked.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +143,8 @@ def remove(store: ResourceStore, id: str) -> Removed:
     statement = delete(async_request).where(_TABLE.id == id).returning(_TABLE.begun, _TABLE.finished)
 
     def unit(connection: Connection) -> Removed:
+        connection.execute(_WAITS.with_for_update(), {"id": id})  # no file is added from here on
+        bulk_files.forget(connection, _TABLE.id == id)
         row = connection.execute(statement).one_or_none()
         if row is None:
             raise unknown()
@@ -141,8 +163,12 @@ def remove_expired(store: ResourceStore, before: int) -> int:
     overdue = (_TABLE.tenant == store.tenant) & (_TABLE.expires <= before)
     if store.connection().execute(select(_TABLE.id).where(overdue).limit(1)).first() is None:
         return 0  # looking needs no writer's turn
-    return store.database.write(lambda connection: connection.execute(delete(async_request).where(overdue)).rowcount,
-                                store.entry)
+
+    def unit(connection: Connection) -> int:
+        bulk_files.forget(connection, overdue)
+        return connection.execute(delete(async_request).where(overdue)).rowcount
+
+    return store.database.write(unit, store.entry)
 
 
 _CLIENTS = select(_TABLE.id, _TABLE.client).where(_TABLE.id.in_(bindparam("ids", expanding=True)))
@@ -169,11 +195,13 @@ def kept(store: ResourceStore, client: str) -> Kept:
     return Kept(found.number, found.number - found.done, int(found.size or 0), found.first)
 
 
+_FILES = select(func.sum(func.length(bulk_file.c.sealed))).where(bulk_file.c.request == _TABLE.id)
 #: There is one of request and answer; neither database reads long values to tell how long they are.
 _KEPT = select(
     func.count().label("number"),
     func.count(_TABLE.finished).label("done"),
-    func.sum(func.coalesce(func.length(_TABLE.request), func.length(_TABLE.result), 0)).label("size"),
+    func.sum(func.coalesce(func.length(_TABLE.request), func.length(_TABLE.result), 0)
+             + func.coalesce(_FILES.scalar_subquery(), 0)).label("size"),
     func.min(_TABLE.expires).label("first"),
 ).where(_TABLE.client == bindparam("client"), _TABLE.expires > bindparam("now"))
 
@@ -202,7 +230,7 @@ class Erased(Busy):
 _WAITS = select(_TABLE.begun).where(_TABLE.id == bindparam("id"), _TABLE.result.is_(None))
 
 
-def _see_that_it_waits(connection: Connection, asked: Asked) -> None:
+def see_that_it_waits(connection: Connection, asked: Asked) -> None:
     """Refuse to keep an answer that nobody waits for (Overtaken), or of before an erasure (Erased).
 
     Nothing of that changes until the transaction ends. An erasure changes when a request began, as far as is known
@@ -213,6 +241,16 @@ def _see_that_it_waits(connection: Connection, asked: Asked) -> None:
         raise _overtaken()
     if asked.begun is not None and row.begun != asked.begun:
         raise Erased("Records were erased for good while this was under way.")
+
+
+def refuse_taken_over(connection: Connection, asked: Asked) -> None:
+    """Refuse to go on with what another worker has begun again, or nobody waits for: Overtaken.
+
+    Nothing of that changes until the transaction ends. An erasure makes it no other: it keeps nothing of a record.
+    """
+    row = connection.execute(_WAITS.with_for_update(), {"id": asked.id}).one_or_none()
+    if row is None or row.begun - (asked.begun or 0) >= _TAKEN_OVER:
+        raise _overtaken()
 
 
 def refuse_overtaken(connection: Connection, asked: Asked) -> None:
@@ -239,7 +277,7 @@ class KeepingStore(ResourceStore):
         if self.asked is not None and self.content is not None and isinstance(result, FhirResponse):
             refuse_revoked(unit.writing(), self.asked)
             answer = _sealed(self, self.asked, self.content(result))
-            _see_that_it_waits(unit.writing(), self.asked)
+            see_that_it_waits(unit.writing(), self.asked)
             unit.writing().execute(_finished(self, self.asked, answer))
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from hie.errors import IntegrityFailure
 from hie.store import audit as audit_trail
-from hie.store import by_key, contained_check, jobs, kept_answers, past_check, reference_targets
+from hie.store import bulk_files, by_key, contained_check, jobs, kept_answers, past_check, reference_targets
 from hie.store.contained import Holder
 from hie.store.crypto import SealBroken, associated_data, open_
 from hie.store.integrity import literal_targets
@@ -283,6 +283,11 @@ def _async_requests(connection: Connection, tenant: Tenant) -> Iterator[str]:
                 kept_answers.opened(tenant, what, row, getattr(row, what))
             except IntegrityFailure:
                 yield f"The {what} of the asynchronous request {row.id} does not open."
+    for row in bulk_files.each(connection, tenant):
+        try:
+            bulk_files.opened(tenant, row.request, row)
+        except IntegrityFailure:
+            yield f"File {row.number} of the asynchronous request {row.request} does not open."
 
 
 def _orphans(connection: Connection) -> Iterator[str]:

@@ -24,6 +24,9 @@ MOST_TAKEN_APART = 8_000_000
 #: What is wrapped or worded anew need not name the resource that it tells of: $graphql, $fhirpath, $validate.
 _WORDED = (b'"resourceType":"Binary"', b'"resourceType":"Parameters"', b'"outcome":')
 _BROUGHT = (b'"resource":', b'"outcome":')
+#: What an answer by bulk files begins with: the files bring nothing that is erased (hie.store.bulk_files), and what
+#: lists them names what was asked alone.
+BULK = b"bulk\n"
 _RESPONSE, _END = b'"response":', b"}]}"
 _ERASED = OutcomeIssue("deleted", "Records were erased for good since, and what was answered here may tell of them, so "
                        "that it is not kept. Ask again.", severity="warning")  # fmt: skip
@@ -93,7 +96,7 @@ def _without(content: bytes, id: bytes | None, most: int) -> bytes:
 
     One of more than `most` bytes loses all that it brings.
     """
-    if not _may_tell(content, id):
+    if content.startswith(BULK) or not _may_tell(content, id):
         return content
     if len(content) > most:  # what it says of the whole stands at its end
         response = json_format.parse(content[content.rindex(_RESPONSE) + len(_RESPONSE) : -len(_END)])

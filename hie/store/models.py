@@ -394,6 +394,18 @@ async_request = Table(
     Index("ix_async_request_client", "client"),
 )
 
+#: Which resources stand in the files of a bulk export (hie.store.bulk_files).
+bulk_file = Table(
+    "bulk_file",
+    metadata,
+    Column("request", Text, primary_key=True),  # id of the async_request
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),  # list of the manifest
+    Column("type", Text, nullable=False),
+    Column("lines", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # ids, a line each; of outcomes what they say
+)
+
 client = Table(
     "client",
     metadata,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
 #: The newest revision in migrations/versions.
-HEAD = "0022"
+HEAD = "0023"
 _ADVISORY_LOCK = 0x48494553  # any number that no other user of the database takes
 
 

@@ -99,7 +99,7 @@ def _answered(here: Exchange, path: str) -> Reply:
     request = _parsed(here, path)
     accept = environ.get("HTTP_ACCEPT")
     accepted = negotiation.wants_fhir(accept, request.once("_format") if request.parameters else None)
-    if not accepted.fhir and not (request.type == "Binary" and request.interaction in ("read", "vread")):
+    if not accepted.fhir and not _has_own_format(request, accept):
         negotiation.refuse_unacceptable(accepted, accept)
     if "HTTP_X_PROVENANCE" in environ and request.method not in ("GET", "HEAD"):
         request = replace(request, provenance=_filled("X-Provenance", environ["HTTP_X_PROVENANCE"]))
@@ -120,6 +120,13 @@ def _answered(here: Exchange, path: str) -> Reply:
         asked = replace(request, interaction="async-status")  # what is answered now is no resource that was asked for
         return respond(asked, asynchronous.ask(request, ctx, in_xml=accepted.xml), ctx.base_url, accepted)
     return respond(request, dispatch(request, ctx), ctx.base_url, accepted)
+
+
+def _has_own_format(request: FhirRequest, accept: str | None) -> bool:
+    """Tell whether what is asked for is in a format that is not one of resources, and may be wanted."""
+    if request.interaction == "async-file":
+        return negotiation.takes_ndjson(accept)
+    return request.type == "Binary" and request.interaction in ("read", "vread")
 
 
 def _with_cascade(request: FhirRequest, text: str) -> FhirRequest:

@@ -145,6 +145,12 @@ def refuse_unacceptable(answer: Accepted, accept: str | None) -> None:
                             expression="http.Accept")
 
 
+def takes_ndjson(accept: str | None) -> bool:
+    """Tell whether a client takes bulk files: https://hl7.org/fhir/R4/nd-json.html"""
+    parts = [media_type(one) for one in (accept or "").split(",")]
+    return any(one.name in _NDJSON and _quality(one.parameters.get("q", "1")) > 0 for one in parts)
+
+
 def of_refusal(accept: str | None, query: str) -> bool:
     """Tell whether a refusal is written as XML: as wanted, as far as the request can be read; JSON otherwise."""
     try:

@@ -1,0 +1,110 @@
+"""$export of the system, of all patients and of a group: https://hl7.org/fhir/uv/bulkdata/STU2/export.html"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from hie.context import Context
+from hie.errors import InvalidRequest, NotFound
+from hie.fhir import json_format
+from hie.fhir.http import FhirRequest, FhirResponse
+from hie.interactions.bulk_export import Entry, Export
+from hie.operations.export.asked import Asked, asked_by
+from hie.operations.export.records import records
+from hie.operations.export.whole import whole
+from hie.operations.group_everything import patients_of
+from hie.operations.server_context import require
+from hie.registry import Operation, Parameter
+
+_DEFINITION = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
+_PARAMETERS = (
+    Parameter("_outputFormat", "string"),
+    Parameter("_since", "instant"),
+    Parameter("_type", "string", max="*"),
+    Parameter("_elements", "string", max="*"),
+    Parameter("includeAssociatedData", "string", max="*"),
+    Parameter("_typeFilter", "string", max="*"),
+)
+_OF_PATIENTS = (*_PARAMETERS, Parameter("patient", "Reference", max="*"))
+
+
+def at_once(request: FhirRequest, ctx: Context) -> FhirResponse:
+    """Refuse to answer at once: files are made by a job."""
+    raise InvalidRequest("$export is answered later: send it with Prefer: respond-async, and by itself, as no entry of "
+                         "a Bundle.", expression="http.Prefer")
+
+
+def of_system(request: FhirRequest, ctx: Context) -> Export:
+    """Return what an export of the system lists."""
+    asked = asked_by(request, ctx)
+    return Export(partial(whole, asked), asked.elements)
+
+
+def of_all_patients(request: FhirRequest, ctx: Context) -> Export:
+    """Return what an export of all patients lists, or of those who are named. NotFound."""
+    require(ctx, "Patient", "s")
+    asked = asked_by(request, ctx)
+    if asked.patients is not None:
+        _refuse_unknown(asked.patients, ctx)
+    patients = None if asked.patients is None else sorted(asked.patients)
+    return Export(partial(records, asked, patients), asked.elements)
+
+
+def _refuse_unknown(patients: frozenset[str], ctx: Context) -> None:
+    seen = {row.id for row in ctx.store.rows_of([("Patient", one) for one in sorted(patients)])}
+    unknown = sorted(patients - seen)
+    if unknown:
+        raise NotFound(f"Patient/{unknown[0]} is not known here.", expression="patient")
+
+
+def of_group(request: FhirRequest, ctx: Context) -> Export:
+    """Return what an export of a group's patients lists. NotFound, Gone, Unprocessable."""
+    asked = asked_by(request, ctx)
+    members = _members(request, ctx)
+    strangers = sorted((asked.patients or frozenset()) - set(members))
+    if strangers:
+        raise InvalidRequest(f"Patient/{strangers[0]} is no member of Group/{request.id}.", expression="patient")
+    return Export(partial(_of_members, request, asked), asked.elements)
+
+
+def _of_members(request: FhirRequest, asked: Asked, ctx: Context) -> Iterator[Entry]:
+    """Yield the records of who is in the group at the moment that the files show."""
+    members = _members(request, ctx)
+    if asked.patients is not None:
+        members = [one for one in members if one in asked.patients]
+    yield from records(asked, members, ctx)
+
+
+def _members(request: FhirRequest, ctx: Context) -> list[str]:
+    return patients_of(json_format.parse(ctx.store.read(*request.instance).content or b"{}"), ctx)
+
+
+OPERATIONS = (
+    Operation(
+        code="export",
+        levels=frozenset({"system"}),
+        function=at_once,
+        definition=f"{_DEFINITION}export",
+        parameters=_PARAMETERS,
+        files=of_system,
+    ),
+    Operation(
+        code="export",
+        levels=frozenset({"type"}),
+        types=frozenset({"Patient"}),
+        function=at_once,
+        definition=f"{_DEFINITION}patient-export",
+        parameters=_OF_PATIENTS,
+        files=of_all_patients,
+    ),
+    Operation(
+        code="export",
+        levels=frozenset({"instance"}),
+        types=frozenset({"Group"}),
+        function=at_once,
+        definition=f"{_DEFINITION}group-export",
+        parameters=_OF_PATIENTS,
+        files=of_group,
+    ),
+)
