@@ -29,8 +29,6 @@ _OF_CODES = "a code system is stored as a CodeSystem, or comes with a package th
 _EXPANDED = "a value set is expanded anew whenever it is asked for"
 _BEFORE = "every version is kept: GET [type]/[id]/_history/[vid] has what was before, and PUT brings it back"
 _FORMS = "forms are not filled in or taken apart here; QuestionnaireResponse/$validate judges answers"
-_RECORDS = ("Patient/[id]/$everything and Group/[id]/$everything, with Prefer: respond-async where they are long, give "
-            "the records, their _since what changed")
 _LOADED = "a transaction or batch, POST [base], stores many resources at once, and the command hie load sends files"
 _PARAMETERS = {
     "_fields": "_elements=name,birthDate chooses elements",
@@ -92,10 +90,7 @@ _OPERATIONS = {
     "binary-access-read": "GET Binary/[id] answers the content in its own format to who does not ask for FHIR's",
     "binary-access-write": "PUT Binary/[id] takes the content in its own format",
     "convert-data": "$convert makes FHIR of other formats",
-    "export": _RECORDS,
-    "patient-export": _RECORDS,
-    "group-export": _RECORDS,
-    "export-poll-status": _RECORDS,
+    "export-poll-status": "the Content-Location that $export answered, [base]/_async/[id], tells how far it is",
     "import": _LOADED,
     "import-poll-status": _LOADED,
     "bulk-submit": _LOADED,

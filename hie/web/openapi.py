@@ -24,7 +24,7 @@ from hie.web.admin.blueprint import JSON, PREFIX
 from hie.web.admin.routes import ROUTES as ADMIN_ROUTES
 from hie.web.admin.routes import Parameter as AdminParameter
 from hie.web.admin.schemas import SCHEMAS, Schema, reference
-from hie.web.negotiation import FHIR_JSON, FHIR_XML, FORM
+from hie.web.negotiation import FHIR_JSON, FHIR_NDJSON, FHIR_XML, FORM
 
 #: What each interaction answers, apart from 401, which all but the public ones give, and failures of the server.
 STATUSES: dict[str, tuple[int, ...]] = {
@@ -33,6 +33,7 @@ STATUSES: dict[str, tuple[int, ...]] = {
     "transaction": (200, 400, 403, 404, 406, 409, 410, 412, 413, 415, 422),
     "async-status": (200, 202, 400, 404, 406),
     "async-cancel": (202, 400, 404, 406),
+    "async-file": (200, 400, 404, 406),
     "history-system": (200, 400, 403, 406),
     "history-type": (200, 400, 403, 406),
     "history-instance": (200, 400, 403, 404, 406),
@@ -70,7 +71,7 @@ PUBLIC_PATHS = (
 _SUMMARIES = {
     "async-status": "How far a request is that is answered later, or its answer",
     "async-cancel": "Cancel a request that is answered later, or remove its answer",
-    "capabilities": "What this server can do",
+    "async-file": "A file of a bulk export", "capabilities": "What this server can do",
     "definition": "What an operation of this server takes and answers", "transaction": "Transaction or batch",
     "history-system": "History of everything", "history-type": "History of a type",
     "history-instance": "History of a resource", "search-type": "Search", "search-form": "Search by a form",
@@ -88,6 +89,8 @@ _FORM_CONTENT = {FORM: {"schema": {"type": "object", "additionalProperties": {"t
 #: XML says what the JSON of the schema says (https://hl7.org/fhir/R4/xml.html).
 _XML: dict[str, Any] = {FHIR_XML: {"schema": {"type": "string"}}}
 _RESOURCE_CONTENT = {FHIR_JSON: {"schema": reference("Resource")}, **_XML}
+_MANIFEST: dict[str, Any] = {JSON: {"schema": {"type": "object", "required": [
+    "transactionTime", "request", "requiresAccessToken", "output", "error"]}}}
 _PATCH_CONTENT: dict[str, Any] = {
     patching.JSON_PATCH: {"schema": {"type": "array", "items": {"type": "object"}}},
     patching.MERGE_PATCH: {"schema": {"type": "object"}},
@@ -101,6 +104,7 @@ _TEMPLATES: dict[str, Schema] = {
     "id": {"type": "string", "pattern": r"^[A-Za-z0-9\-.]{1,64}$"},
     "definition": {"type": "string", "pattern": r"^-hie-[A-Za-z0-9\-.]{1,59}$"},
     "vid": {"type": "string", "pattern": r"^[1-9][0-9]{0,9}$"},
+    "file": {"type": "string", "pattern": r"^[A-Z][A-Za-z]+\.[1-9][0-9]{0,7}\.ndjson$"},
     "job": {"type": "integer", "minimum": 1},
 }
 
@@ -165,8 +169,8 @@ def _fhir(registry: Registry) -> Iterator[_Entry]:
             takes = _RESOURCE_CONTENT
         elif route.interaction == "patch":
             takes = _PATCH_CONTENT
-        answers = {status: _RESOURCE_CONTENT if status < 300 else None for status in STATUSES[key] if status < 400}
-        if key not in ("capabilities", "definition", "async-status", "async-cancel"):
+        answers = {status: _content_of(key, status) for status in STATUSES[key] if status < 400}
+        if key not in ("capabilities", "definition", "async-status", "async-cancel", "async-file"):
             answers[202] = _RESOURCE_CONTENT  # Prefer: respond-async
         refusals = [status for status in STATUSES[key] if status >= 400]
         if path not in PUBLIC_PATHS:
@@ -176,6 +180,15 @@ def _fhir(registry: Registry) -> Iterator[_Entry]:
         yield path, route.method, described
     for operation in registry.operations:
         yield from _fhir_operation(operation)
+
+
+def _content_of(key: str, status: int) -> dict[str, Any] | None:
+    """What an interaction answers with; of a bulk export its manifest, and its files."""
+    if status >= 300:
+        return None
+    if key == "async-file":
+        return {FHIR_NDJSON: {"schema": {"type": "string"}}}
+    return _RESOURCE_CONTENT | (_MANIFEST if (key, status) == ("async-status", 200) else {})
 
 
 def _key(route: Route) -> str:
@@ -200,7 +213,8 @@ def _fhir_operation(operation: Operation) -> Iterator[_Entry]:
                 takes |= _FORM_CONTENT
             described = _operation(
                 path, f"${operation.code}", f"${operation.code}: {operation.definition or operation.documentation}",
-                {200: _answers_of(operation), 202: _RESOURCE_CONTENT}, refusals, takes,
+                {202: _RESOURCE_CONTENT} if operation.files else {200: _answers_of(operation), 202: _RESOURCE_CONTENT},
+                refusals, takes,
             )  # fmt: skip
             described["parameters"] += openapi_parameters.of_interaction("operation")
             if operation.answers_in != FHIR_JSON:  # who asks for that is refused in it

@@ -52,6 +52,7 @@ _HEARD: dict[str, tuple[str, ...]] = {
     "capabilities": ("If-None-Match", "mode", *_ANSWER), "definition": ("If-None-Match", *_ANSWER),
     "transaction": ("Prefer", "X-Provenance", *_ANSWER),
     "async-status": ("_format", "_pretty"), "async-cancel": ("_format", "_pretty"),
+    "async-file": (),
     "history-system": (*_HISTORY, "_type"), "history-type": _HISTORY, "history-instance": _HISTORY,
     "search-system": _SEARCH, "search-type": _SEARCH, "search-compartment": _SEARCH,
     "search-form": _FORM, "search-compartment-form": _FORM,

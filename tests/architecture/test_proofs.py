@@ -11,7 +11,7 @@ from tests import proofs
 
 #: Asked for in tests to see that they are refused; and JSON Schema's $ref.
 REFUSED_OPERATIONS = {
-    "nothing", "unheard-of", "ref", "convert-data", "count", "csv", "evaluate-measure", "expunge", "export",
+    "nothing", "unheard-of", "ref", "convert-data", "count", "csv", "evaluate-measure", "expunge",
     "process-message", "purge-history", "search", "transform", "binary-access-read", "perform-reindexing-pass",
     "a", "apply-codesystem-delta-add", "delete-expunge", "hapi", "healthcheck", "import", "invalidate-expansion",
     "export-poll-status", "mdm-submit", "member-match", "merge", "summary", "totals", "trigger-subscription",

@@ -42,7 +42,7 @@ def _fhir_paths() -> Iterator[str]:
     for route in routes.ROUTES:
         for operation in ("everything", "validate", "diagnose", "unheard-of"):
             path = route.path.replace("[operation]", operation).replace("[compartment]", "Patient")
-            path = path.replace("[definition]", "-hie-Patient-everything")
+            path = path.replace("[definition]", "-hie-Patient-everything").replace("[file]", "Patient.1.ndjson")
             yield path.replace("[type]", "Patient").replace("[id]", "one").replace("[vid]", "1")
 
 

@@ -10,7 +10,7 @@ TEMPLATED = re.compile(r"\{[a-z]+\}")
 SAMPLE = {"{type}": "Patient", "{compartment}": "Patient",
           "{id}": "one", "{vid}": "1", "{client}": "none", "{token}": "none", "{model}": "none",
           "{job}": "999999", "{package}": "none", "{version}": "1",
-          "{definition}": "-hie-diff"}  # fmt: skip
+          "{definition}": "-hie-diff", "{file}": "Patient.1.ndjson"}  # fmt: skip
 
 
 def described(document: dict[str, Any]) -> set[tuple[str, str]]:

@@ -236,9 +236,12 @@ def admin_probes(client: str, token: str, job: int) -> list[Probe]:
     ]
 
 
-def async_probes(done: str, waiting: str) -> list[Probe]:
-    path = "/fhir/_async/{id}"
+def async_probes(done: str, waiting: str, exported: str) -> list[Probe]:
+    path, file = "/fhir/_async/{id}", "/fhir/_async/{id}/{file}"
     return [
+        (file, "GET", 200, {"path": f"/fhir/_async/{exported}/Patient.1.ndjson"}),
+        (file, "GET", 400, {"query": "a=b"}),
+        (file, "GET", 404, {}),
         (path, "GET", 200, {"path": f"/fhir/_async/{done}"}),
         (path, "GET", 202, {"path": f"/fhir/_async/{waiting}"}),
         (path, "GET", 400, {"query": "a=%ff"}),

@@ -64,7 +64,7 @@ def record(fhir) -> dict[str, str]:
             "nobodys": nobodys, "group": group}  # fmt: skip
 
 
-@pytest.mark.proves("operation:export", "documentation:respond-async")
+@pytest.mark.proves("operation:base/$export", "documentation:respond-async")
 def test_all_of_the_system_comes_in_files_of_one_type_each(fhir, record, do_due, application):
     address = kicked_off(fhir, "$export")
     waiting = fhir.get(address)
@@ -87,7 +87,7 @@ def test_all_of_the_system_comes_in_files_of_one_type_each(fhir, record, do_due,
     assert check(application.store).problems == []
 
 
-@pytest.mark.proves("operation:Patient.export")
+@pytest.mark.proves("operation:Patient/$export")
 def test_the_records_of_all_patients_come_with_what_they_refer_to(fhir, record, do_due):
     found = ids(exported(fhir, do_due, "Patient/$export"))
     assert found == {
@@ -97,7 +97,7 @@ def test_the_records_of_all_patients_come_with_what_they_refer_to(fhir, record, 
     }  # fmt: skip
 
 
-@pytest.mark.proves("operation:Group.export")
+@pytest.mark.proves("operation:Group/$export")
 def test_the_records_of_a_groups_patients_come_alone(fhir, record, do_due):
     found = ids(exported(fhir, do_due, f"Group/{record['group']}/$export"))
     assert found == {"Patient": [record["one"]], "Encounter": [record["met"]], "Observation": [record["pulse"]],

@@ -31,6 +31,7 @@ def prepared(app: Flask) -> tuple[str, str, int]:
             store.update("Patient", id_, resource)
         holder = {"resourceType": "Basic", "code": {"text": "x"}, "subject": {"reference": "Patient/held"}}
         store.create("Basic", holder)
+        store.update("Group", "one", {"resourceType": "Group", "type": "person", "actual": True})
         store.enqueue("kind", {})
 
     application.context().store.transact(work)
@@ -73,7 +74,10 @@ def test_every_status_that_is_described_is_met_and_no_other(
     client_id, token_id, job = prepared(app)
     etag = fhir.get("Patient/t1").headers["ETag"]
     later = [fhir.get("Patient", Prefer="respond-async").headers["Content-Location"].rpartition("/")[2] for _ in "ab"]
-    asynchronous.perform({"request": later[0]}, app.extensions["hie"].context())
+    asked = fhir.get("$export?_type=Patient", Prefer="respond-async").headers["Content-Location"]
+    later.append(asked.rpartition("/")[2])
+    for one in (later[0], later[2]):
+        asynchronous.perform({"request": one}, app.extensions["hie"].context())
     probes = [
         *async_probes(*later),
         *general_probes(document, b" " * 100_001),

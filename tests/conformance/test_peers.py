@@ -63,8 +63,7 @@ def test_an_operation_of_another_server_is_told_what_does_the_same_here(fhir):
         "Binary/1/$binary-access-read": "own format", "$nothing": "the CapabilityStatement lists",
         "Patient/$merge": "Patient.link", "Patient/$hapi.fhir.merge": "Patient.link",
         "$hapi.fhir.replace-references": "transaction of patches", "Patient/$member-match": "Patient/$match",
-        "Patient/$mdm-submit": "Patient/$match", "$export": "Group/[id]/$everything", "Group/1/$export": "_since",
-        "Patient/$export": "respond-async", "$export-poll-status": "respond-async",
+        "Patient/$mdm-submit": "Patient/$match", "$export-poll-status": "_async/[id]",
         "$hapi.fhir.undo-replace-references": "_history/[vid]", "Patient/$hapi.fhir.undo-merge": "_history/[vid]",
         "$delete-expunge": ERASED, "$hapi.fhir.bulk-patch": "PATCH", "$import": "transaction",
         "ValueSet/$invalidate-expansion": "anew", "$apply-codesystem-delta-add": "CodeSystem",
@@ -78,8 +77,8 @@ def test_an_operation_of_another_server_is_told_what_does_the_same_here(fhir):
 
 
 def test_an_operation_that_there_is_not_is_not_accepted_for_later(fhir):
-    """Clients of bulk data begin with `$export`: 202 let them wait for what cannot come."""
-    for asked in ("$export", "$export?_outputFormat=ndjson", "Patient/$export", "Patient/1/$nothing"):
+    """202 lets them wait for what cannot come."""
+    for asked in ("Patient/1/$export", "$import?_outputFormat=ndjson", "Patient/1/$nothing"):
         fhir.get(asked, Prefer="respond-async").refused(404, "not-found", "http.url")
     fhir.get("Patient/1/$meta-add", Prefer="respond-async").refused(405, "not-supported", "http.method")
     assert fhir.get("Patient/1/$everything", Prefer="respond-async").status == 202

@@ -18,6 +18,7 @@ CASES = [
     ("GET", "_history", "", ("history-system", None, None)),
     ("GET", "_async/0f1e", "", ("async-status", None, "0f1e")),
     ("DELETE", "_async/0f1e", "", ("async-cancel", None, "0f1e")),
+    ("GET", "_async/0f1e/Patient.1.ndjson", "", ("async-file", None, "0f1e")),
     ("GET", "", "_type=Patient", ("search-system", None, None)),
     ("POST", "_search", "", ("search-system", None, None)),
     ("GET", "Patient/1/Observation", "code=a", ("search-type", "Observation", None)),
