@@ -1,7 +1,7 @@
 """Answers in bulk files: https://hl7.org/fhir/uv/bulkdata/STU2/export.html
 
 What is asked is checked at once; a job lists what stands in the files, from the record as it was at one moment. The
-files themselves are read when they are fetched. docs/adr/0027-bulk-files.md
+files themselves are read when they are fetched. docs/adr/0028-bulk-files.md
 """
 
 from __future__ import annotations

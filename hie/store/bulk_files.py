@@ -1,7 +1,7 @@
 """The files of bulk exports: which resources stand in each, sealed; what they say is read when a file is fetched.
 
 So nothing of a record is kept twice: what is erased for good is in no file either, and what a token may not see any
-more it is not given. docs/adr/0027-bulk-files.md
+more it is not given. docs/adr/0028-bulk-files.md
 """
 
 from __future__ import annotations

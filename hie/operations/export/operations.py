@@ -19,14 +19,24 @@ from hie.registry import Operation, Parameter
 
 _DEFINITION = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 _PARAMETERS = (
-    Parameter("_outputFormat", "string"),
-    Parameter("_since", "instant"),
-    Parameter("_type", "string", max="*"),
-    Parameter("_elements", "string", max="*"),
-    Parameter("includeAssociatedData", "string", max="*"),
-    Parameter("_typeFilter", "string", max="*"),
+    Parameter("_outputFormat", "string", documentation="application/fhir+ndjson, application/ndjson or ndjson, which "
+              "are the same; there is no other."),
+    Parameter("_since", "instant", documentation="What was changed later, and what was deleted: transactionTime of an "
+              "earlier manifest."),
+    Parameter("_type", "string", max="*", documentation="Types that are wanted, several with commas or repeated; "
+              "without it all that the token may read and search."),
+    Parameter("_elements", "string", max="*", documentation="Elements at the top that are wanted, as name or "
+              "Patient.name, several with commas."),
+    Parameter("includeAssociatedData", "string", max="*", documentation="RelevantProvenanceResources or "
+              "LatestProvenanceResources: the Provenance of what is exported, whatever _type names."),
+    Parameter("_typeFilter", "string", max="*", documentation="A search for one type, such as "
+              "MedicationRequest?status=active: of that type what meets one of them."),
 )
-_OF_PATIENTS = (*_PARAMETERS, Parameter("patient", "Reference", max="*"))
+_OF_PATIENTS = (*_PARAMETERS, Parameter("patient", "Reference", max="*", documentation="Patients who alone are meant."))
+_RETURNS = (Parameter("return", "OperationOutcome", 1, documentation="That it was accepted: the header "
+                      "Content-Location is the address of its status, which answers the manifest once it is done."),)
+_LATER = ("It is answered later, with Prefer: respond-async alone, by a manifest (application/json) and files "
+          "(application/fhir+ndjson).")
 
 
 def at_once(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -87,6 +97,8 @@ OPERATIONS = (
         function=at_once,
         definition=f"{_DEFINITION}export",
         parameters=_PARAMETERS,
+        returns=_RETURNS,
+        documentation=f"All resources that the token may read and search, in files. {_LATER}",
         files=of_system,
     ),
     Operation(
@@ -96,6 +108,8 @@ OPERATIONS = (
         function=at_once,
         definition=f"{_DEFINITION}patient-export",
         parameters=_OF_PATIENTS,
+        returns=_RETURNS,
+        documentation=f"The records of all patients, or of some, and what they refer to, in files. {_LATER}",
         files=of_all_patients,
     ),
     Operation(
@@ -105,6 +119,8 @@ OPERATIONS = (
         function=at_once,
         definition=f"{_DEFINITION}group-export",
         parameters=_OF_PATIENTS,
+        returns=_RETURNS,
+        documentation=f"The records of a group's patients, and what they refer to, in files. {_LATER}",
         files=of_group,
     ),
 )
