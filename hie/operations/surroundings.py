@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from hie.context import Context
-from hie.fhir import references
+from hie.fhir import facts, references
 from hie.store.named_versions import NamedVersions, number
 from hie.store.search.literal_references import SELF_CONTAINED
 from hie.store.search.reference import relative
@@ -35,11 +35,13 @@ _REFERENCE = re.compile(rb'"reference":"([^"\\]{3,500})"')
 _ATTACHMENT = re.compile(rb'"url":"([^"\\]{0,400}Binary/[^"\\]{1,100})"')
 
 
-def around(matches: Iterable[StoredVersion], skipped: Belongs, ctx: Context) -> tuple[list[StoredVersion], bool]:
+def around(
+    matches: Iterable[StoredVersion], skipped: Belongs, ctx: Context, types: frozenset[str] = facts.RESOURCE_TYPES
+) -> tuple[list[StoredVersion], bool]:
     """Return what the matches refer to, directly or not, each once, and whether that was cut.
 
     A reference to a version brings that one, and the current one where it is gone. `skipped` tells of a resource that
-    it is not to be taken along: it is a match of some page, or somebody else's.
+    it is not to be taken along: it is a match of some page, or somebody else's. `types`: no others are read.
     """
     own = {(one.type, one.id) for one in matches}
     asked: dict[Target, set[int | None]] = {}
@@ -51,7 +53,7 @@ def around(matches: Iterable[StoredVersion], skipped: Belongs, ctx: Context) -> 
     while front:
         wanted: dict[Target, set[int | None]] = {}
         for target, vid in _targets(front, ctx.store.base_url):
-            if target not in own and vid not in asked.setdefault(target, set()):
+            if target[0] in types and target not in own and vid not in asked.setdefault(target, set()):
                 asked[target].add(vid)
                 wanted.setdefault(target, set()).add(vid)
         front = []
