@@ -40,7 +40,7 @@ class Parameter:
     min: int = 0
     max: str = "1"
     is_token: bool = False
-    """A Coding that a URL or a form may give as well, as a search has it: `system|code`."""
+    """A Coding or an Identifier that a URL or a form may give as well, as a search has it: `system|code`."""
     documentation: str = ""
     """What it says, in a sentence or two of markdown: for the OperationDefinition."""
     parts: tuple[Parameter, ...] = ()
@@ -318,6 +318,7 @@ def built_in() -> Registry:
         list_find,
         match,
         meta,
+        patient_summary,
         preferred_id,
         recommend,
         reindex,
@@ -339,6 +340,7 @@ def built_in() -> Registry:
         versions.OPERATION,
         snapshot.OPERATION,
         *statements.OPERATIONS,
+        patient_summary.OPERATION,
         preferred_id.OPERATION,
         explain.OPERATION,
         *export.OPERATIONS,

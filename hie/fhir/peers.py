@@ -94,8 +94,6 @@ _OPERATIONS = {
     "import": _LOADED,
     "import-poll-status": _LOADED,
     "bulk-submit": _LOADED,
-    "summary": "Bundle?composition.type=60591-5 finds the patient summaries that are stored, "
-               "Composition/[id]/$document makes a document of a Composition, Patient/[id]/$everything is the record",
     "search": "a search is GET [type]?…, or POST [type]/_search with a form",
     "csv": "a search answers a Bundle; _elements=name,birthDate chooses elements",
     "healthcheck": "GET /health tells whether the server and its database work",

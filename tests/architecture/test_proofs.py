@@ -14,7 +14,7 @@ REFUSED_OPERATIONS = {
     "nothing", "unheard-of", "ref", "convert-data", "count", "csv", "evaluate-measure", "expunge",
     "process-message", "purge-history", "search", "transform", "binary-access-read", "perform-reindexing-pass",
     "a", "apply-codesystem-delta-add", "delete-expunge", "hapi", "healthcheck", "import", "invalidate-expansion",
-    "export-poll-status", "mdm-submit", "member-match", "merge", "summary", "totals", "trigger-subscription",
+    "export-poll-status", "mdm-submit", "member-match", "merge", "totals", "trigger-subscription",
     "bulk-delete", "bulk-update", "includes", "status",
 }  # fmt: skip
 REFUSED_MODIFIERS = {"every", "ge", "recurse"}

@@ -163,6 +163,10 @@ GRANTS = {
                "system/GraphDefinition.rs?status=active"),
     "profiles": ("system/Patient.crus?gender=male", "system/StructureDefinition.rs?status=active"),
     "terminology": ("system/Observation.rs?category=laboratory", "system/ValueSet.rs?status=draft"),
+    "summaries": ("system/Patient.rs?gender=male", "system/Observation.rs?category=laboratory",
+                  "system/Condition.rs?clinical-status=active", *(f"system/{one}.rs" for one in (
+                      "AllergyIntolerance", "MedicationStatement", "MedicationRequest", "MedicationAdministration",
+                      "MedicationDispense"))),
 }
 
 CODE = "http://loinc.org%7C718-7"
@@ -205,6 +209,7 @@ READS = [
     "Practitioner/h/Observation", "Encounter/e/*", "Patient/m/$everything", "Patient/f/$everything",
     "Patient/g/$everything", "Patient/$everything", "Encounter/e/$everything", "Patient/m/$everything?_count=1",
     "Patient/m/$everything?_type=Observation", "Patient/m/$everything?start=2024-03-09",
+    *(f"Patient/{asked}" for asked in ("m/$summary", "f/$summary", "g/$summary", "m/$summary?_asOf=NOW")),
     f"Observation/$lastn?subject=Patient/m&code={CODE}&max=5", "Observation/$lastn?subject=Patient/f&max=5",
     "Observation/$lastn?subject=Patient/m&_include=*&_revinclude=*&max=9", "Observation/$lastn?patient.name=Secret",
     "Observation/$stats?subject=Patient/m&code=718-7&system=http://loinc.org&statistic=average&statistic=count"

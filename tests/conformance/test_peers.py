@@ -67,7 +67,7 @@ def test_an_operation_of_another_server_is_told_what_does_the_same_here(fhir):
         "$hapi.fhir.undo-replace-references": "_history/[vid]", "Patient/$hapi.fhir.undo-merge": "_history/[vid]",
         "$delete-expunge": ERASED, "$hapi.fhir.bulk-patch": "PATCH", "$import": "transaction",
         "ValueSet/$invalidate-expansion": "anew", "$apply-codesystem-delta-add": "CodeSystem",
-        "Subscription/$trigger-subscription": "notification", "Patient/1/$summary": "composition.type=60591-5",
+        "Subscription/$trigger-subscription": "notification",
         "$hapi.fhir.nothing": "the CapabilityStatement lists", "$a_b": "not the name of an operation",
         "Patient/$csv": "_elements=", "$healthcheck": "GET /health",
         "Patient/$bulk-update": "PATCH", "$bulk-delete": "DELETE [type]?", "Patient/$includes": "_include",

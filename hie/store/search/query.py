@@ -137,8 +137,8 @@ def parse(
         raise InvalidSearch(f"The search has {len(parameters)} parameters; at most {MOST_PARAMETERS} are accepted.")
     reading = Reading(base_url, now, terminology)
     if at is None and any(name == AS_OF for name, _ in parameters):
-        raise NotSupported(f"{AS_OF} is for read, search, $everything, $graph and the URL of $graphql; not for this.",
-                           expression=AS_OF)
+        raise NotSupported(f"{AS_OF} is for read, search, $everything, $graph, $summary and the URL of $graphql; not "
+                           "for this.", expression=AS_OF)
     read = _Reader(type_name, handling == "lenient", max_count, reading).read(parameters, default_count)
     if read.contained is not None and not contained:
         raise NotSupported(f"{_CONTAINED} is for searches; not for this.", expression=_CONTAINED)
