@@ -95,8 +95,11 @@ def made(request: FhirRequest, asked: Asked, ctx: Context) -> bytes:
 
 
 def refused(status: int, told: Any) -> bytes:
-    """Return what is kept of a request for bulk files that is refused."""
-    return _kept({"status": status, "outcome": told})
+    """Return what is kept of a request for bulk files that is refused.
+
+    Who asks for its status would take 401, 403, 404 and 429 for what is told of asking, not of what was asked.
+    """
+    return _kept({"status": status if status >= 500 else 422, "outcome": told})
 
 
 def _kept(answer: dict[str, Any]) -> bytes:

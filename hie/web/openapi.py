@@ -31,7 +31,7 @@ STATUSES: dict[str, tuple[int, ...]] = {
     "capabilities": (200, 304, 400, 406),
     "definition": (200, 304, 400, 404, 406),
     "transaction": (200, 400, 403, 404, 406, 409, 410, 412, 413, 415, 422),
-    "async-status": (200, 202, 400, 404, 406),
+    "async-status": (200, 202, 400, 404, 406, 422),
     "async-cancel": (202, 400, 404, 406),
     "async-file": (200, 400, 404, 406),
     "history-system": (200, 400, 403, 406),

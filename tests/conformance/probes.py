@@ -236,7 +236,7 @@ def admin_probes(client: str, token: str, job: int) -> list[Probe]:
     ]
 
 
-def async_probes(done: str, waiting: str, exported: str) -> list[Probe]:
+def async_probes(done: str, waiting: str, exported: str, impossible: str) -> list[Probe]:
     path, file = "/fhir/_async/{id}", "/fhir/_async/{id}/{file}"
     return [
         (file, "GET", 200, {"path": f"/fhir/_async/{exported}/Patient.1.ndjson"}),
@@ -246,6 +246,7 @@ def async_probes(done: str, waiting: str, exported: str) -> list[Probe]:
         (path, "GET", 202, {"path": f"/fhir/_async/{waiting}"}),
         (path, "GET", 400, {"query": "a=%ff"}),
         (path, "GET", 404, {}),
+        (path, "GET", 422, {"path": f"/fhir/_async/{impossible}"}),
         (path, "DELETE", 400, {"query": "a=%ff"}),
         (path, "DELETE", 202, {"path": f"/fhir/_async/{done}"}),
         (path, "DELETE", 404, {"path": f"/fhir/_async/{done}"}),

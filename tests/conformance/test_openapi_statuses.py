@@ -31,7 +31,8 @@ def prepared(app: Flask) -> tuple[str, str, int]:
             store.update("Patient", id_, resource)
         holder = {"resourceType": "Basic", "code": {"text": "x"}, "subject": {"reference": "Patient/held"}}
         store.create("Basic", holder)
-        store.update("Group", "one", {"resourceType": "Group", "type": "person", "actual": True})
+        for id_ in ("one", "leaving"):
+            store.update("Group", id_, {"resourceType": "Group", "type": "person", "actual": True})
         store.enqueue("kind", {})
 
     application.context().store.transact(work)
@@ -74,9 +75,10 @@ def test_every_status_that_is_described_is_met_and_no_other(
     client_id, token_id, job = prepared(app)
     etag = fhir.get("Patient/t1").headers["ETag"]
     later = [fhir.get("Patient", Prefer="respond-async").headers["Content-Location"].rpartition("/")[2] for _ in "ab"]
-    asked = fhir.get("$export?_type=Patient", Prefer="respond-async").headers["Content-Location"]
-    later.append(asked.rpartition("/")[2])
-    for one in (later[0], later[2]):
+    for url in ("$export?_type=Patient", "Group/leaving/$export"):
+        later.append(fhir.get(url, Prefer="respond-async").headers["Content-Location"].rpartition("/")[2])
+    assert fhir.delete("Group/leaving").status == 200
+    for one in (later[0], *later[2:]):
         asynchronous.perform({"request": one}, app.extensions["hie"].context())
     probes = [
         *async_probes(*later),
