@@ -22,7 +22,8 @@ from hie.operations.server_context import require
 from hie.registry import Operation, Parameter
 from hie.store.search import query as search_query
 from hie.store.search.criteria import CareBetween
-from hie.store.search.query import SearchQuery, SortKey
+from hie.store.search.query import SearchQuery
+from hie.store.search.sort_keys import SortKey
 from hie.store.terminology import Later
 from hie.store.versions import StoredVersion
 

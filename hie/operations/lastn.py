@@ -21,7 +21,8 @@ from hie.registry import Operation, standard_parameters, standard_returns
 from hie.store.opening import size_of
 from hie.store.search import inclusion
 from hie.store.search import query as search_query
-from hie.store.search.query import SearchQuery, SortKey
+from hie.store.search.query import SearchQuery
+from hie.store.search.sort_keys import SortKey
 from hie.store.terminology import Later
 from hie.store.versions import StoredVersion
 

@@ -18,8 +18,9 @@ from hie.operations.measurements import Measurements, Series
 from hie.registry import Operation, standard_parameters, standard_returns
 from hie.store.search import criteria
 from hie.store.search.criteria import Reading
-from hie.store.search.query import SearchQuery, SortKey
+from hie.store.search.query import SearchQuery
 from hie.store.search.reference import relative
+from hie.store.search.sort_keys import SortKey
 from hie.store.versions import StoredVersion
 
 _HOUR = 3_600_000_000

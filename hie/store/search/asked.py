@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hie.store.search import containing, context_leads, drivers, grants, hops, ordering, pairs, rare, several
+from hie.store.search import (
+    chained_order,
+    containing,
+    context_leads,
+    drivers,
+    grants,
+    hops,
+    ordering,
+    pairs,
+    rare,
+    several,
+)
 from hie.store.search.clauses import EVERYTHING, REFERENCE, Clause, both
 from hie.store.search.criteria import Compiled, Criterion, Verify
 from hie.store.search.merged import merged
@@ -45,7 +56,8 @@ class Asked(NamedTuple):
 
 
 def asked_by(store: ResourceStore, query: SearchQuery) -> Asked:
-    """Return what a search asks, with what the store's grant lets it see."""
+    """Return what a search asks, with what the store's grant lets it see. Forbidden."""
+    chained_order.check(store, query)
     if query.contained is not None:
         return _asked_contained(store, query, query.contained)
     return Asked(query.type, (_own(store, query),))

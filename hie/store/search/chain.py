@@ -96,38 +96,97 @@ def parse(type_name: str, name: str, text: str, reading: Reading) -> Asked:
     """Read a criterion, `reference[:Type].…=text` or `_has:Type:reference:…=text`."""
     if not is_chain(name):
         return criteria.parse(type_name, name, text, reading)
-    return _Reader(name, text, reading).read(type_name, name, _Depth())
+    return _Reader(name, text, reading).read(type_name, name, Depth())
 
 
 @dataclass(frozen=True, slots=True)
-class _Depth:
+class Depth:
+    """How far a chain was read."""
+
     hops: int = 0
     branchings: int = 0
 
-    def further(self, *, branches: bool = False) -> _Depth:
-        return _Depth(self.hops + 1, self.branchings + branches)
+    def further(self, *, branches: bool = False) -> Depth:
+        """Return that of what a hop leads to."""
+        return Depth(self.hops + 1, self.branchings + branches)
 
 
-class _Reader:
+class HopReader:
+    """Reads the hops of a chain, which refusals name as it was written; at `expression` it stands in the request."""
+
+    def __init__(self, whole: str, expression: str) -> None:
+        self._whole, self._expression = whole, expression
+        self._ends = 0
+
+    def check_depth(self, depth: Depth) -> None:
+        """Refuse a chain that leads on, or branches, beyond what one statement may."""
+        if depth.hops > MOST_HOPS:
+            raise self.invalid(f"has more than {MOST_HOPS} hops")
+        if depth.branchings > MOST_BRANCHINGS:
+            raise self.invalid(f"branches more than {MOST_BRANCHINGS} times; name types, as in subject:Patient.name")
+
+    def count_end(self) -> None:
+        """Refuse a chain that ends in too many types."""
+        self._ends += 1
+        if self._ends > MOST_ENDS:
+            raise self.invalid(f"may end in more than {MOST_ENDS} types; name the types, as in subject:Patient.name")
+
+    def hop(self, type_name: str, head: str, rest: str, text: str) -> tuple[SearchParameter, list[str]]:
+        """Return by what a type refers, and to which types the chain goes on; `text`: what it asks for at its end."""
+        code, colon, wanted = head.partition(":")
+        if not rest or rest.startswith("."):
+            raise self.invalid("has nothing behind a '.', where a parameter of what is referred to belongs")
+        parameter = self.reference(type_name, code, into=True)
+        allowed = ends_of(parameter)
+        if colon and wanted not in allowed:
+            listed = ", ".join(sorted(allowed)[:12])
+            raise self.invalid(f"asks for a {wanted[:80]!r}, but {code} of {type_name} refers to {listed}")
+        if colon:
+            return parameter, [wanted]
+        known = [one for one in sorted(allowed) if len(allowed) == 1 or _knows(one, rest, text)]
+        if not known:
+            first = rest.partition(".")[0].partition(":")[0]
+            raise self.invalid(f"asks for {first!r}, a parameter of none of {', '.join(sorted(allowed)[:12])}")
+        return parameter, known
+
+    def reference(self, type_name: str, code: str, *, into: bool = False) -> SearchParameter:
+        """Return a parameter by which a type refers; `into`: or for what stands inside of it."""
+        try:
+            parameter = criteria.parameter_of(type_name, code)
+        except InvalidSearch as error:
+            raise InvalidSearch(f"{self._whole}: {error.diagnostics}", expression=self._expression) from None
+        if parameter.type != "reference":
+            raise self.invalid(f"chains by {code} of {type_name}, which is of type {parameter.type}: no reference")
+        if not is_chained(parameter) and not is_canonical(parameter) and not (into and is_inside(parameter)):
+            raise self.not_supported(
+                f": {code} of {type_name} holds no references but a resource inside, by which nothing leads back."
+            )
+        return parameter
+
+    def invalid(self, told: str) -> InvalidSearch:
+        """Return the refusal of a chain that says what cannot be."""
+        return InvalidSearch(f"{self._whole} {told}.", expression=self._expression)
+
+    def not_supported(self, told: str) -> NotSupported:
+        """Return the refusal of one that is not answered here; `told` goes on behind its name."""
+        return NotSupported(f"{self._whole}{told}", expression=self._expression)
+
+
+class _Reader(HopReader):
     """Reads one chain; hop by hop, the rest of the name belongs to the type at the other end."""
 
     def __init__(self, name: str, text: str, reading: Reading) -> None:
-        self._whole, self._text, self._reading = name[:200], text, reading
-        self._ends = 0
+        super().__init__(name[:200], name[:80])
+        self._text, self._reading = text, reading
 
-    def read(self, type_name: str, name: str, depth: _Depth) -> Asked:
-        if depth.hops > MOST_HOPS:
-            raise self._invalid(f"has more than {MOST_HOPS} hops")
-        if depth.branchings > MOST_BRANCHINGS:
-            raise self._invalid(f"branches more than {MOST_BRANCHINGS} times; name types, as in subject:Patient.name")
+    def read(self, type_name: str, name: str, depth: Depth) -> Asked:
+        self.check_depth(depth)
         if name == "_has" or name.startswith("_has:"):
             return self._has(type_name, name, depth)
         head, dot, rest = name.partition(".")
         if dot:
             return self._chain(type_name, head, rest, depth)
-        self._ends += 1
-        if self._ends > MOST_ENDS:
-            raise self._invalid(f"may end in more than {MOST_ENDS} types; name the types, as in subject:Patient.name")
+        self.count_end()
         if name.partition(":")[0] == "_list":
             return self._list(name)
         if name.partition(":")[0] == NOT_REFERENCED:
@@ -137,27 +196,27 @@ class _Reader:
         except (InvalidSearch, NotSupported) as error:
             raise type(error)(f"{self._whole}: {error.diagnostics}", expression=self._whole[:80]) from None
 
-    def _has(self, type_name: str, name: str, depth: _Depth) -> Has:
+    def _has(self, type_name: str, name: str, depth: Depth) -> Has:
         source, _, rest = name.removeprefix("_has").removeprefix(":").partition(":")
         code, _, rest = rest.partition(":")
         if not source or not code or not rest:
-            raise self._invalid("is written _has:Type:reference:parameter, as in _has:Observation:patient:code")
+            raise self.invalid("is written _has:Type:reference:parameter, as in _has:Observation:patient:code")
         parameter = self._to_here(type_name, source, code)
         return Has(source, parameter, self.read(source, rest, depth.further()))
 
     def _to_here(self, type_name: str, source: str, code: str) -> SearchParameter:
         """Return the parameter by which resources of type `source` refer to one of a type."""
         if source not in RESOURCE_TYPES:
-            raise self._invalid(f"names {source[:80]!r}, which is no resource type of FHIR R4")
-        parameter = self._reference(source, code)
+            raise self.invalid(f"names {source[:80]!r}, which is no resource type of FHIR R4")
+        parameter = self.reference(source, code)
         if type_name != "Resource" and type_name not in ends_of(parameter):
-            raise self._invalid(f"asks for references by {code} of {source}, which cannot refer to a {type_name}")
+            raise self.invalid(f"asks for references by {code} of {source}, which cannot refer to a {type_name}")
         return parameter
 
     def _list(self, name: str) -> Has:
         """Read `_list=id`: what a List has as an item, so the List is searched for. search.html#list"""
         if name != "_list":
-            raise self._invalid("has no modifiers")
+            raise self.invalid("has no modifiers")
         if self._text.startswith("$"):
             raise NotSupported(
                 f"{self._whole}={self._text[:80]}: functional lists are for a search's own `_list`; here a List is "
@@ -170,43 +229,30 @@ class _Reader:
             ids = ",".join(one or "" for one in each)
             return Has("List", parameter, criteria.parse("List", "_id", ids, self._reading))
         except InvalidSearch:
-            raise self._invalid(f"is {self._text[:80]!r}; a List is named by its id, as in _list=42 or _list=List/42"
-                                ) from None
+            raise self.invalid(f"is {self._text[:80]!r}; a List is named by its id, as in _list=42 or _list=List/42"
+                               ) from None
 
     def _not_referenced(self, type_name: str, name: str) -> Unreferenced | NotOf:
         """Read `_not-referenced=Type:parameter`: that no resource of the type refers here by the parameter."""
         if name != NOT_REFERENCED:
-            raise self._invalid("has no modifiers")
+            raise self.invalid("has no modifiers")
         source, colon, code = self._text.partition(":")
         if not colon or not source or not code or "," in self._text:
-            raise self._invalid(f"is {self._text[:80]!r}; it says by what nothing refers here, as Encounter:subject, "
-                                "Encounter:* or *:* do, and is repeated for more")
+            raise self.invalid(f"is {self._text[:80]!r}; it says by what nothing refers here, as Encounter:subject, "
+                               "Encounter:* or *:* do, and is repeated for more")
         if source == "*" and code != "*":
-            raise self._invalid(f"asks for {code[:80]} of every type; name the type, as in Encounter:{code[:80]}")
+            raise self.invalid(f"asks for {code[:80]} of every type; name the type, as in Encounter:{code[:80]}")
         if code != "*":
             return NotOf(Has(source, self._to_here(type_name, source, code), AllOf(())))
         if source != "*" and source not in RESOURCE_TYPES:
-            raise self._invalid(f"names {source[:80]!r}, which is no resource type of FHIR R4")
+            raise self.invalid(f"names {source[:80]!r}, which is no resource type of FHIR R4")
         return Unreferenced(None if source == "*" else source)
 
-    def _chain(self, type_name: str, head: str, rest: str, depth: _Depth) -> Chain | Inside:
-        code, colon, wanted = head.partition(":")
-        if not rest or rest.startswith("."):
-            raise self._invalid("has nothing behind a '.', where a parameter of what is referred to belongs")
-        parameter = self._reference(type_name, code, into=True)
-        allowed = ends_of(parameter)
-        if colon and wanted not in allowed:
-            listed = ", ".join(sorted(allowed)[:12])
-            raise self._invalid(f"asks for a {wanted[:80]!r}, but {code} of {type_name} refers to {listed}")
+    def _chain(self, type_name: str, head: str, rest: str, depth: Depth) -> Chain | Inside:
+        parameter, known = self.hop(type_name, head, rest, self._text)
         if is_inside(parameter):
-            (held,) = allowed
+            (held,) = known
             return Inside(parameter, held, self._within(self.read(held, rest, depth.further())))
-        if colon:
-            return Chain(parameter, ((wanted, self.read(wanted, rest, depth.further())),))
-        known = [one for one in sorted(allowed) if len(allowed) == 1 or _knows(one, rest, self._text)]
-        if not known:
-            first = rest.partition(".")[0].partition(":")[0]
-            raise self._invalid(f"asks for {first!r}, a parameter of none of {', '.join(sorted(allowed)[:12])}")
         below = depth.further(branches=len(known) > 1)
         return Chain(parameter, tuple((one, self.read(one, rest, below)) for one in known))
 
@@ -216,28 +262,8 @@ class _Reader:
             return asked
         if isinstance(asked, Chain) and not is_canonical(asked.parameter):
             return Chain(asked.parameter, tuple((one, self._within(below)) for one, below in asked.ends))
-        raise NotSupported(f"{self._whole}: a resource inside a Bundle is asked for what it says, and for what it "
-                           "refers to in the Bundle; not by _has, _list, _not-referenced, canonical URLs and "
-                           "_lastUpdated.",
-                           expression=self._whole[:80])
-
-    def _reference(self, type_name: str, code: str, *, into: bool = False) -> SearchParameter:
-        try:
-            parameter = criteria.parameter_of(type_name, code)
-        except InvalidSearch as error:
-            raise InvalidSearch(f"{self._whole}: {error.diagnostics}", expression=self._whole[:80]) from None
-        if parameter.type != "reference":
-            raise self._invalid(f"chains by {code} of {type_name}, which is of type {parameter.type}: no reference")
-        if not is_chained(parameter) and not is_canonical(parameter) and not (into and is_inside(parameter)):
-            raise NotSupported(
-                f"{self._whole}: {code} of {type_name} holds no references but a resource inside, "
-                "by which nothing leads back.",
-                expression=self._whole[:80],
-            )
-        return parameter
-
-    def _invalid(self, told: str) -> InvalidSearch:
-        return InvalidSearch(f"{self._whole} {told}.", expression=self._whole[:80])
+        raise self.not_supported(": a resource inside a Bundle is asked for what it says, and for what it refers to in "
+                                 "the Bundle; not by _has, _list, _not-referenced, canonical URLs and _lastUpdated.")
 
 
 def targets(parameter: SearchParameter) -> frozenset[str]:

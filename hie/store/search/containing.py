@@ -166,7 +166,7 @@ def _chained(store: ResourceStore, chain: Chain, type_name: str) -> Clause:
     code = chain.parameter.code
     found = [
         narrowed.referring(store, type_name, code, one, narrowed.ids(store, one, hops.granted(store, asked, one)))
-        for one, asked in hops.open_ends(store, chain)
+        for one, asked in hops.open_ends(store, chain.ends)
     ]
     return either(found)
 

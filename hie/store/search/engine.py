@@ -16,6 +16,7 @@ from hie.store.opening import up_to
 from hie.store.search import cursors, inclusion, opened_order, ordering, pages, relevance, tied_order, totals
 from hie.store.search.asked import Asked, asked_by
 from hie.store.search.chain import leads_on
+from hie.store.search.chained_order import SortValues, Values
 from hie.store.search.cursors import Cursors
 from hie.store.search.ordering import Position
 from hie.store.search.pages import Found, Part
@@ -169,7 +170,7 @@ def _page_in_order(store: ResourceStore, query: SearchQuery, asked: Asked, posit
         size = cursors.last_page_size(totals.count(store, query, asked, None), size) if is_end else size
     else:
         ordered = opened_order.Sorted(query, position, wanted)
-        ordered.take(_each_opened(store, asked))
+        ordered.take(SortValues(store, query).each(_each_opened(store, asked)))
         found, total = ordered.found, None if query.total == "none" else ordered.total
         size = cursors.last_page_size(ordered.total, size) if is_end else size
     left_out, found = found[: query.offset], found[query.offset :]
@@ -182,7 +183,7 @@ def _page_in_order(store: ResourceStore, query: SearchQuery, asked: Asked, posit
     return _page_of(store, query, position, page, total, further, before=before)
 
 
-def _place_in_order(found: tuple[opened_order.Values, opened_order.Match]) -> cursors.Place:
+def _place_in_order(found: tuple[Values, opened_order.Match]) -> cursors.Place:
     values, (key, _) = found
     return 0, values, key
 

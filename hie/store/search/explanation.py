@@ -15,7 +15,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ClauseElement, Executable
 
 from hie.store.models import resource, token
-from hie.store.search import compiling, opened_order, pages
+from hie.store.search import chained_order, compiling, opened_order, pages
 from hie.store.search.chain import Inside, PerType, Unreferenced
 from hie.store.search.clauses import NOTHING, AllTokens, AnyToken, Both, Clause, Constant, Negation, Present, Token
 from hie.store.search.criteria import Criterion
@@ -125,6 +125,9 @@ def _growth(asked: list[Question], query: SearchQuery, *, samples: bool) -> Iter
     for one in asked:
         if one.verify:
             yield f"{one.name} only narrows: candidates are opened and tested until the page is full."
+    over = ", ".join(one.name for one in query.sort if one.paths)
+    if over:
+        yield f"{over}: what matches refer to is opened too, each resource once, at most {chained_order.MOST_TARGETS}."
     met = ", ".join(one.parameter.code for one in opened_order.led(query).sort)
     if opened_order.is_needed(query) and met:
         yield f"Rows are met in the order of {met}; those alike in that are opened and sorted by the rest."

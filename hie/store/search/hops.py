@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hie.errors import Forbidden, NotSupported
 from hie.fhir.search_parameters import answering
@@ -40,6 +40,8 @@ from hie.store.search.range_clauses import Interval
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
+
+T = TypeVar("T")
 
 #: Where a join finds so many, resources here are looked at one by one instead, until the page is full. To find them all
 #: first costs SQLite half a microsecond each, PostgreSQL two.
@@ -88,7 +90,7 @@ def refuse_unindexed(store: ResourceStore, criterion: Criterion) -> None:
 
 
 def _forward(store: ResourceStore, chain: Chain, type_name: str, beside: Clause) -> Clause:
-    open_ = open_ends(store, chain)
+    open_ = open_ends(store, chain.ends)
     parameters = tuple(_parameters(store, type_name, chain.parameter.code))
     branches, known = [], []
     held: list[Holds] = []
@@ -108,15 +110,15 @@ def _forward(store: ResourceStore, chain: Chain, type_name: str, beside: Clause)
 
 def by_canonical(store: ResourceStore, chain: Chain, type_name: str) -> Compiled:
     """Return what refers by canonical URL to a match, whose URLs are read first: the index knows no such join."""
-    found = [narrowed.canonicals(store, one, granted(store, asked, one)) for one, asked in open_ends(store, chain)]
+    found = [narrowed.canonicals(store, one, granted(store, asked, one)) for one, asked in open_ends(store, chain.ends)]
     return narrowed.naming(store, type_name, chain.parameter.code, frozenset().union(*found))
 
 
-def open_ends(store: ResourceStore, chain: Chain) -> list[tuple[str, Asked]]:
+def open_ends(store: ResourceStore, ends: Sequence[tuple[str, T]]) -> list[tuple[str, T]]:
     """Return the ends of a chain that the token may search; Forbidden where it may search none."""
-    found = [(one, asked) for one, asked in chain.ends if one in store.grant.types("s")]
+    found = [(one, asked) for one, asked in ends if one in store.grant.types("s")]
     if not found:
-        wanted = ", ".join(one for one, _ in chain.ends[:5])
+        wanted = ", ".join(one for one, _ in ends[:5])
         raise Forbidden(f"The token has no scope to search what the chain leads to: system/{wanted}.s is needed.")
     return found
 

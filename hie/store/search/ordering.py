@@ -24,9 +24,10 @@ from hie.store.search import cursor_text
 from hie.store.search.blinding import hash_of
 from hie.store.search.clauses import RANGE, Both, Clause, both
 from hie.store.search.plan import is_single, plan_of
-from hie.store.search.query import SearchQuery, SortKey
+from hie.store.search.query import SearchQuery
 from hie.store.search.range_clauses import OPEN_ENDED, Interval
 from hie.store.search.seen import Seen, from_json
+from hie.store.search.sort_keys import SortKey
 from hie.store.search.sql import Sql
 
 #: Which rows are wanted: those behind a row; that row and those before it; those before it alone.

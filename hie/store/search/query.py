@@ -13,9 +13,10 @@ from hie.fhir.paging import AS_OF, CURSOR, OFFSET, both_places, counted, offset_
 from hie.fhir.peers import PLACES_OF_PAGES
 from hie.fhir.search_parameters import SearchParameter
 from hie.store.contents import MOST_BYTES
-from hie.store.search import chain, criteria, date, filter, near, relevance
+from hie.store.search import chain, criteria, filter, near, relevance, sort_keys
 from hie.store.search.chain import Asked
 from hie.store.search.criteria import InCompartment, Reading
+from hie.store.search.sort_keys import SortKey
 
 if TYPE_CHECKING:
     from hie.fhir.terminology import Terminology
@@ -39,15 +40,6 @@ _CONTAINED, _CONTAINED_TYPE = "_contained", "_containedType"
 T = TypeVar("T")
 #: What every container has, whatever its type.
 _OF_CONTAINERS = frozenset({"_id", "_lastUpdated"})
-_ORDERED = frozenset({"date", "number", "quantity"})
-
-
-@dataclass(frozen=True, slots=True)
-class SortKey:
-    """One key of _sort."""
-
-    parameter: SearchParameter
-    descending: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +297,7 @@ class _Reader:
         return not chain.is_chain(name) and any(code not in search_parameters.for_type(one) for one in names)
 
     def _sort_keys(self, text: str) -> list[SortKey]:
-        keys = [self._sort_key(part.strip()) for part in text.split(",")]
+        keys = [sort_keys.read(part.strip(), self._types or ["Resource"]) for part in text.split(",")]
         if len(self._sort) + len(keys) > MOST_SORT_KEYS:
             raise InvalidSearch(f"_sort has more than {MOST_SORT_KEYS} keys.", expression="_sort")
         return keys
@@ -320,27 +312,6 @@ class _Reader:
             if one.parameter.code == near.PARAMETER and asked and not asked.points:
                 raise InvalidSearch("_sort by near is the order of distances from where near=latitude|longitude asks "
                                     "for; ask for it too.", expression="_sort")
-
-    def _sort_key(self, text: str) -> SortKey:
-        code, falls = text.removeprefix("-"), text.startswith("-")
-        names = self._types or ["Resource"]
-        if code == relevance.SCORE.code:
-            return SortKey(relevance.SCORE, falls)
-        known = _common(names)
-        if code in known:
-            for type_name in names:
-                criteria.parameter_of(type_name, code)
-        if code not in known or not is_sortable(known[code]):
-            reason = "is no parameter of" if code not in known else "cannot be sorted by for"
-            sortable = sorted(one.code for one in known.values() if is_sortable(one))
-            named, _, direction = code.partition(":")
-            if direction in ("asc", "desc") and named in known:
-                reason = f"has no direction behind it: {named} is ascending, -{named} descending. It is no parameter of"
-            raise InvalidSearch(
-                f"_sort={text[:80]}: {code[:80]!r} {reason} {' and '.join(names)[:200]}; it can be sorted by "
-                f"{', '.join(sortable)}.", expression="_sort",
-            )  # fmt: skip
-        return SortKey(known[code], falls)
 
     def _include(self, code: str, modifier: str, text: str) -> Include:
         """Read one directive: https://hl7.org/fhir/R4/search.html#revinclude"""
@@ -394,27 +365,6 @@ def _filter(type_name: str, name: str, text: str, reading: Reading) -> Asked:
         raise InvalidSearch(f"{name[:80]}: _filter has no modifiers.", expression="_filter")
     asked: Asked = filter.parse(type_name, text, reading)
     return asked
-
-
-def _common(type_names: Sequence[str]) -> dict[str, SearchParameter]:
-    """Return the parameters that every one of the types has, of one kind; each as it is of the first."""
-    first, *others = (search_parameters.for_type(one) for one in type_names)
-    return {code: one for code, one in first.items()
-            if all(code in known and known[code].type == one.type for known in others)}
-
-
-def is_sortable(parameter: SearchParameter) -> bool:
-    """Tell whether _sort takes a parameter: one that is of several parts, or of none, has no order."""
-    if parameter.code == near.PARAMETER and parameter.is_special:
-        return True
-    return parameter.type not in ("composite", "special") and not parameter.is_special
-
-
-def is_ordered(parameter: SearchParameter) -> bool:
-    """Tell whether a parameter's order stands in the index; that of names, codes and dates of birth never does."""
-    if parameter.code == "_id":
-        return True
-    return parameter.type in _ORDERED and parameter.code not in date.BLIND and not parameter.is_special
 
 
 def _once(name: str, before: T | None, value: T) -> T:

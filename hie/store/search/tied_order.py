@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 
 from hie.store.search import ordering, pages
 from hie.store.search.asked import Asked
-from hie.store.search.opened_order import Match, Sorted, Values, led
+from hie.store.search.chained_order import AT_ONCE as TOGETHER
+from hie.store.search.chained_order import SortValues, Values
+from hie.store.search.opened_order import Match, Sorted, led
 from hie.store.search.ordering import Position
 from hie.store.search.pages import Found, Part
 from hie.store.search.query import SearchQuery
+from hie.store.versions import StoredVersion
 
 if TYPE_CHECKING:
     from hie.store.resources import ResourceStore
@@ -36,14 +39,15 @@ def nearest(
     parts = pages.parts_of(store, first, asked)
     edge = None if position is None or position.phase is None else position
     start = position if edge is None else _start_of_tie(edge, count, parts)
-    rows = _opened(store, asked, parts, start, min(wanted + MORE, AT_ONCE))
+    at_once = min(wanted + MORE, AT_ONCE)
+    rows = SortValues(store, query, count).each(_opened(store, asked, parts, start, at_once), min(at_once, TOGETHER))
     found: list[tuple[Values, Match]] = []
-    for values, tied in groupby(rows, key=lambda row: row[0]):
+    for values, tied in groupby(rows, key=lambda row: row[1][0][0]):
         is_edge = edge is not None and values == edge.values[:count]
         inside = None if position is None else replace(position, phase=0 if is_edge else None,
                                                        values=position.values[count:])  # fmt: skip
         ordered = Sorted(query, inside, wanted - len(found), behind=count)
-        ordered.take(match for _, match in tied)
+        ordered.take((own, (key, version)) for own, ((_, key), version) in tied)
         found += [((*values, *own), match) for own, match in ordered.found]
         if len(found) >= wanted:
             break
@@ -60,8 +64,8 @@ def _start_of_tie(edge: Position, count: int, parts: Sequence[Part]) -> Position
 
 def _opened(
     store: ResourceStore, asked: Asked, parts: Sequence[Part], start: Position | None, at_once: int
-) -> Iterator[tuple[Values, Match]]:
-    """Yield the values of the first keys and each match, opened a batch at a time."""
+) -> Iterator[tuple[tuple[Values, int], StoredVersion]]:
+    """Yield the values of the first keys and the row's key with each match, opened a batch at a time."""
     rows = pages.rows_behind(store, asked, parts, start, _LAST_KEY, at_once)
     while True:
         found = Found()
@@ -70,6 +74,6 @@ def _opened(
             if len(found.rows) == at_once:
                 break
         for (number, row), version in zip(found.rows, pages.each_found(store, parts, found, at_once), strict=True):
-            yield pages.sort_values(parts[number], row), (row.key, version)
+            yield (pages.sort_values(parts[number], row), row.key), version
         if len(found.rows) < at_once:
             return
