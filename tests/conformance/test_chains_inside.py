@@ -103,6 +103,29 @@ def test_what_stands_inside_is_asked_of_types_that_the_token_may_search(
     assert ids(some.get("Bundle?composition.title=summary")) == ["outside", "urns"]
 
 
+SORTED = {
+    "Bundle?_sort=composition.title": "urls urns outside m set",
+    "Bundle?_sort=-composition.title": "outside urns urls m set",
+    "Bundle?_sort=-composition.patient.identifier": "urls urns outside m set",
+    "Bundle?_sort=Composition:composition.author.identifier,-_id": "urns urls set outside m",
+    "Bundle?_sort=message.event,composition._id": "m outside urls urns set",
+    "Bundle?_sort=message.focus:Patient.family,-composition.date,_id": "m outside urls urns set",
+    "?_type=Bundle&_sort=composition.title": "urls urns outside m set",
+}
+
+
+def test_documents_are_sorted_by_what_stands_in_them(stored: Fhir, client: Callable[..., Fhir]) -> None:
+    for search, expected in SORTED.items():
+        assert " ".join(row["id"] for row in stored.get(search).resources()) == expected, search
+    stored.get("Bundle?_sort=composition._lastUpdated").refused(400, "not-supported", "_sort", "not by canonical URLs")
+    stored.get("Bundle?_sort=composition:Patient.name").refused(400, "invalid", "_sort", "refers to Composition")
+    client("system/Bundle.rs", "system/Composition.rs?status=final").get("Bundle?_sort=composition.title").refused(
+        403, "forbidden", text="without conditions")
+    some = client("system/Bundle.rs", "system/Composition.rs", "system/Device.rs", "system/Patient.r")
+    found = some.get("Bundle?_sort=-composition.author.identifier,_id").resources()
+    assert [row["id"] for row in found] == ["m", "outside", "set", "urls", "urns"]
+
+
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_it_is_told_what_that_costs(stored: Fhir, client: Callable[..., Fhir]) -> None:
     told = client("system/*.rs admin").get("Bundle/$explain?composition.title=x").json["parameter"]

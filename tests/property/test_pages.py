@@ -41,6 +41,10 @@ SEARCHES: list[tuple[str | None, Asked, str | None]] = [
     ("Observation", [("_sort", "-date,-status,_id")], None),
     ("Observation", [("_sort", "-value-quantity,date,-subject")], None),
     ("Encounter", [("date", "ge1980"), ("_sort", "-date,status")], None),
+    ("Observation", [("_sort", "-patient.family")], None),
+    ("Observation", [("_sort", "-date,patient.organization.name,encounter.date")], None),
+    ("Encounter", [("patient.gender", "male,female"), ("_sort", "subject:Patient.birthdate,-_id")], None),
+    (None, [("_type", "Encounter,Observation"), ("_sort", "-patient._lastUpdated")], "p1"),
     ("Patient", [("name:contains", "ann"), ("_sort", "-_lastUpdated,family")], None),
     (None, [("_type", "Patient,Observation"), ("_sort", "_lastUpdated,-_profile")], None),
     ("Observation", [("status", "final,amended"), ("_sort", "-_lastUpdated")], None),
@@ -135,7 +139,8 @@ def walk(pages: Pages, rng: random.Random, meanwhile: Callable[[], None]) -> int
 
 
 TIED = ["date,code", "-date,-status,_id", "-value-quantity,subject", "-date,value-quantity,status",
-        "_lastUpdated,-code", "combo-value-quantity,-date,code", "-date,_profile,-_id"]  # fmt: skip
+        "_lastUpdated,-code", "combo-value-quantity,-date,code", "-date,_profile,-_id",
+        "date,patient.family,-encounter.date", "-value-quantity,-patient.organization.name"]  # fmt: skip
 
 
 @pytest.mark.parametrize("scope", GRANTS)

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hie.errors import TooCostly
 from hie.fhir import references
-from hie.fhir.search_parameters import IndexValues, SearchParameter, answering, extract
+from hie.fhir.search_parameters import IndexValues, SearchParameter, answering
 from hie.store.contents import LARGE
 from hie.store.opening import parsed
-from hie.store.search import hops, narrowed, reference
-from hie.store.search.chain import is_canonical
+from hie.store.search import hops, inside, narrowed, reference
+from hie.store.search.chain import is_canonical, is_inside
 from hie.store.search.clauses import Ids
 from hie.store.search.criteria import Compiled
 from hie.store.search.plan import plan_of
 from hie.store.search.query import SearchQuery
+from hie.store.search.reference_walks import values_by
 from hie.store.search.relevance import Relevance
 from hie.store.search.sort_keys import Path
 from hie.store.search.sort_values import Fit, Own
@@ -53,6 +54,9 @@ def check(store: ResourceStore, query: SearchQuery) -> None:
 
 
 def _check(store: ResourceStore, path: Path) -> None:
+    if is_inside(path.parameter):
+        inside.open_types(store, path)
+        return
     for _, below in hops.open_ends(store, path.ends):
         if isinstance(below, Path):
             _check(store, below)
@@ -86,8 +90,12 @@ class SortValues:
     def _each_read(
         self, matches: Iterable[tuple[T, StoredVersion]]
     ) -> Iterator[tuple[tuple[T, StoredVersion], _Wanted, _Read]]:
+        codes = frozenset(own.code for _, own in self._own if isinstance(own, Own))
+        of_each = {name: codes | wanted.codes for name, wanted in self._over.items()}
+        alone = codes | self._only.codes if self._only is not None else codes
         for mark, version in matches:
-            values = extract(parsed(version))
+            content = parsed(version)
+            values = values_by(of_each.get(content["resourceType"], alone), content)
             wanted = self._only or self._over[values.root["resourceType"]]
             read = wanted.read(values, version)
             read.values.update((slot, own.value(values, version)) for slot, own in self._own)
@@ -140,17 +148,26 @@ class _Wanted:
 
     def __init__(self, store: ResourceStore, type_name: str, wishes: Iterable[Wish], room: _Room) -> None:
         self._own: list[tuple[int, Own]] = []
+        self._inside: list[_Inside] = []
         paths: dict[str, list[tuple[int, Path, bool]]] = {}
         for slot, wish, descending in wishes:
-            if isinstance(wish, Path):
+            if isinstance(wish, Path) and is_inside(wish.parameter):
+                self._inside.append(_Inside(slot, wish, inside.open_types(store, wish), descending))
+            elif isinstance(wish, Path):
                 paths.setdefault(wish.parameter.code, []).append((slot, wish, descending))
             else:
                 self._own.append((slot, Own(wish, [type_name], descending=descending)))
         self._hops = [_Hop(store, type_name, some, room) for some in paths.values()]
+        self.codes = frozenset([*paths, *(own.code for _, own in self._own)])
+        """The parameters that are looked at."""
 
     def read(self, values: IndexValues, version: StoredVersion) -> _Read:
         """Return what a resource says itself."""
         own = {slot: found for slot, own in self._own if (found := own.value(values, version)) is not None}
+        for one in self._inside:
+            best = one.value(values.root, version)
+            if best is not None:
+                own[one.slot] = best
         return _Read(own, [[*hop.targets(values)] for hop in self._hops])
 
     def complete(self, read: Sequence[_Read]) -> None:
@@ -159,6 +176,28 @@ class _Wanted:
             hop.ask({target for one in read for target in one.targets[number]})
             for one in read:
                 hop.add(one.values, one.targets[number])
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """What a document or message is sorted by of what stands inside of it."""
+
+    slot: int
+    path: Path
+    types: frozenset[str]
+    descending: bool
+
+    def value(self, root: dict[str, Any], version: StoredVersion) -> Any:
+        """Return the best of a Bundle; None where it has none."""
+        each = (self._own(version, *found) for found in inside.reached(root, self.types, self.path))
+        known = [one for one in each if one is not None]
+        return (max(known) if self.descending else min(known)) if known else None
+
+    def _own(self, version: StoredVersion, part: dict[str, Any], parameter: SearchParameter) -> Any:
+        if parameter.code == "_id":
+            return part.get("id")
+        own = Own(parameter, [part["resourceType"]], descending=self.descending)
+        return own.value(values_by(frozenset({parameter.code}), part), version)
 
 
 class _Hop:
@@ -209,7 +248,7 @@ class _Hop:
         clause = narrowed.by_url(self._store, type_name, frozenset(asked)) if self._by_url else Ids(
             tuple(id_ for _, id_ in asked if id_ is not None))
         granted = hops.within_grant(self._store, Compiled(clause), type_name)
-        each = ((self._meant(version), wanted, wanted.read(extract(content), version))
+        each = ((self._meant(version), wanted, wanted.read(values_by(wanted.codes, content), version))
                 for version, content in narrowed.matches(self._store, type_name, granted))
         for meant, read in _completed(each, AT_ONCE):
             for target in meant:

@@ -121,10 +121,20 @@ class _PathReader(HopReader):
         if head.startswith(("_has", "_list", chain.NOT_REFERENCED)):
             raise self.not_supported(": sorted is by what matches refer to, not by what refers to them.")
         parameter, known = self.hop(type_name, head, rest, "")
-        if chain.is_inside(parameter):
-            raise self.not_supported(f": {head} of {type_name} stands inside of it; sorted is by what is referred to.")
         below = depth.further(branches=len(known) > 1)
-        return Path(parameter, tuple((one, self._behind(one, rest, below)) for one in known))
+        path = Path(parameter, tuple((one, self._behind(one, rest, below)) for one in known))
+        if chain.is_inside(parameter):
+            self._check_inside(path)
+        return path
+
+    def _check_inside(self, path: Path) -> None:
+        """Refuse what a resource inside a Bundle cannot be asked."""
+        for _, below in path.ends:
+            if isinstance(below, Path):
+                self._check_inside(below)
+            if not _is_within(below):
+                raise self.not_supported(": a resource inside a Bundle is sorted by what it says, and by what it "
+                                         "refers to in the Bundle; not by canonical URLs and _lastUpdated.")
 
     def _behind(self, type_name: str, name: str, depth: Depth) -> Path | SearchParameter:
         if "." in name:
@@ -146,6 +156,13 @@ class _PathReader(HopReader):
         if not is_sortable(parameter) or parameter.is_special:
             raise self.invalid(f"ends in {code}, which {type_name} cannot be sorted by")
         return parameter
+
+
+def _is_within(below: Path | SearchParameter) -> bool:
+    """Tell whether a resource inside a Bundle says it, or it stands in the same Bundle."""
+    if isinstance(below, SearchParameter):
+        return below.code != "_lastUpdated"
+    return not chain.is_canonical(below.parameter) and not chain.is_inside(below.parameter)
 
 
 def _check_kinds(whole: str, paths: tuple[tuple[str, Path], ...]) -> None:
