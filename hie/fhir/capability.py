@@ -22,7 +22,7 @@ _ENFORCED = "enforced"
 
 #: What no SearchParameter defines: https://hl7.org/fhir/R4/search.html#2.21.1.1
 _CONTROLS = [{"name": name, "type": type_, "documentation": text} for name, type_, text in (
-    ("_sort", "string", "Parameters, each with - before it for the other direction."),
+    ("_sort", "string", "Parameters and chains (subject:Patient.family), each with - before it to fall."),
     ("_count", "number", "Matches on a page."),
     ("_offset", "number", "So many matches are left out first."),
     ("_total", "token", "none, estimate or accurate."),

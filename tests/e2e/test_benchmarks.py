@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
     ("scale --sizes 300 600 --repeats 2 --processes 1", "| chain: patient.family and code |"),
     ("search_index --resources 200 --postgres --plans", "Index Scan"),
     ("totals --resources 500", "code:text"),
+    ("sorting --observations 60 --patients 7", "patient.family"),
     ("terminology --codes 20", "$expand"),
 ])  # fmt: skip
 def test_a_benchmark_measures(command: str, told: str, tmp_path: Path) -> None:

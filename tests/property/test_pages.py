@@ -44,7 +44,7 @@ SEARCHES: list[tuple[str | None, Asked, str | None]] = [
     ("Observation", [("_sort", "-patient.family")], None),
     ("Observation", [("_sort", "-date,patient.organization.name,encounter.date")], None),
     ("Encounter", [("patient.gender", "male,female"), ("_sort", "subject:Patient.birthdate,-_id")], None),
-    (None, [("_type", "Encounter,Observation"), ("_sort", "-patient._lastUpdated")], "p1"),
+    (None, [("_type", "Encounter,Observation"), ("_sort", "-patient._lastUpdated")], None),
     ("Patient", [("name:contains", "ann"), ("_sort", "-_lastUpdated,family")], None),
     (None, [("_type", "Patient,Observation"), ("_sort", "_lastUpdated,-_profile")], None),
     ("Observation", [("status", "final,amended"), ("_sort", "-_lastUpdated")], None),
@@ -53,7 +53,8 @@ SEARCHES: list[tuple[str | None, Asked, str | None]] = [
     (None, [], None),
     (None, [("_type", "Patient,Observation"), ("_sort", "-_lastUpdated")], None),
 ]
-GRANTS = ["system/*.cruds", "system/Observation.rs?status=final"]
+GRANTS = ["system/*.cruds", "system/Observation.rs?status=final system/Encounter.rs system/Organization.rs "
+          "system/Patient.rs?gender=female"]  # fmt: skip
 
 
 class Pages:
@@ -66,7 +67,7 @@ class Pages:
     def page(self, count: int = 4, cursor: str | None = None, total: str = "accurate") -> SearchPage:
         more = [("_count", str(count)), ("_total", total)] + ([("_cursor", cursor)] if cursor else [])
         asked = query.parse(self._type, [*self._asked, *more], compartment=self._compartment)
-        return self._bind(self._scope).search(asked)
+        return self._bind(*self._scope.split()).search(asked)
 
 
 def shown(found: list[StoredVersion]) -> list[tuple[str, str, int]]:
