@@ -81,7 +81,7 @@ def made(request: FhirRequest, asked: Asked, ctx: Context) -> bytes:
     assert found is not None  # noqa: S101 - it was when the request was kept
     export, left_out = found
     bulk_files.begin(ctx.store, asked.id)
-    at, saw = _moment(ctx)
+    at, saw = moment(ctx)
     filing = _Filing(asked, ctx)
     for entry in chain(left_out, export.listed(ctx.within(ctx.store.as_of(at, saw)))):
         filing.take(entry)
@@ -106,7 +106,7 @@ def _kept(answer: dict[str, Any]) -> bytes:
     return BULK + orjson.dumps(answer)
 
 
-def _moment(ctx: Context) -> tuple[int, Seen | None]:
+def moment(ctx: Context) -> tuple[int, Seen | None]:
     """Return the time, and what is seen of the writes of all others at it."""
     with Held(ctx.store) as held:
         return ctx.clock(), seen_by_page(held.store)
@@ -195,12 +195,12 @@ def file(request: FhirRequest, ctx: Context, own: Callable[[FhirRequest, Context
     found = None if number is None else bulk_files.read(ctx.store, asked.id, number)
     if told is None or "manifest" not in told or found is None or found[0].name != name:
         raise asynchronous.unknown()
-    lines = _lines(*found, told, ctx)
+    content = b"".join(one + b"\n" for one in lines(*found, told, ctx))
     ctx.store.entry.type = found[0].type or None
-    return FhirResponse(200, b"".join(one + b"\n" for one in lines), content_type=bulk.NDJSON)
+    return FhirResponse(200, content, content_type=bulk.NDJSON)
 
 
-def _lines(of: Filed, listed: bytes, told: dict[str, Any], ctx: Context) -> list[bytes]:
+def lines(of: Filed, listed: bytes, told: dict[str, Any], ctx: Context) -> list[bytes]:
     """Return the lines of a file: of resources those that are still there, as they were, and may still be read."""
     rows = listed.decode().split("\n")
     if of.kind == ERROR:
