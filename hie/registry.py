@@ -82,8 +82,9 @@ class Operation:
     """POST may store something, GET never does: a function that tells them apart."""
     hands_on_provenance: bool = False
     """What it stores it stores by interactions, to which it hands on the header X-Provenance."""
-    takes_search: bool = False
-    """Its parameters are search parameters, which the function reads itself: none is known to this record."""
+    takes_search: frozenset[str] = frozenset()
+    """Of one that takes search parameters beside its own, and reads all of them itself: which of those that say how a
+    search is done or answered (hie.fhir.capability.CONTROLS) it takes."""
     takes_body: frozenset[str] = frozenset()
     """Media types of bodies that the function reads itself, with its parameters."""
     tells_of_body: bool = False
@@ -256,37 +257,42 @@ Texts = Mapping[str, str]
 """What parameters say, by their names; of parts `parameter.part`."""
 
 
-def standard_parameters(key: str, told: Texts, refused: Texts | None = None) -> tuple[Parameter, ...]:
+def standard_parameters(
+    key: str, told: Texts, refused: Texts | None = None, required: frozenset[str] = frozenset()
+) -> tuple[Parameter, ...]:
     """Return the input parameters of one of R4's own operations, named as in `everything@Patient`.
 
-    `told`: what they say here; `refused`: why some are not taken. All of them have one of the two.
+    `told`: what they say here; `refused`: why some are not taken. All of them have one of the two. `required`: parts
+    that have to be there, though R4 lets them be left out.
     """
-    return _standard(key, "in", told, refused or {})
+    return _standard(key, "in", told, refused or {}, required)
 
 
 def standard_returns(key: str, told: Texts) -> tuple[Parameter, ...]:
     """Return the output parameters of one of R4's own operations; `told`: what they say here. Parts of which nothing is
     told are never answered.
     """
-    return _standard(key, "out", told, {})
+    return _standard(key, "out", told, {}, frozenset())
 
 
-def _standard(key: str, use: str, told: Texts, refused: Texts) -> tuple[Parameter, ...]:
+def _standard(key: str, use: str, told: Texts, refused: Texts, required: frozenset[str]) -> tuple[Parameter, ...]:
     rows = [row for row in facts.OPERATIONS[key]["parameter"] if row["use"] == use]
-    found = tuple(_parameter(row, row["name"], told, refused) for row in rows)
+    found = tuple(_parameter(row, row["name"], told, refused, required) for row in rows)
     names = {one.name for one in found} | {name for row in rows for name in _names_of_parts(row, row["name"])}
-    if unknown := (told.keys() | refused.keys()) - names:
+    if unknown := (told.keys() | refused.keys() | required) - names:
         raise RegistryError(f"{key} has no parameters {', '.join(sorted(unknown))}.")
     if untold := [one.name for one in found if not one.documentation]:
         raise RegistryError(f"Nothing is told of {', '.join(untold)} of {key}.")
     return found
 
 
-def _parameter(row: dict[str, Any], name: str, told: Texts, refused: Texts) -> Parameter:
-    parts = tuple(_parameter(one, f"{name}.{one['name']}", told, refused) for one in row.get("part", ())
+def _parameter(
+    row: dict[str, Any], name: str, told: Texts, refused: Texts, required: frozenset[str]
+) -> Parameter:
+    parts = tuple(_parameter(one, f"{name}.{one['name']}", told, refused, required) for one in row.get("part", ())
                   if one["use"] == "in" or f"{name}.{one['name']}" in told)
     binding = (row["binding"]["strength"], row["binding"]["valueSet"]) if "binding" in row else None
-    return Parameter(row["name"], row.get("type", ""), row["min"], row["max"],
+    return Parameter(row["name"], row.get("type", ""), 1 if name in required else row["min"], row["max"],
                      documentation=told.get(name, refused.get(name, "")), parts=parts,
                      search_type=row.get("searchType"), binding=binding, refused=refused.get(name))
 

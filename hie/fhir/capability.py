@@ -21,7 +21,7 @@ _ENFORCED = "enforced"
 
 
 #: What no SearchParameter defines: https://hl7.org/fhir/R4/search.html#2.21.1.1
-_CONTROLS = [{"name": name, "type": type_, "documentation": text} for name, type_, text in (
+CONTROLS = [{"name": name, "type": type_, "documentation": text} for name, type_, text in (
     ("_sort", "string", "Parameters and chains (subject:Patient.family), each with - before it to fall."),
     ("_count", "number", "Matches on a page."),
     ("_offset", "number", "So many matches are left out first."),
@@ -94,7 +94,7 @@ def capability_statement(
             for name, its in parameters.items()
         ],
         "interaction": [{"code": code} for code in _system_interactions()],
-        "searchParam": [*_search_parameters(parameters_of("Resource")), *_CONTROLS],
+        "searchParam": [*search_parameter_rows(parameters_of("Resource")), *CONTROLS],
         "compartment": [_COMPARTMENT + name.lower() for name in facts.COMPARTMENTS],
     }
     operations_of_system = _operations(offered, None, base_url)
@@ -181,14 +181,15 @@ def _resource(
     if pointing:
         row["searchRevInclude"] = ["*", *pointing]
     if parameters:
-        row["searchParam"] = _search_parameters(parameters)
+        row["searchParam"] = search_parameter_rows(parameters)
     offered = _operations(operations, type_name, base_url)
     if offered:
         row["operation"] = offered
     return row
 
 
-def _search_parameters(parameters: Mapping[str, OfferedParameter]) -> list[dict[str, str]]:
+def search_parameter_rows(parameters: Mapping[str, OfferedParameter]) -> list[dict[str, str]]:
+    """Name search parameters with their definitions."""
     return [{"name": one.code, "definition": one.url, "type": one.type} for one in parameters.values()]
 
 

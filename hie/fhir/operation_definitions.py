@@ -7,12 +7,13 @@ their own, `[base]/OperationDefinition/-hie-…`, and no resource is stored unde
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from html import escape
 from typing import Any, Protocol
 
 from hie.errors import InvalidRequest
+from hie.fhir import facts
 
 TYPE = "OperationDefinition"
 PREFIX = "-hie-"
@@ -71,19 +72,6 @@ class DefinedOperation(NamedOperation, Protocol):
     def affects_state(self) -> bool: ...
     @property
     def stores_by_post(self) -> bool: ...
-    @property
-    def takes_search(self) -> bool: ...
-
-
-class SearchedBy(Protocol):
-    """What is defined of a search parameter that an operation takes."""
-
-    @property
-    def code(self) -> str: ...
-    @property
-    def type(self) -> str: ...
-    @property
-    def url(self) -> str: ...
 
 
 def is_address(type_name: str, id_: str) -> bool:
@@ -112,9 +100,11 @@ def url_of(operation: NamedOperation, base_url: str) -> str:
 
 
 def operation_definition(
-    operation: DefinedOperation, *, base_url: str, version: str, searched_by: Iterable[SearchedBy] = ()
+    operation: DefinedOperation, *, base_url: str, version: str, searched_by: Iterable[Mapping[str, str]] = ()
 ) -> Json:
-    """Return the definition of an operation; `searched_by`: the search parameters that one takes which takes them."""
+    """Return the definition of an operation; `searched_by`: the search parameters that it takes beside its own, as the
+    CapabilityStatement has them.
+    """
     words = [word for part in (*sorted(operation.types or ()), operation.code) for word in _WORD.findall(part)]
     definition: Json = {
         "resourceType": TYPE,
@@ -172,7 +162,8 @@ def _comment(operation: DefinedOperation) -> str:
              "version": [f"{one}/[id]/_history/[vid]/" for one in types]}
     places = [f"`[base]/{place}${operation.code}`" for level in below if level in operation.levels
               for place in below[level]]
-    how = "POST" if operation.affects_state else "GET or POST"
+    needs_body = any(one.min > 0 and one.type not in facts.PRIMITIVE_TYPES for one in operation.parameters)
+    how = "POST" if operation.affects_state or needs_body else "GET or POST"
     by_post = " Only POST stores something." if operation.stores_by_post else ""
     return f"{how} {', '.join(places)}.{by_post}"
 
@@ -194,12 +185,10 @@ def _parameters(parameters: Iterable[DefinedParameter], use: str) -> Iterator[Js
         yield row
 
 
-def _searched(operation: DefinedOperation, searched_by: Iterable[SearchedBy]) -> Iterator[Json]:
-    """Define the search parameters that an operation takes beside its own."""
-    if not operation.takes_search:
-        return
+def _searched(operation: DefinedOperation, searched_by: Iterable[Mapping[str, str]]) -> Iterator[Json]:
     own = {one.name for one in operation.parameters}
     for one in searched_by:
-        if one.code not in own:
-            yield {"name": one.code, "use": "in", "min": 0, "max": "*", "type": "string", "searchType": one.type,
-                   "documentation": f"The [search parameter]({one.url}), with its modifiers."}
+        if one["name"] not in own:
+            told = one.get("documentation") or f"The [search parameter]({one['definition']}), with its modifiers."
+            yield {"name": one["name"], "use": "in", "min": 0, "max": "*", "documentation": told, "type": "string",
+                   "searchType": one["type"]}

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from hie import __version__
 from hie.context import Context
 from hie.errors import NotFound
-from hie.fhir import json_format, operation_definitions
+from hie.fhir import capability, json_format, operation_definitions
 from hie.fhir.http import FhirRequest, FhirResponse
-from hie.fhir.search_parameters import SearchParameter, extract
+from hie.fhir.search_parameters import extract
 from hie.interactions import answers
 from hie.interactions.capabilities import offered_parameters
 from hie.registry import Operation
@@ -45,12 +45,18 @@ def definition(request: FhirRequest, ctx: Context) -> FhirResponse:
 
 def defined(operation: Operation, ctx: Context) -> dict[str, object]:
     """Return the definition of an operation as it is served."""
-    searched_by: tuple[SearchParameter, ...] = ()
-    if operation.takes_search:
-        (type_name,) = operation.types if operation.types and len(operation.types) == 1 else ("Resource",)
-        searched_by = tuple(offered_parameters(ctx.settings.content_search, type_name).values())
     return operation_definitions.operation_definition(
-        operation, base_url=ctx.base_url, version=__version__, searched_by=searched_by)
+        operation, base_url=ctx.base_url, version=__version__, searched_by=_searched_by(operation, ctx))
+
+
+def _searched_by(operation: Operation, ctx: Context) -> list[dict[str, str]]:
+    """Name the search parameters that an operation takes: of its one type, or those of all types."""
+    if not operation.takes_search:
+        return []
+    (type_name,) = operation.types if operation.types and len(operation.types) == 1 else ("Resource",)
+    offered = offered_parameters(ctx.settings.content_search, type_name)
+    controls = [one for one in capability.CONTROLS if one["name"] in operation.takes_search]
+    return [*capability.search_parameter_rows(offered), *controls]
 
 
 def beside(page: SearchPage, query: SearchQuery, ctx: Context) -> SearchPage:

@@ -218,7 +218,7 @@ def _done(step: Step, meaning: Found | None, links: Links, ctx: Context) -> dict
 
 def _takes_search(request: FhirRequest, ctx: Context) -> bool:
     found = ctx.registry.operation(request.operation, request.type) if request.operation is not None else None
-    return found is not None and found.takes_search
+    return found is not None and bool(found.takes_search)
 
 
 def _answered(step: Step, request: FhirRequest, ctx: Context) -> dict[str, Any]:

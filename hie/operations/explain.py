@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 from hie.context import Context
 from hie.errors import FhirError, InvalidRequest
+from hie.fhir.capability import CONTROLS
 from hie.fhir.http import FhirRequest, FhirResponse
 from hie.fhir.json_format import dump
 from hie.fhir.routes import parse
@@ -110,8 +111,8 @@ def _text(name: str, value: str) -> Row:
 _RETURNS = (
     Parameter("search", "string", 1, documentation="The search as it was understood."),
     Parameter("grant", "string", 1, documentation="Whether the token's scopes add conditions."),
-    Parameter("criterion", "", max="*", documentation="One criterion of the search, or the grant.", parts=(
-        Parameter("parameter", "string", 1, documentation="The search parameter."),
+    Parameter("criterion", "", max="*", documentation="One criterion of the search.", parts=(
+        Parameter("parameter", "string", 1, documentation="The search parameter, with its modifier."),
         Parameter("index", "string", 1, documentation="The index that answers it."),
         Parameter("verified", "boolean", 1, documentation="Whether its matches are verified on opened resources."),
     )),
@@ -135,5 +136,5 @@ OPERATION = Operation(
     documentation="What a search will ask of the database, before it does. It takes the parameters of that search, "
                   "those of the type, with their modifiers and chains; SQL, plans and rows are told to tokens with "
                   "the scope admin as well.",
-    takes_search=True,
+    takes_search=frozenset(one["name"] for one in CONTROLS) - {"_offset", "_asOf"},
 )

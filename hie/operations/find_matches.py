@@ -101,10 +101,11 @@ OPERATION = Operation(
         "version": "Its version.",
         "property": f"A property that is asked for, by POST in a Parameters resource; {MOST_ASKED} at most.",
         "property.code": "The property: as in filters of value sets, or display, designation, definition.",
-        "property.value": "Its value; it has to be given.",
+        "property.value": "Its value.",
         "exact": "false: a text is a possible match of what has all its words, in any case.",
         "compositional": "Accepted; nothing here is post-coordinated.",
-    }, refused={"property.subproperty": "Properties of a CodeSystem have no properties of their own."}),
+    }, refused={"property.subproperty": "Properties of a CodeSystem have no properties of their own."},
+       required=frozenset({"property.value"})),
     returns=standard_returns("find-matches@CodeSystem", {
         "match": "A code that no other one betters.",
         "match.code": "The code.",

@@ -197,8 +197,6 @@ OPERATION = Operation(
     returns=standard_returns("lastn@Observation", {
         "return": "A Bundle of the type searchset, the group with the most recent Observation first."}),
     documentation="The most recent Observations of each code of a subject. Beside max all search parameters of "
-                  "Observation are taken, `patient` or `subject` among them, with their modifiers and chains; "
-                  "`_include`, `_revinclude`, `_elements` and `_summary` too, and no others that say how a search "
-                  "answers.",
-    takes_search=True,
+                  "Observation are taken, `patient` or `subject` among them, with their modifiers and chains.",
+    takes_search=frozenset({"_summary", "_elements", "_include", "_revinclude", "_has", "_list", "_not-referenced"}),
 )

@@ -17,7 +17,7 @@ from hie.fhir.profiles import declared
 from hie.fhir.resource import validated
 from hie.interactions.accepting import accepted
 from hie.operations import scanning
-from hie.registry import Operation, standard_parameters, standard_returns
+from hie.registry import Operation, Parameter, standard_parameters
 from hie.store.opening import parsed
 from hie.store.resources import ResourceStore
 from hie.store.search.query import parse
@@ -97,6 +97,7 @@ def _changed(request: FhirRequest, ctx: Context, change: Callable[[Json, Json], 
 
 
 _DEFINITION = "http://hl7.org/fhir/OperationDefinition/Resource-"
+_NEW_META = Parameter("return", "Meta", documentation="The new meta. Not there where there is none.")
 
 OPERATIONS = (
     Operation(
@@ -104,9 +105,8 @@ OPERATIONS = (
         levels=frozenset({"system", "type", "instance", "version"}),
         function=meta,
         definition=f"{_DEFINITION}meta",
-        returns=standard_returns("meta@Resource", {
-            "return": "The meta; of a type or the system every profile, label and tag once. Not there where there is "
-                      "none."}),
+        returns=(Parameter("return", "Meta", documentation="The meta; of a type or the system every profile, label and "
+                           "tag once. Not there where there is none."),),
         documentation="The profiles, security labels and tags of a resource, of a version of it, or of all resources "
                       "of a type or the system that the token may search.",
     ),
@@ -116,7 +116,7 @@ OPERATIONS = (
         function=meta_add,
         definition=f"{_DEFINITION}meta-add",
         parameters=standard_parameters("meta-add@Resource", {"meta": "What is added."}),
-        returns=standard_returns("meta-add@Resource", {"return": "The new meta."}),
+        returns=(_NEW_META,),
         documentation="Adds profiles, security labels and tags to a resource, as a version of its own.",
         affects_state=True,
         conditions=frozenset({"if_match", "if_unmodified_since"}),
@@ -127,7 +127,7 @@ OPERATIONS = (
         function=meta_delete,
         definition=f"{_DEFINITION}meta-delete",
         parameters=standard_parameters("meta-delete@Resource", {"meta": "What is taken away, where it is there."}),
-        returns=standard_returns("meta-delete@Resource", {"return": "The new meta."}),
+        returns=(_NEW_META,),
         documentation="Takes profiles, security labels and tags from a resource, as a version of its own.",
         affects_state=True,
         conditions=frozenset({"if_match", "if_unmodified_since"}),

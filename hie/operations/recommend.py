@@ -144,8 +144,8 @@ OPERATION = Operation(
     types=frozenset({"Patient"}),
     function=recommend,
     parameters=(
-        Parameter("kind", "code", documentation="Only items of this kind, as the model names them; another one is told "
-                  "those that there are."),
+        Parameter("kind", "code", documentation="Only items of this kind: condition, procedure, medication or "
+                  "immunization."),
         Parameter("count", "positiveInt",
                   documentation=f"So many at most, up to {MOST}; {DEFAULT_COUNT} unless given."),
     ),

@@ -247,7 +247,7 @@ OPERATION = Operation(
         "dependency.element": "The element that is meant.",
         "dependency.concept": "Its value.",
         "reverse": "true: from target to source.",
-    }),
+    }, required=frozenset({"dependency.element", "dependency.concept"})),
     returns=standard_returns("translate@ConceptMap", {
         "result": "Whether a match is a translation.",
         "message": "Why there is none.",

@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import click
@@ -13,8 +14,9 @@ import pytest
 
 from hie.cli import main
 from hie.commands.settings import page
+from hie.fhir.search_parameters import for_type
 from hie.interactions.dispatch import INTERACTIONS
-from hie.registry import built_in
+from hie.registry import Operation, built_in
 from hie.settings import Settings
 from hie.web import openapi
 
@@ -100,6 +102,56 @@ def test_what_an_interaction_refuses_stands_in_the_openapi_document(page: str) -
 def test_every_operation_has_its_heading(code: str) -> None:
     every = {heading for path in DOCS.rglob("*.md") for heading in headings(path)}
     assert any(f"${code}" in heading for heading in every)
+
+
+OPERATIONS = built_in().operations
+CODES = sorted({operation.code for operation in OPERATIONS})
+
+
+@cache
+def told_of(code: str) -> str:
+    """Return what stands below the heading of an operation on the one page that has it."""
+    (found,) = [section for path in (DOCS / "api").glob("*.md")
+                for section in re.findall(rf"^## \${code}\n(.*?)(?=^## |\Z)", path.read_text("utf-8"), re.M | re.S)]
+    return str(found)
+
+
+def taken(code: str) -> set[str]:
+    return {one.name for operation in OPERATIONS if operation.code == code for one in operation.parameters}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_parameter_of_an_operation_stands_in_its_section(code: str) -> None:
+    answered = {one.name for operation in OPERATIONS if operation.code == code and len(operation.returns) > 1
+                for one in operation.returns}  # one alone is the answer itself
+    named = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]+)`", told_of(code)))))
+    assert (taken(code) | answered) - named == set()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_what_tables_and_addresses_of_a_section_name_is_a_parameter(code: str) -> None:
+    section, known = told_of(code), taken(code)
+    for operation in OPERATIONS:
+        if operation.code == code and operation.takes_search:
+            known |= operation.takes_search
+            known |= {name for type_name in operation.types or ("Resource",) for name in for_type(type_name)}
+    addresses = {name for query in re.findall(rf"\${code}\?([^`<]*)", section)
+                 for name in re.findall(r"(?:^|&)([\w-]+)=", query)}
+    tables = re.findall(r"^\| parameter \| meaning \|\n\|[-|]+\n((?:\|.*\n)+)", section, re.M)
+    rows = {name for table in tables for cell in re.findall(r"^\| (.*?) \|", table, re.M)
+            for name in re.findall(r"`([\w-]+)[`=]", cell)}
+    assert (addresses | rows) - known == set()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{'-'.join(sorted(one.types or ()))}${one.code}")
+def test_every_operation_and_its_parameters_say_what_they_do(operation: Operation) -> None:
+    untold = [operation.code] if not operation.documentation.endswith(".") else []
+    waiting = [(one, one.name) for one in (*operation.parameters, *operation.returns)]
+    for one, name in waiting:
+        untold += [name] if not (one.refused or one.documentation).endswith(".") else []
+        waiting += [(part, f"{name}.{part.name}") for part in one.parts if one.refused is None]
+    assert untold == []
+    assert operation.returns
 
 
 @pytest.mark.parametrize("model", sorted(model.name for model in built_in().models))

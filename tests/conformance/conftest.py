@@ -21,6 +21,7 @@ from hie.store.check import check
 from hie.store.packages import REMEMBERED_MICROSECONDS
 from ml.cnn import samples
 from tests import terminologies
+from tests.conformance import defined
 from tests.conformance.administration import Admin, make_token
 
 TOKEN_HOURS = 10
@@ -99,6 +100,7 @@ class Fhir:
         answer = Answer(response.status_code, response.headers, response.data)
         if answer.status >= 400 and method != "HEAD":
             assert answer.json["resourceType"] == "OperationOutcome", "every refusal is an OperationOutcome"
+        defined.check(self.app.extensions["hie"].registry, path, answer.status, answer.headers, answer.content)
         return answer
 
     def get(self, url: str, **headers: Any) -> Answer:

@@ -12,6 +12,7 @@ from hie.fhir import facts
 from hie.fhir.http import FhirResponse
 from hie.registry import Operation, Parameter, built_in
 from tests.conformance.conftest import Fhir
+from tests.conformance.test_capabilities import CONTROLS
 from tests.one_database import ONE_DATABASE
 
 BASE = "http://localhost/fhir"
@@ -128,6 +129,7 @@ def test_parts_search_parameters_and_what_is_this_servers_own_are_defined(nobody
     assert names(everything, "out") == {"return"}
     properties = the(nobody.get(f"{OWN}CodeSystem-find-matches").json, "property")
     assert {one["name"]: one["max"] for one in properties["part"]} == {"code": "1", "value": "1", "subproperty": "0"}
+    assert {one["name"]: one["min"] for one in properties["part"]} == {"code": 1, "value": 1, "subproperty": 0}
     lastn = nobody.get(f"{OWN}Observation-lastn").json
     subject = the(lastn, "subject")
     assert (subject["type"], subject["searchType"], subject["max"]) == ("string", "reference", "*")
@@ -138,9 +140,22 @@ def test_parts_search_parameters_and_what_is_this_servers_own_are_defined(nobody
 
 
 @ONE_DATABASE
+@pytest.mark.parametrize(("place", "given"), [("Observation/$lastn", "subject=Patient/1&"), ("$explain", "")])
+def test_what_says_how_a_search_is_answered_is_defined_where_it_is_taken(nobody, fhir, place, given):
+    fhir.put("Patient/1", {"resourceType": "Patient", "id": "1"})
+    type_name, _, code = place.rpartition("/")
+    defined = names(nobody.get(f"{OWN}{type_name + '-' if type_name else ''}{code[1:]}").json)
+    for name, value in {**CONTROLS, "_type": "Observation", "_text": "x", "_id": "x", "_filter": "_id eq x"}.items():
+        answer = fhir.get(f"{place}?{given}{name}{'' if value.startswith(':') else '='}{value}")
+        assert answer.status == (200 if name in defined else 400), (name, answer.content)
+
+
+@ONE_DATABASE
 def test_what_changes_something_is_told(nobody):
     assert nobody.get(f"{OWN}meta-add").json["affectsState"] is True
     assert nobody.get(EVERYTHING).json["affectsState"] is False
+    assert nobody.get(EVERYTHING).json["comment"].startswith("GET or POST `[base]/Patient/$everything`, ")
+    assert nobody.get(f"{OWN}Patient-match").json["comment"] == "POST `[base]/Patient/$match`.", "it needs a body"
     some = nobody.get(f"{OWN}Patient-recommend").json
     assert "affectsState" not in some
     assert "POST stores" in some["comment"]
