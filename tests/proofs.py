@@ -141,7 +141,8 @@ def _operations(rest: Any) -> dict[str, str]:
         for name, having in sorted(types.items())
         for place in (["any"] if len(having) == len(rest["resource"]) else having)
     }
-    return of_types | {f"operation:base/${one['name']}": "`rest.operation`" for one in rest["operation"]}
+    every = {"definition:operations": "`rest.operation.definition`, `rest.resource.operation.definition`"}
+    return every | of_types | {f"operation:base/${one['name']}": "`rest.operation`" for one in rest["operation"]}
 
 
 # ---- what is proved --------------------------------------------------------------------------------------------------

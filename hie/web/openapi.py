@@ -14,7 +14,7 @@ from flask import Blueprint, Response
 
 from hie import __version__
 from hie.app import Application
-from hie.fhir import facts, patching
+from hie.fhir import facts, operation_definitions, patching
 from hie.fhir.routes import ROUTES as FHIR_ROUTES
 from hie.fhir.routes import Route
 from hie.interactions.operation import takes_form
@@ -212,7 +212,7 @@ def _fhir_operation(operation: Operation) -> Iterator[_Entry]:
             if takes is not None and takes_form(operation):
                 takes |= _FORM_CONTENT
             described = _operation(
-                path, f"${operation.code}", f"${operation.code}: {operation.definition or operation.documentation}",
+                path, f"${operation.code}", f"${operation.code}: {operation.definition or _defined_at(operation)}",
                 {202: _RESOURCE_CONTENT} if operation.files else {200: _answers_of(operation), 202: _RESOURCE_CONTENT},
                 refusals, takes,
             )  # fmt: skip
@@ -221,6 +221,10 @@ def _fhir_operation(operation: Operation) -> Iterator[_Entry]:
                 for status in (*map(str, refusals), "default"):
                     described["responses"][status]["content"] = _REFUSAL | _answers_of(operation)
             yield path, method, described
+
+
+def _defined_at(operation: Operation) -> str:
+    return f"{operation_definitions.TYPE}/{operation_definitions.id_of(operation)}"
 
 
 def _own_bodies(operation: Operation) -> dict[str, Any]:

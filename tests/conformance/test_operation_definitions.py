@@ -44,6 +44,7 @@ def the(definition: dict[str, Any], name: str, use: str = "in") -> dict[str, Any
 
 
 @ONE_DATABASE
+@pytest.mark.proves("definition:operations")
 def test_every_operation_that_is_named_is_defined_where_anybody_reads_it(nobody, fhir):
     named = rows(nobody)
     for url in sorted({definition for _, _, definition in named if definition.startswith(BASE)}):
@@ -67,6 +68,7 @@ def test_every_operation_that_is_named_is_defined_where_anybody_reads_it(nobody,
 
 
 @ONE_DATABASE
+@pytest.mark.proves("definition:operations")
 def test_the_definition_of_a_standard_is_named_first_and_is_the_base_of_the_one_here(nobody):
     named = rows(nobody)
     assert [url for type_name, name, url in named if (type_name, name) == ("Patient", "everything")] == [
