@@ -7,8 +7,9 @@ from hie.errors import FhirError
 #: By name: a command that starts need not import what it will not use.
 EXPECTED = frozenset({
     "builtins.OSError",
+    "hie.commands.connection.ExchangeError",
     "hie.commands.failures.CommandError",
-    "hie.commands.loading.exchange.ExchangeError",
+    "hie.commands.following.state.StateError",
     "hie.commands.loading.journal.JournalError",
     "hie.fhir.profiles.package.PackageError",
     "hie.fhir.scopes.ScopeError",

@@ -10,9 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hie.commands.connection import AnswerLost, ExchangeError
 from hie.commands.loading import journal as states
 from hie.commands.loading import units as reading
-from hie.commands.loading.exchange import AnswerLost, Exchange, ExchangeError, Outcome, Refusal
+from hie.commands.loading.exchange import Exchange, Outcome, Refusal
 from hie.commands.loading.journal import Journal
 from hie.commands.loading.units import Unit, Unreadable
 

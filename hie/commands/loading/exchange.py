@@ -1,10 +1,8 @@
-"""The connection of `hie load` to a server: requests, retries with back-off, and what an answer says."""
+"""What `hie load` asks of a server, and what the answers say."""
 
 from __future__ import annotations
 
 import contextlib
-import random
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,26 +10,11 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import httpx
-import orjson
-
+from hie.commands.connection import Answer, Connection, ExchangeError, issue_text
 from hie.commands.loading.units import Unit
 
-MAX_TRIES = 8
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 15.0
-TRANSIENT = frozenset({429, 502, 503, 504})
 #: Methods of entries whose answer tells by its time of change alone whether anything was changed.
 _UPDATING = frozenset({"PUT", "PATCH"})
-#: Errors after which the server cannot have received the request.
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-
-
-class ExchangeError(Exception):
-    """The load cannot go on: no such server, or it refuses the token."""
-
-
-class AnswerLost(Exception):
-    """The connection broke after a request left that must not be sent twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +45,16 @@ class Exchange:
     def __init__(self, url: str, token: str, *, parallel: int = 1, patient: str | None = None) -> None:
         self.url = url.rstrip("/")
         self._patient = patient
-        self._stop = threading.Event()
-        self._client = httpx.Client(
-            headers={
-                "Authorization": f"Bearer {token}",
-                "Accept": "application/fhir+json",
-                "Prefer": "return=minimal",
-            },
-            timeout=httpx.Timeout(300, connect=10),
-            limits=httpx.Limits(max_connections=parallel, max_keepalive_connections=parallel),
-            trust_env=False,
-        )
+        headers = {"Authorization": f"Bearer {token}", "Prefer": "return=minimal"}
+        self._connection = Connection(url, headers, parallel=parallel)
+        self._request = self._connection.request
+        self.stop, self.pause, self.close = self._connection.stop, self._connection.pause, self._connection.close
         self._started = time.time()
         self._begun = time.monotonic()
 
     def meet(self) -> None:
         """Make sure that a FHIR server is there, and learn what its clock says."""
-        answer = self._request("GET", f"{self.url}/metadata", repeatable=True)
-        if answer.status_code != 200 or _json(answer).get("resourceType") != "CapabilityStatement":
-            raise ExchangeError(
-                f"{self.url} is not the base of a FHIR server: GET metadata answered {answer.status_code}. "
-                "The base of this server ends with /fhir."
-            )
+        answer = self._connection.meet()
         with contextlib.suppress(KeyError, ValueError):
             # The header tells whole seconds: what was stored earlier in this one is told apart from the next one on.
             self._started = parsedate_to_datetime(answer.headers["Date"]).timestamp() + 1
@@ -108,34 +79,23 @@ class Exchange:
         answer = self._request(
             "GET", f"{self.url}/{type_name}", repeatable=True, params={"identifier": token, "_count": "1"}
         )
-        if answer.status_code != 200:
+        if answer.status != 200:
             return None
-        return bool(_json(answer).get("entry"))
-
-    def stop(self) -> None:
-        """Let requests under way end, and let nothing be tried again."""
-        self._stop.set()
-
-    def pause(self, seconds: float) -> None:
-        """Wait, unless the load is being stopped."""
-        self._stop.wait(seconds)
-
-    def close(self) -> None:
-        self._client.close()
+        return bool(answer.json().get("entry"))
 
     def _send_binary(self, unit: Unit) -> Outcome:
         headers = {"Content-Type": "application/dicom"}
         if self._patient:
             headers["X-Security-Context"] = self._patient  # https://hl7.org/fhir/R4/binary.html#security-context
         answer = self._request("POST", f"{self.url}/Binary", content=unit.body, headers=headers)
-        if answer.status_code in (200, 201):
+        if answer.status in (200, 201):
             return Outcome(unit, (("Binary", "created"),))
-        return Outcome(unit, (), _refusals(unit.source, answer.status_code, _json(answer)))
+        return Outcome(unit, (), refusals(unit.source, answer.status, answer.json()))
 
     def _send_transaction(self, unit: Unit) -> Outcome:
         answer = self._post_bundle(unit.body, unit.repeatable)
-        if answer.status_code != 200:
-            return Outcome(unit, (), _refusals(unit.source, answer.status_code, _json(answer)))
+        if answer.status != 200:
+            return Outcome(unit, (), refusals(unit.source, answer.status, answer.json()))
         responses = _responses(answer, len(unit.entries))
         stored = (self._effect(e, r) for e, r in zip(unit.entries, responses, strict=True))
         return Outcome(unit, tuple(effect for effect in stored if effect))
@@ -143,11 +103,11 @@ class Exchange:
     def _send_batch(self, units: Sequence[Unit]) -> list[Outcome]:
         body = b'{"resourceType":"Bundle","type":"batch","entry":[' + b",".join(u.body for u in units) + b"]}"
         answer = self._post_bundle(body, all(unit.repeatable for unit in units))
-        if answer.status_code == 200:
+        if answer.status == 200:
             responses = _responses(answer, len(units))
             return [self._entry_outcome(unit, r) for unit, r in zip(units, responses, strict=True)]
         if len(units) == 1:
-            return [Outcome(units[0], (), _refusals(units[0].source, answer.status_code, _json(answer)))]
+            return [Outcome(units[0], (), refusals(units[0].source, answer.status, answer.json()))]
         # A refusal of the whole, for JSON that cannot be read or for its size: halves find the entry that is meant.
         middle = len(units) // 2
         return self._send_batch(units[:middle]) + self._send_batch(units[middle:])
@@ -155,7 +115,7 @@ class Exchange:
     def _entry_outcome(self, unit: Unit, response: dict[str, Any]) -> Outcome:
         status = _status(response)
         if status >= 400:
-            return Outcome(unit, (), _refusals(unit.source, status, response.get("outcome") or {}))
+            return Outcome(unit, (), refusals(unit.source, status, response.get("outcome") or {}))
         effect = self._effect(unit.entries[0], response)
         return Outcome(unit, (effect,) if effect else ())
 
@@ -180,45 +140,14 @@ class Exchange:
             return False
         return modified < self._started
 
-    def _post_bundle(self, body: bytes, repeatable: bool) -> httpx.Response:
+    def _post_bundle(self, body: bytes, repeatable: bool) -> Answer:
         headers = {"Content-Type": "application/fhir+json"}
         return self._request("POST", self.url, content=body, headers=headers, repeatable=repeatable)
 
-    def _request(self, method: str, url: str, *, repeatable: bool = False, **given: Any) -> httpx.Response:
-        for tried in range(1, MAX_TRIES + 1):
-            last = tried == MAX_TRIES or self._stop.is_set()
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (tried - 1)) * random.uniform(0.8, 1.2)  # noqa: S311
-            try:
-                answer = self._client.request(method, url, **given)
-            except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-                raise ExchangeError(f"{url} is not an HTTP address: {error}") from error
-            except _NEVER_SENT as error:
-                if last:
-                    raise ExchangeError(f"{self.url} cannot be reached: {error}") from error
-            except httpx.TransportError as error:
-                if not repeatable or last:
-                    raise AnswerLost(str(error) or type(error).__name__) from error
-            else:
-                if answer.status_code == 401:
-                    raise ExchangeError(f"{self.url} refuses the token: {_text(_json(answer))}")
-                if answer.status_code not in TRANSIENT or last:
-                    return answer
-                pause = max(pause, _retry_after(answer))
-            self._stop.wait(pause)
-        raise AssertionError("the last try returns or raises")
 
-
-def _json(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        value = orjson.loads(answer.content)
-    except orjson.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _responses(answer: httpx.Response, count: int) -> list[dict[str, Any]]:
+def _responses(answer: Answer, count: int) -> list[dict[str, Any]]:
     """The response of each entry, in the order of the entries: https://hl7.org/fhir/R4/http.html#transaction-response"""
-    entries = _json(answer).get("entry") or []
+    entries = answer.json().get("entry") or []
     if len(entries) != count:
         raise ExchangeError(f"The server answered {len(entries)} of {count} entries: it is not to be trusted.")
     return [entry.get("response") or {} for entry in entries]
@@ -233,23 +162,11 @@ def _timestamp(instant: str) -> float:
     return datetime.fromisoformat(instant).timestamp()
 
 
-def _retry_after(answer: httpx.Response) -> float:
-    text = answer.headers.get("Retry-After", "")
-    return min(float(text), 60.0) if text.isdigit() else 0.0
-
-
-def _refusals(source: str, status: int, outcome: dict[str, Any]) -> tuple[Refusal, ...]:
+def refusals(source: str, status: int, outcome: dict[str, Any]) -> tuple[Refusal, ...]:
+    """Read what an answer refuses."""
     issues = [i for i in outcome.get("issue") or [] if i.get("severity") in ("error", "fatal")]
     if not issues:
         return (Refusal(source, "", "http", f"the server answered {status} without an OperationOutcome."),)
     return tuple(
-        Refusal(source, ", ".join(i.get("expression") or ()), str(i.get("code", "")), _issue_text(i)) for i in issues
+        Refusal(source, ", ".join(i.get("expression") or ()), str(i.get("code", "")), issue_text(i)) for i in issues
     )
-
-
-def _issue_text(issue: dict[str, Any]) -> str:
-    return str(issue.get("diagnostics") or (issue.get("details") or {}).get("text") or "")
-
-
-def _text(outcome: dict[str, Any]) -> str:
-    return " ".join(_issue_text(issue) for issue in outcome.get("issue") or []) or "no reason is given."

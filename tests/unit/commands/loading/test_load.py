@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from hie.commands import connection
+from hie.commands.connection import ExchangeError
 from hie.commands.load import Progress, Summary, load
-from hie.commands.loading import exchange
-from hie.commands.loading.exchange import ExchangeError
 
 Answer = tuple[int, Any]
 LOST: Answer = (0, None)  # the connection breaks in place of an answer
@@ -91,7 +91,7 @@ def entry_refused(code: str, text: str) -> dict[str, Any]:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
-    monkeypatch.setattr(exchange, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr("hie.commands.load.SETTLING_SECONDS", 0.0)
     fake = Fake()
     thread = threading.Thread(target=fake.serve_forever, args=(0.01,))
@@ -260,7 +260,7 @@ def test_an_address_that_is_no_fhir_server_is_told(server: Fake, tmp_path: Path)
 
 
 def test_a_server_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "FIRST_PAUSE", 0.0001)
+    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.0001)
     path = write(tmp_path / "a.json", transaction("1"))
     with pytest.raises(ExchangeError, match="cannot be reached"):
         load([path], "http://127.0.0.1:1/fhir", "t", journal=tmp_path / "j")
