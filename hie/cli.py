@@ -163,6 +163,56 @@ def load(
         raise click.exceptions.Exit(1)
 
 
+@main.command()
+@click.argument("source", metavar="SOURCE")
+@click.option("--url", required=True, help="Base of the server that follows, for example http://127.0.0.1:8080/fhir.")
+@click.option("--token", help="Its bearer token; HIE_TOKEN or --token-file keep it out of the list of processes.")
+@click.option("--token-file", type=EXISTING, help="File that holds the token.")
+@click.option("--source-token", help="Bearer token of SOURCE, if it needs one; or HIE_SOURCE_TOKEN.")
+@click.option("--source-token-file", type=EXISTING, help="File that holds the token of SOURCE.")
+@click.option("--source-header-file", type=EXISTING,
+              help="File of headers that say to SOURCE who asks, one a line: X-Api-Key: value.")  # fmt: skip
+@click.option("--type", "types", multiple=True, help="Follow this type alone; may be repeated.")
+@click.option("--since", help="Begin with versions of this instant (2024-05-17T10:30:00Z), whatever the state says.")
+@click.option("--every", type=click.FloatRange(1, 86_400), help="Go on, and ask again after so many seconds.")
+@click.option("--overlap", type=click.FloatRange(0, 86_400), default=120.0, show_default=True,
+              help="Seconds that a poll looks back: as long as a write at SOURCE may take.")  # fmt: skip
+@click.option("--count", type=click.IntRange(1, 10_000), default=500, show_default=True,
+              help="Versions that are asked for at once (_count).")  # fmt: skip
+@click.option("--state", type=click.Path(dir_okay=False, path_type=Path), default="hie-follow.state", show_default=True,
+              help="File that notes how far SOURCE was followed.")  # fmt: skip
+def follow(
+    source: str, url: str, token: str | None, token_file: Path | None, source_token: str | None,
+    source_token_file: Path | None, source_header_file: Path | None, types: tuple[str, ...], since: str | None,
+    every: float | None, overlap: float, count: int, state: Path,
+) -> None:  # fmt: skip
+    """Send what the history of SOURCE, the base of a FHIR server, has of new to another server.
+
+    A second run goes on where the last one ended.
+    """
+    from hie.commands.bearer import from_options, source_headers
+    from hie.commands.follow import Follower, wanted
+
+    bearer = from_options(token, token_file)
+    if bearer is None:
+        raise click.UsageError("A token is needed: --token, --token-file or the variable HIE_TOKEN.")
+    try:
+        headers = source_headers(source_token, source_token_file, source_header_file)
+        asked = wanted(types, since, overlap, count)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    with _Shown() as shown, Follower(
+        source, url, bearer, state, asked, headers=headers, say=click.echo,
+        report=shown if every is None else lambda progress: None,
+    ) as follower:  # fmt: skip
+        if every is not None:
+            follower.go_on(every)
+        poll = follower.poll()
+    _print(poll.table())
+    if poll.sent.refusals:
+        raise click.exceptions.Exit(1)
+
+
 class _Shown:
     """Shows the progress of a load: a bar on a terminal, a line every tenth otherwise."""
 
@@ -192,7 +242,7 @@ class _Shown:
         tenth = 10 * progress.read // max(1, progress.size)
         if (progress.label, tenth) != (self._label, self._tenth):
             self._label, self._tenth = progress.label, tenth
-            click.echo(f"{progress.label}: {10 * tenth} % read, {progress.entries} resources stored", err=True)
+            click.echo(f"{progress.label}: {10 * tenth} %, {progress.entries} stored", err=True)
 
 
 @main.command()

@@ -165,8 +165,10 @@ class Settings:
         return self.key_file or self.data_dir / "keys" / "root.key"
 
 
-#: Variables beginning with HIE_ that are no settings of the server: the test suite's, and the token of `hie load`.
-NOT_SETTINGS = frozenset({"HIE_TEST_DATA", "HIE_TEST_NODE_CLIENTS", "HIE_TEST_POSTGRES", "HIE_TOKEN"})
+#: Variables beginning with HIE_ that are no settings of the server: the test suite's, and the tokens of commands.
+NOT_SETTINGS = frozenset({
+    "HIE_TEST_DATA", "HIE_TEST_NODE_CLIENTS", "HIE_TEST_POSTGRES", "HIE_TOKEN", "HIE_SOURCE_TOKEN",
+})  # fmt: skip
 
 
 def _given(environment: Mapping[str, str] | None, overrides: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:

@@ -1,0 +1,502 @@
+"""`hie follow`: another server's history is here in the end, whatever it looks like there."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.serving import make_server
+
+from hie.app import create_app
+from hie.commands import connection, follow
+from hie.commands.connection import ExchangeError
+from hie.commands.follow import Follower, Poll, Wanted
+from hie.commands.following import sending, source
+from hie.store import administration
+from tests.builders import bundle, observation, patient, put
+from tests.conformance.conftest import Fhir
+from tests.sources import Source, at, outcome, page, serving, told
+
+#: What is the same whatever database is behind the server that follows.
+one_database = pytest.mark.parametrize("database_kind", ["sqlite"])
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(connection, "MAX_TRIES", 4)
+
+
+@pytest.fixture
+def url(app: Any) -> Iterator[str]:
+    """The server that follows."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    with serving(server):
+        yield f"http://127.0.0.1:{server.server_port}/fhir"
+
+
+@pytest.fixture
+def fake() -> Iterator[Source]:
+    made = Source()
+    with serving(made):
+        yield made
+
+
+@pytest.fixture
+def there(templates: Callable[..., Any], tmp_path: Path, clock: Any) -> Iterator[tuple[Fhir, str]]:
+    """Another exchange, and its address."""
+    template = templates("sqlite", lambda: None)
+    shutil.copytree(template.settings.data_dir, tmp_path / "there")
+    app = create_app(replace(template.settings, data_dir=tmp_path / "there"), clock=clock)
+
+    def unit(made: Any) -> str:
+        client_id = administration.add_client(made, 1, "followed", clock())
+        return administration.add_token(made, 1, client_id, "system/*.cruds", clock(), clock() + 3_600_000_000)[1]
+
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    with serving(server):
+        yield Fhir(app, app.extensions["hie"].store.database.write(unit)), f"http://127.0.0.1:{server.server_port}/fhir"
+    app.extensions["hie"].close()
+
+
+class Run:
+    """Follows as the command does, with what it says."""
+
+    def __init__(self, url: str, token: str, state: Path) -> None:
+        self._url, self._token, self.state = url, token, state
+        self.said: list[str] = []
+
+    def __call__(self, base: str, *, headers: Any = None, token: str | None = None, **wanted: Any) -> Poll:
+        self.said.clear()
+        with Follower(base, self._url, token or self._token, self.state, Wanted(**wanted), headers=headers,
+                      say=self.said.append) as follower:
+            return follower.poll()
+
+
+@pytest.fixture
+def run(url: str, fhir: Fhir, tmp_path: Path) -> Run:
+    assert fhir.token is not None
+    return Run(url, fhir.token, tmp_path / "state")
+
+
+def numbers(fhir: Fhir, place: str) -> list[str]:
+    """Return what the versions of a resource are, the newest first."""
+    return [row["resource"]["name"][0]["family"] if "resource" in row else "deleted"
+            for row in fhir.get(f"{place}/_history").entries()]
+
+
+def everything(fhir: Fhir) -> dict[str, list[Any]]:
+    """Return what the history has of each resource, but for what tells its versions apart as versions."""
+    found: dict[str, list[Any]] = {}
+    next_ = "_history?_count=1000"
+    while next_:
+        answer = fhir.get(next_)
+        for row in answer.entries():
+            resource = row.get("resource")
+            if resource is not None:
+                resource = {**resource, "meta": {name: value for name, value in resource["meta"].items()
+                                                 if name not in ("versionId", "lastUpdated")}}
+            found.setdefault("/".join(row["fullUrl"].rsplit("/", 2)[1:]), []).append(resource)
+        next_ = answer.link("next") or ""
+    return found
+
+
+# ---- what servers have, and how they tell it -------------------------------------------------------------------------
+
+
+def test_pages_come_newest_first_and_versions_are_stored_oldest_first(run, fake, fhir):
+    fake.routes["/fhir/_history"] = page(
+        told("Patient/a", 3, patient("Three"), second=9), told("Observation/o", 1, observation("Patient/a"), second=8),
+        following="?_getpages=x&_getpagesoffset=2")
+    fake.routes["/fhir/?_getpages=x&_getpagesoffset=2"] = page(
+        told("Patient/a", 2, patient("Two"), second=7), told("Patient/a", 1, patient("One"), second=6, method="POST"))
+    fake.routes["/fhir/_history"][2]["link"][0]["url"] = f"{fake.url}/?_getpages=x&_getpagesoffset=2"
+    poll = run(fake.url)
+    assert (poll.sent.stored, poll.sent.refusals) == (4, 0)
+    assert numbers(fhir, "Patient/a") == ["Three", "Two", "One"]
+    assert fhir.total("Observation?subject=Patient/a") == 1
+    assert json.loads(run.state.read_text())["followed"][0]["until"] == at(9)
+    assert run.state.stat().st_mode & 0o777 == 0o600
+
+
+@one_database
+def test_a_server_that_tells_the_oldest_first_is_followed_too(run, fake, fhir):
+    fake.has(told("Patient/a", 1, patient("One"), second=1), told("Patient/a", 2, patient("Two"), second=2),
+             told("Observation/o", 1, observation("Patient/a"), second=3))
+    run(fake.url)
+    assert numbers(fhir, "Patient/a") == ["Two", "One"]
+
+
+def test_as_hapi_tells_it(run, fake, fhir):
+    """URLs name the version, deletions have no time, references are those of another address of it."""
+    rows = [told("Patient/1", 3, second=5), told("Patient/1", 2, patient("Two"), second=4),
+            told("Patient/2", 1, patient("Other"), second=3, method="POST"),
+            told("Patient/1", 1, patient("One"), second=2, method="POST")]
+    for row in rows:
+        number = row["response"]["etag"][3:-1]
+        row["request"]["url"] = f"{row['request']['url']}/_history/{number}"
+        del row["response"]["lastModified"]
+    fake.has(told("Observation/o", 1, observation("http://there.example/fhir/Patient/2"), second=6), *rows)
+    assert run(fake.url).sent.refusals == 0
+    assert numbers(fhir, "Patient/1") == ["deleted", "Two", "One"]
+    assert fhir.get("Observation/o").json["subject"]["reference"] == "Patient/2"
+    assert run(fake.url, since=1).sent.effects == {("Patient", "here already"): 4, ("Observation", "here already"): 1}
+
+
+@one_database
+@pytest.mark.parametrize("change", [
+    {"fullUrl": "Patient/a"}, {"fullUrl": None}, {"fullUrl": "urn:uuid:5c1b5b4e-0000-4000-8000-000000000000"},
+    {"fullUrl": "http://there.example/fhir/Patient/a/_history/1"}, {"request": None},
+    {"request": {"method": "GET", "url": "Patient/a/_history/1"}}, {"response": None},
+    {"search": {"mode": "match"}, "extension": [{"url": "urn:x", "valueString": "y"}]},
+])  # fmt: skip
+def test_entries_may_say_less_or_more(run, fake, fhir, change):
+    row = {**told("Patient/a", 1, patient("One")), **change}
+    fake.has({name: value for name, value in row.items() if value is not None})
+    assert run(fake.url).sent.stored == 1
+    assert numbers(fhir, "Patient/a") == ["One"]
+
+
+def test_versions_without_an_id_are_told_apart_by_their_time(run, fake, fhir):
+    fake.has(told("Patient/a", None, patient("Again"), second=3), told("Patient/a", None, second=2),
+             told("Patient/a", None, patient("One"), second=1))
+    for effect in ("stored", "here already"):
+        poll = run(fake.url, since=1)
+        assert run.said == []
+        assert poll.sent.effects == {("Patient", effect): 3}
+    assert numbers(fhir, "Patient/a") == ["Again", "deleted", "One"]
+
+
+def test_without_a_history_of_the_system_those_of_the_declared_types_are_read(run, fake, fhir):
+    fake.routes["/fhir/_history"] = 404, {}, outcome("not-supported", "no such interaction")
+    fake.routes["/fhir/metadata"] = 200, {}, {"resourceType": "CapabilityStatement", "rest": [{"resource": [
+        {"type": "Observation", "interaction": [{"code": "read"}, {"code": "history-type"}]},
+        {"type": "Patient", "interaction": [{"code": "history-type"}]},
+        {"type": "Group", "interaction": [{"code": "history-instance"}]}]}]}
+    fake.has(told("Observation/o", 1, observation("Patient/a"), second=2), path="Observation/_history")
+    fake.has(told("Patient/a", 1, patient("One"), second=1), path="Patient/_history")
+    assert run(fake.url).sent.stored == 2  # by their times, not by their types
+    assert fhir.total("Observation?subject=Patient/a") == 1
+
+
+@one_database
+def test_without_any_history_what_is_missing_is_told(run, fake):
+    fake.routes["/fhir/metadata"] = 200, {}, {"resourceType": "CapabilityStatement"}
+    with pytest.raises(ExchangeError, match=r"no history of the system \(GET .* answers 404: There is no such route"):
+        run(fake.url)
+
+
+@one_database
+def test_named_types_are_followed_alone(run, fake, fhir):
+    fake.has(told("Patient/a", 1, patient("One")), path="Patient/_history")
+    assert run(fake.url, types=["Patient"]).sent.stored == 1
+    assert fake.asked == ["/fhir/Patient/_history?_count=500"]
+    with pytest.raises(ExchangeError, match=r"Group/_history.* answers 404: .* Name the types"):
+        run(fake.url, types=["Group"])
+
+
+# ---- what is not to be trusted ---------------------------------------------------------------------------------------
+
+
+@one_database
+def test_a_page_at_another_origin_is_not_asked_for(run, fake):
+    other = Source()
+    with serving(other):
+        for elsewhere in (f"{other.origin}/fhir/_history", "http://169.254.169.254/", "file:///etc/passwd",
+                          f"http://me:secret@127.0.0.1:{fake.server_port}/fhir/x", "//other.example/fhir", "http://[x"):
+            fake.routes["/fhir/_history"] = page(following=elsewhere)
+            with pytest.raises(ExchangeError, match="of another origin"):
+                run(fake.url, headers={"Authorization": "Bearer there"})
+    assert other.asked == []
+
+
+@one_database
+def test_a_redirect_is_told_and_not_followed(run, fake):
+    other = Source()
+    with serving(other):
+        fake.routes["/fhir/_history"] = 307, {"Location": f"{other.origin}/fhir/_history"}, b""
+        with pytest.raises(ExchangeError, match=rf"307, a redirect to {other.origin}/fhir/_history"):
+            run(fake.url, headers={"Authorization": "Bearer there"})
+    assert other.asked == []
+
+
+@one_database
+def test_each_server_is_told_its_own_token(run, fake):
+    fake.has()
+    run(fake.url, headers={"Authorization": "Bearer there", "X-Api-Key": "k"})
+    assert {(row["Authorization"], row["X-Api-Key"]) for row in fake.headers} == {("Bearer there", "k")}
+    fake.headers.clear()
+    run(fake.url)
+    assert not any("Authorization" in row for row in fake.headers)
+
+
+@one_database
+@pytest.mark.parametrize(("answer", "text"), [
+    ((200, {}, b"<html>"), "answers no JSON"),
+    ((200, {}, b'{"resourceType": "Bundle", "type": "history", "type": "x"}'), "answers no JSON"),
+    ((200, {}, b"[]"), "answers 'list', where a Bundle of type history"),
+    ((200, {}, {"resourceType": "Patient"}), "answers 'Patient', where a Bundle of type history"),
+    ((200, {}, {"resourceType": "Bundle", "type": "searchset"}), "where a Bundle of type history"),
+    ((200, {"Content-Encoding": "br"}, b"x"), "encoding 'br'"),
+    ((200, {"Content-Encoding": "gzip"}, b"no"), "no gzip"),
+    ((401, {}, outcome("login", "who are you")), "refuses the token: who are you"),
+    ((500, {}, outcome("exception", "oh no")), "answers 500: oh no"),
+    ((0, {}, None), "The connection to .* broke"),
+])  # fmt: skip
+def test_absurd_answers_end_the_poll(run, fake, fhir, answer, text):
+    fake.routes["/fhir/_history"] = answer
+    with pytest.raises(ExchangeError, match=text):
+        run(fake.url)
+    assert fhir.total("Patient") == 0
+
+
+@one_database
+@pytest.mark.parametrize("entries", [None, {}, [1], [{}], [{"resource": {"resourceType": "Patient"}}],
+                                     [{"request": {"method": "PUT", "url": "Patient/a"}}],
+                                     [{"request": {"method": "DELETE", "url": "../../x"}}],
+                                     [{"resource": {"resourceType": "Nonsense", "id": "a"}}],
+                                     [{"resource": {"resourceType": "Patient", "id": "../b"}}]])  # fmt: skip
+def test_absurd_entries_are_told_and_left_out(run, fake, fhir, entries):
+    good = told("Patient/good", 1, patient("Good"))
+    rows = [*entries, good] if isinstance(entries, list) else entries
+    fake.routes["/fhir/_history"] = 200, {}, {"resourceType": "Bundle", "type": "history", "entry": rows}
+    poll = run(fake.url)
+    assert poll.sent.refusals == (1 if isinstance(entries, list) else 0)
+    assert all("refused, left out: " in line and " unreadable: " in line for line in run.said)
+    assert fhir.total("Patient") == (1 if isinstance(entries, list) else 0)
+
+
+@one_database
+def test_pages_that_lead_back_or_on_and_on_end(run, fake, monkeypatch):
+    fake.routes["/fhir/_history"] = page(following=f"{fake.url}/_history?_count=500")
+    with pytest.raises(ExchangeError, match=r"does not end: .* leads back"):
+        run(fake.url)
+    fake.routes["/fhir/_history"] = lambda path: page(following=f"{fake.url}/_history?n={len(fake.asked)}")
+    with pytest.raises(ExchangeError, match=r"does not end: .* leads on and on"):
+        run(fake.url)
+    assert len(fake.asked) < 110
+
+
+@one_database
+def test_pages_that_are_too_large_are_asked_for_by_fewer_versions(run, fake, fhir, monkeypatch):
+    monkeypatch.setattr(source, "LARGEST_PAGE", 4_000)
+    packed = gzip.compress(b" " * 10_000_000)
+    for count in (500, 62):
+        fake.routes[f"/fhir/_history?_count={count}"] = 200, {"Content-Encoding": "gzip"}, packed
+    fake.routes["/fhir/_history?_count=7"] = page(told("Patient/a", 1, patient("One")))
+    assert run(fake.url).sent.stored == 1
+    fake.routes["/fhir/_history"] = 200, {}, b" " * 1_000_000
+    with pytest.raises(ExchangeError, match="answers more than 0 MB at once"):
+        run(fake.url, since=1)
+
+
+# ---- what goes wrong on the way --------------------------------------------------------------------------------------
+
+
+@one_database
+def test_a_busy_source_is_left_alone_as_long_as_it_asks_for(run, fake, fhir, monkeypatch):
+    pauses: list[float] = []
+    monkeypatch.setattr(connection.Connection, "pause", lambda self, seconds: pauses.append(seconds))
+    fake.routes["/fhir/_history"] = [(429, {"Retry-After": "7"}, b""), (503, {"Retry-After": "9999"}, b""),
+                                     page(told("Patient/a", 1, patient("One")))]
+    assert run(fake.url).sent.stored == 1
+    assert [pause for pause in pauses if pause > 1] == [7.0, 300.0]
+
+
+@one_database
+def test_a_history_whose_page_is_lost_is_read_anew(run, fake, fhir):
+    first = page(told("Patient/a", 2, patient("Two"), second=2), following=f"{fake.url}/p2")
+    fake.routes["/fhir/_history"] = first
+    fake.routes["/fhir/p2"] = [(410, {}, outcome("expired", "gone")), (0, {}, None),
+                               page(told("Patient/a", 1, patient("One"), second=1))]
+    assert run(fake.url).sent.stored == 2
+    assert numbers(fhir, "Patient/a") == ["Two", "One"]
+    fake.routes["/fhir/p2"] = 410, {}, outcome("expired", "gone")
+    with pytest.raises(ExchangeError, match="p2 answers 410: gone"):
+        run(fake.url, since=1)
+
+
+@one_database
+def test_nothing_is_sent_before_the_last_page(run, fake, fhir):
+    fake.routes["/fhir/_history"] = page(told("Patient/a", 2, patient("Two")), following=f"{fake.url}/p2")
+    fake.routes["/fhir/p2"] = 403, {}, outcome("forbidden", "no")
+    with pytest.raises(ExchangeError, match="p2 answers 403: no"):
+        run(fake.url)
+    assert fhir.total("Patient") == 0
+
+
+# ---- what is refused here --------------------------------------------------------------------------------------------
+
+
+def test_a_version_that_is_refused_takes_no_other_with_it(run, fake, fhir):
+    bad = {**patient("Bad"), "gender": "f"}
+    fake.has(told("Patient/c", 1, bad, second=6), told("Patient/a", 3, patient("Three"), second=5),
+             told("Patient/a", 2, bad, second=4), told("Patient/b", 1, patient("B"), second=3),
+             told("Patient/a", 1, patient("One"), second=2), told("Patient/d", 1, bad, second=1))
+    poll = run(fake.url)
+    assert (poll.sent.stored, poll.sent.refusals) == (3, 3)
+    assert numbers(fhir, "Patient/a") == ["Three", "One"]
+    assert fhir.total("Patient") == 2
+    assert sorted(line.split(" resource.gender code-invalid: ")[0] for line in run.said) == [
+        "refused, left out: Patient/a/_history/2", "refused, left out: Patient/c/_history/1",
+        "refused, left out: Patient/d/_history/1"]
+    again = run(fake.url)
+    assert (again.sent.refusals, run.said) == (0, [])  # it was told, and is not sent again
+
+
+def test_many_refusals_are_all_told(run, fake, fhir):
+    fake.has(*(told(f"Patient/p{n}", 1, patient(f"N{n}") if n % 3 else {"resourceType": "Patient", "gender": 7},
+                    second=n) for n in range(60)))
+    poll = run(fake.url)
+    assert (poll.sent.stored, poll.sent.refusals, len(run.said)) == (40, 20, 20)
+
+
+def test_what_refers_to_what_comes_later_waits_for_it_with_its_later_versions(run, fake, fhir, monkeypatch):
+    monkeypatch.setattr(sending, "BUNDLE_VERSIONS", 1)
+    fake.has(told("Patient/a", 1, patient("A"), second=4), told("Observation/o", 3, second=3),
+             told("Observation/o", 2, observation("Patient/a", value=2), second=2),
+             told("Observation/o", 1, observation("Patient/a"), second=1))
+    poll = run(fake.url)
+    assert (poll.sent.stored, poll.sent.refusals) == (4, 0)
+    assert len(fhir.get("Observation/o/_history").entries()) == 3
+
+
+def test_what_still_waits_is_asked_for_again_by_its_own_history(run, fake, fhir):
+    waiting = [told("Observation/o", 2, observation("Patient/a", value=2), second=200),
+               told("Observation/o", 1, observation("Patient/a"), second=100)]
+    fake.has(told("Patient/b", 1, patient("B"), second=1000), *waiting)
+    poll = run(fake.url)
+    assert (poll.sent.stored, poll.sent.refusals) == (1, 2)
+    assert all(line.startswith("refused, waits: Observation/o/_history/") for line in run.said)
+    assert json.loads(run.state.read_text())["followed"][0]["waiting"] == {"Observation/o": at(100)}
+    fake.has(told("Patient/a", 1, patient("A"), second=1010))
+    fake.has(*waiting, path="Observation/o/_history")
+    poll = run(fake.url)
+    assert (poll.sent.stored, poll.sent.refusals) == (3, 0)
+    assert len(fhir.get("Observation/o/_history").entries()) == 2
+    assert json.loads(run.state.read_text())["followed"][0]["waiting"] == {}
+
+
+def test_what_waits_and_is_not_there_any_more_is_let_go(run, fake):
+    fake.has(told("Observation/o", 1, observation("Patient/a"), second=1))
+    assert run(fake.url).sent.refusals == 1
+    fake.has(told("Patient/b", 1, patient("B"), second=1000))
+    for expected in (1, 0):
+        assert run(fake.url).sent.refusals == expected
+
+
+def test_where_more_waits_than_is_asked_for_nothing_is_passed(run, fake, fhir, monkeypatch):
+    monkeypatch.setattr(follow, "MOST_WAITING", 2)
+    rows = [told(f"Observation/o{n}", 1, observation("Patient/a"), second=500 + n) for n in range(3)]
+    fake.has(*rows, told("Patient/b", 1, patient("B"), second=1))
+    with pytest.raises(ExchangeError, match="refuses 3 resources for now"):
+        run(fake.url)
+    fake.has(told("Patient/a", 1, patient("A"), second=600), *rows)
+    assert run(fake.url).sent.stored == 4
+
+
+@pytest.mark.parametrize("first", [patient("Theirs"), {**patient("Bad"), "gender": "f"}], ids=["good", "bad"])
+def test_what_another_server_created_is_not_put_over_what_is_here(run, fake, fhir, first):
+    fhir.put("Patient/a", patient("Mine", id="a"))
+    fake.has(told("Patient/a", 2, patient("Later"), second=2), told("Patient/a", 1, first, second=1, method="POST"))
+    assert run(fake.url).sent.refusals == 2
+    assert "something else is here under this id" in "".join(run.said)
+    assert numbers(fhir, "Patient/a") == ["Mine"]
+
+
+def test_a_token_that_may_not_write_loses_nothing(run, fake, fhir, client):
+    fake.has(told("Observation/o", 1, observation("Patient/a"), second=2), told("Patient/a", 1, patient("A"), second=1))
+    poll = run(fake.url, token=client("system/*.rs").token)
+    assert (poll.sent.stored, poll.sent.refusals) == (0, 2)
+    for place in ("Observation/o", "Patient/a"):
+        fake.has(*(row for row in fake.routes["/fhir/_history"][2]["entry"] if row["request"]["url"] == place),
+                 path=f"{place}/_history")
+    fake.has()
+    assert run(fake.url).sent.stored == 2
+
+
+@one_database
+def test_a_receiver_that_takes_no_history_is_told_soon(run, fake, tmp_path, fhir):
+    fake.has(*(told(f"Patient/p{n}", 1, patient("A"), second=n) for n in range(300)))
+    other = Source()
+    other.routes["/fhir/metadata"] = 200, {}, {"resourceType": "CapabilityStatement"}
+    other.posted = (422, {}, outcome("processing", "Unable to process Bundle of type history"))
+    told_so = r"refuses one version after the other, the last with 422: .*of type history"
+    with serving(other), Follower(fake.url, other.url, "t", tmp_path / "other") as follower, \
+            pytest.raises(ExchangeError, match=told_so):
+        follower.poll()
+    assert len(other.asked) < 60
+
+
+class TestSmall:
+    """A server that takes few entries at once."""
+
+    @pytest.fixture
+    def settings(self, settings):
+        return replace(settings, max_bundle_entries=10)
+
+    def test_bundles_that_are_too_large_go_by_halves(self, run, fake, fhir):
+        fake.has(*(told(f"Patient/p{n}", 1, patient("A"), second=n) for n in range(45)))
+        assert run(fake.url).sent.stored == 45
+
+
+# ---- two exchanges ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_both_histories_are_equal_whenever_it_is_followed_or_broken_off(run, there, fhir, seed, monkeypatch):
+    other, base = there
+    chance = random.Random(seed)
+    monkeypatch.setattr(sending, "BUNDLE_VERSIONS", chance.choice((1, 3, 500)))
+    headers = {"Authorization": f"Bearer {other.token}"}
+    for _ in range(4):
+        for _ in range(30):
+            _happen(other, chance)
+        if chance.random() < 0.5:
+            _break_off(run, base, headers, chance.randrange(4), monkeypatch)
+        wanted = {"since": 1} if chance.random() < 0.2 else {}
+        poll = run(base, headers=headers, count=chance.choice((2, 7, 500)), **wanted)
+        assert (poll.sent.refusals, run.said) == (0, [])
+        assert everything(fhir) == everything(other)
+
+
+def _break_off(run: Run, base: str, headers: Any, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Follow, and end without a word when some Bundles have come through."""
+    send, left = sending.Receiver.send, [after]
+
+    def sent(self: Any, versions: Any) -> Any:
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return send(self, versions)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sending.Receiver, "send", sent)
+        with suppress(KeyboardInterrupt):
+            run(base, headers=headers)
+
+
+def _happen(other: Fhir, chance: random.Random) -> None:
+    id_ = chance.choice("abc")
+    match chance.randrange(6):
+        case 0:
+            other.delete(f"Patient/{id_}")
+        case 1:
+            other.delete(f"Observation/{id_}")
+        case 2:
+            other.put(f"Observation/{id_}", observation(f"Patient/{chance.choice('abc')}", id=id_))
+        case 3:
+            status = chance.choice(("final", "amended"))
+            other.post("", bundle(
+                put(patient(chance.choice("XY"), id=id_)),
+                put(observation(f"Patient/{id_}", id=chance.choice("abc"), status=status))))
+        case _:
+            other.put(f"Patient/{id_}", patient(chance.choice("XY"), id=id_, multipleBirthInteger=chance.randrange(9)))
