@@ -217,6 +217,8 @@ def _fhir_operation(operation: Operation) -> Iterator[_Entry]:
                 refusals, takes,
             )  # fmt: skip
             described["parameters"] += openapi_parameters.of_interaction("operation")
+            described["externalDocs"] = {"description": "What it takes and answers.",
+                                         "url": f"/fhir/{_defined_at(operation)}"}
             if operation.answers_in != FHIR_JSON:  # who asks for that is refused in it
                 for status in (*map(str, refusals), "default"):
                     described["responses"][status]["content"] = _REFUSAL | _answers_of(operation)

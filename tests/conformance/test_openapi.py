@@ -77,6 +77,16 @@ def test_every_operation_is_described(app: Flask, document: dict[str, Any]) -> N
     assert expected
 
 
+@ONE_DATABASE
+def test_every_operation_leads_to_what_defines_it(app: Flask, document: dict[str, Any]) -> None:
+    for path, method in described(document):
+        if "$" in path:
+            answer = app.test_client().get(document["paths"][path][method.lower()]["externalDocs"]["url"])
+            assert (answer.status_code, answer.json["code"]) == (200, path.partition("$")[2])
+            level = {0: "system", 1: "type"}.get(path.partition("$")[0].removeprefix("/fhir/").count("/"), "instance")
+            assert answer.json[level], (path, level)
+
+
 def test_what_is_described_as_public_needs_no_token_and_nothing_else_does_without(
     app: Flask, document: dict[str, Any]
 ) -> None:
