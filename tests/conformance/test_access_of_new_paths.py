@@ -179,6 +179,11 @@ READS = [
     "Observation?_sort=-date", *(f"Patient?_sort={key}&_total=accurate" for key in (
         "birthdate", "-birthdate", "name", "family", "gender", "general-practitioner", "-_lastUpdated,name")),
     *(f"Observation?_sort={key}&_count=2" for key in ("code", "patient", "-category", "performer", "has-member")),
+    *(f"Observation?_sort={key}&_count=2&_total=accurate" for key in (
+        "patient.family", "-subject:Patient.birthdate", "patient._id,-patient._lastUpdated", "-date,patient.gender",
+        "has-member.value-quantity", "-has-member:Observation.patient.family", "performer:Practitioner.name",
+        "patient.general-practitioner:Practitioner.name,-_id", "-Patient:subject.family")),
+    "Encounter?_sort=-patient.birthdate", "?_type=Encounter,Observation&_sort=patient.name",
     "?_type=Patient,Observation&_sort=_lastUpdated", "Observation?_sort=-code&_include=*",
     "Observation?_sort=value-quantity", "?_type=Patient,Observation&_total=accurate", "?_lastUpdated=gt2000",
     "Observation?subject:Patient.name=Secret", "Observation?patient.name=Secret", "Observation?patient.name=Other",
@@ -256,7 +261,7 @@ READS = [
         "Patient?_not-referenced=*:*&", "Observation?_not-referenced=Observation:*&",
         "Observation?_include=*&_include:iterate=*&_total=accurate&", "Patient?_revinclude=*&", "Patient/m/*?",
         "Patient/m/$everything?", "Patient/f/$everything?", "?_type=Patient,Observation&_total=accurate&",
-        "Observation?_sort=-date&_total=accurate&", "Observation?code:in=http://example.org/secret-set&",
+        "Observation?_sort=-date&_total=accurate&", "Observation?_sort=-patient.family&", "Observation?code:in=http://example.org/secret-set&",
         "Observation?_filter=patient.name%20eq%20Secret&")),
     *(f"{asked}_at=NOW" for asked in ("_history?", "Patient/_history?", "Patient/f/_history?", "Patient/g/_history?",
                                       "Observation/exam1/_history?", "Observation/_history?")),

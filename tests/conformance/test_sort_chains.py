@@ -256,6 +256,23 @@ def test_pages_show_the_order_that_the_first_one_saw(records, clock):
     assert ids(records.get(f"Observation?_sort=-patient.family&_asOf={at}")) == "s j a x c n v"
 
 
+def test_a_transaction_sorts_by_what_it_writes(records):
+    new = "urn:uuid:aaaaaaaa-0000-4000-8000-000000000001"
+    answer = records.post("", {"resourceType": "Bundle", "type": "transaction", "entry": [
+        entry("PUT", "Patient/abel", patient("Zz", id="abel")),
+        entry("POST", "Patient", patient("Aa"), new), entry("PUT", "Observation/y", observation(new, id="y")),
+        entry("GET", "Observation?_sort=patient.family"), entry("GET", "Observation?_sort=date,-patient.family")]})
+    *_, by_family, by_date = answer.entries()
+    orders = [" ".join(row["resource"]["id"] for row in one["resource"]["entry"]) for one in (by_family, by_date)]
+    assert orders == ["y j s a x c n v", "j x n y a s c v"]
+
+
+def test_a_reference_to_a_version_leads_to_the_resource_as_it_is(records):
+    put(records, "s", observation("Patient/smith/_history/1"))
+    put(records, "smith", {**records.get("Patient/smith").json, "name": [{"family": "Aaa"}]})
+    assert ids(records.get("Observation?_sort=patient.family")) == "s a j x c n v"
+
+
 def test_an_order_that_opens_too_much_is_refused(records, client, monkeypatch):
     monkeypatch.setattr(opened_order, "MOST", 6)
     records.get("Observation?_sort=patient.family").refused(
