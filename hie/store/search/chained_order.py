@@ -2,7 +2,7 @@
 
 Targets are read as chained criteria find them, under the grant at every hop and at the state of the page: one that the
 token may not search is to the order as if it were not there. They are read for many matches at once, each once for a
-page, whatever the number of keys that it is asked for. docs/adr/0019-sorting-by-what-is-sealed.md
+page at a hop, whatever the number of keys. docs/adr/0019-sorting-by-what-is-sealed.md
 """
 
 from __future__ import annotations
@@ -149,16 +149,17 @@ class _Wanted:
     def __init__(self, store: ResourceStore, type_name: str, wishes: Iterable[Wish], room: _Room) -> None:
         self._own: list[tuple[int, Own]] = []
         self._inside: list[_Inside] = []
-        paths: dict[str, list[tuple[int, Path, bool]]] = {}
+        paths: dict[frozenset[str], list[tuple[int, Path, bool]]] = {}
         for slot, wish, descending in wishes:
             if isinstance(wish, Path) and is_inside(wish.parameter):
                 self._inside.append(_Inside(slot, wish, inside.open_types(store, wish), descending))
             elif isinstance(wish, Path):
-                paths.setdefault(wish.parameter.code, []).append((slot, wish, descending))
+                codes = frozenset(answering(plan_of(type_name).parameters, wish.parameter.code))
+                paths.setdefault(codes, []).append((slot, wish, descending))  # patient and subject are one
             else:
                 self._own.append((slot, Own(wish, [type_name], descending=descending)))
-        self._hops = [_Hop(store, type_name, some, room) for some in paths.values()]
-        self.codes = frozenset([*paths, *(own.code for _, own in self._own)])
+        self._hops = [_Hop(store, codes, some, room) for codes, some in paths.items()]
+        self.codes = frozenset(own.code for _, own in self._own).union(*paths)
         """The parameters that are looked at."""
 
     def read(self, values: IndexValues, version: StoredVersion) -> _Read:
@@ -201,14 +202,13 @@ class _Inside:
 
 
 class _Hop:
-    """The references by one parameter, and what is known of their targets."""
+    """The references by one parameter, which others may repeat, and what is known of their targets."""
 
     def __init__(
-        self, store: ResourceStore, type_name: str, paths: Sequence[tuple[int, Path, bool]], room: _Room
+        self, store: ResourceStore, codes: frozenset[str], paths: Sequence[tuple[int, Path, bool]], room: _Room
     ) -> None:
-        parameter = paths[0][1].parameter
-        self._store, self._room, self._by_url = store, room, is_canonical(parameter)
-        self._codes = frozenset(answering(plan_of(type_name).parameters, parameter.code))
+        self._store, self._codes, self._room = store, codes, room
+        self._by_url = is_canonical(paths[0][1].parameter)
         self._descending = {slot: descending for slot, _, descending in paths}
         wishes: dict[str, list[Wish]] = {}
         for slot, path, descending in paths:
