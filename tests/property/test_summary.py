@@ -20,7 +20,7 @@ TYPES = sorted({source.type for section in SECTIONS for source in section.source
 @examples(max_examples=30, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(TYPES).flatmap(lambda name: objects(name, 2).map(lambda value: {"resourceType": name, **value})))
 def test_any_resource_can_be_told_to_people(resource: dict[str, Any]) -> None:
-    row = [words.what(resource, lambda _: ""), words.when(resource), words.details(resource, lambda _: ""),
+    row = [words.what(resource, lambda *_: ""), words.when(resource), words.details(resource, lambda *_: ""),
            words.name_of(resource)]  # fmt: skip
     assert all(isinstance(cell, str) for cell in row)
     made = narrative.narrative(narrative.table(("What", "When", "Details", "Name"), [row]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -46,20 +45,6 @@ class Chosen:
     """Types that the token may not search."""
     partly: list[str] = field(default_factory=list)
     """Types of which the token may search a part."""
-
-    @property
-    def lacks(self) -> str | None:
-        """Say what IPS wants of one entry of the section and none of these has."""
-        wants = self.section.wants
-        if not self.entries or any(one.is_device or all(has(one.resource, name) for name in wants)
-                                   for one in self.entries):
-            return None
-        return f"{self.section.title}: no entry has {' and '.join(wants)}."
-
-
-def has(resource: Json, name: str) -> bool:
-    """Tell whether a resource has an element, of whichever type, or the reason why it is absent."""
-    return any(re.fullmatch(f"_?{name}([A-Z][A-Za-z]*)?", key) for key in resource)
 
 
 def chosen(person: str, ctx: Context) -> list[Chosen]:

@@ -15,14 +15,14 @@ from hie.fhir.json_format import Fragment
 from hie.interactions import as_of
 from hie.operations import answer_parameters, surroundings
 from hie.operations.page_state import page_state
-from hie.operations.patient_summary import words
+from hie.operations.patient_summary import lacking, words
 from hie.operations.patient_summary.choosing import Chosen, chosen
 from hie.operations.patient_summary.composition import BUNDLE, Document
+from hie.operations.patient_summary.inside import Inside, target
 from hie.operations.patient_summary.sections import SECTIONS
 from hie.registry import Operation, Parameter
 from hie.store.opening import parsed
 from hie.store.search import query as search_query
-from hie.store.search.reference import relative
 from hie.store.versions import StoredVersion
 
 Json = dict[str, Any]
@@ -40,7 +40,7 @@ _UNCONFIRMED = frozenset({"entered-in-error", "registered", "preliminary", "canc
 _NEEDED = tuple(dict.fromkeys(source.type for one in SECTIONS if one.nothing is not None for source in one.sources))
 #: As the definition spells it, and as it was meant.
 _IDENTIFIERS = ("identifier", "identifer")
-_UNESCAPED_COMMA = re.compile(r"(?<!\\)(?:\\\\)*,")
+_UNESCAPED_BAR, _UNESCAPED_COMMA = (re.compile(rf"(?<!\\)(?:\\\\)*{one}") for one in (r"\|", ","))
 
 
 def summary(request: FhirRequest, ctx: Context) -> FhirResponse:
@@ -64,9 +64,10 @@ def _refuse_others(request: FhirRequest) -> None:
 
 def _refuse_narrow(ctx: Context) -> None:
     """Refuse who could not look for what has to stand in a summary: nothing found would mean nothing."""
-    lacking = [f"system/{one}.s" for one in _NEEDED if ctx.store.grant.queries(one, "s") == ()]
-    if lacking:
-        raise Forbidden(f"The token has no scope for what a summary has to tell of: {', '.join(lacking)} needed.")
+    scopes = [f"system/{one}.s" for one in _NEEDED if ctx.store.grant.queries(one, "s") == ()]
+    if scopes:
+        told = f"{', '.join(scopes)} {'is' if len(scopes) == 1 else 'are'} needed"
+        raise Forbidden(f"The token has no scope for what a summary has to tell of: {told}.")
 
 
 def _id(request: FhirRequest, ctx: Context) -> str:
@@ -81,8 +82,12 @@ def _id(request: FhirRequest, ctx: Context) -> str:
         raise InvalidRequest("Patient/$summary needs one identifier, system|value; or use Patient/[id]/$summary.",
                              expression=_IDENTIFIERS[0])
     name, value = given[0]
-    token = value if isinstance(value, str) else _token(value)
-    if not token.rpartition("|")[2].strip() or _UNESCAPED_COMMA.search(token):
+    return _identified(name, value if isinstance(value, str) else _token(value), ctx)
+
+
+def _identified(name: str, token: str, ctx: Context) -> str:
+    """Return the id of the one Patient with an identifier, as a search has it."""
+    if not _UNESCAPED_BAR.split(token)[-1].strip() or _UNESCAPED_COMMA.search(token):
         raise InvalidRequest(f"{name} is {token[:80]!r}; it is one identifier with its value: system|value.",
                              expression=name)
     query = search_query.parse("Patient", [("identifier", token)], default_count=2, base_url=ctx.base_url)
@@ -108,14 +113,15 @@ def _document(request: FhirRequest, person: StoredVersion, ctx: Context) -> byte
     found = chosen(place, ctx)
     stored = list({(one.stored.type, one.stored.id): one.stored for each in found for one in each.entries}.values())
     around, is_cut = surroundings.around([person, *stored], lambda one: _is_left_out(one, place, ctx), ctx, TAKEN_ALONG)
-    lacking = [*_lacks(patient), *(lack for one in found if (lack := one.lacks) is not None)]
-    if lacking and request.parameter("profile") is not None:
-        issues = [OutcomeIssue("processing", lack, place) for lack in lacking]
+    inside = Inside([*stored, *around], ctx.store.base_url)
+    lacks = [*lacking.of_patient(patient, inside), *(lack for one in found for lack in lacking.of_section(one, inside))]
+    if lacks and request.parameter("profile") is not None:
+        issues = [OutcomeIssue("processing", lack, place) for lack in lacks]
         raise Unprocessable("The record has not what the profile wants.", issues=issues)
-    told = [*_introduction(patient, at), *_unseen(found), *(f"Not as IPS wants it: {one}" for one in lacking)]
+    told = [*_introduction(patient, at), *_unseen(found), *(f"Not as IPS wants it: {one}" for one in lacks)]
     if is_cut:
         told.append(f"What entries refer to is not all here: {len(around)} resources are.")
-    document = Document(place, ctx, _Names([*stored, *around], ctx).name, told, not lacking)
+    document = Document(place, ctx, inside.name, told, not lacks)
     entries = [{"fullUrl": f"{ctx.base_url}/{one.type}/{one.id}", "resource": Fragment(one.content or b"{}")}
                for one in (person, *stored, *around)]  # fmt: skip
     return json_format.dump(document.bundle(found, entries, at))
@@ -130,22 +136,9 @@ def _is_left_out(resource: Json, place: str, ctx: Context) -> bool:
     status = resource.get("status")
     if status == "entered-in-error" or (resource["resourceType"] == "Observation" and status in _UNCONFIRMED):
         return True
-    named = (_place(one, ctx) for _, one in references.iterate(resource))
+    named = (target(one, ctx.store.base_url) for _, one in references.iterate(resource))
     patients = {f"Patient/{to.id}" for to in named if to.type == "Patient"}
     return bool(patients) and place not in patients
-
-
-def _place(reference: Json, ctx: Context) -> references.ParsedReference:
-    return references.parse(relative(str(reference.get("reference", "")), ctx.store.base_url))
-
-
-def _lacks(patient: Json) -> Iterator[str]:
-    """Say what IPS wants of a Patient and this one has not."""
-    names = patient.get("name", [])
-    if not names or not all({"family", "given", "text"} & set(one) for one in names):
-        yield "Patient.name with a family name, a given name or a text in each."
-    if not {"birthDate", "_birthDate"} & set(patient):
-        yield "Patient.birthDate."
 
 
 def _introduction(patient: Json, at: int) -> Iterator[str]:
@@ -162,20 +155,6 @@ def _unseen(found: Sequence[Chosen]) -> Iterator[str]:
     partly = dict.fromkeys(name for one in found for name in one.partly)
     if partly:
         yield f"Looked at as far as the access of who asked reaches: {', '.join(partly)}."
-
-
-class _Names:
-    """The names of what entries refer to."""
-
-    def __init__(self, versions: Sequence[StoredVersion], ctx: Context) -> None:
-        self._versions = {(one.type, one.id): one for one in versions}
-        self._ctx = ctx
-
-    def name(self, reference: str) -> str:
-        """Return the name of what a reference leads to; empty where that is not in the document."""
-        to = _place({"reference": reference}, self._ctx)
-        stored = self._versions.get((str(to.type), str(to.id)))
-        return "" if stored is None else words.name_of(parsed(stored))
 
 
 OPERATION = Operation(

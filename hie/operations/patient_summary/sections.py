@@ -58,7 +58,7 @@ class NoInformation:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One section: its LOINC code, the searches behind it, and what IPS wants of at least one of its entries."""
+    """One section: its LOINC code, and the searches behind it."""
 
     title: str
     code: str
@@ -66,7 +66,8 @@ class Section:
     sources: tuple[Source, ...]
     is_latest: bool = False
     """Of several with one code, only the most recent stands in it."""
-    wants: tuple[str, ...] = ()
+    is_profiled: bool = False
+    """IPS wants one entry of it by its own profile."""
     nothing: NoInformation | None = None
     """None: the section stands in the summary only where there is something in it."""
 
@@ -105,21 +106,21 @@ SECTIONS = (
     Section(
         "Problem List", "11450-4", "Problem list - Reported",
         (Source("Condition", (("clinical-status:not", _OVER), _CERTAIN), "-recorded-date"),),
-        wants=("clinicalStatus", "code"),
+        is_profiled=True,
         nothing=NoInformation("Condition", "no-problem-info", "No information about problems")),
     Section(
         "History of Procedures", "47519-4", "History of Procedures Document",
         (Source("Procedure", (("status", "completed,in-progress,on-hold,stopped"),)),),
-        wants=("code", "performed")),
+        is_profiled=True),
     Section(
         "Immunizations", "11369-6", "History of Immunization Narrative",
         (Source("Immunization", (("status", "completed"),)),),
-        wants=("vaccineCode", "occurrence")),
+        is_profiled=True),
     Section(
         "Medical Devices", "46264-8", "History of medical device use",
         (Source("DeviceUseStatement", (), "-_lastUpdated", _is_used),
          Source("Device", (("status:not", "inactive,entered-in-error,unknown"),), "-_lastUpdated")),
-        wants=("timing",)),
+        is_profiled=True),
     Section(
         "Diagnostic Results", "30954-2", "Relevant diagnostic tests/laboratory data Narrative",
         (Source("Observation", (("category", _tokens(_CATEGORY, "laboratory,imaging")), _CONFIRMED)),
@@ -133,7 +134,7 @@ SECTIONS = (
     Section(
         "History of Past Illness", "11348-0", "History of Past illness Narrative",
         (Source("Condition", (("clinical-status", _OVER), _CERTAIN), "-recorded-date"),),
-        wants=("clinicalStatus", "code")),
+        is_profiled=True),
     Section(
         "Functional Status", "47420-5", "Functional status assessment note",
         (Source("ClinicalImpression", (("status", "completed"),)),

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 Json = dict[str, Any]
-Names = Callable[[str], str]
-"""Gives the name of what a reference (Type/id) leads to; empty where that is not known."""
+Names = Callable[[Json, Json], str]
+"""Gives the name of what a reference leads to, from the resource that has it; empty where it leads outside."""
 
 _WHAT = ("code", "vaccineCode", "medicationCodeableConcept")
 _REFERRED = ("medicationReference", "device")
@@ -25,8 +25,8 @@ def what(resource: Json, names: Names) -> str:
         if name in resource and (text := concept(resource[name])):
             return text
     for name in _REFERRED:
-        if name in resource and (text := referred(resource[name], resource, names)):
-            return text
+        if name in resource and (text := names(resource[name], resource) or resource[name].get("display")):
+            return str(text)
     if resource["resourceType"] == "Device" and (text := name_of(resource)):
         return text
     for name in _NAMED:
@@ -73,17 +73,6 @@ def concept(value: Any) -> str:
     codings = value.get("coding", [])
     shown = (one[key] for key in ("display", "code") for one in codings if one.get(key))
     return str(value.get("text") or next(shown, ""))
-
-
-def referred(reference: Json, resource: Json, names: Names) -> str:
-    """Name what a reference leads to, in the resource or beside it."""
-    text = str(reference.get("reference", ""))
-    if text.startswith("#"):
-        inner = (one for one in resource.get("contained", ()) if f"#{one.get('id')}" == text)
-        found = next((name_of(one) for one in inner), "")
-    else:
-        found = names(text)
-    return found or str(reference.get("display", ""))
 
 
 def _details(resource: Json, names: Names) -> Iterator[str]:
