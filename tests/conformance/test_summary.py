@@ -327,6 +327,20 @@ def test_what_people_read_is_what_entries_say_and_no_markup(fhir):
     assert "Systolic: &lt; 120 mmHg; Diastolic: not done" in div[RESULTS]
 
 
+def test_what_references_lead_to_is_named_by_what_they_say_where_it_is_not_there(fhir):
+    there = {"resourceType": "Medication", "id": "in", "code": {"text": "Contained"}}
+    rows = [ordered("active", medicationCodeableConcept=None, medicationReference=to, contained=inner)
+            for to, inner in (({"display": "Only words"}, None), ({"reference": "#in"}, [there]),
+                              ({"reference": "https://example.org/fhir/Medication/1", "display": "Elsewhere"}, None),
+                              ({"identifier": {"value": "1"}}, None))]  # fmt: skip
+    document = summarized(fhir, {}, [*rows, use("active", "Device/d") | {"device": {"display": "Pump"}}, device()])
+    shown = sections(document)[MEDICATIONS]["text"]["div"]
+    assert all(f"<td>{name}</td>" in shown for name in (
+        "Only words", "Contained", "Elsewhere", "MedicationRequest without a name"))
+    assert "<td>Pump</td>" in sections(document)[DEVICES]["text"]["div"]
+    assert "<td>Pacemaker</td>" in sections(document)[DEVICES]["text"]["div"]
+
+
 # ---- what comes along ------------------------------------------------------------------------------------------------
 
 
@@ -595,7 +609,7 @@ def test_the_profile_that_summaries_have_may_be_asked_for(record, profile):
 
 
 def test_a_summary_as_of_an_instant_is_that_of_the_record_then(fhir):
-    store(fhir, patient(id="p"), condition() | {"id": "c"})
+    store(fhir, patient(id="p", identifier="1"), condition() | {"id": "c"})
     then = fhir.get("Condition/c").json["meta"]["lastUpdated"]
     store(fhir, condition("resolved") | {"id": "c"}, allergy() | {"id": "a"}, patient("Later", id="p"))
     now, before = (made(fhir.get(f"{OF}/$summary{asked_for}")) for asked_for in ("", f"?_asOf={then}"))
@@ -605,6 +619,9 @@ def test_a_summary_as_of_an_instant_is_that_of_the_record_then(fhir):
     assert "a" not in [one["id"] for one in listed(before, ALLERGIES)]
     assert f"stored here at {then}" in words(before)
     assert "Anna Smith" in words(before)
+    fhir.get("Patient/$summary?identifier=1").refused(404, "not-found", "identifier")
+    by_identifier = made(fhir.get(f"Patient/$summary?identifier=1&_asOf={then}"))
+    assert sections(by_identifier).keys() == sections(before).keys()
     assert before["entry"][0]["resource"]["event"][0]["period"]["end"] == then
 
 
