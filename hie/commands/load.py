@@ -13,18 +13,31 @@ from pathlib import Path
 from hie.commands.connection import AnswerLost, ExchangeError
 from hie.commands.loading import journal as states
 from hie.commands.loading import units as reading
-from hie.commands.loading.exchange import Exchange, Outcome, Refusal
+from hie.commands.loading.exchange import BATCH_ENTRIES, LOST, Exchange, Outcome, Refusal, is_curable
 from hie.commands.loading.journal import Journal
 from hie.commands.loading.units import Unit, Unreadable
 
-#: Entries are sent as batches of at most so many, and of so many bytes.
-BATCH_ENTRIES, BATCH_BYTES = 100, 2_000_000
-#: Code of a unit whose answer never came.
-LOST = "answer-lost"
+#: Entries are sent in parcels of so many bytes.
+BATCH_BYTES = 2_000_000
+#: Resources that refer to each other go by one transaction, as many as servers take.
+MOST_TOGETHER, MOST_BYTES_TOGETHER = 5_000, 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Parcelling:
+    """How many single entries travel together, of how many bytes; and whether they are stored as one."""
+
+    entries: int
+    size: int
+    as_one: bool
+
+
+#: One after the other, as long as something is refused that could be cured: what refers to what comes later in the
+#: files by the next pass, what refers to each other by a larger parcel, and in the end each by itself.
+PARCELS = (Parcelling(BATCH_ENTRIES, BATCH_BYTES, True), Parcelling(MOST_TOGETHER, MOST_BYTES_TOGETHER, True),
+           Parcelling(BATCH_ENTRIES, BATCH_BYTES, False))  # fmt: skip
 #: How long a server may still be storing what it was sent before the connection broke.
 SETTLING_SECONDS = 2.0
-#: Issue codes that another pass may cure: what was pointed at may have been loaded meanwhile.
-CURABLE = frozenset({"not-found", "conflict", "deleted", "transient", "throttled", LOST})
 EFFECTS = ("created", "updated", "unchanged", "deleted")
 JOURNAL_NAME = "hie-load.journal"
 
@@ -115,15 +128,21 @@ class _Load:
         self._finished: set[str] = set()
 
     def run(self) -> Summary:
-        self._pass("batch Bundles", 1, self._first_units())
-        self._pass("records", self._parallel, self._units())
-        while curable := {digest for digest, refusals in self._refused.items() if _is_curable(refusals)}:
+        self._pass("batch Bundles", 1, self._first_units(), PARCELS[-1])
+        parcels = iter(PARCELS)
+        how = next(parcels)
+        self._pass("records", self._parallel, self._units(), how)
+        while curable := {digest for digest, refusals in self._refused.items() if is_curable(refusals)}:
             before = self._summary.entries
             if any(refusal.code == LOST for digest in curable for refusal in self._refused[digest]):
                 self._exchange.pause(SETTLING_SECONDS)
-            self._pass("again", self._parallel, (u for u in self._units(again=curable) if u.digest in curable))
+            again = (u for u in self._units(again=curable) if u.digest in curable)
+            self._pass("again", self._parallel, again, how)
             if self._summary.entries == before:
-                break
+                further = next(parcels, None) if len(curable) > 1 else None  # one was sent by itself
+                if further is None:
+                    break
+                how = further
         refusals = [refusal for refusals in self._refused.values() for refusal in refusals]
         self._summary.refusals = [*self._unreadable.values(), *refusals]
         return self._summary
@@ -153,7 +172,7 @@ class _Load:
                 else:
                     yield unit
 
-    def _pass(self, label: str, parallel: int, wanted: Iterable[Unit]) -> None:
+    def _pass(self, label: str, parallel: int, wanted: Iterable[Unit], how: Parcelling) -> None:
         """Send units by some threads; no more than twice as many parcels are in memory as there are threads."""
         room = threading.BoundedSemaphore(2 * parallel)
         failures: list[BaseException] = []
@@ -167,14 +186,14 @@ class _Load:
 
         with ThreadPoolExecutor(parallel, thread_name_prefix="load") as pool:
             try:
-                for parcel in _parcels(wanted):
+                for parcel in _parcels(wanted, how):
                     self._tell(label)
                     self._finished.update(unit.digest for unit in parcel)
                     room.acquire()
                     if failures:
                         room.release()
                         break
-                    pool.submit(self._send, parcel).add_done_callback(ended)
+                    pool.submit(self._send, parcel, how.as_one).add_done_callback(ended)
             except BaseException:
                 self._exchange.stop()
                 raise
@@ -185,7 +204,7 @@ class _Load:
     def _tell(self, label: str) -> None:
         self._report(Progress(label, min(self._counter.read, self._size), self._size, self._summary.entries))
 
-    def _send(self, parcel: list[Unit]) -> None:
+    def _send(self, parcel: list[Unit], as_one: bool) -> None:
         doubtful = [u for u in parcel if self._journal.state(u.digest) == states.SENT and not u.repeatable]
         rest = [unit for unit in parcel if unit not in doubtful]
         try:
@@ -193,7 +212,7 @@ class _Load:
                 self._settle(unit)
             if rest:
                 self._journal.write((unit.digest for unit in rest), states.SENT)
-                self._note(self._exchange.send(rest))
+                self._note(self._exchange.send(rest, as_one=as_one))
         except AnswerLost as error:
             self._lose(parcel, f"the connection broke before the answer came ({error}).")
 
@@ -226,19 +245,15 @@ class _Load:
                     self._summary.effects.update(outcome.stored)
 
 
-def _is_curable(refusals: Iterable[Refusal]) -> bool:
-    return any(refusal.code in CURABLE for refusal in refusals)
-
-
-def _parcels(units: Iterable[Unit]) -> Iterator[list[Unit]]:
-    """Group single entries into batches; everything else travels alone."""
+def _parcels(units: Iterable[Unit], how: Parcelling) -> Iterator[list[Unit]]:
+    """Group single entries; everything else travels alone."""
     batch: list[Unit] = []
     size = 0
     for unit in units:
         if unit.kind != "entry":
             yield [unit]
             continue
-        if batch and (len(batch) == BATCH_ENTRIES or size + len(unit.body) > BATCH_BYTES):
+        if batch and (len(batch) == how.entries or size + len(unit.body) > how.size):
             yield batch
             batch, size = [], 0
         batch.append(unit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -13,6 +13,12 @@ from typing import Any
 from hie.commands.connection import Answer, Connection, ExchangeError, issue_text
 from hie.commands.loading.units import Unit
 
+#: A batch has at most so many entries.
+BATCH_ENTRIES = 100
+#: Code of a unit whose answer never came.
+LOST = "answer-lost"
+#: Issue codes that another pass may cure: what was pointed at may have been loaded meanwhile.
+CURABLE = frozenset({"not-found", "conflict", "deleted", "transient", "throttled", LOST})
 #: Methods of entries whose answer tells by its time of change alone whether anything was changed.
 _UPDATING = frozenset({"PUT", "PATCH"})
 
@@ -60,8 +66,8 @@ class Exchange:
             self._started = parsedate_to_datetime(answer.headers["Date"]).timestamp() + 1
             self._begun = time.monotonic() + 1
 
-    def send(self, units: Sequence[Unit]) -> list[Outcome]:
-        """Send one transaction, one DICOM file, or several entries as one batch."""
+    def send(self, units: Sequence[Unit], *, as_one: bool = False) -> list[Outcome]:
+        """Send one transaction, one DICOM file, or several entries: in a batch, or as one transaction first."""
         unit = units[0]
         if any(method in _UPDATING for each in units for _, method in each.entries):
             self.pause(max(0.0, self._begun - time.monotonic()))
@@ -69,6 +75,8 @@ class Exchange:
             return [self._send_binary(unit)]
         if unit.kind == "transaction":
             return [self._send_transaction(unit)]
+        if as_one and len(units) > 1:
+            return self._send_as_one(units)
         return self._send_batch(units)
 
     def is_stored(self, unit: Unit) -> bool | None:
@@ -100,9 +108,23 @@ class Exchange:
         stored = (self._effect(e, r) for e, r in zip(unit.entries, responses, strict=True))
         return Outcome(unit, tuple(effect for effect in stored if effect))
 
+    def _send_as_one(self, units: Sequence[Unit]) -> list[Outcome]:
+        """Send entries as one transaction, which servers store much faster than each by itself.
+
+        What was refused because something was not there yet is left to another pass; else each is sent by itself.
+        """
+        answer = self._post_bundle(_bundle("transaction", units), all(unit.repeatable for unit in units))
+        if answer.status == 200:
+            responses = _responses(answer, len(units))
+            return [self._entry_outcome(unit, r) for unit, r in zip(units, responses, strict=True)]
+        told = answer.json()
+        if is_curable(refusals("", answer.status, told)):
+            return [Outcome(unit, (), refusals(unit.source, answer.status, told)) for unit in units]
+        parts = (units[start : start + BATCH_ENTRIES] for start in range(0, len(units), BATCH_ENTRIES))
+        return [outcome for part in parts for outcome in self._send_batch(part)]
+
     def _send_batch(self, units: Sequence[Unit]) -> list[Outcome]:
-        body = b'{"resourceType":"Bundle","type":"batch","entry":[' + b",".join(u.body for u in units) + b"]}"
-        answer = self._post_bundle(body, all(unit.repeatable for unit in units))
+        answer = self._post_bundle(_bundle("batch", units), all(unit.repeatable for unit in units))
         if answer.status == 200:
             responses = _responses(answer, len(units))
             return [self._entry_outcome(unit, r) for unit, r in zip(units, responses, strict=True)]
@@ -143,6 +165,15 @@ class Exchange:
     def _post_bundle(self, body: bytes, repeatable: bool) -> Answer:
         headers = {"Content-Type": "application/fhir+json"}
         return self._request("POST", self.url, content=body, headers=headers, repeatable=repeatable)
+
+
+def is_curable(refusals_: Iterable[Refusal]) -> bool:
+    """Tell whether another pass may cure what was refused."""
+    return any(refusal.code in CURABLE for refusal in refusals_)
+
+
+def _bundle(type_: str, units: Sequence[Unit]) -> bytes:
+    return b'{"resourceType":"Bundle","type":"%s","entry":[%s]}' % (type_.encode(), b",".join(u.body for u in units))
 
 
 def _responses(answer: Answer, count: int) -> list[dict[str, Any]]:

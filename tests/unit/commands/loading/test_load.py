@@ -151,10 +151,11 @@ def test_batch_bundles_go_first_and_one_after_the_other(server: Fake, tmp_path: 
     assert [posted["type"] for posted in server.posted] == ["batch", "transaction"]
 
 
-def test_resources_travel_in_batches(server: Fake, tmp_path: Path) -> None:
+def test_resources_travel_in_transactions(server: Fake, tmp_path: Path) -> None:
     lines = [{"resourceType": "Patient", "id": f"p{number}"} for number in range(250)]
     summary = run(server, write(tmp_path / "a.ndjson", *lines), parallel=1)
     assert [len(posted["entry"]) for posted in server.posted] == [100, 100, 50]
+    assert {posted["type"] for posted in server.posted} == {"transaction"}
     assert summary.effects == {("Patient", "created"): 250}
 
 
@@ -166,6 +167,59 @@ def test_what_pointed_at_something_not_yet_loaded_is_sent_again(server: Fake, tm
     assert [entry["request"]["url"] for entry in server.posted[1]["entry"]] == ["Observation/o"]
     assert summary.entries == 2
     assert summary.refusals == []
+
+
+class Keeping:
+    """Answers as a server that takes references to what it has, or gets by the same transaction, alone."""
+
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+        self.asked: list[tuple[str, int]] = []
+
+    def __call__(self, body: dict[str, Any]) -> Answer:
+        entries = body["entry"]
+        self.asked.append((body["type"], len(entries)))
+        if body["type"] == "transaction":
+            if any(not self._holds(entry, entries) for entry in entries):
+                return 400, outcome("not-found", "refers to nothing", "Bundle.entry[0]")
+            self.ids.update(entry["resource"]["id"] for entry in entries)
+            return stored(body)
+        return 200, {"entry": [self._alone(entry) for entry in entries]}
+
+    def _alone(self, entry: dict[str, Any]) -> dict[str, Any]:
+        if not self._holds(entry, []):
+            return entry_refused("not-found", "refers to nothing")
+        self.ids.add(entry["resource"]["id"])
+        return {"response": {"status": "201"}}
+
+    def _holds(self, entry: dict[str, Any], beside: list[dict[str, Any]]) -> bool:
+        wanted = entry["resource"].get("to")
+        return wanted is None or wanted in self.ids or any(one["resource"]["id"] == wanted for one in beside)
+
+
+def many(kind: str, number: int, to: str | None = None) -> list[dict[str, Any]]:
+    return [{"resourceType": "Basic", "id": f"{kind}{n}", **({"to": f"{to}{n}"} if to else {})} for n in range(number)]
+
+
+def test_what_refers_to_each_other_over_files_goes_by_one_transaction(server: Fake, tmp_path: Path) -> None:
+    keeping = Keeping()
+    server.script = [keeping] * 30
+    one, other = write(tmp_path / "a.ndjson", *many("a", 150, "b")), write(tmp_path / "b.ndjson", *many("b", 150, "a"))
+    summary = run(server, one, other, parallel=1)
+    assert (summary.entries, summary.refusals) == (300, [])
+    assert keeping.asked[-1] == ("transaction", 300)
+    assert len(keeping.asked) == 7, "two passes of three, and then all"
+
+
+def test_what_refers_to_nothing_is_refused_by_itself(server: Fake, tmp_path: Path) -> None:
+    keeping = Keeping()
+    server.script = [keeping] * 30
+    lost = many("a", 30)
+    lost[7]["to"] = "nothing"
+    lost[8]["to"] = "later2"
+    summary = run(server, write(tmp_path / "a.ndjson", *lost), write(tmp_path / "b.ndjson", *many("later", 3)))
+    assert summary.entries == 32
+    assert [(refusal.source, refusal.code) for refusal in summary.refusals] == [("a.ndjson:8", "not-found")]
 
 
 def test_a_reference_to_nothing_ends_as_a_refusal(server: Fake, tmp_path: Path) -> None:
