@@ -15,6 +15,7 @@ from hie.commands.loading import journal as states
 from hie.commands.loading import units as reading
 from hie.commands.loading.exchange import BATCH_ENTRIES, LOST, Exchange, Outcome, Refusal, is_curable
 from hie.commands.loading.journal import Journal
+from hie.commands.loading.order import in_order
 from hie.commands.loading.units import Unit, Unreadable
 
 #: Entries are sent in parcels of so many bytes.
@@ -25,17 +26,21 @@ MOST_TOGETHER, MOST_BYTES_TOGETHER = 5_000, 20_000_000
 
 @dataclass(frozen=True, slots=True)
 class Parcelling:
-    """How many single entries travel together, of how many bytes; and whether they are stored as one."""
+    """How many single entries travel together, of how many bytes, as one transaction or not, of one type or several."""
 
     entries: int
     size: int
     as_one: bool
+    by_type: bool
 
 
 #: One after the other, as long as something is refused that could be cured: what refers to what comes later in the
 #: files by the next pass, what refers to each other by a larger parcel, and in the end each by itself.
-PARCELS = (Parcelling(BATCH_ENTRIES, BATCH_BYTES, True), Parcelling(MOST_TOGETHER, MOST_BYTES_TOGETHER, True),
-           Parcelling(BATCH_ENTRIES, BATCH_BYTES, False))  # fmt: skip
+PARCELS = (
+    Parcelling(BATCH_ENTRIES, BATCH_BYTES, as_one=True, by_type=True),
+    Parcelling(MOST_TOGETHER, MOST_BYTES_TOGETHER, as_one=True, by_type=False),
+    Parcelling(BATCH_ENTRIES, BATCH_BYTES, as_one=False, by_type=False),
+)
 #: How long a server may still be storing what it was sent before the connection broke.
 SETTLING_SECONDS = 2.0
 EFFECTS = ("created", "updated", "unchanged", "deleted")
@@ -118,7 +123,7 @@ class _Load:
         parallel: int,
         report: Callable[[Progress], None],
     ) -> None:
-        self._files, self._exchange, self._journal = files, exchange, journal
+        self._files, self._exchange, self._journal = in_order(files), exchange, journal
         self._parallel, self._report = parallel, report
         self._size = sum(path.stat().st_size for path in files)
         self._summary = Summary()
@@ -253,7 +258,8 @@ def _parcels(units: Iterable[Unit], how: Parcelling) -> Iterator[list[Unit]]:
         if unit.kind != "entry":
             yield [unit]
             continue
-        if batch and (len(batch) == how.entries or size + len(unit.body) > how.size):
+        is_other = how.by_type and batch and unit.entries[0][0] != batch[0].entries[0][0]
+        if batch and (is_other or len(batch) == how.entries or size + len(unit.body) > how.size):
             yield batch
             batch, size = [], 0
         batch.append(unit)

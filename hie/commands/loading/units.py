@@ -95,6 +95,17 @@ def units(path: Path, counter: Counter) -> Iterator[Unit | Unreadable]:
         yield Unreadable(path.name, f"cannot be read: {error or type(error).__name__}")
 
 
+def opened_lines(path: Path, most: int) -> Iterator[bytes]:
+    """Yield the lines of a file as far as it can be read, each cut at so many bytes."""
+    try:
+        with path.open("rb") as raw:
+            stream = _opened(path.name, raw)
+            while line := stream.readline(most):
+                yield line
+    except _DAMAGED:
+        return  # which is told when it is sent
+
+
 def _file_units(name: str, raw: IO[bytes], counter: Counter) -> Iterator[Unit | Unreadable]:
     if name.lower().endswith(".zip"):
         with zipfile.ZipFile(raw) as archive:
