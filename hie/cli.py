@@ -214,7 +214,7 @@ def follow(
 
 
 class _Shown:
-    """Shows the progress of a load: a bar on a terminal, a line every tenth otherwise."""
+    """Shows progress: a bar on a terminal, a line every tenth otherwise, or every 10,000 where no end is known."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -228,6 +228,9 @@ class _Shown:
             self._bar.render_finish()
 
     def __call__(self, progress: Progress) -> None:
+        if not progress.size:
+            self._count(progress)
+            return
         if not sys.stderr.isatty():
             self._line(progress)
             return
@@ -237,6 +240,11 @@ class _Shown:
             self._label = progress.label
             self._bar = click.progressbar(length=max(1, progress.size), label=f"{progress.label:13}", file=sys.stderr)
         self._bar.update(progress.read - self._bar.pos)
+
+    def _count(self, progress: Progress) -> None:
+        if (progress.label, progress.read // 10_000) != (self._label, self._tenth):
+            self._label, self._tenth = progress.label, progress.read // 10_000
+            click.echo(f"{progress.label}: {progress.read}", err=True)
 
     def _line(self, progress: Progress) -> None:
         tenth = 10 * progress.read // max(1, progress.size)

@@ -180,8 +180,7 @@ class Follower:
         self._state.write()
 
     def _tell_read(self, count: int, total: int) -> None:
-        if total:
-            self._report(Progress("reading", min(count, total), total, 0))
+        self._report(Progress("reading", min(count, total) if total else count, total, 0))
 
     def _tell_sent(self, gathered: Gathered, count: int, sent: Sent) -> None:
         for line in sent.notes:

@@ -25,6 +25,8 @@ from tests.builders import bundle, observation, patient, put
 from tests.conformance.conftest import Fhir
 from tests.sources import Source, at, outcome, page, serving, told
 
+#: HAPI's pages go to their end only where a time is named.
+ALL = "_since=1970-01-01T00%3A00%3A00.000Z"
 #: What is the same whatever database is behind the server that follows.
 one_database = pytest.mark.parametrize("database_kind", ["sqlite"])
 
@@ -198,7 +200,7 @@ def test_without_any_history_what_is_missing_is_told(run, fake):
 def test_named_types_are_followed_alone(run, fake, fhir):
     fake.has(told("Patient/a", 1, patient("One")), path="Patient/_history")
     assert run(fake.url, types=["Patient"]).sent.stored == 1
-    assert fake.asked == ["/fhir/Patient/_history?_count=500"]
+    assert fake.asked == [f"/fhir/Patient/_history?_count=500&{ALL}"]
     with pytest.raises(ExchangeError, match=r"Group/_history.* answers 404: .* Name the types"):
         run(fake.url, types=["Group"])
 
@@ -276,7 +278,7 @@ def test_absurd_entries_are_told_and_left_out(run, fake, fhir, entries):
 
 @one_database
 def test_pages_that_lead_back_or_on_and_on_end(run, fake, monkeypatch):
-    fake.routes["/fhir/_history"] = page(following=f"{fake.url}/_history?_count=500")
+    fake.routes["/fhir/_history"] = page(following=f"{fake.url}/_history?_count=500&{ALL}")
     with pytest.raises(ExchangeError, match=r"does not end: .* leads back"):
         run(fake.url)
     fake.routes["/fhir/_history"] = lambda path: page(following=f"{fake.url}/_history?n={len(fake.asked)}")
@@ -290,12 +292,12 @@ def test_pages_that_are_too_large_are_asked_for_by_fewer_versions(run, fake, fhi
     monkeypatch.setattr(source, "LARGEST_PAGE", 4_000)
     packed = gzip.compress(b" " * 10_000_000)
     for count in (500, 62):
-        fake.routes[f"/fhir/_history?_count={count}"] = 200, {"Content-Encoding": "gzip"}, packed
-    fake.routes["/fhir/_history?_count=7"] = page(told("Patient/a", 1, patient("One")))
+        fake.routes[f"/fhir/_history?_count={count}&{ALL}"] = 200, {"Content-Encoding": "gzip"}, packed
+    fake.routes[f"/fhir/_history?_count=7&{ALL}"] = page(told("Patient/a", 1, patient("One")))
     assert run(fake.url).sent.stored == 1
     fake.routes["/fhir/_history"] = 200, {}, b" " * 1_000_000
     with pytest.raises(ExchangeError, match="answers more than 0 MB at once"):
-        run(fake.url, since=1)
+        run(fake.url, since=1_000_000)
 
 
 # ---- what goes wrong on the way --------------------------------------------------------------------------------------

@@ -75,7 +75,8 @@ class Source:
 
     def pages(self, path: str, since: int | None) -> Iterator[Page]:
         """Yield the pages of one history; NoHistory, BrokenOff, ExchangeError."""
-        asked = {"_count": str(self.count)} | ({} if since is None else {"_since": instant(since)})
+        # Without _since HAPI ends its pages by a count of up to a minute ago, and so before the oldest versions.
+        asked = {"_count": self.count, "_since": instant(since or 0)}
         url, seen, empty = f"{self.url}/{path}?{urlencode(asked)}", set[int](), 0
         while True:
             seen.add(hash(url))
