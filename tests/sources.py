@@ -37,6 +37,9 @@ class Source(ThreadingHTTPServer):
     def url(self) -> str:
         return f"{self.origin}/fhir"
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of who breaks off an answer."""
+
     def has(self, *entries: Any, path: str = "_history") -> None:
         """Have one page, the newest first."""
         self.routes[f"/fhir/{path}"] = page(*entries)
@@ -93,9 +96,9 @@ def serving(server: BaseServer) -> Iterator[None]:
         server.server_close()
 
 
-def page(*entries: Any, following: str | None = None, **more: Any) -> Answer:
-    """Return a page of a history."""
-    link = [{"relation": "next", "url": following}] if following else []
+def page(*entries: Any, following: str | None = None, itself: str | None = None, **more: Any) -> Answer:
+    """Return a page of a history, with its links next and self."""
+    link = [{"relation": name, "url": url} for name, url in (("self", itself), ("next", following)) if url is not None]
     return 200, {}, {"resourceType": "Bundle", "type": "history", "link": link, "entry": list(entries), **more}
 
 

@@ -167,6 +167,16 @@ def test_entries_may_say_less_or_more(run, fake, fhir, change):
     assert numbers(fhir, "Patient/a") == ["One"]
 
 
+def test_a_version_that_is_told_twice_is_stored_once(run, fake, fhir):
+    """Pages that are numbered from the newest on shift when something is written meanwhile."""
+    two, one = told("Patient/a", 2, patient("Two"), second=2), told("Patient/a", 1, patient("One"), second=1)
+    gone = told("Patient/b", 2, second=4)
+    fake.has(gone, gone, told("Patient/b", 1, patient("B"), second=3), two, two, one, two, one)
+    poll = run(fake.url)
+    assert (poll.sent.stored, run.said) == (4, [])
+    assert numbers(fhir, "Patient/a") == ["Two", "One"]
+
+
 def test_versions_without_an_id_are_told_apart_by_their_time(run, fake, fhir):
     fake.has(told("Patient/a", None, patient("Again"), second=3), told("Patient/a", None, second=2),
              told("Patient/a", None, patient("One"), second=1))
@@ -218,6 +228,18 @@ def test_a_page_at_another_origin_is_not_asked_for(run, fake):
             with pytest.raises(ExchangeError, match="of another origin"):
                 run(fake.url, headers={"Authorization": "Bearer there"})
     assert other.asked == []
+
+
+@one_database
+@pytest.mark.parametrize("following", ["https://inside:8443/r4?_getpages=7", "https://inside:8443/r4/p2?n=7"])
+def test_pages_of_a_server_behind_a_proxy_are_asked_for_where_it_is(run, fake, fhir, following):
+    fake.routes["/fhir/_history"] = page(told("Patient/a", 2, patient("Two"), second=2), following=following,
+                                         itself="https://inside:8443/r4/_history?_count=500")
+    fake.routes["/fhir?_getpages=7"] = fake.routes["/fhir/p2?n=7"] = page(told("Patient/a", 1, patient(), second=1))
+    assert run(fake.url, headers={"Authorization": "Bearer there"}).sent.stored == 2
+    fake.routes["/fhir/_history"] = page(following="https://inside:8443/r45/x", itself="https://inside:8443/r4/_history")
+    with pytest.raises(ExchangeError, match="not below what it calls itself"):
+        run(fake.url, since=1)
 
 
 @one_database

@@ -77,7 +77,7 @@ class Source:
         """Yield the pages of one history; NoHistory, BrokenOff, ExchangeError."""
         # Without _since HAPI ends its pages by a count of up to a minute ago, and so before the oldest versions.
         asked = {"_count": self.count, "_since": instant(since or 0)}
-        url, seen, empty = f"{self.url}/{path}?{urlencode(asked)}", set[int](), 0
+        url, seen, empty, theirs = f"{self.url}/{path}?{urlencode(asked)}", set[int](), 0, self.url
         while True:
             seen.add(hash(url))
             answer = self._get(url)
@@ -88,7 +88,9 @@ class Source:
                         is_first=len(seen) == 1)
             yield page
             empty = 0 if page.entries else empty + 1
-            following = self._next(url, bundle)
+            if len(seen) == 1:
+                theirs = self._called(bundle, path)
+            following = self._next(url, bundle, theirs)
             if following is None:
                 return
             if hash(following) in seen or len(seen) == MOST_PAGES or empty == MOST_EMPTY_PAGES:
@@ -149,22 +151,33 @@ class Source:
             raise ExchangeError(f"GET {url} answers {str(found)[:80]!r}, where a Bundle of type history is expected.")
         return bundle
 
-    def _next(self, url: str, bundle: dict[str, Any]) -> str | None:
+    def _called(self, bundle: dict[str, Any], path: str) -> str:
+        """Return what the server calls its base in its links; behind a proxy that is not always what others call it."""
+        told = (_link(bundle, "self") or "").partition("?")[0]
+        return told.removesuffix(f"/{path}") if told.endswith(f"/{path}") else self.url
+
+    def _next(self, url: str, bundle: dict[str, Any], theirs: str) -> str | None:
         """Return the address of the next page, which is at the source's own origin, or it is not asked."""
-        links = bundle.get("link")
-        found = next((link.get("url") for link in (links if isinstance(links, list) else [])
-                      if isinstance(link, dict) and link.get("relation") == "next"), None)
+        found = _link(bundle, "next")
         if found is None:
             return None
+        if found.startswith((f"{theirs}/", f"{theirs}?")):
+            found = self.url + found.removeprefix(theirs)
         try:
-            following = urljoin(url, str(found))
+            following = urljoin(url, found)
         except ValueError:
-            following = str(found)
+            following = found
         if not self._connection.has(following):
             raise ExchangeError(f"{self.url} says that its next page is at {following[:500]!r}, which is of another "
-                                "origin: what answers there would be told the token. Name the source by the address "
-                                "that it has itself in its links.")
+                                "origin, and not below what it calls itself in the link self: what answers there would "
+                                "be told the token.")
         return following
+
+
+def _link(bundle: dict[str, Any], relation: str) -> str | None:
+    links = bundle.get("link")
+    return next((str(link.get("url")) for link in (links if isinstance(links, list) else [])
+                 if isinstance(link, dict) and link.get("relation") == relation), None)
 
 
 def _entries(bundle: dict[str, Any]) -> list[dict[str, Any]]:
