@@ -232,7 +232,6 @@ def _keep_files(request: FhirRequest, asked: Asked, ctx: Context) -> None:
     ctx.store.entry.status = 200
     most = ctx.settings.async_client_bytes
     if not asynchronous.finish(ctx.store, asked, manifest, most, asynchronous.refuse_taken_over):
-        asynchronous.drop_files(ctx.store, asked)
         raise TooManyRequests(f"With what is kept for this client already, these files are more than {most} bytes, "
                               "sealed. DELETE the addresses of answers that you have read, and ask again.")
 
@@ -345,12 +344,16 @@ def _granted(asked: Asked, ctx: Context) -> Context:
 
 
 def _refuse(asked: Asked, refused: FhirError, ctx: Context, *, in_files: bool = False) -> None:
-    """Keep a refusal as the answer."""
+    """Keep a refusal as the answer, and no files."""
     ctx.store.entry.status = refused.status
-    asked = replace(asked, begun=None)  # it tells nothing that could be erased
     told = outcome.of_error(refused)
-    content = bulk.refused(refused.status, told) if in_files else _content(entries.refusal(refused.status, told), ctx)
-    asynchronous.finish(ctx.store, asked, content)
+    if in_files:
+        content, see = bulk.refused(refused.status, told), asynchronous.refuse_taken_over
+        asynchronous.finish(ctx.store, asked, content, see=see, has_files=False)
+        return
+    asked = replace(asked, begun=None)  # it tells nothing that could be erased
+    content = _content(entries.refusal(refused.status, told), ctx)
+    asynchronous.finish(ctx.store, asked, content, has_files=False)
 
 
 def _content(row: dict[str, Any], ctx: Context) -> bytes:

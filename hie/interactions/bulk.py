@@ -7,15 +7,17 @@ files themselves are read when they are fetched. docs/adr/0028-bulk-files.md
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import partial
+from io import BytesIO
 from itertools import chain
 from typing import Any
 
 import orjson
 
 from hie.context import Context
-from hie.errors import OutcomeIssue
+from hie.errors import NotSupported, OutcomeIssue
 from hie.fhir import bulk, outcome
 from hie.fhir.bulk import DELETED, ERROR, OUTPUT, Filed
 from hie.fhir.http import FhirRequest, FhirResponse
@@ -31,11 +33,17 @@ from hie.store.kept_answers import BULK
 from hie.store.search.reading import Held, seen_by_page
 from hie.store.search.seen import Seen, from_json
 
-#: What one file has at most, beyond its last line: lines, and bytes.
+#: What one file has at most: lines, and bytes, if they are not those of a single line.
 MOST_LINES, MOST_BYTES = 10_000, 8_000_000
 #: A write has its time from when its request began: what was under way at the moment of the files is of so much before
 #: it, so that a client that asks for what was changed since misses nothing. In microseconds.
 UNDER_WAY = 60_000_000
+#: Parameters of the answer to who asks, not of the files.
+_OF_THE_ANSWER = frozenset({"_format", "_pretty"})
+#: So many parameters that were left out are told of.
+_MOST_TOLD = 100
+#: So many resources of a file are read at a time.
+_AT_ONCE = 500
 #: A worker looks so often, in resources listed, whether the request is still wanted.
 _LOOK = 5_000
 
@@ -48,28 +56,45 @@ def asked_for(request: FhirRequest, ctx: Context) -> tuple[Export, list[OutcomeI
     found = operation.offered(request, ctx.registry)
     if found.files is None:
         return None
-    request, issues = _lenient(request, found)
-    return found.files(operation.checked(request, found), ctx), issues
-
-
-def _lenient(request: FhirRequest, found: Operation) -> tuple[FhirRequest, list[OutcomeIssue]]:
-    """Return a request without unknown parameters, where `Prefer: handling=lenient` has them left out."""
+    known = {one.name for one in found.parameters} | _OF_THE_ANSWER
     if request.preferences.handling != "lenient":
-        return request, []
-    known = {one.name for one in found.parameters} | ANSWER_PARAMETERS
+        _refuse_unknown(request, known, found)
+        issues: list[OutcomeIssue] = []
+    else:
+        request, issues = _lenient(request, known, found)
+    export = found.files(operation.checked(request, found), ctx)
+    return export, [*issues, *export.left_out]
+
+
+def _refuse_unknown(request: FhirRequest, known: Set[str], found: Operation) -> None:
+    """Refuse what would shape a resource that is answered: here that is done by parameters of the operation alone."""
+    for name, _ in request.parameters:
+        if name in ANSWER_PARAMETERS and name not in known:
+            raise NotSupported(f"${found.code} has no parameter {name!r}; files are of whole resources, or of their "
+                               "_elements.", expression=name)
+
+
+def _lenient(request: FhirRequest, known: Set[str], found: Operation) -> tuple[FhirRequest, list[OutcomeIssue]]:
+    """Return a request without unknown parameters, which `Prefer: handling=lenient` has left out."""
     unknown = [name for name, _ in request.parameters if name not in known]
     resource = request.resource
     rows = resource.get("parameter") if isinstance(resource, dict) else None
     if isinstance(rows, list):
-        kept = [one for one in rows if not isinstance(one, dict) or one.get("name") in known]
-        unknown += [str(one.get("name")) for one in rows if one not in kept]
+        names = [one["name"] for one in rows if _has_name(one) and one["name"] not in known]
+        kept = [one for one in rows if not _has_name(one) or one["name"] in known]
+        unknown += names
         resource = {name: value for name, value in resource.items() if name != "parameter"}
         resource |= {"parameter": kept} if kept else {}
     parameters = tuple(one for one in request.parameters if one[0] in known)
     told = f"${found.code} has no parameter {{!r}}; it was left out."
-    names = [one[:80] for one in dict.fromkeys(unknown)]
-    issues = [OutcomeIssue("not-supported", told.format(one), one, "warning") for one in names]
+    shown = [one[:80] for one in dict.fromkeys(unknown)][:_MOST_TOLD]
+    issues = [OutcomeIssue("not-supported", told.format(one), one, "warning") for one in shown]
     return replace(request, parameters=parameters, resource=resource), issues
+
+
+def _has_name(row: Any) -> bool:
+    """Tell whether a parameter of a body has a name; of others it is told as ever what is wrong with them."""
+    return isinstance(row, dict) and isinstance(row.get("name"), str)
 
 
 # ---- doing -----------------------------------------------------------------------------------------------------------
@@ -80,7 +105,7 @@ def made(request: FhirRequest, asked: Asked, ctx: Context) -> bytes:
     found = asked_for(request, ctx)
     assert found is not None  # noqa: S101 - it was when the request was kept
     export, left_out = found
-    bulk_files.begin(ctx.store, asked.id)
+    bulk_files.begin(ctx.store, asked.id, partial(asynchronous.refuse_taken_over, asked=asked))
     at, saw = moment(ctx)
     filing = _Filing(asked, ctx)
     for entry in chain(left_out, export.listed(ctx.within(ctx.store.as_of(at, saw)))):
@@ -137,10 +162,10 @@ class _Filing:
             place, line, size = (OUTPUT, entry.type), entry.id, entry.size
         else:
             place, line, size = (DELETED, ""), f"{entry.type}/{entry.id}", 100
+        if place in self.open and (self.sizes[place] + size > MOST_BYTES or len(self.open[place]) >= MOST_LINES):
+            self._keep(*place)
         self.open[place].append(line)
         self.sizes[place] += size
-        if self.sizes[place] >= MOST_BYTES or len(self.open[place]) >= MOST_LINES:
-            self._keep(*place)
         self.taken += 1
         if self.taken % _LOOK == 0:
             self._look()
@@ -158,7 +183,7 @@ class _Filing:
         count = len(bulk.deletions([("", "")] * len(lines))) if kind == DELETED else len(lines)
         file = Filed(self.number, kind, type_name, count)
         bulk_files.add(self.ctx.store, self.asked.id, file, "\n".join(lines).encode(),
-                       lambda connection: asynchronous.refuse_taken_over(connection, self.asked))
+                       partial(asynchronous.refuse_taken_over, asked=self.asked))
 
     def _look(self) -> None:
         connection = self.ctx.store.connection()
@@ -195,21 +220,30 @@ def file(request: FhirRequest, ctx: Context, own: Callable[[FhirRequest, Context
     found = None if number is None else bulk_files.read(ctx.store, asked.id, number)
     if told is None or "manifest" not in told or found is None or found[0].name != name:
         raise asynchronous.unknown()
-    content = b"".join(one + b"\n" for one in lines(*found, told, ctx))
+    content = BytesIO()  # 8 MB are held once
+    for one in _lines(*found, told, ctx):
+        content.write(one)
+        content.write(b"\n")
     ctx.store.entry.type = found[0].type or None
-    return FhirResponse(200, content, content_type=bulk.NDJSON)
+    return FhirResponse(200, content.getvalue(), content_type=bulk.NDJSON)
 
 
-def lines(of: Filed, listed: bytes, told: dict[str, Any], ctx: Context) -> list[bytes]:
-    """Return the lines of a file: of resources those that are still there, as they were, and may still be read."""
+def _lines(of: Filed, listed: bytes, told: dict[str, Any], ctx: Context) -> Iterator[bytes]:
+    """Yield the lines of a file: of resources those that are still there, as they were, and may still be read."""
     rows = listed.decode().split("\n")
-    if of.kind == ERROR:
-        return [one.encode() for one in rows]
-    if of.kind == DELETED:
-        return bulk.deletions([(type_name, id_) for type_name, _, id_ in (one.partition("/") for one in rows)])
+    if of.kind == OUTPUT:
+        yield from _resources(of.type, rows, told, ctx)
+    elif of.kind == DELETED:
+        yield from bulk.deletions([(type_name, id_) for type_name, _, id_ in (one.partition("/") for one in rows)])
+    else:
+        yield from (one.encode() for one in rows)
+
+
+def _resources(type_name: str, ids: Sequence[str], told: dict[str, Any], ctx: Context) -> Iterator[bytes]:
     saw = None if told["seen"] is None else from_json(told["seen"], at_instant=False)
     then = ctx.store.as_of(told["at"], saw)
     elements = tuple((of_type, name) for of_type, name in told["elements"])
     selection = Selection(None, elements) if elements else None
-    return [bulk.line(one.content or b"{}", ctx.base_url, selection)
-            for one in then.each_read([(of.type, id_) for id_ in rows])]
+    for start in range(0, len(ids), _AT_ONCE):
+        for one in then.each_read([(type_name, id_) for id_ in ids[start : start + _AT_ONCE]]):
+            yield bulk.line(one.content or b"{}", ctx.base_url, selection)

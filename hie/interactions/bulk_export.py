@@ -36,3 +36,5 @@ class Export:
     listed: Callable[[Context], Iterator[Entry]]
     elements: tuple[tuple[str | None, str], ...] = ()
     """The elements that are wanted, as of a search (hie.fhir.summary); empty: all."""
+    left_out: tuple[OutcomeIssue, ...] = ()
+    """What is told of that was asked for and is left out."""

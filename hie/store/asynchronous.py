@@ -92,7 +92,7 @@ def begin(store: ResourceStore, asked: Asked) -> tuple[Asked, bool] | None:
 
 def begin_again(store: ResourceStore, asked: Asked) -> Asked:
     """Take a request over from a worker that began it and was lost; if it goes on, it is told (`refuse_taken_over`)."""
-    now = store.clock()
+    now = max(store.clock(), (asked.begun or 0) + _TAKEN_OVER)  # whatever the clock of the other one says
     statement = update(async_request).where(_TABLE.id == asked.id, _TABLE.result.is_(None)).values(begun=now)
     store.database.write(lambda connection: connection.execute(statement))
     return replace(asked, begun=now)
@@ -100,12 +100,12 @@ def begin_again(store: ResourceStore, asked: Asked) -> Asked:
 
 def finish(
     store: ResourceStore, asked: Asked, result: bytes, most: int | None = None,
-    see: Callable[[Connection, Asked], None] | None = None,
+    see: Callable[[Connection, Asked], None] | None = None, *, has_files: bool = True,
 ) -> bool:
     """Keep the answer, in one transaction with the audit record of what was done. Erased.
 
     False: nothing was kept, as all that is kept for the client would be more than `most` bytes. `see`: what says that
-    it is still to be kept, where it is not as of any other.
+    it is still to be kept, where it is not as of any other. `has_files`: files that were listed for it stay.
     """
     still = see or see_that_it_waits
     answer = _sealed(store, asked, result)
@@ -116,15 +116,12 @@ def finish(
     def unit(connection: Connection) -> None:
         with suppress(Overtaken):
             still(connection, asked)
+            if not has_files:
+                bulk_files.forget(connection, _TABLE.id == asked.id)
             connection.execute(_finished(store, asked, answer))
 
     store.database.write(unit, entry)
     return True
-
-
-def drop_files(store: ResourceStore, asked: Asked) -> None:
-    """Remove the files of a request that stays."""
-    store.database.write(lambda connection: bulk_files.forget(connection, _TABLE.id == asked.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +246,7 @@ def refuse_taken_over(connection: Connection, asked: Asked) -> None:
     Nothing of that changes until the transaction ends. An erasure makes it no other: it keeps nothing of a record.
     """
     row = connection.execute(_WAITS.with_for_update(), {"id": asked.id}).one_or_none()
-    if row is None or row.begun - (asked.begun or 0) >= _TAKEN_OVER:
+    if row is None or (row.begun or 0) - (asked.begun or 0) >= _TAKEN_OVER:
         raise _overtaken()
 
 

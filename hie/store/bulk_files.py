@@ -26,10 +26,15 @@ _LISTED = select(*_NAMED).where(_MINE).order_by(_TABLE.number)
 _ONE = select(*_NAMED, _TABLE.sealed).where(_MINE, _TABLE.number == bindparam("number"))
 
 
-def begin(store: ResourceStore, request: str) -> None:
-    """Forget the files that a worker left which began the same request."""
+def begin(store: ResourceStore, request: str, see: Callable[[Connection], None]) -> None:
+    """Forget the files that a worker left which began the same request, if what `see` asks still holds."""
+
+    def unit(connection: Connection) -> None:
+        see(connection)
+        connection.execute(delete(bulk_file).where(_TABLE.request == request))
+
     if store.connection().execute(_LISTED, {"request": request}).first() is not None:
-        store.database.write(lambda connection: connection.execute(delete(bulk_file).where(_TABLE.request == request)))
+        store.database.write(unit)
 
 
 def add(store: ResourceStore, request: str, file: Filed, lines: bytes, see: Callable[[Connection], None]) -> None:

@@ -230,6 +230,17 @@ def test_what_was_changed_since_comes_and_what_was_deleted_is_told(fhir, record,
     assert found == {"Observation": [fresh], "Practitioner": [record["doctor"]]}, "what refers to it did not change"
 
 
+def test_what_is_erased_since_is_told_to_who_has_records_of_patients(fhir, record, do_due, clock, client):
+    clock.now += 120_000_000
+    before = manifest(fhir, do_due, "Patient/$export")["transactionTime"]
+    clock.now += 120_000_000
+    fhir.delete(f"Observation/{record['pulse']}")
+    assert client("admin system/*.cruds").delete(f"Observation/{record['pulse']}/_history").status == 200
+    for whose in ("", "Patient/", f"Group/{record['group']}/"):
+        (line,) = exported(fhir, do_due, f"{whose}$export?_since={before}", "deleted")["Bundle"]
+        assert [one["request"]["url"] for one in line["entry"]] == [f"Observation/{record['pulse']}"], whose
+
+
 def test_files_show_one_moment_whatever_is_written_later(fhir, record, do_due):
     address = kicked_off(fhir, "$export?_type=Patient,Observation")
     do_due()

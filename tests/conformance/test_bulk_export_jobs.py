@@ -3,14 +3,19 @@
 https://hl7.org/fhir/uv/bulkdata/STU2/export.html
 """
 
+from base64 import b64encode
 from dataclasses import replace
+from functools import partial
+from os import urandom
 
 import pytest
 
 from hie.app import create_app
+from hie.errors import TooCostly
 from hie.fhir.bulk import Filed
 from hie.interactions import asynchronous
 from hie.interactions.bulk import MOST_LINES
+from hie.interactions.bulk_export import Listed
 from hie.store import administration, bulk_files
 from hie.store import asynchronous as kept
 from hie.store.check import check
@@ -66,6 +71,66 @@ def test_a_worker_that_was_only_slow_keeps_nothing_once_another_has_begun(fhir, 
     assert fhir.get(address).status == 202, "it kept no answer"
     _add(slow, other)
     assert len(rows(application)) == 1
+
+
+def test_a_worker_that_was_slow_to_begin_takes_no_files_from_the_other(fhir, application):
+    address = kicked_off(fhir, "$export")
+    slow, asked = _begun(application, address)
+    other = kept.begin_again(slow.store, asked)
+    _add(slow, other)
+    see = partial(kept.refuse_taken_over, asked=asked)
+    with pytest.raises(kept.Overtaken):
+        bulk_files.begin(slow.store, asked.id, see)
+    assert len(rows(application)) == 1
+
+
+def test_who_takes_over_with_a_clock_that_is_behind_is_told_apart(fhir, application, clock):
+    address = kicked_off(fhir, "$export")
+    slow, asked = _begun(application, address)
+    clock.now -= 60_000_000
+    _add(slow, kept.begin_again(slow.store, asked))
+    with pytest.raises(kept.Overtaken):
+        _add(slow, asked)
+
+
+def _refusing(monkeypatch, error: Exception) -> None:
+    """Let every export fail once its first file is full."""
+    monkeypatch.setattr("hie.interactions.bulk.MOST_LINES", 2)
+
+    def listed(*_):
+        yield from (Listed("Patient", f"p{number}", 100) for number in range(5))
+        raise error
+
+    monkeypatch.setattr("hie.operations.export.operations.whole", listed)
+
+
+def test_what_is_refused_midway_keeps_no_files(fhir, application, do_due, monkeypatch):
+    _refusing(monkeypatch, TooCostly("This takes too long."))
+    address = kicked_off(fhir, "$export")
+    do_due()
+    fhir.get(address).refused(422, "too-costly", text="too long")
+    assert rows(application) == []
+    assert check(application.store).problems == []
+
+
+def test_what_fails_again_and_again_keeps_no_files(fhir, application, clock, do_due, monkeypatch):
+    _refusing(monkeypatch, RuntimeError("broken"))
+    address = kicked_off(fhir, "$export")
+    for left in (2, 2, 0):
+        do_due()
+        assert len(rows(application)) == left
+        clock.now += 3_600_000_000
+    assert fhir.get(address).status == 500
+    assert rows(application) == []
+
+
+def test_an_overtaken_worker_refuses_nothing(fhir, application):
+    address = kicked_off(fhir, "$export")
+    slow, asked = _begun(application, address)
+    other = kept.begin_again(slow.store, asked)
+    _add(slow, other)
+    assert kept.finish(slow.store, asked, b"bulk\n{}", see=kept.refuse_taken_over, has_files=False)
+    assert (fhir.get(address).status, len(rows(application))) == (202, 1)
 
 
 def test_a_request_that_was_taken_back_keeps_no_files(fhir, application, do_due):
@@ -192,3 +257,24 @@ def test_exports_are_what_searches_and_everything_show_to_the_same_token(varied,
         assert ids(exported(who, do_due, f"{of_group}$export")) == _paged(who, f"{of_group}$everything?_count=3")
     else:
         assert who.get(f"Group/{varied}/$export", **LATER).status in (403, 404)
+
+
+@ONE_DATABASE
+def test_a_file_is_of_so_many_bytes_whatever_refers_to_its_resources(fhir, do_due, monkeypatch):
+    """Scans of documents are the largest of all, and Binaries come by what refers to them."""
+    monkeypatch.setattr("hie.interactions.bulk.MOST_BYTES", 500_000)
+    one = fhir.create(patient())["id"]
+    for _ in range(5):
+        scan = {"resourceType": "Binary", "contentType": "image/png", "data": b64encode(urandom(150_000)).decode()}
+        content = [{"attachment": {"url": f"Binary/{fhir.create(scan)['id']}"}}]
+        fhir.create({"resourceType": "DocumentReference", "status": "current", "content": content,
+                     "subject": {"reference": f"Patient/{one}"}})  # fmt: skip
+    address = kicked_off(fhir, "Patient/$export?_type=Binary")
+    do_due()
+    files = fhir.get(address).json["output"]
+    assert [file["count"] for file in files] == [2, 2, 1]
+    assert max(len(fhir.get(file["url"]).content) for file in files) < 500_000
+    monkeypatch.setattr("hie.interactions.bulk.MOST_BYTES", 100_000)
+    address = kicked_off(fhir, "$export?_type=Binary")
+    do_due()
+    assert [file["count"] for file in fhir.get(address).json["output"]] == [1] * 5, "larger than a file by itself"

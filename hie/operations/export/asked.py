@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hie.context import Context
-from hie.errors import Forbidden, InvalidRequest, InvalidSearch, NotSupported
+from hie.errors import Forbidden, InvalidRequest, InvalidSearch, NotSupported, OutcomeIssue
 from hie.fhir import bulk, facts, references, summary
 from hie.fhir.http import FhirRequest
 from hie.fhir.instants import parse_instant
@@ -41,8 +41,6 @@ class Asked:
 
     types: frozenset[str]
     """Those that the token may read and search, of those that are asked for."""
-    is_typed: bool
-    """Whether types were named."""
     since: int | None = None
     """Only what was changed later, in microseconds since 1970."""
     elements: tuple[tuple[str | None, str], ...] = ()
@@ -52,6 +50,8 @@ class Asked:
     """Ids of the patients who alone are meant; None: all."""
     provenance: str | None = None
     """Which Provenance of what is wanted comes as well; None: such as is among the types."""
+    left_out: tuple[OutcomeIssue, ...] = ()
+    """Of types that are asked for and that the token may not read."""
 
 
 def asked_by(request: FhirRequest, ctx: Context) -> Asked:
@@ -59,11 +59,11 @@ def asked_by(request: FhirRequest, ctx: Context) -> Asked:
     bulk.refuse_format(request.parameter("_outputFormat"))
     named = _types(request)
     selection = summary.asked(request)
+    types, left_out = _allowed(named, request, ctx)
     return Asked(
-        _allowed(named, request, ctx), named is not None, _since(request, ctx),
-        () if selection is None else selection.elements, _filters(request, ctx, named), _patients(request, ctx),
-        _associated(request),
-    )  # fmt: skip
+        types, _since(request, ctx), () if selection is None else selection.elements,
+        _filters(request, ctx, named), _patients(request, ctx), _associated(request), left_out,
+    )
 
 
 def _listed(request: FhirRequest, name: str) -> list[str]:
@@ -84,7 +84,9 @@ def _types(request: FhirRequest) -> frozenset[str] | None:
     return frozenset(names) or None
 
 
-def _allowed(named: frozenset[str] | None, request: FhirRequest, ctx: Context) -> frozenset[str]:
+def _allowed(
+    named: frozenset[str] | None, request: FhirRequest, ctx: Context
+) -> tuple[frozenset[str], tuple[OutcomeIssue, ...]]:
     """Return the types that are wanted and may be read; one that is named, and may not, is refused unless lenient."""
     grant = ctx.store.grant
     allowed = grant.types("r") & grant.types("s")
@@ -94,7 +96,8 @@ def _allowed(named: frozenset[str] | None, request: FhirRequest, ctx: Context) -
     found = allowed if named is None else allowed & named
     if not found:
         raise Forbidden("The token has no scope to read and search any of the types; system/*.rs has all.")
-    return found
+    told = "The token has no scope to read and search {}; none of it was exported."
+    return found, tuple(OutcomeIssue("forbidden", told.format(one), "_type", "warning") for one in refused)
 
 
 def _since(request: FhirRequest, ctx: Context) -> int | None:
@@ -159,9 +162,10 @@ def _patients(request: FhirRequest, ctx: Context) -> frozenset[str] | None:
 
 
 def _associated(request: FhirRequest) -> str | None:
+    """Return which is asked for; of both the one that brings more."""
     texts = set(_listed(request, "includeAssociatedData"))
     unknown = sorted(texts - {LATEST, RELEVANT})
-    if unknown or len(texts) > 1:
-        raise NotSupported(f"includeAssociatedData is {(unknown or sorted(texts))[0][:80]!r}; it is {LATEST} or "
-                           f"{RELEVANT}.", expression="includeAssociatedData")
-    return next(iter(texts), None)
+    if unknown:
+        raise NotSupported(f"includeAssociatedData is {unknown[0][:80]!r}; it is {LATEST} or {RELEVANT}.",
+                           expression="includeAssociatedData")
+    return RELEVANT if RELEVANT in texts else next(iter(texts), None)

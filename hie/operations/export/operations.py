@@ -48,7 +48,7 @@ def at_once(request: FhirRequest, ctx: Context) -> FhirResponse:
 def of_system(request: FhirRequest, ctx: Context) -> Export:
     """Return what an export of the system lists."""
     asked = asked_by(request, ctx)
-    return Export(partial(whole, asked), asked.elements)
+    return Export(partial(whole, asked), asked.elements, asked.left_out)
 
 
 def of_all_patients(request: FhirRequest, ctx: Context) -> Export:
@@ -58,7 +58,7 @@ def of_all_patients(request: FhirRequest, ctx: Context) -> Export:
     if asked.patients is not None:
         _refuse_unknown(asked.patients, ctx)
     patients = None if asked.patients is None else sorted(asked.patients)
-    return Export(partial(records, asked, patients), asked.elements)
+    return Export(partial(records, asked, patients), asked.elements, asked.left_out)
 
 
 def _refuse_unknown(patients: frozenset[str], ctx: Context) -> None:
@@ -75,7 +75,7 @@ def of_group(request: FhirRequest, ctx: Context) -> Export:
     strangers = sorted((asked.patients or frozenset()) - set(members))
     if strangers:
         raise InvalidRequest(f"Patient/{strangers[0]} is no member of Group/{request.id}.", expression="patient")
-    return Export(partial(_of_members, request, asked), asked.elements)
+    return Export(partial(_of_members, request, asked), asked.elements, asked.left_out)
 
 
 def _of_members(request: FhirRequest, asked: Asked, ctx: Context) -> Iterator[Entry]:

@@ -38,8 +38,13 @@ def removed(asked: Asked, ctx: Context, belongs: Belongs | None = None) -> Itera
 
 
 def _belonged(deletion: StoredVersion, belongs: Belongs, ctx: Context) -> bool:
-    """Tell whether the last version before a deletion belongs; one that was erased belongs to nobody."""
+    """Tell whether the last version before a deletion belongs.
+
+    Whose one was that is erased nobody knows any more: it is told, or who has it would keep it for good.
+    """
     try:
         return deletion.vid > 1 and belongs(ctx.store.vread(deletion.type, deletion.id, deletion.vid - 1))
-    except (Gone, NotFound):
+    except Gone:
+        return True
+    except NotFound:
         return False
