@@ -20,11 +20,12 @@ from hie.store import administration, bulk_files
 from hie.store import asynchronous as kept
 from hie.store.check import check
 from hie.store.models import bulk_file
+from hie.store.resources import ResourceStore
 from tests.builders import bundle, observation, patient, post
 from tests.conformance.administration import make_token
 from tests.conformance.conftest import Fhir
 from tests.conformance.later import LATER
-from tests.conformance.test_bulk_export import exported, ids, kicked_off, lines
+from tests.conformance.test_bulk_export import PROVENANCE, exported, ids, kicked_off, lines
 from tests.one_database import ONE_DATABASE
 
 
@@ -257,6 +258,40 @@ def test_exports_are_what_searches_and_everything_show_to_the_same_token(varied,
         assert ids(exported(who, do_due, f"{of_group}$export")) == _paged(who, f"{of_group}$everything?_count=3")
     else:
         assert who.get(f"Group/{varied}/$export", **LATER).status in (403, 404)
+
+
+def _tracking(monkeypatch) -> list[int]:
+    """Return a list of how many resources each search of an export finds."""
+    found: list[int] = []
+    search = ResourceStore.search
+
+    def counted(store, query):
+        page = search(store, query)
+        found.append(len(page.matches))
+        return page
+
+    monkeypatch.setattr(ResourceStore, "search", counted)
+    return found
+
+
+@ONE_DATABASE
+def test_the_patients_of_a_group_are_searched_for_together(fhir, do_due, monkeypatch):
+    people = [fhir.create(patient(family=f"F{number}"))["id"] for number in range(30)]
+    shared = fhir.create({"resourceType": "Appointment", "status": "proposed", "participant": [
+        {"actor": {"reference": f"Patient/{one}"}, "status": "accepted"} for one in people]})["id"]  # fmt: skip
+    of_one = [fhir.create(observation(f"Patient/{one}"))["id"] for one in people]
+    pair = fhir.create(PROVENANCE | {"target": [{"reference": f"Appointment/{shared}"}]})["id"]
+    member = [{"entity": {"reference": f"Patient/{one}"}} for one in people]
+    group = fhir.create({"resourceType": "Group", "type": "person", "actual": True, "member": member})["id"]
+    expected = {"Patient": sorted(people), "Appointment": [shared], "Observation": sorted(of_one), "Group": [group],
+                "Provenance": [pair]}  # fmt: skip
+    searches = _tracking(monkeypatch)
+    assert ids(exported(fhir, do_due, f"Group/{group}/$export")) == expected
+    assert len(searches) < 5
+    searches.clear()
+    monkeypatch.setattr("hie.operations.export.records._PATIENTS", 7)
+    assert ids(exported(fhir, do_due, f"Group/{group}/$export")) == expected, "each once, of whomever it is"
+    assert len(searches) < 15, "what was met before is left out of a page, and nothing of the page is asked anew"
 
 
 @ONE_DATABASE

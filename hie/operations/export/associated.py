@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from hie.context import Context
 from hie.fhir import json_format, references, search_parameters
@@ -77,9 +78,24 @@ def _latest(found: list[StoredVersion], matches: list[StoredVersion], ctx: Conte
     for one in found:
         resource = json_format.parse(one.content or b"{}")
         when = (parse_instant(resource.get("recorded", "")) or 0, one.updated)
-        for target in resource.get("target", ()):
-            to = references.parse(relative(str(target.get("reference", "")), ctx.store.base_url))
-            place = (to.type or "", to.id or "")
+        for place in _targets(resource, ctx):
             if place in own and when >= last.get(place, (0, 0))[:2]:
                 last[place] = (*when, one)
     return list({one.id: one for _, _, one in last.values()}.values())
+
+
+def _targets(resource: dict[str, Any], ctx: Context) -> Iterator[Place]:
+    for target in resource.get("target", ()):
+        to = references.parse(relative(str(target.get("reference", "")), ctx.store.base_url))
+        yield to.type or "", to.id or ""
+
+
+def narrowed(page: SearchPage, matches: list[StoredVersion], ctx: Context) -> SearchPage:
+    """Return a page with some of its matches, and their Provenance."""
+    if len(matches) == len(page.matches):
+        return page
+    own = {(one.type, one.id) for one in matches}
+    beside = [one for one in page.matches if one.type == PROVENANCE]  # what is a match is not included as well
+    theirs = [one for one in (*page.included, *beside)
+              if not own.isdisjoint(_targets(json_format.parse(one.content or b"{}"), ctx))]
+    return replace(page, matches=matches, included=theirs)

@@ -15,19 +15,18 @@ from hie.interactions.bulk_export import Entry, Listed
 from hie.operations import surroundings
 from hie.operations.everything import of_visible_patients, owners_of
 from hie.operations.export.asked import LATEST, PROVENANCE, Asked, Filter
-from hie.operations.export.associated import Associated
+from hie.operations.export.associated import Associated, narrowed
 from hie.operations.export.removed import removed
 from hie.operations.export.whole import changed_after, listed, of_type, pages
-from hie.operations.group_everything import first_shown_here
 from hie.store.search import criteria
-from hie.store.search.criteria import Criterion, InCompartment, InSomeCompartment, Reading
+from hie.store.search.criteria import Criterion, InAnyCompartment, InSomeCompartment, Reading
 from hie.store.search.engine import SearchPage
 from hie.store.search.query import SearchQuery
 from hie.store.versions import StoredVersion
 
 _PATIENT = "Patient"
-#: Ids that one search names.
-_IDS = 100
+#: Ids that one search names, and patients.
+_IDS, _PATIENTS = 100, 100
 Place = tuple[str, str]
 
 
@@ -98,53 +97,73 @@ class _Records:
         if self._patients is None:
             whole = self._tied(query, InSomeCompartment(_PATIENT, types), name)
             for page in pages(whole, self._ctx):
-                yield _cut(page, of_visible_patients(page.matches, self._ctx))
+                yield narrowed(page, of_visible_patients(page.matches, self._ctx), self._ctx)
             return
-        for patient in self._seen():
-            mine = self._tied(query, InCompartment(f"{_PATIENT}/{patient}", types), f"{name}.{patient}")
-            for page in pages(mine, self._ctx):
-                yield _cut(page, first_shown_here(page.matches, patient, self._patients, self._ctx))
+        met: set[Place] = set()
+        for some in self._seen():
+            place = InAnyCompartment(tuple(f"{_PATIENT}/{one}" for one in some), types)
+            for page in pages(self._tied(query, place, f"{name}.{some[0]}"), self._ctx):
+                yield narrowed(page, self._first_met(page.matches, met), self._ctx)
 
-    def _tied(self, query: SearchQuery, place: InCompartment | InSomeCompartment, name: str) -> SearchQuery:
+    def _first_met(self, matches: list[StoredVersion], met: set[Place]) -> list[StoredVersion]:
+        """Leave out what is of several patients, and was met with others of them before."""
+        if len(self._patients or ()) <= _PATIENTS:
+            return matches
+        found = []
+        for one in matches:
+            place = (one.type, one.id)
+            if place in met:
+                continue
+            if len(owners_of(json_format.parse(one.content or b"{}"), self._ctx)) > 1:
+                met.add(place)
+            found.append(one)
+        return found
+
+    def _tied(self, query: SearchQuery, place: InAnyCompartment | InSomeCompartment, name: str) -> SearchQuery:
         """Return the search of one place, to which its cursors belong."""
         tied = (("_export", name),)
         held: Filter = (place, *query.criteria)
         return self._associated.with_its_own(replace(query, criteria=held, count=500, self_link=tied))
 
-    def _seen(self) -> Iterator[str]:
-        """Yield the patients whom the token may read."""
+    def _seen(self) -> Iterator[list[str]]:
+        """Yield the patients whom the token may read, some at a time."""
         patients = self._patients or ()
-        for start in range(0, len(patients), _IDS):
-            some = patients[start : start + _IDS]
-            seen = {row.id for row in self._ctx.store.rows_of([(_PATIENT, one) for one in some])}
-            yield from (one for one in some if one in seen)
+        for start in range(0, len(patients), _PATIENTS):
+            some = [(_PATIENT, one) for one in patients[start : start + _PATIENTS]]
+            seen = [row.id for row in self._ctx.store.rows_of(some)]
+            if seen:
+                yield seen
 
     # -- what they refer to ------------------------------------------------------------------------------------------
 
     def _around(self, matches: Sequence[StoredVersion]) -> Iterator[Entry]:
         """Yield what matches refer to outside of the records, each once, in the version of the moment."""
-        places, issues = self._named(matches)
-        fresh = [one for one in dict.fromkeys(places) if one[0] in self._beside and one not in self._met]
+        found, issues = self._named(matches)
+        fresh = [one for one in found if one[0] in self._beside and one not in self._met]
         self._met.update(fresh)
         for row in self._ctx.store.rows_of(fresh):
             is_new = self._asked.since is None or row.updated > self._asked.since
             if is_new and row.type not in self._asked.filters:
-                yield Listed(row.type, row.id, 4 * len(row.sealed or b""))
+                yield Listed(row.type, row.id, found[row.type, row.id])
         yield from issues
 
-    def _named(self, matches: Sequence[StoredVersion]) -> tuple[list[Place], list[OutcomeIssue]]:
-        """Return the places; where one answer does not hold those of all, halves of the matches are asked."""
+    def _named(self, matches: Sequence[StoredVersion]) -> tuple[dict[Place, int], list[OutcomeIssue]]:
+        """Return the places, and the bytes that stand there, or stood when they were referred to.
+
+        Where one answer does not hold those of all, halves of the matches are asked.
+        """
         found, is_cut = surroundings.around(matches, lambda one: bool(owners_of(one, self._ctx)), self._ctx)
+        places = {(one.type, one.id): len(one.content or b"") for one in found}
         if not is_cut:
-            return [(one.type, one.id) for one in found], []
+            return places, []
         if len(matches) == 1:
             (one,) = matches
             told = (f"{one.type}/{one.id} refers to more than {surroundings.MOST} resources outside of the record, "
                     "or to more than are read for it; some of them are missing, and can be read by their addresses.")
-            return [(each.type, each.id) for each in found], [OutcomeIssue("incomplete", told, severity="warning")]
+            return places, [OutcomeIssue("incomplete", told, severity="warning")]
         half = len(matches) // 2
         first, then = self._named(matches[:half]), self._named(matches[half:])
-        return [*first[0], *then[0]], [*first[1], *then[1]]
+        return first[0] | then[0], [*first[1], *then[1]]
 
     def _filtered_beside(self) -> Iterator[Entry]:
         """Yield of what the records refer to that of which a filter is asked, as far as it meets one."""
@@ -161,11 +180,6 @@ class _Records:
                 met.update((one.id, listed(one)) for one in page.matches
                            if self._asked.since is None or one.updated > self._asked.since)
         yield from met.values()
-
-
-def _cut(page: SearchPage, matches: list[StoredVersion]) -> SearchPage:
-    """Return a page with fewer matches, of which what was included is asked anew."""
-    return page if len(matches) == len(page.matches) else replace(page, matches=matches, is_cut=True)
 
 
 def _among(ids: Sequence[str]) -> Criterion:

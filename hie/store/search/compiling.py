@@ -33,6 +33,7 @@ from hie.store.search.clauses import (
     NOTHING,
     REFERENCE,
     WIDE,
+    AnyToken,
     Both,
     Clause,
     Either,
@@ -45,7 +46,15 @@ from hie.store.search.clauses import (
     either,
     negation,
 )
-from hie.store.search.criteria import BelongsTo, CareBetween, Compiled, Criterion, InCompartment, Place
+from hie.store.search.criteria import (
+    BelongsTo,
+    CareBetween,
+    Compiled,
+    Criterion,
+    InAnyCompartment,
+    InCompartment,
+    Place,
+)
 from hie.store.search.index import CUSTOM_PRESENCE
 from hie.store.search.index import place as referring_token
 from hie.store.search.plan import indexed_by, plan_of
@@ -100,6 +109,8 @@ def _place_clause(place: Place, blind: Blind, type_name: str) -> Clause:
         return NOTHING
     if isinstance(place, InCompartment):
         return Token(compartment_token(type_name, place.compartment, blind), REFERENCE)
+    if isinstance(place, InAnyCompartment):
+        return AnyToken(tuple(compartment_token(type_name, one, blind) for one in place.compartments), REFERENCE)
     if type_name == place.kind:
         return EVERYTHING
     known = plan_of(type_name).parameters

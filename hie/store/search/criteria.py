@@ -100,6 +100,15 @@ class InCompartment:
 
 
 @dataclass(frozen=True, slots=True)
+class InAnyCompartment:
+    """Membership of one at least of several compartments of one kind."""
+
+    compartments: tuple[str, ...]
+    types: frozenset[str]
+    """The member types that are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
 class BelongsTo:
     """Membership of a compartment, or a reference to its owner by an element that no search parameter of R4 reads.
 
@@ -128,7 +137,7 @@ class CareBetween:
     high: int
 
 
-Place = InCompartment | BelongsTo | InSomeCompartment | CareBetween
+Place = InCompartment | InAnyCompartment | BelongsTo | InSomeCompartment | CareBetween
 """What a search asks beside its parameters."""
 
 
