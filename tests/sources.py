@@ -17,7 +17,7 @@ Answer = tuple[int, dict[str, str], Any]
 class Source(ThreadingHTTPServer):
     """Answers GET by `routes`: path, with or without its query -> an answer, or answers one after the other.
 
-    What is sent by POST is answered with `posted`.
+    What is sent by POST is answered with `posted`, or what that makes of the body.
     """
 
     daemon_threads = True
@@ -25,7 +25,7 @@ class Source(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.routes: dict[str, Any] = {}
-        self.posted: Answer = (405, {}, b"")
+        self.posted: Any = (405, {}, b"")
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
 
@@ -62,8 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self.server.answer_to(self.path))
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer(self.server.posted)
+        content, posted = self.rfile.read(int(self.headers["Content-Length"])), self.server.posted
+        self._answer(posted(json.loads(content)) if callable(posted) else posted)
 
     def _answer(self, answer: Answer) -> None:
         self.server.asked.append(self.path)

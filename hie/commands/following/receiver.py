@@ -16,6 +16,8 @@ from hie.commands.following.versions import Version
 from hie.commands.loading.exchange import Refusal, refusals
 
 _ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]\.?", re.ASCII)
+#: Issue codes about a Bundle as a whole: the entry that is named is where it became too much, no worse than others.
+_TOO_MUCH = frozenset({"too-costly", "too-long", "timeout", "incomplete"})
 STORED, HERE, PASSED = "stored", "here already", "passed over"
 
 
@@ -88,7 +90,8 @@ def _refused(status: int, told: Sequence[Refusal], versions: Sequence[Version]) 
     for one in told:
         found = _ENTRY.search(one.entry)
         index = len(versions) - 1 - int(found[1][:9]) if found is not None else -1
-        if 0 <= index < len(versions):
+        is_of_one = len(versions) == 1 or one.code not in _TOO_MUCH
+        if 0 <= index < len(versions) and is_of_one:
             by_version[index].append(Refusal(versions[index].key, _ENTRY.sub("", one.entry), one.code, one.text))
         else:
             of_all.append(one)

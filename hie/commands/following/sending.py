@@ -70,7 +70,7 @@ class Sending:
         self._noted_from = noted_from
         self._sent = Sent()
         self._later: list[int] = []
-        self._held: set[Place] = set()
+        self._held: dict[Place, int] = {}  # where the first version stands that has to wait
         self._why: dict[int, list[Refusal]] = {}
         self._uncreated: set[Place] = set()
         self._unnamed = 0
@@ -81,7 +81,7 @@ class Sending:
         self._pass(range(len(self._gathered)))
         while self._later:
             before = sorted(self._later)
-            self._later, self._held, self._why = [], set(), {}
+            self._later, self._held, self._why = [], {}, {}
             self._pass(before)
             if len(self._later) == len(before):
                 break
@@ -137,7 +137,7 @@ class Sending:
         ready = []
         uncreated = set(self._uncreated)
         for rank, version in group:
-            if version.place in self._held:
+            if rank > self._held.get(version.place, rank):
                 self._later.append(rank)
                 continue
             if version.place in uncreated and version.method != "DELETE":
@@ -161,7 +161,7 @@ class Sending:
 
     def _refuse(self, rank: int, version: Version, refusals: Sequence[Refusal]) -> None:
         if any(refusal.code in CURABLE for refusal in refusals):
-            self._held.add(version.place)
+            self._held[version.place] = min(rank, self._held.get(version.place, rank))
             self._later.append(rank)
             self._why[rank] = list(refusals)
             return
