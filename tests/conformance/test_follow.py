@@ -492,6 +492,49 @@ def test_both_histories_are_equal_whenever_it_is_followed_or_broken_off(run, the
         assert everything(fhir) == everything(other)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_whole_in_the_end_is_stored_whole(run, fake, fhir, seed, monkeypatch):
+    """A server that checks no references tells of them in any order, and of versions that are none."""
+    chance = random.Random(seed)
+    monkeypatch.setattr(sending, "BUNDLE_VERSIONS", chance.choice((1, 3, 10, 500)))
+    rows, kept = _without_integrity(chance)
+    cut = chance.randrange(len(rows))
+    for polled in (rows[:cut], rows):
+        for place in {row["request"]["url"] for row in polled}:
+            fake.has(*(row for row in reversed(polled) if row["request"]["url"] == place), path=f"{place}/_history")
+        fake.has(*reversed(polled))
+        run(fake.url)
+    assert json.loads(run.state.read_text())["followed"][0]["waiting"] == {}
+    for place, versions in kept.items():
+        found = [row.get("resource", {}).get("language") for row in fhir.get(f"{place}/_history").entries()]
+        assert found[::-1] == versions
+
+
+def _without_integrity(chance: random.Random) -> tuple[list[Any], dict[str, list[Any]]]:
+    """Return entries, the oldest first, and the languages of the versions that can be stored; None: a deletion."""
+    rows: list[Any] = []
+    kept: dict[str, list[Any]] = {}
+    counts: dict[str, int] = {}
+
+    def add(place: str, resource: Any, is_valid: bool = True) -> None:
+        counts[place] = number = counts.get(place, 0) + 1
+        language = None if resource is None else f"x-n{number}"
+        if resource is not None:
+            resource = {**resource, "language": language, **({} if is_valid else {"status": "nonsense", "gender": "x"})}
+        rows.append(told(place, number, resource, second=len(rows)))
+        if (is_valid if resource is not None else kept.get(place, [None])[-1] is not None):
+            kept.setdefault(place, []).append(language)
+
+    for _ in range(30):
+        place = f"{chance.choice(('Patient', 'Observation'))}/{chance.choice('abc')}"
+        refers = observation(f"Patient/{chance.choice('abc')}")
+        made = {"Patient": patient(), "Observation": refers}[place.partition("/")[0]]
+        add(place, None if chance.random() < 0.2 else made, chance.random() > 0.2)
+    for id_ in "abc":
+        add(f"Patient/{id_}", patient())
+    return rows, kept
+
+
 def _break_off(run: Run, base: str, headers: Any, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Follow, and end without a word when some Bundles have come through."""
     send, left = sending.Receiver.send, [after]

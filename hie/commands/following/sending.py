@@ -77,31 +77,34 @@ class Sending:
         self._count = 0
 
     def run(self) -> Sent:
-        """Send everything, and what waits as often as it helps."""
+        """Send everything, and what waits as often as it helps, in the end in Bundles as large as they may be."""
         self._pass(range(len(self._gathered)))
+        together = False
         while self._later:
             before = sorted(self._later)
             self._later, self._held, self._why = [], {}, {}
-            self._pass(before)
+            self._pass(before, together=together)
             if len(self._later) == len(before):
-                break
+                if together:
+                    break
+                together = True
         self._tell_waiting()
         return self._sent
 
-    def _pass(self, ranks: Iterable[int]) -> None:
-        for group in self._bundles(ranks):
+    def _pass(self, ranks: Iterable[int], *, together: bool = False) -> None:
+        for group in self._bundles(ranks, together):
             self._send(group)
             if not self._later:
                 self._reached(self._gathered.time(group[-1][0]))
             self._told(self._count, self._sent)
 
-    def _bundles(self, ranks: Iterable[int]) -> Iterator[list[tuple[int, Version]]]:
+    def _bundles(self, ranks: Iterable[int], together: bool) -> Iterator[list[tuple[int, Version]]]:
         """Cut versions where their time changes: what was written together refers to each other."""
         group: list[tuple[int, Version]] = []
         size = 0
         for rank in ranks:
             version = self._gathered.read(rank)
-            is_large = len(group) >= BUNDLE_VERSIONS or size >= BUNDLE_BYTES
+            is_large = not together and (len(group) >= BUNDLE_VERSIONS or size >= BUNDLE_BYTES)
             is_full = len(group) >= MOST_VERSIONS or size + version.size > MOST_BYTES
             if group and (is_full or (is_large and self._gathered.time(rank) != self._gathered.time(group[-1][0]))):
                 yield group
