@@ -99,7 +99,8 @@ def history_page(
             values["low"], values["high"] = during
         return _read(inside, _Asked(shape, values, named, counts, mark, offset), count, cursor, behind)
 
-    return page(store) if position is not None else one_state(store, page)
+    is_one = position is not None or store.seen is not None  # what a page saw, it shows again
+    return page(store) if is_one else one_state(store, page)
 
 
 @dataclass(frozen=True, slots=True)
