@@ -74,6 +74,7 @@ class Sending:
         self._why: dict[int, list[Refusal]] = {}
         self._uncreated: set[Place] = set()
         self._unnamed = 0
+        self._most_bytes = MOST_BYTES  # less where the receiver takes less
         self._count = 0
 
     def run(self) -> Sent:
@@ -105,7 +106,7 @@ class Sending:
         for rank in ranks:
             version = self._gathered.read(rank)
             is_large = not together and (len(group) >= BUNDLE_VERSIONS or size >= BUNDLE_BYTES)
-            is_full = len(group) >= MOST_VERSIONS or size + version.size > MOST_BYTES
+            is_full = len(group) >= MOST_VERSIONS or size + version.size > self._most_bytes
             if group and (is_full or (is_large and self._gathered.time(rank) != self._gathered.time(group[-1][0]))):
                 yield group
                 group, size = [], 0
@@ -127,6 +128,8 @@ class Sending:
             if len(group) == 1:
                 self._refuse(*group[0], answer.by_version.get(0) or self._unnamed_of(group[0][1], answer))
                 return
+            if answer.status == _TOO_LARGE:
+                self._most_bytes = sum(version.size for _, version in group) // 2
             if not answer.by_version:
                 break
             for index, refusals in sorted(answer.by_version.items()):

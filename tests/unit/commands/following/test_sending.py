@@ -91,6 +91,15 @@ def test_no_bundle_is_larger_than_servers_take(send, monkeypatch, name, most, si
     assert [len(bundle) for bundle in send.bundles] == [2, 2, 1]
 
 
+def test_a_server_that_takes_less_is_sent_less_from_then_on(send, server, monkeypatch):
+    monkeypatch.setattr(sending, "BUNDLE_VERSIONS", 100)
+    versions = [(f"Patient/p{n}", 1, n) for n in range(400)]
+    sent = send(versions, lambda body: taken(body) if len(body["entry"]) <= 30 else (413, {}, b"<html>"))
+    assert sent.stored == 400
+    assert len(server.asked) - len(send.bundles) == 3  # of 100, and twice of 50
+    assert len(send.bundles) == 16
+
+
 @pytest.mark.parametrize("code", ["too-costly", "too-long", "timeout"])
 def test_what_is_too_much_together_is_not_the_fault_of_the_entry_that_is_named(send, code):
     sent = send(of_second(1, *"edcba"), lambda body: refused(code, 1) if len(body["entry"]) > 2 else taken(body))
