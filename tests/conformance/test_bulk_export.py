@@ -315,10 +315,27 @@ def test_provenance_comes_with_what_it_is_of(fhir, record, do_due):
         "$export?_type=Observation&includeAssociatedData=LatestProvenanceResources": [new],
         "Patient/$export": [old, new], "Patient/$export?_type=Observation": None, of_group: [old, new],
         f"{of_group}?_type=Observation&includeAssociatedData=LatestProvenanceResources": [new],
-        f"{of_group}?_type=Patient&includeAssociatedData=RelevantProvenanceResources": [old, new],
+        f"{of_group}?_type=Patient&includeAssociatedData=RelevantProvenanceResources": None,
     }.items():  # fmt: skip
         found = ids(exported(fhir, do_due, url))
         assert found.get("Provenance") == (None if expected is None else sorted(expected)), url
+
+
+def test_provenance_comes_of_what_records_refer_to(fhir, record, do_due):
+    of_pulse, of_doctor, of_nobody = (
+        fhir.create(PROVENANCE | {"target": [{"reference": one}]})["id"] for one in (
+            f"Observation/{record['pulse']}", f"Practitioner/{record['doctor']}", f"Organization/{record['nobodys']}"))
+    assert of_nobody
+    both, relevant = sorted([of_pulse, of_doctor]), "includeAssociatedData=RelevantProvenanceResources"
+    named, other = "_typeFilter=Practitioner%3Ffamily%3DJones", "_typeFilter=Practitioner%3Ffamily%3DNobody"
+    for url, expected in {
+        "": both, "_type=Practitioner,Provenance": both, f"_type=Practitioner&{relevant}": [of_doctor],
+        f"_type=Observation&{relevant}": [of_pulse], f"_type=Practitioner&{relevant}&{named}": [of_doctor],
+        f"_type=Practitioner&{relevant}&{other}": None,
+        "_type=Practitioner&includeAssociatedData=LatestProvenanceResources": [of_doctor],
+    }.items():
+        for whose in ("Patient", f"Group/{record['group']}"):
+            assert ids(exported(fhir, do_due, f"{whose}/$export?{url}")).get("Provenance") == expected, (whose, url)
 
 
 def test_the_addresses_of_attachments_are_absolute(fhir, record, do_due):

@@ -149,3 +149,23 @@ def test_what_is_deleted_behind_the_moment_is_there(fhir, do_due, clock, monkeyp
     monkeypatch.setattr(bulk, "moment", held)
     (line,) = exported(fhir, do_due, url, "deleted")["Bundle"]
     assert line["entry"][0]["request"]["url"] == f"Patient/{one}"
+
+
+def test_beside_too_many_writers_to_name_the_moment_is_an_instant(fhir, do_due, clock, monkeypatch):
+    """https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT lists each that is open."""
+    one, two = (fhir.create(patient(family=name))["id"] for name in ("One", "Two"))
+
+    def moment(ctx):
+        found = ctx.clock()
+        clock.now += 1_000_000
+        fhir.delete(f"Patient/{one}")
+        fhir.put(f"Patient/{two}", patient(id=two, family="Changed"))
+        fhir.create(patient(family="Later"))
+        return found, None
+
+    since, held = "$export?_since=2025-01-01T00:00:00Z", bulk.moment
+    monkeypatch.setattr(bulk, "moment", moment)
+    told = exported(fhir, do_due, since)["Patient"]
+    assert sorted((row["id"], row["name"][0]["family"]) for row in told) == sorted([(one, "One"), (two, "Two")])
+    monkeypatch.setattr(bulk, "moment", held)
+    assert exported(fhir, do_due, since, "deleted")["Bundle"][0]["entry"][0]["request"]["url"] == f"Patient/{one}"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from hie.fhir import json_format, references, search_parameters
 from hie.fhir.instants import parse_instant
 from hie.interactions.bulk_export import Listed
 from hie.operations.export.asked import LATEST, PROVENANCE, Asked
+from hie.operations.export.pages import pages
 from hie.store.search import criteria
 from hie.store.search.criteria import Reading
 from hie.store.search.engine import SearchPage
@@ -20,6 +21,8 @@ from hie.store.search.reference import relative
 from hie.store.versions import StoredVersion
 
 _TARGET = "target"
+#: So many places one search names.
+_PLACES = 50
 Place = tuple[str, str]
 
 
@@ -50,30 +53,30 @@ class Associated:
 
     def of(self, page: SearchPage) -> Iterator[Listed]:
         """Yield the Provenance of a page's matches that is wanted."""
+        places = [(one.type, one.id) for one in page.matches]
+        yield from self.of_places(places) if page.is_cut else self._wanted(page.included, places)
+
+    def of_places(self, places: Sequence[Place]) -> Iterator[Listed]:
+        """Yield that of what stands at some places, by searches of its own."""
+        for start in range(0, len(places) if self.beside else 0, _PLACES):
+            some = places[start : start + _PLACES]
+            yield from self._wanted(self._found(some), some)
+
+    def _wanted(self, found: list[StoredVersion], places: Sequence[Place]) -> Iterator[Listed]:
         if not self.beside:
             return
-        found = self._each(page.matches) if page.is_cut else page.included
-        wanted = _latest(found, page.matches, self._ctx) if self._asked.provenance == LATEST else found
+        wanted = _latest(found, set(places), self._ctx) if self._asked.provenance == LATEST else found
         yield from (Listed(one.type, one.id, len(one.content or b"")) for one in wanted if self.is_wanted(one))
 
-    def _each(self, matches: list[StoredVersion]) -> list[StoredVersion]:
-        """Return that of each by a search of its own, where one answer does not hold that of all."""
-        found: dict[str, StoredVersion] = {}
-        for one in matches:
-            asked = criteria.parse(PROVENANCE, _TARGET, f"{one.type}/{one.id}", Reading())
-            query = SearchQuery(PROVENANCE, (asked,), (), 500, "none", self_link=(("_export", f"{one.type}/{one.id}"),))
-            while True:
-                page = self._ctx.store.search(query)
-                found.update((each.id, each) for each in page.matches)
-                if page.next_cursor is None:
-                    break
-                query = replace(query, cursor=page.next_cursor)
-        return list(found.values())
+    def _found(self, places: Sequence[Place]) -> list[StoredVersion]:
+        first, named = "/".join(places[0]), ",".join("/".join(one) for one in places)
+        asked = criteria.parse(PROVENANCE, _TARGET, named, Reading())
+        query = SearchQuery(PROVENANCE, (asked,), (), 500, "none", self_link=(("_export", f"{first}.{len(places)}"),))
+        return [one for page in pages(query, self._ctx) for one in page.matches]
 
 
-def _latest(found: list[StoredVersion], matches: list[StoredVersion], ctx: Context) -> list[StoredVersion]:
-    """Return that which was recorded last of each match; of those recorded at one time the last that was stored."""
-    own = {(one.type, one.id) for one in matches}
+def _latest(found: list[StoredVersion], own: Set[Place], ctx: Context) -> list[StoredVersion]:
+    """Return that which was recorded last of each place; of those recorded at one time the last that was stored."""
     last: dict[Place, tuple[int, int, StoredVersion]] = {}
     for one in found:
         resource = json_format.parse(one.content or b"{}")

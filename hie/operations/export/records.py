@@ -16,8 +16,9 @@ from hie.operations import surroundings
 from hie.operations.everything import of_visible_patients, owners_of
 from hie.operations.export.asked import LATEST, PROVENANCE, Asked, Filter
 from hie.operations.export.associated import Associated, narrowed
+from hie.operations.export.pages import pages
 from hie.operations.export.removed import removed
-from hie.operations.export.whole import changed_after, listed, of_type, pages
+from hie.operations.export.whole import changed_after, listed, of_type
 from hie.store.search import criteria
 from hie.store.search.criteria import Criterion, InAnyCompartment, InSomeCompartment, Reading
 from hie.store.search.engine import SearchPage
@@ -78,9 +79,15 @@ class _Records:
             for one in page.matches:
                 if one.type in self._shown and self._associated.is_wanted(one) and self._is_first(one):
                     yield listed(one)
-            yield from self._associated.of(page)
+            yield from self._associated.of(self._of_what_comes(page))
             if self._beside:
                 yield from self._around(page.matches)
+
+    def _of_what_comes(self, page: SearchPage) -> SearchPage:
+        """Return a page without what is only walked through, if Provenance is wanted of what comes alone."""
+        if self._asked.provenance is None:
+            return page
+        return narrowed(page, [one for one in page.matches if one.type in self._shown], self._ctx)
 
     def _is_first(self, one: StoredVersion) -> bool:
         """Tell whether a match of several filters is met for the first time."""
@@ -145,6 +152,7 @@ class _Records:
             is_new = self._asked.since is None or row.updated > self._asked.since
             if is_new and row.type not in self._asked.filters:
                 yield Listed(row.type, row.id, found[row.type, row.id])
+        yield from self._associated.of_places([one for one in fresh if one[0] not in self._asked.filters])
         yield from issues
 
     def _named(self, matches: Sequence[StoredVersion]) -> tuple[dict[Place, int], list[OutcomeIssue]]:
@@ -173,13 +181,14 @@ class _Records:
                 yield from self._meeting(type_name, ids[start : start + _IDS])
 
     def _meeting(self, type_name: str, ids: Sequence[str]) -> Iterator[Listed]:
-        met: dict[str, Listed] = {}
+        met: dict[str, StoredVersion] = {}
         for number, each in enumerate(self._asked.filters[type_name]):
             query = of_type(type_name, (_among(ids), *each), number)
             for page in pages(replace(query, self_link=(("_export", f"{type_name}.{number}.{ids[0]}"),)), self._ctx):
-                met.update((one.id, listed(one)) for one in page.matches
-                           if self._asked.since is None or one.updated > self._asked.since)
-        yield from met.values()
+                met.update((one.id, one) for one in page.matches)
+        since = self._asked.since
+        yield from (listed(one) for one in met.values() if since is None or one.updated > since)
+        yield from self._associated.of_places([(type_name, id_) for id_ in met])
 
 
 def _among(ids: Sequence[str]) -> Criterion:

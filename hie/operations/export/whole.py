@@ -11,6 +11,7 @@ from hie.fhir.instants import instant
 from hie.interactions.bulk_export import Entry, Listed
 from hie.operations.export.asked import LATEST, PROVENANCE, Asked, Filter
 from hie.operations.export.associated import Associated
+from hie.operations.export.pages import pages
 from hie.operations.export.removed import removed
 from hie.store.search import criteria
 from hie.store.search.criteria import Criterion, Reading
@@ -59,16 +60,6 @@ def of_type(type_name: str, asked: Filter, number: int) -> SearchQuery:
     sort = (SortKey(search_parameters.for_type(type_name)["_id"], descending=False),) if asked else ()
     tied = (("_export", f"{type_name}.{number}"),)
     return SearchQuery(type_name, asked, sort, AT_ONCE, "none", self_link=tied)
-
-
-def pages(query: SearchQuery, ctx: Context) -> Iterator[SearchPage]:
-    """Yield page after page."""
-    while True:
-        page = ctx.store.search(query)
-        yield page
-        if page.next_cursor is None:
-            return
-        query = replace(query, cursor=page.next_cursor)
 
 
 def changed_after(at: int) -> Criterion:
