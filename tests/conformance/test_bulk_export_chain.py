@@ -16,6 +16,7 @@ import pytest
 from hie.app import create_app
 from hie.interactions import bulk
 from hie.jobs.worker import Worker
+from hie.store.check import check
 from hie.store.resources import ResourceStore
 from tests.builders import bundle as bundle_of
 from tests.builders import entry, observation, patient
@@ -169,3 +170,35 @@ def test_beside_too_many_writers_to_name_the_moment_is_an_instant(fhir, do_due, 
     assert sorted((row["id"], row["name"][0]["family"]) for row in told) == sorted([(one, "One"), (two, "Two")])
     monkeypatch.setattr(bulk, "moment", held)
     assert exported(fhir, do_due, since, "deleted")["Bundle"][0]["entry"][0]["request"]["url"] == f"Patient/{one}"
+
+
+@pytest.mark.parametrize("when", ["listing", "listed"])
+def test_what_is_erased_while_it_is_listed_is_in_no_file(fhir, client, do_due, monkeypatch, application, when):
+    one, two = (fhir.create(patient(family=name))["id"] for name in ("One", "Two"))
+    whole_client = client("admin system/*.cruds")
+
+    def erase():
+        fhir.delete(f"Patient/{one}")
+        assert whole_client.delete(f"Patient/{one}/_history").status == 200
+
+    held, ended = bulk.moment, bulk._Filing.end
+
+    def moment(ctx):
+        found = held(ctx)
+        if when == "listing":
+            erase()
+        return found
+
+    def end(filing):
+        if when == "listed":
+            erase()
+        ended(filing)
+
+    monkeypatch.setattr(bulk, "moment", moment)
+    monkeypatch.setattr(bulk._Filing, "end", end)
+    address = str(fhir.get("$export?_type=Patient", **LATER).headers["Content-Location"])
+    do_due()
+    (file,) = fhir.get(address).json["output"]
+    assert file["count"] == (1 if when == "listing" else 2)
+    assert [json.loads(line)["id"] for line in fhir.get(file["url"]).content.splitlines()] == [two]
+    assert check(application.store).problems == []
