@@ -18,7 +18,7 @@ from hie.fhir.resource import parse
 
 #: Fields of a request that are plain text; its `arguments` are made of the resource when an operation begins.
 _PLAIN = ("interaction", "type", "id", "vid", "operation", "parameters", "content_type", "method", "compartment",
-          "provenance")
+          "provenance", "file")
 
 
 def packed(request: FhirRequest, beside: dict[str, Any]) -> bytes:

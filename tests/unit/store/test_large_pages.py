@@ -15,7 +15,7 @@ from hie.errors import Gone, IntegrityFailure
 from hie.store import contents, history
 from hie.store.models import resource
 from hie.store.resources import ResourceStore
-from hie.store.search import inclusion, opened_order, query
+from hie.store.search import chained_order, inclusion, query
 from hie.store.store import Store
 from tests.builders import observation, patient
 
@@ -31,7 +31,7 @@ SEARCHES = [
 def bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let 3,000 bytes be a page, 500 a large content to be kept meanwhile."""
     for where, name, value in ((history, "MOST_BYTES", 3_000), (inclusion, "MOST_BYTES", 3_000),
-                               (opened_order, "LARGE", 500)):  # fmt: skip
+                               (chained_order, "LARGE", 500)):  # fmt: skip
         monkeypatch.setattr(where, name, value)
 
 
@@ -149,7 +149,7 @@ def test_a_content_that_vanished_is_told_and_one_that_was_taken_away_alarms(
 
 
 def test_large_contained_resources_are_sorted_and_shown(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opened_order, "LARGE", 500)
+    monkeypatch.setattr(chained_order, "LARGE", 500)
 
     def unit(inside: ResourceStore) -> None:
         for number in range(6):
