@@ -45,7 +45,7 @@ def test_matches_come_in_the_order_of_what_they_refer_to(
     plain.store_all(bind(), here.found)
     stores = [(bind(*scopes), visible) for scopes, visible in GRANTS]
 
-    @examples(max_examples=250, deadline=None, database=None, derandomize=True,
+    @examples(max_examples=150, deadline=None, database=None, derandomize=True,
               suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])  # fmt: skip
     @given(st.data())
     def law(data: st.DataObject) -> None:
