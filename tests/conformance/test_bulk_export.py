@@ -290,6 +290,7 @@ def test_a_token_is_given_what_it_may_read_and_search(record, do_due, client):
         "Patient": sorted([record["one"], record["two"]]), "Observation": [record["pulse"]]}  # fmt: skip
     assert ids(exported(some, do_due, "Patient/$export?_type=Observation")) == {"Observation": [record["pulse"]]}
     some.get("$export?_type=Organization", **LATER).refused(403, "forbidden", "_type")
+    some.get("$export?_typeFilter=Organization%3Fname%3Da", **LATER).refused(403, "forbidden", "_typeFilter")
     client("system/Organization.c").get("$export", **LATER).refused(403, "forbidden")
     client("system/Observation.rs").get("Patient/$export", **LATER).refused(403, "forbidden")
     some.get(f"Group/{record['group']}/$export", **LATER).refused(403, "forbidden")

@@ -62,7 +62,7 @@ def asked_by(request: FhirRequest, ctx: Context) -> Asked:
     types, left_out = _allowed(named, request, ctx)
     return Asked(
         types, _since(request, ctx), () if selection is None else selection.elements,
-        _filters(request, ctx, named), _patients(request, ctx), _associated(request), left_out,
+        _filters(request, ctx, named, types), _patients(request, ctx), _associated(request), left_out,
     )
 
 
@@ -113,7 +113,10 @@ def _since(request: FhirRequest, ctx: Context) -> int | None:
     return at
 
 
-def _filters(request: FhirRequest, ctx: Context, named: frozenset[str] | None) -> dict[str, tuple[Filter, ...]]:
+def _filters(
+    request: FhirRequest, ctx: Context, named: frozenset[str] | None, types: frozenset[str]
+) -> dict[str, tuple[Filter, ...]]:
+    """Read the filters by type; one of a type that is not exported would be passed over."""
     texts = [one for name, value in request.parameters if name == "_typeFilter" for one in _NEXT_FILTER.split(value)]
     if len(texts) > MOST_FILTERS:
         raise InvalidRequest(f"{len(texts)} filters are given; {MOST_FILTERS} are the most.", expression="_typeFilter")
@@ -125,6 +128,9 @@ def _filters(request: FhirRequest, ctx: Context, named: frozenset[str] | None) -
                                  "percent-encoded in a URL.", expression="_typeFilter")
         if named is not None and type_name not in named:
             raise InvalidRequest(f"_typeFilter is of {type_name}, which _type does not name.", expression="_typeFilter")
+        if named is None and type_name not in types:
+            raise Forbidden(f"The token has no scope for this: system/{type_name}.rs is needed.",
+                            expression="_typeFilter")
         found[type_name] = (*found.get(type_name, ()), _criteria(type_name, query, ctx))
     return found
 
