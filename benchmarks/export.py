@@ -46,12 +46,13 @@ def fetched(listed: list[Listed], moment: tuple[int, object], ctx: Context) -> i
     ids: dict[str, list[str]] = {}
     for one in listed:
         ids.setdefault(one.type, []).append(one.id)
-    lines = 0
+    number = 0
     for type_name, some in ids.items():
         for start in range(0, len(some), bulk.MOST_LINES):
             part = some[start : start + bulk.MOST_LINES]
-            lines += len(bulk.lines(Filed(1, OUTPUT, type_name, len(part)), "\n".join(part).encode(), told, ctx))
-    return lines
+            read = bulk.lines(Filed(1, OUTPUT, type_name, len(part)), "\n".join(part).encode(), told, ctx)
+            number += sum(1 for _ in read)
+    return number
 
 
 def main() -> None:
@@ -75,7 +76,7 @@ def main() -> None:
 
 def measure(ctx: Context) -> None:
     """Print what each part costs."""
-    asked = Asked(frozenset({"Patient", "Observation"}), is_typed=True)
+    asked = Asked(frozenset({"Patient", "Observation"}))
     at, saw = bulk.moment(ctx)
     then = ctx.within(ctx.store.as_of(at, saw))
     listed = [one for one in whole(asked, then) if isinstance(one, Listed)]

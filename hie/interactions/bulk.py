@@ -221,14 +221,14 @@ def file(request: FhirRequest, ctx: Context, own: Callable[[FhirRequest, Context
     if told is None or "manifest" not in told or found is None or found[0].name != name:
         raise asynchronous.unknown()
     content = BytesIO()  # 8 MB are held once
-    for one in _lines(*found, told, ctx):
+    for one in lines(*found, told, ctx):
         content.write(one)
         content.write(b"\n")
     ctx.store.entry.type = found[0].type or None
     return FhirResponse(200, content.getvalue(), content_type=bulk.NDJSON)
 
 
-def _lines(of: Filed, listed: bytes, told: dict[str, Any], ctx: Context) -> Iterator[bytes]:
+def lines(of: Filed, listed: bytes, told: dict[str, Any], ctx: Context) -> Iterator[bytes]:
     """Yield the lines of a file: of resources those that are still there, as they were, and may still be read."""
     rows = listed.decode().split("\n")
     if of.kind == OUTPUT:

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
     ("search_index --resources 200 --postgres --plans", "Index Scan"),
     ("totals --resources 500", "code:text"),
     ("sorting --observations 60 --patients 7", "patient.family"),
+    ("export --resources 300", "listed, all patients"),
     ("terminology --codes 20", "$expand"),
 ])  # fmt: skip
 def test_a_benchmark_measures(command: str, told: str, tmp_path: Path) -> None:
