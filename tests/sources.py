@@ -10,6 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import BaseServer
 from typing import Any
 
+import pytest
+
+from hie.commands import connection
+
 #: Status, headers and body: bytes, or what becomes JSON.
 Answer = tuple[int, dict[str, str], Any]
 
@@ -94,6 +98,15 @@ def serving(server: BaseServer) -> Iterator[None]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch, tries: int) -> Iterator[Source]:
+    """Yield a server that is asked again at once, and so often."""
+    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(connection, "MAX_TRIES", tries)
+    made = Source()
+    with serving(made):
+        yield made
 
 
 def page(*entries: Any, following: str | None = None, itself: str | None = None, **more: Any) -> Answer:

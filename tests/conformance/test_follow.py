@@ -21,8 +21,9 @@ from hie.commands.connection import ExchangeError
 from hie.commands.follow import Follower, Poll, Wanted
 from hie.commands.following import sending, source
 from hie.store import administration
-from tests.builders import bundle, observation, patient, put
+from tests.builders import observation, patient
 from tests.conformance.conftest import Fhir
+from tests.conformance.happenings import happen
 from tests.sources import Source, at, outcome, page, serving, told
 
 #: HAPI's pages go to their end only where a time is named.
@@ -483,7 +484,7 @@ def test_both_histories_are_equal_whenever_it_is_followed_or_broken_off(run, the
     headers = {"Authorization": f"Bearer {other.token}"}
     for _ in range(4):
         for _ in range(30):
-            _happen(other, chance)
+            happen(other, chance)
         if chance.random() < 0.5:
             _break_off(run, base, headers, chance.randrange(4), monkeypatch)
         wanted = {"since": 1} if chance.random() < 0.2 else {}
@@ -549,21 +550,3 @@ def _break_off(run: Run, base: str, headers: Any, after: int, monkeypatch: pytes
         patched.setattr(sending.Receiver, "send", sent)
         with suppress(KeyboardInterrupt):
             run(base, headers=headers)
-
-
-def _happen(other: Fhir, chance: random.Random) -> None:
-    id_ = chance.choice("abc")
-    match chance.randrange(6):
-        case 0:
-            other.delete(f"Patient/{id_}")
-        case 1:
-            other.delete(f"Observation/{id_}")
-        case 2:
-            other.put(f"Observation/{id_}", observation(f"Patient/{chance.choice('abc')}", id=id_))
-        case 3:
-            status = chance.choice(("final", "amended"))
-            other.post("", bundle(
-                put(patient(chance.choice("XY"), id=id_)),
-                put(observation(f"Patient/{id_}", id=chance.choice("abc"), status=status))))
-        case _:
-            other.put(f"Patient/{id_}", patient(chance.choice("XY"), id=id_, multipleBirthInteger=chance.randrange(9)))

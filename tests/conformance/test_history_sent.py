@@ -15,6 +15,7 @@ from hie.app import create_app
 from hie.store import administration
 from tests.builders import bundle, encounter, entry, observation, patient, post, put
 from tests.conformance.conftest import Fhir
+from tests.conformance.happenings import happen
 
 THERE = "http://there.example/fhir"
 
@@ -385,7 +386,7 @@ def test_whatever_happened_there_is_here_in_the_end(there, fhir, seed):
     """By whichever Bundles it comes, also twice and late, each ending between two transactions."""
     source = random.Random(seed)
     for _ in range(60):
-        _happen(there, source)
+        happen(there, source)
     rows = taken(there)["entry"][::-1]
     times = [row["response"]["lastModified"] for row in rows]
     ends = [n for n in range(1, len(rows)) if times[n - 1] != times[n]]
@@ -399,21 +400,3 @@ def test_whatever_happened_there_is_here_in_the_end(there, fhir, seed):
     for place in {row["fullUrl"].removeprefix(f"{THERE}/") for row in rows}:
         here, other = versions(fhir, place), versions(there, place)
         assert [content for _, content in here] == [content for _, content in other]
-
-
-def _happen(there: Fhir, source: random.Random) -> None:
-    id_ = source.choice("abc")
-    match source.randrange(6):
-        case 0:
-            there.delete(f"Patient/{id_}")
-        case 1:
-            there.delete(f"Observation/{id_}")
-        case 2:
-            there.put(f"Observation/{id_}", observation(f"Patient/{source.choice('abc')}", id=id_))
-        case 3:
-            status = source.choice(("final", "amended"))
-            there.post("", bundle(
-                put(patient(source.choice("XY"), id=id_)),
-                put(observation(f"Patient/{id_}", id=source.choice("abc"), status=status))))
-        case _:
-            there.put(f"Patient/{id_}", patient(source.choice("XY"), id=id_))

@@ -12,7 +12,7 @@ from hie.fhir import json_format, references, search_parameters
 from hie.fhir.instants import parse_instant
 from hie.interactions.bulk_export import Listed
 from hie.operations.export.asked import LATEST, PROVENANCE, Asked
-from hie.operations.export.pages import pages
+from hie.operations.export.pages import AT_ONCE, pages
 from hie.store.search import criteria
 from hie.store.search.criteria import Reading
 from hie.store.search.engine import SearchPage
@@ -71,7 +71,8 @@ class Associated:
     def _found(self, places: Sequence[Place]) -> list[StoredVersion]:
         first, named = "/".join(places[0]), ",".join("/".join(one) for one in places)
         asked = criteria.parse(PROVENANCE, _TARGET, named, Reading())
-        query = SearchQuery(PROVENANCE, (asked,), (), 500, "none", self_link=(("_export", f"{first}.{len(places)}"),))
+        tied = (("_export", f"{first}.{len(places)}"),)
+        query = SearchQuery(PROVENANCE, (asked,), (), AT_ONCE, "none", self_link=tied)
         return [one for page in pages(query, self._ctx) for one in page.matches]
 
 

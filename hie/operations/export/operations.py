@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from hie.context import Context
@@ -17,7 +17,8 @@ from hie.operations.group_everything import patients_of
 from hie.operations.server_context import require
 from hie.registry import Operation, Parameter
 
-_DEFINITION = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
+Files = Callable[[FhirRequest, Context], Export]
+
 _PARAMETERS = (
     Parameter("_outputFormat", "string", documentation="application/fhir+ndjson, application/ndjson or ndjson, which "
               "are the same; there is no other."),
@@ -90,37 +91,25 @@ def _members(request: FhirRequest, ctx: Context) -> list[str]:
     return patients_of(json_format.parse(ctx.store.read(*request.instance).content or b"{}"), ctx)
 
 
+def _export(name: str, level: str, types: frozenset[str] | None, files: Files, told: str) -> Operation:
+    """Return the operation of one of the guide's three definitions."""
+    return Operation(
+        code="export",
+        levels=frozenset({level}),
+        types=types,
+        function=at_once,
+        definition=f"http://hl7.org/fhir/uv/bulkdata/OperationDefinition/{name}",
+        parameters=_PARAMETERS if types is None else _OF_PATIENTS,
+        returns=_RETURNS,
+        documentation=f"{told}, in files. {_LATER}",
+        files=files,
+    )
+
+
 OPERATIONS = (
-    Operation(
-        code="export",
-        levels=frozenset({"system"}),
-        function=at_once,
-        definition=f"{_DEFINITION}export",
-        parameters=_PARAMETERS,
-        returns=_RETURNS,
-        documentation=f"All resources that the token may read and search, in files. {_LATER}",
-        files=of_system,
-    ),
-    Operation(
-        code="export",
-        levels=frozenset({"type"}),
-        types=frozenset({"Patient"}),
-        function=at_once,
-        definition=f"{_DEFINITION}patient-export",
-        parameters=_OF_PATIENTS,
-        returns=_RETURNS,
-        documentation=f"The records of all patients, or of some, and what they refer to, in files. {_LATER}",
-        files=of_all_patients,
-    ),
-    Operation(
-        code="export",
-        levels=frozenset({"instance"}),
-        types=frozenset({"Group"}),
-        function=at_once,
-        definition=f"{_DEFINITION}group-export",
-        parameters=_OF_PATIENTS,
-        returns=_RETURNS,
-        documentation=f"The records of a group's patients, and what they refer to, in files. {_LATER}",
-        files=of_group,
-    ),
+    _export("export", "system", None, of_system, "All resources that the token may read and search"),
+    _export("patient-export", "type", frozenset({"Patient"}), of_all_patients,
+            "The records of all patients, or of some, and what they refer to"),
+    _export("group-export", "instance", frozenset({"Group"}), of_group,
+            "The records of a group's patients, and what they refer to"),
 )

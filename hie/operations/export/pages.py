@@ -9,6 +9,9 @@ from hie.context import Context
 from hie.store.search.engine import SearchPage
 from hie.store.search.query import SearchQuery
 
+#: So many resources are read at a time.
+AT_ONCE = 500
+
 
 def pages(query: SearchQuery, ctx: Context) -> Iterator[SearchPage]:
     """Yield page after page."""

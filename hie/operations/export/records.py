@@ -16,7 +16,7 @@ from hie.operations import surroundings
 from hie.operations.everything import of_visible_patients, owners_of
 from hie.operations.export.asked import LATEST, PROVENANCE, Asked, Filter
 from hie.operations.export.associated import Associated, narrowed
-from hie.operations.export.pages import pages
+from hie.operations.export.pages import AT_ONCE, pages
 from hie.operations.export.removed import removed
 from hie.operations.export.whole import changed_after, listed, of_type
 from hie.store.search import criteria
@@ -130,7 +130,7 @@ class _Records:
         """Return the search of one place, to which its cursors belong."""
         tied = (("_export", name),)
         held: Filter = (place, *query.criteria)
-        return self._associated.with_its_own(replace(query, criteria=held, count=500, self_link=tied))
+        return self._associated.with_its_own(replace(query, criteria=held, count=AT_ONCE, self_link=tied))
 
     def _seen(self) -> Iterator[list[str]]:
         """Yield the patients whom the token may read, some at a time."""

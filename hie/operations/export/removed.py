@@ -9,11 +9,10 @@ from hie.context import Context
 from hie.errors import Gone, NotFound
 from hie.interactions.bulk_export import Removed
 from hie.operations.export.asked import Asked
+from hie.operations.export.pages import AT_ONCE
 from hie.store.models import DELETED
 from hie.store.versions import StoredVersion
 
-#: So many versions are read at a time.
-_AT_ONCE = 500
 Belongs = Callable[[StoredVersion], bool]
 
 
@@ -24,7 +23,7 @@ def removed(asked: Asked, ctx: Context, belongs: Belongs | None = None) -> Itera
     """
     since, met, cursor = asked.since or 0, set(), None
     while True:
-        page = ctx.store.history(since=since, count=_AT_ONCE, cursor=cursor, counts=False, types=asked.types)
+        page = ctx.store.history(since=since, count=AT_ONCE, cursor=cursor, counts=False, types=asked.types)
         for one in page.versions:
             place = (one.type, one.id)
             if place in met or one.updated <= since or (ctx.store.seen is None and one.updated > (ctx.store.at or 0)):

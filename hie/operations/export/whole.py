@@ -11,16 +11,13 @@ from hie.fhir.instants import instant
 from hie.interactions.bulk_export import Entry, Listed
 from hie.operations.export.asked import LATEST, PROVENANCE, Asked, Filter
 from hie.operations.export.associated import Associated
-from hie.operations.export.pages import pages
+from hie.operations.export.pages import AT_ONCE, pages
 from hie.operations.export.removed import removed
 from hie.store.search import criteria
 from hie.store.search.criteria import Criterion, Reading
 from hie.store.search.engine import SearchPage
 from hie.store.search.query import SearchQuery, SortKey
 from hie.store.versions import StoredVersion
-
-#: So many resources are read at a time.
-AT_ONCE = 500
 
 
 def whole(asked: Asked, ctx: Context) -> Iterator[Entry]:

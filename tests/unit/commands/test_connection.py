@@ -12,16 +12,12 @@ import pytest
 
 from hie.commands import connection
 from hie.commands.connection import AnswerLost, AnswerTooLarge, Connection, ExchangeError
-from tests.sources import Source, outcome, serving
+from tests.sources import Source, impatient, outcome
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Source]:
-    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(connection, "MAX_TRIES", 3)
-    made = Source()
-    with serving(made):
-        yield made
+    yield from impatient(monkeypatch, 3)
 
 
 def asked(server: Source, *, largest_answer: int = 100_000, method: str = "GET", **given: Any) -> Any:

@@ -8,23 +8,18 @@ from typing import Any
 
 import pytest
 
-from hie.commands import connection
 from hie.commands.connection import ExchangeError
 from hie.commands.following import sending
 from hie.commands.following.gathered import Gathered
 from hie.commands.following.receiver import Receiver
 from hie.commands.following.sending import Sending, Sent
 from hie.commands.following.versions import Version
-from tests.sources import Answer, Source, outcome, serving
+from tests.sources import Answer, Source, impatient, outcome
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Source]:
-    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(connection, "MAX_TRIES", 2)
-    made = Source()
-    with serving(made):
-        yield made
+    yield from impatient(monkeypatch, 2)
 
 
 def taken(body: Any) -> Answer:
