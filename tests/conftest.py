@@ -33,6 +33,8 @@ LOOKS = 100
 def pytest_configure(config: pytest.Config) -> None:
     memory.use(config)
     compiled.share()
+    # Without compiled modules each server and child process that a test starts would compile all of them anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.hookimpl(optionalhook=True)

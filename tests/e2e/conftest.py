@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -22,21 +21,27 @@ import pytest
 
 from hie.commands import token
 from hie.settings import Settings
+from tests.forks import Forked, Forks, Interpreters
 
 PATIENCE_SECONDS = 60
 
 
 @dataclass
 class Exchange:
-    """`hie serve` on a free loopback port, in a process group of its own so that all of it can be killed at once."""
+    """`hie serve` on a free loopback port, in a process group of its own so that all of it can be killed at once.
+
+    Where programs are forked, its job worker is, too: it is the `hie worker` of a larger site.
+    """
 
     settings: Settings
     log: Path
+    programs: Forks | Interpreters
     workers: int = 2
     has_job_worker: bool = True
     port: int = 0
     token: str = ""
-    _process: subprocess.Popen[bytes] | None = None
+    _process: Forked | subprocess.Popen[bytes] | None = None
+    _worker: Forked | subprocess.Popen[bytes] | None = None
     _environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -54,19 +59,17 @@ class Exchange:
 
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a `hie` command to its end on the same data."""
-        return subprocess.run(
-            [sys.executable, "-m", "hie.cli", *arguments],
-            env=self._environment, check=check, capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
+        return self.programs.run(["hie.cli", *arguments], env=self._environment, check=check)
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "hie.cli", "serve", "--port", str(self.port), "--workers", str(self.workers)]
-        if not self.has_job_worker:
-            command.append("--no-job-worker")
+        serve = ["hie.cli", "serve", "--port", str(self.port), "--workers", str(self.workers)]
+        has_worker_apart = self.has_job_worker and isinstance(self.programs, Forks)
+        if has_worker_apart or not self.has_job_worker:
+            serve.append("--no-job-worker")
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, env=self._environment, stdout=log, stderr=log, start_new_session=True
-            )
+            self._process = self.programs.start(serve, env=self._environment, stdout=log, stderr=log)
+            if has_worker_apart:
+                self._worker = self.programs.start(["hie.cli", "worker"], env=self._environment, stdout=log, stderr=log)
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             if self._process.poll() is not None:
@@ -83,24 +86,26 @@ class Exchange:
 
     def kill(self) -> None:
         """SIGKILL every process of the server at once, as a power switch would."""
-        assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._process = None
+        killed = self._running()
+        for process in killed:
+            os.killpg(process.pid, signal.SIGKILL)
+        for process in killed:
+            process.wait()
+        self._process = self._worker = None
 
     def stop(self) -> None:
-        if self._process is None:
-            return
-        self._process.terminate()
+        ending = self._running()
+        for process in ending:
+            process.terminate()
         try:
-            self._process.wait(timeout=PATIENCE_SECONDS)
+            for process in ending:
+                process.wait(timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-        self._process = None
+        self._process = self._worker = None
 
-    def make_token(self, *scopes: str, client: str = "test") -> str:
-        arguments = [part for scope in scopes or ("system/*.cruds",) for part in ("--scope", scope)]
-        return self.command("token", "create", "--client", client, *arguments).stdout.strip()
+    def _running(self) -> list[Forked | subprocess.Popen[bytes]]:
+        return [one for one in (self._process, self._worker) if one is not None and one.poll() is None]
 
     def request(
         self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None, timeout: float = 60
@@ -122,9 +127,22 @@ def _content(answer: Any) -> Any:
     return json.loads(data) if "json" in answer.headers.get("Content-Type", "") else data
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    made = Forks()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def programs(forks: Forks) -> Forks | Interpreters:
+    """How servers and commands are started; a module that tests their start has its own."""
+    return forks
+
+
 @pytest.fixture(scope="module")
 def shared(
-    templates: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+    templates: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, programs: Forks | Interpreters
 ) -> Iterator[Callable[..., Exchange]]:
     """Start a server that the tests of a module share, on SQLite: each looks only at what it wrote itself."""
     with ExitStack() as started:
@@ -134,7 +152,7 @@ def shared(
             root = tmp_path_factory.mktemp("shared")
             shutil.copytree(template.settings.data_dir, root / "data")
             settings = replace(template.settings, data_dir=root / "data")
-            made = Exchange(settings, root / "server.log", workers=workers, has_job_worker=has_job_worker)
+            made = Exchange(settings, root / "server.log", programs, workers=workers, has_job_worker=has_job_worker)
             made._environment |= environment
             started.callback(made.stop)
             return _started(made)
@@ -143,10 +161,12 @@ def shared(
 
 
 @pytest.fixture
-def stopped(settings: Settings, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Exchange]:
+def stopped(
+    settings: Settings, tmp_path: Path, request: pytest.FixtureRequest, programs: Forks | Interpreters
+) -> Iterator[Exchange]:
     """A server on a fresh database that is not started yet; tests marked `without_jobs` save the start of a worker."""
     has_job_worker = request.node.get_closest_marker("without_jobs") is None
-    made = Exchange(settings, tmp_path / "server.log", has_job_worker=has_job_worker)
+    made = Exchange(settings, tmp_path / "server.log", programs, has_job_worker=has_job_worker)
     yield made
     made.stop()
 

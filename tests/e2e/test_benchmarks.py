@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks import pairs, scale
-
-ROOT = Path(__file__).parents[2]
+from tests.forks import Forks
 
 
 @pytest.mark.parametrize(("command", "told"), [
@@ -26,12 +23,8 @@ ROOT = Path(__file__).parents[2]
     ("export --resources 300", "listed, all patients"),
     ("terminology --codes 20", "$expand"),
 ])  # fmt: skip
-def test_a_benchmark_measures(command: str, told: str, tmp_path: Path) -> None:
-    name, *arguments = command.split()
-    done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", *arguments], cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def test_a_benchmark_measures(command: str, told: str, tmp_path: Path, forks: Forks) -> None:
+    done = forks.run(f"benchmarks.{command}".split(), env={**os.environ, "TMPDIR": str(tmp_path)})
     assert done.returncode == 0, done.stderr[-2_000:]
     assert told in done.stdout, done.stdout[-2_000:]
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,8 +94,7 @@ def test_a_command_that_is_killed_goes_on_without_loss(exchange, other, tmp_path
 def _kill_in_the_midst(arguments: list[str], exchange: Any, state: Path) -> None:
     """Run the command until it notes that a Bundle was taken, or to its end."""
     before = state.read_text() if state.exists() else ""
-    running = subprocess.Popen([sys.executable, "-m", "hie.cli", *arguments], env=exchange._environment,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    running = exchange.programs.start(["hie.cli", *arguments], env=exchange._environment)
     waiting.until(lambda: running.poll() is not None or (
         state.exists() and state.read_text() not in ("", before)), 60)
     running.kill()
@@ -106,15 +103,14 @@ def _kill_in_the_midst(arguments: list[str], exchange: Any, state: Path) -> None
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_it_goes_on_following_until_it_is_ended(exchange, other, tmp_path):
-    command = [sys.executable, "-m", "hie.cli", *options(other, exchange, tmp_path, "--every", "1")]
-    with (tmp_path / "said").open("w") as said:
-        running = subprocess.Popen(command, env=other._environment, stdout=said, stderr=said)
+    command = ["hie.cli", *options(other, exchange, tmp_path, "--every", "1")]
+    running = other.programs.start(command, env=other._environment)
     try:
         for family in ("One", "Two"):
             other.request("PUT", "/fhir/Patient/followed", patient(family, id="followed"))
             waiting.until(lambda family=family: family in json.dumps(
                 exchange.request("GET", "/fhir/Patient/followed")[1]), 60)
-        refused = subprocess.run(command, env=other._environment, capture_output=True, text=True, check=False)
+        refused = other.command(*command[1:], check=False)
         assert refused.returncode == 1
         assert refused.stderr == f"Error: Another `hie follow` is writing {tmp_path / 'state'}.\n"
     finally:

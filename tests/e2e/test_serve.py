@@ -18,8 +18,15 @@ from typing import Any
 import pytest
 
 from hie.commands import token
+from tests.forks import Interpreters
 
 SQLITE = pytest.mark.parametrize("database_kind", ["sqlite"])
+
+
+@pytest.fixture(scope="module")
+def programs() -> Interpreters:
+    """Each starts as a user starts it."""
+    return Interpreters()
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,9 @@
 
 import json
 import os
-import subprocess
-import sys
+import socket
 from collections import Counter
-from pathlib import Path
+from contextlib import ExitStack
 
 from hie.commands.serve import environment
 from hie.store.search import conditions
@@ -14,31 +13,29 @@ from tests.builders import SYSTEM
 ROUNDS = 12
 
 
-def raced(settings):
+def raced(settings, forks):
     """Let two processes of several threads ask for the same, and add up what they were answered."""
-    variables = {**os.environ, **environment(settings), "PYTHONPATH": str(Path(__file__).parents[2])}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.e2e.racer", str(ROUNDS), order], env=variables, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for order in ("forward", "reverse")
-    ]  # fmt: skip
-    try:
-        assert [process.stdout.readline() for process in processes] == ["ready\n"] * 2
-        for process in processes:
-            process.stdin.write("\n")
-            process.stdin.flush()
-        outputs = [process.communicate(timeout=120)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+    variables = {**os.environ, **environment(settings)}
+    with ExitStack() as stack:
+        racers = []
+        for order in ("forward", "reverse"):
+            here, there = socket.socketpair()
+            with there:
+                process = forks.start(["tests.e2e.racer", str(ROUNDS), order], env=variables, stdin=there, stdout=there)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            here.settimeout(120)
+            racers.append((stack.enter_context(here), stack.enter_context(here.makefile())))
+        assert [racer.readline() for _, racer in racers] == ["ready\n"] * 2
+        for here, _ in racers:
+            here.sendall(b"\n")
+        outputs = [racer.read() for _, racer in racers]
     answers = [json.loads(output) for output in outputs]
     return {kind: sum((Counter(answer[kind]) for answer in answers), Counter()) for kind in answers[0]}
 
 
-def test_what_matches_nothing_is_made_once_whoever_asks(settings, store, bind):
-    answered = raced(settings)
+def test_what_matches_nothing_is_made_once_whoever_asks(settings, store, bind, forks):
+    answered = raced(settings, forks)
     # each of the rounds was asked for twice by each process
     assert answered["create"] == Counter({"201": ROUNDS, "200": 3 * ROUNDS})
     assert answered["update"] == Counter({"201": ROUNDS, "200": 3 * ROUNDS})
