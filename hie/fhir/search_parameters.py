@@ -245,11 +245,12 @@ def has_custom() -> bool:
 
 
 def install(custom: CustomParameters) -> None:
-    """Let this process work with other custom parameters from now on."""
+    """Let this process work with other custom parameters from now on; a type that has the same keeps its walk."""
     global _installed
     with _compiling:
-        _installed = custom
-        _walks.clear()
+        before, _installed = _installed, custom
+        for name in [one for one in _walks if custom.of(one) is not before.of(one)]:
+            del _walks[name]
 
 
 @lru_cache(maxsize=4_096)  # of which one that every resource has takes 146

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from hie.errors import Conflict, NotFound
 from hie.store.ids import new_id
 from hie.store.models import access_token, client, model, tenant
+from hie.store.prepared import Prepared
 
 TOKEN_PREFIX = "hie_"  # noqa: S105 - lets scanners for leaked secrets know our tokens
 TOKEN_BYTES = 32
@@ -37,7 +38,7 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-_TOKEN = (
+_TOKEN = Prepared(
     select(
         access_token.c.id, access_token.c.client, client.c.name.label("client_name"), client.c.tenant,
         access_token.c.scope, access_token.c.expires,
@@ -46,13 +47,14 @@ _TOKEN = (
     .where(
         access_token.c.hash == bindparam("hash"), access_token.c.revoked.is_(None), client.c.revoked.is_(None),
         access_token.c.expires > bindparam("now"),
-    )
+    ),
+    [one.name for one in fields(TokenRow)],
 )  # fmt: skip
 
 
 def find_token(connection: Connection, token: str, now: int) -> TokenRow | None:
     """Return the row of a valid token; None when it is unknown, expired or revoked."""
-    row = connection.execute(_TOKEN, {"hash": token_hash(token), "now": now}).first()
+    row = _TOKEN.first(connection, {"hash": token_hash(token), "now": now})
     return None if row is None else TokenRow(*row)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from hie.fhir import facts, search_definitions
-from hie.fhir.search_parameters import for_type, nearest
+from hie.fhir import facts, search_definitions, search_parameters
+from hie.fhir.search_parameters import CustomParameters, extract, for_type, install, installed, nearest
 from tests.unit.fhir.extracted import resource, values
 
 # ---- the table -------------------------------------------------------------------------------------------------------
@@ -148,3 +150,20 @@ def test_a_repeating_parameter_gives_no_values() -> None:
     assert values(observation, "tokens", "combo-code") == []
     assert values(observation, "references", "subject") == [("Patient", "1", None, None, None)]
     assert values(observation, "references", "patient") == []
+
+
+def test_only_types_with_other_parameters_are_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, compiled, walk = installed(), [], search_parameters._walk
+    monkeypatch.setattr(search_parameters, "_walk", lambda name: compiled.append(name) or walk(name))
+    patient, observation = resource("Patient", gender="female"), resource("Observation", status="final")
+    own = replace(for_type("Patient")["gender"], code="shoe", state="indexing")
+    extract(patient), extract(observation)
+    try:
+        for state, anew in (([], []), ([own], ["Patient"]), ([own], ["Patient"]), ([], ["Patient"]), ([], [])):
+            compiled.clear()
+            install(CustomParameters.of_all(state))
+            assert len(values(patient, "tokens", "shoe")) == len(state)
+            assert values(observation, "tokens", "status") != []
+            assert compiled == anew
+    finally:
+        install(before)
