@@ -25,7 +25,7 @@ from tests.conformance.conftest import Fhir
 from tests.conformance.later import LATER
 from tests.conformance.test_bulk_export import exported, ids
 
-WRITERS, PLACES, EXPORTS = 3, 12, 5
+WRITERS, PLACES, EXPORTS = 3, 12, 3
 State = dict[str, Any]
 
 
