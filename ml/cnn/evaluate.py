@@ -26,13 +26,14 @@ def run(directory: Path, data: Path, foreign: Path | None = None) -> dict[str, A
     judged = {name: judge(runtime, getattr(loaded, name).images) for name in ("val", "test")}
     report: dict[str, Any] = {name: _figures(runtime, getattr(loaded, name), judged[name]) for name in ("val", "test")}
     report["test"]["accuracy_at_youden_threshold_of_val"] = _at_youden(runtime, loaded.val, loaded.test, judged)
-    kinds = {"val": loaded.val.images, "test": loaded.test.images} | altered(loaded.test.images)
+    turned_away = {name: _turned_away(runtime, getattr(loaded, name).images, judged[name]) for name in judged}
+    kinds = altered(loaded.test.images)
     if foreign is not None:
         kinds["ultrasound"] = load_foreign(Path(foreign))
         kinds["ultrasound, inverted"] = 255 - kinds["ultrasound"]
+    turned_away |= {kind: refused(runtime, images) for kind, images in kinds.items()}
     report["refused"] = {
-        kind: {"images": len(images), "share": round(float(refused(runtime, images).mean()), 4)}
-        for kind, images in kinds.items()
+        kind: {"images": len(found), "share": round(float(found.mean()), 4)} for kind, found in turned_away.items()
     }
     return report
 
@@ -51,8 +52,7 @@ def judge(runtime: ModelRuntime, images: NDArray[np.uint8]) -> Judgement:
 
 def refused(runtime: ModelRuntime, images: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Which prepared images the model would not judge."""
-    flat = np.array([is_flat(image.astype(np.float32)) for image in images])
-    return flat | (judge(runtime, images).gate_scores > runtime.manifest["gate"]["threshold"])
+    return _turned_away(runtime, images, judge(runtime, images))
 
 
 def altered(images: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
@@ -82,6 +82,11 @@ def table(report: dict[str, Any]) -> str:
     lines += ["", f"{'refused by the gate':28}{'images':>8}{'share':>9}"]
     lines += [f"{kind:28}{row['images']:>8}{row['share']:>9.1%}" for kind, row in report["refused"].items()]
     return "\n".join(lines)
+
+
+def _turned_away(runtime: ModelRuntime, images: NDArray[np.uint8], judged: Judgement) -> NDArray[np.bool_]:
+    flat = np.array([is_flat(image.astype(np.float32)) for image in images])
+    return flat | (judged.gate_scores > runtime.manifest["gate"]["threshold"])
 
 
 def _figures(runtime: ModelRuntime, split: Split, judged: Judgement) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,22 @@ DATA_SOURCES = (
 OPSET = 17
 
 
-def run(trained: Sequence[Path], data: Path, out: Path, *, name: str = NAME) -> dict[str, Any]:
-    """Export what `train` left in the directories `trained`; returns the manifest, which has no figures yet."""
-    out.mkdir(parents=True, exist_ok=True)
-    outputs, versions = run_in_child(convert, [Path(directory) for directory in trained], out / MODEL_FILE)
+@dataclass(frozen=True)
+class Graph:
+    """What an ONNX file was made of and by; the file itself lies in the directory that will be served."""
+
+    outputs: list[str]
+    versions: dict[str, str]
+
+
+def run(
+    trained: Sequence[Path], data: Path, out: Path, *, name: str = NAME, graph: Graph | None = None
+) -> dict[str, Any]:
+    """Export what `train` left in the directories `trained`; returns the manifest, which has no figures yet.
+
+    `graph` tells of an ONNX file that lies in `out` already; None: it is still to be made.
+    """
+    graph = graph or graphs({out: trained})[out]
     loaded, _ = without_leaks(load(Path(data)))
     network = (out / MODEL_FILE).read_bytes()
     logits, embeddings = _everything(network, loaded)
@@ -66,7 +79,7 @@ def run(trained: Sequence[Path], data: Path, out: Path, *, name: str = NAME) -> 
             "photometric": "MONOCHROME2 (bone bright)",
             "preparation": "central square of the short edge, anti-aliased bicubic to 28 x 28",
         },
-        "outputs": outputs,
+        "outputs": graph.outputs,
         "classes": list(CLASSES),
         "positive_class": CLASSES[1],
         "calibration": {
@@ -85,7 +98,7 @@ def run(trained: Sequence[Path], data: Path, out: Path, *, name: str = NAME) -> 
         "training": [_summary(member) for member in members],
         "training_seconds": round(sum(member["seconds"] for member in members), 1),
         "parameters": sum(member["parameters"] for member in members),
-        "versions": versions,
+        "versions": graph.versions,
     }
     write_manifest(out, manifest)
     return manifest
@@ -96,8 +109,19 @@ def write_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:
     (directory / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
-def convert(trained: Sequence[Path], target: Path) -> tuple[list[str], dict[str, str]]:
-    """Write one ONNX graph of trained networks; its outputs' names and the libraries' versions. Needs TensorFlow."""
+def graphs(wanted: Mapping[Path, Sequence[Path]]) -> dict[Path, Graph]:
+    """Write the ONNX file of each directory to serve; it maps to what `train` left of the networks in it.
+
+    All in one process of their own: to load TensorFlow takes longer than to convert a network.
+    """
+    for out in wanted:
+        out.mkdir(parents=True, exist_ok=True)
+    jobs = [([Path(directory) for directory in trained], out / MODEL_FILE) for out, trained in wanted.items()]
+    return dict(zip(wanted, run_in_child(convert, jobs), strict=True))
+
+
+def convert(jobs: Sequence[tuple[Sequence[Path], Path]]) -> list[Graph]:
+    """Write an ONNX graph of trained networks to each target. Needs TensorFlow."""
     import keras
     import numpy
     import onnx
@@ -105,12 +129,15 @@ def convert(trained: Sequence[Path], target: Path) -> tuple[list[str], dict[str,
     import tensorflow as tf
     import tf2onnx
 
-    networks = [keras.models.load_model(directory / KERAS_FILE, compile=False) for directory in trained]
     versions = {
         "tensorflow": tf.__version__,
         **{m.__name__: m.__version__ for m in (keras, numpy, tf2onnx, onnx, onnxruntime)},
     }
-    return to_onnx(build_served(networks), target), versions
+    made = []
+    for trained, target in jobs:
+        networks = [keras.models.load_model(directory / KERAS_FILE, compile=False) for directory in trained]
+        made.append(Graph(to_onnx(build_served(networks), target), versions))
+    return made
 
 
 def to_onnx(served: Any, target: Path) -> list[str]:
@@ -143,7 +170,7 @@ def _rename(graph: Any, old: str, new: str) -> None:
 
 
 def _put_in_order(graph: Any) -> None:
-    """Number nodes and constants in the order of use, so that the same networks give the same bytes.
+    """Number nodes and constants in the order of use, name the one open dimension: the same networks, the same bytes.
 
     The converter's own names and order hang on Python's hash seed and on a running number.
     """
@@ -169,6 +196,8 @@ def _put_in_order(graph: Any) -> None:
         node.name = f"{node.op_type}_{len(nodes)}"
         nodes.append(node)
 
+    for found in (*graph.input, *graph.output):
+        found.type.tensor_type.shape.dim[0].dim_param = "images"
     for found in graph.output:
         visit(found.name)
     for node in nodes:

@@ -26,11 +26,9 @@ class Interval(TypedDict):
 
 def auc(probability: Floats, labels: Labels, _threshold: float = 0.5) -> float:
     """Area under the receiver operating characteristic; ties count half."""
-    _, inverse, counts = np.unique(probability, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    positives = int(labels.sum())
-    negatives = len(labels) - positives
-    return float((ranks[labels == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    positive, negative = probability[labels == 1], np.sort(probability[labels == 0])
+    below, not_above = (np.searchsorted(negative, positive, side).sum() for side in ("left", "right"))
+    return float((below + not_above) / 2 / (len(positive) * len(negative)))
 
 
 def accuracy(probability: Floats, labels: Labels, threshold: float) -> float:
@@ -84,8 +82,9 @@ def measure(probability: Floats, labels: Labels, threshold: float) -> dict[str, 
     drawn: dict[str, list[float]] = {name: [] for name in MEASURES}
     for _ in range(RESAMPLES):
         rows = np.concatenate([random.choice(members, len(members)) for members in by_class])
+        of_these = probability[rows], labels[rows], threshold
         for name, function in MEASURES.items():
-            drawn[name].append(function(probability[rows], labels[rows], threshold))
+            drawn[name].append(function(*of_these))
     return {
         name: _interval(function(probability, labels, threshold), np.array(drawn[name]))
         for name, function in MEASURES.items()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,9 +33,10 @@ def assemble(
     foreign: Path | None = None,
     name: str = export.NAME,
     extra: Mapping[str, Any] | None = None,
+    graph: export.Graph | None = None,
 ) -> dict[str, Any]:
     """Export networks to `out`, measure what will be served, and write the whole manifest."""
-    manifest = export.run(trained, data, out, name=name)
+    manifest = export.run(trained, data, out, name=name, graph=graph)
     manifest["metrics"] = evaluate.run(out, data, foreign)
     manifest.update(extra or {})
     export.write_manifest(out, manifest)
@@ -45,19 +47,28 @@ def run(data: Path, work: Path, out: Path, foreign: Path | None = None) -> dict[
     """Train what is missing in `work`; write the ensemble, the single model, and the baseline's figures beside them."""
     baseline = _trained(data, work, "baseline", 1)
     networks = [_trained(data, work, "residual", seed) for seed in SEEDS]
-    compared = _compared(assemble([baseline], data, work / "served-baseline", foreign=foreign, name="baseline"))
-    members = [assemble([n], data, work / f"served-{n.name}", foreign=foreign, name=n.name) for n in networks]
+    alone = {work / "served-baseline": baseline, **{work / f"served-{n.name}": n for n in networks}}
+    graphs = export.graphs({**{at: [network] for at, network in alone.items()}, out / export.NAME: networks})
+    first, *members = [
+        assemble([network], data, at, foreign=foreign, name=at.name.removeprefix("served-"), graph=graphs[at])
+        for at, network in alone.items()
+    ]
     extra = {
         "selection": SELECTION,
         "command": "python -m ml.cnn.release DATA --foreign BUSI --work WORK --out WEIGHTS",
-        "baseline": compared,
+        "baseline": _compared(first),
         "members": [_compared(member) for member in members],
     }
-    aucs = [member["metrics"]["val"]["auc"]["value"] for member in members]
-    best = networks[aucs.index(max(aucs))]
-    single = f"{export.NAME}-single"
-    assemble([best], data, out / single, foreign=foreign, name=single, extra=extra)
-    return assemble(networks, data, out / export.NAME, foreign=foreign, extra=extra)
+    _single(members, work, out / f"{export.NAME}-single", extra)
+    both = out / export.NAME
+    return assemble(networks, data, both, foreign=foreign, extra=extra, graph=graphs[both])
+
+
+def _single(members: Sequence[dict[str, Any]], work: Path, out: Path, extra: Mapping[str, Any]) -> None:
+    """The member that val prefers, as it was measured, under a name of its own."""
+    best = max(members, key=lambda member: member["metrics"]["val"]["auc"]["value"])
+    shutil.copytree(work / f"served-{best['name']}", out, dirs_exist_ok=True)
+    export.write_manifest(out, {**best, "name": out.name, **extra})
 
 
 def _trained(data: Path, work: Path, architecture: str, seed: int) -> Path:
