@@ -303,8 +303,9 @@ def _names_of_parts(row: dict[str, Any], name: str) -> Iterator[str]:
         yield from _names_of_parts(part, f"{name}.{part['name']}")
 
 
+@cache
 def built_in() -> Registry:
-    """Return what this package itself brings."""
+    """Return what this package itself brings, joined once for all applications of a process."""
     from hie.jobs import JOB_KINDS, TRIGGERS
     from hie.models import MODELS
     from hie.operations import (
@@ -369,12 +370,12 @@ def built_in() -> Registry:
 
 def with_plugins(registry: Registry) -> Registry:
     """Add what other installed packages bring."""
-    return Registry(
-        registry.operations + _entry_points("hie.operations", Operation),
-        registry.triggers + _entry_points("hie.triggers", Trigger),
-        registry.jobs + _entry_points("hie.jobs", JobKind),
-        registry.models + _entry_points("hie.models", Model),
-    )
+    operations, triggers = _entry_points("hie.operations", Operation), _entry_points("hie.triggers", Trigger)
+    jobs, models = _entry_points("hie.jobs", JobKind), _entry_points("hie.models", Model)
+    if not operations + triggers + jobs + models:
+        return registry
+    return Registry(registry.operations + operations, registry.triggers + triggers, registry.jobs + jobs,
+                    registry.models + models)  # fmt: skip
 
 
 _T = TypeVar("_T")
