@@ -12,6 +12,7 @@ from typing import Any
 from hie.fhir import facts, fhirpath
 from hie.fhir.fhirpath import model
 from hie.fhir.fhirpath.parser import read
+from hie.fhir.short_texts import remembered_if_short
 
 from . import limits
 
@@ -206,8 +207,11 @@ def _constraints(rows: Any) -> Iterator[str]:
 
 
 def _unreadable(expression: Any) -> str | None:
-    if not isinstance(expression, str):
-        return "it is no text."
+    return _syntax_error(expression) if isinstance(expression, str) else "it is no text."
+
+
+@remembered_if_short(1_024)  # R4's own constraints stand at every element
+def _syntax_error(expression: str) -> str | None:
     try:
         read(expression)
     except fhirpath.FhirPathSyntaxError as error:
