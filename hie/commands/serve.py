@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import http.client
+import itertools
 import logging
 import multiprocessing
 import os
@@ -32,6 +33,8 @@ READY_SECONDS = 60.0
 #: After this long a worker that was told to end is killed.
 SHUTDOWN_SECONDS = 30
 GARBAGE_SECONDS = 5.0
+#: Each so many times all is looked through, in between what has come since: of the rest nearly nothing goes.
+ALL_GARBAGE_EACH = 12
 #: So long at most a web process does not see that it is to end.
 UNSEEN_SECONDS = 1.0
 #: A thread that comes back from the database waits so long for one that computes; by Python's own 5 ms, at each of a
@@ -125,9 +128,9 @@ def _collect_garbage() -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
-    while True:
+    for turn in itertools.count(1):
         time.sleep(GARBAGE_SECONDS)
-        gc.collect()
+        gc.collect(2 if turn % ALL_GARBAGE_EACH == 0 else 1)
         memory.give_back()
 
 
