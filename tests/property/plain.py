@@ -41,6 +41,7 @@ from tests.property.random_values import (
 DISTANCES = [
     (1, "km"), (2, ""), (40, "km"), (30, "[mi_i]"), (5000, "m"), (900, "km"), (9e3, "km"), (19e3, "km"),
 ]  # fmt: skip
+TYPES = ("Patient", "Observation", "Observation", "Encounter", "ValueSet", "Location")
 Meaning = Callable[[Json], bool]
 Asked = tuple[str, str, Meaning]
 
@@ -258,8 +259,9 @@ def common_criterion(draw: st.DrawFn, type_name: str) -> Asked:
 
 
 @st.composite
-def searches(draw: st.DrawFn) -> tuple[str, list[Asked], list[tuple[str, str]]]:
-    type_name = draw(st.sampled_from(["Patient", "Observation", "Observation", "Encounter", "ValueSet", "Location"]))
+def searches(draw: st.DrawFn, *types: str) -> tuple[str, list[Asked], list[tuple[str, str]]]:
+    """A search of one of the types, of all where none is named."""
+    type_name = draw(st.sampled_from(types or TYPES))
     kinds = [plain_criterion(type_name), plain_criterion(type_name), common_criterion(type_name)]
     kinds.append(filter_criterion(type_name))
     if type_name in ("Patient", "Location"):

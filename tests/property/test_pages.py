@@ -158,9 +158,9 @@ def test_opened_among_those_alike_or_all_of_them_the_order_is_one(
             monkeypatch.setattr(opened_order, "led", known)
             monkeypatch.setattr(tied_order, "led", known)
             pages = Pages(bind, scope, ("Observation", [*asked, ("_sort", order)], None))
-            found.append([shown(pages.page(1000).matches), shown(pages.page(5).matches)])
-            found[-1].append(shown(pages.page(5, pages.page(5).cursors.next).matches))
-            found[-1].append(shown(pages.page(5, pages.page(5).cursors.last).matches))
+            first = pages.page(5)
+            each = [pages.page(1000), first, *(pages.page(5, one) for one in (first.cursors.next, first.cursors.last))]
+            found.append([shown(page.matches) for page in each])
         assert found[0] == found[1], order
         assert len(found[0][0]) > 8
 
