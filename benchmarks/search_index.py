@@ -1,6 +1,6 @@
 """What the search index costs to write and to ask, at several sizes of the store; in process, no HTTP.
 
-    python -m benchmarks.search_index [--resources 10000 --resources 100000] [--postgres] [--plans]
+    python -m benchmarks.search_index [--resources 10000 --resources 100000] [--postgres] [--plans] [--rounds 60]
 
 Times are medians over searches of one shape (another patient, code or date each time), parsing, decryption and total
 included. CPU is this process's own, which on SQLite is all there is; it drifts less than the time on the clock.
@@ -32,7 +32,7 @@ from hie.store.store import Store
 Json = dict[str, Any]
 PER_PATIENT = 100
 CODES = [(f"{1000 + number}-{number % 10}", number) for number in range(100)]
-ROUNDS = 60
+ROUNDS, INDEXED_ROUNDS = 60, 5
 
 
 def patient(rng: random.Random, number: int) -> Json:
@@ -66,7 +66,7 @@ def observation(rng: random.Random, number: int, patients: int) -> Json:
     }  # fmt: skip
 
 
-def index_costs() -> None:
+def index_costs(rounds: int) -> None:
     """Print what indexing one resource costs, and into how many rows."""
     rng, blind = random.Random(1), Blind(bytes(32))
     made = {
@@ -75,7 +75,8 @@ def index_costs() -> None:
     }
     print(f"{'index_rows':<14}{'µs each':>9}{'tokens':>8}{'dates':>7}{'numbers':>9}{'links':>7}")
     for name, resources in made.items():
-        best = min(_timed(lambda resources=resources: [index_rows(one, blind) for one in resources]) for _ in range(5))
+        best = min(_timed(lambda resources=resources: [index_rows(one, blind) for one in resources])
+                   for _ in range(rounds))
         rows = [index_rows(one, blind) for one in resources]
         each = len(rows)
         print(f"{name:<14}{best / each * 1e6:>9.1f}{sum(len(r.tokens) for r in rows) / each:>8.1f}"
@@ -160,19 +161,19 @@ def searches(patients: int) -> dict[str, tuple[str, Callable[[random.Random], li
     }
 
 
-def measure(store: ResourceStore, patients: int) -> dict[str, tuple[float, float, float]]:
+def measure(store: ResourceStore, patients: int, rounds: int) -> dict[str, tuple[float, float, float]]:
     """Return name -> (median µs, median CPU µs of this process, matches on the page)."""
     found = {}
     for name, (type_name, make) in searches(patients).items():
         rng, times, cpu, hits = random.Random(7), [], [], 0
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             parameters = make(rng)
             start, start_cpu = time.perf_counter(), time.process_time()
             page = engine.search(store, query.parse(type_name, parameters))
             times.append(time.perf_counter() - start)
             cpu.append(time.process_time() - start_cpu)
             hits += len(page.matches)
-        found[name] = (statistics.median(times) * 1e6, statistics.median(cpu) * 1e6, hits / ROUNDS)
+        found[name] = (statistics.median(times) * 1e6, statistics.median(cpu) * 1e6, hits / rounds)
     return found
 
 
@@ -235,8 +236,9 @@ def main() -> None:
     parser.add_argument("--resources", type=int, action="append", help="Observations in the store; may be repeated")
     parser.add_argument("--postgres", action="store_true", help="measure PostgreSQL instead of SQLite")
     parser.add_argument("--plans", action="store_true", help="print the query plans too")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="searches of each shape")
     options = parser.parse_args()
-    index_costs()
+    index_costs(min(options.rounds, INDEXED_ROUNDS))
     sizes = options.resources or [10_000]
     columns: list[dict[str, tuple[float, float, float]]] = []
     for size in sizes:
@@ -251,7 +253,7 @@ def main() -> None:
                 else:
                     file = directory / "data" / "hie.sqlite3"
                     print(f"{size} Observations: {file.stat().st_size / size:.0f} bytes each in the file")
-                columns.append(measure(bind(), patients))
+                columns.append(measure(bind(), patients, options.rounds))
                 if options.plans:
                     print_plans(bind, patients)
     print(f"\n{'search (median µs; CPU µs; hits)':<32}" + "".join(f"{size:>24,}" for size in sizes))

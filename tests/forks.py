@@ -6,6 +6,7 @@ is given alone. A test of how a program starts begins it for real.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -18,6 +19,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -25,7 +28,8 @@ from typing import IO, Any
 ROOT = Path(__file__).parents[1]
 #: Nothing of these reads the environment while it is imported, as hie.web.metrics does.
 LOADED = ("hie.app", "hie.commands.serve", "hie.commands.worker", "hie.commands.check", "hie.commands.follow",
-          "hie.commands.load", "flask_sqlalchemy", "granian.server", "sqlalchemy.dialects.postgresql")  # fmt: skip
+          "hie.commands.load", "flask_sqlalchemy", "granian.server", "sqlalchemy.dialects.postgresql",
+          "fhir_adapters.imaging.pixels")  # fmt: skip
 
 _End = IO[Any] | socket.socket | None
 
@@ -148,9 +152,11 @@ class Interpreters:
 def _load() -> None:
     for name in LOADED:
         importlib.import_module(name)
+    from fhir_adapters import ai_model
     from hie.registry import built_in, with_plugins
 
     with_plugins(built_in())
+    ai_model.prepare()
     gc.collect()
     gc.freeze()  # nobody looks for garbage in what is shared
 
@@ -197,8 +203,27 @@ def _program(asked: int, told: int, *ends: int) -> list[str]:
     return list(request["program"])
 
 
+def _run(module: str, *arguments: str) -> int:
+    """Run a module as a program, and return its exit code."""
+    sys.argv = [module, *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as error:
+        if isinstance(error.code, str):
+            sys.stderr.write(f"{error.code}\n")
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
     _load()
-    module, *arguments = _programs(socket.socket(fileno=int(sys.argv[1])))
-    sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    code = _run(*_programs(socket.socket(fileno=int(sys.argv[1]))))
+    # An interpreter's end but for taking apart all that it has loaded, which took longer than many a program.
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -16,8 +16,8 @@ from tests.forks import Forks
 
 
 @pytest.mark.parametrize(("command", "told"), [
-    ("scale --sizes 300 600 --repeats 2 --processes 1", "| chain: patient.family and code |"),
-    ("search_index --resources 200 --postgres --plans", "Index Scan"),
+    ("scale --sizes 200 400 --repeats 2 --processes 1", "| chain: patient.family and code |"),
+    ("search_index --resources 200 --postgres --plans --rounds 2", "Index Scan"),
     ("totals --resources 500", "code:text"),
     ("sorting --observations 60 --patients 7", "patient.family"),
     ("export --resources 300", "listed, all patients"),

@@ -11,22 +11,23 @@ from typing import Any
 
 import pytest
 
+from tests.forks import Forks
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HIE_")}
-    environment["PYTHONPATH"] = str(ROOT)
-    return subprocess.run(
-        [sys.executable, "-m", "hie.cli", "demo", *arguments], cwd=cwd, env=environment, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=180,
-    )  # fmt: skip
+def environment() -> dict[str, str]:
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("HIE_")}
+    return {**variables, "PYTHONPATH": str(ROOT)}
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_it_tells_what_the_model_found_and_serve_opens_what_it_left(stopped: Any, tmp_path: Path) -> None:
     exchange = stopped
-    done = run("--data-dir", str(tmp_path / "demo"), cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "hie.cli", "demo", "--data-dir", str(tmp_path / "demo")], cwd=tmp_path,
+        env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     text = done.stdout
@@ -55,10 +56,10 @@ def test_it_tells_what_the_model_found_and_serve_opens_what_it_left(stopped: Any
     assert checked.stdout.splitlines()[-1] == "clean"
 
 
-def test_it_does_not_mix_with_other_data(tmp_path: Path) -> None:
+def test_it_does_not_mix_with_other_data(tmp_path: Path, forks: Forks) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "file").write_text("x")
-    done = run("--data-dir", str(tmp_path / "mine"), cwd=tmp_path)
+    done = forks.run(["hie.cli", "demo", "--data-dir", str(tmp_path / "mine")], cwd=tmp_path, env=environment())
     assert done.returncode == 1
     assert "is not empty" in done.stderr
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["file"]

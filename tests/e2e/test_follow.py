@@ -82,8 +82,15 @@ def test_all_is_followed_and_what_changed_since(exchange, other, tmp_path, direc
     assert destination.command("check").stdout.splitlines()[-1] == "clean"
 
 
-def test_a_command_that_is_killed_goes_on_without_loss(exchange, other, tmp_path):
+@pytest.fixture(scope="module")
+def full(other: Any) -> Any:
+    """The other exchange with so many versions that they are sent in several Bundles."""
     fill(other, random.Random(3), 150)
+    return other
+
+
+def test_a_command_that_is_killed_goes_on_without_loss(exchange, full, tmp_path):
+    other = full
     for _ in range(2):
         _kill_in_the_midst(options(other, exchange, tmp_path), other, tmp_path / "state")
     done = other.command(*options(other, exchange, tmp_path))
