@@ -90,6 +90,16 @@ def parse(data: bytes, *, max_depth: int = DEFAULT_MAX_DEPTH) -> Any:
     return value
 
 
+def reread(data: bytes) -> Any:
+    """Read what `dump` wrote, in half the time of `parse`: nothing in it is to be refused."""
+    try:
+        text = data.decode()
+        value, end = _rescan(text, 0)
+    except (_Refused, StopIteration, ValueError, RecursionError):
+        return parse(data)
+    return value if end == len(text) else parse(data)
+
+
 def scan(text: str, start: int) -> tuple[Any, int] | None:
     """Read the value that begins at `start`, and tell where it ends; None where the text ends first, or is no JSON.
 
@@ -163,6 +173,7 @@ def _constant(_: str) -> NoReturn:
 
 
 _scan = json.JSONDecoder(object_pairs_hook=_object, parse_float=_decimal, parse_constant=_constant).scan_once  # type: ignore[attr-defined]
+_rescan = json.JSONDecoder(parse_float=_decimal, parse_constant=_constant).scan_once  # type: ignore[attr-defined]
 _space = re.compile(r"[ \t\n\r]*")
 
 

@@ -99,5 +99,5 @@ def _open(tenant: Tenant, row: Any, sealed: bytes | None, ciphers: dict[int, AES
 
 def parsed(version: StoredVersion) -> dict[str, Any]:
     """Return the resource of a version that has content."""
-    resource: dict[str, Any] = json_format.parse(version.content or b"{}")
+    resource: dict[str, Any] = json_format.reread(version.content or b"{}")
     return resource

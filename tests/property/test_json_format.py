@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hie.fhir.json_format import JsonDecimal, JsonError, dump, parse
+from hie.fhir.json_format import JsonDecimal, JsonError, dump, parse, reread
 
 NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?", fullmatch=True)
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
@@ -37,6 +37,28 @@ def test_reading_and_writing_gives_the_same_bytes(text: str) -> None:
         return  # an integer has no sign of zero
     data = text.encode()
     assert dump(parse(data)).replace(b"-0", b"0") == data.replace(b"-0", b"0")
+
+
+@given(CANONICAL)
+@settings(deadline=None)
+def test_what_was_written_is_read_again_as_it_was_read_first(text: str) -> None:
+    value = parse(text.encode())
+    assert dump(reread(dump(value))) == dump(value)
+    assert reread(dump(value)) == value
+
+
+@given(st.binary(max_size=60) | st.text("[]{}\",:\\ue01.-tfn \n", max_size=60).map(str.encode))
+@settings(deadline=None)
+def test_what_nobody_wrote_is_refused_when_it_is_read_again(data: bytes) -> None:
+    """But for names given twice, which `dump` cannot write."""
+    try:
+        value = parse(data)
+    except JsonError as error:
+        if "twice" not in error.message:
+            with pytest.raises(JsonError):
+                reread(data)
+    else:
+        assert reread(data) == value
 
 
 @given(CANONICAL)
