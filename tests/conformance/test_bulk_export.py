@@ -127,10 +127,11 @@ TYPED = {
 }
 
 
-@pytest.mark.parametrize(("url", "expected"), TYPED.items(), ids=list(TYPED))
-def test_types_and_filters_choose(fhir, record, do_due, url, expected):
-    found = ids(exported(fhir, do_due, url.format(**record)))
-    assert found == {name: sorted(record[one] for one in names) for name, names in expected.items()}
+def test_types_and_filters_choose(fhir, record, do_due, subtests):
+    for url, expected in TYPED.items():
+        with subtests.test(url):
+            found = ids(exported(fhir, do_due, url.format(**record)))
+            assert found == {name: sorted(record[one] for one in names) for name, names in expected.items()}
 
 
 def test_what_is_asked_may_stand_in_a_body(fhir, record, do_due):
@@ -178,10 +179,10 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("url", "refusal"), REFUSED.items(), ids=list(REFUSED))
-def test_what_cannot_be_exported_is_refused_at_once(fhir, url, refusal):
-    status, code, expression = refusal
-    fhir.get(url, **LATER).refused(status, code, expression)
+def test_what_cannot_be_exported_is_refused_at_once(fhir, subtests):
+    for url, (status, code, expression) in REFUSED.items():
+        with subtests.test(url):
+            fhir.get(url, **LATER).refused(status, code, expression)
 
 
 def test_an_export_is_answered_later_alone(fhir, record):
