@@ -268,6 +268,7 @@ class JobWorker:
         try:
             process.wait(SHUTDOWN_SECONDS)
         except subprocess.TimeoutExpired:
+            logger.error("the job worker did not end within %d s; it is killed", SHUTDOWN_SECONDS)
             process.kill()
             process.wait()
         self._process = None

@@ -43,7 +43,7 @@ class Worker:
 
     def run(self, stop: threading.Event, rest: Callable[[], object] = lambda: None) -> None:
         """Work until `stop` is set; the job at hand is finished first. `rest` is called when a row of jobs is done."""
-        self._prepare()
+        self._prepare(stop)
         pause, worked = POLL_SECONDS, False
         while not stop.is_set():
             before = worked
@@ -139,17 +139,28 @@ class Worker:
         context = self._application.context(request_id=f"job-{job.id}-{job.attempts}", interaction="job")
         return own_record(context, "job")
 
-    def _prepare(self) -> None:
-        """Load what the first job would otherwise wait for."""
-        import fhir_adapters.imaging.pixels  # noqa: F401 - loaded, not used
-        import ml.cnn.heatmap  # noqa: F401 - the same
-        from fhir_adapters import ai_model
+    def _prepare(self, stop: threading.Event) -> None:
+        """Load what the first job would otherwise wait for; on a busy machine that takes longer than an end may."""
+        for load in (_load_imaging, _load_types, self._load_model):
+            if not stop.is_set():
+                load()
 
-        ai_model.prepare()
+    def _load_model(self) -> None:
         try:
             loaded(CHEST_XRAY, self._application.context())
         except FhirError:
             logger.exception("a model cannot be loaded")
+
+
+def _load_imaging() -> None:
+    import fhir_adapters.imaging.pixels  # noqa: F401 - loaded, not used
+    import ml.cnn.heatmap  # noqa: F401 - the same
+
+
+def _load_types() -> None:
+    from fhir_adapters import ai_model
+
+    ai_model.prepare()
 
 
 def _tell(message: str, error: Exception, **more: str) -> None:

@@ -126,3 +126,16 @@ def test_a_worker_works_until_it_is_told_to_stop(app, fhir, patient, radiograph)
     thread.join(10)
     assert not thread.is_alive()
     assert tasks(fhir) == ["completed"]
+
+
+def test_a_worker_that_is_told_to_end_loads_nothing_more(app, monkeypatch):
+    stop, loads = threading.Event(), []
+    monkeypatch.setattr(worker_module, "_load_types", stop.set)
+    monkeypatch.setattr(worker_module, "loaded", lambda *_: loads.append(1))
+    Worker(app.extensions["hie"]).run(stop)
+    assert loads == []
+    monkeypatch.setattr(worker_module, "_load_types", lambda: None)
+    monkeypatch.setattr(Worker, "step", lambda _: stop.set())
+    stop.clear()
+    Worker(app.extensions["hie"]).run(stop)
+    assert loads == [1]
