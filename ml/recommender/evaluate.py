@@ -12,7 +12,7 @@ from ml.recommender.algorithms import ALGORITHMS, L2, MIN_PATIENTS
 from ml.recommender.errors import RecommenderError
 from ml.recommender.history import History
 from ml.recommender.learning import data_hash, for_learning
-from ml.recommender.matrix import Entry, Matrix, Row, vocabulary
+from ml.recommender.matrix import Entry, Matrix, Row, rows_of, vocabulary
 from ml.recommender.measures import ndcg, recall, weighted_recall
 from ml.recommender.model import Model
 from ml.recommender.ranking import Ranker
@@ -49,11 +49,15 @@ def run(
     collected: Figures = {}
     measured: set[int] = set()
     for repeat in range(repeats):
-        for setting, matrix, asked in _trials(people, entries, share, np.random.default_rng([seed, repeat])):
+        trials = [*_trials(people, entries, share, np.random.default_rng([seed, repeat]))]
+        fitted: dict[tuple[int, str], Ranker] = {}  # three settings of new patients learn from one matrix
+        for setting, matrix, asked in trials:
             measured.add(len(asked))
             for algorithm in algorithms:
-                ranker = ranking.fit(algorithm, matrix, l2=l2, min_patients=min_patients)
-                collected.setdefault((*setting, algorithm), []).append(_mean(ranker, asked, entries))
+                key = (id(matrix), algorithm)
+                if key not in fitted:
+                    fitted[key] = ranking.fit(algorithm, matrix, l2=l2, min_patients=min_patients)
+                collected.setdefault((*setting, algorithm), []).append(_mean(fitted[key], asked, entries))
     return _report(collected, seed, repeats, share, len(people), max(measured), len(entries))
 
 
@@ -116,9 +120,9 @@ def _trials(
     new = np.zeros(len(people), np.bool_)
     new[rng.permutation(len(people))[: max(1, round(share * len(people)))]] = True
     size = len(entries)
+    others = Matrix([row for row, is_new in zip(rows_of(people, entries), new, strict=True) if not is_new], size)
     for hiding in (RANDOM, LATEST):
         cases = split(people, entries, by_time=hiding == LATEST, share=share, rng=rng)
-        others = Matrix([case.whole for case, is_new in zip(cases, new, strict=True) if not is_new], size)
         strangers = [case for case, is_new in zip(cases, new, strict=True) if is_new]
         yield (hiding, KNOWN), Matrix([case.shown for case in cases], size), _asked(cases)
         yield (hiding, NEW), others, _asked(strangers)
