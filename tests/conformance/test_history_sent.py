@@ -288,7 +288,7 @@ def _row(**changes: Any) -> Any:
     return {**sent, "entry": [{key: value for key, value in row.items() if value is not None}]}
 
 
-@pytest.mark.parametrize(("sent", "code", "expression"), [
+NO_HISTORY = [
     (_row(resource=None), "invalid", "Bundle.entry[0].resource"),
     (_row(resource=patient()), "invalid", "Bundle.entry[0].resource.id"),
     (_row(resource=patient(id="_")), "invalid", "Bundle.entry[0].resource.id"),
@@ -303,10 +303,14 @@ def _row(**changes: Any) -> Any:
     (_row(request={"method": "DELETE", "url": "Patient"}, fullUrl=None), "invalid", "Bundle.entry[0].request.url"),
     (_row(response=None), "invariant", "Bundle"),
     (_row(request={"ifMatch": 1}), "structure", "Bundle.entry[0].request.ifMatch"),
-])  # fmt: skip
-def test_what_is_no_history_is_refused(fhir, sent, code, expression):
-    fhir.post("", sent).refused(400, code, expression)
-    assert fhir.total("Patient") == 0
+]  # fmt: skip
+
+
+def test_what_is_no_history_is_refused(fhir, subtests):
+    for sent, code, expression in NO_HISTORY:
+        with subtests.test(expression):
+            fhir.post("", sent).refused(400, code, expression)
+            assert fhir.total("Patient") == 0
 
 
 def test_conditions_of_then_are_told_not_asked(fhir):

@@ -34,11 +34,11 @@ def test_if_match_names_one_of_several_versions_or_any(stored, method, url, valu
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize("url", ["Patient/1", "Patient?_id=1"])
-@pytest.mark.parametrize("value", ['W/"1", "2"', '"nobodys"', 'W/"4", W/"7"'])
-def test_if_match_of_other_versions_changes_nothing(stored, method, url, value):
-    changed(stored, method, url, value).refused(412, "conflict", "http.If-Match")
-    assert stored.get("Patient/1").vid == "3"
+def test_if_match_of_other_versions_changes_nothing(stored, method):
+    for url in ("Patient/1", "Patient?_id=1"):
+        for value in ('W/"1", "2"', '"nobodys"', 'W/"4", W/"7"'):
+            changed(stored, method, url, value).refused(412, "conflict", "http.If-Match")
+            assert stored.get("Patient/1").vid == "3"
 
 
 @pytest.mark.parametrize("value", ["*", 'W/"1"', 'W/"1", W/"3"'])  # of W/"2", the deletion: test_update.py
