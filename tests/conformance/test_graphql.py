@@ -6,8 +6,9 @@ import pytest
 from graphql import build_client_schema, get_introspection_query, parse, validate
 from sqlalchemy import event
 
-from hie.operations.graphql import budget, choosing, execution
+from hie.operations.graphql import budget, choosing, execution, mutations
 from tests.builders import bundle, entry, observation, patient, post, practitioner
+from tests.conformance.test_graphql_mutations import CREATE
 
 
 @pytest.fixture
@@ -271,6 +272,7 @@ def test_tools_are_told_the_schema(fhir, record):
     assert validate(whole, parse(query)) == []
     assert data(fhir, query)["PatientList"] == []
     assert validate(whole, parse("{ PatientList { nothing } }")) != []
+    _mutations_are_told(fhir, whole)
     at = "{ __typename __schema { queryType { name fields { name } } } }"
     root = data(fhir, at, f"Patient/{record['anna']}/")["__schema"]["queryType"]
     assert (root["name"], {"name", "ObservationList"} <= {one["name"] for one in root["fields"]}) == ("Patient", True)
@@ -278,6 +280,24 @@ def test_tools_are_told_the_schema(fhir, record):
     told = data(fhir, asked)["__type"]
     assert (told["name"], told["interfaces"]) == ("Patient", [{"name": "Resource"}])
     assert {one["name"]: one["type"]["kind"] for one in told["fields"]}["name"] == "LIST"
+
+
+def _mutations_are_told(fhir, whole):
+    assert {f"Task{one}" for one in mutations.ACTIONS} <= whole.mutation_type.fields.keys()
+    for query in (
+        CREATE,
+        'mutation { TaskUpdate(id: 1, ifMatch: 2, res: {input: [{type: {text: "x"}, valueString: "y"}]}) '
+        "{ resource { input { valueString } } information { issue { code } } } }",
+        'mutation { BundleCreate(res: {type: "batch", entry: {resource: {resourceType: "Patient"}}}) { location } }',
+        "mutation { PatientDelete(id: 1) { __typename information { id } } __typename }",
+    ):
+        assert validate(whole, parse(query)) == []
+    assert validate(whole, parse("mutation { PatientCreate(resource: {colour: 1}) { location } }")) != []
+    asked = '{ __type(name: "PatientInput") { kind inputFields { name type { kind } } fields { name } } }'
+    told = data(fhir, asked)["__type"]
+    fields = {one["name"]: one["type"]["kind"] for one in told["inputFields"]}
+    assert (told["kind"], told["fields"]) == ("INPUT_OBJECT", None)
+    assert (fields["name"], fields["maritalStatus"], fields["gender"]) == ("LIST", "INPUT_OBJECT", "SCALAR")
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
