@@ -7,6 +7,7 @@ import bz2
 import contextlib
 import gzip
 import io
+import itertools
 import json
 import lzma
 import random
@@ -22,6 +23,7 @@ import pytest
 import zstandard
 
 FAMILIES = ("Quirinsdottir", "Vandersteenhoven", "Oyelaranwole", "Zbrzezniakow")
+SYNTHEA_BUNDLES = 10
 GIVEN = ("Thornwald", "Perpetuaine", "Iskandariya", "Wulfgardina")
 
 
@@ -72,9 +74,9 @@ def made_up(source: random.Random, number: int) -> dict[str, Any]:
 
 
 def synthea(shared: Path) -> Iterator[dict[str, Any]]:
-    """The 20 small Synthea patients and the hospital data they need, if the shared data are there."""
+    """Some of the small Synthea patients and the hospital data they need, if the shared data are there."""
     with lzma.open(shared / "synthea" / "synthea_r4_20_bundles.ndjson.xz", "rt", encoding="utf-8") as lines:
-        for line in lines:
+        for line in itertools.islice(lines, SYNTHEA_BUNDLES):
             yield json.loads(line)
 
 
