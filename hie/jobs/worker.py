@@ -148,8 +148,8 @@ class Worker:
     def _load_model(self) -> None:
         try:
             loaded(CHEST_XRAY, self._application.context())
-        except FhirError:
-            logger.exception("a model cannot be loaded")
+        except Exception as error:  # the database is away, for instance: the job that needs it tries again
+            _tell("a model cannot be loaded", error)
 
 
 def _load_imaging() -> None:

@@ -54,18 +54,25 @@ def test_records_of_reads_wait_for_the_database(app, fhir, settings):
 
 
 class Turns:
-    """Lets a worker go round a few times; the database is restarted before each."""
+    """Lets a worker go round a few times; the database is restarted before each but the first."""
 
     def __init__(self, settings, number):
         self.settings, self.left = settings, number
 
     def is_set(self):
-        cut(self.settings)
-        self.left -= 1
         return self.left < 0
 
     def wait(self, seconds):
         """Go on at once."""
+        cut(self.settings)
+        self.left -= 1
+
+
+def test_a_worker_outlives_a_restart_at_its_start(app, settings, caplog):
+    cut(settings)
+    Worker(app.extensions["hie"], "test").run(Turns(settings, 0))
+    told = [(one.getMessage(), one.exc_info, one.reason) for one in caplog.records if one.levelno >= logging.ERROR]
+    assert ("a model cannot be loaded", None, "psycopg.errors.AdminShutdown") in told
 
 
 def test_a_worker_tells_of_a_restart_in_a_line(app, settings, caplog):

@@ -39,18 +39,18 @@ def test_a_process_under_which_the_database_was_upgraded_answers_no_more(setting
 
 
 class Turns:
-    """Lets a worker go round a few times, when something has happened; keeps how long it would have waited."""
+    """Lets a worker go round once, and a few times when something has happened; keeps how long it would have waited."""
 
     def __init__(self, number: int, happens: Callable[[], object]) -> None:
         self.left, self.waited, self.happens = number, list[float](), happens
 
     def is_set(self) -> bool:
-        self.happens()
-        self.left -= 1
         return self.left < 0
 
     def wait(self, seconds: float) -> None:
         self.waited.append(seconds)
+        self.left -= 1
+        self.happens()
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -69,7 +69,7 @@ def test_that_the_database_was_upgraded_is_told_once_a_minute(
 
     turns = Turns(4, upgrade)
     Worker(application, "test").run(turns)
-    assert turns.waited == [5.0] * 4
+    assert turns.waited[1:] == [5.0] * 4
     for _ in range(3):
         assert app.test_client().get("/health").status_code == 503
     (record,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
