@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -56,8 +57,15 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the few tests that take long, of started servers and trainings: no core waits for them in the end."""
-    items.sort(key=lambda item: not {"e2e", "ml"}.intersection(item.path.parts))
+    """Begin with the files that take long, of started servers and trainings: no core waits for them in the end.
+
+    A file of another kind follows each, so that something is computed while servers start and clients wait.
+    """
+    files = itertools.groupby(items, key=lambda item: item.path)
+    long, short = deque[list[pytest.Item]](), deque[list[pytest.Item]]()
+    for path, of_file in files:
+        (long if {"e2e", "ml"}.intersection(path.parts) else short).append([*of_file])
+    items[:] = [item for pair in itertools.zip_longest(long, short, fillvalue=[]) for one in pair for item in one]
 
 
 @pytest.fixture(scope="session")

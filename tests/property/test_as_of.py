@@ -117,7 +117,7 @@ def test_a_search_as_of_an_instant_finds_what_was_there_then(
     latest = history.at(times[-1])
     assert check(store).problems == []
 
-    @examples(max_examples=250, deadline=None, database=None, derandomize=True,
+    @examples(max_examples=150, deadline=None, database=None, derandomize=True,
               suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])  # fmt: skip
     @given(st.data())
     def law(data: st.DataObject) -> None:

@@ -62,7 +62,7 @@ def asked_by_chance(chance: random.Random) -> tuple[str | None, Asked]:
     return type_name, [*asked, ("_sort", chance.choice(["", "-"]) + code + then)]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_by_an_index_or_sorted(
     bind: Callable[..., ResourceStore], seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ def test_a_search_finds_what_a_plain_filter_finds(bind: Callable[..., ResourceSt
     store_all(bind(), found)
     store = bind()
 
-    @settings(max_examples=250, deadline=None, database=None, derandomize=True,
+    @settings(max_examples=180, deadline=None, database=None, derandomize=True,
               suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])  # fmt: skip
     @given(searches())
     def law(search: tuple[str, list[Asked], list[tuple[str, str]]]) -> None:

@@ -161,7 +161,7 @@ def test_what_is_contained_is_found_as_a_plain_filter_finds_it(
     latest = lived.at(times[-1])
     stores = [(bind(*scopes), visible) for scopes, visible in GRANTS]
 
-    @settings(max_examples=200, deadline=None, database=None, derandomize=True,
+    @settings(max_examples=130, deadline=None, database=None, derandomize=True,
               suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])  # fmt: skip
     @given(st.data())
     def law(data: st.DataObject) -> None:

@@ -78,7 +78,7 @@ def test_they_find_what_a_plain_walk_finds(
     plain.store_all(bind(), here.found)
     stores = [(bind(*scopes), visible) for scopes, visible in joins.GRANTS]
 
-    @settings(max_examples=120, deadline=None, database=None, derandomize=True,
+    @settings(max_examples=80, deadline=None, database=None, derandomize=True,
               suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])  # fmt: skip
     @given(st.data())
     def law(data: st.DataObject) -> None:

@@ -45,7 +45,7 @@ def test_matches_come_in_the_order_of_what_they_refer_to(
     plain.store_all(bind(), here.found)
     stores = [(bind(*scopes), visible) for scopes, visible in GRANTS]
 
-    @examples(max_examples=150, deadline=None, database=None, derandomize=True,
+    @examples(max_examples=100, deadline=None, database=None, derandomize=True,
               suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])  # fmt: skip
     @given(st.data())
     def law(data: st.DataObject) -> None:
@@ -70,7 +70,7 @@ def test_as_of_an_instant_the_order_is_that_of_what_was_there(bind: Callable[...
     bound = [(bind(*scopes), visible) for scopes, visible in GRANTS]
     first_stored = {place: number for number, (_, place, _) in reversed([*enumerate(history.events)])}
 
-    @examples(max_examples=120, deadline=None, database=None, derandomize=True,
+    @examples(max_examples=80, deadline=None, database=None, derandomize=True,
               suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])  # fmt: skip
     @given(st.data())
     def law(data: st.DataObject) -> None:
