@@ -9,7 +9,6 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -61,9 +60,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     A file of another kind follows each, so that something is computed while servers start and clients wait.
     """
-    files = itertools.groupby(items, key=lambda item: item.path)
-    long, short = deque[list[pytest.Item]](), deque[list[pytest.Item]]()
-    for path, of_file in files:
+    long, short = list[list[pytest.Item]](), list[list[pytest.Item]]()
+    for path, of_file in itertools.groupby(items, key=lambda item: item.path):
         (long if {"e2e", "ml"}.intersection(path.parts) else short).append([*of_file])
     items[:] = [item for pair in itertools.zip_longest(long, short, fillvalue=[]) for one in pair for item in one]
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from hie.fhir.facts import RESOURCE_TYPES
+from hie.fhir.short_texts import remembered_if_short
 
 #: letter -> what it allows; letters stand in this order in a scope
 LETTERS = "cruds"
@@ -116,7 +116,7 @@ def _instead(text: str) -> str:
     return told
 
 
-@lru_cache(maxsize=1_024)
+@remembered_if_short(1_024)
 def parse_scope(text: str) -> Scope:
     """Read one system scope, v2 (`system/Observation.rs?category=laboratory`) or v1 (`system/*.read`)."""
     match = _SCOPE.fullmatch(text)

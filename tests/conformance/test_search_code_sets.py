@@ -150,7 +150,9 @@ def test_many_codes_are_found_and_too_many_refused(fhir: Fhir) -> None:
             page = fhir.get(following)
         assert matches == expected, search
         assert fhir.total(f"Observation?{search}") == len(expected), search
-    assert fhir.total("Patient?_has:Observation:patient:code:in=ValueSet/v1000") == 1
+    assert found(fhir.get(f"Observation?code:in=ValueSet/v10000&status=final&patient={subject}")) == {"c7"}
+    for many in ("v1000", "v10000"):
+        assert fhir.total(f"Patient?_has:Observation:patient:code:in=ValueSet/{many}") == 1
     assert fhir.total("Patient?_has:Observation:patient:code:not-in=ValueSet/v1000") == 1
     assert found(fhir.get(f"Observation?code:in=ValueSet/v1000&_id={of_patient['id']}")) == {"c7"}
     fhir.get("Observation?code:in=ValueSet/v10001").refused(400, "too-costly", "code:in", "10001 codes")
