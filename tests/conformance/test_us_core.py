@@ -131,9 +131,9 @@ def stored(fhir, work, shared_data) -> Callable[[str], Guide]:
 
     def stored(version: str) -> Guide:
         guide = Guide((shared_data / "definitions" / f"hl7.fhir.us.core-{version}.tgz").read_bytes())
-        own = (one for (_, code), one in guide.parameters.items() if code in OWN)
-        examples = (one for one in guide.examples if one["id"] != "cardiology-report")  # whose hash is no base64
-        for rows in (own, examples):
+        own = [one for (_, code), one in guide.parameters.items() if code in OWN]  # the first guides have none
+        examples = [one for one in guide.examples if one["id"] != "cardiology-report"]  # whose hash is no base64
+        for rows in (own, examples) if own else (examples,):
             entries = [entry("PUT", f"{one['resourceType']}/{one['id']}", one) for one in rows]
             answer = fhir.post("", bundle(*entries))
             told = [row["response"]["status"][:3] for row in answer.entries()]
